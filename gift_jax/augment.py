@@ -1,0 +1,339 @@
+"""Image augmentation on the device: operations with explicit draws, then strategies with explicit keys.
+
+Operations take NHWC float batches and one draw an image; `u` is uniform in [0, 1). Strategies draw them
+from a key: `(key, images [B, H, W, C]) -> images`. Geometry outside the image is zero, which is the mean
+colour, since the official code augments normalised images.
+Reference: DSA (Zhao & Bilen, 2021), with the parameters of the official GIFT code.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+
+from gift_jax.errors import GiftError
+
+FLIP_PROBABILITY = 0.5
+BRIGHTNESS = 1.0
+SATURATION = 2.0
+CONTRAST = 0.5
+CROP_RATIO = 0.125
+CUTOUT_RATIO = 0.5
+SCALE_RATIO = 1.2
+ROTATE_DEGREES = 15.0
+
+DSA_STRATEGY = "color_crop_cutout_flip_scale_rotate"
+
+Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def _per_image(draws: jax.Array, images: jax.Array) -> jax.Array:
+    """Shape draws [B] to broadcast over images [B, H, W, C], in their dtype."""
+    return draws.astype(images.dtype)[:, None, None, None]
+
+
+def flip(images: jax.Array, u: jax.Array) -> jax.Array:
+    """Mirror left to right where `u < 0.5`. Args: images [B, H, W, C]; u [B]."""
+    return jnp.where((u < FLIP_PROBABILITY)[:, None, None, None], images[:, :, ::-1], images)
+
+
+def brightness(images: jax.Array, u: jax.Array) -> jax.Array:
+    """Add a constant in [-0.5, 0.5): `x + (u - 0.5)`. Args: images [B, H, W, C]; u [B]."""
+    return images + (_per_image(u, images) - 0.5) * BRIGHTNESS
+
+
+def saturation(images: jax.Array, u: jax.Array) -> jax.Array:
+    """Scale the distance to the grey image by `2u`. Args: images [B, H, W, C]; u [B]."""
+    grey = jnp.mean(images, axis=-1, keepdims=True)
+    return (images - grey) * (_per_image(u, images) * SATURATION) + grey
+
+
+def contrast(images: jax.Array, u: jax.Array) -> jax.Array:
+    """Scale the distance to the image's mean by `u + 0.5`. Args: images [B, H, W, C]; u [B]."""
+    mean = jnp.mean(images, axis=(1, 2, 3), keepdims=True)
+    return (images - mean) * (_per_image(u, images) + CONTRAST) + mean
+
+
+def crop(images: jax.Array, shift_h: jax.Array, shift_w: jax.Array) -> jax.Array:
+    """Shift by whole pixels, zero outside: `out[i, j] = in[i + shift_h, j + shift_w]`.
+
+    Args: images [B, H, W, C]; shift_h, shift_w, int [B], in +-`crop_limit(H)`, +-`crop_limit(W)`.
+    """
+    shifted = _shift(images, shift_h, axis=1)
+    return _shift(shifted, shift_w, axis=2)
+
+
+def _shift(images: jax.Array, shift: jax.Array, *, axis: int) -> jax.Array:
+    size = images.shape[axis]
+    source = jnp.arange(size)[None, :] + shift[:, None]
+    along = (source.shape[0], size, 1, 1) if axis == 1 else (source.shape[0], 1, size, 1)
+    moved = jnp.take_along_axis(images, jnp.clip(source, 0, size - 1).reshape(along), axis=axis)
+    return jnp.where(((source >= 0) & (source < size)).reshape(along), moved, jnp.zeros_like(moved))
+
+
+def crop_limit(size: int) -> int:
+    """Largest shift of `crop`, in pixels: an eighth of the side, rounded to nearest."""
+    return int(size * CROP_RATIO + 0.5)
+
+
+def cutout(images: jax.Array, offset_h: jax.Array, offset_w: jax.Array) -> jax.Array:
+    """Set a square of half the side, centred on the offset and cut at the edges, to zero.
+
+    Args: images [B, H, W, C]; offset_h, offset_w, int [B], below `cutout_limit(H)`, `cutout_limit(W)`.
+    """
+    inside_h = _inside(images.shape[1], offset_h)[:, :, None, None]
+    inside_w = _inside(images.shape[2], offset_w)[:, None, :, None]
+    return jnp.where(inside_h & inside_w, jnp.zeros_like(images), images)
+
+
+def _inside(size: int, offset: jax.Array) -> jax.Array:
+    length = int(size * CUTOUT_RATIO + 0.5)
+    first = (offset - length // 2)[:, None]
+    position = jnp.arange(size)[None, :]
+    return (position >= first) & (position < first + length)
+
+
+def cutout_limit(size: int) -> int:
+    """Exclusive upper bound of `cutout`'s offsets, in pixels; an even square may centre on the far edge."""
+    return size + 1 - int(size * CUTOUT_RATIO + 0.5) % 2
+
+
+def scale(images: jax.Array, u_x: jax.Array, u_y: jax.Array) -> jax.Array:
+    """Zoom about the centre, bilinear: coordinates times `u (1.2 - 1/1.2) + 1/1.2`.
+
+    Args: images [B, H, W, C]; u_x (width), u_y (height) [B]. Above one the image shrinks.
+    Reference: `affine_grid` and `grid_sample` of PyTorch (align_corners=False, zero padding). The zoom is
+    separable, so it is two matrix products with the triangle kernel, which a gather would not beat.
+    """
+    weights_h = _zoom_weights(images.shape[1], u_y, images.dtype)
+    weights_w = _zoom_weights(images.shape[2], u_x, images.dtype)
+    # A zoom moves pixel values about: bfloat16 or TF32 products would round them.
+    zoomed = jnp.einsum("bih,bhwc->biwc", weights_h, images, precision="highest")
+    return jnp.einsum("bjw,biwc->bijc", weights_w, zoomed, precision="highest")
+
+
+def _zoom_weights(size: int, u: jax.Array, dtype: jnp.dtype) -> jax.Array:
+    ratio = u.astype(dtype) * (SCALE_RATIO - 1 / SCALE_RATIO) + 1 / SCALE_RATIO
+    pixels = jnp.arange(size, dtype=dtype)
+    centre = (size - 1) / 2
+    source = (pixels[None, :] - centre) * ratio[:, None] + centre
+    return jnp.maximum(1 - jnp.abs(source[:, :, None] - pixels[None, None, :]), 0)
+
+
+def rotate(images: jax.Array, u: jax.Array) -> jax.Array:
+    """Rotate about the centre by `(2u - 1) 15` degrees, bilinear. Args: images [B, H, W, C]; u [B].
+
+    Reference: `affine_grid` and `grid_sample` of PyTorch (align_corners=False, zero padding).
+    """
+    height, width = images.shape[1:3]
+    angle = (u.astype(images.dtype) - 0.5) * (2 * ROTATE_DEGREES / 180 * math.pi)
+    cos, sin = jnp.cos(angle)[:, None, None], jnp.sin(angle)[:, None, None]
+    # Coordinates are in [-1, 1] of each side, as in affine_grid, so a rectangle is sheared as there.
+    y = ((jnp.arange(height, dtype=images.dtype) * 2 + 1) / height - 1)[None, :, None]
+    x = ((jnp.arange(width, dtype=images.dtype) * 2 + 1) / width - 1)[None, None, :]
+    source_x, source_y = cos * x - sin * y, sin * x + cos * y
+    return _bilinear(images, ((source_y + 1) * height - 1) / 2, ((source_x + 1) * width - 1) / 2)
+
+
+def _bilinear(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Sample images [B, H, W, C] at rows, columns [B, H, W] in pixels, zero outside."""
+    top, left = jnp.floor(rows), jnp.floor(columns)
+    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    top, left = top.astype(jnp.int32), left.astype(jnp.int32)
+    return (
+        _pixel(images, top, left) * (1 - down) * (1 - right)
+        + _pixel(images, top, left + 1) * (1 - down) * right
+        + _pixel(images, top + 1, left) * down * (1 - right)
+        + _pixel(images, top + 1, left + 1) * down * right
+    )
+
+
+def _pixel(images: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
+    batch, height, width, channels = images.shape
+    known = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
+    flat = images.reshape(batch, height * width, channels)
+    values = jnp.take_along_axis(flat, index.reshape(batch, height * width, 1), axis=1)
+    return jnp.where(known[..., None], values.reshape(images.shape), jnp.zeros_like(images))
+
+
+def mosaic_crop(images: jax.Array, factor: int, row: jax.Array, col: jax.Array) -> jax.Array:
+    """Cut one cell of a factor x factor grid out of each image and resize it (bilinear) to the full side.
+
+    Args: images [B, H, W, C]; factor, cells a side; row, col, int [B] in [0, factor).
+    Reference: `RandomFactorResizedCrop` of the official code, the inverse of RDED's stitching.
+    """
+    height, width, channels = images.shape[1:]
+    cell_h, cell_w = height // factor, width // factor
+
+    def cut(image: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice(image, (i * cell_h, j * cell_w, 0), (cell_h, cell_w, channels))
+
+    cells = jax.vmap(cut)(images, row.astype(jnp.int32), col.astype(jnp.int32))
+    return jax.image.resize(cells, images.shape, "linear", precision="highest")
+
+
+def mixup(images: jax.Array, partners: jax.Array, lam: jax.Array) -> jax.Array:
+    """Blend each image with a partner: `lam x + (1 - lam) x[partners]`.
+
+    Args: images [B, H, W, C]; partners, int [B]; lam, a scalar in [0, 1].
+    """
+    lam = lam.astype(images.dtype)
+    return lam * images + (1 - lam) * images[partners]
+
+
+def cutmix(
+    images: jax.Array, partners: jax.Array, lam: jax.Array, centre_h: jax.Array, centre_w: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Paste a partner's box, of area near `1 - lam`, into each image of the batch.
+
+    Args: images [B, H, W, C]; partners, int [B]; lam, a scalar in [0, 1]; centre_h, centre_w, int scalars.
+    Returns: the images and the share that each keeps of itself (the box is cut at the edges, so that it may
+    be more than lam; the official code keeps lam). Reference: CutMix (Yun et al., 2019).
+    """
+    height, width = images.shape[1:3]
+    half = jnp.sqrt(1 - lam) / 2
+    rows, columns = jnp.arange(height), jnp.arange(width)
+    half_h, half_w = (half * height).astype(jnp.int32), (half * width).astype(jnp.int32)
+    inside_h = (rows >= centre_h - half_h) & (rows < centre_h + half_h)
+    inside_w = (columns >= centre_w - half_w) & (columns < centre_w + half_w)
+    box = inside_h[:, None] & inside_w[None, :]
+    kept = 1 - jnp.mean(box, dtype=images.dtype)
+    return jnp.where(box[None, :, :, None], images[partners], images), kept
+
+
+# ---- keys explicit -------------------------------------------------------------------------------------
+
+
+def _uniform(key: jax.Array, images: jax.Array) -> jax.Array:
+    return jax.random.uniform(key, images.shape[:1], images.dtype)
+
+
+def random_flip(key: jax.Array, images: jax.Array) -> jax.Array:
+    """`flip` with a draw an image."""
+    return flip(images, _uniform(key, images))
+
+
+def random_color(key: jax.Array, images: jax.Array) -> jax.Array:
+    """`brightness`, `saturation` and `contrast`, in this order, with draws an image."""
+    keys = jax.random.split(key, 3)
+    images = brightness(images, _uniform(keys[0], images))
+    images = saturation(images, _uniform(keys[1], images))
+    return contrast(images, _uniform(keys[2], images))
+
+
+def random_crop(key: jax.Array, images: jax.Array) -> jax.Array:
+    """`crop` with shifts of at most an eighth of the side."""
+    key_h, key_w = jax.random.split(key)
+    batch, height, width, _ = images.shape
+    limit_h, limit_w = crop_limit(height), crop_limit(width)
+    shift_h = jax.random.randint(key_h, (batch,), -limit_h, limit_h + 1)
+    return crop(images, shift_h, jax.random.randint(key_w, (batch,), -limit_w, limit_w + 1))
+
+
+def random_scale(key: jax.Array, images: jax.Array) -> jax.Array:
+    """`scale` with draws an image and axis."""
+    key_x, key_y = jax.random.split(key)
+    return scale(images, _uniform(key_x, images), _uniform(key_y, images))
+
+
+def random_rotate(key: jax.Array, images: jax.Array) -> jax.Array:
+    """`rotate` with a draw an image."""
+    return rotate(images, _uniform(key, images))
+
+
+def random_cutout(key: jax.Array, images: jax.Array) -> jax.Array:
+    """`cutout` with offsets an image."""
+    key_h, key_w = jax.random.split(key)
+    batch, height, width, _ = images.shape
+    offset_h = jax.random.randint(key_h, (batch,), 0, cutout_limit(height))
+    return cutout(images, offset_h, jax.random.randint(key_w, (batch,), 0, cutout_limit(width)))
+
+
+OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
+    {
+        "flip": random_flip,
+        "color": random_color,
+        "crop": random_crop,
+        "scale": random_scale,
+        "rotate": random_rotate,
+        "cutout": random_cutout,
+    }
+)
+# Applied to every batch; of the others, one is chosen for each batch.
+_ALWAYS_BEFORE, _ALWAYS_AFTER = ("flip", "color"), ("cutout",)
+
+
+def make_strategy(strategy: str = DSA_STRATEGY) -> Augmentation:
+    """Build the official augmentation from a name such as `color_crop_cutout_flip_scale_rotate`.
+
+    flip, then color, on every image; then one of the named crop, scale and rotate for the batch (parameters
+    still an image each); then cutout. `none` is the identity.
+    Returns: `(key, images [B, H, W, C]) -> images`. Raises: GiftError for an unknown operation.
+    """
+    names = [] if strategy == "none" else strategy.split("_")
+    unknown = [name for name in names if name not in OPERATIONS]
+    if unknown:
+        raise GiftError(
+            f"augmentation {strategy!r}: unknown operation {unknown[0]!r}; join some of {', '.join(OPERATIONS)} by '_', or say 'none'"
+        )
+    before = [OPERATIONS[name] for name in _ALWAYS_BEFORE if name in names]
+    after = [OPERATIONS[name] for name in _ALWAYS_AFTER if name in names]
+    geometric = [OPERATIONS[name] for name in names if name not in _ALWAYS_BEFORE + _ALWAYS_AFTER]
+
+    def augment(key: jax.Array, images: jax.Array) -> jax.Array:
+        choice_key, *keys = jax.random.split(key, 2 + len(before) + len(after))
+        for operation in before:
+            images = operation(keys.pop(), images)
+        if geometric:
+            choice = jax.random.randint(choice_key, (), 0, len(geometric))
+            images = jax.lax.switch(choice, geometric, keys.pop(), images)
+        for operation in after:
+            images = operation(keys.pop(), images)
+        return images
+
+    return augment
+
+
+def random_mosaic_crop(key: jax.Array, images: jax.Array, factor: int) -> jax.Array:
+    """With probability `1 - 1 / factor^2` a random cell of the mosaic, else the whole image, an image each."""
+    if factor == 1:
+        return images
+    key_u, key_row, key_col = jax.random.split(key, 3)
+    batch = images.shape[:1]
+    row = jax.random.randint(key_row, batch, 0, factor)
+    cells = mosaic_crop(images, factor, row, jax.random.randint(key_col, batch, 0, factor))
+    whole = jax.random.uniform(key_u, batch) >= 1 - 1 / factor**2
+    return jnp.where(whole[:, None, None, None], images, cells)
+
+
+Mixing = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+
+
+def no_mix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Leave the images as they are: each is its own partner and keeps all of itself."""
+    del key
+    return images, jnp.arange(images.shape[0]), jnp.ones((), images.dtype)
+
+
+def random_mixup(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`mixup` with lam from Beta(0.8, 0.8). Returns: images, partners int [B], share kept (a scalar)."""
+    key_pair, key_lam = jax.random.split(key)
+    partners = jax.random.permutation(key_pair, images.shape[0])
+    lam = jax.random.beta(key_lam, 0.8, 0.8, dtype=images.dtype)
+    return mixup(images, partners, lam), partners, lam
+
+
+def random_cutmix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`cutmix` with lam from Beta(1, 1). Returns: images, partners int [B], share kept (a scalar)."""
+    key_pair, key_lam, key_h, key_w = jax.random.split(key, 4)
+    partners = jax.random.permutation(key_pair, images.shape[0])
+    lam = jax.random.uniform(key_lam, (), images.dtype)
+    centre_h = jax.random.randint(key_h, (), 0, images.shape[1])
+    mixed, kept = cutmix(images, partners, lam, centre_h, jax.random.randint(key_w, (), 0, images.shape[2]))
+    return mixed, partners, kept
+
+
+MIXINGS: Mapping[str, Mixing] = MappingProxyType({"none": no_mix, "mixup": random_mixup, "cutmix": random_cutmix})

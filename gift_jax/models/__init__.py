@@ -1,0 +1,131 @@
+"""Architectures by name, as pure functions over plain dictionaries of arrays.
+
+A family is a file beside this one; `create` finds its constructor in `FAMILIES` by the name's pattern.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+from flax import nnx
+
+from gift_jax.errors import GiftError
+from gift_jax.models.convnet import ConvNet
+from gift_jax.models.layers import fold_batch_norm
+
+Variables = dict[Any, Any]
+"""A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""
+
+# Pattern of the name -> constructor; the pattern's named groups, as integers, are arguments.
+FAMILIES: Mapping[str, Callable[..., nnx.Module]] = MappingProxyType({r"conv(?P<depth>[1-9])": ConvNet})
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+    """Everything that decides a model's structure: name, classes, input and the family's own options.
+
+    image_size is the side of the square input in pixels; options are sorted (name, value) pairs, such as
+    `(("norm", "instance"), ("width", 32))`, so that specs can be compared and hashed.
+    """
+
+    name: str
+    num_classes: int
+    image_size: int
+    channels: int = 3
+    options: tuple[tuple[str, int | float | str], ...] = ()
+
+    def create(self, rngs: nnx.Rngs) -> nnx.Module:
+        """Build the NNX module. Raises: GiftError for an unknown name or option."""
+        constructor, arguments = _find_family(self.name)
+        try:
+            return constructor(
+                **arguments,
+                **dict(self.options),
+                num_classes=self.num_classes,
+                image_size=self.image_size,
+                channels=self.channels,
+                rngs=rngs,
+            )
+        except TypeError as error:
+            raise GiftError(f"model {self.name!r} does not take these options {dict(self.options)}: {error}") from None
+
+
+def _find_family(name: str) -> tuple[Callable[..., nnx.Module], dict[str, int]]:
+    for pattern, constructor in FAMILIES.items():
+        if match := re.fullmatch(pattern, name):
+            return constructor, {key: int(value) for key, value in match.groupdict().items()}
+    known = ", ".join(pattern.replace("(?P<depth>[1-9])", "N") for pattern in FAMILIES)
+    raise GiftError(f"model {name!r} is unknown; known are {known}")
+
+
+def create(name: str, *, num_classes: int, image_size: int, channels: int = 3, seed: int = 0, **options: Any) -> nnx.Module:
+    """Build an NNX module with PyTorch's initial distribution.
+
+    Args: name, such as `conv3`; image_size, in pixels; options of the family, such as width and norm.
+    Returns: a module `(images [B, H, W, channels], *, train) -> logits [B, num_classes]`.
+    """
+    spec = ModelSpec(name, num_classes, image_size, channels, tuple(sorted(options.items())))
+    return spec.create(nnx.Rngs(seed))
+
+
+class Model(NamedTuple):
+    """An architecture without its arrays: hashable, so that jitted functions over it are shared."""
+
+    spec: ModelSpec
+    graphdef: nnx.GraphDef
+
+    def apply(
+        self, params: Variables, batch_stats: Variables, images: jax.Array, *, train: bool = False
+    ) -> tuple[jax.Array, Variables]:
+        """Run the network. Args: images, float [B, H, W, C], normalised.
+
+        Returns: logits [B, num_classes] and the new BatchNorm statistics (the same ones unless train).
+        """
+        module = nnx.merge(self.graphdef, params, batch_stats, copy=True)
+        logits = module(images, train=train)
+        return logits, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    def init(self, key: jax.Array) -> tuple[Variables, Variables]:
+        """Draw (params, batch_stats) from PyTorch's initial distribution; jitted, once an architecture."""
+        return _jitted_init(self.spec)(key)
+
+    def abstract(self) -> tuple[Variables, Variables]:
+        """Shapes and dtypes of (params, batch_stats), without memory."""
+        return jax.eval_shape(self.init, jax.random.key(0))
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one image."""
+        return (self.spec.image_size, self.spec.image_size, self.spec.channels)
+
+
+@functools.lru_cache
+def get_model(spec: ModelSpec) -> Model:
+    """The architecture of a spec as pure functions. Raises: GiftError for an unknown name or option."""
+    abstract = nnx.eval_shape(lambda: spec.create(nnx.Rngs(0)))
+    return Model(spec, nnx.graphdef(abstract))
+
+
+@functools.lru_cache
+def _jitted_init(spec: ModelSpec) -> Callable[[jax.Array], tuple[Variables, Variables]]:
+    def init(key: jax.Array) -> tuple[Variables, Variables]:
+        return split_arrays(spec.create(nnx.Rngs(key)))
+
+    return jax.jit(init)
+
+
+def split_arrays(module: nnx.Module) -> tuple[Variables, Variables]:
+    """Take a module's (params, batch_stats) as plain nested dictionaries."""
+    _, params, batch_stats = nnx.split(module, nnx.Param, nnx.BatchStat)
+    return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
+
+
+def fold(model: Model, params: Variables, batch_stats: Variables) -> tuple[Model, Variables]:
+    """Fold BatchNorm into the convolutions, for inference. Returns: a model without statistics, its params."""
+    module = nnx.merge(model.graphdef, params, batch_stats, copy=True)
+    fold_batch_norm(module)
+    return Model(model.spec, nnx.graphdef(module)), split_arrays(module)[0]

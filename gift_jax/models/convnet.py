@@ -1,0 +1,80 @@
+"""The ConvNet of dataset distillation: blocks of 3x3 convolution, norm, ReLU and 2x2 mean pooling.
+
+Reference: RDED `synthesize/models.py` (batch norm, `conv3` to `conv6`) and DC/MTT/DATM `networks.py`
+(instance norm by default), which are the same function of the same weights.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax
+from flax import nnx
+
+from gift_jax.errors import GiftError
+from gift_jax.models.layers import BatchNorm, ConvNorm, GroupNorm, Identity, LayerNorm, avg_pool, conv, linear
+
+NormFactory = Callable[[int, int, nnx.Rngs], nnx.Module]
+
+# (channels, side of the feature map) -> module
+NORMS: Mapping[str, NormFactory] = MappingProxyType(
+    {
+        "batch": lambda channels, side, rngs: BatchNorm(channels, rngs=rngs),
+        "instance": lambda channels, side, rngs: GroupNorm(channels, channels, rngs=rngs),
+        "group": lambda channels, side, rngs: GroupNorm(channels, 4, rngs=rngs),
+        "layer": lambda channels, side, rngs: LayerNorm((side, side, channels), rngs=rngs),
+        "none": lambda channels, side, rngs: Identity(),
+    }
+)
+
+
+def first_padding(channels: int, image_size: int) -> int:
+    """Padding of the first convolution, in pixels: 3 for grey 28x28 images, which makes them 32x32; else 1."""
+    return 3 if (channels, image_size) == (1, 28) else 1
+
+
+def feature_side(depth: int, channels: int, image_size: int) -> int:
+    """Side of the last feature map, in pixels: the padded side halved depth times, rounded down."""
+    return (image_size + 2 * first_padding(channels, image_size) - 2) >> depth
+
+
+class ConvNet(nnx.Module):
+    """ConvNet of `depth` blocks and a linear classifier; images [B, H, W, channels] -> logits [B, classes].
+
+    The classifier reads the feature map flattened HWC (PyTorch: CHW).
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int,
+        num_classes: int,
+        image_size: int,
+        channels: int = 3,
+        width: int = 128,
+        norm: str = "batch",
+        rngs: nnx.Rngs,
+    ) -> None:
+        if norm not in NORMS:
+            raise GiftError(f"norm {norm!r} is unknown; choose one of {', '.join(NORMS)}")
+        if feature_side(depth, channels, image_size) < 1:
+            raise GiftError(f"a ConvNet of depth {depth} needs images of at least {2**depth} pixels, not {image_size}")
+        blocks = []
+        for index in range(depth):
+            padding = first_padding(channels, image_size) if index == 0 else 1
+            inputs = channels if index == 0 else width
+            side = feature_side(index, channels, image_size)
+            blocks.append(
+                ConvNorm(
+                    conv(inputs, width, 3, padding=padding, rngs=rngs),
+                    NORMS[norm](width, side, rngs),
+                )
+            )
+        self.blocks = nnx.List(blocks)
+        features = width * feature_side(depth, channels, image_size) ** 2
+        self.classifier = linear(features, num_classes, rngs=rngs)
+
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        x = images
+        for block in self.blocks:
+            x = avg_pool(nnx.relu(block(x, train=train)), 2)
+        return self.classifier(x.reshape(x.shape[0], -1))
