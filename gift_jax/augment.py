@@ -172,7 +172,7 @@ def mosaic_crop(images: jax.Array, factor: int, row: jax.Array, col: jax.Array) 
         return jax.lax.dynamic_slice(image, (i * cell_h, j * cell_w, 0), (cell_h, cell_w, channels))
 
     cells = jax.vmap(cut)(images, row.astype(jnp.int32), col.astype(jnp.int32))
-    return jax.image.resize(cells, images.shape, "linear", precision="highest")
+    return jax.image.resize(cells, images.shape, "linear", precision=jax.lax.Precision.HIGHEST)
 
 
 def mixup(images: jax.Array, partners: jax.Array, lam: jax.Array) -> jax.Array:
@@ -276,9 +276,8 @@ def make_strategy(strategy: str = DSA_STRATEGY) -> Augmentation:
     names = [] if strategy == "none" else strategy.split("_")
     unknown = [name for name in names if name not in OPERATIONS]
     if unknown:
-        raise GiftError(
-            f"augmentation {strategy!r}: unknown operation {unknown[0]!r}; join some of {', '.join(OPERATIONS)} by '_', or say 'none'"
-        )
+        known = ", ".join(OPERATIONS)
+        raise GiftError(f"augmentation {strategy!r}: {unknown[0]!r} is unknown; join some of {known} by '_', or 'none'")
     before = [OPERATIONS[name] for name in _ALWAYS_BEFORE if name in names]
     after = [OPERATIONS[name] for name in _ALWAYS_AFTER if name in names]
     geometric = [OPERATIONS[name] for name in names if name not in _ALWAYS_BEFORE + _ALWAYS_AFTER]

@@ -5,9 +5,9 @@ loss for each image, in nats or in units of the logits squared; the batch mean o
 code minimises. Options are keyword-only and default to the official values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +18,8 @@ _NORMALIZE_EPS = 1e-12
 _COSINE_EPS = 1e-8
 
 
-class LossFn(Protocol):
-    """A criterion: `(student_logits [B, C], teacher_logits [B, C], labels int [B]) -> float [B]`."""
-
-    def __call__(
-        self, student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array, /, **options: float | bool | str
-    ) -> jax.Array: ...
+LossFn = Callable[..., jax.Array]
+"""`(student_logits [B, C], teacher_logits [B, C], labels int [B], *, **options) -> float [B]`."""
 
 
 def l2_normalize(vectors: jax.Array) -> jax.Array:

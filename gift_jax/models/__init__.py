@@ -62,7 +62,9 @@ def _find_family(name: str) -> tuple[Callable[..., nnx.Module], dict[str, int]]:
     raise GiftError(f"model {name!r} is unknown; known are {known}")
 
 
-def create(name: str, *, num_classes: int, image_size: int, channels: int = 3, seed: int = 0, **options: Any) -> nnx.Module:
+def create(
+    name: str, *, num_classes: int, image_size: int, channels: int = 3, seed: int = 0, **options: Any
+) -> nnx.Module:
     """Build an NNX module with PyTorch's initial distribution.
 
     Args: name, such as `conv3`; image_size, in pixels; options of the family, such as width and norm.

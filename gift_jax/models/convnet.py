@@ -74,6 +74,7 @@ class ConvNet(nnx.Module):
         self.classifier = linear(features, num_classes, rngs=rngs)
 
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
         x = images
         for block in self.blocks:
             x = avg_pool(nnx.relu(block(x, train=train)), 2)

@@ -5,7 +5,6 @@ BatchNorm in training writes its new running statistics into the module, which `
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +25,14 @@ def torch_bias_init(fan_in: int) -> nnx.Initializer:
 
 
 def conv(
-    in_channels: int, out_channels: int, kernel: int, *, rngs: nnx.Rngs, stride: int = 1, padding: int = 0, bias: bool = True
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    rngs: nnx.Rngs,
+    stride: int = 1,
+    padding: int = 0,
+    bias: bool = True,
 ) -> nnx.Conv:
     """Square convolution as `torch.nn.Conv2d` makes it. Kernel HWIO; padding in pixels on every side."""
     return nnx.Conv(
@@ -53,12 +59,6 @@ def linear(in_features: int, out_features: int, *, rngs: nnx.Rngs) -> nnx.Linear
     )
 
 
-class Norm(Protocol):
-    """A normalisation: `(x [B, H, W, C], train=...) -> [B, H, W, C]`."""
-
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array: ...
-
-
 def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float) -> jax.Array:
     return (x - mean) * jax.lax.rsqrt(variance + epsilon)
 
@@ -78,6 +78,7 @@ class BatchNorm(nnx.Module):
         self.epsilon, self.momentum = epsilon, momentum
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Normalise x [B, H, W, C]."""
         if train:
             mean = jnp.mean(x, axis=(0, 1, 2))
             var = jnp.mean(jnp.square(x - _row(mean)), axis=(0, 1, 2))
@@ -111,6 +112,7 @@ class GroupNorm(nnx.Module):
         self.groups, self.epsilon = groups, epsilon
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Normalise x [B, H, W, C]."""
         del train
         grouped = x.reshape(*x.shape[:3], self.groups, -1)
         mean = jnp.mean(grouped, axis=(1, 2, 4), keepdims=True)
@@ -128,6 +130,7 @@ class LayerNorm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Normalise x [B, H, W, C]."""
         del train
         mean = jnp.mean(x, axis=(1, 2, 3), keepdims=True)
         var = jnp.mean(jnp.square(x - mean), axis=(1, 2, 3), keepdims=True)
@@ -138,6 +141,7 @@ class Identity(nnx.Module):
     """No normalisation."""
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Return x."""
         del train
         return x
 
@@ -149,6 +153,7 @@ class ConvNorm(nnx.Module):
         self.conv, self.norm = conv, norm
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Convolve and normalise x [B, H, W, C_in] -> [B, H', W', C_out]."""
         norm: Callable[..., jax.Array] = self.norm  # pyright: ignore[reportAssignmentType]
         return norm(self.conv(x), train=train)
 

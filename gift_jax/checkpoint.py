@@ -1,0 +1,182 @@
+"""Teachers on disk: an Orbax checkpoint of the weights and `teacher.json` beside it."""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from orbax.checkpoint import v1 as ocp
+
+from gift_jax.data.datasets import Normalisation
+from gift_jax.errors import GiftError
+from gift_jax.files import read_json_object, reported, write_text, written_whole
+from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+
+WEIGHTS, INFO = "weights", "teacher.json"
+_REMAKE = "convert the teacher again with `python -m convert teacher`"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """How far converted logits are from PyTorch's on `images` random images: largest absolute difference,
+    that over the largest absolute logit, and the share of images with the same top class."""
+
+    images: int
+    max_absolute: float
+    max_relative: float
+    top1_agreement: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherInfo:
+    """What a teacher is and where it came from: the content of `teacher.json`."""
+
+    architecture: str
+    dataset: str
+    num_classes: int
+    image_size: int
+    channels: int
+    options: Mapping[str, int | float | str]
+    normalisation: Normalisation
+    source_file: str
+    source_sha256: str
+    verification: Verification
+    versions: Mapping[str, str]
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The architecture with its sizes and options."""
+        options = tuple(sorted(self.options.items()))
+        return ModelSpec(self.architecture, self.num_classes, self.image_size, self.channels, options)
+
+
+class Teacher(typing.NamedTuple):
+    """A frozen network: BatchNorm folded into the convolutions, inference only."""
+
+    model: Model
+    params: Variables
+    info: TeacherInfo
+
+    def logits(self, images: jax.Array | np.ndarray) -> jax.Array:
+        """Classify. Args: images, float32 [B, H, W, C], normalised. Returns: logits, float32 [B, classes]."""
+        if images.shape[1:] != self.model.input_shape:
+            raise GiftError(
+                f"teacher {self.info.architecture!r} takes images of shape {self.model.input_shape}, not "
+                f"{images.shape[1:]}; resize them or load the teacher of their dataset"
+            )
+        return _logits(self.model, self.params, jnp.asarray(images, jnp.float32))
+
+
+def _apply(model: Model, params: Variables, images: jax.Array) -> jax.Array:
+    return model.apply(params, {}, images)[0]
+
+
+_logits = jax.jit(_apply, static_argnums=0)
+
+
+def make_teacher(info: TeacherInfo, params: Variables, batch_stats: Variables) -> Teacher:
+    """Freeze weights into a teacher. Args: params, batch_stats as `Model.init` returns them."""
+    model, folded = fold(get_model(info.spec), params, batch_stats)
+    return Teacher(model, folded, info)
+
+
+def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, batch_stats: Variables) -> None:
+    """Write a teacher directory, whole or not at all; the weights are stored unfolded."""
+    directory = Path(directory)
+    if directory.exists() and not (directory / INFO).exists():
+        raise GiftError(f"{directory}: exists and is not a teacher; choose another --out")
+    with written_whole(directory) as temporary:
+        save_arrays(temporary / WEIGHTS, params, batch_stats)
+        write_text(temporary / INFO, json.dumps(dataclasses.asdict(info), indent=2, sort_keys=True) + "\n")
+
+
+def load_teacher(directory: Path | str) -> Teacher:
+    """Load a teacher directory that `python -m convert teacher` wrote.
+
+    Raises: GiftError if something is missing, of the wrong shape or not finite.
+    """
+    directory = Path(directory)
+    if not (directory / INFO).is_file():
+        raise GiftError(f"{directory}: no teacher here ({INFO} is missing); make one with `python -m convert teacher`")
+    info = _parse_info(directory / INFO)
+    params, batch_stats = load_arrays(directory / WEIGHTS, get_model(info.spec))
+    return make_teacher(info, params, batch_stats)
+
+
+def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:
+    """Write params and statistics as an Orbax checkpoint of flat `a/b/c` names."""
+    flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
+    with reported(path):
+        ocp.save(str(path.absolute()), jax.tree.map(np.asarray, flat))
+
+
+def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
+    """Read (params, batch_stats) that fit the model exactly: same names, shapes and dtypes, all finite.
+
+    Shapes are compared before memory is taken. Raises: GiftError.
+    """
+    expected = {name: flatten(tree) for name, tree in zip(("params", "batch_stats"), model.abstract(), strict=True)}
+    try:
+        found = ocp.metadata(str(path.absolute())).metadata
+        _check_structure(path, found, expected)
+        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
+        arrays = ocp.load(str(path.absolute()), abstract)
+    except GiftError:
+        raise
+    except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise GiftError(f"{path}: not a readable checkpoint ({reason}); {_REMAKE}") from None
+    for name, array in {**arrays["params"], **arrays["batch_stats"]}.items():
+        if not np.isfinite(array).all():
+            raise GiftError(f"{path}: {name} holds values that are not finite; {_REMAKE}")
+    params, batch_stats = model.abstract()
+    return unflatten(arrays["params"], params), unflatten(arrays["batch_stats"], batch_stats)
+
+
+def _check_structure(path: Path, found: Any, expected: dict[str, dict[str, Any]]) -> None:
+    for group, arrays in expected.items():
+        stored = dict(found.get(group, {}))
+        for name in sorted(arrays.keys() | stored.keys()):
+            want, have = arrays.get(name), stored.get(name)
+            if want is None or have is None:
+                state = "missing" if have is None else "not part of this architecture"
+                raise GiftError(f"{path}: {name} is {state}; {_REMAKE}")
+            if (tuple(have.shape), have.dtype) != (want.shape, want.dtype):
+                expectation = f"{want.dtype}{list(want.shape)}"
+                raise GiftError(f"{path}: {name} is {have.dtype}{list(have.shape)}, not {expectation}; {_REMAKE}")
+
+
+def flatten(tree: Variables) -> dict[str, Any]:
+    """Nested dictionary -> `{"blocks/0/conv/kernel": array}`."""
+    return {"/".join(map(str, path)): leaf for path, leaf in traverse_util.flatten_dict(tree).items()}
+
+
+def unflatten(flat: Mapping[str, Any], like: Variables) -> Variables:
+    """Inverse of `flatten`; `like` tells which keys are integers."""
+    paths = traverse_util.flatten_dict(like)
+    return traverse_util.unflatten_dict({path: flat["/".join(map(str, path))] for path in paths})
+
+
+def _parse_info(path: Path) -> TeacherInfo:
+    value = read_json_object(path)
+    try:
+        normalisation = Normalisation(**{k: tuple(map(float, v)) for k, v in value.pop("normalisation").items()})
+        verification = Verification(**value.pop("verification"))
+        info = TeacherInfo(**value, normalisation=normalisation, verification=verification)
+        sizes = (info.num_classes, info.image_size, info.channels)
+        valid = all(isinstance(size, int) and 0 < size <= 10**6 for size in sizes) and (
+            len(normalisation.mean) == len(normalisation.std) == info.channels
+        )
+        hash(info.spec)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        info, valid = None, False
+    if info is None or not valid:
+        raise GiftError(f"{path}: fields are missing or of the wrong kind; {_REMAKE}")
+    return info

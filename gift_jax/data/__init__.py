@@ -1,0 +1,1 @@
+"""Datasets: their specifications, distilled sets and evaluation sets."""

@@ -1,0 +1,66 @@
+"""Datasets by name: classes, input sizes and the normalisation that the official code uses."""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gift_jax.errors import GiftError
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalisation:
+    """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+CIFAR = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# Of scikit-learn's digits, over all training pixels (`data.digits`), to four digits.
+DIGITS = Normalisation((0.3047,), (0.3758,))
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset: number of classes, side of its images in pixels (ConvNets may use another), channels."""
+
+    name: str
+    num_classes: int
+    image_size: int
+    normalisation: Normalisation
+    convnet_size: int | None = None
+    channels: int = 3
+
+    def input_size(self, model: str) -> int:
+        """Side of the input in pixels for a model, as the official code has it (`conv*` may see smaller images)."""
+        return self.convnet_size if self.convnet_size and model.startswith("conv") else self.image_size
+
+
+def _imagenet(name: str, num_classes: int, convnet_size: int) -> DatasetSpec:
+    return DatasetSpec(name, num_classes, 224, IMAGENET, convnet_size)
+
+
+DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            DatasetSpec("digits", 10, 8, DIGITS, channels=1),
+            DatasetSpec("cifar10", 10, 32, CIFAR),
+            DatasetSpec("cifar100", 100, 32, CIFAR),
+            DatasetSpec("tinyimagenet", 200, 64, IMAGENET),
+            _imagenet("imagenet-1k", 1000, 64),
+            _imagenet("imagenet-nette", 10, 128),
+            _imagenet("imagenet-woof", 10, 128),
+            _imagenet("imagenet-10", 10, 128),
+            _imagenet("imagenet-100", 100, 128),
+        )
+    }
+)
+
+
+def get_dataset(name: str) -> DatasetSpec:
+    """The dataset of that name. Raises: GiftError that lists the known ones."""
+    if name not in DATASETS:
+        raise GiftError(f"dataset {name!r} is unknown; choose one of {', '.join(DATASETS)}")
+    return DATASETS[name]

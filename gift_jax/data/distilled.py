@@ -1,0 +1,118 @@
+"""Distilled sets: images, labels and what was done to the pixels, in one safetensors file."""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import safetensors
+from safetensors.numpy import load_file, save_file
+
+from gift_jax.data.datasets import get_dataset
+from gift_jax.errors import GiftError
+from gift_jax.files import reported, written_whole
+
+PixelSpace = Literal["raw", "normalised", "zca"]
+PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
+
+_FORMAT = "gift_jax distilled set 1"
+_REMAKE = "make it again with `python -m convert distilled` or an experiment that distils"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DistilledSet:
+    """A distilled set.
+
+    images: uint8 (raw pixels) or float32, [N, H, W, C]; labels: int32 [N]; soft_labels: float32 [N, classes],
+    logits stored with the images, or None. pixel_space says what was done to the pixels: `raw` (0..255, or
+    [0, 1] if float), `normalised` (with the dataset's statistics) or `zca` (whitened). dataset and method are
+    names, ipc the images a class, provenance free text about the source.
+    Raises: GiftError if the parts do not fit each other.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    soft_labels: np.ndarray | None
+    pixel_space: PixelSpace
+    dataset: str
+    method: str
+    ipc: int
+    provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for problem in self._problems():
+            raise GiftError(f"the {self.method} set of {self.dataset}: {problem}")
+
+    def _problems(self) -> typing.Iterator[str]:
+        spec = get_dataset(self.dataset)
+        images, labels, soft = self.images, self.labels, self.soft_labels
+        if self.pixel_space not in PIXEL_SPACES:
+            yield f"pixel space {self.pixel_space!r} is unknown; give one of {', '.join(PIXEL_SPACES)}"
+        if images.ndim != 4 or images.shape[3] != spec.channels or images.shape[1] != images.shape[2]:
+            yield f"images are {list(images.shape)}, expected square ones, [N, H, W, {spec.channels}]"
+        if images.dtype not in (np.uint8, np.float32) or (images.dtype == np.uint8 and self.pixel_space != "raw"):
+            yield f"{self.pixel_space} images are {images.dtype}; raw ones are uint8 or float32, others float32"
+        if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+            yield f"labels are {labels.dtype}{list(labels.shape)}, expected int32[{len(images)}]"
+        if len(labels) == 0 or labels.min() < 0 or labels.max() >= spec.num_classes:
+            yield f"labels must be in 0..{spec.num_classes - 1}, one at least; check the dataset's name"
+        if soft is not None and (soft.dtype != np.float32 or soft.shape != (len(images), spec.num_classes)):
+            yield f"soft labels are {soft.dtype}{list(soft.shape)}, expected float32[{len(images)}, {spec.num_classes}]"
+        for name, array in (("images", images), ("soft labels", soft)):
+            if array is not None and array.dtype == np.float32 and not np.isfinite(array).all():
+                yield f"its {name} hold values that are not finite; take them from the source again"
+        if self.pixel_space == "raw" and images.dtype == np.float32 and (images.min() < 0 or images.max() > 1):
+            yield "raw float images must be in [0, 1]; if they were normalised or whitened, say so in pixel_space"
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the dataset."""
+        return get_dataset(self.dataset).num_classes
+
+
+def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
+    """Write a distilled set as safetensors, whole or not at all."""
+    arrays = {"images": distilled.images, "labels": distilled.labels}
+    if distilled.soft_labels is not None:
+        arrays["soft_labels"] = distilled.soft_labels
+    metadata = {
+        "format": _FORMAT,
+        "pixel_space": distilled.pixel_space,
+        "dataset": distilled.dataset,
+        "method": distilled.method,
+        "ipc": str(distilled.ipc),
+        "provenance": json.dumps(dict(distilled.provenance), sort_keys=True),
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with written_whole(Path(path)) as temporary, reported(Path(path)):
+        save_file(arrays, temporary, metadata)
+
+
+def load_distilled(path: Path | str) -> DistilledSet:
+    """Read a file that `save_distilled` wrote. Raises: GiftError if it is missing, damaged or something else."""
+    path = Path(path)
+    if not path.is_file():
+        raise GiftError(f"{path}: no such file; {_REMAKE}")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+        if metadata.get("format") != _FORMAT:
+            raise GiftError(f"{path}: a safetensors file, but not a distilled set; {_REMAKE}")
+        arrays = load_file(path)
+        return DistilledSet(
+            images=arrays["images"],
+            labels=arrays["labels"],
+            soft_labels=arrays.get("soft_labels"),
+            pixel_space=typing.cast(PixelSpace, metadata["pixel_space"]),
+            dataset=metadata["dataset"],
+            method=metadata["method"],
+            ipc=int(metadata["ipc"]),
+            provenance=json.loads(metadata["provenance"]),
+        )
+    except GiftError as error:
+        raise GiftError(f"{path}: {error}" if not str(error).startswith(str(path)) else str(error)) from None
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        raise GiftError(f"{path}: not a readable distilled set ({error}); {_REMAKE}") from None

@@ -1,0 +1,81 @@
+"""Writing so that a file or directory is there whole or not at all, and reading what was written."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gift_jax.errors import GiftError
+
+
+@contextlib.contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside target to write a file or directory at; rename it to target on success.
+
+    On an error the temporary path is removed and target stays as it was. An older target is replaced.
+    """
+    target = Path(target)
+    with reported(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = workspace / target.name
+    try:
+        yield temporary
+        with reported(target):
+            if target.is_dir():
+                target.rename(workspace / "replaced")
+            temporary.replace(target)
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal about path into a GiftError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise GiftError(
+            f"{path}: {error.strerror or error}; check the path, its permissions and the free space"
+        ) from None
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 digest of a file."""
+    with reported(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with written_whole(path) as temporary, reported(path):
+        temporary.write_text(text, encoding="utf-8")
+
+
+def append_json_line(path: Path, row: dict[str, Any]) -> None:
+    """Append one JSON object as one line, in a single write, so that a reader never sees half a line."""
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    with reported(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises: GiftError if the file is missing, is not JSON, or holds something else."""
+    try:
+        with reported(path):
+            value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise GiftError(f"{path}: not a JSON file; write it again with the command that made it") from None
+    if not isinstance(value, dict):
+        raise GiftError(f"{path}: holds a JSON {type(value).__name__}, not an object; write it again") from None
+    return value

@@ -1,0 +1,30 @@
+"""Strict JAX for every test: no silent dtype or rank promotion, several CPU devices, warnings as errors."""
+
+import os
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not.
+collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["convert/*"]
+
+
+@pytest.fixture
+def golden() -> Path:
+    return GOLDEN
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(20250)
