@@ -1,6 +1,6 @@
 """The embedded data: scikit-learn's 1,797 real handwritten digits, 8x8 grey pixels, ten classes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def load_split() -> Split:
         from sklearn.datasets import load_digits
     except ImportError:
         raise GiftError("the digits need scikit-learn; install it with `pip install 'gift-jax[demo]'`") from None
-    data = load_digits()
+    data: Any = load_digits()  # a Bunch: scikit-learn's annotation has it as a tuple
     # Pixels are 0..16; 255 / 16 is not whole, so grey levels are rounded.
     images = np.rint(data.images[..., None] * (255 / 16)).astype(np.uint8)
     labels = data.target.astype(np.int32)

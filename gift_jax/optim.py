@@ -1,0 +1,158 @@
+"""Optimizers with PyTorch's weight-decay semantics, and learning-rate schedules by epoch; all from optax."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+
+from gift_jax.errors import GiftError
+
+OptionValue = int | float | bool | str
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Learning rate over epochs, stepped once an epoch as PyTorch's schedulers are.
+
+    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`.
+    milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. For the first
+    warmup_epochs the rate rises linearly, from one step of it to the whole.
+    """
+
+    name: str = "multistep"
+    milestones: tuple[tuple[int, int], ...] = ((2, 3), (5, 6))
+    gamma: float = 0.2
+    final: float = 0.0
+    warmup_epochs: int = 0
+
+
+def _multistep(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    # Two milestones may fall on one epoch of a short run: their factors then multiply.
+    factors: dict[int, float] = {}
+    for numerator, denominator in schedule.milestones:
+        epoch = numerator * epochs // denominator
+        factors[epoch] = factors.get(epoch, 1.0) * schedule.gamma
+    return optax.piecewise_constant_schedule(learning_rate, factors)
+
+
+def _cosine(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    return optax.cosine_decay_schedule(learning_rate, max(epochs, 1), schedule.final)
+
+
+def _constant(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    del schedule, epochs
+    return optax.constant_schedule(learning_rate)
+
+
+SCHEDULES: Mapping[str, Callable[[Schedule, float, int], optax.Schedule]] = MappingProxyType(
+    {"multistep": _multistep, "cosine": _cosine, "constant": _constant}
+)
+
+
+def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_per_epoch: int) -> optax.Schedule:
+    """Build the learning rate as a function of the step; constant within each epoch.
+
+    Args: epochs and steps_per_epoch of the run. Raises: GiftError for an unknown name.
+    Reference: `torch.optim.lr_scheduler` MultiStepLR, CosineAnnealingLR and LinearLR, stepped by epoch.
+    """
+    if schedule.name not in SCHEDULES:
+        raise GiftError(f"schedule {schedule.name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+    warmup = schedule.warmup_epochs
+    by_epoch = SCHEDULES[schedule.name](schedule, learning_rate, epochs - warmup)
+    if warmup:
+        rising = optax.linear_schedule(learning_rate / (warmup + 1), learning_rate, warmup)
+        by_epoch = optax.join_schedules([rising, by_epoch], [warmup])
+    # A float epoch: under strict dtype promotion optax cannot mix an integer count with its rates.
+    return lambda step: by_epoch(jnp.asarray(jnp.asarray(step) // steps_per_epoch, jnp.result_type(float)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """An optimizer and its settings.
+
+    name: `sgd`, `adam` or `adamw`, as in `torch.optim`, or any optimizer of optax by its name there, whose
+    further arguments are options, (name, value) pairs. momentum and nesterov are SGD's; betas and epsilon
+    Adam's and AdamW's. weight_decay is decoupled where the optimizer has it so (AdamW), else added to the
+    gradient, as in PyTorch; decay_vectors=False spares biases and normalisations.
+    """
+
+    name: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    decay_vectors: bool = True
+    options: tuple[tuple[str, OptionValue], ...] = ()
+
+
+def _decay_mask(params: optax.Params) -> optax.Params:
+    return jax.tree.map(lambda array: array.ndim > 1, params)
+
+
+def _mask(optimizer: Optimizer) -> Callable[[optax.Params], optax.Params] | None:
+    return None if optimizer.decay_vectors else _decay_mask
+
+
+def _coupled(optimizer: Optimizer, inner: optax.GradientTransformation) -> optax.GradientTransformation:
+    return optax.chain(optax.add_decayed_weights(optimizer.weight_decay, _mask(optimizer)), inner)
+
+
+def _sgd(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    momentum = optimizer.momentum or None
+    return _coupled(optimizer, optax.sgd(schedule, momentum, optimizer.nesterov))
+
+
+def _adam(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    return _coupled(optimizer, optax.adam(schedule, *optimizer.betas, optimizer.epsilon))
+
+
+def _adamw(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    return optax.adamw(
+        schedule, *optimizer.betas, optimizer.epsilon, weight_decay=optimizer.weight_decay, mask=_mask(optimizer)
+    )
+
+
+OPTIMIZERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTransformation]] = MappingProxyType(
+    {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
+)
+
+
+def make_optimizer(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """Build the optax transformation. Raises: GiftError for an unknown name or option."""
+    if optimizer.name in OPTIMIZERS:
+        if optimizer.options:
+            raise GiftError(
+                f"optimizer {optimizer.name!r} has fields of its own, not options; set momentum, betas, ..."
+            )
+        return OPTIMIZERS[optimizer.name](optimizer, schedule)
+    return _from_optax(optimizer, schedule)
+
+
+def _from_optax(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    constructor = _find_constructor(optimizer.name)
+    parameters = inspect.signature(constructor).parameters
+    # optax.contrib.muon calls its mask by another name than optax.adamw.
+    masks = {name: _mask(optimizer) for name in ("mask", "weight_decay_mask") if name in parameters}
+    decay = {"weight_decay": optimizer.weight_decay, **masks} if "weight_decay" in parameters else {}
+    try:
+        inner = constructor(learning_rate=schedule, **{**decay, **dict(optimizer.options)})
+    except (TypeError, ValueError) as error:
+        raise GiftError(f"optimizer {optimizer.name!r}: {error}; give its arguments as options") from None
+    return inner if decay else _coupled(optimizer, inner)
+
+
+def _find_constructor(name: str) -> Callable[..., optax.GradientTransformation]:
+    for module in (optax, optax.contrib):
+        constructor: Any = getattr(module, name, None)
+        is_function = inspect.isfunction(constructor) and not name.startswith(("_", "scale_by"))
+        if is_function and "learning_rate" in inspect.signature(constructor).parameters:
+            return constructor
+    raise GiftError(f"optimizer {name!r} is unknown; choose {', '.join(OPTIMIZERS)} or an optimizer of optax")

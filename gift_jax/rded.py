@@ -1,0 +1,177 @@
+"""RDED's synthesis: the crops that the teacher is surest of, stitched into mosaics.
+
+For each class, several random crops of each real image are scored by the teacher's cross-entropy; the best
+crop of each image is kept, and the best `ipc * factor^2` of those fill ipc mosaics of factor x factor cells.
+Reference: RDED (Sun et al., CVPR 2024), section 4, and the authors' `synthesize/main.py`, which truncates
+pixels to whole numbers and stores JPEG; here they are rounded and stored without loss.
+"""
+
+import dataclasses
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gift_jax.checkpoint import Teacher
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.pixels import to_input
+from gift_jax.errors import GiftError
+from gift_jax.losses import ce
+from gift_jax.models import Model, Variables
+
+_CHUNK = 100  # images scored at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class RDED:
+    """Settings of the synthesis: crops an image, real images a class, cells a side, smallest crop's area share."""
+
+    factor: int = 1
+    num_crops: int = 5
+    images_per_class: int = 300
+    smallest_area: float = 0.08
+
+
+def resized_crop(images: jax.Array, top: jax.Array, left: jax.Array, side: jax.Array, size: int) -> jax.Array:
+    """Cut a square out of each image and resize it to size x size, bilinear with anti-aliasing.
+
+    Args: images, float [B, H, W, C]; top, left, side, int [B], in pixels. Returns: float [B, size, size, C].
+    Reference: crop, then `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`.
+    """
+    rows = _resize_weights(images.shape[1], top, side, size, images.dtype)
+    columns = _resize_weights(images.shape[2], left, side, size, images.dtype)
+    tall = jnp.einsum("bih,bhwc->biwc", rows, images, precision="highest")
+    return jnp.einsum("bjw,biwc->bijc", columns, tall, precision="highest")
+
+
+def _resize_weights(length: int, start: jax.Array, side: jax.Array, size: int, dtype: jnp.dtype) -> jax.Array:
+    """Weights [B, size, length] of a triangle kernel that is as wide as an output pixel, one input pixel at least."""
+    step = side.astype(dtype)[:, None, None] / size
+    first = start.astype(dtype)[:, None, None]
+    centre = first + (jnp.arange(size, dtype=dtype)[None, :, None] + 0.5) * step - 0.5
+    pixels = jnp.arange(length, dtype=dtype)[None, None, :]
+    inside = (pixels >= first) & (pixels < first + side.astype(dtype)[:, None, None])
+    weights = jnp.maximum(1 - jnp.abs(pixels - centre) / jnp.maximum(step, 1), 0) * inside
+    return weights / jnp.sum(weights, axis=2, keepdims=True)
+
+
+def random_crops(key: jax.Array, images: jax.Array, settings: RDED, size: int) -> jax.Array:
+    """Random square crops, resized: areas uniform in [smallest_area, 1] of the image, places uniform.
+
+    Args: images, float [B, H, W, C]. Returns: float [num_crops, B, size, size, C].
+    Reference: torchvision's `RandomResizedCrop(size, ratio=(1, 1), antialias=True)`.
+    """
+    height, width = images.shape[1:3]
+
+    def crop(key: jax.Array) -> jax.Array:
+        keys = jax.random.split(key, 3)
+        areas = jax.random.uniform(keys[0], images.shape[:1], minval=settings.smallest_area, maxval=1.0)
+        side = jnp.round(jnp.sqrt(areas * (height * width))).astype(jnp.int32)
+        side = jnp.clip(side, 1, min(height, width))
+        top = jax.random.randint(keys[1], side.shape, 0, height - side + 1)
+        left = jax.random.randint(keys[2], side.shape, 0, width - side + 1)
+        return resized_crop(images, top, left, side, size)
+
+    return jnp.stack([crop(k) for k in jax.random.split(key, settings.num_crops)])
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def best_crops(
+    model: Model,
+    normalisation: Normalisation,
+    settings: RDED,
+    params: Variables,
+    images: jax.Array,
+    labels: jax.Array,
+    key: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """The crop of each image that the teacher (model, params) is surest of.
+
+    Args: images, uint8 [B, H, W, C]; labels, int [B]. Returns: crops, float [B, s, s, C] in [0, 1] with
+    s = image_size // factor, and their cross-entropies [B], in nats. Crops are scored in a frame of zeros of
+    the teacher's input size, as RDED does, rather than enlarged.
+    """
+    size = model.spec.image_size
+    crops = random_crops(key, images.astype(jnp.float32) / 255, settings, size // settings.factor)
+
+    def score(patches: jax.Array) -> jax.Array:
+        logits, _ = model.apply(params, {}, _framed(to_input(patches, "raw", normalisation), size))
+        return ce(logits, logits, labels)
+
+    scores = jnp.stack([score(patches) for patches in crops])
+    best, places = jnp.argmin(scores, axis=0), jnp.arange(len(labels))
+    return crops[best, places], scores[best, places]
+
+
+def _framed(images: jax.Array, size: int) -> jax.Array:
+    missing = size - images.shape[1]
+    border = (missing // 2, missing - missing // 2)
+    return jnp.pad(images, ((0, 0), border, border, (0, 0)))
+
+
+def stitch(patches: np.ndarray, ipc: int, factor: int, size: int) -> np.ndarray:
+    """Lay patches out as ipc mosaics of factor x factor cells; cell k holds patches k*ipc to (k+1)*ipc - 1.
+
+    Args: patches, [ipc * factor^2, s, s, C], surest first. Returns: [ipc, size, size, C]. Where factor does not
+    divide size, the first cells are a pixel larger, their patches enlarged by nearest neighbour.
+    """
+    mosaics = np.zeros((ipc, size, size, patches.shape[-1]), patches.dtype)
+    edges = np.cumsum([0] + [size // factor + (index < size % factor) for index in range(factor)])
+    nearest = [
+        np.arange(stop - start) * patches.shape[1] // (stop - start) for start, stop in itertools.pairwise(edges)
+    ]
+    for k, (row, column) in enumerate(itertools.product(range(factor), repeat=2)):
+        cell = patches[k * ipc : (k + 1) * ipc][:, nearest[row]][:, :, nearest[column]]
+        mosaics[:, edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = cell
+    return mosaics
+
+
+def synthesize(
+    images: np.ndarray, labels: np.ndarray, teacher: Teacher, *, ipc: int, settings: RDED | None = None, seed: int = 0
+) -> DistilledSet:
+    """Make a distilled set from labelled images and a teacher.
+
+    Args: images, uint8 [N, H, W, C], square or not; labels, int [N]; ipc, images a class of the result.
+    Returns: raw uint8 images of the teacher's input size, class by class, the surest first.
+    Raises: GiftError if a class has too few images for ipc * factor^2 patches.
+    """
+    settings = settings or RDED()
+    info, wanted = teacher.info, ipc * settings.factor**2
+    mosaics = []
+    for label in range(info.num_classes):
+        key = jax.random.fold_in(jax.random.key(seed), label)
+        members = np.flatnonzero(labels == label)
+        chosen = np.asarray(jax.random.permutation(key, members))[: settings.images_per_class]
+        if len(chosen) < wanted:
+            raise GiftError(
+                f"class {label} of {info.dataset} has {len(chosen)} usable images, but ipc {ipc} with factor "
+                f"{settings.factor} needs {wanted}; lower --ipc or --factor, or raise images_per_class"
+            )
+        patches, scores = _scored(teacher, settings, images[chosen], label, key)
+        surest = np.argsort(scores, kind="stable")[:wanted]
+        mosaics.append(stitch(patches[surest], ipc, settings.factor, info.image_size))
+    pixels = np.rint(np.concatenate(mosaics) * 255).astype(np.uint8)
+    classes = np.repeat(np.arange(info.num_classes, dtype=np.int32), ipc)
+    provenance = {"teacher_sha256": info.source_sha256, "seed": str(seed), "settings": str(settings)}
+    return DistilledSet(pixels, classes, None, "raw", info.dataset, "rded", ipc, provenance)
+
+
+def _scored(
+    teacher: Teacher, settings: RDED, images: np.ndarray, label: int, key: jax.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """`best_crops` of one class in chunks of one shape, so that it is compiled once."""
+    patches, scores = [], []
+    for start in range(0, len(images), _CHUNK):
+        chunk = images[start : start + _CHUNK]
+        padded = np.pad(chunk, ((0, _CHUNK - len(chunk)), (0, 0), (0, 0), (0, 0)))
+        labels = np.full(_CHUNK, label, np.int32)
+        chunk_key = jax.random.fold_in(key, start)
+        best = best_crops(
+            teacher.model, teacher.info.normalisation, settings, teacher.params, padded, labels, chunk_key
+        )
+        patches.append(np.asarray(best[0])[: len(chunk)])
+        scores.append(np.asarray(best[1])[: len(chunk)])
+    return np.concatenate(patches), np.concatenate(scores)

@@ -1,0 +1,54 @@
+"""What a training run does: one frozen dataclass, defaulting to the official GIFT recipe."""
+
+import dataclasses
+
+from gift_jax.augment import DSA_STRATEGY, MIXINGS, make_strategy
+from gift_jax.errors import GiftError
+from gift_jax.losses import LOSSES
+from gift_jax.optim import Optimizer, OptionValue, Schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A training run, without its data, models and seed.
+
+    loss is a name in `LOSSES`, with (name, value) pairs of its options. batch_size None is the official
+    choice for the number of images. augment is a DSA strategy; factor > 1 crops cells out of factor x factor
+    mosaics; mix is `none`, `mixup` or `cutmix`. The student is evaluated `evaluations` times, evenly spread,
+    the last one at the end.
+    """
+
+    loss: str = "gift"
+    loss_options: tuple[tuple[str, OptionValue], ...] = ()
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
+    epochs: int = 1000
+    batch_size: int | None = None
+    augment: str = DSA_STRATEGY
+    factor: int = 1
+    mix: str = "none"
+    evaluations: int = 4
+
+    def __post_init__(self) -> None:
+        for option, value, known in (("loss", self.loss, LOSSES), ("mix", self.mix, MIXINGS)):
+            if value not in known:
+                raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
+        for option in ("epochs", "factor", "evaluations", "batch_size"):
+            if (value := getattr(self, option)) is not None and value < 1:
+                raise GiftError(f"{option} must be 1 or more, not {value}")
+        make_strategy(self.augment)
+
+    def resolve_batch_size(self, num_images: int) -> int:
+        """Images a step: at most num_images."""
+        return min(self.batch_size or official_batch_size(num_images), num_images)
+
+    def is_evaluated(self, epoch: int) -> bool:
+        """Whether the student is evaluated after this epoch (counted from 1)."""
+        every = max(self.epochs // self.evaluations, 1)
+        return epoch == self.epochs or epoch % every == 0
+
+
+def official_batch_size(num_images: int) -> int:
+    """Batch size of the official code for a distilled set: 10, 50, 100 or 200 by its number of images."""
+    limits = ((10, 10), (500, 50), (20_000, 100))
+    return next((batch for limit, batch in limits if num_images <= limit), 200)
