@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -68,8 +69,7 @@ def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_p
     if warmup:
         rising = optax.linear_schedule(learning_rate / (warmup + 1), learning_rate, warmup)
         by_epoch = optax.join_schedules([rising, by_epoch], [warmup])
-    # A float epoch: under strict dtype promotion optax cannot mix an integer count with its rates.
-    return lambda step: by_epoch(jnp.asarray(jnp.asarray(step) // steps_per_epoch, jnp.result_type(float)))
+    return lambda step: by_epoch(jnp.asarray(step) // steps_per_epoch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,14 +110,38 @@ def _sgd(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransf
     return _coupled(optimizer, optax.sgd(schedule, momentum, optimizer.nesterov))
 
 
+def scale_by_adam(betas: tuple[float, float], epsilon: float) -> optax.GradientTransformation:
+    """Adam's direction, `m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)`, with exact bias corrections.
+
+    `optax.scale_by_adam` takes `1 - b2^t` in float32, which cancels to 3e-5 relative in the first steps;
+    PyTorch takes it in double precision. With expm1, the losses of thirty float32 steps stray 10 to 20 times less.
+    """
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        del params
+        assert isinstance(state, optax.ScaleByAdamState)
+        count = state.count + 1
+        first, second = (-jnp.expm1(count * math.log(beta)) for beta in betas)
+        mu = jax.tree.map(lambda m, g: betas[0] * m + (1 - betas[0]) * g, state.mu, updates)
+        nu = jax.tree.map(lambda v, g: betas[1] * v + (1 - betas[1]) * g * g, state.nu, updates)
+        direction = jax.tree.map(lambda m, v: m / first / (jnp.sqrt(v / second) + epsilon), mu, nu)
+        return direction, optax.ScaleByAdamState(count, mu, nu)
+
+    # Counts and moments start as optax has them: zeros of the parameters' dtypes.
+    return optax.GradientTransformation(optax.scale_by_adam().init, update)
+
+
 def _adam(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
-    return _coupled(optimizer, optax.adam(schedule, *optimizer.betas, optimizer.epsilon))
+    direction = scale_by_adam(optimizer.betas, optimizer.epsilon)
+    return _coupled(optimizer, optax.chain(direction, optax.scale_by_learning_rate(schedule)))
 
 
 def _adamw(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
-    return optax.adamw(
-        schedule, *optimizer.betas, optimizer.epsilon, weight_decay=optimizer.weight_decay, mask=_mask(optimizer)
-    )
+    direction = scale_by_adam(optimizer.betas, optimizer.epsilon)
+    decay = optax.add_decayed_weights(optimizer.weight_decay, _mask(optimizer))
+    return optax.chain(direction, decay, optax.scale_by_learning_rate(schedule))
 
 
 OPTIMIZERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTransformation]] = MappingProxyType(

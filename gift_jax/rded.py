@@ -54,7 +54,7 @@ def _resize_weights(length: int, start: jax.Array, side: jax.Array, size: int, d
     centre = first + (jnp.arange(size, dtype=dtype)[None, :, None] + 0.5) * step - 0.5
     pixels = jnp.arange(length, dtype=dtype)[None, None, :]
     inside = (pixels >= first) & (pixels < first + side.astype(dtype)[:, None, None])
-    weights = jnp.maximum(1 - jnp.abs(pixels - centre) / jnp.maximum(step, 1), 0) * inside
+    weights = jnp.where(inside, jnp.maximum(1 - jnp.abs(pixels - centre) / jnp.maximum(step, 1), 0), 0)
     return weights / jnp.sum(weights, axis=2, keepdims=True)
 
 

@@ -1,0 +1,74 @@
+"""Results of runs: one JSON line a finished run, with everything needed to repeat it."""
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gift_jax.checkpoint import Teacher
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.errors import GiftError
+from gift_jax.files import reported
+from gift_jax.models import Model
+from gift_jax.recipe import Recipe
+from gift_jax.train import Run
+
+PACKAGES = ("gift-jax", "jax", "flax", "optax", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def device() -> str:
+    """The accelerator in words, such as `8 x TPU v4`; for the CPU its architecture."""
+    devices = jax.local_devices()
+    kind = devices[0].device_kind if devices[0].platform != "cpu" else f"CPU {platform.machine()}"
+    return f"{len(devices)} x {kind}"
+
+
+def make_row(
+    run: Run, recipe: Recipe, student: Model, distilled: DistilledSet, teacher: Teacher | None
+) -> dict[str, Any]:
+    """Describe a finished run as one JSON object: names, accuracies in percent, seconds, configuration."""
+    return {
+        "method": distilled.method,
+        "dataset": distilled.dataset,
+        "model": student.spec.name,
+        "teacher": teacher.info.architecture if teacher else None,
+        "loss": recipe.loss,
+        "optimizer": recipe.optimizer.name,
+        "ipc": distilled.ipc,
+        "seed": run.seed,
+        "epochs": recipe.epochs,
+        "top1_last": run.top1_last,
+        "top1_best": run.top1_best,
+        "top5_last": run.top5_last,
+        "train_seconds": round(run.train_seconds, 3),
+        "images_per_second": round(run.images_per_second, 1),
+        "history": [evaluation._asdict() for evaluation in run.history],
+        "recipe": dataclasses.asdict(recipe),
+        "student": dataclasses.asdict(student.spec),
+        "teacher_sha256": teacher.info.source_sha256 if teacher else None,
+        "distilled": dict(distilled.provenance),
+        "versions": versions(),
+        "device": device(),
+    }
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read a `results.jsonl`. Raises: GiftError that names the damaged line."""
+    with reported(path):
+        lines = path.read_text(encoding="utf-8").splitlines()
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise GiftError(f"{path}: line {number} is not JSON; delete that line and run again") from None
+    return rows

@@ -1,0 +1,134 @@
+"""Augmentations against golden PyTorch values; strategies against their definition."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gift_jax import augment
+from gift_jax.errors import GiftError
+
+CASES = range(3)
+OPERATIONS = ("flip", "brightness", "saturation", "contrast", "crop", "cutout", "scale", "rotate")
+
+
+@functools.cache
+def load(golden):
+    return np.load(golden / "augment.npz")
+
+
+def images_of(golden, case):
+    return jnp.asarray(load(golden)[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
+
+
+def narrow(draws):
+    return jnp.asarray(draws.astype(np.float32 if draws.dtype.kind == "f" else np.int32))
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operation_equals_pytorch(golden, operation, case):
+    file, prefix = load(golden), f"case{case}/{operation}/"
+    draws = {n.removeprefix(prefix): narrow(file[n]) for n in file.files if n.startswith(prefix)}
+    expected = file[prefix + "out_nchw"]
+    del draws["out_nchw"]
+    out = jax.jit(getattr(augment, operation))(images_of(golden, case), **draws)
+    np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("row", "col"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_mosaic_crop_equals_pytorch(golden, row, col, case):
+    images = images_of(golden, case)
+    places = (jnp.full(len(images), place) for place in (row, col))
+    out = augment.mosaic_crop(images, 2, *places)
+    expected = load(golden)[f"case{case}/factor_crop/cell{row}{col}/out_nchw"]
+    np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [8, 9, 32, 33, 224])
+def test_draw_limits_are_the_official_ones(size):
+    square = int(size * 0.5 + 0.5)
+    assert augment.crop_limit(size) == int(size * 0.125 + 0.5)
+    assert augment.cutout_limit(size) == size + (1 - square % 2)
+
+
+@pytest.fixture
+def images(key):
+    return jax.random.normal(jax.random.fold_in(key, 1), (6, 12, 12, 3))
+
+
+def test_strategy_is_decided_by_its_key_and_differs_by_image(images, key):
+    strategy = jax.jit(augment.make_strategy())
+    same = jnp.broadcast_to(images[:1], images.shape)
+    out = strategy(key, same)
+    np.testing.assert_array_equal(out, strategy(key, same))
+    assert len(np.unique(np.asarray(out).reshape(6, -1), axis=0)) == 6
+    assert not np.array_equal(out, strategy(jax.random.fold_in(key, 2), same))
+
+
+def test_strategy_none_is_the_identity(images, key):
+    np.testing.assert_array_equal(augment.make_strategy("none")(key, images), images)
+
+
+def test_one_geometric_operation_is_chosen_for_each_batch(key):
+    """A batch of ones: crop leaves ones and zeros, scale and rotate also values between, only at the border."""
+    ones = jnp.ones((8, 16, 16, 3))
+    strategy = jax.jit(augment.make_strategy("crop_scale_rotate"))
+    seen = set()
+    for draw in range(30):
+        out = np.asarray(strategy(jax.random.fold_in(key, draw), ones))
+        fractional = ((out > 1e-4) & (out < 1 - 1e-4)).any(axis=(1, 2, 3))
+        seen.add("crop" if not fractional.any() else "warp")
+    assert seen == {"crop", "warp"}
+
+
+def test_official_strategy_always_cuts_out(images, key):
+    for draw in range(10):
+        out = np.asarray(augment.make_strategy()(jax.random.fold_in(key, draw), images + 10))
+        assert ((out == 0).all(axis=-1).sum(axis=(1, 2)) >= 9).all()
+
+
+def test_unknown_operation_is_named():
+    with pytest.raises(GiftError, match="'colour' is unknown"):
+        augment.make_strategy("colour_flip")
+
+
+def test_operations_keep_shape_and_dtype(key):
+    images = jnp.ones((4, 10, 10, 1))
+    for operation in augment.OPERATIONS.values():
+        chex.assert_trees_all_equal_shapes_and_dtypes(operation(key, images), images)
+
+
+def test_mosaic_share_of_whole_images_is_one_over_factor_squared(key):
+    images = jnp.broadcast_to(jnp.arange(16.0).reshape(1, 4, 4, 1), (4000, 4, 4, 1))
+    out = np.asarray(augment.random_mosaic_crop(key, images, 2))
+    whole = (out == np.asarray(images)).all(axis=(1, 2, 3)).mean()
+    assert abs(whole - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)
+    np.testing.assert_array_equal(augment.random_mosaic_crop(key, images, 1), images)
+
+
+def test_mixup_blends_with_the_partner():
+    images = jnp.arange(3.0).reshape(3, 1, 1, 1)
+    out = augment.mixup(images, jnp.array([1, 2, 0]), jnp.float32(0.75))
+    np.testing.assert_allclose(out.ravel(), [0.25, 1.25, 1.5])
+
+
+def test_cutmix_pastes_a_box_and_tells_the_share_kept():
+    images = jnp.broadcast_to(jnp.arange(2.0).reshape(2, 1, 1, 1), (2, 8, 8, 1))
+    out, kept = augment.cutmix(images, jnp.array([1, 0]), jnp.float32(0.75), jnp.int32(4), jnp.int32(0))
+    assert np.asarray(out[0]).sum() == 4 * 2  # half the 4x4 box lies outside
+    np.testing.assert_allclose(kept, 1 - 8 / 64)
+    np.testing.assert_allclose(np.asarray(out[0, :, :, 0]).mean(), 1 - kept)
+
+
+@pytest.mark.parametrize("name", augment.MIXINGS)
+def test_mixing_returns_partners_and_a_share(name, images, key):
+    mixed, partners, kept = jax.jit(augment.MIXINGS[name])(key, images)
+    assert sorted(np.asarray(partners)) == list(range(6))
+    assert 0 <= float(kept) <= 1
+    if name == "mixup":
+        np.testing.assert_allclose(mixed, kept * images + (1 - kept) * images[partners], atol=1e-6)

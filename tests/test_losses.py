@@ -1,0 +1,98 @@
+"""Criteria against golden PyTorch values, and their promises at the edges."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gift_jax.losses import LOSSES, gift, kl, l2_normalize, refine_labels, smooth_labels
+
+CASES = range(5)
+
+
+@functools.cache
+def load(golden):
+    return np.load(golden / "losses.npz")
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_gradient_equal_pytorch(golden, name, case):
+    file = load(golden)
+    logits, teacher = (jnp.asarray(file[f"case{case}/{k}"]) for k in ("logits", "teacher_logits"))
+    labels = jnp.asarray(file[f"case{case}/labels"], jnp.int32)
+    loss, gradient = jax.jit(jax.value_and_grad(lambda z: LOSSES[name](z, teacher, labels).mean()))(logits)
+    np.testing.assert_allclose(loss, file[f"case{case}/{name}/loss"], rtol=1e-5, atol=2e-7)
+    np.testing.assert_allclose(gradient, file[f"case{case}/{name}/grad"], rtol=1e-5, atol=2e-7)
+
+
+def test_golden_file_has_every_loss_and_case(golden):
+    names = {tuple(name.split("/")[:2]) for name in load(golden).files if name.endswith("/loss")}
+    assert names == {(f"case{case}", name) for case in CASES for name in LOSSES}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_is_unreduced(name, key):
+    logits = jax.random.normal(key, (3, 7))
+    losses = LOSSES[name](logits, logits[::-1], jnp.arange(3))
+    assert losses.shape == (3,)
+    alone = LOSSES[name](logits[1:2], logits[::-1][1:2], jnp.arange(3)[1:2])
+    np.testing.assert_allclose(losses[1:2], alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("teacher_scale", [0.0, 1.0, 1e4])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_gradient_are_finite_at_zero_and_at_large_logits(name, scale, teacher_scale):
+    logits = jnp.array([[1.0, -1.0, 0.5], [0.0, 1.0, -0.25]])
+    value = jax.jit(jax.value_and_grad(lambda z: LOSSES[name](z, teacher_scale * logits[::-1], jnp.arange(2)).sum()))
+    loss, gradient = value(scale * logits)
+    assert np.isfinite(loss)
+    assert np.isfinite(gradient).all()
+
+
+@given(weight=st.floats(0.0, 4.0), smoothing=st.floats(0.0, 0.8), seed=st.integers(0, 10_000))
+@settings(deadline=None, max_examples=30)
+def test_readme_form_with_w_over_1_plus_w_is_the_codes_form(weight, smoothing, seed):
+    logits, teacher = jax.random.normal(jax.random.key(seed), (2, 5, 10)) * 3
+    labels = jnp.arange(5)
+    code = gift(logits, teacher, labels, weight=weight, smoothing=smoothing)
+    convex = gift(logits, teacher, labels, weight=weight / (1 + weight), smoothing=smoothing, form="convex")
+    np.testing.assert_allclose(code, convex, atol=1e-6)
+
+
+def test_refined_labels_are_the_sum_of_unit_vectors():
+    teacher, labels = jnp.array([[3.0, 4.0, 0.0]]), jnp.array([2])
+    hard = np.array([0.05, 0.05, 0.9]) / np.sqrt(0.05**2 + 0.05**2 + 0.9**2)
+    np.testing.assert_allclose(refine_labels(teacher, labels)[0], [0.6, 0.8, 0] + 0.1 * hard, rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 1000])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_smoothing_spreads_over_the_other_classes(num_classes, smoothing):
+    row = np.asarray(smooth_labels(jnp.array([1]), num_classes, smoothing=smoothing))[0]
+    np.testing.assert_allclose(row[1], 1 - smoothing, rtol=1e-6)
+    np.testing.assert_allclose(np.delete(row, 1), smoothing / (num_classes - 1), atol=1e-8)
+
+
+def test_kl_with_t_squared_is_t_squared_times_as_large(key):
+    logits, teacher = jax.random.normal(key, (2, 4, 10))
+    plain = kl(logits, teacher, jnp.arange(4), temperature=4.0)
+    np.testing.assert_allclose(kl(logits, teacher, jnp.arange(4), temperature=4.0, t_squared=True), 16 * plain, rtol=1e-6)
+
+
+def test_cosine_losses_ignore_the_length_of_the_students_logits(key):
+    logits, teacher = jax.random.normal(key, (2, 4, 10))
+    for name in ("cosine", "gift"):
+        loss = LOSSES[name](logits, teacher, jnp.arange(4))
+        np.testing.assert_allclose(LOSSES[name](100 * logits, teacher, jnp.arange(4)), loss, atol=1e-6)
+
+
+def test_l2_normalize_keeps_zero_and_its_gradient():
+    vectors = jnp.array([[0.0, 0.0], [3.0, 4.0]])
+    np.testing.assert_allclose(l2_normalize(vectors), [[0, 0], [0.6, 0.8]], rtol=1e-6)
+    assert np.isfinite(jax.grad(lambda v: l2_normalize(v).sum())(vectors)).all()
