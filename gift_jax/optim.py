@@ -154,7 +154,7 @@ def make_optimizer(optimizer: Optimizer, schedule: optax.Schedule) -> optax.Grad
     if optimizer.name in OPTIMIZERS:
         if optimizer.options:
             raise GiftError(
-                f"optimizer {optimizer.name!r} has fields of its own, not options; set momentum, betas, ..."
+                f"optimizer {optimizer.name!r} takes no options; set momentum, betas or epsilon"
             )
         return OPTIMIZERS[optimizer.name](optimizer, schedule)
     return _from_optax(optimizer, schedule)

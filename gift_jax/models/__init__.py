@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import GiftError
@@ -87,9 +88,15 @@ class Model(NamedTuple):
 
         Returns: logits [B, num_classes] and the new BatchNorm statistics (the same ones unless train).
         """
-        module = nnx.merge(self.graphdef, params, batch_stats, copy=True)
+        module = self.merge(params, batch_stats)
         logits = module(images, train=train)
         return logits, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    def merge(self, params: Variables, batch_stats: Variables) -> Any:
+        """The NNX module of these arrays, which it may replace but does not change."""
+        # NNX writes into a NumPy array in place, and the caller's would be changed with it.
+        params, batch_stats = jax.tree.map(jnp.asarray, (params, batch_stats))
+        return nnx.merge(self.graphdef, params, batch_stats, copy=True)
 
     def init(self, key: jax.Array) -> tuple[Variables, Variables]:
         """Draw (params, batch_stats) from PyTorch's initial distribution; jitted, once an architecture."""
@@ -128,6 +135,6 @@ def split_arrays(module: nnx.Module) -> tuple[Variables, Variables]:
 
 def fold(model: Model, params: Variables, batch_stats: Variables) -> tuple[Model, Variables]:
     """Fold BatchNorm into the convolutions, for inference. Returns: a model without statistics, its params."""
-    module = nnx.merge(model.graphdef, params, batch_stats, copy=True)
+    module = model.merge(params, batch_stats)
     fold_batch_norm(module)
     return Model(model.spec, nnx.graphdef(module)), split_arrays(module)[0]

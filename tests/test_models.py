@@ -1,0 +1,148 @@
+"""Structure and initial distribution of the ConvNet, and folding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from torch_names import to_variables
+
+from gift_jax.data.datasets import get_dataset
+from gift_jax.errors import GiftError
+from gift_jax.models import Model, ModelSpec, create, fold, get_model
+from gift_jax.models.layers import BatchNorm, avg_pool
+
+# Golden: parameter counts of the official ConvNets, read off PyTorch.
+COUNTS = [
+    ("conv3", "cifar10", 320_010),
+    ("conv3", "cifar100", 504_420),
+    ("conv4", "tinyimagenet", 857_160),
+    ("conv4", "imagenet-1k", 2_496_360),
+    ("conv5", "imagenet-nette", 615_690),
+    ("conv6", "imagenet-100", 794_340),
+]
+NORMS = ("batch", "instance", "group", "layer", "none")
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(("name", "dataset", "expected"), COUNTS)
+def test_parameter_counts_are_pytorchs(name, dataset, expected):
+    spec = get_dataset(dataset)
+    model = get_model(ModelSpec(name, spec.num_classes, spec.input_size(name)))
+    assert count(model.abstract()[0]) == expected
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_norm_gives_logits(norm, key):
+    model = get_model(ModelSpec("conv2", 7, 16, 3, (("norm", norm), ("width", 8))))
+    params, batch_stats = model.init(key)
+    images = jax.random.normal(key, (3, 16, 16, 3))
+    for train in (False, True):
+        logits, new = model.apply(params, batch_stats, images, train=train)
+        assert logits.shape == (3, 7)
+        assert jax.tree.structure(new) == jax.tree.structure(batch_stats)
+    assert bool(jax.tree.leaves(batch_stats)) == (norm == "batch")
+
+
+@pytest.mark.parametrize(("channels", "size", "features"), [(1, 28, 4), (1, 8, 2), (3, 28, 7)])
+def test_grey_28_pixel_images_are_padded_to_32(channels, size, features):
+    depth = 3 if size == 28 and channels == 1 else 2
+    model = get_model(ModelSpec(f"conv{depth}", 10, size, channels, (("width", 4),)))
+    params, stats = model.init(jax.random.key(0))
+    assert params["classifier"]["kernel"].shape[0] == 4 * features**2
+    assert model.apply(params, stats, jnp.zeros((1, size, size, channels)))[0].shape == (1, 10)
+
+
+def test_initial_distribution_is_pytorchs():
+    """Conv2d and Linear draw uniformly in +-1/sqrt(fan_in): mean 0, standard deviation bound / sqrt(3)."""
+    model = get_model(ModelSpec("conv3", 100, 32))
+    for seed in range(3):
+        params, stats = model.init(jax.random.key(seed))
+        layers = [(block["conv"], block["conv"]["kernel"].shape) for block in params["blocks"].values()]
+        layers = [(arrays, shape[0] * shape[1] * shape[2]) for arrays, shape in layers]
+        layers.append((params["classifier"], params["classifier"]["kernel"].shape[0]))
+        for arrays, fan_in in layers:
+            for array in arrays.values():
+                bound, values = fan_in**-0.5, np.asarray(array, np.float64)
+                assert np.abs(values).max() <= bound
+                assert np.abs(values).max() > bound * (1 - 10 / values.size)
+                assert abs(values.mean()) < 5 * bound / np.sqrt(3 * values.size)
+                assert abs(values.std() / (bound / np.sqrt(3)) - 1) < 5 / np.sqrt(values.size)
+        for block in params["blocks"].values():
+            np.testing.assert_array_equal(block["norm"]["scale"], 1)
+            np.testing.assert_array_equal(block["norm"]["bias"], 0)
+        for block in stats["blocks"].values():
+            np.testing.assert_array_equal(block["norm"]["mean"], 0)
+            np.testing.assert_array_equal(block["norm"]["var"], 1)
+
+
+def test_seeds_differ_and_repeat():
+    model = get_model(ModelSpec("conv2", 4, 8, 3, (("width", 4),)))
+    first, again, other = (model.init(jax.random.key(seed))[0] for seed in (1, 1, 2))
+    kernel = lambda params: np.asarray(params["blocks"][0]["conv"]["kernel"])  # noqa: E731
+    np.testing.assert_array_equal(kernel(first), kernel(again))
+    assert not np.array_equal(kernel(first), kernel(other))
+
+
+def test_batch_norm_tracks_the_unbiased_variance(key):
+    from flax import nnx
+
+    norm = BatchNorm(5, rngs=nnx.Rngs(0))
+    x = 3 * jax.random.normal(key, (2, 3, 3, 5)) + 1
+    out = norm(x, train=True)
+    np.testing.assert_allclose(np.asarray(out).mean(axis=(0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(out).var(axis=(0, 1, 2)), 1, atol=1e-4)
+    flat = np.asarray(x, np.float64).reshape(-1, 5)
+    np.testing.assert_allclose(norm.mean[...], 0.1 * flat.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(norm.var[...], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5)
+
+
+def test_folding_keeps_the_logits_and_removes_the_statistics(golden, key):
+    file = np.load(golden / "trajectory_batchnorm.npz")
+    state = {name.removeprefix("teacher/"): file[name] for name in file.files if name.startswith("teacher/")}
+    params, batch_stats = to_variables(state)
+    model = get_model(ModelSpec("conv3", 10, 16, 3, (("width", 16),)))
+    folded, folded_params = fold(model, params, batch_stats)
+    images = jnp.asarray(file["images_nchw"].transpose(0, 2, 3, 1))
+    logits, stats = folded.apply(folded_params, {}, images)
+    assert stats == {}
+    scale = np.abs(file["teacher_logits"]).max()
+    np.testing.assert_allclose(logits, file["teacher_logits"], atol=1e-5 * scale)
+    np.testing.assert_allclose(model.apply(params, batch_stats, images)[0], file["teacher_logits"], atol=1e-5 * scale)
+
+
+def test_apply_and_fold_leave_the_callers_arrays_alone(key):
+    model = get_model(ModelSpec("conv2", 4, 8, 3, (("width", 4),)))
+    variables = jax.tree.map(np.array, model.init(key))
+    before = jax.tree.map(np.copy, variables)
+    model.apply(*variables, jax.random.normal(key, (2, 8, 8, 3)), train=True)
+    fold(model, *variables)
+    jax.tree.map(np.testing.assert_array_equal, variables, before)
+
+
+def test_average_pooling_drops_the_remainder():
+    x = jnp.arange(25.0).reshape(1, 5, 5, 1)
+    np.testing.assert_allclose(avg_pool(x, 2)[0, :, :, 0], [[3, 5], [13, 15]])
+
+
+def test_equal_specs_share_one_model():
+    spec = ModelSpec("conv2", 4, 8, 3, (("width", 4),))
+    assert get_model(spec) is get_model(ModelSpec("conv2", 4, 8, 3, (("width", 4),)))
+    assert isinstance(hash(get_model(spec)), int)
+    assert isinstance(get_model(spec), Model)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet5", {}, "'resnet5' is unknown"),
+        ("conv3", {"norm": "batsh"}, "norm 'batsh' is unknown"),
+        ("conv3", {"widht": 3}, "does not take these options"),
+        ("conv6", {}, "at least 64 pixels, not 32"),
+    ],
+)
+def test_bad_architectures_are_named(name, options, message):
+    with pytest.raises(GiftError, match=message):
+        create(name, num_classes=10, image_size=32, **options)

@@ -1,0 +1,119 @@
+"""Schedules and optimizers against live PyTorch where it is installed, and against their definitions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gift_jax.errors import GiftError
+from gift_jax.optim import Optimizer, Schedule, make_optimizer, make_schedule
+
+CONSTANT = optax.constant_schedule(0.05)
+
+
+def rates(schedule, learning_rate, epochs, steps_per_epoch):
+    function = make_schedule(schedule, learning_rate, epochs, steps_per_epoch)
+    return [float(function(epoch * steps_per_epoch + step)) for epoch in range(epochs) for step in range(steps_per_epoch)]
+
+
+def test_schedules_change_by_epoch_only():
+    for name in ("multistep", "cosine", "constant"):
+        values = np.array(rates(Schedule(name), 0.1, 12, 3)).reshape(12, 3)
+        assert (values == values[:, :1]).all()
+
+
+@pytest.mark.parametrize(("epochs", "milestones"), [(1000, (666, 833)), (300, (200, 250)), (15, (10, 12))])
+def test_multistep_is_the_official_one(epochs, milestones):
+    values = np.array(rates(Schedule(), 1e-3, epochs, 1))
+    expected = 1e-3 * 0.2 ** np.sum([np.arange(epochs) >= m for m in milestones], axis=0)
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_milestones_on_one_epoch_multiply():
+    assert rates(Schedule(milestones=((1, 2), (1, 2))), 1.0, 2, 1) == pytest.approx([1.0, 0.04])
+
+
+def test_cosine_ends_at_its_floor_and_warmup_rises_to_the_rate():
+    values = rates(Schedule("cosine", final=0.1, warmup_epochs=4), 1.0, 20, 1)
+    np.testing.assert_allclose(values[:5], [0.2, 0.4, 0.6, 0.8, 1.0], rtol=1e-6)
+    expected = [0.1 + 0.9 * (1 + np.cos(np.pi * t / 16)) / 2 for t in range(16)]
+    np.testing.assert_allclose(values[4:], expected, rtol=1e-5)
+
+
+TORCH_CASES = [
+    Optimizer("sgd", 0.05, 1e-2, momentum=0.0),
+    Optimizer("sgd", 0.05, 1e-2, momentum=0.9),
+    Optimizer("sgd", 0.05, 1e-2, momentum=0.9, nesterov=True),
+    Optimizer("adam", 0.05, 1e-2),
+    Optimizer("adamw", 0.05, 1e-2, betas=(0.8, 0.95), epsilon=1e-6),
+    Optimizer("adamw", 0.05, 1e-2, decay_vectors=False),
+]
+
+
+def torch_optimizer(torch, optimizer, matrix, vector):
+    spared = 0.0 if not optimizer.decay_vectors else optimizer.weight_decay
+    groups = [{"params": [matrix]}, {"params": [vector], "weight_decay": spared}]
+    common = {"lr": optimizer.learning_rate, "weight_decay": optimizer.weight_decay}
+    if optimizer.name == "sgd":
+        return torch.optim.SGD(groups, momentum=optimizer.momentum, nesterov=optimizer.nesterov, **common)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer.name]
+    return kind(groups, betas=optimizer.betas, eps=optimizer.epsilon, **common)
+
+
+@pytest.mark.parametrize("optimizer", TORCH_CASES, ids=str)
+def test_twenty_steps_equal_pytorch(optimizer):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    start = {"matrix": rng.normal(size=(3, 4)).astype("f"), "vector": rng.normal(size=4).astype("f")}
+    tensors = {name: torch.tensor(array, requires_grad=True) for name, array in start.items()}
+    theirs = torch_optimizer(torch, optimizer, *tensors.values())
+    ours = make_optimizer(optimizer, CONSTANT)
+    params = jax.tree.map(jnp.asarray, start)
+    state = ours.init(params)
+    with jax.numpy_dtype_promotion("standard"):
+        update = jax.jit(ours.update)
+        for _ in range(20):
+            gradients = {name: rng.normal(size=array.shape).astype("f") for name, array in start.items()}
+            for name, tensor in tensors.items():
+                tensor.grad = torch.tensor(gradients[name])
+            theirs.step()
+            updates, state = update(jax.tree.map(jnp.asarray, gradients), state, params)
+            params = optax.apply_updates(params, updates)
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(params[name], tensor.detach().numpy(), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adagrad", "lion", "lamb", "adafactor", "muon", "yogi", "lars"])
+def test_any_optax_optimizer_goes_by_its_name(name):
+    params = {"matrix": jnp.ones((3, 4)), "vector": jnp.ones(3)}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        optimizer = make_optimizer(Optimizer(name, weight_decay=0.1), CONSTANT)
+        updates, _ = optimizer.update(params, optimizer.init(params), params)
+    assert all((np.asarray(update) < 0).all() for update in jax.tree.leaves(updates))
+
+
+def test_optax_weight_decay_is_coupled_where_the_optimizer_has_none():
+    params, zeros = {"w": jnp.ones(3)}, {"w": jnp.zeros(3)}
+    with jax.numpy_dtype_promotion("standard"):
+        optimizer = make_optimizer(Optimizer("sign_sgd", weight_decay=0.1), CONSTANT)
+        updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["w"], -0.05, rtol=1e-6)  # the sign of the decay term alone
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (Optimizer("adamm"), "'adamm' is unknown"),
+        (Optimizer("rmsprop", options=(("decays", 0.5),)), "'decays'"),
+        (Optimizer("sgd", options=(("momentum", 0.5),)), "takes no options"),
+    ],
+)
+def test_bad_optimizers_are_named(optimizer, message):
+    with pytest.raises(GiftError, match=message):
+        make_optimizer(optimizer, CONSTANT)
+
+
+def test_unknown_schedule_is_named():
+    with pytest.raises(GiftError, match="'step' is unknown"):
+        make_schedule(Schedule("step"), 0.1, 10, 1)
