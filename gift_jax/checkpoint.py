@@ -101,12 +101,16 @@ def load_teacher(directory: Path | str) -> Teacher:
 
     Raises: GiftError if something is missing, of the wrong shape or not finite.
     """
+    return make_teacher(*load_weights(directory))
+
+
+def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variables]:
+    """Load a teacher directory as (info, params, batch_stats), BatchNorm unfolded: for students and export."""
     directory = Path(directory)
     if not (directory / INFO).is_file():
         raise GiftError(f"{directory}: no teacher here ({INFO} is missing); make one with `python -m convert teacher`")
     info = _parse_info(directory / INFO)
-    params, batch_stats = load_arrays(directory / WEIGHTS, get_model(info.spec))
-    return make_teacher(info, params, batch_stats)
+    return info, *load_arrays(directory / WEIGHTS, get_model(info.spec))
 
 
 def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:

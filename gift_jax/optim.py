@@ -153,9 +153,7 @@ def make_optimizer(optimizer: Optimizer, schedule: optax.Schedule) -> optax.Grad
     """Build the optax transformation. Raises: GiftError for an unknown name or option."""
     if optimizer.name in OPTIMIZERS:
         if optimizer.options:
-            raise GiftError(
-                f"optimizer {optimizer.name!r} takes no options; set momentum, betas or epsilon"
-            )
+            raise GiftError(f"optimizer {optimizer.name!r} takes no options; set momentum, betas or epsilon")
         return OPTIMIZERS[optimizer.name](optimizer, schedule)
     return _from_optax(optimizer, schedule)
 

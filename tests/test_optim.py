@@ -14,7 +14,7 @@ CONSTANT = optax.constant_schedule(0.05)
 
 def rates(schedule, learning_rate, epochs, steps_per_epoch):
     function = make_schedule(schedule, learning_rate, epochs, steps_per_epoch)
-    return [float(function(epoch * steps_per_epoch + step)) for epoch in range(epochs) for step in range(steps_per_epoch)]
+    return [float(function(step)) for step in range(epochs * steps_per_epoch)]
 
 
 def test_schedules_change_by_epoch_only():

@@ -1,0 +1,109 @@
+"""The command line of conversion. PyTorch and JAX are imported by the command that runs, so that help is quick."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from gift_jax import cli
+
+Source = Annotated[Path, tyro.conf.Positional]
+
+
+def teacher(
+    source: Source,
+    /,
+    *,
+    dataset: str,
+    model: str,
+    out: Path,
+    norm: Literal["batch", "instance", "group", "layer", "none"] | None = None,
+    image_size: int | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+) -> None:
+    """Convert a PyTorch teacher (.pth, .pt, .safetensors) and verify it against PyTorch.
+
+    Args:
+        source: checkpoint of a trainer, or a bare state dict.
+        dataset: what it was trained on, such as cifar10, tinyimagenet, imagenet-1k or digits.
+        model: its architecture, such as conv3.
+        out: directory to write.
+        norm: the ConvNet's normalisation, where weights cannot tell (group: 4 groups; default instance).
+        image_size: side of its input in pixels, if not the dataset's usual one.
+        mean: mean of each colour channel, if not the dataset's usual ones; with std.
+        std: standard deviation of each colour channel.
+    """
+    from convert.teacher import convert_teacher
+    from gift_jax.data.datasets import Normalisation
+    from gift_jax.errors import GiftError
+
+    if (mean is None) != (std is None) or (mean and std and len(mean) != len(std)):
+        raise GiftError("--mean and --std go together, one value for each channel")
+    normalisation = Normalisation(mean, std) if mean and std else None
+    convert_teacher(
+        source,
+        dataset=dataset,
+        model=model,
+        out=out,
+        norm=norm,
+        image_size=image_size,
+        normalisation=normalisation,
+    )
+
+
+def export(directory: Source, /, *, out: Path) -> None:
+    """Write a teacher directory as a PyTorch state dict.
+
+    Args:
+        directory: a teacher that `convert teacher` wrote.
+        out: file to write: .safetensors, or else {"model": state_dict} by torch.save.
+    """
+    from convert.export import export as run
+
+    run(directory, out)
+
+
+def distilled(
+    source: Source,
+    /,
+    *,
+    method: str,
+    dataset: str,
+    ipc: int,
+    out: Path,
+    pixel_space: Literal["raw", "normalised", "zca"] | None = None,
+) -> None:
+    """Convert a released distilled set, the official data.pt.
+
+    Args:
+        source: the released file.
+        method: sre2l, rded, cda, gvbsm, random, or any other name with --pixel-space.
+        dataset: what it distils, such as cifar100.
+        ipc: images a class to keep, the first ones in the file.
+        out: safetensors file to write.
+        pixel_space: what was done to the pixels, where the method does not tell.
+    """
+    from convert.distilled import convert_distilled
+
+    convert_distilled(source, method=method, dataset=dataset, ipc=ipc, out=out, pixel_space=pixel_space)
+
+
+def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
+    """Train a small PyTorch teacher on scikit-learn's digits and save it as the torchvision reference does.
+
+    Args:
+        out: .pth file to write.
+        epochs: passes over the training digits.
+        seed: of weights and batches.
+    """
+    from convert.example_teacher import train_example
+
+    train_example(out, epochs=epochs, seed=seed)
+
+
+COMMANDS = {"teacher": teacher, "export": export, "distilled": distilled, "example-teacher": example_teacher}
+
+
+if __name__ == "__main__":
+    cli.run(COMMANDS, program="python -m convert")

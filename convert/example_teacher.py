@@ -1,0 +1,70 @@
+"""`python -m convert example-teacher`: train a small PyTorch teacher on the digits, saved as trainers save theirs.
+
+The torchvision reference recipe in small: SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4, cosine
+schedule; images moved by at most a pixel.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from convert.families.convnet import Reference
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.digits import load_split
+from gift_jax.files import reported, written_whole
+from gift_jax.models import ModelSpec
+
+SPEC = ModelSpec("conv2", 10, 8, 1, (("width", 32),))
+BATCH_SIZE = 64
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    """uint8 [N, H, W, C] -> normalised float32 [N, C, H, W]."""
+    normalisation = get_dataset("digits").normalisation
+    scaled = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float() / 255
+    return (scaled - normalisation.mean[0]) / normalisation.std[0]
+
+
+def train_example(out: Path, *, epochs: int, seed: int) -> float:
+    """Train, save `{"model", "optimizer", "lr_scheduler", "epoch", "args"}`, and return test accuracy in percent."""
+    torch.manual_seed(seed)
+    split = load_split()
+    images, labels = to_tensor(split.train_images), torch.from_numpy(split.train_labels).long()
+    model = Reference(SPEC)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    for _ in range(epochs):
+        model.train()
+        for batch in torch.randperm(len(labels)).split(BATCH_SIZE):
+            loss = nn.functional.cross_entropy(model(_moved(images[batch])), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        scheduler.step()
+    accuracy = _accuracy(model, to_tensor(split.test_images), torch.from_numpy(split.test_labels))
+    checkpoint = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "lr_scheduler": scheduler.state_dict(),
+        "epoch": epochs - 1,
+        "args": argparse.Namespace(model=SPEC.name, data="digits", epochs=epochs, seed=seed),
+    }
+    with written_whole(out) as temporary, reported(out):
+        torch.save(checkpoint, temporary)
+    print(f"written   {out}: {SPEC.name}, top-1 {accuracy:.1f} % on {len(split.test_labels)} test digits")
+    return accuracy
+
+
+def _moved(images: torch.Tensor) -> torch.Tensor:
+    shift = torch.randint(-1, 2, (2,)).tolist()
+    border = nn.functional.pad(images, (1, 1, 1, 1), value=float(images.min()))
+    size = images.shape[-1]
+    return border[..., 1 + shift[0] : 1 + shift[0] + size, 1 + shift[1] : 1 + shift[1] + size]
+
+
+def _accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    with torch.inference_mode():
+        return 100 * float((model.eval()(images).argmax(1) == labels).float().mean())

@@ -1,0 +1,131 @@
+"""The ConvNet: RDED's key names, DC/MTT/DATM's, and the PyTorch module itself as the oracle."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from convert.rules import CHW, CONV, Rule, flattened
+from gift_jax.errors import GiftError
+from gift_jax.models import ModelSpec
+from gift_jax.models.convnet import feature_side, first_padding
+
+DEFAULT_WIDTH, DEFAULT_NORM = 128, "batch"
+
+
+def rules(spec: ModelSpec) -> tuple[Rule, ...]:
+    """The rule table of the official names."""
+    options = dict(spec.options)
+    layout = {"transform": CHW} if options.get("norm") == "layer" else {}
+    return (
+        Rule("layers.conv.{i}.weight", "blocks/{i}/conv/kernel", CONV),
+        Rule("layers.conv.{i}.bias", "blocks/{i}/conv/bias"),
+        Rule("layers.norm.{i}.weight", "blocks/{i}/norm/scale", **layout),
+        Rule("layers.norm.{i}.bias", "blocks/{i}/norm/bias", **layout),
+        Rule("layers.norm.{i}.running_mean", "blocks/{i}/norm/mean", group="batch_stats"),
+        Rule("layers.norm.{i}.running_var", "blocks/{i}/norm/var", group="batch_stats"),
+        Rule("classifier.weight", "classifier/kernel", flattened(int(options.get("width", DEFAULT_WIDTH)))),
+        Rule("classifier.bias", "classifier/bias"),
+    )
+
+
+def normalise_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename DC/MTT/DATM's one Sequential, `features.{n}.*`, to `layers.conv.{i}.*` and `layers.norm.{i}.*`.
+
+    A block there is conv, norm, ReLU, pool, or without norm conv, ReLU, pool; ReLU and pool hold nothing.
+    """
+    numbers = [int(m[1]) for name in state if (m := re.fullmatch(r"features\.(\d+)\.weight", name))]
+    convs = [n for n in numbers if state[f"features.{n}.weight"].ndim == 4]
+    stride = convs[1] - convs[0] if len(convs) > 1 else 4
+    parts = {0: "conv", 1: "norm"}
+
+    def rename(name: str) -> str:
+        match = re.fullmatch(r"features\.(\d+)\.(\w+)", name)
+        if not match or int(match[1]) % stride not in parts:
+            return name
+        return f"layers.{parts[int(match[1]) % stride]}.{int(match[1]) // stride}.{match[2]}"
+
+    return {rename(name): tensor for name, tensor in state.items()}
+
+
+def read_spec(where: str, spec: ModelSpec, state: Mapping[str, np.ndarray]) -> ModelSpec:
+    """Read width and norm off the weights; check depth, channels, classes and input size against the request."""
+    depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
+    first, last = state.get("layers.conv.0.weight"), state.get("classifier.weight")
+    if first is None or last is None or first.ndim != 4 or last.ndim != 2:
+        raise GiftError(f"{where}: holds no ConvNet (layers.conv.0.weight, classifier.weight); check --model")
+    width, channels, norm = first.shape[0], first.shape[1], dict(spec.options).get("norm") or _read_norm(state)
+    inputs = width * feature_side(depth, channels, spec.image_size) ** 2
+    checks = (
+        (f"conv{depth}", spec.name, "the file holds a {0}, but --model is {1}; give the model that was trained"),
+        (channels, spec.channels, "takes {0} channels, but the dataset has {1}; check --dataset"),
+        (last.shape[0], spec.num_classes, "has {0} outputs, but the dataset has {1} classes; check --dataset"),
+        (
+            last.shape[1],
+            inputs,
+            f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size",
+        ),
+    )
+    for found, wanted, message in checks:
+        if found != wanted:
+            raise GiftError(f"{where}: {message.format(found, wanted)}")
+    options: dict[str, int | float | str] = {"width": width, "norm": norm}
+    defaults = {"width": DEFAULT_WIDTH, "norm": DEFAULT_NORM}
+    stated = tuple(sorted((name, value) for name, value in options.items() if value != defaults[name]))
+    return dataclasses.replace(spec, options=stated)
+
+
+def _read_norm(state: Mapping[str, np.ndarray]) -> str:
+    """The norm that the weights tell. Instance and group norm hold the same arrays: instance, DC's default."""
+    scale = state.get("layers.norm.0.weight")
+    if scale is None:
+        return "none"
+    if "layers.norm.0.running_mean" in state:
+        return "batch"
+    return "layer" if scale.ndim == 3 else "instance"
+
+
+def _torch_norm(norm: str, channels: int, side: int) -> nn.Module:
+    factories = {
+        "batch": lambda: nn.BatchNorm2d(channels),
+        "instance": lambda: nn.GroupNorm(channels, channels),
+        "group": lambda: nn.GroupNorm(4, channels),
+        "layer": lambda: nn.LayerNorm([channels, side, side]),
+        "none": lambda: nn.Identity(),
+    }
+    return factories[norm]()
+
+
+class Reference(nn.Module):
+    """The same network in PyTorch, with the official names: what converted weights are verified against."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        options = dict(spec.options)
+        width, norm = int(options.get("width", DEFAULT_WIDTH)), str(options.get("norm", DEFAULT_NORM))
+        depth, channels, size = int(spec.name.removeprefix("conv")), spec.channels, spec.image_size
+        paddings = [first_padding(channels, size)] + [1] * (depth - 1)
+        inputs = [channels] + [width] * (depth - 1)
+        sides = [feature_side(index, channels, size) for index in range(depth)]
+        self.layers = nn.ModuleDict(
+            {
+                "conv": nn.ModuleList(nn.Conv2d(i, width, 3, padding=p) for i, p in zip(inputs, paddings, strict=True)),
+                "norm": nn.ModuleList(_torch_norm(norm, width, side) for side in sides),
+            }
+        )
+        self.classifier = nn.Linear(width * feature_side(depth, channels, size) ** 2, spec.num_classes)
+
+    def blocks(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """The output of every block. Args: images [B, C, H, W]."""
+        outputs = []
+        for convolution, norm in zip(self.layers["conv"], self.layers["norm"], strict=True):  # pyright: ignore
+            images = nn.functional.avg_pool2d(torch.relu(norm(convolution(images))), 2)
+            outputs.append(images)
+        return outputs
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [B, classes] of images [B, C, H, W]."""
+        return self.classifier(self.blocks(images)[-1].flatten(1))

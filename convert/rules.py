@@ -1,0 +1,126 @@
+"""Rule tables: how a family's PyTorch names and layouts map to this library's, and back."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gift_jax.errors import GiftError
+
+Array = np.ndarray
+
+
+class Transform(NamedTuple):
+    """A change of layout and its inverse."""
+
+    forward: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
+
+
+SAME = Transform(lambda array: array, lambda array: array)
+CONV = Transform(lambda oihw: oihw.transpose(2, 3, 1, 0), lambda hwio: hwio.transpose(3, 2, 0, 1))
+LINEAR = Transform(lambda oi: oi.T, lambda io: io.T)
+CHW = Transform(lambda chw: chw.transpose(1, 2, 0), lambda hwc: hwc.transpose(2, 0, 1))
+
+
+def flattened(channels: int) -> Transform:
+    """A linear layer behind a flattened feature map: PyTorch flattens CHW, this library HWC."""
+
+    def forward(weight: Array) -> Array:
+        outputs, inputs = weight.shape
+        return weight.reshape(outputs, channels, inputs // channels).transpose(2, 1, 0).reshape(inputs, outputs)
+
+    def inverse(kernel: Array) -> Array:
+        inputs, outputs = kernel.shape
+        return kernel.reshape(inputs // channels, channels, outputs).transpose(2, 1, 0).reshape(outputs, inputs)
+
+    return Transform(forward, inverse)
+
+
+class Rule(NamedTuple):
+    """One line of a table: names that fully match the pattern go to `target`, a template of its groups.
+
+    group is `params` or `batch_stats`. source writes the PyTorch name back from the target's (for export).
+    """
+
+    source: str
+    target: str
+    transform: Transform = SAME
+    group: str = "params"
+
+    def pattern(self) -> re.Pattern[str]:
+        """The source template as an expression: `{i}` stands for a number."""
+        return _as_pattern(self.source)
+
+
+def _as_pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template)))
+
+
+# A counter that neither evaluation nor training with a fixed momentum reads.
+IGNORED = re.compile(r".*\.num_batches_tracked")
+
+Flat = dict[str, dict[str, Array]]
+"""`{"params": {"blocks/0/conv/kernel": array}, "batch_stats": {...}}`."""
+
+
+def from_torch(where: str, state: Mapping[str, Array], rules: Sequence[Rule], expected: Mapping[str, Mapping]) -> Flat:
+    """Apply a rule table strictly: each source name by exactly one rule, each expected array exactly once.
+
+    Args: where, the file's name for messages; expected, shapes by group and flat name.
+    Raises: GiftError that names the array that is missing, left over or of the wrong shape.
+    """
+    flat: Flat = {group: {} for group in expected}
+    for name, array in state.items():
+        if IGNORED.fullmatch(name):
+            continue
+        matches = [(rule, match) for rule in rules if (match := rule.pattern().fullmatch(name))]
+        if not matches:
+            raise GiftError(f"{where}: {name} is not part of this architecture; check --model")
+        [(rule, match)] = matches
+        target = rule.target.format(**match.groupdict())
+        want = expected[rule.group].get(target)
+        if want is None:
+            raise GiftError(f"{where}: {name} is not part of this architecture; check --model")
+        value = _transformed(where, name, array, rule.transform, tuple(want.shape))
+        flat[rule.group][target] = value
+    for group, arrays in expected.items():
+        for target in arrays:
+            if target not in flat[group]:
+                raise GiftError(
+                    f"{where}: {_source(rules, group, target)} is missing; check --model, or save the file again"
+                )
+    return flat
+
+
+def _transformed(where: str, name: str, array: Array, transform: Transform, shape: tuple[int, ...]) -> Array:
+    try:
+        value = transform.forward(array)
+    except ValueError:
+        value = None
+    if value is None or value.shape != shape:
+        raise GiftError(
+            f"{where}: {name} has shape {list(array.shape)}, which does not fit; check --model and --dataset"
+        )
+    return np.ascontiguousarray(value)
+
+
+def to_torch(flat: Mapping[str, Mapping[str, Array]], rules: Sequence[Rule]) -> dict[str, Array]:
+    """Invert a rule table: PyTorch's names and layouts, bit for bit, with the counters at zero."""
+    state: dict[str, Array] = {}
+    for group, arrays in flat.items():
+        for target, array in arrays.items():
+            rule, name = _invert(rules, group, target)
+            state[name] = np.ascontiguousarray(rule.transform.inverse(np.asarray(array)))
+            if name.endswith(".running_var"):
+                state[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
+    return state
+
+
+def _invert(rules: Sequence[Rule], group: str, target: str) -> tuple[Rule, str]:
+    for rule in rules:
+        match = _as_pattern(rule.target).fullmatch(target)
+        if match and rule.group == group:
+            return rule, rule.source.format(**match.groupdict())
+    raise KeyError(target)

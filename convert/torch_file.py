@@ -1,0 +1,112 @@
+"""Reading and writing PyTorch checkpoints and safetensors without ever executing what they hold."""
+
+import argparse
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from gift_jax.errors import GiftError
+from gift_jax.files import reported, written_whole
+
+# Besides tensors and plain containers: what the torchvision reference trainer stores under "args".
+ALLOWED: tuple[type, ...] = (argparse.Namespace,)
+
+# Where trainers keep the weights, in order of preference; a file without any of these is a bare state dict.
+STATE_KEYS = ("model", "state_dict", "model_ema")
+# What DataParallel and torch.compile put in front of every name.
+PREFIXES = ("module.", "_orig_mod.")
+
+_AGAIN = "download or export it again"
+
+
+def load_object(path: Path) -> Any:
+    """Load a `.pth` or `.pt` file with `torch.load(weights_only=True)`, or the tensors of a safetensors file.
+
+    The file's content decides its kind, not its name. Raises: GiftError if it is missing, damaged, of another
+    kind, or would run code if it were unpickled.
+    """
+    if not path.is_file():
+        raise GiftError(f"{path}: no such file; check the path")
+    with reported(path), path.open("rb") as file:
+        head = file.read(9)
+    # A safetensors file begins with the length of its JSON header, and the header with a brace.
+    reader = _load_safetensors if head[8:] == b"{" else _load_torch
+    return reader(path)
+
+
+def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, ValueError, OSError) as error:
+        raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
+
+
+def _load_torch(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(list(ALLOWED)):
+            # Zip archives are mapped, so that only what is read takes memory.
+            mapped = zipfile.is_zipfile(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except pickle.UnpicklingError as error:
+        if "Unsupported global" in str(error) or "not an allowed global" in str(error):
+            name = str(error).partition("GLOBAL ")[2].split(" ")[0] or "a Python object"
+            raise GiftError(
+                f"{path}: refused, because loading it would run code ({name}); save its state_dict alone, or as safetensors"
+            ) from None
+        raise GiftError(f"{path}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
+    except Exception:  # torch raises what it likes about a damaged archive.
+        raise GiftError(f"{path}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
+
+
+def load_state(path: Path) -> dict[str, torch.Tensor]:
+    """Load a state dict: of a trainer's checkpoint, bare, or safetensors; prefixes of wrappers removed.
+
+    Raises: GiftError if there is none in the file.
+    """
+    content = load_object(path)
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping)), content)
+    if not isinstance(content, Mapping) or not content:
+        raise GiftError(f"{path}: holds no state dict; save `model.state_dict()`")
+    strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    if strangers:
+        raise GiftError(
+            f"{path}: {strangers[0]!r} is not a tensor, so this is no state dict; save `model.state_dict()`"
+        )
+    state = {_without_prefixes(str(name)): value for name, value in content.items()}
+    if len(state) != len(content):
+        raise GiftError(f"{path}: holds the same weights with and without a prefix; save `model.state_dict()` once")
+    return state
+
+
+def _without_prefixes(name: str) -> str:
+    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def to_numpy(path: Path, state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Turn weights into float32 (counters into int64). Raises: GiftError if one is not finite."""
+    arrays = {}
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise GiftError(f"{path}: {name} holds values that are not finite; take a checkpoint from before it broke")
+        arrays[name] = tensor.to(torch.float32 if tensor.is_floating_point() else torch.int64).numpy()
+    return arrays
+
+
+def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
+    """Write a state dict, whole or not at all: safetensors by that suffix, else `{"model": ...}` by torch.save."""
+    tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in state.items()}
+    with written_whole(path) as temporary, reported(path):
+        if path.suffix == ".safetensors":
+            safetensors.torch.save_file(tensors, temporary)
+        else:
+            torch.save({"model": tensors}, temporary)
