@@ -88,9 +88,8 @@ def from_torch(where: str, state: Mapping[str, Array], rules: Sequence[Rule], ex
     for group, arrays in expected.items():
         for target in arrays:
             if target not in flat[group]:
-                raise GiftError(
-                    f"{where}: {_source(rules, group, target)} is missing; check --model, or save the file again"
-                )
+                name = _invert(rules, group, target)[1]
+                raise GiftError(f"{where}: {name} is missing; check --model, or save the file again")
     return flat
 
 

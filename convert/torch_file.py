@@ -58,7 +58,7 @@ def _load_torch(path: Path) -> Any:
         if "Unsupported global" in str(error) or "not an allowed global" in str(error):
             name = str(error).partition("GLOBAL ")[2].split(" ")[0] or "a Python object"
             raise GiftError(
-                f"{path}: refused, because loading it would run code ({name}); save its state_dict alone, or as safetensors"
+                f"{path}: refused, because loading it would run code ({name}); save its state_dict alone"
             ) from None
         raise GiftError(f"{path}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
     except Exception:  # torch raises what it likes about a damaged archive.

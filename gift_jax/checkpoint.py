@@ -131,7 +131,8 @@ def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
         _check_structure(path, found, expected)
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
-        arrays = ocp.load(str(path.absolute()), abstract)
+        # On the host: arrays that are committed to a device would make the first two training steps compile apart.
+        arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))
     except GiftError:
         raise
     except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.

@@ -105,9 +105,9 @@ def save_heatmap(path: Path, grid: Grid, *, title: str, images: np.ndarray, imag
 
 
 def _draw_sheet(axes: Any, images: np.ndarray, title: str) -> None:
-    """One picture of all images, with a line of paper between them."""
+    """One picture of all images, dark on light, with a light line between them."""
     framed = np.pad(
-        images.astype(float), ((0, 0), (0, 0), (0, 1), (0, 1), *((0, 0),) * (images.ndim - 4)), constant_values=255
+        images.astype(float), ((0, 0), (0, 0), (0, 1), (0, 1), *((0, 0),) * (images.ndim - 4)), constant_values=0
     )
     axes.imshow(np.concatenate(np.concatenate(framed, axis=1), axis=1), cmap="gray_r", interpolation="nearest")
     axes.set_title(title, loc="left", fontsize=12)

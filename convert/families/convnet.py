@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from convert.rules import CHW, CONV, Rule, flattened
+from convert.rules import CHW, CONV, SAME, Rule, flattened
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
 from gift_jax.models.convnet import feature_side, first_padding
@@ -19,12 +19,12 @@ DEFAULT_WIDTH, DEFAULT_NORM = 128, "batch"
 def rules(spec: ModelSpec) -> tuple[Rule, ...]:
     """The rule table of the official names."""
     options = dict(spec.options)
-    layout = {"transform": CHW} if options.get("norm") == "layer" else {}
+    affine = CHW if options.get("norm") == "layer" else SAME
     return (
         Rule("layers.conv.{i}.weight", "blocks/{i}/conv/kernel", CONV),
         Rule("layers.conv.{i}.bias", "blocks/{i}/conv/bias"),
-        Rule("layers.norm.{i}.weight", "blocks/{i}/norm/scale", **layout),
-        Rule("layers.norm.{i}.bias", "blocks/{i}/norm/bias", **layout),
+        Rule("layers.norm.{i}.weight", "blocks/{i}/norm/scale", affine),
+        Rule("layers.norm.{i}.bias", "blocks/{i}/norm/bias", affine),
         Rule("layers.norm.{i}.running_mean", "blocks/{i}/norm/mean", group="batch_stats"),
         Rule("layers.norm.{i}.running_var", "blocks/{i}/norm/var", group="batch_stats"),
         Rule("classifier.weight", "classifier/kernel", flattened(int(options.get("width", DEFAULT_WIDTH)))),
