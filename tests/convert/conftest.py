@@ -1,0 +1,40 @@
+"""The command line, in this process."""
+
+import sys
+
+import pytest
+
+from convert.__main__ import COMMANDS
+from gift_jax import cli
+
+
+@pytest.fixture
+def convert(monkeypatch, capfd):
+    """Run `python -m convert ...`. Returns (exit status, standard output, standard error)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["convert", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(COMMANDS, program="convert")
+        output = capfd.readouterr()
+        return stopped.value.code or 0, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def refused(convert, tmp_path):
+    """Run a conversion that must fail: status 2, one line that names the file, nothing left behind."""
+
+    def run(*arguments, message, names):
+        out = tmp_path / "out"
+        status, _, err = convert(*arguments, "--out", out / "result")
+        assert status == 2
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert str(names) in err
+        assert message in err
+        assert "Traceback" not in err
+        assert not out.exists() or list(out.iterdir()) == []
+
+    return run

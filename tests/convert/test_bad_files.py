@@ -1,0 +1,171 @@
+"""Files that are missing, damaged, mislabelled or malicious: one sentence, and nothing run or written."""
+
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from modules import official, spec
+
+CIFAR = ("--dataset", "cifar10", "--model", "conv2")
+
+
+class Payload:
+    """What a malicious pickle does: it runs a command when it is loaded."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+def small_state():
+    return official(spec(size=32)).state_dict()
+
+
+def saved(path, state):
+    torch.save({"model": state}, path)
+    return path
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_a_malicious_checkpoint_is_refused_and_not_run(legacy, refused, tmp_path):
+    mark, path = tmp_path / "mark", tmp_path / "evil.pth"
+    content = {"model": small_state(), "args": Payload(mark)}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    refused("teacher", path, *CIFAR, message="would run code", names=path)
+    assert not mark.exists()
+
+
+def test_a_bare_malicious_pickle_is_refused_and_not_run(refused, tmp_path):
+    mark, path = tmp_path / "mark", tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps(Payload(mark)))
+    refused("teacher", path, *CIFAR, message="save", names=path)
+    assert not mark.exists()
+    os.system(f"python3 -c \"import pickle; pickle.load(open('{path}', 'rb'))\"")
+    assert mark.exists()  # the payload works: it was the reader that kept it from running
+
+
+def test_a_missing_file(refused, tmp_path):
+    refused("teacher", tmp_path / "no.pth", *CIFAR, message="no such file", names="no.pth")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello, this is a text file", b"PK\x03\x04 not a zip", b"\x00" * 64],
+    ids=["empty", "text", "zip", "zeros"],
+)
+def test_files_of_another_kind(content, refused, tmp_path):
+    (tmp_path / "x.pth").write_bytes(content)
+    refused("teacher", tmp_path / "x.pth", *CIFAR, message="not a PyTorch checkpoint", names="x.pth")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("kind", ["pth", "safetensors"])
+def test_truncated_files(kind, share, refused, tmp_path):
+    path = tmp_path / f"x.{kind}"
+    if kind == "pth":
+        saved(path, small_state())
+    else:
+        safetensors.torch.save_file(small_state(), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    refused("teacher", path, *CIFAR, message="not a", names=path)
+
+
+def test_a_zip_without_a_checkpoint(refused, tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    refused("teacher", tmp_path / "x.pth", *CIFAR, message="not a PyTorch checkpoint", names="x.pth")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"model": {}}, {"epoch": 3}, torch.zeros(3)], ids=str)
+def test_checkpoints_without_a_state_dict(content, refused, tmp_path):
+    torch.save(content, tmp_path / "x.pth")
+    refused("teacher", tmp_path / "x.pth", *CIFAR, message="save `model.state_dict()`", names="x.pth")
+
+
+def change(name, edit):
+    def changed(state):
+        return {**state, name: edit(state[name].clone())}
+
+    return changed
+
+
+def without(name):
+    return lambda state: {key: value for key, value in state.items() if key != name}
+
+
+def filled(value):
+    def edit(tensor):
+        tensor.view(-1)[0] = value
+        return tensor
+
+    return edit
+
+
+CHANGES = {
+    "nan": (change("classifier.bias", filled(float("nan"))), "classifier.bias holds values that are not finite"),
+    "infinite": (change("layers.conv.1.weight", filled(float("inf"))), "not finite"),
+    "negative variance": (change("layers.norm.0.running_var", filled(-1.0)), "negative variances"),
+    "missing variance": (without("layers.norm.1.running_var"), "layers.norm.1.running_var is missing"),
+    "missing bias": (without("classifier.bias"), "classifier.bias is missing"),
+    "no classifier": (without("classifier.weight"), "holds no ConvNet"),
+    "extra": (lambda state: {**state, "head.weight": torch.zeros(3)}, "head.weight is not part of this architecture"),
+    "extra block": (lambda state: {**state, "layers.norm.7.bias": torch.zeros(8)}, "layers.norm.7.bias is not part"),
+    "shape": (change("layers.conv.1.weight", lambda t: t[:, :4]), "layers.conv.1.weight has shape [8, 4, 3, 3]"),
+    "prefix twice": (lambda state: {**state, "module.classifier.bias": torch.zeros(10)}, "with and without a prefix"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_weights_that_do_not_fit(name, refused, tmp_path):
+    edit, message = CHANGES[name]
+    path = saved(tmp_path / "x.pth", edit(small_state()))
+    refused("teacher", path, *CIFAR, message=message, names=path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--dataset", "cifar100", "--model", "conv2"), "has 10 outputs, but the dataset has 100 classes"),
+        (("--dataset", "cifar10", "--model", "conv3"), "holds a conv2, but --model is conv3"),
+        (("--dataset", "cifar11", "--model", "conv2"), "'cifar11' is unknown"),
+        (("--dataset", "cifar10", "--model", "resnet9"), "'resnet9' is unknown"),
+        (("--dataset", "digits", "--model", "conv2"), "takes 3 channels, but the dataset has 1"),
+        (
+            ("--dataset", "cifar10", "--model", "conv2", "--image-size", "64"),
+            "reads 512 features, but 64 pixels give 2048",
+        ),
+        (("--dataset", "cifar10", "--model", "conv2", "--mean", "0.5"), "--mean and --std go together"),
+    ],
+    ids=["classes", "depth", "dataset", "model", "channels", "size", "mean"],
+)
+def test_options_that_do_not_fit(arguments, message, refused, tmp_path):
+    path = saved(tmp_path / "x.pth", small_state())
+    refused("teacher", path, *arguments, message=message, names="")
+
+
+def test_an_unwritable_place(convert, tmp_path):
+    path = saved(tmp_path / "x.pth", small_state())
+    (tmp_path / "file").write_text("")
+    status, _, err = convert("teacher", path, *CIFAR, "--out", tmp_path / "file" / "teacher")
+    assert (status, err.count("\n")) == (2, 1)
+    assert str(tmp_path / "file" / "teacher") in err
+
+
+def test_logits_that_differ_are_refused(refused, tmp_path, monkeypatch):
+    import convert.families.convnet as family
+
+    monkeypatch.setattr(family.Reference, "forward", lambda self, x: self.classifier(self.blocks(x)[-1].flatten(1)) + 1)
+    path = saved(tmp_path / "x.pth", small_state())
+    refused("teacher", path, *CIFAR, message="differ from PyTorch's", names=path)
+
+
+def test_numpy_pickles_are_refused(refused, tmp_path):
+    np.save(tmp_path / "x.pth.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    refused("teacher", tmp_path / "x.pth.npy", *CIFAR, message="not a PyTorch checkpoint", names="x.pth.npy")

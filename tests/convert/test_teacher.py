@@ -1,0 +1,202 @@
+"""Conversion of ConvNets against live PyTorch and the golden teacher, through the command line's code."""
+
+import argparse
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from modules import NORMS, dc_module, dc_names, official, spec
+
+import gift_jax
+from convert.families import find_family
+from convert.teacher import make_reference, read_variables
+from gift_jax.checkpoint import load_weights
+from gift_jax.models import get_model
+
+CIFAR = ("--dataset", "cifar10", "--model", "conv3")
+
+
+def test_golden_teacher_gives_pytorchs_logits(golden, convert, tmp_path):
+    status, out, _ = convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out", tmp_path / "teacher")
+    assert status == 0
+    assert "top-1 agreement 100 %" in out
+    expected = np.load(golden / "cifar10_conv3_expected.npz")
+    teacher = gift_jax.load_teacher(tmp_path / "teacher")
+    logits = teacher.logits(expected["images_nchw"].transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(logits, expected["logits"], atol=1e-4, rtol=0)
+
+
+def test_teacher_json_tells_what_was_converted(golden, convert, tmp_path):
+    convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out", tmp_path / "teacher")
+    info = json.loads((tmp_path / "teacher" / "teacher.json").read_text())
+    assert (info["architecture"], info["dataset"], info["num_classes"], info["image_size"]) == (
+        "conv3",
+        "cifar10",
+        10,
+        32,
+    )
+    assert info["source_file"] == "cifar10_conv3.pth"
+    digest = subprocess.run(["sha256sum", golden / "cifar10_conv3.pth"], capture_output=True, text=True, check=True)
+    assert info["source_sha256"] == digest.stdout.split()[0]
+    assert info["verification"]["images"] == 64
+    assert 0 < info["verification"]["max_relative"] < 1e-5
+    assert {"jax", "torch", "flax"} <= info["versions"].keys()
+
+
+def test_the_command_itself_in_a_process_of_its_own(golden, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "convert",
+        "teacher",
+        golden / "cifar10_conv3.pth",
+        *CIFAR,
+        "--out",
+        tmp_path / "t",
+    ]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert (tmp_path / "t" / "teacher.json").is_file()
+
+
+def images_of(model_spec, count=4):
+    shape = (count, model_spec.channels, model_spec.image_size, model_spec.image_size)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+def write(path, state, wrapping):
+    wrappings = {
+        "bare": lambda: torch.save(state, path),
+        "model": lambda: torch.save({"model": state, "epoch": 3, "args": argparse.Namespace(lr=0.1)}, path),
+        "state_dict": lambda: torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, path),
+        "compiled": lambda: torch.save({f"_orig_mod.module.{k}": v for k, v in state.items()}, path),
+        "legacy": lambda: torch.save(state, path, _use_new_zipfile_serialization=False),
+        "safetensors": lambda: safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, path),
+    }
+    wrappings[wrapping]()
+    return path
+
+
+@pytest.mark.parametrize("layout", ["official", "dc"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_norm_and_layout_equals_pytorch(norm, layout, tmp_path):
+    model_spec = spec(norm)
+    module = official(model_spec)
+    state = module.state_dict() if layout == "official" else dc_names(model_spec, module.state_dict())
+    requested = spec(norm if norm == "group" else "batch", width=128)
+    path = write(tmp_path / "w.pth", state, "bare")
+    found, params, stats, _ = read_variables(path, requested, find_family("conv2"))
+    assert found == model_spec
+    images = images_of(model_spec)
+    logits, _ = get_model(found).apply(params, stats, jnp.asarray(images.permute(0, 2, 3, 1).numpy()))
+    expected = module(images).detach().numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_tests_dc_names_are_dcs(norm):
+    model_spec = spec(norm)
+    assert dc_module(model_spec).state_dict().keys() == dc_names(model_spec, official(model_spec).state_dict()).keys()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_block_by_block_and_one_training_step_equal_pytorch(norm, tmp_path):
+    model_spec = spec(norm)
+    module = official(model_spec)
+    path = write(tmp_path / "w.pth", module.state_dict(), "bare")
+    found, params, stats, _ = read_variables(
+        path, spec(norm if norm == "group" else "batch", width=128), find_family("conv2")
+    )
+    model, images = get_model(found), images_of(model_spec)
+    ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
+    flax_module = model.merge(params, stats)
+    for block, expected in zip(flax_module.blocks, module.blocks(images), strict=True):
+        ours = jax.nn.relu(block(ours, train=False)).reshape(
+            4, *(s for side in expected.shape[2:] for s in (side, 2)), -1
+        )
+        ours = ours.mean(axis=(2, 4))
+        theirs = expected.detach().permute(0, 2, 3, 1).numpy()
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+    labels = torch.arange(4)
+    loss = torch.nn.functional.cross_entropy(module.train()(images), labels)
+    loss.backward()
+
+    def ours_loss(params):
+        logits, new = model.apply(params, stats, jnp.asarray(images.permute(0, 2, 3, 1).numpy()), train=True)
+        return -jax.nn.log_softmax(logits)[jnp.arange(4), jnp.arange(4)].mean(), new
+
+    (value, new), gradients = jax.value_and_grad(ours_loss, has_aux=True)(params)
+    np.testing.assert_allclose(value, loss.detach().numpy(), rtol=1e-5)
+    theirs = gradients_of(module, found, tmp_path)
+    # A bias in front of a norm has no gradient but rounding, so the bound is absolute, by the largest gradient.
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(theirs))
+    for one, other in zip(jax.tree.leaves(gradients), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4 * largest)
+    updated = read_variables(write(tmp_path / "u.pth", module.state_dict(), "bare"), found, find_family("conv2"))[2]
+    for one, other in zip(jax.tree.leaves(new), jax.tree.leaves(updated), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def gradients_of(module, model_spec, tmp_path):
+    """PyTorch's gradients in this library's layout: converted as if they were weights."""
+    state = {name: torch.ones_like(tensor) for name, tensor in module.state_dict().items()}
+    state.update({name: parameter.grad for name, parameter in module.named_parameters()})
+    return read_variables(write(tmp_path / "g.pth", state, "bare"), model_spec, find_family("conv2"))[1]
+
+
+@pytest.mark.parametrize("wrapping", ["bare", "model", "state_dict", "compiled", "legacy", "safetensors"])
+def test_every_file_structure_gives_the_same_weights(wrapping, tmp_path):
+    state = official(spec()).state_dict()
+    # The name lies about the kind of file, which is read off its content.
+    path = write(tmp_path / "weights.pth", state, wrapping)
+    _, params, _, read = read_variables(path, spec(width=128), find_family("conv2"))
+    assert read.keys() == state.keys()
+    kernel = state["layers.conv.0.weight"].permute(2, 3, 1, 0).numpy()
+    np.testing.assert_array_equal(params["blocks"][0]["conv"]["kernel"], kernel)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(dtype, tmp_path):
+    state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in official(spec()).state_dict().items()}
+    _, params, _, _ = read_variables(write(tmp_path / "w.pth", state, "bare"), spec(width=128), find_family("conv2"))
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_export_gives_the_same_bits_back(suffix, golden, convert, tmp_path):
+    convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out", tmp_path / "t")
+    status, _, _ = convert("export", tmp_path / "t", "--out", tmp_path / f"back.{suffix}")
+    assert status == 0
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        source = torch.load(golden / "cifar10_conv3.pth", weights_only=True)["model"]
+    exported = tmp_path / f"back.{suffix}"
+    loaders = {"pth": lambda: torch.load(exported, weights_only=True)["model"]}
+    back = loaders.get(suffix, lambda: safetensors.torch.load_file(exported))()
+    assert back.keys() == source.keys()
+    for name, tensor in source.items():
+        if "num_batches_tracked" not in name:  # a counter that evaluation never reads; exported as zero
+            assert torch.equal(tensor, back[name]), name
+    info = load_weights(tmp_path / "t")[0]
+    make_reference(find_family("conv3"), info.spec, back)  # load_state_dict(strict=True)
+
+
+def test_normalisation_can_be_given(golden, convert, tmp_path):
+    values = ("--mean", "0.1", "0.2", "0.3", "--std", "0.5", "0.5", "0.5")
+    convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, *values, "--out", tmp_path / "t")
+    assert gift_jax.load_teacher(tmp_path / "t").info.normalisation.mean == (0.1, 0.2, 0.3)
+
+
+def test_a_teacher_is_replaced_but_nothing_else_is(golden, convert, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").write_text("...")
+    arguments = ("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out")
+    status, _, err = convert(*arguments, tmp_path / "precious")
+    assert (status, (tmp_path / "precious" / "thesis.tex").read_text()) == (2, "...")
+    assert "is not a teacher" in err
+    assert [convert(*arguments, tmp_path / "t")[0] for _ in range(2)] == [0, 0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "t"]

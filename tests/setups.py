@@ -1,0 +1,42 @@
+"""Small, shared pieces for tests: a teacher with random weights, a set of random digits, an evaluation set."""
+
+import jax
+import numpy as np
+
+from gift_jax.checkpoint import TeacherInfo, Verification, make_teacher
+from gift_jax.data.datasets import DIGITS
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.models import get_model
+
+INFO = TeacherInfo(
+    "conv2", "digits", 10, 8, 1, {"width": 4}, DIGITS, "t.pth", "0" * 64, Verification(64, 0.0, 0.0, 1.0), {"jax": "0"}
+)
+
+
+def make_variables(seed=0):
+    """Random weights, with BatchNorm statistics that are not the initial ones."""
+    model = get_model(INFO.spec)
+    params, batch_stats = model.init(jax.random.key(seed))
+    rng = np.random.default_rng(seed)
+    noisy = lambda leaf: np.asarray(leaf) + rng.uniform(0.1, 0.5, leaf.shape).astype("f")  # noqa: E731
+    return jax.tree.map(noisy, params), jax.tree.map(noisy, batch_stats)
+
+
+def random_teacher(seed=0):
+    return make_teacher(INFO, *make_variables(seed))
+
+
+def random_digits(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, 8, 8, 1), np.uint8), np.arange(count, dtype=np.int32) % 10
+
+
+def distilled_set(count=22, **changes):
+    images, labels = random_digits(count)
+    fields = {"images": images, "labels": labels, "soft_labels": None, "pixel_space": "raw"}
+    return DistilledSet(**{**fields, "dataset": "digits", "method": "random", "ipc": 2, **changes})
+
+
+def evaluation_set(count=23):
+    return EvaluationSet(*random_digits(count, seed=1), "digits")

@@ -1,0 +1,174 @@
+"""The training loop: drivers, seeds, remainder, errors. (Its numbers: test_trajectory.py.)"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_teacher
+
+from gift_jax.augment import MIXINGS
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.errors import GiftError
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer, Schedule
+from gift_jax.recipe import Recipe, official_batch_size
+from gift_jax.train import Metrics, check_finite, init_state, make_batches, make_data, make_epoch, make_program, train
+
+STUDENT = get_model(INFO.spec)
+RECIPE = Recipe(epochs=3, batch_size=8, evaluations=3, optimizer=Optimizer("sgd", 0.05))
+
+
+def run(recipe=RECIPE, distilled=None, teacher="random", **options):
+    teacher = random_teacher() if teacher == "random" else teacher
+    distilled = distilled_set() if distilled is None else distilled
+    return train(recipe, STUDENT, distilled, teacher, evaluation_set(), **options)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return run(seeds=(0, 1), driver="loop")
+
+
+def leaves(state):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.batch_stats, state.opt_state))]
+
+
+def test_two_runs_of_a_seed_give_identical_bits(reference):
+    again = run(seeds=(0,), driver="loop")[0]
+    np.testing.assert_array_equal(again.losses, reference[0].losses)
+    jax.tree.map(np.testing.assert_array_equal, leaves(again.state), leaves(reference[0].state))
+    assert again.history == reference[0].history
+
+
+def test_seeds_differ(reference):
+    assert not np.array_equal(reference[0].losses, reference[1].losses)
+    assert [one.seed for one in reference] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("driver", "seed_driver"), [("scan", "loop"), ("loop", "vmap"), ("scan", "vmap")], ids=["scan", "vmap", "scan-vmap"]
+)
+def test_every_driver_gives_the_same_numbers(reference, driver, seed_driver):
+    """Compiled apart, sums are ordered apart: a few float32 roundings, tolerance 2e-5 absolute."""
+    runs = run(seeds=(0, 1), driver=driver, seed_driver=seed_driver)
+    for found, expected in zip(runs, reference, strict=True):
+        np.testing.assert_allclose(found.losses, expected.losses, rtol=1e-5)
+        for one, other in zip(leaves(found.state), leaves(expected.state), strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+def test_every_image_is_trained_on_once_an_epoch(key):
+    program = make_program(RECIPE, STUDENT, distilled_set(), random_teacher())
+    full, rest = make_batches(program)(key, 4)
+    assert (full.shape, rest.shape, program.steps_per_epoch) == ((2, 8), (6,), 3)
+    assert sorted([*np.asarray(full).ravel(), *np.asarray(rest)]) == list(range(22))
+    assert not np.array_equal(full, make_batches(program)(key, 5)[0])
+
+
+def test_losses_and_history_are_of_every_epoch_and_look(reference):
+    assert reference[0].losses.shape == (3,)
+    assert [look.epoch for look in reference[0].history] == [1, 2, 3]
+    assert int(reference[0].state.step) == 9
+    assert reference[0].top1_best == max(look.top1 for look in reference[0].history)
+    assert reference[0].top1_last == reference[0].history[-1].top1
+    assert reference[0].images_per_second > 0
+
+
+def test_training_learns(key):
+    """A hundred epochs on the teacher's own logits at least halve the angle's loss."""
+    recipe = Recipe(loss="cosine", epochs=100, optimizer=Optimizer("adam", 3e-2), augment="none", evaluations=1)
+    losses = run(recipe)[0].losses
+    assert losses[-1] < losses[0] / 2
+
+
+def test_nothing_is_transferred_inside_a_scanned_epoch(key):
+    program = make_program(RECIPE, STUDENT, distilled_set(), random_teacher())
+    epoch, data = make_epoch(program, driver="scan"), make_data(distilled_set(), random_teacher())
+    state, _ = epoch(init_state(program, key), data, key, 0)
+    number = jnp.asarray(1)
+    with jax.transfer_guard("disallow"):
+        state, metrics = epoch(state, data, key, number)
+    assert metrics.loss.shape == (3,)
+
+
+@pytest.mark.parametrize("mix", MIXINGS)
+def test_mixing_trains(mix):
+    run_ = run(Recipe(loss="gift", mix=mix, epochs=1, batch_size=8, factor=2))[0]
+    assert np.isfinite(run_.losses).all()
+
+
+def test_stored_soft_labels_replace_the_teacher():
+    soft = np.random.default_rng(0).normal(size=(22, 10)).astype("f")
+    stored = run(distilled=distilled_set(soft_labels=soft), teacher=None)[0]
+    other = run(distilled=distilled_set(soft_labels=soft[::-1].copy()), teacher=None)[0]
+    assert np.isfinite(stored.losses).all()
+    assert not np.array_equal(stored.losses, other.losses)
+
+
+def test_cross_entropy_needs_no_teacher():
+    assert np.isfinite(run(Recipe(loss="ce", epochs=1), teacher=None)[0].losses).all()
+
+
+def test_progress_is_told_of_every_epoch():
+    told = []
+    run(seeds=(0, 1), on_epoch=lambda epochs, loss: told.append((epochs, loss)))
+    assert [epochs for epochs, _ in told] == [1] * 6
+    assert all(np.isfinite(loss) for _, loss in told)
+
+
+def test_divergence_stops_the_run_with_step_and_cause():
+    # Squared errors and a constant, far too large rate: weights overflow within a few steps.
+    recipe = Recipe(
+        loss="mse", epochs=50, batch_size=8, optimizer=Optimizer("sgd", 1e12), schedule=Schedule("constant")
+    )
+    with pytest.raises(GiftError, match=r"at step \d+ of seed 7: .*lower the learning rate"):
+        run(recipe, seeds=(7,))
+
+
+def test_a_broken_teacher_is_named_as_the_cause():
+    ones = np.ones((1, 3), bool)
+    metrics = Metrics(np.array([[0.1, np.nan, np.nan]]), ~np.isnan([[0, np.nan, np.nan]]), ones)
+    with pytest.raises(GiftError, match=r"step 11 of seed 4: the teacher's logits were not finite"):
+        check_finite(metrics, (4,), 10)
+    check_finite(Metrics(ones * 1.0, ones, ones), (4,), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"distilled": distilled_set(images=np.zeros((22, 16, 16, 1), np.uint8))}, "create the student for this set"),
+        ({"teacher": None}, "loss 'gift' needs soft labels"),
+        (
+            {"teacher": random_teacher()._replace(info=INFO.__class__(**{**vars(INFO), "dataset": "cifar10"}))},
+            "cifar10",
+        ),
+    ],
+    ids=["shape", "no teacher", "other dataset"],
+)
+def test_misfits_are_named(change, message):
+    with pytest.raises(GiftError, match=message):
+        run(**change)
+
+
+def test_the_evaluation_set_must_be_of_the_same_dataset():
+    other = EvaluationSet(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int32), "cifar10")
+    with pytest.raises(GiftError, match="the evaluation set is cifar10"):
+        train(RECIPE, STUDENT, distilled_set(), random_teacher(), other)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("loss", "gifft"), ("mix", "cutup"), ("epochs", 0), ("augment", "blur"), ("batch_size", -1)]
+)
+def test_bad_recipes_are_named(option, value):
+    with pytest.raises(GiftError, match=f"{option}|augmentation"):
+        Recipe(**{option: value})
+
+
+def test_official_batch_sizes():
+    sizes = [official_batch_size(n) for n in (10, 11, 500, 501, 20_000, 20_001)]
+    assert sizes == [10, 50, 50, 100, 100, 200]
+
+
+def test_students_of_other_sizes_are_refused():
+    with pytest.raises(GiftError, match="create the student"):
+        train(RECIPE, get_model(ModelSpec("conv2", 9, 8, 1)), distilled_set(), random_teacher(), evaluation_set())
