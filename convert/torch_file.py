@@ -2,6 +2,8 @@
 
 import argparse
 import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +25,7 @@ STATE_KEYS = ("model", "state_dict", "model_ema")
 # What DataParallel and torch.compile put in front of every name.
 PREFIXES = ("module.", "_orig_mod.")
 
-_AGAIN = "download or export it again"
+_AGAIN = "download it again, or save `model.state_dict()` with torch.save"
 
 
 def load_object(path: Path) -> Any:
@@ -50,18 +52,15 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _load_torch(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(list(ALLOWED)):
+        with torch.serialization.safe_globals(list(ALLOWED)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old pickle protocols: the user asked for weights, not for advice
             # Zip archives are mapped, so that only what is read takes memory.
-            mapped = zipfile.is_zipfile(path)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:
-        if "Unsupported global" in str(error) or "not an allowed global" in str(error):
-            name = str(error).partition("GLOBAL ")[2].split(" ")[0] or "a Python object"
-            raise GiftError(
-                f"{path}: refused, because loading it would run code ({name}); save its state_dict alone"
-            ) from None
-        raise GiftError(f"{path}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
-    except Exception:  # torch raises what it likes about a damaged archive.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # torch raises what it likes about a damaged file.
+        refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if refused:
+            reason = f"refused, because loading it would run code ({refused[1]}); save its state_dict alone"
+            raise GiftError(f"{path}: {reason}") from None
         raise GiftError(f"{path}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
 
 
