@@ -15,7 +15,7 @@ from orbax.checkpoint import v1 as ocp
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError
-from gift_jax.files import read_json_object, reported, write_text, written_whole
+from gift_jax.files import read_json_object, reported, sha256_tree, write_text, written_whole
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 
 WEIGHTS, INFO = "weights", "teacher.json"
@@ -93,7 +93,8 @@ def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, ba
         raise GiftError(f"{directory}: exists and is not a teacher; choose another --out")
     with written_whole(directory) as temporary:
         save_arrays(temporary / WEIGHTS, params, batch_stats)
-        write_text(temporary / INFO, json.dumps(dataclasses.asdict(info), indent=2, sort_keys=True) + "\n")
+        content = {**dataclasses.asdict(info), "weights_sha256": sha256_tree(temporary / WEIGHTS)}
+        write_text(temporary / INFO, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def load_teacher(directory: Path | str) -> Teacher:
@@ -109,7 +110,11 @@ def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variabl
     directory = Path(directory)
     if not (directory / INFO).is_file():
         raise GiftError(f"{directory}: no teacher here ({INFO} is missing); make one with `python -m convert teacher`")
-    info = _parse_info(directory / INFO)
+    content = read_json_object(directory / INFO)
+    digest = content.pop("weights_sha256", None)
+    info = _parse_info(directory / INFO, content)
+    if digest != sha256_tree(directory / WEIGHTS):
+        raise GiftError(f"{directory / WEIGHTS}: files were damaged or changed since they were written; {_REMAKE}")
     return info, *load_arrays(directory / WEIGHTS, get_model(info.spec))
 
 
@@ -169,8 +174,7 @@ def unflatten(flat: Mapping[str, Any], like: Variables) -> Variables:
     return traverse_util.unflatten_dict({path: flat["/".join(map(str, path))] for path in paths})
 
 
-def _parse_info(path: Path) -> TeacherInfo:
-    value = read_json_object(path)
+def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
     try:
         normalisation = Normalisation(**{k: tuple(map(float, v)) for k, v in value.pop("normalisation").items()})
         verification = Verification(**value.pop("verification"))

@@ -51,6 +51,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_tree(directory: Path) -> str:
+    """Digest of a directory: of the names and digests of all files in it."""
+    with reported(directory):
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+    listing = "".join(f"{path.relative_to(directory).as_posix()} {sha256(path)}\n" for path in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with written_whole(path) as temporary, reported(path):

@@ -1,0 +1,44 @@
+"""The demo, end to end, in small."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gift_jax import load_distilled, load_teacher, study
+
+pytest.importorskip("torch")
+
+FIELDS = {
+    *("method", "dataset", "model", "teacher", "loss", "optimizer", "ipc", "seed", "epochs", "recipe", "versions"),
+    *("top1_last", "top1_best", "top5_last", "train_seconds", "images_per_second", "device"),
+}
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "experiments.quickstart", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_quickstart_goes_from_teacher_to_report(tmp_path):
+    done = run("--out", tmp_path / "q", "--ipc", 2, "--seeds", 2, "--epochs", 4)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "q").iterdir()} == {
+        "teacher.pth", "teacher", "rded.safetensors", "results.jsonl", "report.md", "heatmap.png",
+    }  # fmt: skip
+    results = study.read_results(tmp_path / "q" / "results.jsonl")
+    assert len(results) == 5 * 3 * 2
+    assert results[0].keys() >= FIELDS
+    assert load_teacher(tmp_path / "q" / "teacher").info.verification.max_relative < 1e-4
+    assert load_distilled(tmp_path / "q" / "rded.safetensors").images.shape == (20, 8, 8, 1)
+    report = (tmp_path / "q" / "report.md").read_text()
+    for word in ("kl", "softce", "mse_ce", "cosine", "gift", "sgd", "adam", "adamw", "worst", "n"):
+        assert word in report
+        assert word in done.stdout
+    assert "students: 120/120 epochs" in done.stderr
+
+
+def test_bad_options_are_one_sentence():
+    done = run("--seeds", 0)
+    assert (done.returncode, done.stderr) == (2, "error: --seeds must be 1 or more, not 0\n")
