@@ -76,6 +76,10 @@ def describe(grid: Grid, subject: str) -> str:
             spread = max(grid.cells[winner, column].std, grid.cells[subject, column].std)
             size = "within one standard deviation" if gap <= spread else "more than one standard deviation"
             sentences.append(f"Under {column} it loses to `{winner}` by {gap:.1f} points, {size} ({spread:.1f}).")
+    falls = {row: max(grid.cells[row, c].mean for c in grid.columns) - grid.worst(row).mean for row in grid.rows}
+    furthest = max(falls, key=lambda row: falls[row])
+    fall = f"From its best to its worst column `{subject}` falls by {falls[subject]:.1f} points"
+    sentences.append(f"{fall}; `{furthest}` falls furthest, by {falls[furthest]:.1f}.")
     order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean)
     place = order.index(subject) + 1
     worst = ", ".join(f"`{row}` {grid.worst(row).mean:.1f}" for row in order)

@@ -40,6 +40,7 @@ def test_words_tell_victories_and_defeats():
     text = report.describe(GRID, "gift")
     assert "best under 1 of 2 (sgd)" in text
     assert "Under adam it loses to `kl` by 1.0 points, within one standard deviation (1.4)." in text
+    assert "`gift` falls by 9.0 points; `kl` falls furthest, by 80.0." in text
     assert "number 1 of 2: `gift` 81.0, `kl` 11.0" in text
     assert "more than one standard deviation" in report.describe(GRID, "kl")
 
