@@ -12,11 +12,11 @@ import torch
 from convert.families import Family, find_family
 from convert.rules import Flat, from_torch
 from convert.torch_file import load_state, to_numpy
-from gift_jax.checkpoint import Teacher, TeacherInfo, Verification, flatten, make_teacher, save_teacher, unflatten
+from gift_jax.checkpoint import TeacherInfo, Verification, flatten, save_teacher, unflatten
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.files import sha256
-from gift_jax.models import ModelSpec, Variables, get_model
+from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 
 VERIFICATION_IMAGES = 64
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.
@@ -48,15 +48,15 @@ def _check_variances(path: Path, flat: Flat) -> None:
             raise GiftError(f"{path}: {name} holds negative variances; the file is damaged, save it again")
 
 
-def verify(teacher: Teacher, reference: torch.nn.Module) -> Verification:
-    """Compare logits with PyTorch's on random images, seed 0."""
-    shape = (VERIFICATION_IMAGES, *teacher.model.input_shape)
-    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+def verify(model: Model, params: Variables, batch_stats: Variables, reference: torch.nn.Module) -> Verification:
+    """Compare the folded network's logits with PyTorch's on random images, seed 0."""
+    images = np.random.default_rng(0).normal(size=(VERIFICATION_IMAGES, *model.input_shape)).astype(np.float32)
     with torch.inference_mode():
         theirs = reference.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+    folded, folded_params = fold(model, params, batch_stats)
     # TF32, JAX's default on GPUs, would be measured instead of the conversion.
     with jax.default_matmul_precision("highest"):
-        ours = np.asarray(teacher.logits(images))
+        ours = np.asarray(jax.jit(folded.apply)(folded_params, {}, images)[0])
     difference = float(np.abs(ours - theirs).max())
     agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
     relative = difference / max(float(np.abs(theirs).max()), float(np.finfo(np.float32).tiny))
@@ -88,6 +88,12 @@ def convert_teacher(
     options = (("norm", norm),) if norm else ()
     requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
     spec, params, batch_stats, state = read_variables(source, requested, family)
+    verification = verify(get_model(spec), params, batch_stats, make_reference(family, spec, state))
+    if not verification.max_relative <= TOLERANCE:
+        raise GiftError(
+            f"{source}: converted logits differ from PyTorch's by {verification.max_relative:.1e} of the largest one, "
+            f"more than {TOLERANCE:.0e}; nothing was written, please report this file"
+        )
     info = TeacherInfo(
         architecture=spec.name,
         dataset=dataset,
@@ -98,17 +104,9 @@ def convert_teacher(
         normalisation=normalisation or data.normalisation,
         source_file=source.name,
         source_sha256=sha256(source),
-        verification=Verification(0, 0.0, 0.0, 0.0),
+        verification=verification,
         versions={"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
     )
-    teacher = make_teacher(info, params, batch_stats)
-    verification = verify(teacher, make_reference(family, spec, state))
-    if not verification.max_relative <= TOLERANCE:
-        raise GiftError(
-            f"{source}: converted logits differ from PyTorch's by {verification.max_relative:.1e} of the largest one, "
-            f"more than {TOLERANCE:.0e}; nothing was written, please report this file"
-        )
-    info = TeacherInfo(**{**vars(info), "verification": verification})
     save_teacher(out, info, params, batch_stats)
     print(_summary(info, params, out))
     return info

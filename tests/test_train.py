@@ -12,7 +12,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipe import Recipe, official_batch_size
-from gift_jax.train import Metrics, check_finite, init_state, make_batches, make_data, make_epoch, make_program, train
+from gift_jax.step import Metrics, init_state, make_data, make_program
+from gift_jax.train import check_finite, make_batches, make_epoch, train
 
 STUDENT = get_model(INFO.spec)
 RECIPE = Recipe(epochs=3, batch_size=8, evaluations=3, optimizer=Optimizer("sgd", 0.05))

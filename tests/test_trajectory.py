@@ -16,7 +16,7 @@ from gift_jax.data.datasets import CIFAR
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
-from gift_jax.train import Data, Program, State, make_step
+from gift_jax.step import Data, Program, State, make_step
 
 OPTIMIZERS = {
     "sgd_lr0.1_momentum0.9_wd1e-4": Optimizer("sgd", 0.1, 1e-4),

@@ -1,0 +1,161 @@
+"""The training step: augment, ask the frozen teacher, differentiate the loss, update the student.
+
+One pure function `(state, data, indices, key) -> (state, metrics)`, all on the device; `train.py` drives it.
+"""
+
+import functools
+import typing
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gift_jax.augment import MIXINGS, make_strategy, random_mosaic_crop
+from gift_jax.checkpoint import Teacher
+from gift_jax.data.datasets import Normalisation, get_dataset
+from gift_jax.data.distilled import DistilledSet, PixelSpace
+from gift_jax.data.pixels import to_input
+from gift_jax.errors import GiftError
+from gift_jax.losses import LOSSES
+from gift_jax.models import Model, Variables
+from gift_jax.optim import make_optimizer, make_schedule
+from gift_jax.recipe import Recipe
+
+
+class Program(NamedTuple):
+    """Everything that is compiled into the step; hashable, so that equal programs share one compilation."""
+
+    model: Model
+    teacher: Model | None
+    recipe: Recipe
+    num_images: int
+    pixel_space: PixelSpace
+    normalisation: Normalisation
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step; the last step of an epoch takes what remains."""
+        return self.recipe.resolve_batch_size(self.num_images)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps an epoch, the remainder's included."""
+        return -(-self.num_images // self.batch_size)
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """The optax transformation with the schedule in steps."""
+        optimizer, epochs = self.recipe.optimizer, self.recipe.epochs
+        schedule = make_schedule(self.recipe.schedule, optimizer.learning_rate, epochs, self.steps_per_epoch)
+        return make_optimizer(optimizer, schedule)
+
+
+class Data(NamedTuple):
+    """What the step reads and never changes: the distilled set and the teacher's weights, on the device."""
+
+    images: jax.Array
+    labels: jax.Array
+    soft_labels: jax.Array | None
+    teacher_params: Variables | None
+
+
+class State(NamedTuple):
+    """What the step changes; step counts from 0."""
+
+    params: Variables
+    batch_stats: Variables
+    opt_state: optax.OptState
+    step: jax.Array
+
+
+class Metrics(NamedTuple):
+    """The batch-mean loss, and whether the teacher's and the student's logits were finite."""
+
+    loss: jax.Array
+    teacher_finite: jax.Array
+    student_finite: jax.Array
+
+
+Step = Callable[[State, Data, jax.Array, jax.Array], tuple[State, Metrics]]
+
+
+def make_program(recipe: Recipe, student: Model, distilled: DistilledSet, teacher: Teacher | None) -> Program:
+    """Check that student, set, teacher and loss fit each other, and bind them. Raises: GiftError."""
+    shape = distilled.images.shape[1:]
+    if shape != student.input_shape or distilled.num_classes != student.spec.num_classes:
+        raise GiftError(
+            f"student {student.spec.name!r} takes {student.input_shape} images of {student.spec.num_classes} classes, "
+            f"the distilled set has {shape} of {distilled.num_classes}; create the student for this set"
+        )
+    if teacher is not None and (teacher.info.dataset, teacher.model.input_shape) != (distilled.dataset, shape):
+        raise GiftError(
+            f"the teacher is of {teacher.info.dataset} at {teacher.model.input_shape}, the distilled set of "
+            f"{distilled.dataset} at {shape}; convert the teacher of that dataset and size"
+        )
+    if teacher is None and distilled.soft_labels is None and recipe.loss != "ce":
+        raise GiftError(f"loss {recipe.loss!r} needs soft labels: give a teacher, or a set that stores them")
+    normalisation = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
+    model = teacher.model if teacher else None
+    return Program(student, model, recipe, len(distilled.labels), distilled.pixel_space, normalisation)
+
+
+def make_data(distilled: DistilledSet, teacher: Teacher | None) -> Data:
+    """Put a distilled set and its teacher's weights on the device."""
+    soft_labels = None if distilled.soft_labels is None else jnp.asarray(distilled.soft_labels)
+    teacher_params = jax.tree.map(jnp.asarray, teacher.params) if teacher else None
+    return Data(jnp.asarray(distilled.images), jnp.asarray(distilled.labels), soft_labels, teacher_params)
+
+
+def init_state(program: Program, key: jax.Array) -> State:
+    """Draw a student from PyTorch's initial distribution and an optimizer state for it."""
+    params, batch_stats = program.model.init(key)
+    return State(params, batch_stats, program.optimizer().init(params), jnp.zeros((), jnp.int32))
+
+
+def make_step(program: Program) -> Step:
+    """Build the training step `(state, data, indices int [B], key) -> (state, metrics)`, not jitted.
+
+    The step's own key is `fold_in(key, state.step)`, so a run is decided by its seed alone.
+    """
+    recipe = program.recipe
+    criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
+    augment, mix = make_strategy(recipe.augment), MIXINGS[recipe.mix]
+    optimizer = program.optimizer()
+
+    def step(state: State, data: Data, indices: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
+        crop_key, augment_key, mix_key = jax.random.split(jax.random.fold_in(key, state.step), 3)
+        labels = data.labels[indices]
+        images = to_input(data.images[indices], program.pixel_space, program.normalisation)
+        images = augment(augment_key, random_mosaic_crop(crop_key, images, recipe.factor))
+        images, partners, kept = mix(mix_key, images)
+        teacher_logits = jax.lax.stop_gradient(_targets(program, data, images, indices, partners, kept))
+
+        def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
+            logits, batch_stats = program.model.apply(params, state.batch_stats, images, train=True)
+            losses = criterion(logits, teacher_logits, labels)
+            if recipe.mix != "none":
+                losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
+            return jnp.mean(losses), (logits, batch_stats)
+
+        (loss, (logits, batch_stats)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        # optax raises floats to integer counts, which the tests' strict promotion would refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
+        metrics = Metrics(loss, jnp.isfinite(teacher_logits).all(), jnp.isfinite(logits).all())
+        return State(params, batch_stats, opt_state, state.step + 1), metrics
+
+    return step
+
+
+def _targets(
+    program: Program, data: Data, images: jax.Array, indices: jax.Array, partners: jax.Array, kept: jax.Array
+) -> jax.Array:
+    """The teacher's logits on this very batch; else the stored ones; else, for `ce`, which reads none, zeros."""
+    if program.teacher is not None:
+        return program.teacher.apply(typing.cast(Variables, data.teacher_params), {}, images)[0]
+    if data.soft_labels is None:
+        return jnp.zeros((len(indices), program.model.spec.num_classes), images.dtype)
+    stored = data.soft_labels[indices].astype(images.dtype)
+    return stored if program.recipe.mix == "none" else kept * stored + (1 - kept) * stored[partners]
