@@ -58,6 +58,16 @@ def _as_pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template)))
 
 
+def batch_norm(source: str, target: str) -> tuple[Rule, ...]:
+    """The four rules of a BatchNorm below two prefixes."""
+    return (
+        Rule(f"{source}.weight", f"{target}/scale"),
+        Rule(f"{source}.bias", f"{target}/bias"),
+        Rule(f"{source}.running_mean", f"{target}/mean", group="batch_stats"),
+        Rule(f"{source}.running_var", f"{target}/var", group="batch_stats"),
+    )
+
+
 # A counter that neither evaluation nor training with a fixed momentum reads.
 IGNORED = re.compile(r".*\.num_batches_tracked")
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from convert.families import convnet
+from convert.families import convnet, resnet
 from convert.rules import Rule
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
@@ -29,7 +29,12 @@ class Family(NamedTuple):
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {r"conv[1-9]": Family(convnet.normalise_names, convnet.read_spec, convnet.rules, convnet.Reference)}
+    {
+        r"conv[1-9]": Family(convnet.normalise_names, convnet.read_spec, convnet.rules, convnet.Reference),
+        r"resnet(18|34|50|101)(_modified)?": Family(
+            resnet.normalise_names, resnet.read_spec, resnet.rules, resnet.reference
+        ),
+    }
 )
 
 

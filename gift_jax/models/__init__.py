@@ -1,11 +1,10 @@
 """Architectures by name, as pure functions over plain dictionaries of arrays.
 
-A family is a file beside this one; `create` finds its constructor in `FAMILIES` by the name's pattern.
+A family is a file beside this one; `MODELS` names its constructors.
 """
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,14 +14,24 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import GiftError
+from gift_jax.models import resnet
 from gift_jax.models.convnet import ConvNet
 from gift_jax.models.layers import fold_batch_norm
+from gift_jax.models.resnet import ResNet
 
 Variables = dict[Any, Any]
 """A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""
 
-# Pattern of the name -> constructor; the pattern's named groups, as integers, are arguments.
-FAMILIES: Mapping[str, Callable[..., nnx.Module]] = MappingProxyType({r"conv(?P<depth>[1-9])": ConvNet})
+MODELS: Mapping[str, functools.partial[nnx.Module]] = MappingProxyType(
+    {
+        **{f"conv{depth}": functools.partial(ConvNet, depth=depth) for depth in range(1, 10)},
+        **{f"resnet{depth}": functools.partial(ResNet, depth=depth) for depth in resnet.STAGES},
+        **{
+            f"resnet{depth}_modified": functools.partial(ResNet, depth=depth, small_images=True)
+            for depth in (18, 50, 101)
+        },
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +50,11 @@ class ModelSpec:
 
     def create(self, rngs: nnx.Rngs) -> nnx.Module:
         """Build the NNX module. Raises: GiftError for an unknown name or option."""
-        constructor, arguments = _find_family(self.name)
+        if self.name not in MODELS:
+            raise GiftError(f"model {self.name!r} is unknown; choose one of {', '.join(MODELS)}")
         try:
-            return constructor(
-                **arguments,
+            return MODELS[self.name].func(
+                **MODELS[self.name].keywords,
                 **dict(self.options),
                 num_classes=self.num_classes,
                 image_size=self.image_size,
@@ -53,14 +63,6 @@ class ModelSpec:
             )
         except TypeError as error:
             raise GiftError(f"model {self.name!r} does not take these options {dict(self.options)}: {error}") from None
-
-
-def _find_family(name: str) -> tuple[Callable[..., nnx.Module], dict[str, int]]:
-    for pattern, constructor in FAMILIES.items():
-        if match := re.fullmatch(pattern, name):
-            return constructor, {key: int(value) for key, value in match.groupdict().items()}
-    known = ", ".join(pattern.replace("(?P<depth>[1-9])", "N") for pattern in FAMILIES)
-    raise GiftError(f"model {name!r} is unknown; known are {known}")
 
 
 def create(

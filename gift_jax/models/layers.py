@@ -33,6 +33,7 @@ def conv(
     stride: int = 1,
     padding: int = 0,
     bias: bool = True,
+    kernel_init: nnx.Initializer = torch_kernel_init,
 ) -> nnx.Conv:
     """Square convolution as `torch.nn.Conv2d` makes it. Kernel HWIO; padding in pixels on every side."""
     return nnx.Conv(
@@ -42,7 +43,7 @@ def conv(
         strides=stride,
         padding=((padding, padding), (padding, padding)),
         use_bias=bias,
-        kernel_init=torch_kernel_init,
+        kernel_init=kernel_init,
         bias_init=torch_bias_init(in_channels * kernel**2),
         rngs=rngs,
     )
@@ -182,3 +183,10 @@ def avg_pool(x: jax.Array, window: int) -> jax.Array:
     rows, columns = height // window, width // window
     cut = x[:, : rows * window, : columns * window]
     return jnp.mean(cut.reshape(batch, rows, window, columns, window, channels), axis=(2, 4))
+
+
+def max_pool(x: jax.Array, window: int, *, stride: int, padding: int = 0) -> jax.Array:
+    """Maximum over window x window pixels, padding never the maximum, as `torch.nn.MaxPool2d`."""
+    border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    strides, windows = (1, stride, stride, 1), (1, window, window, 1)
+    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, windows, strides, border)

@@ -1,0 +1,108 @@
+"""ResNets, as torchvision builds them, and with the stem for small images that the field calls `_modified`.
+
+Reference: torchvision `models/resnet.py` (v1.5 bottlenecks: the stride is in the 3x3 convolution); the
+modified stem, a 3x3 convolution of stride 1 without max-pooling, is RDED's and GIFT's `resnet18_modified`.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gift_jax.models.layers import BatchNorm, ConvNorm, conv, linear, max_pool
+
+# Depth -> (blocks a stage, whether they are bottlenecks).
+STAGES: dict[int, tuple[tuple[int, int, int, int], bool]] = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+}
+EXPANSION = 4
+
+# torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
+_kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int, padding: int, rngs: nnx.Rngs) -> ConvNorm:
+    convolution = conv(
+        inputs, outputs, kernel, stride=stride, padding=padding, bias=False, kernel_init=_kaiming_normal, rngs=rngs
+    )
+    return ConvNorm(convolution, BatchNorm(outputs, rngs=rngs))
+
+
+class Block(nnx.Module):
+    """A residual block: `relu(branch(x) + shortcut(x))`, the branch two 3x3 convolutions or a 1-3-1 bottleneck."""
+
+    def __init__(self, inputs: int, width: int, stride: int, *, bottleneck: bool, rngs: nnx.Rngs) -> None:
+        outputs = width * EXPANSION if bottleneck else width
+        if bottleneck:
+            self.conv1 = _conv_norm(inputs, width, 1, 1, 0, rngs)
+            self.conv2 = _conv_norm(width, width, 3, stride, 1, rngs)
+            self.conv3 = _conv_norm(width, outputs, 1, 1, 0, rngs)
+        else:
+            self.conv1 = _conv_norm(inputs, width, 3, stride, 1, rngs)
+            self.conv2 = _conv_norm(width, width, 3, 1, 1, rngs)
+        if stride != 1 or inputs != outputs:
+            self.downsample = _conv_norm(inputs, outputs, 1, stride, 0, rngs)
+        self.bottleneck = bottleneck
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Args: x [B, H, W, inputs]. Returns: [B, H / stride, W / stride, outputs]."""
+        shortcut = self.downsample(x, train=train) if hasattr(self, "downsample") else x
+        branch = self.conv2(nnx.relu(self.conv1(x, train=train)), train=train)
+        if self.bottleneck:
+            branch = self.conv3(nnx.relu(branch), train=train)
+        return nnx.relu(branch + shortcut)
+
+
+class ResNet(nnx.Module):
+    """ResNet of a depth in `STAGES`; images [B, H, W, channels] of any side -> logits [B, num_classes]."""
+
+    def __init__(
+        self,
+        *,
+        depth: int,
+        num_classes: int,
+        image_size: int,
+        channels: int = 3,
+        small_images: bool = False,
+        rngs: nnx.Rngs,
+    ) -> None:
+        del image_size  # the mean over the last feature map takes any
+        counts, bottleneck = STAGES[depth]
+        expansion = EXPANSION if bottleneck else 1
+
+        def stage(index: int) -> nnx.List:
+            width = 64 * 2**index
+            inputs = 64 if index == 0 else width // 2 * expansion
+            first = Block(inputs, width, 1 if index == 0 else 2, bottleneck=bottleneck, rngs=rngs)
+            rest = [
+                Block(width * expansion, width, 1, bottleneck=bottleneck, rngs=rngs) for _ in range(1, counts[index])
+            ]
+            return nnx.List([first, *rest])
+
+        self.small_images = small_images
+        if small_images:
+            # The modified stem replaces the other after torchvision's initialisation: it has Conv2d's own.
+            stem = conv(channels, 64, 3, padding=1, bias=False, rngs=rngs)
+            self.stem = ConvNorm(stem, BatchNorm(64, rngs=rngs))
+        else:
+            self.stem = _conv_norm(channels, 64, 7, 2, 3, rngs)
+        self.layer1, self.layer2, self.layer3, self.layer4 = (stage(index) for index in range(4))
+        self.fc = linear(512 * expansion, num_classes, rngs=rngs)
+
+    def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
+        """The outputs of the stem (after pooling) and of the four stages. Args: images [B, H, W, channels]."""
+        x = nnx.relu(self.stem(images, train=train))
+        if not self.small_images:
+            x = max_pool(x, 3, stride=2, padding=1)
+        outputs = [x]
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = block(x, train=train)
+            outputs.append(x)
+        return outputs
+
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
+        return self.fc(jnp.mean(self.features(images, train=train)[-1], axis=(1, 2)))

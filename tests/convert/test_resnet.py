@@ -1,0 +1,170 @@
+"""ResNets against live torchvision: structure, features, logits, a training step, export."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from convert.families import find_family, resnet
+from convert.rules import to_torch
+from convert.teacher import read_variables
+from gift_jax.checkpoint import flatten
+from gift_jax.errors import GiftError
+from gift_jax.models import MODELS, ModelSpec, get_model
+
+# Golden: torchvision's published parameter counts, at 1000 classes; the modified stem has 9408 - 1728 fewer.
+COUNTS = {
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet18_modified": 11_681_832,
+    "resnet50_modified": 25_549_352,
+    "resnet101_modified": 44_541_480,
+}
+NAMES = sorted(COUNTS)
+
+
+def spec(name, classes=10, size=32):
+    return ModelSpec(name, classes, size)
+
+
+def test_every_resnet_has_a_golden_count():
+    assert {name for name in MODELS if name.startswith("resnet")} == set(COUNTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameter_counts_are_torchvisions(name):
+    params, _ = get_model(spec(name, 1000, 224)).abstract()
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name]
+    theirs = resnet.reference(spec(name, 1000, 224))
+    assert sum(parameter.numel() for parameter in theirs.parameters()) == COUNTS[name]
+
+
+def converted(module, model_spec, tmp_path):
+    torch.save({"model": module.state_dict()}, tmp_path / "w.pth")
+    found, params, stats, _ = read_variables(tmp_path / "w.pth", model_spec, find_family(model_spec.name))
+    return get_model(found), params, stats
+
+
+def features(module, images):
+    """torchvision's outputs after the stem's pooling and after each stage, NHWC."""
+    x = module.maxpool(module.relu(module.bn1(module.conv1(images))))
+    outputs = [x]
+    for stage in (module.layer1, module.layer2, module.layer3, module.layer4):
+        x = stage(x)
+        outputs.append(x)
+    return [output.detach().permute(0, 2, 3, 1).numpy() for output in outputs]
+
+
+def scaled(module, seed=0):
+    """Weights and statistics that are not the initial ones, and keep activations near one through a hundred layers."""
+    torch.manual_seed(seed)
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+        elif name.endswith("running_mean") or name.endswith("bias"):
+            tensor.uniform_(-0.2, 0.2)
+        elif tensor.ndim == 1:
+            tensor.uniform_(0.5, 1.0)
+    return module.eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_and_logits_equal_torchvision(name, tmp_path):
+    model_spec = spec(name, size=32 if name.endswith("_modified") else 64)
+    module = scaled(resnet.reference(model_spec))
+    model, params, stats = converted(module, model_spec, tmp_path)
+    images = torch.randn(2, 3, model_spec.image_size, model_spec.image_size, generator=torch.Generator().manual_seed(1))
+    ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
+    found = jax.jit(lambda p, s, x: model.merge(p, s).features(x, train=False))(params, stats, ours)
+    for one, other in zip(found, features(module, images), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+    expected = module(images).detach().numpy()
+    logits, _ = jax.jit(model.apply)(params, stats, ours)
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+    back = to_torch({"params": flatten(params), "batch_stats": flatten(stats)}, resnet.RULES)
+    state = module.state_dict()
+    assert back.keys() == state.keys()
+    for key, tensor in state.items():
+        if "num_batches_tracked" not in key:
+            np.testing.assert_array_equal(back[key], tensor.numpy(), err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet18_modified", "resnet50"])
+def test_one_training_step_equals_torchvision(name, tmp_path):
+    """Loss, gradients and new running statistics in float64, where no rounding hides a difference."""
+    model_spec = spec(name, size=32)
+    module = scaled(resnet.reference(model_spec)).double()
+    model, params, stats = converted(module, model_spec, tmp_path)
+    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    # Converted weights are float32, as are these: the same numbers in both.
+    module = module.float().double()
+    loss = torch.nn.functional.cross_entropy(module.train()(images), torch.arange(4))
+    loss.backward()
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, stats))
+        ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
+
+        def ours_loss(params):
+            logits, new = model.apply(params, wide[1], ours, train=True)
+            return -jax.nn.log_softmax(logits)[jnp.arange(4), jnp.arange(4)].mean(), new
+
+        (value, new), gradients = jax.jit(jax.value_and_grad(ours_loss, has_aux=True))(wide[0])
+        found = to_torch({"params": flatten(gradients), "batch_stats": flatten(new)}, resnet.RULES)
+    np.testing.assert_allclose(value, loss.detach().numpy(), rtol=1e-9)
+    expected = {name: parameter.grad for name, parameter in module.named_parameters()}
+    expected |= {name: buffer for name, buffer in module.named_buffers() if "running" in name}
+    for key, tensor in expected.items():
+        scale = max(float(tensor.abs().max()), 1e-6)
+        np.testing.assert_allclose(found[key], tensor.numpy(), atol=1e-7 * scale, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50_modified"])
+def test_initial_distribution_is_torchvisions(name):
+    """Mean, standard deviation and largest value of every layer, over three seeds of each."""
+    model_spec = spec(name)
+    model = get_model(model_spec)
+    ours, theirs = [], []
+    for seed in range(3):
+        params, stats = model.init(jax.random.key(seed))
+        flat = {"params": flatten(params), "batch_stats": flatten(stats)}
+        ours.append(to_torch(jax.tree.map(np.asarray, flat), resnet.RULES))
+        torch.manual_seed(seed)
+        theirs.append({key: value.numpy() for key, value in resnet.reference(model_spec).state_dict().items()})
+    for key in theirs[0]:
+        one, other = (
+            np.concatenate([state[key].ravel() for state in states]).astype(float) for states in (ours, theirs)
+        )
+        if other.std() == 0:
+            np.testing.assert_array_equal(one, other, err_msg=key)
+        else:
+            spread = 6 * other.std() / np.sqrt(other.size)
+            assert abs(one.mean() - other.mean()) < 2 * spread, key
+            assert abs(one.std() / other.std() - 1) < 6 / np.sqrt(other.size), key
+            assert abs(np.abs(one).max() / np.abs(other).max() - 1) < 0.5, key
+
+
+def test_the_command_converts_and_verifies_a_resnet(convert, tmp_path):
+    module = scaled(resnet.reference(spec("resnet18_modified")))
+    torch.save({"model": module.state_dict()}, tmp_path / "cifar10_resnet18_modified.pth")
+    arguments = ("--dataset", "cifar10", "--model", "resnet18_modified", "--out", tmp_path / "t")
+    status, out, err = convert("teacher", tmp_path / "cifar10_resnet18_modified.pth", *arguments)
+    assert status == 0, err
+    assert "top-1 agreement 100 %" in out
+
+
+@pytest.mark.parametrize(
+    ("file_model", "asked", "classes", "message"),
+    [
+        ("resnet18", "resnet18_modified", 10, "first convolution is 7 pixels wide"),
+        ("resnet18", "resnet34", 10, r"layer1\.2\.conv1\.weight is missing"),
+        ("resnet34", "resnet18", 10, "is not part of this architecture"),
+        ("resnet18", "resnet18", 9, "has 10 outputs, but the dataset has 9 classes"),
+        ("resnet18", "resnet50", 10, "check --model"),
+    ],
+)
+def test_other_resnets_are_refused(file_model, asked, classes, message, tmp_path):
+    with pytest.raises(GiftError, match=message):
+        converted(resnet.reference(spec(file_model)), spec(asked, classes), tmp_path)
