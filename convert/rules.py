@@ -58,6 +58,11 @@ def _as_pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template)))
 
 
+def affine(source: str, target: str, transform: Transform) -> tuple[Rule, Rule]:
+    """The rules of a layer with weights, of this layout, and biases."""
+    return Rule(f"{source}.weight", f"{target}/kernel", transform), Rule(f"{source}.bias", f"{target}/bias")
+
+
 def batch_norm(source: str, target: str) -> tuple[Rule, ...]:
     """The four rules of a BatchNorm below two prefixes."""
     return (

@@ -124,7 +124,7 @@ def make_step(program: Program) -> Step:
     optimizer = program.optimizer()
 
     def step(state: State, data: Data, indices: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
-        crop_key, augment_key, mix_key = jax.random.split(jax.random.fold_in(key, state.step), 3)
+        crop_key, augment_key, mix_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
         labels = data.labels[indices]
         images = to_input(data.images[indices], program.pixel_space, program.normalisation)
         images = augment(augment_key, random_mosaic_crop(crop_key, images, recipe.factor))
@@ -132,7 +132,7 @@ def make_step(program: Program) -> Step:
         teacher_logits = jax.lax.stop_gradient(_targets(program, data, images, indices, partners, kept))
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
-            logits, batch_stats = program.model.apply(params, state.batch_stats, images, train=True)
+            logits, batch_stats = program.model.apply(params, state.batch_stats, images, train=True, key=dropout_key)
             losses = criterion(logits, teacher_logits, labels)
             if recipe.mix != "none":
                 losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])

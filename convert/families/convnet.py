@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convert.families.base import CHANNELS, CLASSES, DEPTH, Family, check
 from convert.rules import CHW, CONV, SAME, Rule, flattened
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
@@ -59,19 +60,16 @@ def read_spec(where: str, spec: ModelSpec, state: Mapping[str, np.ndarray]) -> M
         raise GiftError(f"{where}: holds no ConvNet (layers.conv.0.weight, classifier.weight); check --model")
     width, channels, norm = first.shape[0], first.shape[1], dict(spec.options).get("norm") or _read_norm(state)
     inputs = width * feature_side(depth, channels, spec.image_size) ** 2
-    checks = (
-        (f"conv{depth}", spec.name, "the file holds a {0}, but --model is {1}; give the model that was trained"),
-        (channels, spec.channels, "takes {0} channels, but the dataset has {1}; check --dataset"),
-        (last.shape[0], spec.num_classes, "has {0} outputs, but the dataset has {1} classes; check --dataset"),
+    features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
+    check(
+        where,
         (
-            last.shape[1],
-            inputs,
-            f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size",
+            (f"conv{depth}", spec.name, DEPTH),
+            (channels, spec.channels, CHANNELS),
+            (last.shape[0], spec.num_classes, CLASSES),
+            (last.shape[1], inputs, features),
         ),
     )
-    for found, wanted, message in checks:
-        if found != wanted:
-            raise GiftError(f"{where}: {message.format(found, wanted)}")
     options: dict[str, int | float | str] = {"width": width, "norm": norm}
     defaults = {"width": DEFAULT_WIDTH, "norm": DEFAULT_NORM}
     stated = tuple(sorted((name, value) for name, value in options.items() if value != defaults[name]))
@@ -129,3 +127,6 @@ class Reference(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""
         return self.classifier(self.blocks(images)[-1].flatten(1))
+
+
+FAMILY = Family(normalise_names, read_spec, rules, Reference)

@@ -14,10 +14,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import GiftError
-from gift_jax.models import resnet
+from gift_jax.models import resnet, vgg
+from gift_jax.models.alexnet import AlexNet
 from gift_jax.models.convnet import ConvNet
 from gift_jax.models.layers import fold_batch_norm
+from gift_jax.models.mobilenet import MobileNetV2
 from gift_jax.models.resnet import ResNet
+from gift_jax.models.vgg import VGG
 
 Variables = dict[Any, Any]
 """A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""
@@ -25,6 +28,9 @@ Variables = dict[Any, Any]
 MODELS: Mapping[str, functools.partial[nnx.Module]] = MappingProxyType(
     {
         **{f"conv{depth}": functools.partial(ConvNet, depth=depth) for depth in range(1, 10)},
+        "alexnet": functools.partial(AlexNet),
+        **{f"vgg{depth}": functools.partial(VGG, depth=depth) for depth in vgg.PARTS},
+        "mobilenet_v2": functools.partial(MobileNetV2),
         **{f"resnet{depth}": functools.partial(ResNet, depth=depth) for depth in resnet.STAGES},
         **{
             f"resnet{depth}_modified": functools.partial(ResNet, depth=depth, small_images=True)
@@ -84,14 +90,20 @@ class Model(NamedTuple):
     graphdef: nnx.GraphDef
 
     def apply(
-        self, params: Variables, batch_stats: Variables, images: jax.Array, *, train: bool = False
+        self,
+        params: Variables,
+        batch_stats: Variables,
+        images: jax.Array,
+        *,
+        train: bool = False,
+        key: jax.Array | None = None,
     ) -> tuple[jax.Array, Variables]:
-        """Run the network. Args: images, float [B, H, W, C], normalised.
+        """Run the network. Args: images, float [B, H, W, C], normalised; key, of dropout, none without it.
 
         Returns: logits [B, num_classes] and the new BatchNorm statistics (the same ones unless train).
         """
         module = self.merge(params, batch_stats)
-        logits = module(images, train=train)
+        logits = module(images, train=train, key=key)
         return logits, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     def merge(self, params: Variables, batch_stats: Variables) -> Any:

@@ -73,8 +73,9 @@ class ConvNet(nnx.Module):
         features = width * feature_side(depth, channels, image_size) ** 2
         self.classifier = linear(features, num_classes, rngs=rngs)
 
-    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
+        del key  # nothing here is drawn
         x = images
         for block in self.blocks:
             x = avg_pool(nnx.relu(block(x, train=train)), 2)

@@ -8,7 +8,17 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+
+# torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
+kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def normal_init(std: float) -> nnx.Initializer:
+    """Normal with mean 0: `torch.nn.init.normal_(std=std)`."""
+    return nnx.initializers.normal(std)
+
 
 # variance_scaling's uniform bound is sqrt(3 scale / fan_in); torch's default is sqrt(1 / fan_in).
 torch_kernel_init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -32,8 +42,10 @@ def conv(
     rngs: nnx.Rngs,
     stride: int = 1,
     padding: int = 0,
+    groups: int = 1,
     bias: bool = True,
     kernel_init: nnx.Initializer = torch_kernel_init,
+    bias_init: nnx.Initializer | None = None,
 ) -> nnx.Conv:
     """Square convolution as `torch.nn.Conv2d` makes it. Kernel HWIO; padding in pixels on every side."""
     return nnx.Conv(
@@ -42,20 +54,28 @@ def conv(
         (kernel, kernel),
         strides=stride,
         padding=((padding, padding), (padding, padding)),
+        feature_group_count=groups,
         use_bias=bias,
         kernel_init=kernel_init,
-        bias_init=torch_bias_init(in_channels * kernel**2),
+        bias_init=bias_init or torch_bias_init(in_channels // groups * kernel**2),
         rngs=rngs,
     )
 
 
-def linear(in_features: int, out_features: int, *, rngs: nnx.Rngs) -> nnx.Linear:
+def linear(
+    in_features: int,
+    out_features: int,
+    *,
+    rngs: nnx.Rngs,
+    kernel_init: nnx.Initializer = torch_kernel_init,
+    bias_init: nnx.Initializer | None = None,
+) -> nnx.Linear:
     """Affine map as `torch.nn.Linear` makes it. Kernel [in, out]."""
     return nnx.Linear(
         in_features,
         out_features,
-        kernel_init=torch_kernel_init,
-        bias_init=torch_bias_init(in_features),
+        kernel_init=kernel_init,
+        bias_init=bias_init or torch_bias_init(in_features),
         rngs=rngs,
     )
 
@@ -190,3 +210,31 @@ def max_pool(x: jax.Array, window: int, *, stride: int, padding: int = 0) -> jax
     border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     strides, windows = (1, stride, stride, 1), (1, window, window, 1)
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, windows, strides, border)
+
+
+def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
+    """Mean over size x size nearly equal windows, as `torch.nn.AdaptiveAvgPool2d`: x [B, H, W, C] of any side.
+
+    Window i covers pixels floor(i H / size) to ceil((i + 1) H / size) - 1; windows may overlap.
+    """
+    rows, columns = (_window_means(length, size, x.dtype) for length in x.shape[1:3])
+    tall = jnp.einsum("ih,bhwc->biwc", rows, x, precision="highest")
+    return jnp.einsum("jw,biwc->bijc", columns, tall, precision="highest")
+
+
+def _window_means(length: int, size: int, dtype: jnp.dtype) -> jax.Array:
+    windows = np.zeros((size, length))
+    for i in range(size):
+        windows[i, i * length // size : -(-(i + 1) * length // size)] = 1
+    return jnp.asarray(windows / windows.sum(axis=1, keepdims=True), dtype)
+
+
+def dropout(x: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax.Array:
+    """Zero a share `rate` of x and scale the rest by `1 / (1 - rate)`; the identity without a key.
+
+    place tells the uses of one key in a network apart.
+    """
+    if key is None:
+        return x
+    kept = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, x.shape)
+    return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import BatchNorm, ConvNorm, conv, linear, max_pool
+from gift_jax.models.layers import BatchNorm, ConvNorm, conv, kaiming_normal, linear, max_pool
 
 # Depth -> (blocks a stage, whether they are bottlenecks).
 STAGES: dict[int, tuple[tuple[int, int, int, int], bool]] = {
@@ -19,13 +19,10 @@ STAGES: dict[int, tuple[tuple[int, int, int, int], bool]] = {
 }
 EXPANSION = 4
 
-# torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
-_kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-
 
 def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int, padding: int, rngs: nnx.Rngs) -> ConvNorm:
     convolution = conv(
-        inputs, outputs, kernel, stride=stride, padding=padding, bias=False, kernel_init=_kaiming_normal, rngs=rngs
+        inputs, outputs, kernel, stride=stride, padding=padding, bias=False, kernel_init=kaiming_normal, rngs=rngs
     )
     return ConvNorm(convolution, BatchNorm(outputs, rngs=rngs))
 
@@ -103,6 +100,7 @@ class ResNet(nnx.Module):
             outputs.append(x)
         return outputs
 
-    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
+        del key  # nothing here is drawn
         return self.fc(jnp.mean(self.features(images, train=train)[-1], axis=(1, 2)))

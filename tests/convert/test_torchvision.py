@@ -1,4 +1,7 @@
-"""ResNets against live torchvision: structure, features, logits, a training step, export."""
+"""Families that torchvision has, against live torchvision: structure, features, logits, a training step, export."""
+
+import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -6,40 +9,84 @@ import numpy as np
 import pytest
 import torch
 
-from convert.families import find_family, resnet
+from convert.families import find_family
 from convert.rules import to_torch
 from convert.teacher import read_variables
 from gift_jax.checkpoint import flatten
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec, get_model
 
-# Golden: torchvision's published parameter counts, at 1000 classes; the modified stem has 9408 - 1728 fewer.
-COUNTS = {
-    "resnet18": 11_689_512,
-    "resnet34": 21_797_672,
-    "resnet50": 25_557_032,
-    "resnet101": 44_549_160,
-    "resnet18_modified": 11_681_832,
-    "resnet50_modified": 25_549_352,
-    "resnet101_modified": 44_541_480,
+
+def resnet_features(module, images):
+    """After the stem's pooling and after each stage."""
+    x = module.maxpool(module.relu(module.bn1(module.conv1(images))))
+    return [x, *chained((module.layer1, module.layer2, module.layer3, module.layer4), x)]
+
+
+def chained(parts, x):
+    outputs = []
+    for part in parts:
+        x = part(x)
+        outputs.append(x)
+    return outputs
+
+
+def pooled_features(module, images):
+    """After each max-pool."""
+    outputs = chained(module.features, images)
+    return [x for x, part in zip(outputs, module.features, strict=True) if isinstance(part, torch.nn.MaxPool2d)]
+
+
+def every_feature(module, images):
+    return chained(module.features, images)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Golden parameter count at 1000 classes, side of the test's images, torchvision's intermediate outputs."""
+
+    count: int
+    size: int
+    features: Callable
+
+
+# The modified stem has 9408 - 1728 weights fewer.
+CASES = {
+    "resnet18": Case(11_689_512, 64, resnet_features),
+    "resnet34": Case(21_797_672, 64, resnet_features),
+    "resnet50": Case(25_557_032, 64, resnet_features),
+    "resnet101": Case(44_549_160, 64, resnet_features),
+    "resnet18_modified": Case(11_681_832, 32, resnet_features),
+    "resnet50_modified": Case(25_549_352, 32, resnet_features),
+    "resnet101_modified": Case(44_541_480, 32, resnet_features),
+    "alexnet": Case(61_100_840, 96, pooled_features),
+    "vgg11": Case(132_863_336, 64, pooled_features),
+    "mobilenet_v2": Case(3_504_872, 64, every_feature),
 }
-NAMES = sorted(COUNTS)
 
 
 def spec(name, classes=10, size=32):
     return ModelSpec(name, classes, size)
 
 
-def test_every_resnet_has_a_golden_count():
-    assert {name for name in MODELS if name.startswith("resnet")} == set(COUNTS)
+def reference(model_spec):
+    return find_family(model_spec.name).reference(model_spec)
 
 
-@pytest.mark.parametrize("name", NAMES)
+def rules(name):
+    return find_family(name).rules(spec(name))
+
+
+def test_every_model_is_tested():
+    assert {name for name in MODELS if not name.startswith("conv") or "_" in name} == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_parameter_counts_are_torchvisions(name):
     params, _ = get_model(spec(name, 1000, 224)).abstract()
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name]
-    theirs = resnet.reference(spec(name, 1000, 224))
-    assert sum(parameter.numel() for parameter in theirs.parameters()) == COUNTS[name]
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == CASES[name].count
+    theirs = reference(spec(name, 1000, 224))
+    assert sum(parameter.numel() for parameter in theirs.parameters()) == CASES[name].count
 
 
 def converted(module, model_spec, tmp_path):
@@ -48,13 +95,7 @@ def converted(module, model_spec, tmp_path):
     return get_model(found), params, stats
 
 
-def features(module, images):
-    """torchvision's outputs after the stem's pooling and after each stage, NHWC."""
-    x = module.maxpool(module.relu(module.bn1(module.conv1(images))))
-    outputs = [x]
-    for stage in (module.layer1, module.layer2, module.layer3, module.layer4):
-        x = stage(x)
-        outputs.append(x)
+def nhwc(outputs):
     return [output.detach().permute(0, 2, 3, 1).numpy() for output in outputs]
 
 
@@ -71,20 +112,20 @@ def scaled(module, seed=0):
     return module.eval()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_features_and_logits_equal_torchvision(name, tmp_path):
-    model_spec = spec(name, size=32 if name.endswith("_modified") else 64)
-    module = scaled(resnet.reference(model_spec))
+    model_spec = spec(name, size=CASES[name].size)
+    module = scaled(reference(model_spec))
     model, params, stats = converted(module, model_spec, tmp_path)
     images = torch.randn(2, 3, model_spec.image_size, model_spec.image_size, generator=torch.Generator().manual_seed(1))
     ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
     found = jax.jit(lambda p, s, x: model.merge(p, s).features(x, train=False))(params, stats, ours)
-    for one, other in zip(found, features(module, images), strict=True):
+    for one, other in zip(found, nhwc(CASES[name].features(module, images)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
     expected = module(images).detach().numpy()
     logits, _ = jax.jit(model.apply)(params, stats, ours)
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
-    back = to_torch({"params": flatten(params), "batch_stats": flatten(stats)}, resnet.RULES)
+    back = to_torch({"params": flatten(params), "batch_stats": flatten(stats)}, rules(name))
     state = module.state_dict()
     assert back.keys() == state.keys()
     for key, tensor in state.items():
@@ -92,13 +133,22 @@ def test_features_and_logits_equal_torchvision(name, tmp_path):
             np.testing.assert_array_equal(back[key], tensor.numpy(), err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet18_modified", "resnet50"])
+def without_dropout(module):
+    """With dropout off, in training too, as the library has it without a key."""
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    return module
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet18_modified", "resnet50", "alexnet", "vgg11", "mobilenet_v2"])
 def test_one_training_step_equals_torchvision(name, tmp_path):
     """Loss, gradients and new running statistics in float64, where no rounding hides a difference."""
-    model_spec = spec(name, size=32)
-    module = scaled(resnet.reference(model_spec)).double()
+    model_spec = spec(name, size=CASES[name].size)
+    module = without_dropout(scaled(reference(model_spec)).double())
     model, params, stats = converted(module, model_spec, tmp_path)
-    images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    size = model_spec.image_size
+    images = torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     # Converted weights are float32, as are these: the same numbers in both.
     module = module.float().double()
     loss = torch.nn.functional.cross_entropy(module.train()(images), torch.arange(4))
@@ -112,7 +162,7 @@ def test_one_training_step_equals_torchvision(name, tmp_path):
             return -jax.nn.log_softmax(logits)[jnp.arange(4), jnp.arange(4)].mean(), new
 
         (value, new), gradients = jax.jit(jax.value_and_grad(ours_loss, has_aux=True))(wide[0])
-        found = to_torch({"params": flatten(gradients), "batch_stats": flatten(new)}, resnet.RULES)
+        found = to_torch({"params": flatten(gradients), "batch_stats": flatten(new)}, rules(name))
     np.testing.assert_allclose(value, loss.detach().numpy(), rtol=1e-9)
     expected = {name: parameter.grad for name, parameter in module.named_parameters()}
     expected |= {name: buffer for name, buffer in module.named_buffers() if "running" in name}
@@ -121,18 +171,18 @@ def test_one_training_step_equals_torchvision(name, tmp_path):
         np.testing.assert_allclose(found[key], tensor.numpy(), atol=1e-7 * scale, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50_modified"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50_modified", "alexnet", "vgg11", "mobilenet_v2"])
 def test_initial_distribution_is_torchvisions(name):
-    """Mean, standard deviation and largest value of every layer, over three seeds of each."""
+    """Mean, standard deviation and largest value of every layer; three seeds of each, one of the largest models."""
     model_spec = spec(name)
     model = get_model(model_spec)
     ours, theirs = [], []
-    for seed in range(3):
+    for seed in range(1 if CASES[name].count > 5e7 else 3):
         params, stats = model.init(jax.random.key(seed))
         flat = {"params": flatten(params), "batch_stats": flatten(stats)}
-        ours.append(to_torch(jax.tree.map(np.asarray, flat), resnet.RULES))
+        ours.append(to_torch(jax.tree.map(np.asarray, flat), rules(name)))
         torch.manual_seed(seed)
-        theirs.append({key: value.numpy() for key, value in resnet.reference(model_spec).state_dict().items()})
+        theirs.append({key: value.numpy() for key, value in reference(model_spec).state_dict().items()})
     for key in theirs[0]:
         one, other = (
             np.concatenate([state[key].ravel() for state in states]).astype(float) for states in (ours, theirs)
@@ -147,7 +197,7 @@ def test_initial_distribution_is_torchvisions(name):
 
 
 def test_the_command_converts_and_verifies_a_resnet(convert, tmp_path):
-    module = scaled(resnet.reference(spec("resnet18_modified")))
+    module = scaled(reference(spec("resnet18_modified")))
     torch.save({"model": module.state_dict()}, tmp_path / "cifar10_resnet18_modified.pth")
     arguments = ("--dataset", "cifar10", "--model", "resnet18_modified", "--out", tmp_path / "t")
     status, out, err = convert("teacher", tmp_path / "cifar10_resnet18_modified.pth", *arguments)
@@ -163,8 +213,10 @@ def test_the_command_converts_and_verifies_a_resnet(convert, tmp_path):
         ("resnet34", "resnet18", 10, "is not part of this architecture"),
         ("resnet18", "resnet18", 9, "has 10 outputs, but the dataset has 9 classes"),
         ("resnet18", "resnet50", 10, "check --model"),
+        ("resnet18", "mobilenet_v2", 10, "holds no mobilenet_v2"),
+        ("mobilenet_v2", "resnet18", 10, "holds no resnet18"),
     ],
 )
-def test_other_resnets_are_refused(file_model, asked, classes, message, tmp_path):
+def test_other_architectures_are_refused(file_model, asked, classes, message, tmp_path):
     with pytest.raises(GiftError, match=message):
-        converted(resnet.reference(spec(file_model)), spec(asked, classes), tmp_path)
+        converted(reference(spec(file_model)), spec(asked, classes), tmp_path)

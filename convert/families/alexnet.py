@@ -1,0 +1,12 @@
+"""AlexNet: torchvision's names."""
+
+from convert.families.base import torchvision_family
+from convert.rules import CONV, LINEAR, affine, flattened
+
+RULES = (
+    *(rule for i, n in enumerate((0, 3, 6, 8, 10), 1) for rule in affine(f"features.{n}", f"conv{i}", CONV)),
+    *affine("classifier.1", "fc1", flattened(256)),
+    *affine("classifier.4", "fc2", LINEAR),
+    *affine("classifier.6", "fc3", LINEAR),
+)
+FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6.weight")

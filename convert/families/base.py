@@ -1,0 +1,77 @@
+"""What conversion needs to know about a family, and the form that torchvision's families share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from convert.rules import Rule
+from convert.vision import load_torchvision_models
+from gift_jax.errors import GiftError
+from gift_jax.models import ModelSpec
+
+
+class Family(NamedTuple):
+    """How a family's weights are read.
+
+    normalise_names: other layouts' state dicts -> the official names. read_spec: (file name, requested spec,
+    state) -> the spec with the options that the weights tell; raises GiftError where they contradict it.
+    rules: spec -> table. reference: spec -> the PyTorch module.
+    """
+
+    normalise_names: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
+    read_spec: Callable[[str, ModelSpec, Mapping[str, np.ndarray]], ModelSpec]
+    rules: Callable[[ModelSpec], Sequence[Rule]]
+    reference: Callable[[ModelSpec], nn.Module]
+
+
+def reference(spec: ModelSpec) -> nn.Module:
+    """torchvision's module of that name, with its initial distribution."""
+    return getattr(load_torchvision_models(), spec.name)(weights=None, num_classes=spec.num_classes)
+
+
+def check(where: str, checks: Sequence[tuple[object, object, str]]) -> None:
+    """Compare (found, wanted, message) triples. Raises: GiftError with the first message whose two differ."""
+    for found, wanted, message in checks:
+        if found != wanted:
+            raise GiftError(f"{where}: {message.format(found, wanted)}")
+
+
+CHANNELS = "takes {0} channels, but the dataset has {1}; check --dataset"
+CLASSES = "has {0} outputs, but the dataset has {1} classes; check --dataset"
+DEPTH = "the file holds a {0}, but --model is {1}; give the model that was trained"
+
+
+def torchvision_family(
+    rules: Sequence[Rule],
+    *,
+    stem: str,
+    head: str,
+    reference: Callable[[ModelSpec], nn.Module] = reference,
+    kernel: Callable[[str], int] | None = None,
+) -> Family:
+    """A family with torchvision's one layout and no options.
+
+    stem and head name the first convolution's and the last linear layer's weights, which tell channels and
+    classes; kernel, if given, says from the model's name how wide the first convolution is, in pixels.
+    """
+
+    def read_spec(where: str, spec: ModelSpec, state: Mapping[str, np.ndarray]) -> ModelSpec:
+        first, last = state.get(stem), state.get(head)
+        if first is None or last is None or first.ndim != 4 or last.ndim != 2:
+            raise GiftError(f"{where}: holds no {spec.name} ({stem}, {head}); check --model")
+        wanted = kernel(spec.name) if kernel else first.shape[2]
+        width = "its first convolution is {0} pixels wide, {1} expected; with or without _modified in --model?"
+        check(
+            where,
+            (
+                (first.shape[2], wanted, width),
+                (first.shape[1], spec.channels, CHANNELS),
+                (last.shape[0], spec.num_classes, CLASSES),
+            ),
+        )
+        return spec
+
+    return Family(dict, read_spec, lambda spec: rules, reference)
