@@ -38,8 +38,8 @@ def teacher(
     from gift_jax.data.datasets import Normalisation
     from gift_jax.errors import GiftError
 
-    if (mean is None) != (std is None) or (mean and std and len(mean) != len(std)):
-        raise GiftError("--mean and --std go together, one value for each channel")
+    if (mean is None) != (std is None):
+        raise GiftError("--mean and --std go together; give both, one value for each channel")
     normalisation = Normalisation(mean, std) if mean and std else None
     convert_teacher(
         source,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +43,14 @@ class Rule(NamedTuple):
     """One line of a table: names that fully match the pattern go to `target`, a template of its groups.
 
     group is `params` or `batch_stats`. source writes the PyTorch name back from the target's (for export).
+    buffers are what PyTorch stores beside this array although the architecture decides it, by last part of name.
     """
 
     source: str
     target: str
     transform: Transform = SAME
     group: str = "params"
+    buffers: Mapping[str, Array] = MappingProxyType({})
 
     def pattern(self) -> re.Pattern[str]:
         """The source template as an expression: `{i}` stands for a number."""
@@ -58,16 +61,29 @@ def _as_pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template)))
 
 
+def _beside(source: str, name: str) -> str:
+    return f"{source.rpartition('.')[0]}.{name}"
+
+
 def affine(source: str, target: str, transform: Transform) -> tuple[Rule, Rule]:
     """The rules of a layer with weights, of this layout, and biases."""
     return Rule(f"{source}.weight", f"{target}/kernel", transform), Rule(f"{source}.bias", f"{target}/bias")
 
 
+def norm(source: str, target: str) -> tuple[Rule, Rule]:
+    """The rules of a LayerNorm over channels: scale and bias."""
+    return Rule(f"{source}.weight", f"{target}/scale"), Rule(f"{source}.bias", f"{target}/bias")
+
+
+def conv_norm(source: str, target: str) -> tuple[Rule, ...]:
+    """The rules of torchvision's `Conv2dNormActivation`, a Sequential of convolution and BatchNorm."""
+    return (Rule(f"{source}.0.weight", f"{target}/conv/kernel", CONV), *batch_norm(f"{source}.1", f"{target}/norm"))
+
+
 def batch_norm(source: str, target: str) -> tuple[Rule, ...]:
     """The four rules of a BatchNorm below two prefixes."""
     return (
-        Rule(f"{source}.weight", f"{target}/scale"),
-        Rule(f"{source}.bias", f"{target}/bias"),
+        *norm(source, target),
         Rule(f"{source}.running_mean", f"{target}/mean", group="batch_stats"),
         Rule(f"{source}.running_var", f"{target}/var", group="batch_stats"),
     )
@@ -87,8 +103,13 @@ def from_torch(where: str, state: Mapping[str, Array], rules: Sequence[Rule], ex
     Raises: GiftError that names the array that is missing, left over or of the wrong shape.
     """
     flat: Flat = {group: {} for group in expected}
+    buffers = {_as_pattern(_beside(rule.source, name)): value for rule in rules for name, value in rule.buffers.items()}
     for name, array in state.items():
         if IGNORED.fullmatch(name):
+            continue
+        buffer = next((value for pattern, value in buffers.items() if pattern.fullmatch(name)), None)
+        if buffer is not None:
+            _check_buffer(where, name, array, buffer)
             continue
         matches = [(rule, match) for rule in rules if (match := rule.pattern().fullmatch(name))]
         if not matches:
@@ -105,7 +126,21 @@ def from_torch(where: str, state: Mapping[str, Array], rules: Sequence[Rule], ex
             if target not in flat[group]:
                 name = _invert(rules, group, target)[1]
                 raise GiftError(f"{where}: {name} is missing; check --model, or save the file again")
+    for name in state:
+        for other in _buffers_beside(rules, name):
+            if other not in state:
+                raise GiftError(f"{where}: {other} is missing; check --model, or save the file again")
     return flat
+
+
+def _buffers_beside(rules: Sequence[Rule], name: str) -> list[str]:
+    found = [rule for rule in rules if rule.buffers and rule.pattern().fullmatch(name)]
+    return [_beside(name, other) for rule in found for other in rule.buffers]
+
+
+def _check_buffer(where: str, name: str, array: Array, expected: Array) -> None:
+    if array.shape != expected.shape or not np.allclose(array, expected, atol=1e-6):
+        raise GiftError(f"{where}: {name} is not what this architecture has; check --model")
 
 
 def _transformed(where: str, name: str, array: Array, transform: Transform, shape: tuple[int, ...]) -> Array:
@@ -127,8 +162,9 @@ def to_torch(flat: Mapping[str, Mapping[str, Array]], rules: Sequence[Rule]) -> 
         for target, array in arrays.items():
             rule, name = _invert(rules, group, target)
             state[name] = np.ascontiguousarray(rule.transform.inverse(np.asarray(array)))
+            state |= {_beside(name, other): value for other, value in rule.buffers.items()}
             if name.endswith(".running_var"):
-                state[name.replace("running_var", "num_batches_tracked")] = np.zeros((), np.int64)
+                state[_beside(name, "num_batches_tracked")] = np.zeros((), np.int64)
     return state
 
 

@@ -86,6 +86,11 @@ def convert_teacher(
     """
     family, data = find_family(model), get_dataset(dataset)
     options = (("norm", norm),) if norm else ()
+    if normalisation and len(normalisation.mean) != data.channels:
+        raise GiftError(
+            f"--mean and --std have {len(normalisation.mean)} values, but {dataset} has {data.channels} channels; "
+            "give one a channel"
+        )
     requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
     spec, params, batch_stats, state = read_variables(source, requested, family)
     verification = verify(get_model(spec), params, batch_stats, make_reference(family, spec, state))

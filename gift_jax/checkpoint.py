@@ -181,10 +181,10 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
         info = TeacherInfo(**value, normalisation=normalisation, verification=verification)
         sizes = (info.num_classes, info.image_size, info.channels)
         valid = all(isinstance(size, int) and 0 < size <= 10**6 for size in sizes) and (
-            len(normalisation.mean) == len(normalisation.std) == info.channels
+            len(normalisation.mean) == info.channels
         )
         hash(info.spec)
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (GiftError, TypeError, KeyError, ValueError, AttributeError):
         info, valid = None, False
     if info is None or not valid:
         raise GiftError(f"{path}: fields are missing or of the wrong kind; {_REMAKE}")

@@ -1,5 +1,7 @@
 """Structure and initial distribution of the ConvNet, and folding."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,8 @@ from torch_names import to_variables
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, create, fold, get_model
-from gift_jax.models.layers import BatchNorm, avg_pool
+from gift_jax.models.layers import avg_pool, dropout, stochastic_depth
+from gift_jax.models.norms import BatchNorm
 
 # Golden: parameter counts of the official ConvNets, read off PyTorch.
 COUNTS = [
@@ -146,3 +149,35 @@ def test_equal_specs_share_one_model():
 def test_bad_architectures_are_named(name, options, message):
     with pytest.raises(GiftError, match=message):
         create(name, num_classes=10, image_size=32, **options)
+
+
+@pytest.mark.parametrize(("drop", "shape"), [(dropout, (400, 5, 5, 10)), (stochastic_depth, (4000, 2, 2, 3))])
+def test_dropped_values_are_zero_and_the_others_keep_the_mean(drop, shape, key):
+    x = jnp.ones(shape)
+    assert drop(x, 0.2, None, 0) is x
+    dropped = drop(x, 0.2, key, 0)
+    assert set(np.unique(dropped)) == {0.0, 1.25}
+    # Dropped places are a binomial's: six standard deviations.
+    draws = x.size if drop is dropout else len(x)
+    assert abs(float(jnp.mean(dropped)) - 1) < 6 * 0.5 / draws**0.5
+    assert (drop(x, 0.2, key, 0) == dropped).all()
+    assert not (drop(x, 0.2, key, 1) == dropped).all()
+
+
+def test_stochastic_depth_drops_whole_images(key):
+    dropped = np.asarray(stochastic_depth(jnp.ones((50, 4, 4, 3)), 0.5, key, 0)).reshape(50, -1)
+    assert (dropped.min(axis=1) == dropped.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("name", ["alexnet", "efficientnet_b0", "swin_v2_t"])
+def test_a_key_makes_training_random_and_inference_is_not(name, key):
+    """Networks with dropout or stochastic depth: two keys give two outputs, one key the same one."""
+    model = get_model(ModelSpec(name, 4, 64))
+    draw = np.random.default_rng(0)
+    shapes = model.abstract()
+    params, stats = jax.tree.map(lambda leaf: draw.uniform(0.0, 0.1, leaf.shape).astype(np.float32), shapes)
+    apply = jax.jit(functools.partial(model.apply, train=True))
+    images = jax.random.normal(key, (2, 64, 64, 3))
+    one, same, other = (apply(params, stats, images, key=jax.random.key(seed))[0] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert not np.allclose(one, other)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from convert.families import alexnet, convnet, mobilenet, resnet, vgg
+from convert.families import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, shufflenet, swin, vgg, vit
 from convert.families.base import Family
 from gift_jax.errors import GiftError
 
@@ -15,6 +15,11 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         r"alexnet": alexnet.FAMILY,
         r"vgg11": vgg.FAMILY,
         r"mobilenet_v2": mobilenet.FAMILY,
+        r"efficientnet_b0": efficientnet.FAMILY,
+        r"shufflenet_v2_x0_5": shufflenet.FAMILY,
+        r"convnext_tiny": convnext.FAMILY,
+        r"vit_b_16": vit.FAMILY,
+        r"swin_v2_t": swin.FAMILY,
     }
 )
 

@@ -32,8 +32,12 @@ def reference(spec: ModelSpec) -> nn.Module:
     return getattr(load_torchvision_models(), spec.name)(weights=None, num_classes=spec.num_classes)
 
 
-def check(where: str, checks: Sequence[tuple[object, object, str]]) -> None:
-    """Compare (found, wanted, message) triples. Raises: GiftError with the first message whose two differ."""
+Check = tuple[object, object, str]
+"""(found, wanted, message), the message a template of the first two."""
+
+
+def check(where: str, checks: Sequence[Check]) -> None:
+    """Compare. Raises: GiftError with the first message whose two differ."""
     for found, wanted, message in checks:
         if found != wanted:
             raise GiftError(f"{where}: {message.format(found, wanted)}")
@@ -50,28 +54,27 @@ def torchvision_family(
     stem: str,
     head: str,
     reference: Callable[[ModelSpec], nn.Module] = reference,
-    kernel: Callable[[str], int] | None = None,
+    normalise_names: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = dict,
+    checks: Callable[[ModelSpec, Mapping[str, np.ndarray]], Sequence[Check]] = lambda spec, state: (),
 ) -> Family:
     """A family with torchvision's one layout and no options.
 
     stem and head name the first convolution's and the last linear layer's weights, which tell channels and
-    classes; kernel, if given, says from the model's name how wide the first convolution is, in pixels.
+    classes; checks are the family's own, made first.
     """
 
     def read_spec(where: str, spec: ModelSpec, state: Mapping[str, np.ndarray]) -> ModelSpec:
         first, last = state.get(stem), state.get(head)
         if first is None or last is None or first.ndim != 4 or last.ndim != 2:
             raise GiftError(f"{where}: holds no {spec.name} ({stem}, {head}); check --model")
-        wanted = kernel(spec.name) if kernel else first.shape[2]
-        width = "its first convolution is {0} pixels wide, {1} expected; with or without _modified in --model?"
         check(
             where,
             (
-                (first.shape[2], wanted, width),
+                *checks(spec, state),
                 (first.shape[1], spec.channels, CHANNELS),
                 (last.shape[0], spec.num_classes, CLASSES),
             ),
         )
         return spec
 
-    return Family(dict, read_spec, lambda spec: rules, reference)
+    return Family(normalise_names, read_spec, lambda spec: rules, reference)

@@ -1,13 +1,7 @@
 """MobileNetV2: torchvision's names."""
 
 from convert.families.base import torchvision_family
-from convert.rules import CONV, LINEAR, Rule, affine, batch_norm
-
-
-def conv_norm(source: str, target: str) -> tuple[Rule, ...]:
-    """The rules of torchvision's `Conv2dNormActivation`, a Sequential of convolution and norm."""
-    return (Rule(f"{source}.0.weight", f"{target}/conv/kernel", CONV), *batch_norm(f"{source}.1", f"{target}/norm"))
-
+from convert.rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
 
 # In torchvision's block 1, which does not expand, the other layers come one place earlier.
 RULES = (

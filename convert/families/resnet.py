@@ -1,7 +1,9 @@
 """ResNets: torchvision's names, and RDED's modified stem."""
 
 import dataclasses
+from collections.abc import Mapping
 
+import numpy as np
 from torch import nn
 
 from convert.families import base
@@ -29,10 +31,10 @@ def reference(spec: ModelSpec) -> nn.Module:
     return module
 
 
-FAMILY = base.torchvision_family(
-    RULES,
-    stem="conv1.weight",
-    head="fc.weight",
-    reference=reference,
-    kernel=lambda name: 3 if name.endswith("_modified") else 7,
-)
+def checks(spec: ModelSpec, state: Mapping[str, np.ndarray]) -> tuple[base.Check, ...]:
+    """The width of the first convolution tells whether the ResNet is a modified one."""
+    message = "its first convolution is {0} pixels wide, {1} expected; with or without _modified in --model?"
+    return ((state["conv1.weight"].shape[2], 3 if spec.name.endswith("_modified") else 7, message),)
+
+
+FAMILY = base.torchvision_family(RULES, stem="conv1.weight", head="fc.weight", reference=reference, checks=checks)

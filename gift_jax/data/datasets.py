@@ -1,6 +1,7 @@
 """Datasets by name: classes, input sizes and the normalisation that the official code uses."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -9,10 +10,19 @@ from gift_jax.errors import GiftError
 
 @dataclasses.dataclass(frozen=True)
 class Normalisation:
-    """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`."""
+    """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`.
+
+    Raises: GiftError if the two do not fit each other, or a standard deviation is not above zero.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or not all(0 < std < math.inf for std in self.std):
+            raise GiftError("a normalisation needs as many means as standard deviations, and these above zero")
+        if not all(map(math.isfinite, self.mean)):
+            raise GiftError("a normalisation's means must be finite")
 
 
 CIFAR = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))

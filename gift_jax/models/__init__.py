@@ -17,10 +17,15 @@ from gift_jax.errors import GiftError
 from gift_jax.models import resnet, vgg
 from gift_jax.models.alexnet import AlexNet
 from gift_jax.models.convnet import ConvNet
-from gift_jax.models.layers import fold_batch_norm
+from gift_jax.models.convnext import ConvNeXt
+from gift_jax.models.efficientnet import EfficientNet
 from gift_jax.models.mobilenet import MobileNetV2
+from gift_jax.models.norms import fold_batch_norm
 from gift_jax.models.resnet import ResNet
+from gift_jax.models.shufflenet import ShuffleNetV2
+from gift_jax.models.swin import SwinV2
 from gift_jax.models.vgg import VGG
+from gift_jax.models.vit import ViT
 
 Variables = dict[Any, Any]
 """A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""
@@ -31,6 +36,11 @@ MODELS: Mapping[str, functools.partial[nnx.Module]] = MappingProxyType(
         "alexnet": functools.partial(AlexNet),
         **{f"vgg{depth}": functools.partial(VGG, depth=depth) for depth in vgg.PARTS},
         "mobilenet_v2": functools.partial(MobileNetV2),
+        "efficientnet_b0": functools.partial(EfficientNet),
+        "shufflenet_v2_x0_5": functools.partial(ShuffleNetV2),
+        "convnext_tiny": functools.partial(ConvNeXt),
+        "vit_b_16": functools.partial(ViT),
+        "swin_v2_t": functools.partial(SwinV2),
         **{f"resnet{depth}": functools.partial(ResNet, depth=depth) for depth in resnet.STAGES},
         **{
             f"resnet{depth}_modified": functools.partial(ResNet, depth=depth, small_images=True)

@@ -11,7 +11,8 @@ import jax
 from flax import nnx
 
 from gift_jax.errors import GiftError
-from gift_jax.models.layers import BatchNorm, ConvNorm, GroupNorm, Identity, LayerNorm, avg_pool, conv, linear
+from gift_jax.models.layers import avg_pool, conv, linear
+from gift_jax.models.norms import BatchNorm, ConvNorm, GroupNorm, Identity, LayerNorm
 
 NormFactory = Callable[[int, int, nnx.Rngs], nnx.Module]
 

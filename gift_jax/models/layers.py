@@ -1,10 +1,4 @@
-"""Layers with PyTorch's numbers: initial distributions, explicit paddings, BatchNorm statistics.
-
-NHWC and HWIO throughout. A layer that differs between training and inference takes `train` at the call; a
-BatchNorm in training writes its new running statistics into the module, which `models.Model.apply` returns.
-"""
-
-from collections.abc import Callable
+"""Layers with PyTorch's numbers: initial distributions and explicit paddings, NHWC and HWIO throughout."""
 
 import jax
 import jax.numpy as jnp
@@ -67,6 +61,7 @@ def linear(
     out_features: int,
     *,
     rngs: nnx.Rngs,
+    bias: bool = True,
     kernel_init: nnx.Initializer = torch_kernel_init,
     bias_init: nnx.Initializer | None = None,
 ) -> nnx.Linear:
@@ -74,124 +69,11 @@ def linear(
     return nnx.Linear(
         in_features,
         out_features,
+        use_bias=bias,
         kernel_init=kernel_init,
         bias_init=bias_init or torch_bias_init(in_features),
         rngs=rngs,
     )
-
-
-def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float) -> jax.Array:
-    return (x - mean) * jax.lax.rsqrt(variance + epsilon)
-
-
-class BatchNorm(nnx.Module):
-    """Batch normalisation as `torch.nn.BatchNorm2d`: `scale (x - mean) / sqrt(var + eps) + bias`.
-
-    In training the batch's biased variance normalises and the unbiased one, `n / (n - 1)` of it, enters the
-    running variance, which is 0.1 new and 0.9 old (Flax keeps the biased one and weighs it 0.01).
-    """
-
-    def __init__(self, channels: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5, momentum: float = 0.9) -> None:
-        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), (channels,)))
-        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels,)))
-        self.mean = nnx.BatchStat(jnp.zeros((channels,)))
-        self.var = nnx.BatchStat(jnp.ones((channels,)))
-        self.epsilon, self.momentum = epsilon, momentum
-
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Normalise x [B, H, W, C]."""
-        if train:
-            mean = jnp.mean(x, axis=(0, 1, 2))
-            var = jnp.mean(jnp.square(x - _row(mean)), axis=(0, 1, 2))
-            count = x.size // x.shape[-1]
-            self._track(mean, var * (count / max(count - 1, 1)))
-        else:
-            mean, var = self.mean[...], self.var[...]
-        normal = _standardize(x, _row(mean), _row(var), self.epsilon)
-        return normal * _row(self.scale[...]) + _row(self.bias[...])
-
-    def _track(self, mean: jax.Array, var: jax.Array) -> None:
-        for running, new in ((self.mean, mean), (self.var, var)):
-            running[...] = self.momentum * running[...] + (1 - self.momentum) * jax.lax.stop_gradient(new)
-
-    def folded(self) -> tuple[jax.Array, jax.Array]:
-        """The affine map `a x + b` that inference applies. Returns: a, b, float [C]."""
-        a = self.scale[...] * jax.lax.rsqrt(self.var[...] + self.epsilon)
-        return a, self.bias[...] - a * self.mean[...]
-
-
-def _row(vector: jax.Array) -> jax.Array:
-    return vector[None, None, None, :]
-
-
-class GroupNorm(nnx.Module):
-    """Group normalisation as `torch.nn.GroupNorm`; one channel a group is the InstanceNorm of DC and DATM."""
-
-    def __init__(self, channels: int, groups: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
-        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), (channels,)))
-        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels,)))
-        self.groups, self.epsilon = groups, epsilon
-
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Normalise x [B, H, W, C]."""
-        del train
-        grouped = x.reshape(*x.shape[:3], self.groups, -1)
-        mean = jnp.mean(grouped, axis=(1, 2, 4), keepdims=True)
-        var = jnp.mean(jnp.square(grouped - mean), axis=(1, 2, 4), keepdims=True)
-        normal = _standardize(grouped, mean, var, self.epsilon).reshape(x.shape)
-        return normal * _row(self.scale[...]) + _row(self.bias[...])
-
-
-class LayerNorm(nnx.Module):
-    """Normalisation over each whole image, as DC's `torch.nn.LayerNorm([C, H, W])`; scale and bias [H, W, C]."""
-
-    def __init__(self, shape: tuple[int, int, int], *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
-        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), shape))
-        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), shape))
-        self.epsilon = epsilon
-
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Normalise x [B, H, W, C]."""
-        del train
-        mean = jnp.mean(x, axis=(1, 2, 3), keepdims=True)
-        var = jnp.mean(jnp.square(x - mean), axis=(1, 2, 3), keepdims=True)
-        return _standardize(x, mean, var, self.epsilon) * self.scale[...][None] + self.bias[...][None]
-
-
-class Identity(nnx.Module):
-    """No normalisation."""
-
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Return x."""
-        del train
-        return x
-
-
-class ConvNorm(nnx.Module):
-    """A convolution and the normalisation behind it: the unit that folding rewrites."""
-
-    def __init__(self, conv: nnx.Conv, norm: nnx.Module) -> None:
-        self.conv, self.norm = conv, norm
-
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Convolve and normalise x [B, H, W, C_in] -> [B, H', W', C_out]."""
-        norm: Callable[..., jax.Array] = self.norm  # pyright: ignore[reportAssignmentType]
-        return norm(self.conv(x), train=train)
-
-
-def fold_batch_norm(model: nnx.Module) -> None:
-    """Fold every inference-mode BatchNorm into the convolution before it, in place.
-
-    `a (k * x + c) + b = (a k) * x + (a c + b)`: one pass over the activations less, for frozen teachers.
-    """
-    for _, module in nnx.iter_modules(model):
-        if isinstance(module, ConvNorm) and isinstance(module.norm, BatchNorm):
-            a, b = module.norm.folded()
-            module.conv.kernel[...] = module.conv.kernel[...] * _row(a)
-            old = module.conv.bias[...] if module.conv.bias is not None else jnp.zeros_like(b)
-            module.conv.bias = nnx.Param(a * old + b)
-            module.conv.use_bias = True
-            module.norm = Identity()
 
 
 def avg_pool(x: jax.Array, window: int) -> jax.Array:
@@ -234,7 +116,16 @@ def dropout(x: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax
 
     place tells the uses of one key in a network apart.
     """
+    return _dropped(x, rate, key, place, x.shape)
+
+
+def stochastic_depth(x: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax.Array:
+    """Dropout of whole images of a residual branch x [B, ...]: torchvision's `StochasticDepth(mode="row")`."""
+    return _dropped(x, rate, key, place, (len(x),) + (1,) * (x.ndim - 1))
+
+
+def _dropped(x: jax.Array, rate: float, key: jax.Array | None, place: int, shape: tuple[int, ...]) -> jax.Array:
     if key is None:
         return x
-    kept = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, x.shape)
+    kept = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, shape)
     return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))

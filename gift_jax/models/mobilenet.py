@@ -4,20 +4,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import BatchNorm, ConvNorm, conv, dropout, kaiming_normal, linear, normal_init
+from gift_jax.models.layers import dropout, linear, normal_init
+from gift_jax.models.norms import conv_norm
 
 # (expansion, width, repeats, stride of the first)
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 LAST_WIDTH = 1280
 DROPOUT = 0.2
-
-
-def _conv_norm(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1, rngs: nnx.Rngs) -> ConvNorm:
-    convolution = conv(
-        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False,
-        kernel_init=kaiming_normal, rngs=rngs,
-    )  # fmt: skip
-    return ConvNorm(convolution, BatchNorm(outputs, rngs=rngs))
 
 
 class InvertedResidual(nnx.Module):
@@ -26,9 +19,9 @@ class InvertedResidual(nnx.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, *, rngs: nnx.Rngs) -> None:
         hidden = inputs * expansion
         if expansion != 1:
-            self.expand = _conv_norm(inputs, hidden, 1, rngs=rngs)
-        self.filter = _conv_norm(hidden, hidden, 3, stride=stride, groups=hidden, rngs=rngs)
-        self.project = _conv_norm(hidden, outputs, 1, rngs=rngs)
+            self.expand = conv_norm(inputs, hidden, 1, rngs=rngs)
+        self.filter = conv_norm(hidden, hidden, 3, stride=stride, groups=hidden, rngs=rngs)
+        self.project = conv_norm(hidden, outputs, 1, rngs=rngs)
         self.shortcut = stride == 1 and inputs == outputs
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -43,7 +36,7 @@ class MobileNetV2(nnx.Module):
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
         del image_size  # the mean over the last feature map takes any
-        self.stem = _conv_norm(channels, 32, 3, stride=2, rngs=rngs)
+        self.stem = conv_norm(channels, 32, 3, stride=2, rngs=rngs)
         blocks, inputs = [], 32
         for expansion, width, repeats, first_stride in STAGES:
             for number in range(repeats):
@@ -51,7 +44,7 @@ class MobileNetV2(nnx.Module):
                 blocks.append(InvertedResidual(inputs, width, stride, expansion, rngs=rngs))
                 inputs = width
         self.blocks = nnx.List(blocks)
-        self.head = _conv_norm(inputs, LAST_WIDTH, 1, rngs=rngs)
+        self.head = conv_norm(inputs, LAST_WIDTH, 1, rngs=rngs)
         self.classifier = linear(
             LAST_WIDTH, num_classes, kernel_init=normal_init(0.01), bias_init=nnx.initializers.zeros, rngs=rngs
         )

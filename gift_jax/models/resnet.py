@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import BatchNorm, ConvNorm, conv, kaiming_normal, linear, max_pool
+from gift_jax.models.layers import linear, max_pool, torch_kernel_init
+from gift_jax.models.norms import conv_norm
 
 # Depth -> (blocks a stage, whether they are bottlenecks).
 STAGES: dict[int, tuple[tuple[int, int, int, int], bool]] = {
@@ -20,27 +21,20 @@ STAGES: dict[int, tuple[tuple[int, int, int, int], bool]] = {
 EXPANSION = 4
 
 
-def _conv_norm(inputs: int, outputs: int, kernel: int, stride: int, padding: int, rngs: nnx.Rngs) -> ConvNorm:
-    convolution = conv(
-        inputs, outputs, kernel, stride=stride, padding=padding, bias=False, kernel_init=kaiming_normal, rngs=rngs
-    )
-    return ConvNorm(convolution, BatchNorm(outputs, rngs=rngs))
-
-
 class Block(nnx.Module):
     """A residual block: `relu(branch(x) + shortcut(x))`, the branch two 3x3 convolutions or a 1-3-1 bottleneck."""
 
     def __init__(self, inputs: int, width: int, stride: int, *, bottleneck: bool, rngs: nnx.Rngs) -> None:
         outputs = width * EXPANSION if bottleneck else width
         if bottleneck:
-            self.conv1 = _conv_norm(inputs, width, 1, 1, 0, rngs)
-            self.conv2 = _conv_norm(width, width, 3, stride, 1, rngs)
-            self.conv3 = _conv_norm(width, outputs, 1, 1, 0, rngs)
+            self.conv1 = conv_norm(inputs, width, 1, rngs=rngs)
+            self.conv2 = conv_norm(width, width, 3, stride=stride, rngs=rngs)
+            self.conv3 = conv_norm(width, outputs, 1, rngs=rngs)
         else:
-            self.conv1 = _conv_norm(inputs, width, 3, stride, 1, rngs)
-            self.conv2 = _conv_norm(width, width, 3, 1, 1, rngs)
+            self.conv1 = conv_norm(inputs, width, 3, stride=stride, rngs=rngs)
+            self.conv2 = conv_norm(width, width, 3, rngs=rngs)
         if stride != 1 or inputs != outputs:
-            self.downsample = _conv_norm(inputs, outputs, 1, stride, 0, rngs)
+            self.downsample = conv_norm(inputs, outputs, 1, stride=stride, rngs=rngs)
         self.bottleneck = bottleneck
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -81,10 +75,9 @@ class ResNet(nnx.Module):
         self.small_images = small_images
         if small_images:
             # The modified stem replaces the other after torchvision's initialisation: it has Conv2d's own.
-            stem = conv(channels, 64, 3, padding=1, bias=False, rngs=rngs)
-            self.stem = ConvNorm(stem, BatchNorm(64, rngs=rngs))
+            self.stem = conv_norm(channels, 64, 3, kernel_init=torch_kernel_init, rngs=rngs)
         else:
-            self.stem = _conv_norm(channels, 64, 7, 2, 3, rngs)
+            self.stem = conv_norm(channels, 64, 7, stride=2, rngs=rngs)
         self.layer1, self.layer2, self.layer3, self.layer4 = (stage(index) for index in range(4))
         self.fc = linear(512 * expansion, num_classes, rngs=rngs)
 

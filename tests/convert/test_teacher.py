@@ -191,6 +191,20 @@ def test_normalisation_can_be_given(golden, convert, tmp_path):
     assert gift_jax.load_teacher(tmp_path / "t").info.normalisation.mean == (0.1, 0.2, 0.3)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("--mean", "0.1", "--std", "0.5"), "--mean and --std have 1 values, but cifar10 has 3 channels"),
+        (("--mean", "0.1", "0.1", "0.1", "--std", "0.5", "0.5", "0"), "above zero"),
+        (("--mean", "0.1", "0.1", "nan", "--std", "0.5", "0.5", "1"), "means must be finite"),
+    ],
+)
+def test_a_wrong_normalisation_is_refused(values, message, golden, convert, tmp_path):
+    status, _, err = convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, *values, "--out", tmp_path / "t")
+    assert (status, err.count("\n"), (tmp_path / "t").exists()) == (2, 1, False)
+    assert message in err
+
+
 def test_a_teacher_is_replaced_but_nothing_else_is(golden, convert, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("...")

@@ -41,6 +41,30 @@ def every_feature(module, images):
     return chained(module.features, images)
 
 
+def stages_apart(module, images):
+    """After the stem, each block of each stage, and the head."""
+    blocks = [block for stage in module.features[1:-1] for block in stage]
+    return chained([module.features[0], *blocks, module.features[-1]], images)
+
+
+def channels_last_feature(module, images):
+    return [x.permute(0, 3, 1, 2) for x in every_feature(module, images)]
+
+
+def shuffled_features(module, images):
+    """After the stem's pooling, each stage and the head."""
+    x = module.maxpool(module.conv1(images))
+    return [x, *chained((module.stage2, module.stage3, module.stage4, module.conv5), x)]
+
+
+def tokens(module, images):
+    """What enters the encoder's blocks, and what leaves each."""
+    patches = module._process_input(images)
+    first = module.class_token.expand(len(images), -1, -1)
+    x = torch.cat([first, patches], dim=1) + module.encoder.pos_embedding
+    return [x, *chained(module.encoder.layers, x)]
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """Golden parameter count at 1000 classes, side of the test's images, torchvision's intermediate outputs."""
@@ -61,8 +85,18 @@ CASES = {
     "resnet101_modified": Case(44_541_480, 32, resnet_features),
     "alexnet": Case(61_100_840, 96, pooled_features),
     "vgg11": Case(132_863_336, 64, pooled_features),
-    "mobilenet_v2": Case(3_504_872, 64, every_feature),
+    "mobilenet_v2": Case(3_504_872, 48, every_feature),
+    "efficientnet_b0": Case(5_288_548, 48, stages_apart),
+    "shufflenet_v2_x0_5": Case(1_366_792, 64, shuffled_features),
+    "convnext_tiny": Case(28_589_128, 32, every_feature),
+    "vit_b_16": Case(86_567_656, 32, tokens),
+    # Stages of 24, 12, 6 and 3 pixels: windows that fit, that are padded, and that cover all.
+    "swin_v2_t": Case(28_351_570, 96, channels_last_feature),
 }
+
+
+# ResNet-34 and -101 are built of the same blocks as -18 and -50.
+TRAINED = [name for name in CASES if name not in ("resnet34", "resnet101", "resnet101_modified")]
 
 
 def spec(name, classes=10, size=32):
@@ -96,7 +130,7 @@ def converted(module, model_spec, tmp_path):
 
 
 def nhwc(outputs):
-    return [output.detach().permute(0, 2, 3, 1).numpy() for output in outputs]
+    return [(x.permute(0, 2, 3, 1) if x.ndim == 4 else x).detach().numpy() for x in outputs]
 
 
 def scaled(module, seed=0):
@@ -107,8 +141,12 @@ def scaled(module, seed=0):
             tensor.uniform_(0.5, 1.5)
         elif name.endswith("running_mean") or name.endswith("bias"):
             tensor.uniform_(-0.2, 0.2)
-        elif tensor.ndim == 1:
+        elif name.endswith("layer_scale") or (tensor.ndim == 1 and tensor.is_floating_point()):
             tensor.uniform_(0.5, 1.0)
+        elif name.endswith("logit_scale"):
+            tensor.uniform_(0.0, 6.0)  # beyond the largest allowed, too
+        elif tensor.is_floating_point() and not tensor.any():
+            tensor.normal_(std=0.05)
     return module.eval()
 
 
@@ -136,12 +174,12 @@ def test_features_and_logits_equal_torchvision(name, tmp_path):
 def without_dropout(module):
     """With dropout off, in training too, as the library has it without a key."""
     for part in module.modules():
-        if isinstance(part, torch.nn.Dropout):
+        if type(part).__name__ in ("Dropout", "StochasticDepth"):
             part.p = 0.0
     return module
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet18_modified", "resnet50", "alexnet", "vgg11", "mobilenet_v2"])
+@pytest.mark.parametrize("name", TRAINED)
 def test_one_training_step_equals_torchvision(name, tmp_path):
     """Loss, gradients and new running statistics in float64, where no rounding hides a difference."""
     model_spec = spec(name, size=CASES[name].size)
@@ -171,7 +209,7 @@ def test_one_training_step_equals_torchvision(name, tmp_path):
         np.testing.assert_allclose(found[key], tensor.numpy(), atol=1e-7 * scale, err_msg=key)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50_modified", "alexnet", "vgg11", "mobilenet_v2"])
+@pytest.mark.parametrize("name", TRAINED)
 def test_initial_distribution_is_torchvisions(name):
     """Mean, standard deviation and largest value of every layer; three seeds of each, one of the largest models."""
     model_spec = spec(name)
@@ -196,13 +234,32 @@ def test_initial_distribution_is_torchvisions(name):
             assert abs(np.abs(one).max() / np.abs(other).max() - 1) < 0.5, key
 
 
-def test_the_command_converts_and_verifies_a_resnet(convert, tmp_path):
-    module = scaled(reference(spec("resnet18_modified")))
-    torch.save({"model": module.state_dict()}, tmp_path / "cifar10_resnet18_modified.pth")
-    arguments = ("--dataset", "cifar10", "--model", "resnet18_modified", "--out", tmp_path / "t")
-    status, out, err = convert("teacher", tmp_path / "cifar10_resnet18_modified.pth", *arguments)
+@pytest.mark.parametrize("name", ["resnet18_modified", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2_x0_5"])
+def test_the_command_converts_folds_verifies_and_exports(name, convert, tmp_path):
+    """With every way of placing BatchNorm; PyTorch takes the exported file strictly."""
+    module = scaled(reference(spec(name)))
+    torch.save({"model": module.state_dict()}, tmp_path / "source.pth")
+    arguments = ("--dataset", "cifar10", "--model", name, "--out", tmp_path / "t")
+    status, out, err = convert("teacher", tmp_path / "source.pth", *arguments)
     assert status == 0, err
     assert "top-1 agreement 100 %" in out
+    status, _, err = convert("export", tmp_path / "t", "--out", tmp_path / "back.pth")
+    assert status == 0, err
+    reference(spec(name)).load_state_dict(torch.load(tmp_path / "back.pth", weights_only=True)["model"], strict=True)
+
+
+def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
+    model_spec = spec("vit_b_16")
+    module = reference(model_spec)
+    older = {
+        name.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2."): tensor
+        for name, tensor in module.state_dict().items()
+    }
+    torch.save(older, tmp_path / "w.pth")
+    _, params, _, state = read_variables(tmp_path / "w.pth", model_spec, find_family("vit_b_16"))
+    module.load_state_dict(state, strict=True)
+    kernel = module.encoder.layers[3].mlp[3].weight.detach().numpy().T
+    np.testing.assert_array_equal(params["blocks"][3]["project"]["kernel"], kernel)
 
 
 @pytest.mark.parametrize(
@@ -215,8 +272,23 @@ def test_the_command_converts_and_verifies_a_resnet(convert, tmp_path):
         ("resnet18", "resnet50", 10, "check --model"),
         ("resnet18", "mobilenet_v2", 10, "holds no mobilenet_v2"),
         ("mobilenet_v2", "resnet18", 10, "holds no resnet18"),
+        ("efficientnet_b0", "mobilenet_v2", 10, r"features\.\S+ is not part of this architecture"),
     ],
 )
 def test_other_architectures_are_refused(file_model, asked, classes, message, tmp_path):
     with pytest.raises(GiftError, match=message):
         converted(reference(spec(file_model)), spec(asked, classes), tmp_path)
+
+
+def test_a_vit_of_another_input_size_is_refused(tmp_path):
+    with pytest.raises(GiftError, match=r"has 5 tokens, but 48 pixels give 10; check --image-size"):
+        converted(reference(spec("vit_b_16", size=32)), spec("vit_b_16", size=48), tmp_path)
+
+
+def test_swin_tables_are_checked_and_demanded(tmp_path):
+    state = reference(spec("swin_v2_t")).state_dict()
+    name = "features.1.1.attn.relative_position_index"
+    for change, message in (({name: state[name] + 1}, "is not what this architecture has"), ({}, "is missing")):
+        torch.save({key: value for key, value in state.items() if key != name} | change, tmp_path / "w.pth")
+        with pytest.raises(GiftError, match=f"{name} {message}"):
+            read_variables(tmp_path / "w.pth", spec("swin_v2_t"), find_family("swin_v2_t"))

@@ -1,0 +1,157 @@
+"""Normalisations with PyTorch's numbers, and folding BatchNorm away for inference.
+
+Each is called with `train`; a BatchNorm in training writes its new running statistics into the module, which
+`models.Model.apply` returns.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gift_jax.models.layers import conv, kaiming_normal
+
+
+def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float) -> jax.Array:
+    return (x - mean) * jax.lax.rsqrt(variance + epsilon)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation as `torch.nn.BatchNorm2d`: `scale (x - mean) / sqrt(var + eps) + bias`.
+
+    In training the batch's biased variance normalises and the unbiased one, `n / (n - 1)` of it, enters the
+    running variance, which is 0.1 new and 0.9 old (Flax keeps the biased one and weighs it 0.01).
+    """
+
+    def __init__(self, channels: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5, momentum: float = 0.9) -> None:
+        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), (channels,)))
+        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels,)))
+        self.mean = nnx.BatchStat(jnp.zeros((channels,)))
+        self.var = nnx.BatchStat(jnp.ones((channels,)))
+        self.epsilon, self.momentum = epsilon, momentum
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Normalise x [B, H, W, C]."""
+        if train:
+            mean = jnp.mean(x, axis=(0, 1, 2))
+            var = jnp.mean(jnp.square(x - _row(mean)), axis=(0, 1, 2))
+            count = x.size // x.shape[-1]
+            self._track(mean, var * (count / max(count - 1, 1)))
+        else:
+            mean, var = self.mean[...], self.var[...]
+        normal = _standardize(x, _row(mean), _row(var), self.epsilon)
+        return normal * _row(self.scale[...]) + _row(self.bias[...])
+
+    def _track(self, mean: jax.Array, var: jax.Array) -> None:
+        for running, new in ((self.mean, mean), (self.var, var)):
+            running[...] = self.momentum * running[...] + (1 - self.momentum) * jax.lax.stop_gradient(new)
+
+    def folded(self) -> tuple[jax.Array, jax.Array]:
+        """The affine map `a x + b` that inference applies. Returns: a, b, float [C]."""
+        a = self.scale[...] * jax.lax.rsqrt(self.var[...] + self.epsilon)
+        return a, self.bias[...] - a * self.mean[...]
+
+
+def _row(vector: jax.Array) -> jax.Array:
+    return vector[None, None, None, :]
+
+
+class GroupNorm(nnx.Module):
+    """Group normalisation as `torch.nn.GroupNorm`; one channel a group is the InstanceNorm of DC and DATM."""
+
+    def __init__(self, channels: int, groups: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
+        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), (channels,)))
+        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels,)))
+        self.groups, self.epsilon = groups, epsilon
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Normalise x [B, H, W, C]."""
+        del train
+        grouped = x.reshape(*x.shape[:3], self.groups, -1)
+        mean = jnp.mean(grouped, axis=(1, 2, 4), keepdims=True)
+        var = jnp.mean(jnp.square(grouped - mean), axis=(1, 2, 4), keepdims=True)
+        normal = _standardize(grouped, mean, var, self.epsilon).reshape(x.shape)
+        return normal * _row(self.scale[...]) + _row(self.bias[...])
+
+
+class LayerNorm(nnx.Module):
+    """Normalisation over the last axes, those of `shape`, as `torch.nn.LayerNorm`; scale and bias of that shape.
+
+    Transformers and ConvNeXt normalise channels, (C,); DC's ConvNet whole images, (H, W, C).
+    """
+
+    def __init__(self, shape: tuple[int, ...], *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
+        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), shape))
+        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), shape))
+        self.epsilon = epsilon
+
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Normalise x [..., *shape]."""
+        del train
+        axes = tuple(range(-self.scale.ndim, 0))
+        mean = jnp.mean(x, axis=axes, keepdims=True)
+        var = jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
+        scale, bias = (jnp.expand_dims(p[...], tuple(range(x.ndim - p.ndim))) for p in (self.scale, self.bias))
+        return _standardize(x, mean, var, self.epsilon) * scale + bias
+
+
+class Identity(nnx.Module):
+    """No normalisation."""
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Return x."""
+        del train
+        return x
+
+
+class ConvNorm(nnx.Module):
+    """A convolution and the normalisation behind it: the unit that folding rewrites."""
+
+    def __init__(self, conv: nnx.Conv, norm: nnx.Module) -> None:
+        self.conv, self.norm = conv, norm
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Convolve and normalise x [B, H, W, C_in] -> [B, H', W', C_out]."""
+        norm: Callable[..., jax.Array] = self.norm  # pyright: ignore[reportAssignmentType]
+        return norm(self.conv(x), train=train)
+
+
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    rngs: nnx.Rngs,
+    stride: int = 1,
+    groups: int = 1,
+    kernel_init: nnx.Initializer = kaiming_normal,
+) -> ConvNorm:
+    """A convolution without bias, padded by half its kernel, and a BatchNorm."""
+    convolution = conv(
+        in_channels,
+        out_channels,
+        kernel,
+        stride=stride,
+        padding=kernel // 2,
+        groups=groups,
+        bias=False,
+        kernel_init=kernel_init,
+        rngs=rngs,
+    )
+    return ConvNorm(convolution, BatchNorm(out_channels, rngs=rngs))
+
+
+def fold_batch_norm(model: nnx.Module) -> None:
+    """Fold every inference-mode BatchNorm into the convolution before it, in place.
+
+    `a (k * x + c) + b = (a k) * x + (a c + b)`: one pass over the activations less, for frozen teachers.
+    """
+    for _, module in nnx.iter_modules(model):
+        if isinstance(module, ConvNorm) and isinstance(module.norm, BatchNorm):
+            a, b = module.norm.folded()
+            module.conv.kernel[...] = module.conv.kernel[...] * _row(a)
+            old = module.conv.bias[...] if module.conv.bias is not None else jnp.zeros_like(b)
+            module.conv.bias = nnx.Param(a * old + b)
+            module.conv.use_bias = True
+            module.norm = Identity()
