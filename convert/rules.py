@@ -152,7 +152,8 @@ def _transformed(where: str, name: str, array: Array, transform: Transform, shap
         raise GiftError(
             f"{where}: {name} has shape {list(array.shape)}, which does not fit; check --model and --dataset"
         )
-    return np.ascontiguousarray(value)
+    # A copy: checkpoints are mapped into memory, all of the file for as long as one array refers to it.
+    return np.array(value, order="C")
 
 
 def to_torch(flat: Mapping[str, Mapping[str, Array]], rules: Sequence[Rule]) -> dict[str, Array]:

@@ -12,13 +12,23 @@ import torch
 from convert.families import Family, find_family
 from convert.rules import Flat, from_torch
 from convert.torch_file import load_state, to_numpy
-from gift_jax.checkpoint import TeacherInfo, Verification, flatten, save_teacher, unflatten
+from gift_jax.checkpoint import (
+    WEIGHTS,
+    TeacherInfo,
+    Verification,
+    flatten,
+    load_arrays,
+    new_teacher,
+    save_arrays,
+    unflatten,
+    write_info,
+)
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.files import sha256
-from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.models import ModelSpec, Variables, fold, get_model
 
-VERIFICATION_IMAGES = 64
+VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.
 TOLERANCE = 1e-4
 PACKAGES = ("gift-jax", "jax", "flax", "torch", "numpy")
@@ -48,25 +58,40 @@ def _check_variances(path: Path, flat: Flat) -> None:
             raise GiftError(f"{path}: {name} holds negative variances; the file is damaged, save it again")
 
 
-def verify(model: Model, params: Variables, batch_stats: Variables, reference: torch.nn.Module) -> Verification:
-    """Compare the folded network's logits with PyTorch's on random images, seed 0."""
-    images = np.random.default_rng(0).normal(size=(VERIFICATION_IMAGES, *model.input_shape)).astype(np.float32)
-    with torch.inference_mode():
-        theirs = reference.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
-    folded, folded_params = fold(model, params, batch_stats)
+def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> Verification:
+    """Compare the logits of weights as they were written, BatchNorm folded, with PyTorch's (`reference_logits`)."""
+    model = get_model(spec)
+    folded, params = fold(model, *load_arrays(weights, model))
     # TF32, JAX's default on GPUs, would be measured instead of the conversion.
     with jax.default_matmul_precision("highest"):
-        ours = np.asarray(jax.jit(folded.apply)(folded_params, {}, images)[0])
+        apply = jax.jit(folded.apply)
+        ours = np.concatenate([apply(params, {}, batch)[0] for batch in verification_batches(spec)])
     difference = float(np.abs(ours - theirs).max())
     agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
     relative = difference / max(float(np.abs(theirs).max()), float(np.finfo(np.float32).tiny))
     return Verification(VERIFICATION_IMAGES, difference, relative, agreement)
 
 
+def verification_batches(spec: ModelSpec) -> list[np.ndarray]:
+    """Random images, seed 0, a few at a time: activations should not outweigh the weights. NHWC float32."""
+    shape = (VERIFICATION_IMAGES, spec.image_size, spec.image_size, spec.channels)
+    images = np.random.default_rng(0).standard_normal(shape, np.float32)
+    return np.split(images, VERIFICATION_IMAGES // VERIFICATION_BATCH)
+
+
+def reference_logits(reference: torch.nn.Module, spec: ModelSpec) -> np.ndarray:
+    """PyTorch's logits [VERIFICATION_IMAGES, classes], in eval mode."""
+    with torch.inference_mode():
+        nchw = (torch.from_numpy(batch.transpose(0, 3, 1, 2).copy()) for batch in verification_batches(spec))
+        return np.concatenate([reference.eval()(batch).numpy() for batch in nchw])
+
+
 def make_reference(family: Family, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     """The PyTorch module with these weights, in float32."""
-    module = family.reference(spec)
-    module.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True)
+    with torch.device("meta"):  # no memory for weights that are replaced
+        module = family.reference(spec)
+    widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    module.load_state_dict(widened, strict=True, assign=True)
     return module
 
 
@@ -93,32 +118,40 @@ def convert_teacher(
         )
     requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
     spec, params, batch_stats, state = read_variables(source, requested, family)
-    verification = verify(get_model(spec), params, batch_stats, make_reference(family, spec, state))
-    if not verification.max_relative <= TOLERANCE:
-        raise GiftError(
-            f"{source}: converted logits differ from PyTorch's by {verification.max_relative:.1e} of the largest one, "
-            f"more than {TOLERANCE:.0e}; nothing was written, please report this file"
+    theirs = reference_logits(make_reference(family, spec, state), spec)
+    del state  # one copy of the weights makes room for the next
+    count = sum(array.size for array in jax.tree.leaves(params))
+    with new_teacher(out) as directory:
+        save_arrays(directory / WEIGHTS, params, batch_stats)
+        del params, batch_stats
+        verification = verify(directory / WEIGHTS, spec, theirs)
+        if not verification.max_relative <= TOLERANCE:
+            raise GiftError(
+                f"{source}: converted logits differ from PyTorch's by {verification.max_relative:.1e} of the largest "
+                f"one, more than {TOLERANCE:.0e}; nothing was written, please report this file"
+            )
+        info = TeacherInfo(
+            architecture=spec.name,
+            dataset=dataset,
+            num_classes=spec.num_classes,
+            image_size=spec.image_size,
+            channels=spec.channels,
+            options=dict(spec.options),
+            normalisation=normalisation or data.normalisation,
+            source_file=source.name,
+            source_sha256=sha256(source),
+            verification=verification,
+            versions={
+                "python": platform.python_version(),
+                **{name: importlib.metadata.version(name) for name in PACKAGES},
+            },
         )
-    info = TeacherInfo(
-        architecture=spec.name,
-        dataset=dataset,
-        num_classes=spec.num_classes,
-        image_size=spec.image_size,
-        channels=spec.channels,
-        options=dict(spec.options),
-        normalisation=normalisation or data.normalisation,
-        source_file=source.name,
-        source_sha256=sha256(source),
-        verification=verification,
-        versions={"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
-    )
-    save_teacher(out, info, params, batch_stats)
-    print(_summary(info, params, out))
+        write_info(directory, info)
+    print(_summary(info, count, out))
     return info
 
 
-def _summary(info: TeacherInfo, params: Variables, out: Path) -> str:
-    count = sum(array.size for array in jax.tree.leaves(params))
+def _summary(info: TeacherInfo, count: int, out: Path) -> str:
     options = "".join(f", {name} {value}" for name, value in info.options.items())
     check = info.verification
     return (

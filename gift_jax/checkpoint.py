@@ -1,9 +1,10 @@
 """Teachers on disk: an Orbax checkpoint of the weights and `teacher.json` beside it."""
 
+import contextlib
 import dataclasses
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gift_jax.errors import GiftError
 from gift_jax.files import read_json_object, reported, sha256_tree, write_text, written_whole
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 
+_WRITE_BYTES = 2**26  # of buffers while arrays are written
 WEIGHTS, INFO = "weights", "teacher.json"
 _REMAKE = "convert the teacher again with `python -m convert teacher`"
 
@@ -88,13 +90,24 @@ def make_teacher(info: TeacherInfo, params: Variables, batch_stats: Variables) -
 
 def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, batch_stats: Variables) -> None:
     """Write a teacher directory, whole or not at all; the weights are stored unfolded."""
-    directory = Path(directory)
+    with new_teacher(Path(directory)) as temporary:
+        save_arrays(temporary / WEIGHTS, params, batch_stats)
+        write_info(temporary, info)
+
+
+@contextlib.contextmanager
+def new_teacher(directory: Path) -> Iterator[Path]:
+    """Give a temporary directory to write weights and information into; it becomes the teacher on success."""
     if directory.exists() and not (directory / INFO).exists():
         raise GiftError(f"{directory}: exists and is not a teacher; choose another --out")
     with written_whole(directory) as temporary:
-        save_arrays(temporary / WEIGHTS, params, batch_stats)
-        content = {**dataclasses.asdict(info), "weights_sha256": sha256_tree(temporary / WEIGHTS)}
-        write_text(temporary / INFO, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        yield temporary
+
+
+def write_info(directory: Path, info: TeacherInfo) -> None:
+    """Write `teacher.json` beside weights that are there already, whose digest it keeps."""
+    content = {**dataclasses.asdict(info), "weights_sha256": sha256_tree(directory / WEIGHTS)}
+    write_text(directory / INFO, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def load_teacher(directory: Path | str) -> Teacher:
@@ -121,7 +134,11 @@ def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variabl
 def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:
     """Write params and statistics as an Orbax checkpoint of flat `a/b/c` names."""
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
-    with reported(path):
+    context = ocp.Context()
+    # Nothing changes the arrays while they are written: Orbax needs no copies, nor all of its buffers at once.
+    context.memory.deepcopy_host_arrays = False
+    context.memory.write_concurrent_bytes = _WRITE_BYTES
+    with reported(path), context:
         ocp.save(str(path.absolute()), jax.tree.map(np.asarray, flat))
 
 

@@ -128,7 +128,7 @@ class Model(NamedTuple):
 
     def abstract(self) -> tuple[Variables, Variables]:
         """Shapes and dtypes of (params, batch_stats), without memory."""
-        return jax.eval_shape(self.init, jax.random.key(0))
+        return split_arrays(_abstract_module(self.spec))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -139,8 +139,12 @@ class Model(NamedTuple):
 @functools.lru_cache
 def get_model(spec: ModelSpec) -> Model:
     """The architecture of a spec as pure functions. Raises: GiftError for an unknown name or option."""
-    abstract = nnx.eval_shape(lambda: spec.create(nnx.Rngs(0)))
-    return Model(spec, nnx.graphdef(abstract))
+    return Model(spec, nnx.graphdef(_abstract_module(spec)))
+
+
+@functools.lru_cache
+def _abstract_module(spec: ModelSpec) -> nnx.Module:
+    return nnx.eval_shape(lambda: spec.create(nnx.Rngs(0)))
 
 
 @functools.lru_cache
@@ -159,6 +163,7 @@ def split_arrays(module: nnx.Module) -> tuple[Variables, Variables]:
 
 def fold(model: Model, params: Variables, batch_stats: Variables) -> tuple[Model, Variables]:
     """Fold BatchNorm into the convolutions, for inference. Returns: a model without statistics, its params."""
-    module = model.merge(params, batch_stats)
+    # Not `merge`, which copies: folding replaces arrays and writes into none.
+    module = nnx.merge(model.graphdef, params, batch_stats, copy=True)
     fold_batch_norm(module)
-    return Model(model.spec, nnx.graphdef(module)), split_arrays(module)[0]
+    return Model(model.spec, nnx.graphdef(module)), jax.tree.map(jnp.asarray, split_arrays(module)[0])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from gift_jax.models.layers import conv, kaiming_normal
@@ -47,10 +48,11 @@ class BatchNorm(nnx.Module):
         for running, new in ((self.mean, mean), (self.var, var)):
             running[...] = self.momentum * running[...] + (1 - self.momentum) * jax.lax.stop_gradient(new)
 
-    def folded(self) -> tuple[jax.Array, jax.Array]:
+    def folded(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine map `a x + b` that inference applies. Returns: a, b, float [C]."""
-        a = self.scale[...] * jax.lax.rsqrt(self.var[...] + self.epsilon)
-        return a, self.bias[...] - a * self.mean[...]
+        scale, bias, mean, var = (np.asarray(x[...]) for x in (self.scale, self.bias, self.mean, self.var))
+        a = scale / np.sqrt(var + np.asarray(self.epsilon, var.dtype))
+        return a, bias - a * mean
 
 
 def _row(vector: jax.Array) -> jax.Array:
@@ -147,11 +149,13 @@ def fold_batch_norm(model: nnx.Module) -> None:
 
     `a (k * x + c) + b = (a k) * x + (a c + b)`: one pass over the activations less, for frozen teachers.
     """
+    # In NumPy, on the host: JAX would compile an operation for every layer's shape.
     for _, module in nnx.iter_modules(model):
         if isinstance(module, ConvNorm) and isinstance(module.norm, BatchNorm):
             a, b = module.norm.folded()
-            module.conv.kernel[...] = module.conv.kernel[...] * _row(a)
-            old = module.conv.bias[...] if module.conv.bias is not None else jnp.zeros_like(b)
-            module.conv.bias = nnx.Param(a * old + b)
+            module.conv.kernel = nnx.Param(jnp.asarray(np.asarray(module.conv.kernel[...]) * a))
+            if module.conv.bias is not None:
+                b = a * np.asarray(module.conv.bias[...]) + b
+            module.conv.bias = nnx.Param(jnp.asarray(b))
             module.conv.use_bias = True
             module.norm = Identity()

@@ -1,0 +1,1 @@
+"""Speed and memory, measured beside what is replaced: `python -m benchmarks.NAME`."""
