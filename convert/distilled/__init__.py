@@ -8,7 +8,7 @@ from typing import cast
 import torch
 
 from convert.distilled.content import Content, Request, as_bytes
-from convert.distilled.layouts import LAYOUTS, METHODS, open_source, release_of
+from convert.distilled.layouts import ENCODED, LAYOUTS, METHODS, open_source, release_of
 from convert.distilled.source import Source
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, save_distilled
@@ -58,6 +58,10 @@ def _pixel_space(path: Path, layout: str, method: str, told: str | None) -> Pixe
         known = " or ".join(_title(name) for name in release)
         raise GiftError(
             f"{path}: is {_title(layout)}, but --method {method} is released as {known}; give the right method"
+        )
+    if told not in (None, "raw") and layout in ENCODED:
+        raise GiftError(
+            f"{path}: is {_title(layout)}, whose 8-bit pixels are raw, but --pixel-space is {told}; drop it"
         )
     space = told or release[layout]
     if space not in PIXEL_SPACES:

@@ -65,6 +65,7 @@ def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
 
 def _tar_source(path: Path, label: str, archive: tarfile.TarFile) -> Source:
     entries = _listed(label, ((entry.name, entry, entry.isreg()) for entry in archive if not entry.isdir()))
+    _check_end(label, archive)
 
     def opened(name: str) -> IO[bytes]:
         stream = archive.extractfile(entries[name])
@@ -72,6 +73,14 @@ def _tar_source(path: Path, label: str, archive: tarfile.TarFile) -> Source:
         return stream
 
     return Source(path, label, {name: entry.size for name, entry in entries.items()}, opened, lambda _: None)
+
+
+def _check_end(label: str, archive: tarfile.TarFile) -> None:
+    """The library takes a damaged or missing header for the end, which is a block of zeros."""
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise GiftError(f"{label}: is damaged, or ends early; download it again")
 
 
 def _listed(label: str, members: Iterable[tuple[str, Entry, bool]]) -> dict[str, Entry]:

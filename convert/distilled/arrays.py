@@ -23,7 +23,7 @@ class _Header(NamedTuple):
 def read(source: Source, request: Request) -> Content:
     """Read images [N, H, W, C] (uint8, or floats) and labels (ids [N], or logits [N, classes] class by class).
 
-    Only the rows that are kept are read. Raises: GiftError if the arrays are of another kind, or do not fit.
+    Only the rows that are kept take memory. Raises: GiftError if the arrays are of another kind, or do not fit.
     """
     images, labels = source.find(IMAGES), source.find(LABELS)
     ids, soft_labels = split_labels(source.label, _read_labels(source, labels), request.spec)
@@ -69,15 +69,16 @@ def _check(label: str, header: _Header, count: int, request: Request) -> None:
 
 
 def _rows(stream: IO[bytes], header: _Header, kept: np.ndarray) -> np.ndarray:
-    shape = header.shape[1:]
-    size, start = math.prod(shape) * header.dtype.itemsize, stream.tell()
-    rows = np.empty((len(kept), *shape), header.dtype)
-    with display("reading", len(kept), "images") as advance:
-        for place, row in enumerate(kept.tolist()):
-            stream.seek(start + row * size)
+    """The kept rows. All are read, one by one, because an archive's checksum is of all of them."""
+    count, *shape = header.shape
+    size = math.prod(shape) * header.dtype.itemsize
+    rows, places = np.empty((len(kept), *shape), header.dtype), {row: place for place, row in enumerate(kept.tolist())}
+    with display("reading", count, "images") as advance:
+        for row in range(count):
             content = stream.read(size)
             if len(content) != size:
                 raise EOFError(f"ends in row {row}")
-            rows[place] = np.frombuffer(content, header.dtype).reshape(shape)
+            if row in places:
+                rows[places[row]] = np.frombuffer(content, header.dtype).reshape(shape)
             advance(1, "")
     return rows

@@ -47,6 +47,9 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     }
 )
 
+# Layouts of encoded images, which can hold nothing but 8-bit pixels.
+ENCODED = frozenset({"images", "parquet"})
+
 Release = Mapping[str, PixelSpace | None]
 """A method's layouts, by their names in `LAYOUTS`, and the pixel space of each; None where it does not tell."""
 
