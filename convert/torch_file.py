@@ -41,13 +41,12 @@ def load_object(path: Path) -> Any:
         head = file.read(9)
     if is_safetensors(head):
         return _load_safetensors(path)
-    # Zip archives are mapped, so that only what is read takes memory.
-    return _load_torch(path, str(path), mapped=zipfile.is_zipfile(path))
+    return _load_torch(path, str(path))
 
 
 def load_stream(content: bytes, label: str) -> Any:
     """Load the bytes of a `.pth` or `.pt` file as `load_object` does; label is its name in messages."""
-    return _load_torch(io.BytesIO(content), label, mapped=False)
+    return _load_torch(io.BytesIO(content), label)
 
 
 def is_safetensors(head: bytes) -> bool:
@@ -62,10 +61,12 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
 
 
-def _load_torch(file: Path | IO[bytes], label: str, *, mapped: bool) -> Any:
+def _load_torch(file: Path | IO[bytes], label: str) -> Any:
     try:
         with torch.serialization.safe_globals(list(ALLOWED)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old pickle protocols: the user asked for weights, not for advice
+            # Zip archives on disk are mapped, so that only what is read takes memory.
+            mapped = isinstance(file, Path) and zipfile.is_zipfile(file)
             return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises what it likes about a damaged file.
         refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None

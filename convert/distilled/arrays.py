@@ -33,7 +33,8 @@ def read(source: Source, request: Request) -> Content:
         header = _header(label, stream, source.sizes[images])
         _check(label, header, len(ids), request)
         pixels = _rows(stream, header, kept)
-    pixels = pixels if header.dtype == np.uint8 else pixels.astype(np.float32)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+        pixels = pixels if header.dtype == np.uint8 else pixels.astype(np.float32)
     return Content(pixels, ids[kept], None if soft_labels is None else soft_labels[kept], len(ids), "in their order")
 
 

@@ -76,8 +76,7 @@ def too_few(label: str, where: str, count: int, ipc: int) -> GiftError:
 
 def as_bytes(images: np.ndarray) -> np.ndarray:
     """uint8 pixels where the floats in [0, 1] are exactly whole 255ths, else the floats: a quarter of the memory."""
-    if images.dtype == np.uint8:
+    if images.dtype == np.uint8 or not (images.min() >= 0 and images.max() <= 1):
         return images
-    levels = np.rint(images * 255)
-    exact = images.min() >= 0 and images.max() <= 1 and (levels.astype(np.float32) / np.float32(255) == images).all()
-    return levels.astype(np.uint8) if exact else images
+    levels = np.rint(images * 255).astype(np.uint8)
+    return levels if (levels.astype(np.float32) / np.float32(255) == images).all() else images

@@ -108,7 +108,8 @@ def _open_file(path: Path, stack: contextlib.ExitStack) -> Source | None:
 
 
 def _is_torch_archive(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with readable(str(path)), zipfile.ZipFile(path) as archive:
-        return any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())
+    with readable(str(path)):
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())

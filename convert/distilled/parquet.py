@@ -21,6 +21,7 @@ from gift_jax.errors import GiftError
 SUFFIX = ".parquet"
 LABELS = ("class_id", "label")
 BATCH = 64  # images in memory beside the decoded ones
+MOST_ROWS = 5_000_000  # in a shard; equal labels take no room in a file, but they do in memory
 LARGEST_GROUP = 4 << 30  # bytes of a row group that are read
 _EXPECTED = "expected image (bytes, or a struct with bytes) and class_id or label (whole numbers)"
 
@@ -64,6 +65,8 @@ def _labels(source: Source, shard: str) -> np.ndarray:
         image = schema.field("image").type if "image" in schema.names else None
         if name is None or not pa.types.is_integer(schema.field(name).type) or not _holds_bytes(image):
             raise GiftError(f"{source.label}: {shard!r} has the columns {', '.join(schema.names)}; {_EXPECTED}")
+        if file.metadata.num_rows > MOST_ROWS:
+            raise GiftError(f"{source.label}: {shard!r} has {file.metadata.num_rows:,} rows; write smaller shards")
         column = file.read([name]).column(name)
         if column.null_count:
             raise GiftError(f"{source.label}: {shard!r} has rows without {name}; complete them")

@@ -72,6 +72,12 @@ def test_floats_beyond_0_to_1_are_not_raw(convert, tmp_path):
     assert "set.npz: the mine set of cifar10: raw float images must be in [0, 1]" in err
 
 
+def test_floats_that_float32_cannot_hold_are_not_finite(convert, tmp_path):
+    path = npz(tmp_path / "set.npz", IMAGES * 1e300)
+    status, _, err = convert("distilled", path, *MINE, "--pixel-space", "zca", "--out", tmp_path / "out")
+    assert (status, "hold values that are not finite" in err, err.count("\n")) == (2, True, 2)  # progress, error
+
+
 def test_the_pixel_space_is_asked_for_whatever_the_method(refused, tmp_path):
     path = pair(tmp_path / "set")
     for method in ("mine", "sre2l", "datm"):

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 from trees import NAMES, RDED, assert_same, encoded, expected, pixels, tree, write
 
+from gift_jax.files import sha256_tree
+
 NETTE = ("--method", "rded", "--dataset", "imagenet-nette", "--ipc", "2")
 WNIDS = [f"n0{number}" for number in (2979186, 1440764, 3888257, 3000684, 2102040, 3028079, 3394916, 3417042, 3425413)]
 WNIDS += ["n03445777"]
@@ -45,7 +47,7 @@ def test_two_runs_over_files_in_another_order_give_the_same_digest(imported, tmp
     there = imported(write(tmp_path / "a", files), *RDED)
     back = imported(write(tmp_path / "b", dict(reversed(files.items()))), *RDED)
     assert_same(back, there.images, there.labels)
-    assert back.provenance["sha256"] == there.provenance["sha256"]
+    assert back.provenance["sha256"] == there.provenance["sha256"] == sha256_tree(tmp_path / "a")
 
 
 @pytest.mark.parametrize("pattern", ["{folder}/{number}.png", "train/{folder}/images/{folder}_{number}.png"])

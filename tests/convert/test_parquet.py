@@ -90,10 +90,13 @@ def test_truncated_shards_are_refused(share, refused, tmp_path):
     refused("distilled", folder, *RDED, message="cannot be read", names=repr(path.name))
 
 
-def test_row_groups_that_declare_too_much_are_not_read(refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("convert.distilled.parquet.LARGEST_GROUP", 100)
+@pytest.mark.parametrize(
+    ("limit", "message"), [("LARGEST_GROUP", "write it with smaller ones"), ("MOST_ROWS", "has 40 rows")]
+)
+def test_shards_that_declare_too_much_are_not_read(limit, message, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"convert.distilled.parquet.{limit}", 39)
     folder = shards(tmp_path / "data")
-    refused("distilled", folder, *RDED, message="write it with smaller ones", names=folder)
+    refused("distilled", folder, *RDED, message=message, names=folder)
 
 
 def test_images_that_are_too_long_are_not_decoded(refused, tmp_path, monkeypatch):
