@@ -75,20 +75,31 @@ def distilled(
     ipc: int,
     out: Path,
     pixel_space: Literal["raw", "normalised", "zca"] | None = None,
+    class_order: Path | None = None,
 ) -> None:
-    """Convert a released distilled set, the official data.pt.
+    """Convert a released distilled set.
 
     Args:
-        source: the released file.
-        method: sre2l, rded, cda, gvbsm, random, or any other name with --pixel-space.
+        source: class folders of images, Parquet shards, DATM's three torch files, the official data.pt, or NumPy's
+            images and labels: a file, a directory, or a zip or tar of it, which is read without unpacking.
+        method: sre2l, cda, gvbsm, rded, datm, lpld, dwa, random, or any other name with --pixel-space.
         dataset: what it distils, such as cifar100.
-        ipc: images a class to keep, the first ones in the file.
+        ipc: images a class to keep, the first ones in sorted or the file's order.
         out: safetensors file to write.
-        pixel_space: what was done to the pixels, where the method does not tell.
+        pixel_space: what was done to the pixels, where the method's release does not tell.
+        class_order: text file of class folders by class id, one a line, if their sorted order is not the classes'.
     """
     from convert.distilled import convert_distilled
 
-    convert_distilled(source, method=method, dataset=dataset, ipc=ipc, out=out, pixel_space=pixel_space)
+    convert_distilled(
+        source,
+        method=method,
+        dataset=dataset,
+        ipc=ipc,
+        out=out,
+        pixel_space=pixel_space,
+        class_order=class_order,
+    )
 
 
 def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:

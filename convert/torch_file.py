@@ -1,13 +1,14 @@
 """Reading and writing PyTorch checkpoints and safetensors without ever executing what they hold."""
 
 import argparse
+import io
 import pickle
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import safetensors
@@ -38,9 +39,19 @@ def load_object(path: Path) -> Any:
         raise GiftError(f"{path}: no such file; check the path")
     with reported(path), path.open("rb") as file:
         head = file.read(9)
-    # A safetensors file begins with the length of its JSON header, and the header with a brace.
-    reader = _load_safetensors if head[8:] == b"{" else _load_torch
-    return reader(path)
+    if is_safetensors(head):
+        return _load_safetensors(path)
+    return _load_torch(path, str(path))
+
+
+def load_stream(content: bytes, label: str) -> Any:
+    """Load the bytes of a `.pth` or `.pt` file as `load_object` does; label is its name in messages."""
+    return _load_torch(io.BytesIO(content), label)
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file with these first nine bytes is safetensors: the length of its JSON header, then a brace."""
+    return head[8:9] == b"{"
 
 
 def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -50,18 +61,19 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
 
 
-def _load_torch(path: Path) -> Any:
+def _load_torch(file: Path | IO[bytes], label: str) -> Any:
     try:
         with torch.serialization.safe_globals(list(ALLOWED)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old pickle protocols: the user asked for weights, not for advice
-            # Zip archives are mapped, so that only what is read takes memory.
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            # Zip archives on disk are mapped, so that only what is read takes memory.
+            mapped = isinstance(file, Path) and zipfile.is_zipfile(file)
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises what it likes about a damaged file.
         refused = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if refused:
             reason = f"refused, because loading it would run code ({refused[1]}); save its state_dict alone"
-            raise GiftError(f"{path}: {reason}") from None
-        raise GiftError(f"{path}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
+            raise GiftError(f"{label}: {reason}") from None
+        raise GiftError(f"{label}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:

@@ -27,6 +27,7 @@ class Normalisation:
 
 CIFAR = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 # Of scikit-learn's digits, over all training pixels (`data.digits`), to four digits.
 DIGITS = Normalisation((0.3056,), (0.3764,))
 
@@ -60,6 +61,8 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
             DatasetSpec("cifar100", 100, 32, CIFAR),
             DatasetSpec("tinyimagenet", 200, 64, IMAGENET),
             _imagenet("imagenet-1k", 1000, 64),
+            # The pruned ImageNet-21K-P, whose published networks take pixels in [0, 1] as they are.
+            DatasetSpec("imagenet-21k", 10450, 224, PLAIN),
             _imagenet("imagenet-nette", 10, 128),
             _imagenet("imagenet-woof", 10, 128),
             _imagenet("imagenet-10", 10, 128),

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+import gift_jax
 from convert.__main__ import COMMANDS
 from gift_jax import cli
 
@@ -36,5 +37,17 @@ def refused(convert, tmp_path):
         assert message in err
         assert "Traceback" not in err
         assert not out.exists() or list(out.iterdir()) == []
+
+    return run
+
+
+@pytest.fixture
+def imported(convert, tmp_path):
+    """Run `python -m convert distilled` and load what it wrote."""
+
+    def run(*arguments):
+        status, _, err = convert("distilled", *arguments, "--out", tmp_path / "set.safetensors")
+        assert (status, err) == (0, err)
+        return gift_jax.load_distilled(tmp_path / "set.safetensors")
 
     return run

@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from modules import official, spec
+from trees import RDED
 
 CIFAR = ("--dataset", "cifar10", "--model", "conv2")
 
@@ -75,6 +76,15 @@ def test_truncated_files(kind, share, refused, tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     refused("teacher", path, *CIFAR, message="not a", names=path)
+
+
+def test_a_zip_of_several_disks(refused, tmp_path):
+    path = saved(tmp_path / "x.pth", small_state())
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x06\x07") + 16] = 9  # of nine disks
+    path.write_bytes(content)
+    refused("teacher", path, *CIFAR, message="not a PyTorch checkpoint", names=path)
+    refused("distilled", path, *RDED, message="span multiple disks", names=path)
 
 
 def test_a_zip_without_a_checkpoint(refused, tmp_path):

@@ -73,6 +73,8 @@ BAD = {
     "eleven classes": ({"label": torch.arange(20) - 5}, RDED, "class 0 has 1 images|in 0..9"),
     "float ids": ({"label": torch.rand(20)}, RDED, "expected class ids [N] or logits"),
     "not in 0..1": ({"data": torch.full((20, 3, 32, 32), 2.0)}, RDED, "must be in [0, 1]"),
+    "beyond float32": ({"data": torch.full((20, 3, 32, 32), 3e38)}, RDED, "must be in [0, 1]"),
+    "other counts": ({"label": torch.arange(30) % 10}, RDED, "has 20 images, but 30 labels"),
     "nan": ({"data": torch.full((20, 3, 32, 32), float("nan"))}, RDED, "not finite"),
     "too few": ({}, (*RDED[:-1], "3"), "class 0 has 2 images, but --ipc is 3"),
     "space unknown": ({}, ("--method", "datm", "--dataset", "cifar10", "--ipc", "2"), "does not tell its pixel space"),

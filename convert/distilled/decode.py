@@ -1,0 +1,103 @@
+"""Decoding image files with Pillow on all cores, safely: sizes come from headers, before pixels are decoded."""
+
+import collections
+import io
+import itertools
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from gift_jax.errors import GiftError
+from gift_jax.progress import display
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
+LARGEST_FILE = 32 << 20  # bytes
+LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224
+_MODES = {1: "L", 3: "RGB"}
+
+
+class Blob(NamedTuple):
+    """An image file to decode: the row that it goes to, what messages call it, and what gives its bytes."""
+
+    row: int
+    label: str
+    content: Callable[[], bytes]
+
+
+def decode(blobs: Iterable[Blob], count: int, channels: int, threads: int | None = None) -> np.ndarray:
+    """Decode count image files, converted to RGB or grey as torchvision's ImageFolder does.
+
+    Args: blobs, taken one after another while others are being decoded; channels, 1 or 3; threads, as many as there
+    are cores if not given, which also ask blobs for their contents.
+    Returns: uint8 [count, S, S, channels]; the first image decides S.
+    Raises: GiftError that names the first file that is damaged, too large, not square or of another size.
+    """
+    blobs = iter(blobs)
+    first = next(blobs)
+    threads = threads or os.cpu_count() or 1
+    pending: collections.deque[Future[None]] = collections.deque()
+    with (
+        warnings.catch_warnings(),
+        display("decoding", count, "images") as advance,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        images = _room(first, count, channels)
+        for blob in itertools.chain([first], blobs):
+            pending.append(pool.submit(_decode_into, images[blob.row], blob))
+            if len(pending) > 8 * threads:  # bounds the bytes that wait
+                pending.popleft().result()
+                advance(1, "")
+        while pending:
+            pending.popleft().result()
+            advance(1, "")
+    return images
+
+
+def _room(first: Blob, count: int, channels: int) -> np.ndarray:
+    side = _opened(first).height
+    try:
+        return np.empty((count, side, side, channels), np.uint8)
+    except MemoryError:
+        size = f"{count * side * side * channels / 2**30:,.0f} GiB"
+        raise GiftError(f"{first.label}: {count} such images take {size} of memory; lower --ipc") from None
+
+
+def _opened(blob: Blob) -> Image.Image:
+    """Read the header, no pixels. Raises: GiftError unless it is of a square image that is not too large."""
+    stream = io.BytesIO(blob.content())
+    try:
+        image = Image.open(stream, formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _refusal(blob, f"is larger than {LARGEST_SIDE} pixels a side") from None
+    except Exception as error:  # Pillow raises what it likes about a damaged file.
+        raise _refusal(blob, f"is no image that can be read ({type(error).__name__})") from None
+    width, height = image.size
+    if max(width, height) > LARGEST_SIDE:
+        raise _refusal(blob, f"is {width} x {height} pixels, larger than {LARGEST_SIDE} a side")
+    if width != height:
+        raise _refusal(blob, f"is {width} x {height} pixels, not square")
+    return image
+
+
+def _decode_into(room: np.ndarray, blob: Blob) -> None:
+    image, side = _opened(blob), len(room)
+    if image.height != side:
+        raise _refusal(blob, f"is {image.height} pixels a side, but the first image is {side}")
+    try:
+        pixels = np.asarray(image.convert(_MODES[room.shape[2]]))
+    except Exception as error:  # Pillow raises what it likes about a damaged file.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise _refusal(blob, f"is damaged ({reason})") from None
+    room[:] = pixels.reshape(room.shape)
+
+
+def _refusal(blob: Blob, problem: str) -> GiftError:
+    return GiftError(f"{blob.label} {problem}; take the file from the source again, or the right folder")

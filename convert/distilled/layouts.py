@@ -1,0 +1,115 @@
+"""Which layout a source has, and which layouts and pixel space a method's release has: two tables."""
+
+import contextlib
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import NamedTuple
+
+from convert.distilled import arrays, data_pt, datm, decode, folders, parquet
+from convert.distilled.archives import open_archive, open_inner
+from convert.distilled.content import Content, Request
+from convert.distilled.source import Source, directory, readable, single_file
+from convert.torch_file import is_safetensors
+from gift_jax.data.distilled import PixelSpace
+from gift_jax.errors import GiftError
+from gift_jax.files import reported
+
+
+class Layout(NamedTuple):
+    """A layout: its name in sentences, what the base name of one of its files matches, and its reader."""
+
+    title: str
+    pattern: re.Pattern[str]
+    read: Callable[[Source, Request], Content]
+
+
+def _layout(title: str, pattern: str, read: Callable[[Source, Request], Content]) -> Layout:
+    return Layout(title, re.compile(pattern, re.IGNORECASE), read)
+
+
+_IMAGE = "|".join(suffix.removeprefix(".") for suffix in decode.SUFFIXES)
+
+# The first that matches is taken: authors put pictures to look at beside their tensors.
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "data.pt": _layout("the official data.pt", r"data\.pt", data_pt.read),
+        "datm": _layout(
+            "DATM's images_best.pt, labels_best.pt and lr_best.pt",
+            r"(images|labels|lr)_best\.pt|images_zca_.*\.pt",
+            datm.read,
+        ),
+        "arrays": _layout("images.npy and labels.npy, or one .npz of both", r"(images|labels)\.npy", arrays.read),
+        "parquet": _layout("Parquet shards", r".*\.parquet", parquet.read),
+        "images": _layout("class folders of images", rf".*\.({_IMAGE})", folders.read),
+    }
+)
+
+# Layouts of encoded images, which can hold nothing but 8-bit pixels.
+ENCODED = frozenset({"images", "parquet"})
+
+Release = Mapping[str, PixelSpace | None]
+"""A method's layouts, by their names in `LAYOUTS`, and the pixel space of each; None where it does not tell."""
+
+# Array pairs are nobody's release: whoever wrote them knows what was done to the pixels.
+_IMAGES: Release = MappingProxyType({"images": "raw", "parquet": "raw", "data.pt": "raw", "arrays": None})
+_WHITENED: Release = MappingProxyType({"datm": "zca", "data.pt": None, "arrays": None})
+_UNKNOWN: Release = MappingProxyType(dict.fromkeys(LAYOUTS))
+
+METHODS: Mapping[str, Release] = MappingProxyType(
+    {
+        **dict.fromkeys(("sre2l", "cda", "gvbsm", "rded", "lpld", "dwa", "random"), _IMAGES),
+        "datm": _WHITENED,
+    }
+)
+
+
+def find_layout(source: Source) -> str | None:
+    """The name of a source's layout in `LAYOUTS`, by the names of its files; None if there is none."""
+    bases = {PurePosixPath(name).name for name in source.sizes}
+    return next((name for name, layout in LAYOUTS.items() if any(map(layout.pattern.fullmatch, bases))), None)
+
+
+def open_source(path: Path, stack: contextlib.ExitStack) -> tuple[str, Source]:
+    """The layout's name and the files of a released set; of an archive in an archive, those of the inner one.
+
+    Raises: GiftError if it is missing, damaged, or of no layout that is understood.
+    """
+    source = directory(path) if path.is_dir() else _open_file(path, stack)
+    layout = source and find_layout(source)
+    if source and not layout and not path.is_dir() and (inner := open_inner(source, stack)):
+        source, layout = inner, find_layout(inner)
+    if not source or not layout:
+        titles = "; ".join(layout.title for layout in LAYOUTS.values())
+        raise GiftError(f"{path}: not understood, it is none of these, nor a zip or tar of one: {titles}")
+    return layout, source
+
+
+def release_of(method: str) -> Release:
+    """What a method's release may be; of a method that is not in `METHODS`, any layout, in a pixel space to be told."""
+    return METHODS.get(method, _UNKNOWN)
+
+
+def _open_file(path: Path, stack: contextlib.ExitStack) -> Source | None:
+    if not path.exists():
+        raise GiftError(f"{path}: no such file or directory; check the path")
+    with reported(path):
+        file = stack.enter_context(path.open("rb"))
+        head = file.read(9)
+        file.seek(0)
+        if head[:4] == b"PAR1":
+            return single_file(path, "set.parquet")
+        # Pickles of old torch versions begin with the protocol's mark.
+        if head[:1] == b"\x80" or is_safetensors(head) or _is_torch_archive(path):
+            return single_file(path, data_pt.NAME)
+    return open_archive(path, str(path), file, stack)
+
+
+def _is_torch_archive(path: Path) -> bool:
+    with readable(str(path)):
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())

@@ -1,0 +1,109 @@
+"""The files of a released set, wherever they lie: in a directory, in an archive, or one file alone."""
+
+import contextlib
+import hashlib
+import lzma
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from gift_jax.errors import GiftError
+from gift_jax.files import reported, sha256
+
+# What the standard library raises about damaged, encrypted or unknown archives and files.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+)
+
+
+class Source(NamedTuple):
+    """Files to read from.
+
+    path: what the user named. label: how messages name it (an archive inside path is named too). sizes: for each
+    file, by its POSIX name below path, the bytes that it declares, in the order in which reading is cheapest.
+    open: a file's stream by its name. on_disk: a file's own path by its name, None inside an archive.
+    """
+
+    path: Path
+    label: str
+    sizes: Mapping[str, int]
+    open: Callable[[str], IO[bytes]]
+    on_disk: Callable[[str], Path | None]
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A file's bytes. Raises: GiftError if it declares more than limit bytes (none are read) or is damaged."""
+        if self.sizes[name] > limit:
+            size = f"{self.sizes[name]:,} bytes, and more than {limit:,} are not read"
+            raise GiftError(f"{self.label}: {name!r} declares {size}; check that this is the released file")
+        with readable(f"{self.label}: {name!r}"), self.open(name) as stream:
+            return stream.read(limit)
+
+    def find(self, base: str) -> str:
+        """The one file of that base name. Raises: GiftError if there is none, or more than one."""
+        found = [name for name in self.sizes if PurePosixPath(name).name == base]
+        if len(found) != 1:
+            reason = f"lies there {len(found)} times ({found[0]!r}, {found[1]!r})" if found else "is not there"
+            raise GiftError(f"{self.label}: {base} {reason}; give the directory or archive of one set")
+        return found[0]
+
+    def digest(self) -> str:
+        """SHA-256 of the file that the user named, or of the names and digests of all files of a directory."""
+        if not self.path.is_dir():
+            return sha256(self.path)
+        lines = (f"{name} {sha256(self.path / name)}\n" for name in sorted(self.sizes))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def readable(label: str) -> Iterator[None]:
+    """Turn what readers raise about a damaged file into a GiftError that names it."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise GiftError(f"{label} cannot be read ({reason}); download it again") from None
+
+
+def visible(name: str) -> bool:
+    """Whether a file is part of a set: not hidden, and not what macOS adds to archives."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def single_file(path: Path, name: str) -> Source:
+    """One file as a source; name is what layouts know it by."""
+    return Source(path, str(path), {name: path.stat().st_size}, lambda _: path.open("rb"), lambda _: path)
+
+
+def directory(path: Path) -> Source:
+    """All files below a directory. Links are followed, because the tree is the user's own."""
+    with reported(path):
+        sizes = {name: (path / name).stat().st_size for name in _walk(path) if visible(name)}
+    return Source(path, str(path), sizes, lambda name: (path / name).open("rb"), lambda name: path / name)
+
+
+def _walk(root: Path) -> Iterator[str]:
+    seen = set()
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_raise):
+        if os.path.realpath(folder) in seen:  # a link to a folder above it
+            subfolders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        subfolders.sort()
+        yield from ((Path(folder) / file).relative_to(root).as_posix() for file in sorted(files))
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,25 @@
+"""Class-order files: which folder is which class, where the folders' sorted order is not the classes'."""
+
+from pathlib import Path
+
+from gift_jax.errors import GiftError
+from gift_jax.files import reported
+
+
+def read_class_order(path: Path, num_classes: int) -> tuple[str, ...]:
+    """Read folder names, one a line: line i is class i; empty lines and lines that begin with `#` do not count.
+
+    Raises: GiftError unless there are num_classes different names.
+    """
+    try:
+        with reported(path):
+            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError:
+        raise GiftError(f"{path}: not a text file; write one folder name a line") from None
+    names = tuple(line for line in lines if line and not line.startswith("#"))
+    if len(names) != num_classes:
+        raise GiftError(f"{path}: names {len(names)} classes, expected {num_classes}; write one folder name a line")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise GiftError(f"{path}: names {twice!r} twice; write each folder once")
+    return names

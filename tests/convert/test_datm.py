@@ -1,0 +1,99 @@
+"""DATM's three torch files, as its distillation writes them."""
+
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+DATM = ("--method", "datm", "--dataset", "cifar10", "--ipc", "2")
+IMAGES = torch.randn(30, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.randn(30, 10, generator=torch.Generator().manual_seed(1))
+FILES = {"images_best.pt": IMAGES, "labels_best.pt": LABELS, "lr_best.pt": torch.tensor(0.0123)}
+
+
+def write(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in files.items():
+        torch.save(value, folder / name)
+    return folder
+
+
+def zip_of(folder, path, top="CIFAR-10/IPC3/"):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, top + file.name)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["directory", "directory above", "zip"])
+def test_a_release_comes_back_with_its_logits_and_rate(kind, imported, tmp_path):
+    folder = write(tmp_path / "IPC3", {**FILES, "images_zca_5000.pt": IMAGES})
+    path = {"directory": folder, "directory above": tmp_path}.get(kind) or zip_of(folder, tmp_path / "x.zip")
+    distilled = imported(path, *DATM)
+    rows = np.arange(30).reshape(10, 3)[:, :2].ravel()
+    np.testing.assert_array_equal(distilled.images, IMAGES.numpy().transpose(0, 2, 3, 1)[rows])
+    np.testing.assert_array_equal(distilled.soft_labels, LABELS.numpy()[rows])
+    np.testing.assert_array_equal(distilled.labels, rows // 3)
+    assert (distilled.pixel_space, distilled.ipc) == ("zca", 2)
+    assert distilled.provenance["learning_rate"] == "0.0123"
+
+
+def test_tensors_that_were_being_optimised_are_read(imported, tmp_path):
+    files = {name: value.clone().requires_grad_() for name, value in FILES.items()}
+    distilled = imported(write(tmp_path / "IPC3", files), *DATM)
+    np.testing.assert_array_equal(distilled.images[0], IMAGES[0].numpy().transpose(1, 2, 0))
+
+
+def without(name):
+    return {other: value for other, value in FILES.items() if other != name}
+
+
+BAD = {
+    "only copies to look at": ({"images_zca_5000.pt": IMAGES}, "inverse-transformed copies"),
+    "no images": (without("images_best.pt"), "add images_best.pt"),
+    "no labels": (without("labels_best.pt"), "labels_best.pt is not there"),
+    "no rate": (without("lr_best.pt"), "lr_best.pt is not there"),
+    "images of another kind": ({**FILES, "images_best.pt": [1]}, "is no tensor [N, C, H, W]"),
+    "hard labels": ({**FILES, "labels_best.pt": torch.arange(30)}, "holds no logits"),
+    "of another dataset": ({**FILES, "labels_best.pt": torch.randn(30, 100)}, "check --dataset"),
+    "other counts": ({**FILES, "images_best.pt": IMAGES[:20]}, "20 images, but 30 labels"),
+    "two rates": ({**FILES, "lr_best.pt": torch.ones(2)}, "no learning rate"),
+    "a rate that is none": ({**FILES, "lr_best.pt": "fast"}, "no learning rate"),
+    "nan": ({**FILES, "images_best.pt": IMAGES * torch.nan}, "not finite"),
+    "too few": ({name: value[:10] if value.ndim else value for name, value in FILES.items()}, "class 0 has 1 images"),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
+@pytest.mark.parametrize("name", BAD)
+def test_releases_that_do_not_fit_are_refused(name, packed, refused, tmp_path):
+    files, message = BAD[name]
+    path = write(tmp_path / "IPC3", files)
+    path = zip_of(path, tmp_path / "x.zip") if packed else path
+    refused("distilled", path, *DATM, message=message, names=path)
+
+
+def test_several_settings_are_not_one_set(refused, tmp_path):
+    for ipc in (1, 10):
+        write(tmp_path / f"IPC{ipc}", FILES)
+    refused("distilled", tmp_path, *DATM, message="give the directory or archive of one set", names=tmp_path)
+
+
+class Payload:
+    def __reduce__(self):
+        return eval, ("__import__('pathlib').Path('evil').touch()",)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
+def test_a_malicious_file_is_refused_and_not_run(packed, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write(tmp_path / "IPC3", FILES)
+    torch.save(Payload(), folder / "lr_best.pt")
+    path = zip_of(folder, tmp_path / "x.zip") if packed else folder
+    refused("distilled", path, *DATM, message="would run code", names=path)
+    assert not (tmp_path / "evil").exists()
+    pickle.load(io.BytesIO(pickle.dumps(Payload())))
+    assert (tmp_path / "evil").exists()  # the payload works

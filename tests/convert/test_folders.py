@@ -1,0 +1,154 @@
+"""Class folders of images, as SRe2L, CDA, G-VBSM and RDED write them, and ImageFolder trees of the user's own."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from trees import NAMES, RDED, assert_same, encoded, expected, pixels, tree, write
+
+from gift_jax.files import sha256_tree
+
+NETTE = ("--method", "rded", "--dataset", "imagenet-nette", "--ipc", "2")
+WNIDS = [f"n0{number}" for number in (2979186, 1440764, 3888257, 3000684, 2102040, 3028079, 3394916, 3417042, 3425413)]
+WNIDS += ["n03445777"]
+
+
+def own_tree(names, pattern="{folder}/{number}.png", ipc=2):
+    images = iter(pixels(len(names) * ipc))
+    return {
+        pattern.format(folder=folder, number=number): encoded(next(images)) for folder in names for number in range(ipc)
+    }
+
+
+@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("ipc", [1, 3])
+def test_released_trees_come_back_in_sorted_order(method, ipc, imported, tmp_path):
+    files = tree(NAMES[method], side=16)
+    arguments = ("--method", method, "--dataset", "cifar10", "--ipc", ipc)
+    distilled = imported(write(tmp_path / "SYN", files), *arguments)
+    assert_same(distilled, *expected(files, ipc))
+    assert (distilled.pixel_space, distilled.method, distilled.ipc) == ("raw", method, ipc)
+    assert f"the first {ipc} of each class, in sorted order of file names" in distilled.provenance["subset"]
+    assert "Pillow" in distilled.provenance["decoder"]
+    assert distilled.provenance["classes"] == "the folders' numbers"
+
+
+def test_the_wide_folders_of_imagenet_21k(imported, tmp_path):
+    image = encoded(pixels(1, 2)[0], "jpg")
+    files = {f"new{label:05d}/class{label:05d}_id000.jpg": image for label in range(10450)}
+    arguments = ("--method", "cda", "--dataset", "imagenet-21k", "--ipc", "1")
+    distilled = imported(write(tmp_path / "SYN", files), *arguments)
+    np.testing.assert_array_equal(distilled.labels, np.arange(10450))
+
+
+def test_two_runs_over_files_in_another_order_give_the_same_digest(imported, tmp_path):
+    files = tree()
+    there = imported(write(tmp_path / "a", files), *RDED)
+    back = imported(write(tmp_path / "b", dict(reversed(files.items()))), *RDED)
+    assert_same(back, there.images, there.labels)
+    assert back.provenance["sha256"] == there.provenance["sha256"] == sha256_tree(tmp_path / "a")
+
+
+@pytest.mark.parametrize("pattern", ["{folder}/{number}.png", "train/{folder}/images/{folder}_{number}.png"])
+def test_own_folders_are_classes_in_sorted_order(pattern, imported, tmp_path):
+    files = own_tree(WNIDS, pattern)
+    distilled = imported(write(tmp_path / "own", files), *NETTE)
+    assert_same(distilled, *expected(files, 2))
+    assert '"n01440764", "n02102040"' in distilled.provenance["classes"]
+
+
+def test_folders_may_be_links_and_hidden_files_do_not_count(imported, tmp_path):
+    files = own_tree(WNIDS)
+    write(tmp_path / "elsewhere", files)
+    (tmp_path / "own").mkdir()
+    for name in WNIDS:
+        (tmp_path / "own" / name).symlink_to(tmp_path / "elsewhere" / name)
+    (tmp_path / "own" / "loop").symlink_to(tmp_path / "own")
+    write(tmp_path / "own", {".thumbnails/x.png": b"", "notes.txt": b"mine"})
+    assert_same(imported(tmp_path / "own", *NETTE), *expected(files, 2))
+
+
+def test_a_class_order_file_decides(imported, tmp_path):
+    files = own_tree(WNIDS)
+    order = tmp_path / "order.txt"
+    order.write_text("# as the teacher has them\n\n" + "\n".join(WNIDS))
+    distilled = imported(write(tmp_path / "own", files), *NETTE, "--class-order", order)
+    images, labels = expected(files, 2)
+    rank = np.argsort(np.argsort(WNIDS))
+    assert_same(distilled, images.reshape(10, 2, 8, 8, 3)[rank].reshape(20, 8, 8, 3), labels)
+    assert "order.txt, SHA-256" in distilled.provenance["classes"]
+
+
+def test_colours_are_converted_as_the_readers_do(imported, tmp_path):
+    files = tree(ipc=2)
+    grey, palette = Image.fromarray(pixels(1)[0]).convert("L"), Image.fromarray(pixels(1)[0]).quantize(16)
+    alpha = Image.fromarray(np.dstack([pixels(1)[0], np.full((8, 8), 7, np.uint8)]))
+    for name, image in zip(sorted(files), (grey, palette, alpha), strict=False):
+        stream = io.BytesIO()
+        image.save(stream, "PNG")
+        files[name] = stream.getvalue()
+    assert_same(imported(write(tmp_path / "SYN", files), *RDED), *expected(files, 2))
+
+
+def test_grey_datasets_are_read_as_grey(imported, tmp_path):
+    files = {f"{label}/0.png": encoded(pixels(10)[label, ..., 0]) for label in range(10)}
+    distilled = imported(write(tmp_path / "x", files), "--method", "random", "--dataset", "digits", "--ipc", "1")
+    assert_same(distilled, pixels(10)[..., :1], np.arange(10))
+
+
+def without(files, part):
+    return {name: content for name, content in files.items() if part not in name}
+
+
+BAD = {
+    "a class missing": (lambda files: without(files, "new004/"), "class 4 has 0 folders"),
+    "a class too many": (lambda files: {**files, "new010/x.png": encoded(pixels(1)[0])}, "class 10 has 1 folders"),
+    "a class twice": (lambda files: {**files, "004/x.png": encoded(pixels(1)[0])}, "class 4 has 2 folders"),
+    "counted from one": (
+        lambda files: {f"{int(name[3:6]) + 1}/{name[7:]}": content for name, content in files.items()},
+        "class 0 has 0 folders",
+    ),
+    "too few images": (
+        lambda files: without(files, "class007_id002"),
+        "class folder 'new007' has 2 images, but --ipc is 3",
+    ),
+    "a stranger": (lambda files: {**files, "extra/x.png": encoded(pixels(1)[0])}, "'extra' is among folders"),
+    "an image beside": (lambda files: {**files, "x.png": encoded(pixels(1)[0])}, "'x.png' is in no class folder"),
+    "one folder": (lambda files: {name[7:]: content for name, content in files.items()}, "is in no class folder"),
+    "other names": (
+        lambda files: {f"c{name}": content for name, content in files.items()} | {"z/x.png": b""},
+        "has 11",
+    ),
+    "no images": (lambda files: {"read.me": b""}, "not understood"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_trees_that_are_not_the_dataset_are_refused(name, refused, tmp_path):
+    change, message = BAD[name]
+    folder = write(tmp_path / "SYN", change(tree()))
+    refused("distilled", folder, *RDED[:-1], "3", message=message, names=folder)
+
+
+ORDERS = {
+    "short": ("a\nb", "names 2 classes, expected 10"),
+    "twice": ("\n".join([*WNIDS[:-1], WNIDS[0]]), "names 'n02979186' twice"),
+    "other": ("\n".join([*WNIDS[:-1], "n1"]), "is a folder, but not in"),
+    "bytes": ("\udcff", "not a text file"),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_class_orders_that_do_not_fit_are_refused(name, refused, tmp_path):
+    text, message = ORDERS[name]
+    folder = write(tmp_path / "own", own_tree(WNIDS))
+    path = tmp_path / "order.txt"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    refused("distilled", folder, *NETTE, "--class-order", path, message=message, names=path)
+
+
+def test_a_missing_class_order_is_named(refused, tmp_path):
+    folder = write(tmp_path / "own", own_tree(WNIDS))
+    path = tmp_path / "no.txt"
+    refused("distilled", folder, *NETTE, "--class-order", path, message="No such file", names=path)

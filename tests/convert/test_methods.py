@@ -1,0 +1,73 @@
+"""The table of methods: which layouts a release may have, and what was done to its pixels."""
+
+import numpy as np
+import pytest
+import torch
+from trees import NAMES, RDED, assert_same, expected, tree, write
+
+from convert.distilled import METHODS
+from convert.distilled.layouts import LAYOUTS
+from gift_jax.data.distilled import PIXEL_SPACES
+
+
+def test_the_tables_fit_each_other():
+    for release in METHODS.values():
+        assert release.keys() <= LAYOUTS.keys()
+        assert set(release.values()) <= {None, *PIXEL_SPACES}
+
+
+def test_a_method_is_not_read_from_a_layout_that_it_has_not(refused, tmp_path):
+    folder = write(tmp_path / "SYN", tree())
+    arguments = ("--method", "datm", *RDED[2:])
+    refused("distilled", folder, *arguments, message="but --method datm is released as DATM's images", names=folder)
+
+
+def test_an_own_method_says_its_pixel_space(refused, imported, tmp_path):
+    files = tree(NAMES["gvbsm"])
+    folder = write(tmp_path / "SYN", files)
+    arguments = ("--method", "mine", *RDED[2:])
+    refused("distilled", folder, *arguments, message="say --pixel-space", names=folder)
+    refused("distilled", folder, *arguments, "--pixel-space", "zca", message="whose 8-bit pixels are raw", names=folder)
+    distilled = imported(folder, *arguments, "--pixel-space", "raw")
+    assert_same(distilled, *expected(files, 2))
+    assert distilled.method == "mine"
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\0" * 600, b"%PDF-1.7"], ids=["empty", "text", "zeros", "pdf"])
+def test_a_file_of_no_layout_lists_what_is_understood(content, refused, tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    titles = "; ".join(layout.title for layout in LAYOUTS.values())
+    refused("distilled", path, *RDED, message=titles, names=path)
+
+
+def test_an_empty_directory_and_a_missing_path(refused, tmp_path):
+    (tmp_path / "set").mkdir()
+    refused("distilled", tmp_path / "set", *RDED, message="not understood", names=tmp_path / "set")
+    refused("distilled", tmp_path / "no", *RDED, message="no such file or directory", names=tmp_path / "no")
+
+
+@pytest.mark.parametrize("ipc", ["0", "-1"])
+def test_ipc_is_positive(ipc, refused, tmp_path):
+    refused("distilled", tmp_path, *RDED[:-1], ipc, message=f"--ipc is {ipc}", names="--ipc")
+
+
+def test_a_class_order_is_for_folders(refused, tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 10)
+    arguments = (*RDED, "--pixel-space", "raw", "--class-order", tmp_path / "x.txt")
+    refused("distilled", tmp_path / "x.npz", *arguments, message="--class-order is for class folders", names="x.npz")
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
+def test_the_official_data_pt_is_found_in_its_directory(packed, imported, tmp_path):
+    import zipfile
+
+    folder = tmp_path / "syn_data" / "ipc2"
+    folder.mkdir(parents=True)
+    images = torch.rand(20, 3, 8, 8)
+    torch.save({"dataset": "cifar10", "data": images, "label": torch.arange(20) % 10}, folder / "data.pt")
+    if packed:
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            archive.write(folder / "data.pt", "ipc2/data.pt")
+    distilled = imported(tmp_path / "x.zip" if packed else tmp_path / "syn_data", *RDED)
+    assert_same(distilled, images.numpy().transpose(0, 2, 3, 1), np.arange(20) % 10)
