@@ -23,6 +23,7 @@ def teacher(
     image_size: int | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
+    ema: bool = False,
 ) -> None:
     """Convert a PyTorch teacher (.pth, .pt, .safetensors) and verify it against PyTorch.
 
@@ -35,6 +36,7 @@ def teacher(
         image_size: side of its input in pixels, if not the dataset's usual one.
         mean: mean of each colour channel, if not the dataset's usual ones; with std.
         std: standard deviation of each colour channel.
+        ema: take the averaged weights (model_ema) of the checkpoint rather than the last ones.
     """
     from convert.teacher import convert_teacher
     from gift_jax.data.datasets import Normalisation
@@ -51,7 +53,20 @@ def teacher(
         norm=norm,
         image_size=image_size,
         normalisation=normalisation,
+        ema=ema,
     )
+
+
+def zoo(source: Source, /, *, out: Path) -> None:
+    """Convert every published teacher that is there, and say what is missing and where it is published.
+
+    Args:
+        source: directory of the downloaded files, under their official names.
+        out: directory of the teacher directories.
+    """
+    from convert.zoo import convert_zoo
+
+    convert_zoo(source, out)
 
 
 def export(directory: Source, /, *, out: Path) -> None:
@@ -126,7 +141,13 @@ def return_freed_memory() -> None:
         ctypes.CDLL(None).mallopt(arena_max, 2)
 
 
-COMMANDS = {"teacher": teacher, "export": export, "distilled": distilled, "example-teacher": example_teacher}
+COMMANDS = {
+    "teacher": teacher,
+    "zoo": zoo,
+    "export": export,
+    "distilled": distilled,
+    "example-teacher": example_teacher,
+}
 
 
 if __name__ == "__main__":

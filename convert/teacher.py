@@ -35,14 +35,14 @@ PACKAGES = ("gift-jax", "jax", "flax", "torch", "numpy")
 
 
 def read_variables(
-    path: Path, spec: ModelSpec, family: Family
+    path: Path, spec: ModelSpec, family: Family, *, ema: bool = False
 ) -> tuple[ModelSpec, Variables, Variables, Mapping[str, torch.Tensor]]:
     """Read a checkpoint into this library's variables.
 
     Returns: the spec with the options that the weights tell, params, batch_stats, and PyTorch's state dict
     under the official names. Raises: GiftError if the file and the spec do not fit exactly.
     """
-    state = family.normalise_names(load_state(path))
+    state = family.normalise_names(load_state(path, ema=ema))
     arrays = to_numpy(path, state)
     spec = family.read_spec(str(path), spec, arrays)
     shapes = dict(zip(("params", "batch_stats"), get_model(spec).abstract(), strict=True))
@@ -104,9 +104,11 @@ def convert_teacher(
     norm: str | None = None,
     image_size: int | None = None,
     normalisation: Normalisation | None = None,
+    ema: bool = False,
 ) -> TeacherInfo:
     """Convert, verify against PyTorch and write a teacher directory; print what was found.
 
+    Args: ema, take the averaged weights that the trainer kept beside the last ones.
     Raises: GiftError if the file does not fit, or if logits differ by more than 1e-4 of the largest one.
     """
     family, data = find_family(model), get_dataset(dataset)
@@ -117,7 +119,7 @@ def convert_teacher(
             "give one a channel"
         )
     requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
-    spec, params, batch_stats, state = read_variables(source, requested, family)
+    spec, params, batch_stats, state = read_variables(source, requested, family, ema=ema)
     theirs = reference_logits(make_reference(family, spec, state), spec)
     del state  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
@@ -140,6 +142,7 @@ def convert_teacher(
             normalisation=normalisation or data.normalisation,
             source_file=source.name,
             source_sha256=sha256(source),
+            ema=ema,
             verification=verification,
             versions={
                 "python": platform.python_version(),
@@ -157,7 +160,7 @@ def _summary(info: TeacherInfo, count: int, out: Path) -> str:
     return (
         f"teacher   {info.architecture} of {info.dataset}: {count:,} parameters, {info.num_classes} classes, "
         f"{info.image_size} pixels{options}\n"
-        f"source    {info.source_file}, SHA-256 {info.source_sha256[:16]}...\n"
+        f"source    {info.source_file}{', averaged weights' * info.ema}, SHA-256 {info.source_sha256[:16]}...\n"
         f"verified  on {check.images} random images against PyTorch: largest logit difference {check.max_absolute:.1e} "
         f"({check.max_relative:.1e} relative), top-1 agreement {100 * check.top1_agreement:.0f} %\n"
         f"written   {out}"

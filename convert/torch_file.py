@@ -22,7 +22,10 @@ from gift_jax.files import reported, written_whole
 ALLOWED: tuple[type, ...] = (argparse.Namespace,)
 
 # Where trainers keep the weights, in order of preference; a file without any of these is a bare state dict.
-STATE_KEYS = ("model", "state_dict", "model_ema")
+EMA = "model_ema"
+STATE_KEYS = ("model", "state_dict", EMA)
+# What torch.optim.swa_utils.AveragedModel, the torchvision reference's model_ema, counts beside its weights.
+COUNTER = "n_averaged"
 # What DataParallel and torch.compile put in front of every name.
 PREFIXES = ("module.", "_orig_mod.")
 
@@ -76,14 +79,18 @@ def _load_torch(file: Path | IO[bytes], label: str) -> Any:
         raise GiftError(f"{label}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
 
 
-def load_state(path: Path) -> dict[str, torch.Tensor]:
+def load_state(path: Path, *, ema: bool = False) -> dict[str, torch.Tensor]:
     """Load a state dict: of a trainer's checkpoint, bare, or safetensors; prefixes of wrappers removed.
 
+    Args: ema, take the trainer's averaged weights, `model_ema`, rather than the last ones.
     Raises: GiftError if there is none in the file.
     """
     content = load_object(path)
     if isinstance(content, Mapping):
-        content = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping)), content)
+        keys = [key for key in ((EMA,) if ema else STATE_KEYS) if isinstance(content.get(key), Mapping)]
+        if ema and not keys:
+            raise GiftError(f"{path}: holds no averaged weights ({EMA}); leave out --ema")
+        content = content[keys[0]] if keys else content
     if not isinstance(content, Mapping) or not content:
         raise GiftError(f"{path}: holds no state dict; save `model.state_dict()`")
     strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
@@ -91,8 +98,9 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
         raise GiftError(
             f"{path}: {strangers[0]!r} is not a tensor, so this is no state dict; save `model.state_dict()`"
         )
-    state = {_without_prefixes(str(name)): value for name, value in content.items()}
-    if len(state) != len(content):
+    names = [name for name in content if name != COUNTER]
+    state = {_without_prefixes(str(name)): content[name] for name in names}
+    if len(state) != len(names):
         raise GiftError(f"{path}: holds the same weights with and without a prefix; save `model.state_dict()` once")
     return state
 

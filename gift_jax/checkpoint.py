@@ -37,7 +37,10 @@ class Verification:
 
 @dataclasses.dataclass(frozen=True)
 class TeacherInfo:
-    """What a teacher is and where it came from: the content of `teacher.json`."""
+    """What a teacher is and where it came from: the content of `teacher.json`.
+
+    ema says that the weights are the trainer's averaged ones.
+    """
 
     architecture: str
     dataset: str
@@ -50,6 +53,7 @@ class TeacherInfo:
     source_sha256: str
     verification: Verification
     versions: Mapping[str, str]
+    ema: bool = False
 
     @property
     def spec(self) -> ModelSpec:

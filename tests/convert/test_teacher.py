@@ -214,3 +214,23 @@ def test_a_teacher_is_replaced_but_nothing_else_is(golden, convert, tmp_path):
     assert "is not a teacher" in err
     assert [convert(*arguments, tmp_path / "t")[0] for _ in range(2)] == [0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "t"]
+
+
+def test_averaged_weights_are_taken_when_asked_for(convert, tmp_path):
+    """A checkpoint of the torchvision reference with --model-ema: the average counts its updates, under a prefix."""
+    last, averaged = (official(spec(size=32), seed) for seed in (0, 1))
+    average = torch.optim.swa_utils.AveragedModel(averaged)
+    torch.save({"model": last.state_dict(), "model_ema": average.state_dict()}, tmp_path / "w.pth")
+    arguments = ("teacher", tmp_path / "w.pth", "--dataset", "cifar10", "--model", "conv2")
+    assert convert(*arguments, "--out", tmp_path / "last")[0] == 0
+    status, out, _ = convert(*arguments, "--ema", "--out", tmp_path / "averaged")
+    assert status == 0
+    assert "averaged weights" in out
+    for name, module in (("last", last), ("averaged", averaged)):
+        info, params, _ = load_weights(tmp_path / name)
+        assert info.ema == (name == "averaged")
+        np.testing.assert_array_equal(params["classifier"]["bias"], module.classifier.bias.detach().numpy())
+    torch.save({"model": last.state_dict()}, tmp_path / "w.pth")
+    status, _, err = convert(*arguments, "--ema", "--out", tmp_path / "t")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "holds no averaged weights (model_ema); leave out --ema" in err

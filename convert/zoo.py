@@ -1,0 +1,123 @@
+"""`python -m convert zoo`: every published teacher that is there becomes a teacher directory."""
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import rich
+from rich.table import Table
+
+from convert.teacher import convert_teacher
+from gift_jax.checkpoint import TeacherInfo, load_teacher
+from gift_jax.errors import GiftError
+from gift_jax.files import reported, sha256
+from gift_jax.progress import display
+from gift_jax.zoo import ZOO, Published
+
+SUFFIXES = (".pth", ".pt", ".tar", ".safetensors")
+
+
+class Outcome(NamedTuple):
+    """What became of a published teacher: its files, a status, and the converted one's information."""
+
+    teacher: Published
+    status: str
+    note: str
+    info: TeacherInfo | None = None
+
+
+def find_files(directory: Path) -> dict[str, list[Path]]:
+    """Files below a directory with a published teacher's name, by that teacher's name; sorted paths."""
+    if not directory.is_dir():
+        raise GiftError(f"{directory}: no such directory; give the one that the published teachers were saved in")
+    with reported(directory):
+        files = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix in SUFFIXES)
+    names = {stem: name for name, teacher in ZOO.items() for stem in (teacher.file_name, name)}
+    found: dict[str, list[Path]] = {}
+    for path in files:
+        # Browsers and Google Drive write `name (1).pth` and `name.pth.tar`.
+        stem = path.name.lower().split(".")[0].split(" ")[0]
+        if stem in names:
+            found.setdefault(names[stem], []).append(path)
+    return found
+
+
+def convert_zoo(source: Path, out: Path) -> list[Outcome]:
+    """Convert every published teacher below source into `out/dataset_model`, skip what is done, print a table.
+
+    Raises: GiftError at the end if one failed, and at once if none is there.
+    """
+    files = find_files(source)
+    if not files:
+        names = ", ".join(f"{teacher.file_name}.pth" for teacher in ZOO.values())
+        raise GiftError(
+            f"{source}: holds none of the published teachers ({names}); they are on {ZOO['cifar10_conv3'].where}"
+        )
+    outcomes = []
+    with display("teachers", len(ZOO), "teachers") as advance:
+        for name, teacher in ZOO.items():
+            outcomes.append(convert_one(teacher, files.get(name, ()), out / name))
+            advance(1, name)
+    rich.print(_table(outcomes))
+    for line in _missing(outcomes):
+        print(line)
+    failed = [outcome.teacher.name for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        raise GiftError(f"{source}: {len(failed)} could not be converted ({', '.join(failed)}); the table says why")
+    return outcomes
+
+
+def convert_one(teacher: Published, files: Sequence[Path], out: Path) -> Outcome:
+    """Convert one teacher, unless it is there already from the same file."""
+    if not files:
+        return Outcome(teacher, "missing", "")
+    try:
+        if len(files) > 1:
+            raise GiftError(f"found {' and '.join(map(str, files))}; keep one")
+        [path] = files
+        if (info := _converted(out)) and info.source_sha256 == sha256(path):
+            return Outcome(teacher, "there", "converted before from the same file", info)
+        with contextlib.redirect_stdout(io.StringIO()):  # the table says it
+            info = convert_teacher(path, dataset=teacher.dataset, model=teacher.model, out=out)
+    except GiftError as error:
+        return Outcome(teacher, "failed", str(error))
+    return Outcome(teacher, "converted", str(out), info)
+
+
+def _converted(directory: Path) -> TeacherInfo | None:
+    """What a teacher that is there already says of itself; None also if it is damaged, to be made again."""
+    try:
+        return load_teacher(directory).info
+    except GiftError:
+        return None
+
+
+_COLUMNS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
+    ("teacher", lambda outcome: outcome.teacher.name),
+    ("published top-1, %", lambda outcome: f"{outcome.teacher.top1:.2f}"),
+    ("pixels", lambda outcome: str(outcome.teacher.image_size)),
+    ("status", lambda outcome: outcome.status),
+    ("logit difference", lambda o: f"{o.info.verification.max_relative:.1e}" if o.info else ""),
+    ("note", lambda outcome: outcome.note),
+)
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(
+        title="Published teachers; logit difference to PyTorch, relative to the largest logit", title_justify="left"
+    )
+    for heading, _ in _COLUMNS:
+        table.add_column(heading, overflow="fold")
+    for outcome in outcomes:
+        table.add_row(*(cell(outcome) for _, cell in _COLUMNS))
+    return table
+
+
+def _missing(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line for each place that publishes what is missing."""
+    places: dict[str, list[str]] = {}
+    for teacher in (outcome.teacher for outcome in outcomes if outcome.status == "missing"):
+        places.setdefault(teacher.where, []).append(f"{teacher.file_name}.pth")
+    return [f"missing   {', '.join(names)}: {where}" for where, names in places.items()]
