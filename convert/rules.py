@@ -1,11 +1,14 @@
 """Rule tables: how a family's PyTorch names and layouts map to this library's, and back."""
 
+import contextlib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from gift_jax.errors import GiftError
 
@@ -96,20 +99,22 @@ Flat = dict[str, dict[str, Array]]
 """`{"params": {"blocks/0/conv/kernel": array}, "batch_stats": {...}}`."""
 
 
-def from_torch(where: str, state: Mapping[str, Array], rules: Sequence[Rule], expected: Mapping[str, Mapping]) -> Flat:
+def from_torch(
+    where: str, state: Mapping[str, torch.Tensor], rules: Sequence[Rule], expected: Mapping[str, Mapping]
+) -> Flat:
     """Apply a rule table strictly: each source name by exactly one rule, each expected array exactly once.
 
-    Args: where, the file's name for messages; expected, shapes by group and flat name.
-    Raises: GiftError that names the array that is missing, left over or of the wrong shape.
+    Args: where, the file's name for messages; expected, shapes by group and flat name. Returns: float32 arrays.
+    Raises: GiftError that names the array that is missing, left over, of the wrong shape or kind, or not finite.
     """
     flat: Flat = {group: {} for group in expected}
     buffers = {_as_pattern(_beside(rule.source, name)): value for rule in rules for name, value in rule.buffers.items()}
-    for name, array in state.items():
+    for name, tensor in state.items():
         if IGNORED.fullmatch(name):
             continue
         buffer = next((value for pattern, value in buffers.items() if pattern.fullmatch(name)), None)
         if buffer is not None:
-            _check_buffer(where, name, array, buffer)
+            _check_buffer(where, name, tensor, buffer)
             continue
         matches = [(rule, match) for rule in rules if (match := rule.pattern().fullmatch(name))]
         if not matches:
@@ -119,8 +124,7 @@ def from_torch(where: str, state: Mapping[str, Array], rules: Sequence[Rule], ex
         want = expected[rule.group].get(target)
         if want is None:
             raise GiftError(f"{where}: {name} is not part of this architecture; check --model")
-        value = _transformed(where, name, array, rule.transform, tuple(want.shape))
-        flat[rule.group][target] = value
+        flat[rule.group][target] = _transformed(where, name, tensor, rule.transform, tuple(want.shape))
     for group, arrays in expected.items():
         for target in arrays:
             if target not in flat[group]:
@@ -138,19 +142,26 @@ def _buffers_beside(rules: Sequence[Rule], name: str) -> list[str]:
     return [_beside(name, other) for rule in found for other in rule.buffers]
 
 
-def _check_buffer(where: str, name: str, array: Array, expected: Array) -> None:
-    if array.shape != expected.shape or not np.allclose(array, expected, atol=1e-6):
+def _check_buffer(where: str, name: str, tensor: torch.Tensor, expected: Array) -> None:
+    if tensor.shape != expected.shape or not np.allclose(tensor.numpy(), expected, atol=1e-6):
         raise GiftError(f"{where}: {name} is not what this architecture has; check --model")
 
 
-def _transformed(where: str, name: str, array: Array, transform: Transform, shape: tuple[int, ...]) -> Array:
-    try:
-        value = transform.forward(array)
-    except ValueError:
-        value = None
+def _transformed(where: str, name: str, tensor: torch.Tensor, transform: Transform, shape: tuple[int, ...]) -> Array:
+    # Kind and size first: a few bytes of a file can stand for a tensor that fits into no memory.
+    if not tensor.is_floating_point() or tensor.layout != torch.strided:
+        raise GiftError(
+            f"{where}: {name} is {tensor.dtype}, {tensor.layout}, not an array of floats; save it as float32"
+        )
+    value = None
+    if tensor.numel() == math.prod(shape):
+        if not torch.isfinite(tensor).all():
+            raise GiftError(f"{where}: {name} holds values that are not finite; take a checkpoint from before it broke")
+        with contextlib.suppress(ValueError):
+            value = transform.forward(tensor.to(torch.float32).numpy())
     if value is None or value.shape != shape:
         raise GiftError(
-            f"{where}: {name} has shape {list(array.shape)}, which does not fit; check --model and --dataset"
+            f"{where}: {name} has shape {list(tensor.shape)}, which does not fit; check --model and --dataset"
         )
     # A copy: checkpoints are mapped into memory, all of the file for as long as one array refers to it.
     return np.array(value, order="C")

@@ -1,5 +1,6 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ import torch
 
 from convert.families import Family, find_family
 from convert.rules import Flat, from_torch
-from convert.torch_file import load_state, to_numpy
+from convert.torch_file import load_state
 from gift_jax.checkpoint import (
     WEIGHTS,
     TeacherInfo,
@@ -26,7 +27,7 @@ from gift_jax.checkpoint import (
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.files import sha256
-from gift_jax.models import ModelSpec, Variables, fold, get_model
+from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.
@@ -43,10 +44,9 @@ def read_variables(
     under the official names. Raises: GiftError if the file and the spec do not fit exactly.
     """
     state = family.normalise_names(load_state(path, ema=ema))
-    arrays = to_numpy(path, state)
-    spec = family.read_spec(str(path), spec, arrays)
+    spec = family.read_spec(str(path), spec, state)
     shapes = dict(zip(("params", "batch_stats"), get_model(spec).abstract(), strict=True))
-    flat = from_torch(str(path), arrays, family.rules(spec), {group: flatten(tree) for group, tree in shapes.items()})
+    flat = from_torch(str(path), state, family.rules(spec), {group: flatten(tree) for group, tree in shapes.items()})
     _check_variances(path, flat)
     params, batch_stats = (unflatten(flat[group], shapes[group]) for group in ("params", "batch_stats"))
     return spec, params, batch_stats, state
@@ -64,12 +64,16 @@ def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> Verification:
     folded, params = fold(model, *load_arrays(weights, model))
     # TF32, JAX's default on GPUs, would be measured instead of the conversion.
     with jax.default_matmul_precision("highest"):
-        apply = jax.jit(folded.apply)
-        ours = np.concatenate([apply(params, {}, batch)[0] for batch in verification_batches(spec)])
+        ours = np.concatenate([_logits(folded, params, batch) for batch in verification_batches(spec)])
     difference = float(np.abs(ours - theirs).max())
     agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
     relative = difference / max(float(np.abs(theirs).max()), float(np.finfo(np.float32).tiny))
     return Verification(VERIFICATION_IMAGES, difference, relative, agreement)
+
+
+@functools.partial(jax.jit, static_argnums=0)  # compiled once for all teachers of an architecture
+def _logits(model: Model, params: Variables, images: jax.Array) -> jax.Array:
+    return model.apply(params, {}, images)[0]
 
 
 def verification_batches(spec: ModelSpec) -> list[np.ndarray]:

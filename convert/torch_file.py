@@ -111,16 +111,6 @@ def _without_prefixes(name: str) -> str:
     return name
 
 
-def to_numpy(path: Path, state: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Turn weights into float32 (counters into int64). Raises: GiftError if one is not finite."""
-    arrays = {}
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise GiftError(f"{path}: {name} holds values that are not finite; take a checkpoint from before it broke")
-        arrays[name] = tensor.to(torch.float32 if tensor.is_floating_point() else torch.int64).numpy()
-    return arrays
-
-
 def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
     """Write a state dict, whole or not at all: safetensors by that suffix, else `{"model": ...}` by torch.save."""
     tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in state.items()}

@@ -201,8 +201,13 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
         verification = Verification(**value.pop("verification"))
         info = TeacherInfo(**value, normalisation=normalisation, verification=verification)
         sizes = (info.num_classes, info.image_size, info.channels)
-        valid = all(isinstance(size, int) and 0 < size <= 10**6 for size in sizes) and (
-            len(normalisation.mean) == info.channels
+        names = (info.architecture, info.dataset, info.source_file, info.source_sha256)
+        valid = (
+            all(isinstance(size, int) and 0 < size <= 10**6 for size in sizes)
+            and all(isinstance(name, str) for name in names)
+            and all(isinstance(figure, int | float) for figure in dataclasses.astuple(verification))
+            and isinstance(info.ema, bool)
+            and len(normalisation.mean) == info.channels
         )
         hash(info.spec)
     except (GiftError, TypeError, KeyError, ValueError, AttributeError):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -22,7 +21,7 @@ class Family(NamedTuple):
     """
 
     normalise_names: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
-    read_spec: Callable[[str, ModelSpec, Mapping[str, np.ndarray]], ModelSpec]
+    read_spec: Callable[[str, ModelSpec, Mapping[str, torch.Tensor]], ModelSpec]
     rules: Callable[[ModelSpec], Sequence[Rule]]
     reference: Callable[[ModelSpec], nn.Module]
 
@@ -55,7 +54,7 @@ def torchvision_family(
     head: str,
     reference: Callable[[ModelSpec], nn.Module] = reference,
     normalise_names: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]] = dict,
-    checks: Callable[[ModelSpec, Mapping[str, np.ndarray]], Sequence[Check]] = lambda spec, state: (),
+    checks: Callable[[ModelSpec, Mapping[str, torch.Tensor]], Sequence[Check]] = lambda spec, state: (),
 ) -> Family:
     """A family with torchvision's one layout and no options.
 
@@ -63,7 +62,7 @@ def torchvision_family(
     classes; checks are the family's own, made first.
     """
 
-    def read_spec(where: str, spec: ModelSpec, state: Mapping[str, np.ndarray]) -> ModelSpec:
+    def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> ModelSpec:
         first, last = state.get(stem), state.get(head)
         if first is None or last is None or first.ndim != 4 or last.ndim != 2:
             raise GiftError(f"{where}: holds no {spec.name} ({stem}, {head}); check --model")

@@ -4,7 +4,6 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -52,7 +51,7 @@ def normalise_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
     return {rename(name): tensor for name, tensor in state.items()}
 
 
-def read_spec(where: str, spec: ModelSpec, state: Mapping[str, np.ndarray]) -> ModelSpec:
+def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> ModelSpec:
     """Read width and norm off the weights; check depth, channels, classes and input size against the request."""
     depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
     first, last = state.get("layers.conv.0.weight"), state.get("classifier.weight")
@@ -76,7 +75,7 @@ def read_spec(where: str, spec: ModelSpec, state: Mapping[str, np.ndarray]) -> M
     return dataclasses.replace(spec, options=stated)
 
 
-def _read_norm(state: Mapping[str, np.ndarray]) -> str:
+def _read_norm(state: Mapping[str, torch.Tensor]) -> str:
     """The norm that the weights tell. Instance and group norm hold the same arrays: instance, DC's default."""
     scale = state.get("layers.norm.0.weight")
     if scale is None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-import numpy as np
+import torch
 from torch import nn
 
 from convert.families import base
@@ -31,7 +31,7 @@ def reference(spec: ModelSpec) -> nn.Module:
     return module
 
 
-def checks(spec: ModelSpec, state: Mapping[str, np.ndarray]) -> tuple[base.Check, ...]:
+def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Check, ...]:
     """The width of the first convolution tells whether the ResNet is a modified one."""
     message = "its first convolution is {0} pixels wide, {1} expected; with or without _modified in --model?"
     return ((state["conv1.weight"].shape[2], 3 if spec.name.endswith("_modified") else 7, message),)

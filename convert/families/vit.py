@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -41,7 +40,7 @@ def normalise_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
     return {rename(name): tensor for name, tensor in state.items()}
 
 
-def checks(spec: ModelSpec, state: Mapping[str, np.ndarray]) -> tuple[base.Check, ...]:
+def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Check, ...]:
     """The position embedding tells the input size."""
     found = state["encoder.pos_embedding"].shape[1] if "encoder.pos_embedding" in state else None
     message = f"its position embedding has {{0}} tokens, but {spec.image_size} pixels give {{1}}; check --image-size"

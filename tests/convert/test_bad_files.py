@@ -179,3 +179,19 @@ def test_logits_that_differ_are_refused(refused, tmp_path, monkeypatch):
 def test_numpy_pickles_are_refused(refused, tmp_path):
     np.save(tmp_path / "x.pth.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     refused("teacher", tmp_path / "x.pth.npy", *CIFAR, message="not a PyTorch checkpoint", names="x.pth.npy")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda bias: torch.zeros(1).expand(2**40), "has shape [1099511627776], which does not fit"),
+        (lambda bias: bias.to(torch.int64), "is torch.int64, torch.strided, not an array of floats"),
+        (lambda bias: bias.to_sparse(), "torch.sparse_coo, not an array of floats"),
+    ],
+    ids=["four terabytes in four bytes", "integers", "sparse"],
+)
+def test_sizes_and_kinds_are_checked_before_memory_is_taken(change, message, refused, tmp_path):
+    state = small_state()
+    state["layers.norm.0.bias"] = change(state["layers.norm.0.bias"])
+    path = saved(tmp_path / "w.pth", state)
+    refused("teacher", path, *CIFAR, message=message, names=path)

@@ -1,0 +1,252 @@
+"""Thousands of damaged files: each loads or gives the one-line error; none hangs, runs code or leaves a part behind."""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+
+import hypothesis
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import strategies as st
+from modules import official, spec
+
+from convert.families import find_family
+from convert.teacher import convert_teacher, read_variables
+from gift_jax import GiftError, load_teacher
+from gift_jax.files import sha256_tree
+
+pytestmark = pytest.mark.slow
+
+SPEC = spec(depth=1, width=4, size=32)
+LONGEST = 20  # s; loading takes milliseconds
+# What a file must never make a reader do.
+FORBIDDEN = {"os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "socket.connect"}
+watching, seen = [False], []
+
+
+def audit(event, arguments):
+    if watching[0] and event in FORBIDDEN:
+        seen.append((event, arguments))
+
+
+sys.addaudithook(audit)
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+def settings(examples):
+    return hypothesis.settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+
+# A change to bytes: what is done, where (a share of the length, near the ends more often), and with what.
+PLACES = st.one_of(st.floats(0, 1), st.floats(0, 0.05), st.floats(0.9, 1))
+MUTATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["replace", "insert", "delete", "truncate", "repeat", "flip"]),
+        PLACES,
+        st.one_of(
+            st.binary(min_size=1, max_size=8), st.sampled_from([b"\x00" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7])
+        ),
+    ),
+    min_size=1,
+    max_size=3,
+)
+CHANGES = {
+    "replace": lambda data, at, new: data[:at] + new + data[at + len(new) :],
+    "insert": lambda data, at, new: data[:at] + new + data[at:],
+    "delete": lambda data, at, new: data[:at] + data[at + 16 * len(new) :],
+    "truncate": lambda data, at, new: data[:at],
+    "repeat": lambda data, at, new: data[:at] + data[max(0, at - 64) :],
+    "flip": lambda data, at, new: (
+        data[:at] + bytes(byte ^ 1 << new[0] % 8 for byte in data[at : at + 1]) + data[at + 1 :]
+    ),
+}
+
+
+def mutate(data, mutations):
+    for kind, place, new in mutations:
+        data = CHANGES[kind](data, int(place * len(data)), new)
+    return data
+
+
+def loads_or_is_refused(load):
+    """Run load; returns its result, or None after a GiftError of one line. Anything else is a failure."""
+
+    def too_long(number, frame):
+        raise TimeoutError(f"still loading after {LONGEST} s")
+
+    previous = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LONGEST)
+    watching[0], start = True, time.monotonic()
+    message = ""
+    try:
+        return load()
+    except GiftError as error:
+        message = str(error)
+        return None
+    finally:
+        watching[0] = False
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+        assert seen == []
+        assert "\n" not in message
+        assert len(message) < 1000
+        assert time.monotonic() - start < LONGEST
+
+
+def state():
+    return official(SPEC).state_dict()
+
+
+SEEDS = {
+    "zip": lambda path: torch.save({"model": state(), "args": argparse.Namespace(lr=0.1)}, path),
+    "legacy": lambda path: torch.save({"model": state()}, path, _use_new_zipfile_serialization=False),
+    "malicious": lambda path: torch.save({"model": state(), "args": Payload()}, path),
+    "safetensors": lambda path: safetensors.torch.save_file(state(), path),
+}
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+def test_damaged_checkpoints(kind, tmp_path, capfd):
+    SEEDS[kind](tmp_path / "seed.pth")
+    data = (tmp_path / "seed.pth").read_bytes()
+    path, out, counts = tmp_path / "mutant.pth", tmp_path / "out", {"read": 0, "refused": 0, "converted": 0}
+
+    @settings(1000)
+    @hypothesis.given(MUTATIONS)
+    def check(mutations):
+        path.write_bytes(mutate(data, mutations))
+        read = loads_or_is_refused(lambda: read_variables(path, SPEC, find_family(SPEC.name)))
+        counts["read" if read else "refused"] += 1
+        if read:
+            arrays = [np.asarray(leaf) for leaf in read[1]["blocks"][0]["conv"].values()]
+            assert all(np.isfinite(array).all() for array in arrays)
+        # A tenth of those that can be read, and of the others, through the whole command.
+        if sum(counts.values()) % 10 == 0:
+            info = loads_or_is_refused(
+                lambda: convert_teacher(path, dataset="cifar10", model="conv1", out=out / "teacher")
+            )
+            assert (info is not None) == (out / "teacher").exists()
+            assert not out.exists() or {entry.name for entry in out.iterdir()} <= {"teacher"}
+            if info:
+                counts["converted"] += 1
+                load_teacher(out / "teacher")
+                shutil.rmtree(out)
+
+    check()
+    assert counts["refused"] > 100, counts
+    assert kind == "malicious" or (counts["read"] > 10 and counts["converted"] > 0), counts
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("teacher")
+    SEEDS["zip"](directory / "seed.pth")
+    convert_teacher(directory / "seed.pth", dataset="cifar10", model="conv1", out=directory / "teacher")
+    return directory / "teacher"
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["conv9", "vit_b_16"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def test_teacher_json_with_other_values(teacher, tmp_path):
+    content = json.loads((teacher / "teacher.json").read_text())
+    shutil.copytree(teacher, tmp_path / "t")
+    loaded = []
+
+    @settings(1000)
+    @hypothesis.given(st.sampled_from(sorted(content)), st.none() | st.text(max_size=4), JSON, st.booleans())
+    def check(name, inner, value, remove):
+        changed = json.loads(json.dumps(content))
+        place, key = changed, name
+        if inner is not None and isinstance(changed[name], dict):
+            place, key = changed[name], (sorted(changed[name]) or [inner])[len(inner) % max(1, len(changed[name]))]
+        place.pop(key, None) if remove else place.__setitem__(key, value)
+        (tmp_path / "t" / "teacher.json").write_text(json.dumps(changed))
+        if loads_or_is_refused(lambda: load_teacher(tmp_path / "t")):
+            loaded.append(name)
+
+    check()
+    # Only what decides nothing may be anything; the rest is checked.
+    assert set(loaded) <= {
+        "dataset",
+        "source_file",
+        "source_sha256",
+        "versions",
+        "normalisation",
+        "ema",
+        "verification",
+    }
+
+
+def test_damaged_teacher_json(teacher, tmp_path):
+    data = (teacher / "teacher.json").read_bytes()
+    shutil.copytree(teacher, tmp_path / "t")
+
+    @settings(1000)
+    @hypothesis.given(MUTATIONS)
+    def check(mutations):
+        (tmp_path / "t" / "teacher.json").write_bytes(mutate(data, mutations))
+        loads_or_is_refused(lambda: load_teacher(tmp_path / "t"))
+
+    check()
+
+
+# Orbax's own coroutines complain when they are collected after an error.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("consistent", [False, True], ids=["digest-differs", "digest-agrees"])
+def test_damaged_orbax_directories(consistent, teacher, tmp_path, capfd):
+    """With the digest of the undamaged weights, and with the digest made to agree, so that Orbax reads them."""
+    files = sorted(path.relative_to(teacher) for path in (teacher / "weights").rglob("*") if path.is_file())
+    content = json.loads((teacher / "teacher.json").read_text())
+    original = {file: (teacher / file).read_bytes() for file in files}
+    copy, refused = tmp_path / "t", []
+
+    @settings(250 if consistent else 750)
+    @hypothesis.given(st.sampled_from(files), MUTATIONS, st.sampled_from(["mutate", "mutate", "remove", "add"]))
+    def check(file, mutations, action):
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(teacher, copy)
+        mutant = mutate(original[file], mutations)
+        hypothesis.assume(mutant != original[file])
+        if action == "remove":
+            (copy / file).unlink()
+        else:
+            (copy / file).with_name(file.name + ("x" if action == "add" else "")).write_bytes(mutant)
+        if consistent:
+            changed = {**content, "weights_sha256": sha256_tree(copy / "weights")}
+            (copy / "teacher.json").write_text(json.dumps(changed))
+        loaded = loads_or_is_refused(lambda: load_teacher(copy))
+        refused.append(loaded is None)
+        assert consistent or loaded is None
+
+    check()
+    assert any(refused)
+    assert hashlib.sha256(b"".join(original.values())).hexdigest()  # the fixture's own files were only read
+    assert all((teacher / file).read_bytes() == data for file, data in original.items())
