@@ -1,0 +1,133 @@
+"""Why a teacher scores far below what was published: another normalisation, or classes in another order.
+
+Users of released teachers meet both most often (23 % instead of 50, 0.5 instead of 40).
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from gift_jax.checkpoint import Teacher
+from gift_jax.data.datasets import CIFAR, DIGITS, IMAGENET, Normalisation
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.pixels import to_input
+from gift_jax.evaluate import Accuracy, label_ranks
+from gift_jax.models import Model, Variables
+
+BATCH_SIZE = 500
+
+# What the distillation methods' code divides by, and what users most often put in its place.
+KNOWN: Mapping[str, Normalisation] = MappingProxyType(
+    {
+        "cifar (GIFT, SRe2L)": CIFAR,
+        "imagenet (torchvision, RDED)": IMAGENET,
+        "cifar-100 (G-VBSM)": Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+        "tiny-imagenet (SRe2L)": Normalisation((0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262)),
+        "half": Normalisation((0.5,) * 3, (0.5,) * 3),
+        "none": Normalisation((0.0,) * 3, (1.0,) * 3),
+        "digits": DIGITS,
+        "mnist": Normalisation((0.1307,), (0.3081,)),
+        "half, grey": Normalisation((0.5,), (0.5,)),
+        "none, grey": Normalisation((0.0,), (1.0,)),
+    }
+)
+
+
+class Predictions(NamedTuple):
+    """For each image the highest class and how many classes come before its label, int [N]."""
+
+    classes: np.ndarray
+    ranks: np.ndarray
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """Top-1 and top-5 in percent."""
+        return Accuracy(*(100 * float((self.ranks < k).mean()) for k in (1, 5)))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _predict(
+    model: Model, normalisation: Normalisation, params: Variables, images: jax.Array, labels: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    logits, _ = model.apply(params, {}, to_input(images, "raw", normalisation))
+    return jnp.argmax(logits, axis=1), label_ranks(logits, labels)
+
+
+def predict(teacher: Teacher, evaluation_set: EvaluationSet, normalisation: Normalisation) -> Predictions:
+    """Classify a whole evaluation set under a normalisation."""
+    images, labels = evaluation_set.images, evaluation_set.labels
+    parts = [
+        _predict(
+            teacher.model,
+            normalisation,
+            teacher.params,
+            images[start : start + BATCH_SIZE],
+            labels[start : start + BATCH_SIZE],
+        )
+        for start in range(0, len(labels), BATCH_SIZE)
+    ]
+    return Predictions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def confusion_matrix(labels: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """How many images of each label (rows) were given each class (columns). Args: int [N]. Returns: int [C, C]."""
+    pairs = labels.astype(np.int64) * num_classes + classes
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def best_order(confusion: np.ndarray) -> np.ndarray:
+    """The label that each output most likely stands for, a permutation that puts most images on the diagonal.
+
+    Args: confusion, int [C, C], labels by outputs. Returns: int [C].
+    """
+    # An output that was never given keeps its own label: among equals, the diagonal wins.
+    weights = confusion.astype(np.float64) + 1e-6 * np.eye(len(confusion))
+    rows, columns = linear_sum_assignment(weights, maximize=True)
+    order = np.empty(len(confusion), np.int64)
+    order[columns] = rows
+    return order
+
+
+class Finding(NamedTuple):
+    """Accuracy under a normalisation, and what it would be if each output stood for another label.
+
+    order: int [C], the label of each output. reordered: top-1 in percent under orders that were estimated from
+    the other half of the images, so that chance agreement does not count.
+    """
+
+    name: str
+    normalisation: Normalisation
+    accuracy: Accuracy
+    reordered: float
+    order: np.ndarray
+
+
+def examine(teacher: Teacher, evaluation_set: EvaluationSet, name: str, normalisation: Normalisation) -> Finding:
+    """Measure a teacher under a normalisation, with its outputs as they are and in the best order."""
+    predictions, labels = predict(teacher, evaluation_set, normalisation), evaluation_set.labels
+    count = teacher.info.num_classes
+    hits = 0
+    for half in (0, 1):
+        fit, held = slice(half, None, 2), slice(1 - half, None, 2)
+        order = best_order(confusion_matrix(labels[fit], predictions.classes[fit], count))
+        hits += int((order[predictions.classes[held]] == labels[held]).sum())
+    whole = best_order(confusion_matrix(labels, predictions.classes, count))
+    return Finding(name, normalisation, predictions.accuracy, 100 * hits / len(labels), whole)
+
+
+def diagnose(teacher: Teacher, evaluation_set: EvaluationSet) -> list[Finding]:
+    """`examine` under the teacher's own normalisation first, then under every other known one for its channels."""
+    own = teacher.info.normalisation
+    others = [(name, other) for name, other in KNOWN.items() if len(other.mean) == len(own.mean) and other != own]
+    return [examine(teacher, evaluation_set, name, other) for name, other in [("its own", own), *others]]
+
+
+def class_order(finding: Finding, names: Sequence[str]) -> tuple[str, ...]:
+    """Class names in the order of the teacher's outputs: the lines of a class-order file."""
+    return tuple(str(names[label]) for label in finding.order)
