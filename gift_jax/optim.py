@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,9 @@ class Schedule:
     """Learning rate over epochs, stepped once an epoch as PyTorch's schedulers are.
 
     name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`.
-    milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. For the first
-    warmup_epochs the rate rises linearly, from one step of it to the whole.
+    milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. With restart the optimizer
+    starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly, from one step of it
+    to the whole.
     """
 
     name: str = "multistep"
@@ -31,13 +32,17 @@ class Schedule:
     gamma: float = 0.2
     final: float = 0.0
     warmup_epochs: int = 0
+    restart: bool = False
+
+
+def _milestones(schedule: Schedule, epochs: int) -> list[int]:
+    return [numerator * epochs // denominator for numerator, denominator in schedule.milestones]
 
 
 def _multistep(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
     # Two milestones may fall on one epoch of a short run: their factors then multiply.
     factors: dict[int, float] = {}
-    for numerator, denominator in schedule.milestones:
-        epoch = numerator * epochs // denominator
+    for epoch in _milestones(schedule, epochs):
         factors[epoch] = factors.get(epoch, 1.0) * schedule.gamma
     return optax.piecewise_constant_schedule(learning_rate, factors)
 
@@ -70,6 +75,12 @@ def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_p
         rising = optax.linear_schedule(learning_rate / (warmup + 1), learning_rate, warmup)
         by_epoch = optax.join_schedules([rising, by_epoch], [warmup])
     return lambda step: by_epoch(jnp.asarray(step) // steps_per_epoch)
+
+
+def restart_steps(schedule: Schedule, epochs: int, steps_per_epoch: int) -> tuple[int, ...]:
+    """Steps before which the optimizer starts anew: the milestones of a schedule with restart, else none."""
+    milestones = _milestones(schedule, epochs - schedule.warmup_epochs) if schedule.restart else []
+    return tuple((epoch + schedule.warmup_epochs) * steps_per_epoch for epoch in milestones)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +160,43 @@ OPTIMIZERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTra
 )
 
 
-def make_optimizer(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Build the optax transformation. Raises: GiftError for an unknown name or option."""
+class RestartState(NamedTuple):
+    """State of `restarting`: how many steps are done, and the inner transformation's state."""
+
+    done: jax.Array
+    inner: optax.OptState
+
+
+def restarting(inner: optax.GradientTransformation, steps: tuple[int, ...]) -> optax.GradientTransformation:
+    """Give inner its initial state again before each of these steps, as if a new optimizer were made there."""
+
+    def init(params: optax.Params) -> RestartState:
+        return RestartState(jnp.zeros((), jnp.int32), inner.init(params))
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, RestartState]:
+        assert isinstance(state, RestartState)
+        due = jnp.isin(state.done, jnp.asarray(steps, jnp.int32))
+        fresh = inner.init(updates if params is None else params)
+        current = jax.tree.map(lambda new, old: jnp.where(due, new, old), fresh, state.inner)
+        updates, current = inner.update(updates, current, params)
+        return updates, RestartState(state.done + 1, current)
+
+    return optax.GradientTransformation(init, update)
+
+
+def make_optimizer(
+    optimizer: Optimizer, schedule: optax.Schedule, restarts: tuple[int, ...] = ()
+) -> optax.GradientTransformation:
+    """Build the optax transformation, its state new again at the steps of restarts.
+
+    Raises: GiftError for an unknown name or option.
+    """
+    if restarts:
+        # The schedule counts all steps: it stays outside of what starts anew.
+        direction = make_optimizer(optimizer, optax.constant_schedule(1.0))
+        return optax.chain(restarting(direction, restarts), optax.scale_by_schedule(schedule))
     if optimizer.name in OPTIMIZERS:
         if optimizer.options:
             raise GiftError(f"optimizer {optimizer.name!r} takes no options; set momentum, betas or epsilon")

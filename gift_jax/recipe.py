@@ -13,9 +13,9 @@ class Recipe:
     """A training run, without its data, models and seed.
 
     loss is a name in `LOSSES`, with (name, value) pairs of its options. batch_size None is the official
-    choice for the number of images. augment is a DSA strategy; factor > 1 crops cells out of factor x factor
-    mosaics; mix is `none`, `mixup` or `cutmix`. The student is evaluated `evaluations` times, evenly spread,
-    the last one at the end.
+    choice for the number of images. augment is a DSA strategy, of which single_operation applies one operation a
+    batch (`make_strategy`); factor > 1 crops cells out of factor x factor mosaics; mix is `none`, `mixup` or
+    `cutmix`. The student is evaluated `evaluations` times, evenly spread, the last one at the end.
     """
 
     loss: str = "gift"
@@ -25,6 +25,7 @@ class Recipe:
     epochs: int = 1000
     batch_size: int | None = None
     augment: str = DSA_STRATEGY
+    single_operation: bool = False
     factor: int = 1
     mix: str = "none"
     evaluations: int = 4

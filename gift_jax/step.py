@@ -20,7 +20,7 @@ from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables
-from gift_jax.optim import make_optimizer, make_schedule
+from gift_jax.optim import make_optimizer, make_schedule, restart_steps
 from gift_jax.recipe import Recipe
 
 
@@ -48,7 +48,7 @@ class Program(NamedTuple):
         """The optax transformation with the schedule in steps."""
         optimizer, epochs = self.recipe.optimizer, self.recipe.epochs
         schedule = make_schedule(self.recipe.schedule, optimizer.learning_rate, epochs, self.steps_per_epoch)
-        return make_optimizer(optimizer, schedule)
+        return make_optimizer(optimizer, schedule, restart_steps(self.recipe.schedule, epochs, self.steps_per_epoch))
 
 
 class Data(NamedTuple):
@@ -120,7 +120,7 @@ def make_step(program: Program) -> Step:
     """
     recipe = program.recipe
     criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
-    augment, mix = make_strategy(recipe.augment), MIXINGS[recipe.mix]
+    augment, mix = make_strategy(recipe.augment, single=recipe.single_operation), MIXINGS[recipe.mix]
     optimizer = program.optimizer()
 
     def step(state: State, data: Data, indices: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
