@@ -21,17 +21,20 @@ OptionValue = int | float | bool | str
 class Schedule:
     """Learning rate over epochs, stepped once an epoch as PyTorch's schedulers are.
 
-    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`.
+    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`. stretch is
+    how many times as long as the run the cosine is (2: it ends half-way, as RDED's).
     milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. With restart the optimizer
-    starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly, from one step of it
-    to the whole.
+    starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly to the whole, from the
+    share warmup_start of it (None: from one step).
     """
 
     name: str = "multistep"
     milestones: tuple[tuple[int, int], ...] = ((2, 3), (5, 6))
     gamma: float = 0.2
     final: float = 0.0
+    stretch: int = 1
     warmup_epochs: int = 0
+    warmup_start: float | None = None
     restart: bool = False
 
 
@@ -48,7 +51,7 @@ def _multistep(schedule: Schedule, learning_rate: float, epochs: int) -> optax.S
 
 
 def _cosine(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
-    return optax.cosine_decay_schedule(learning_rate, max(epochs, 1), schedule.final)
+    return optax.cosine_decay_schedule(learning_rate, max(epochs, 1) * schedule.stretch, schedule.final)
 
 
 def _constant(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
@@ -72,7 +75,8 @@ def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_p
     warmup = schedule.warmup_epochs
     by_epoch = SCHEDULES[schedule.name](schedule, learning_rate, epochs - warmup)
     if warmup:
-        rising = optax.linear_schedule(learning_rate / (warmup + 1), learning_rate, warmup)
+        start = 1 / (warmup + 1) if schedule.warmup_start is None else schedule.warmup_start
+        rising = optax.linear_schedule(learning_rate * start, learning_rate, warmup)
         by_epoch = optax.join_schedules([rising, by_epoch], [warmup])
     return lambda step: by_epoch(jnp.asarray(step) // steps_per_epoch)
 

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gift_jax.augment import MIXINGS, make_strategy, random_mosaic_crop
+from gift_jax.augment import MIXINGS, make_strategy
 from gift_jax.checkpoint import Teacher
+from gift_jax.crops import make_crop
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.pixels import to_input
@@ -95,7 +96,8 @@ def make_program(recipe: Recipe, student: Model, distilled: DistilledSet, teache
         )
     if teacher is None and distilled.soft_labels is None and recipe.loss != "ce":
         raise GiftError(f"loss {recipe.loss!r} needs soft labels: give a teacher, or a set that stores them")
-    normalisation = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
+    usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
+    normalisation = recipe.normalisation or usual
     model = teacher.model if teacher else None
     return Program(student, model, recipe, len(distilled.labels), distilled.pixel_space, normalisation)
 
@@ -120,6 +122,7 @@ def make_step(program: Program) -> Step:
     """
     recipe = program.recipe
     criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
+    crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
     augment, mix = make_strategy(recipe.augment, single=recipe.single_operation), MIXINGS[recipe.mix]
     optimizer = program.optimizer()
 
@@ -127,14 +130,14 @@ def make_step(program: Program) -> Step:
         crop_key, augment_key, mix_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
         labels = data.labels[indices]
         images = to_input(data.images[indices], program.pixel_space, program.normalisation)
-        images = augment(augment_key, random_mosaic_crop(crop_key, images, recipe.factor))
+        images = augment(augment_key, crop(crop_key, images))
         images, partners, kept = mix(mix_key, images)
         teacher_logits = jax.lax.stop_gradient(_targets(program, data, images, indices, partners, kept))
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
             logits, batch_stats = program.model.apply(params, state.batch_stats, images, train=True, key=dropout_key)
             losses = criterion(logits, teacher_logits, labels)
-            if recipe.mix != "none":
+            if recipe.mix != "none" and recipe.mix_labels:
                 losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
             return jnp.mean(losses), (logits, batch_stats)
 

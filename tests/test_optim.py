@@ -67,6 +67,26 @@ def test_a_restart_equals_a_new_optimizer_in_pytorch(name):
     np.testing.assert_allclose(params, tensor.detach(), atol=2e-6)
 
 
+def test_rdeds_cosine_ends_half_way():
+    values = rates(Schedule("cosine", stretch=2), 1e-3, 300, 1)
+    expected = [0.5e-3 * (1 + np.cos(np.pi * epoch / 300 / 2)) for epoch in range(300)]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_warmup_from_a_share_equals_pytorchs():
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    rise = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=5)
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=15)
+    schedule, expected = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[5]), []
+    for _ in range(20):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    found = rates(Schedule("cosine", warmup_epochs=5, warmup_start=0.01), 0.2, 20, 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 TORCH_CASES = [
     Optimizer("sgd", 0.05, 1e-2, momentum=0.0),
     Optimizer("sgd", 0.05, 1e-2, momentum=0.9),
