@@ -266,11 +266,12 @@ OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
 _ALWAYS_BEFORE, _ALWAYS_AFTER = ("flip", "color"), ("cutout",)
 
 
-def make_strategy(strategy: str = DSA_STRATEGY) -> Augmentation:
-    """Build the official augmentation from a name such as `color_crop_cutout_flip_scale_rotate`.
+def make_strategy(strategy: str = DSA_STRATEGY, *, single: bool = False) -> Augmentation:
+    """Build an augmentation from a name such as `color_crop_cutout_flip_scale_rotate`; `none` is the identity.
 
-    flip, then color, on every image; then one of the named crop, scale and rotate for the batch (parameters
-    still an image each); then cutout. `none` is the identity.
+    The official GIFT code's: flip, then color, on every image; then one of the named crop, scale and rotate for
+    the batch (parameters still an image each); then cutout. With single, one of all named operations for the batch
+    and nothing else: mode `S` of DC's DiffAugment, which DATM trains with.
     Returns: `(key, images [B, H, W, C]) -> images`. Raises: GiftError for an unknown operation.
     """
     names = [] if strategy == "none" else strategy.split("_")
@@ -278,17 +279,17 @@ def make_strategy(strategy: str = DSA_STRATEGY) -> Augmentation:
     if unknown:
         known = ", ".join(OPERATIONS)
         raise GiftError(f"augmentation {strategy!r}: {unknown[0]!r} is unknown; join some of {known} by '_', or 'none'")
-    before = [OPERATIONS[name] for name in _ALWAYS_BEFORE if name in names]
-    after = [OPERATIONS[name] for name in _ALWAYS_AFTER if name in names]
-    geometric = [OPERATIONS[name] for name in names if name not in _ALWAYS_BEFORE + _ALWAYS_AFTER]
+    before = [OPERATIONS[name] for name in _ALWAYS_BEFORE if name in names and not single]
+    after = [OPERATIONS[name] for name in _ALWAYS_AFTER if name in names and not single]
+    chosen = [OPERATIONS[name] for name in names if single or name not in _ALWAYS_BEFORE + _ALWAYS_AFTER]
 
     def augment(key: jax.Array, images: jax.Array) -> jax.Array:
         choice_key, *keys = jax.random.split(key, 2 + len(before) + len(after))
         for operation in before:
             images = operation(keys.pop(), images)
-        if geometric:
-            choice = jax.random.randint(choice_key, (), 0, len(geometric))
-            images = jax.lax.switch(choice, geometric, keys.pop(), images)
+        if chosen:
+            choice = jax.random.randint(choice_key, (), 0, len(chosen))
+            images = jax.lax.switch(choice, chosen, keys.pop(), images)
         for operation in after:
             images = operation(keys.pop(), images)
         return images

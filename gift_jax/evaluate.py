@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.models import Model, Variables
@@ -39,11 +40,11 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 @functools.lru_cache
-def _make_counter(model: Model, normalisation: Normalisation) -> Callable[..., jax.Array]:
+def _make_counter(model: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
     def count(
         params: Variables, batch_stats: Variables, images: jax.Array, labels: jax.Array, real: jax.Array
     ) -> jax.Array:
-        logits, _ = model.apply(params, batch_stats, to_input(images, "raw", normalisation))
+        logits, _ = model.apply(params, batch_stats, to_input(images, pixel_space, normalisation))
         ranks = label_ranks(logits, labels)
         return jnp.stack([jnp.sum((ranks < k) & real) for k in (1, 5)])
 
@@ -60,7 +61,7 @@ def make_evaluator(
     total = len(evaluation_set.labels)
     batch_size = min(batch_size, total)
     batches = [_padded(evaluation_set, start, batch_size) for start in range(0, total, batch_size)]
-    count = _make_counter(model, normalisation)
+    count = _make_counter(model, evaluation_set.pixel_space, normalisation)
 
     def evaluate(params: Variables, batch_stats: Variables) -> Accuracy:
         hits = sum(np.asarray(count(params, batch_stats, *batch)) for batch in batches)

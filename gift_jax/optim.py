@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,29 +21,37 @@ OptionValue = int | float | bool | str
 class Schedule:
     """Learning rate over epochs, stepped once an epoch as PyTorch's schedulers are.
 
-    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`.
-    milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. For the first
-    warmup_epochs the rate rises linearly, from one step of it to the whole.
+    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`. stretch is
+    how many times as long as the run the cosine is (2: it ends half-way, as RDED's).
+    milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. With restart the optimizer
+    starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly to the whole, from the
+    share warmup_start of it (None: from one step).
     """
 
     name: str = "multistep"
     milestones: tuple[tuple[int, int], ...] = ((2, 3), (5, 6))
     gamma: float = 0.2
     final: float = 0.0
+    stretch: int = 1
     warmup_epochs: int = 0
+    warmup_start: float | None = None
+    restart: bool = False
+
+
+def _milestones(schedule: Schedule, epochs: int) -> list[int]:
+    return [numerator * epochs // denominator for numerator, denominator in schedule.milestones]
 
 
 def _multistep(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
     # Two milestones may fall on one epoch of a short run: their factors then multiply.
     factors: dict[int, float] = {}
-    for numerator, denominator in schedule.milestones:
-        epoch = numerator * epochs // denominator
+    for epoch in _milestones(schedule, epochs):
         factors[epoch] = factors.get(epoch, 1.0) * schedule.gamma
     return optax.piecewise_constant_schedule(learning_rate, factors)
 
 
 def _cosine(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
-    return optax.cosine_decay_schedule(learning_rate, max(epochs, 1), schedule.final)
+    return optax.cosine_decay_schedule(learning_rate, max(epochs, 1) * schedule.stretch, schedule.final)
 
 
 def _constant(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
@@ -67,9 +75,16 @@ def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_p
     warmup = schedule.warmup_epochs
     by_epoch = SCHEDULES[schedule.name](schedule, learning_rate, epochs - warmup)
     if warmup:
-        rising = optax.linear_schedule(learning_rate / (warmup + 1), learning_rate, warmup)
+        start = 1 / (warmup + 1) if schedule.warmup_start is None else schedule.warmup_start
+        rising = optax.linear_schedule(learning_rate * start, learning_rate, warmup)
         by_epoch = optax.join_schedules([rising, by_epoch], [warmup])
     return lambda step: by_epoch(jnp.asarray(step) // steps_per_epoch)
+
+
+def restart_steps(schedule: Schedule, epochs: int, steps_per_epoch: int) -> tuple[int, ...]:
+    """Steps before which the optimizer starts anew: the milestones of a schedule with restart, else none."""
+    milestones = _milestones(schedule, epochs - schedule.warmup_epochs) if schedule.restart else []
+    return tuple((epoch + schedule.warmup_epochs) * steps_per_epoch for epoch in milestones)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +164,43 @@ OPTIMIZERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTra
 )
 
 
-def make_optimizer(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Build the optax transformation. Raises: GiftError for an unknown name or option."""
+class RestartState(NamedTuple):
+    """State of `restarting`: how many steps are done, and the inner transformation's state."""
+
+    done: jax.Array
+    inner: optax.OptState
+
+
+def restarting(inner: optax.GradientTransformation, steps: tuple[int, ...]) -> optax.GradientTransformation:
+    """Give inner its initial state again before each of these steps, as if a new optimizer were made there."""
+
+    def init(params: optax.Params) -> RestartState:
+        return RestartState(jnp.zeros((), jnp.int32), inner.init(params))
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, RestartState]:
+        assert isinstance(state, RestartState)
+        due = jnp.isin(state.done, jnp.asarray(steps, jnp.int32))
+        fresh = inner.init(updates if params is None else params)
+        current = jax.tree.map(lambda new, old: jnp.where(due, new, old), fresh, state.inner)
+        updates, current = inner.update(updates, current, params)
+        return updates, RestartState(state.done + 1, current)
+
+    return optax.GradientTransformation(init, update)
+
+
+def make_optimizer(
+    optimizer: Optimizer, schedule: optax.Schedule, restarts: tuple[int, ...] = ()
+) -> optax.GradientTransformation:
+    """Build the optax transformation, its state new again at the steps of restarts.
+
+    Raises: GiftError for an unknown name or option.
+    """
+    if restarts:
+        # The schedule counts all steps: it stays outside of what starts anew.
+        direction = make_optimizer(optimizer, optax.constant_schedule(1.0))
+        return optax.chain(restarting(direction, restarts), optax.scale_by_schedule(schedule))
     if optimizer.name in OPTIMIZERS:
         if optimizer.options:
             raise GiftError(f"optimizer {optimizer.name!r} takes no options; set momentum, betas or epsilon")

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.checkpoint import Teacher
+from gift_jax.crops import resized_crop
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.pixels import to_input
@@ -35,29 +36,6 @@ class RDED:
     smallest_area: float = 0.08
 
 
-def resized_crop(images: jax.Array, top: jax.Array, left: jax.Array, side: jax.Array, size: int) -> jax.Array:
-    """Cut a square out of each image and resize it to size x size, bilinear with anti-aliasing.
-
-    Args: images, float [B, H, W, C]; top, left, side, int [B], in pixels. Returns: float [B, size, size, C].
-    Reference: crop, then `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`.
-    """
-    rows = _resize_weights(images.shape[1], top, side, size, images.dtype)
-    columns = _resize_weights(images.shape[2], left, side, size, images.dtype)
-    tall = jnp.einsum("bih,bhwc->biwc", rows, images, precision="highest")
-    return jnp.einsum("bjw,biwc->bijc", columns, tall, precision="highest")
-
-
-def _resize_weights(length: int, start: jax.Array, side: jax.Array, size: int, dtype: jnp.dtype) -> jax.Array:
-    """Weights [B, size, length] of a triangle kernel that is as wide as an output pixel, one input pixel at least."""
-    step = side.astype(dtype)[:, None, None] / size
-    first = start.astype(dtype)[:, None, None]
-    centre = first + (jnp.arange(size, dtype=dtype)[None, :, None] + 0.5) * step - 0.5
-    pixels = jnp.arange(length, dtype=dtype)[None, None, :]
-    inside = (pixels >= first) & (pixels < first + side.astype(dtype)[:, None, None])
-    weights = jnp.where(inside, jnp.maximum(1 - jnp.abs(pixels - centre) / jnp.maximum(step, 1), 0), 0)
-    return weights / jnp.sum(weights, axis=2, keepdims=True)
-
-
 def random_crops(key: jax.Array, images: jax.Array, settings: RDED, size: int) -> jax.Array:
     """Random square crops, resized: areas uniform in [smallest_area, 1] of the image, places uniform.
 
@@ -73,7 +51,7 @@ def random_crops(key: jax.Array, images: jax.Array, settings: RDED, size: int) -
         side = jnp.clip(side, 1, min(height, width))
         top = jax.random.randint(keys[1], side.shape, 0, height - side + 1)
         left = jax.random.randint(keys[2], side.shape, 0, width - side + 1)
-        return resized_crop(images, top, left, side, size)
+        return resized_crop(images, top, left, side, side, size)
 
     return jnp.stack([crop(k) for k in jax.random.split(key, settings.num_crops)])
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from gift_jax.augment import DSA_STRATEGY, MIXINGS, make_strategy
+from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer, OptionValue, Schedule
@@ -13,9 +14,12 @@ class Recipe:
     """A training run, without its data, models and seed.
 
     loss is a name in `LOSSES`, with (name, value) pairs of its options. batch_size None is the official
-    choice for the number of images. augment is a DSA strategy; factor > 1 crops cells out of factor x factor
-    mosaics; mix is `none`, `mixup` or `cutmix`. The student is evaluated `evaluations` times, evenly spread,
-    the last one at the end.
+    choice for the number of images. augment is a DSA strategy, of which single_operation applies one operation a
+    batch (`make_strategy`); factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
+    shuffle x shuffle cells, smallest_crop is the least share of the area in a random resized crop (None: no crop).
+    mix is `none`, `mixup` or `cutmix`; with mix_labels the partners' hard labels weigh as much as their pixels.
+    normalisation None is the teacher's, or without one the dataset's. The student is evaluated `evaluations`
+    times, evenly spread, the last one at the end.
     """
 
     loss: str = "gift"
@@ -25,17 +29,24 @@ class Recipe:
     epochs: int = 1000
     batch_size: int | None = None
     augment: str = DSA_STRATEGY
+    single_operation: bool = False
     factor: int = 1
+    shuffle: int = 1
+    smallest_crop: float | None = None
     mix: str = "none"
+    mix_labels: bool = True
+    normalisation: Normalisation | None = None
     evaluations: int = 4
 
     def __post_init__(self) -> None:
         for option, value, known in (("loss", self.loss, LOSSES), ("mix", self.mix, MIXINGS)):
             if value not in known:
                 raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
-        for option in ("epochs", "factor", "evaluations", "batch_size"):
+        for option in ("epochs", "factor", "shuffle", "evaluations", "batch_size"):
             if (value := getattr(self, option)) is not None and value < 1:
                 raise GiftError(f"{option} must be 1 or more, not {value}")
+        if self.smallest_crop is not None and not 0 < self.smallest_crop <= 1:
+            raise GiftError(f"smallest_crop must be above 0 and at most 1, not {self.smallest_crop}")
         make_strategy(self.augment)
 
     def resolve_batch_size(self, num_images: int) -> int:

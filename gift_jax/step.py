@@ -12,15 +12,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gift_jax.augment import MIXINGS, make_strategy, random_mosaic_crop
+from gift_jax.augment import MIXINGS, make_strategy
 from gift_jax.checkpoint import Teacher
+from gift_jax.crops import make_crop
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables
-from gift_jax.optim import make_optimizer, make_schedule
+from gift_jax.optim import make_optimizer, make_schedule, restart_steps
 from gift_jax.recipe import Recipe
 
 
@@ -48,7 +49,7 @@ class Program(NamedTuple):
         """The optax transformation with the schedule in steps."""
         optimizer, epochs = self.recipe.optimizer, self.recipe.epochs
         schedule = make_schedule(self.recipe.schedule, optimizer.learning_rate, epochs, self.steps_per_epoch)
-        return make_optimizer(optimizer, schedule)
+        return make_optimizer(optimizer, schedule, restart_steps(self.recipe.schedule, epochs, self.steps_per_epoch))
 
 
 class Data(NamedTuple):
@@ -95,7 +96,8 @@ def make_program(recipe: Recipe, student: Model, distilled: DistilledSet, teache
         )
     if teacher is None and distilled.soft_labels is None and recipe.loss != "ce":
         raise GiftError(f"loss {recipe.loss!r} needs soft labels: give a teacher, or a set that stores them")
-    normalisation = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
+    usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
+    normalisation = recipe.normalisation or usual
     model = teacher.model if teacher else None
     return Program(student, model, recipe, len(distilled.labels), distilled.pixel_space, normalisation)
 
@@ -120,21 +122,22 @@ def make_step(program: Program) -> Step:
     """
     recipe = program.recipe
     criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
-    augment, mix = make_strategy(recipe.augment), MIXINGS[recipe.mix]
+    crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
+    augment, mix = make_strategy(recipe.augment, single=recipe.single_operation), MIXINGS[recipe.mix]
     optimizer = program.optimizer()
 
     def step(state: State, data: Data, indices: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
         crop_key, augment_key, mix_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
         labels = data.labels[indices]
         images = to_input(data.images[indices], program.pixel_space, program.normalisation)
-        images = augment(augment_key, random_mosaic_crop(crop_key, images, recipe.factor))
+        images = augment(augment_key, crop(crop_key, images))
         images, partners, kept = mix(mix_key, images)
         teacher_logits = jax.lax.stop_gradient(_targets(program, data, images, indices, partners, kept))
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
             logits, batch_stats = program.model.apply(params, state.batch_stats, images, train=True, key=dropout_key)
             losses = criterion(logits, teacher_logits, labels)
-            if recipe.mix != "none":
+            if recipe.mix != "none" and recipe.mix_labels:
                 losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
             return jnp.mean(losses), (logits, batch_stats)
 

@@ -157,12 +157,28 @@ def train(
             f"the evaluation set is {evaluation_set.dataset} at {evaluation_set.images.shape[1:]}, the distilled set "
             f"{distilled.dataset} at {student.input_shape}; give the evaluation set of the same dataset and size"
         )
+    _check_pixel_spaces(distilled, evaluation_set)
     data = make_data(distilled, teacher)
     evaluator = make_evaluator(student, evaluation_set, program.normalisation)
     epoch = make_epoch(program, driver=driver, seeds=seed_driver)
     groups = [tuple(seeds)] if seed_driver == "vmap" else [(seed,) for seed in seeds]
     stacked = seed_driver == "vmap"
     return [run for group in groups for run in _train_group(program, data, evaluator, epoch, group, stacked, on_epoch)]
+
+
+def _check_pixel_spaces(distilled: DistilledSet, evaluation_set: EvaluationSet) -> None:
+    """Students of whitened images see whitened test images, and no others do. Raises: GiftError."""
+    if distilled.pixel_space == "zca" and evaluation_set.pixel_space != "zca":
+        raise GiftError(
+            f"the {distilled.method} set is whitened (zca), the evaluation set is not; give "
+            "`gift_jax.data.evaluation.whiten(evaluation_set, zca)` with the whitening of the real training set, which "
+            "`gift_jax.data.zca.fit_zca` makes and `load_zca` reads"
+        )
+    if evaluation_set.pixel_space == "zca" and distilled.pixel_space != "zca":
+        raise GiftError(
+            f"the evaluation set is whitened, the {distilled.method} set is {distilled.pixel_space}; give the "
+            "evaluation set as it was loaded"
+        )
 
 
 def _train_group(

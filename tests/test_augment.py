@@ -92,6 +92,23 @@ def test_official_strategy_always_cuts_out(images, key):
         assert ((out == 0).all(axis=-1).sum(axis=(1, 2)) >= 9).all()
 
 
+def test_single_mode_applies_one_of_six_operations_to_the_whole_batch(images, key):
+    strategy = jax.jit(augment.make_strategy(single=True))
+    draws, seen = 60, dict.fromkeys(augment.OPERATIONS, 0)
+    for draw in range(draws):
+        batch_key = jax.random.fold_in(key, draw)
+        out = np.asarray(strategy(batch_key, images))
+        # The strategy draws for the operation from the second of two keys.
+        alone = {name: run(jax.random.split(batch_key)[1], images) for name, run in JITTED.items()}
+        found = [name for name, expected in alone.items() if np.allclose(out, expected, atol=1e-6)]
+        assert len(found) == 1
+        seen[found[0]] += 1
+    assert min(seen.values()) >= draws / 6 / 5
+
+
+JITTED = {name: jax.jit(operation) for name, operation in augment.OPERATIONS.items()}
+
+
 def test_unknown_operation_is_named():
     with pytest.raises(GiftError, match="'colour' is unknown"):
         augment.make_strategy("colour_flip")

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from gift_jax.errors import GiftError
-from gift_jax.optim import Optimizer, Schedule, make_optimizer, make_schedule
+from gift_jax.optim import Optimizer, Schedule, make_optimizer, make_schedule, restart_steps
 
 CONSTANT = optax.constant_schedule(0.05)
 
@@ -39,6 +39,52 @@ def test_cosine_ends_at_its_floor_and_warmup_rises_to_the_rate():
     np.testing.assert_allclose(values[:5], [0.2, 0.4, 0.6, 0.8, 1.0], rtol=1e-6)
     expected = [0.1 + 0.9 * (1 + np.cos(np.pi * t / 16)) / 2 for t in range(16)]
     np.testing.assert_allclose(values[4:], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_restart_equals_a_new_optimizer_in_pytorch(name):
+    """Two epochs, a new optimizer at a tenth of the rate, two more, as DATM's evaluation does."""
+    torch = pytest.importorskip("torch")
+    schedule, steps_per_epoch, epochs = Schedule(milestones=((1, 2),), gamma=0.1, restart=True), 3, 4
+    steps = restart_steps(schedule, epochs, steps_per_epoch)
+    assert steps == (6,)
+    ours = make_optimizer(Optimizer(name, 0.05, 5e-4), make_schedule(schedule, 0.05, epochs, steps_per_epoch), steps)
+    rng = np.random.default_rng(1)
+    start = rng.normal(size=(3, 4)).astype("f")
+    params, tensor = jnp.asarray(start), torch.tensor(start, requires_grad=True)
+    state, momentum = ours.init(params), {"momentum": 0.9} if name == "sgd" else {}
+    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[name]
+    with jax.numpy_dtype_promotion("standard"):
+        update = jax.jit(ours.update)
+        for step in range(epochs * steps_per_epoch):
+            if step in (0, 6):
+                theirs = kind([tensor], lr=0.05 if step == 0 else 0.005, weight_decay=5e-4, **momentum)
+            gradient = rng.normal(size=start.shape).astype("f")
+            tensor.grad = torch.tensor(gradient)
+            theirs.step()
+            updates, state = update(jnp.asarray(gradient), state, params)
+            params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(params, tensor.detach(), atol=2e-6)
+
+
+def test_rdeds_cosine_ends_half_way():
+    values = rates(Schedule("cosine", stretch=2), 1e-3, 300, 1)
+    expected = [0.5e-3 * (1 + np.cos(np.pi * epoch / 300 / 2)) for epoch in range(300)]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+
+
+def test_warmup_from_a_share_equals_pytorchs():
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    rise = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=5)
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=15)
+    schedule, expected = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[5]), []
+    for _ in range(20):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    found = rates(Schedule("cosine", warmup_epochs=5, warmup_start=0.01), 0.2, 20, 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 TORCH_CASES = [

@@ -7,18 +7,7 @@ import pytest
 from setups import INFO, random_digits, random_teacher
 
 from gift_jax.errors import GiftError
-from gift_jax.rded import RDED, _framed, best_crops, random_crops, resized_crop, stitch, synthesize
-
-
-@pytest.mark.parametrize(("top", "left", "side", "size"), [(0, 0, 12, 6), (2, 3, 7, 6), (5, 1, 3, 6), (0, 2, 10, 5)])
-def test_resized_crop_equals_pytorchs_antialiased_one(top, left, side, size, key):
-    torch = pytest.importorskip("torch")
-    images = jax.random.uniform(key, (2, 12, 12, 3))
-    draws = (jnp.full(2, value) for value in (top, left, side))
-    out = resized_crop(images, *draws, size)
-    cut = torch.from_numpy(np.array(images.transpose(0, 3, 1, 2)[:, :, top : top + side, left : left + side]))
-    expected = torch.nn.functional.interpolate(cut, size=(size, size), mode="bilinear", antialias=True)
-    np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=1e-5)
+from gift_jax.rded import RDED, _framed, best_crops, random_crops, stitch, synthesize
 
 
 def test_random_crops_stay_within_the_image(key):

@@ -1,0 +1,123 @@
+"""Crops that change the scale: a box of each image resized to the full side, and mosaics taken apart.
+
+Operations take NHWC float batches and one draw an image; `random_` forms draw from a key. The resizing is bilinear
+with anti-aliasing, as torchvision's and Pillow's.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from gift_jax.augment import Augmentation, random_mosaic_crop
+
+LARGEST_RATIO = 4 / 3  # of a box's sides
+_TRIES = 10
+
+
+def resized_crop(
+    images: jax.Array,
+    top: jax.Array,
+    left: jax.Array,
+    height: jax.Array,
+    width: jax.Array,
+    size: int,
+    *,
+    rounded: bool = False,
+) -> jax.Array:
+    """Cut a box out of each image and resize it to size x size, bilinear with anti-aliasing.
+
+    Args: images, float [B, H, W, C]; top, left, height, width, int [B], in pixels, inside the image; rounded, whether
+    values are rounded to whole ones after each direction, as Pillow does with 8-bit pixels (images in 0..255).
+    Returns: float [B, size, size, C].
+    Reference: crop, then `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`; rounded,
+    `PIL.Image.resize(BILINEAR)`, which goes along the rows first.
+    """
+    columns = _resize_weights(images.shape[2], left, width, size, images.dtype)
+    rows = _resize_weights(images.shape[1], top, height, size, images.dtype)
+    # Weighted means of pixels: bfloat16 or TF32 products would round them.
+    narrow = jnp.einsum("bjw,bhwc->bhjc", columns, images, precision="highest")
+    narrow = jnp.floor(narrow + 0.5) if rounded else narrow
+    resized = jnp.einsum("bih,bhjc->bijc", rows, narrow, precision="highest")
+    return jnp.floor(resized + 0.5) if rounded else resized
+
+
+def _resize_weights(length: int, start: jax.Array, side: jax.Array, size: int, dtype: jnp.dtype) -> jax.Array:
+    """Weights [B, size, length] of a triangle kernel that is as wide as an output pixel, one input pixel at least."""
+    step = side.astype(dtype)[:, None, None] / size
+    first = start.astype(dtype)[:, None, None]
+    centre = first + (jnp.arange(size, dtype=dtype)[None, :, None] + 0.5) * step - 0.5
+    pixels = jnp.arange(length, dtype=dtype)[None, None, :]
+    inside = (pixels >= first) & (pixels < first + side.astype(dtype)[:, None, None])
+    weights = jnp.where(inside, jnp.maximum(1 - jnp.abs(pixels - centre) / jnp.maximum(step, 1), 0), 0)
+    return weights / jnp.sum(weights, axis=2, keepdims=True)
+
+
+def random_boxes(
+    key: jax.Array, count: int, side: int, smallest_area: float
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Boxes in square images: areas uniform in [smallest_area, 1], ratios log-uniform in [3/4, 4/3], places uniform.
+
+    Returns: top, left, height, width, int [count], in pixels. The first of ten draws that fits is taken; if none
+    does, the whole image. Reference: torchvision's `RandomResizedCrop.get_params`.
+    """
+    keys = jax.random.split(key, 4)
+    area = jax.random.uniform(keys[0], (count, _TRIES), minval=smallest_area, maxval=1.0) * side**2
+    limit = math.log(LARGEST_RATIO)
+    ratio = jnp.exp(jax.random.uniform(keys[1], (count, _TRIES), minval=-limit, maxval=limit))
+    heights = jnp.round(jnp.sqrt(area / ratio)).astype(jnp.int32)
+    widths = jnp.round(jnp.sqrt(area * ratio)).astype(jnp.int32)
+    fits = (heights > 0) & (heights <= side) & (widths > 0) & (widths <= side)
+    first = jnp.argmax(fits, axis=1)[:, None]
+    height, width = (
+        jnp.where(fits.any(axis=1), jnp.take_along_axis(sides, first, axis=1)[:, 0], side)
+        for sides in (heights, widths)
+    )
+    top = jax.random.randint(keys[2], (count,), 0, side - height + 1)
+    return top, jax.random.randint(keys[3], (count,), 0, side - width + 1), height, width
+
+
+def random_resized_crop(key: jax.Array, images: jax.Array, smallest_area: float) -> jax.Array:
+    """`resized_crop` of `random_boxes`, to the images' own side. Args: images, float [B, S, S, C]."""
+    count, side = images.shape[:2]
+    top, left, height, width = random_boxes(key, count, side, smallest_area)
+    return resized_crop(images, top, left, height, width, side)
+
+
+def shuffle_patches(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Reorder the rows and the columns of each image's cells: cell (i, j) becomes cell (rows[i], columns[j]).
+
+    Args: images [B, H, W, C]; rows, columns, int [B, f], permutations of range(f). Pixels that f cells leave over
+    stay at the far edges. Reference: RDED's `ShufflePatches`.
+    """
+    return _shuffle(_shuffle(images, rows, axis=1), columns, axis=2)
+
+
+def _shuffle(images: jax.Array, order: jax.Array, *, axis: int) -> jax.Array:
+    length, cells = images.shape[axis], order.shape[1]
+    cell = length // cells
+    source = (order[:, :, None] * cell + jnp.arange(cell)[None, None]).reshape(len(order), cells * cell)
+    rest = jnp.broadcast_to(jnp.arange(cells * cell, length)[None], (len(order), length - cells * cell))
+    source = jnp.concatenate([source, rest], axis=1)
+    return jnp.take_along_axis(images, source.reshape((-1, length, 1, 1) if axis == 1 else (-1, 1, length, 1)), axis)
+
+
+def random_shuffle_patches(key: jax.Array, images: jax.Array, cells: int) -> jax.Array:
+    """`shuffle_patches` in a random order an image, of cells x cells."""
+    orders = jnp.broadcast_to(jnp.arange(cells)[None], (images.shape[0], cells))
+    rows, columns = (jax.random.permutation(one, orders, axis=1, independent=True) for one in jax.random.split(key))
+    return shuffle_patches(images, rows, columns)
+
+
+def make_crop(*, factor: int, shuffle: int, smallest_crop: float | None) -> Augmentation:
+    """Build `(key, images) -> images`: a mosaic's cell, shuffled cells, a random resized crop; each where asked for."""
+
+    def crop(key: jax.Array, images: jax.Array) -> jax.Array:
+        images = random_mosaic_crop(key, images, factor)
+        if shuffle > 1:
+            images = random_shuffle_patches(jax.random.fold_in(key, 1), images, shuffle)
+        if smallest_crop is not None:
+            images = random_resized_crop(jax.random.fold_in(key, 2), images, smallest_crop)
+        return images
+
+    return crop

@@ -1,0 +1,32 @@
+"""Named recipes: GIFT's official one and each source method's own, one method a file."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from gift_jax.errors import GiftError
+from gift_jax.recipe import Recipe
+from gift_jax.recipes import cda, datm, gift, gvbsm, rded, sre2l
+from gift_jax.recipes.setting import Setting, setting_of
+
+__all__ = ["RECIPES", "Setting", "make_recipe", "setting_of"]
+
+RECIPES: Mapping[str, Callable[[Setting], Recipe]] = MappingProxyType(
+    {
+        "gift": gift.recipe,
+        "sre2l": sre2l.recipe,
+        "rded": rded.recipe,
+        "datm": datm.recipe,
+        "gvbsm": gvbsm.recipe,
+        "cda": cda.recipe,
+    }
+)
+
+
+def make_recipe(name: str, setting: Setting) -> Recipe:
+    """The recipe of that name for a setting, such as `make_recipe("sre2l", setting_of(distilled, "resnet18"))`.
+
+    Raises: GiftError if the name is unknown, or if the method has no recipe for the dataset.
+    """
+    if name not in RECIPES:
+        raise GiftError(f"recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")
+    return RECIPES[name](setting)

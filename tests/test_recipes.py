@@ -1,0 +1,164 @@
+"""Named recipes against golden text: a changed hyper-parameter shows as a difference there.
+
+`python tests/test_recipes.py` writes tests/golden_recipes/ again; read the difference before committing it.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_teacher
+
+from gift_jax.augment import random_mixup
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.pixels import to_input
+from gift_jax.errors import GiftError
+from gift_jax.losses import LOSSES, ce
+from gift_jax.models import get_model
+from gift_jax.optim import make_optimizer, make_schedule
+from gift_jax.recipe import Recipe
+from gift_jax.recipes import RECIPES, Setting, make_recipe, setting_of
+from gift_jax.step import init_state, make_data, make_program, make_step
+from gift_jax.train import train
+
+GOLDEN = Path(__file__).parent / "golden_recipes"
+
+# (dataset, model, images a class) of each recipe; methods beside a recipe's own where they decide something.
+SETTINGS = {
+    "gift": [
+        ("sre2l", "cifar100", "conv3", 10),
+        ("datm", "tinyimagenet", "conv4", 1),
+        ("rded", "imagenet-nette", "conv5", 1),
+        ("rded", "imagenet-1k", "conv4", 10),
+        ("rded", "imagenet-1k", "resnet18", 10),
+        ("sre2l", "imagenet-1k", "resnet18", 50),
+        ("sre2l", "imagenet-1k", "swin_v2_t", 10),
+    ],
+    "sre2l": [("sre2l", dataset, "resnet18", 50) for dataset in ("imagenet-1k", "tinyimagenet", "cifar100")],
+    "cda": [("cda", "imagenet-1k", "resnet18", 200), ("cda", "tinyimagenet", "resnet18_modified", 100)],
+    "rded": [
+        ("rded", "cifar10", "conv3", 1),
+        ("rded", "cifar10", "resnet18_modified", 50),
+        ("rded", "cifar100", "conv3", 10),
+        ("rded", "cifar100", "resnet18_modified", 10),
+        ("rded", "tinyimagenet", "conv4", 10),
+        ("rded", "imagenet-woof", "conv5", 10),
+        ("rded", "imagenet-1k", "conv4", 10),
+        ("rded", "imagenet-1k", "efficientnet_b0", 50),
+    ],
+    "datm": [("datm", dataset, "conv3", 10) for dataset in ("cifar10", "cifar100", "tinyimagenet")],
+    "gvbsm": [("gvbsm", dataset, "resnet18", 10) for dataset in ("imagenet-1k", "tinyimagenet", "cifar100", "cifar10")],
+}
+LEARNED_RATE = 0.0125
+
+
+def make_setting(name, row):
+    return Setting(*row, LEARNED_RATE if name == "datm" else None)
+
+
+def lines(value, prefix=""):
+    for field in dataclasses.fields(value):
+        content = getattr(value, field.name)
+        if dataclasses.is_dataclass(content):
+            yield from lines(content, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name} = {content!r}"
+
+
+def resolved(name):
+    blocks = []
+    for row in SETTINGS[name]:
+        setting = make_setting(name, row)
+        title = f"[{setting.dataset}, {setting.model}, {setting.ipc} images a class, set of {setting.method}]"
+        blocks.append("\n".join([title, *lines(make_recipe(name, setting))]) + "\n")
+    return "\n".join(blocks)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_as_committed(name):
+    assert resolved(name) == (GOLDEN / f"{name}.txt").read_text()
+
+
+def test_every_golden_file_is_of_a_recipe():
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(RECIPES)
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, row) for name, rows in SETTINGS.items() for row in rows])
+def test_recipes_can_be_built(name, row):
+    recipe = make_recipe(name, make_setting(name, row))
+    make_optimizer(recipe.optimizer, make_schedule(recipe.schedule, 1.0, recipe.epochs, 3))
+    logits = np.ones((2, 3), "f")
+    loss = LOSSES[recipe.loss](logits, logits, np.array([0, 1]), **dict(recipe.loss_options))
+    assert np.isfinite(loss).all()
+
+
+def test_datms_rate_falls_after_epoch_501_of_0_to_1000():
+    recipe = make_recipe("datm", make_setting("datm", SETTINGS["datm"][0]))
+    rate = make_schedule(recipe.schedule, 1.0, recipe.epochs, 1)
+    assert [float(rate(epoch)) for epoch in (501, 502)] == pytest.approx([1.0, 0.1])
+
+
+def test_the_learned_rate_comes_from_the_set():
+    learned = distilled_set(provenance={"learning_rate": "0.017"})
+    assert setting_of(learned, "conv3") == Setting("random", "digits", "conv3", 2, 0.017)
+    assert setting_of(distilled_set(), "conv3").learning_rate is None
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("gfit", ("x", "cifar10", "conv3", 10), "recipe 'gfit' is unknown; choose one of gift"),
+        ("sre2l", ("x", "cifar10", "conv3", 10), "no settings for cifar10, only for imagenet-1k, tinyimagenet"),
+        ("datm", ("x", "cifar10", "conv3", 10), "needs the learned learning rate"),
+    ],
+)
+def test_what_has_no_recipe_is_named(name, row, message):
+    with pytest.raises(GiftError, match=message):
+        make_recipe(name, Setting(*row))
+
+
+def test_a_recipes_normalisation_goes_before_the_teachers():
+    """A raw set under it trains as a set that was normalised with it beforehand."""
+    scaled = Normalisation((0.4,), (0.2,))
+    recipe = Recipe(normalisation=scaled, augment="none", epochs=2, batch_size=11, evaluations=1)
+    raw = distilled_set()
+    images = (raw.images.astype("f") / 255 - np.float32(0.4)) / np.float32(0.2)
+    normalised = distilled_set(images=images, pixel_space="normalised")
+    student = get_model(INFO.spec)
+    runs = [train(recipe, student, one, random_teacher(), evaluation_set())[0] for one in (raw, normalised)]
+    np.testing.assert_allclose(runs[0].losses, runs[1].losses, rtol=1e-4)
+    usual = train(Recipe(augment="none", epochs=2, batch_size=11), student, raw, random_teacher(), evaluation_set())[0]
+    assert not np.allclose(usual.losses, runs[0].losses, rtol=1e-2)
+
+
+@pytest.mark.parametrize("mix_labels", [True, False])
+def test_partners_hard_labels_weigh_only_if_asked_for(mix_labels, key):
+    recipe = Recipe(loss="ce", mix="mixup", mix_labels=mix_labels, augment="none", batch_size=20)
+    student, images = get_model(INFO.spec), distilled_set(20)
+    program, order = make_program(recipe, student, images, None), np.arange(20, dtype=np.int32)
+    state, data = init_state(program, key), make_data(images, None)
+    mix_key = jax.random.split(jax.random.fold_in(key, 0), 4)[2]
+    mixed, partners, kept = random_mixup(mix_key, to_input(data.images, "raw", program.normalisation))
+    logits, _ = student.apply(state.params, state.batch_stats, mixed, train=True, key=key)
+    own, others = (ce(logits, logits, labels).mean() for labels in (data.labels, data.labels[partners]))
+    expected = kept * own + (1 - kept) * others if mix_labels else own
+    loss = jax.jit(make_step(program))(state, data, order, key)[1].loss
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert abs(float(own - others)) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["sre2l", "rded", "gvbsm"])
+def test_a_source_methods_recipe_trains(name):
+    row = (name, {"sre2l": "imagenet-1k", "rded": "imagenet-nette", "gvbsm": "cifar100"}[name], "conv5", 10)
+    recipe = dataclasses.replace(
+        make_recipe(name, make_setting(name, row)), epochs=2, batch_size=11, evaluations=1, normalisation=None
+    )
+    run = train(recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())[0]
+    assert np.isfinite(run.losses).all()
+
+
+if __name__ == "__main__":
+    for name in RECIPES:
+        (GOLDEN / f"{name}.txt").write_text(resolved(name))

@@ -1,0 +1,90 @@
+"""Whitened sets with stored logits (DATM's): every loss without a teacher, test images under the same whitening."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_digits
+
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.evaluation import EvaluationSet, whiten
+from gift_jax.data.zca import fit_zca
+from gift_jax.errors import GiftError
+from gift_jax.evaluate import make_evaluator
+from gift_jax.losses import LOSSES
+from gift_jax.models import get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.step import init_state, make_data, make_program, make_step
+from gift_jax.train import train
+
+STUDENT = get_model(INFO.spec)
+COUNT = 20
+LABELS = np.arange(COUNT, dtype=np.int32) // 2  # row // ipc
+LOGITS = np.random.default_rng(3).normal(size=(COUNT, 10)).astype("f") * 3
+WHITENED = np.random.default_rng(4).normal(size=(COUNT, 8, 8, 1)).astype("f") * 2
+
+
+def whitened_set(**changes):
+    fields = {"images": WHITENED, "labels": LABELS, "soft_labels": LOGITS, "pixel_space": "zca", "method": "datm"}
+    return distilled_set(COUNT, **{**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def zca():
+    return fit_zca([random_digits(200, seed=5)[0]])
+
+
+def test_stored_logits_are_not_the_hard_labels():
+    assert (LOGITS.argmax(1) != LABELS).any()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_loss_is_of_stored_logits_and_hard_labels_on_images_as_stored(loss, key):
+    recipe = Recipe(loss=loss, augment="none", batch_size=COUNT, epochs=1)
+    program = make_program(recipe, STUDENT, whitened_set(), None)
+    state, order = init_state(program, key), np.random.default_rng(6).permutation(COUNT).astype(np.int32)
+    logits, _ = STUDENT.apply(state.params, state.batch_stats, jnp.asarray(WHITENED[order]), train=True, key=key)
+    expected = jnp.mean(LOSSES[loss](logits, jnp.asarray(LOGITS[order]), jnp.asarray(LABELS[order])))
+    _, metrics = jax.jit(make_step(program))(state, make_data(whitened_set(), None), order, key)
+    np.testing.assert_allclose(metrics.loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_loss_trains_a_student_without_a_teacher(loss, zca):
+    recipe = Recipe(loss=loss, augment="none", epochs=40, optimizer=Optimizer("adam", 1e-2), evaluations=1)
+    losses = train(recipe, STUDENT, whitened_set(), None, whiten(evaluation_set(), zca))[0].losses
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_test_images_are_whitened_once_and_never_normalised(zca, key):
+    raw = evaluation_set()
+    params, batch_stats = STUDENT.init(key)
+    whitened = whiten(raw, zca)
+    logits, _ = STUDENT.apply(params, batch_stats, jnp.asarray(zca.whiten(raw.images)))
+    top1 = 100 * np.mean(np.asarray(logits).argmax(1) == raw.labels)
+    assert make_evaluator(STUDENT, whitened, Normalisation((9.0,), (0.1,)))(params, batch_stats).top1 == top1
+    np.testing.assert_array_equal(whitened.images, zca.whiten(raw.images))
+    assert (whitened.pixel_space, raw.pixel_space) == ("zca", "raw")
+
+
+def test_a_whitened_set_is_refused_without_a_whitening():
+    with pytest.raises(GiftError, match=r"whitened \(zca\), the evaluation set is not; give .*whiten\(.*fit_zca"):
+        train(Recipe(epochs=1), STUDENT, whitened_set(), None, evaluation_set())
+
+
+def test_a_raw_set_is_refused_with_a_whitening(zca):
+    with pytest.raises(GiftError, match="the evaluation set is whitened, the random set is raw"):
+        train(Recipe(loss="ce", epochs=1), STUDENT, distilled_set(), None, whiten(evaluation_set(), zca))
+
+
+def test_a_whitening_is_applied_once(zca):
+    with pytest.raises(GiftError, match="must be uint8, or floats in"):
+        whiten(whiten(evaluation_set(), zca), zca)
+
+
+@pytest.mark.parametrize("space", ["normalised", "white"])
+def test_other_pixel_spaces_of_test_images_are_refused(space):
+    images, labels = random_digits(5)
+    with pytest.raises(GiftError, match=f"pixel space '{space}' is not supported"):
+        EvaluationSet(images, labels, "digits", space)
