@@ -45,6 +45,11 @@ def reported(path: Path) -> Iterator[None]:
         ) from None
 
 
+def cache_directory(kind: str) -> Path:
+    """Where what can be made again is kept: `$XDG_CACHE_HOME/gift_jax/KIND`, by default under `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gift_jax" / kind
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 digest of a file."""
     with reported(path), path.open("rb") as file:

@@ -8,6 +8,8 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer, OptionValue, Schedule
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -18,6 +20,7 @@ class Recipe:
     batch (`make_strategy`); factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
     shuffle x shuffle cells, smallest_crop is the least share of the area in a random resized crop (None: no crop).
     mix is `none`, `mixup` or `cutmix`; with mix_labels the partners' hard labels weigh as much as their pixels.
+    precision is of the networks' arithmetic: weights, losses and statistics are float32 with bfloat16 too.
     normalisation None is the teacher's, or without one the dataset's. The student is evaluated `evaluations`
     times, evenly spread, the last one at the end.
     """
@@ -36,10 +39,12 @@ class Recipe:
     mix: str = "none"
     mix_labels: bool = True
     normalisation: Normalisation | None = None
+    precision: str = "float32"
     evaluations: int = 4
 
     def __post_init__(self) -> None:
-        for option, value, known in (("loss", self.loss, LOSSES), ("mix", self.mix, MIXINGS)):
+        choices = (("loss", self.loss, LOSSES), ("mix", self.mix, MIXINGS), ("precision", self.precision, PRECISIONS))
+        for option, value, known in choices:
             if value not in known:
                 raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
         for option in ("epochs", "factor", "shuffle", "evaluations", "batch_size"):

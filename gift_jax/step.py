@@ -20,7 +20,7 @@ from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
-from gift_jax.models import Model, Variables
+from gift_jax.models import Model, Variables, cast
 from gift_jax.optim import make_optimizer, make_schedule, restart_steps
 from gift_jax.recipe import Recipe
 
@@ -44,6 +44,10 @@ class Program(NamedTuple):
     def steps_per_epoch(self) -> int:
         """Steps an epoch, the remainder's included."""
         return -(-self.num_images // self.batch_size)
+
+    def dtype(self, images: jax.Array) -> jnp.dtype:
+        """Of the networks' arithmetic: the images' own, unless the recipe asks for less."""
+        return images.dtype if self.recipe.precision == "float32" else jnp.dtype(self.recipe.precision)
 
     def optimizer(self) -> optax.GradientTransformation:
         """The optax transformation with the schedule in steps."""
@@ -135,7 +139,10 @@ def make_step(program: Program) -> Step:
         teacher_logits = jax.lax.stop_gradient(_targets(program, data, images, indices, partners, kept))
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
-            logits, batch_stats = program.model.apply(params, state.batch_stats, images, train=True, key=dropout_key)
+            inputs = images.astype(program.dtype(images))
+            weights = cast(params, inputs.dtype)
+            logits, batch_stats = program.model.apply(weights, state.batch_stats, inputs, train=True, key=dropout_key)
+            logits = logits.astype(images.dtype)
             losses = criterion(logits, teacher_logits, labels)
             if recipe.mix != "none" and recipe.mix_labels:
                 losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
@@ -157,7 +164,9 @@ def _targets(
 ) -> jax.Array:
     """The teacher's logits on this very batch; else the stored ones; else, for `ce`, which reads none, zeros."""
     if program.teacher is not None:
-        return program.teacher.apply(typing.cast(Variables, data.teacher_params), {}, images)[0]
+        inputs = images.astype(program.dtype(images))
+        params = cast(typing.cast(Variables, data.teacher_params), inputs.dtype)
+        return program.teacher.apply(params, {}, inputs)[0].astype(images.dtype)
     if data.soft_labels is None:
         return jnp.zeros((len(indices), program.model.spec.num_classes), images.dtype)
     stored = data.soft_labels[indices].astype(images.dtype)

@@ -1,5 +1,7 @@
 """The training loop: drivers, seeds, remainder, errors. (Its numbers: test_trajectory.py.)"""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -173,3 +175,19 @@ def test_official_batch_sizes():
 def test_students_of_other_sizes_are_refused():
     with pytest.raises(GiftError, match="create the student"):
         train(RECIPE, get_model(ModelSpec("conv2", 9, 8, 1)), distilled_set(), random_teacher(), evaluation_set())
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "layer"])
+def test_bfloat16_keeps_weights_and_statistics_in_float32_and_the_loss_close(norm):
+    options = (("norm", norm), ("width", 4)) if norm != "batch" else (("width", 4),)
+    student = get_model(dataclasses.replace(INFO.spec, options=options))
+    runs = []
+    for precision in ("float32", "bfloat16"):
+        recipe = dataclasses.replace(RECIPE, precision=precision)
+        [run] = train(recipe, student, distilled_set(), random_teacher(), evaluation_set())
+        runs.append(run)
+    leaves = jax.tree.leaves((runs[1].state.params, runs[1].state.batch_stats))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
+    # Eight bits of mantissa: 0.4 % a rounding.
+    np.testing.assert_allclose(runs[1].losses, runs[0].losses, rtol=0.05)
+    assert not np.array_equal(runs[1].losses, runs[0].losses)

@@ -161,6 +161,15 @@ def split_arrays(module: nnx.Module) -> tuple[Variables, Variables]:
     return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
 
 
+def cast(params: Variables, dtype: jnp.dtype) -> Variables:
+    """Weights in the precision of a network's arithmetic; those of norms, which keep their own, stay as they are."""
+    if "scale" in params:
+        return params
+    return {
+        name: cast(value, dtype) if isinstance(value, dict) else value.astype(dtype) for name, value in params.items()
+    }
+
+
 def fold(model: Model, params: Variables, batch_stats: Variables) -> tuple[Model, Variables]:
     """Fold BatchNorm into the convolutions, for inference. Returns: a model without statistics, its params."""
     # Not `merge`, which copies: folding replaces arrays and writes into none.

@@ -33,7 +33,8 @@ class BatchNorm(nnx.Module):
         self.epsilon, self.momentum = epsilon, momentum
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Normalise x [B, H, W, C]."""
+        """Normalise x [B, H, W, C], in the statistics' precision."""
+        dtype, x = x.dtype, x.astype(self.mean.dtype)
         if train:
             mean = jnp.mean(x, axis=(0, 1, 2))
             var = jnp.mean(jnp.square(x - _row(mean)), axis=(0, 1, 2))
@@ -42,7 +43,7 @@ class BatchNorm(nnx.Module):
         else:
             mean, var = self.mean[...], self.var[...]
         normal = _standardize(x, _row(mean), _row(var), self.epsilon)
-        return normal * _row(self.scale[...]) + _row(self.bias[...])
+        return (normal * _row(self.scale[...]) + _row(self.bias[...])).astype(dtype)
 
     def _track(self, mean: jax.Array, var: jax.Array) -> None:
         for running, new in ((self.mean, mean), (self.var, var)):
@@ -68,13 +69,13 @@ class GroupNorm(nnx.Module):
         self.groups, self.epsilon = groups, epsilon
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """Normalise x [B, H, W, C]."""
+        """Normalise x [B, H, W, C], in the weights' precision."""
         del train
-        grouped = x.reshape(*x.shape[:3], self.groups, -1)
+        grouped = x.astype(self.scale.dtype).reshape(*x.shape[:3], self.groups, -1)
         mean = jnp.mean(grouped, axis=(1, 2, 4), keepdims=True)
         var = jnp.mean(jnp.square(grouped - mean), axis=(1, 2, 4), keepdims=True)
         normal = _standardize(grouped, mean, var, self.epsilon).reshape(x.shape)
-        return normal * _row(self.scale[...]) + _row(self.bias[...])
+        return (normal * _row(self.scale[...]) + _row(self.bias[...])).astype(x.dtype)
 
 
 class LayerNorm(nnx.Module):
@@ -89,13 +90,14 @@ class LayerNorm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """Normalise x [..., *shape]."""
+        """Normalise x [..., *shape], in the weights' precision."""
         del train
+        dtype, x = x.dtype, x.astype(self.scale.dtype)
         axes = tuple(range(-self.scale.ndim, 0))
         mean = jnp.mean(x, axis=axes, keepdims=True)
         var = jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
         scale, bias = (jnp.expand_dims(p[...], tuple(range(x.ndim - p.ndim))) for p in (self.scale, self.bias))
-        return _standardize(x, mean, var, self.epsilon) * scale + bias
+        return (_standardize(x, mean, var, self.epsilon) * scale + bias).astype(dtype)
 
 
 class Identity(nnx.Module):

@@ -1,0 +1,87 @@
+"""What a training is going to do, said before it starts: data, shapes, teacher, recipe, device, memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gift_jax.checkpoint import Teacher
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.models import Model
+from gift_jax.recipe import Recipe
+from gift_jax.step import Data, Program, init_state, make_program, make_step
+from gift_jax.study import device
+
+
+def training_bytes(program: Program, distilled: DistilledSet, teacher: Teacher | None) -> int:
+    """Device memory of one training step: arguments, results and temporaries, as the compiler counts them.
+
+    Nothing is put on the device; the step is compiled.
+    """
+    state = jax.eval_shape(lambda: init_state(program, jax.random.key(0)))
+    arrays = (distilled.images, distilled.labels, distilled.soft_labels, teacher.params if teacher else None)
+    data = Data(*jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arrays))
+    indices = jax.ShapeDtypeStruct((min(program.batch_size, program.num_images),), jnp.int32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    step = jax.jit(make_step(program), donate_argnums=0)
+    used: Any = step.lower(state, data, indices, key).compile().memory_analysis()
+    sizes = (used.argument_size_in_bytes, used.output_size_in_bytes, used.temp_size_in_bytes)
+    return sum(sizes) - used.alias_size_in_bytes
+
+
+def describe(
+    recipe: Recipe,
+    student: Model,
+    distilled: DistilledSet,
+    teacher: Teacher | None,
+    evaluation_set: EvaluationSet,
+    seeds: Sequence[int],
+) -> list[tuple[str, str]]:
+    """The plan as (heading, text) lines. Raises: GiftError if the parts do not fit each other."""
+    program = make_program(recipe, student, distilled, teacher)
+    params, _ = student.abstract()
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    optimizer = recipe.optimizer
+    return [
+        (
+            "distilled set",
+            f"{distilled.method}, {distilled.dataset}, {distilled.ipc} a class: {_array(distilled.images)}, "
+            f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
+        ),
+        ("teacher", _teacher(teacher)),
+        ("student", f"{student.spec.name}, {count:,} parameters, {student.spec.image_size} pixels"),
+        (
+            "evaluation set",
+            f"{_array(evaluation_set.images)}, {recipe.evaluations} looks, the last one after the last epoch",
+        ),
+        (
+            "recipe",
+            f"loss {recipe.loss}, {optimizer.name} at {optimizer.learning_rate:g}, weight decay "
+            f"{optimizer.weight_decay:g}, schedule {recipe.schedule.name}, augmentation {recipe.augment}, "
+            f"mix {recipe.mix}, {recipe.precision}",
+        ),
+        (
+            "work",
+            f"{len(seeds)} seeds ({', '.join(map(str, seeds))}) of {recipe.epochs} epochs of "
+            f"{program.steps_per_epoch} steps of {program.batch_size} images",
+        ),
+        ("device", device()),
+        ("memory", f"{training_bytes(program, distilled, teacher) / 2**30:.2f} GiB on the device while training"),
+    ]
+
+
+def _array(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}, {array.nbytes / 2**20:.1f} MiB"
+
+
+def _teacher(teacher: Teacher | None) -> str:
+    if teacher is None:
+        return "none: the labels stored with the set"
+    info, check = teacher.info, teacher.info.verification
+    return (
+        f"{info.architecture} of {info.dataset}, from {info.source_file}; logits within {check.max_relative:.1e} of "
+        f"PyTorch's, top-1 agreement {100 * check.top1_agreement:.0f} %"
+    )
