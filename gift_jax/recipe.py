@@ -22,7 +22,7 @@ class Recipe:
     mix is `none`, `mixup` or `cutmix`; with mix_labels the partners' hard labels weigh as much as their pixels.
     precision is of the networks' arithmetic: weights, losses and statistics are float32 with bfloat16 too.
     normalisation None is the teacher's, or without one the dataset's. The student is evaluated `evaluations`
-    times, evenly spread, the last one at the end.
+    times, evenly spread, the last one at the end. max_steps cuts every epoch short, to try a recipe out.
     """
 
     loss: str = "gift"
@@ -41,13 +41,14 @@ class Recipe:
     normalisation: Normalisation | None = None
     precision: str = "float32"
     evaluations: int = 4
+    max_steps: int | None = None
 
     def __post_init__(self) -> None:
         choices = (("loss", self.loss, LOSSES), ("mix", self.mix, MIXINGS), ("precision", self.precision, PRECISIONS))
         for option, value, known in choices:
             if value not in known:
                 raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
-        for option in ("epochs", "factor", "shuffle", "evaluations", "batch_size"):
+        for option in ("epochs", "factor", "shuffle", "evaluations", "batch_size", "max_steps"):
             if (value := getattr(self, option)) is not None and value < 1:
                 raise GiftError(f"{option} must be 1 or more, not {value}")
         if self.smallest_crop is not None and not 0 < self.smallest_crop <= 1:

@@ -43,7 +43,8 @@ class Program(NamedTuple):
     @property
     def steps_per_epoch(self) -> int:
         """Steps an epoch, the remainder's included."""
-        return -(-self.num_images // self.batch_size)
+        whole = -(-self.num_images // self.batch_size)
+        return min(whole, self.recipe.max_steps or whole)
 
     def dtype(self, images: jax.Array) -> jnp.dtype:
         """Of the networks' arithmetic: the images' own, unless the recipe asks for less."""

@@ -32,11 +32,12 @@ Epoch = Callable[[State, Data, jax.Array, int], tuple[State, Metrics]]
 def make_batches(program: Program) -> Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]:
     """Build `(key, epoch) -> (indices [full batches, B], indices [remainder])`: a permutation, cut."""
     batch_size, count = program.batch_size, program.num_images
-    full = count // batch_size
+    full = min(count // batch_size, program.steps_per_epoch)
+    used = min(count, program.steps_per_epoch * batch_size)
 
     def batches(key: jax.Array, epoch: Any) -> tuple[jax.Array, jax.Array]:
         order = jax.random.permutation(jax.random.fold_in(key, epoch), count)
-        return order[: full * batch_size].reshape(full, batch_size), order[full * batch_size :]
+        return order[: full * batch_size].reshape(full, batch_size), order[full * batch_size : used]
 
     return batches
 

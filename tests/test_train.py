@@ -68,6 +68,14 @@ def test_every_image_is_trained_on_once_an_epoch(key):
     assert not np.array_equal(full, make_batches(program)(key, 5)[0])
 
 
+@pytest.mark.parametrize(("max_steps", "sizes"), [(1, [8]), (2, [8, 8]), (3, [8, 8, 6]), (9, [8, 8, 6])])
+def test_an_epoch_can_be_cut_short(max_steps, sizes, key):
+    program = make_program(dataclasses.replace(RECIPE, max_steps=max_steps), STUDENT, distilled_set(), random_teacher())
+    full, remainder = make_batches(program)(key, 0)
+    assert [len(batch) for batch in [*full, *([remainder] if len(remainder) else [])]] == sizes
+    assert program.steps_per_epoch == len(sizes)
+
+
 def test_losses_and_history_are_of_every_epoch_and_look(reference):
     assert reference[0].losses.shape == (3,)
     assert [look.epoch for look in reference[0].history] == [1, 2, 3]
