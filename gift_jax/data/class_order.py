@@ -1,9 +1,10 @@
 """Class-order files: which folder is which class, where the folders' sorted order is not the classes'."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gift_jax.errors import GiftError
-from gift_jax.files import reported
+from gift_jax.files import reported, write_text
 
 
 def read_class_order(path: Path, num_classes: int) -> tuple[str, ...]:
@@ -23,3 +24,8 @@ def read_class_order(path: Path, num_classes: int) -> tuple[str, ...]:
         twice = next(name for name in names if names.count(name) > 1)
         raise GiftError(f"{path}: names {twice!r} twice; write each folder once")
     return names
+
+
+def write_class_order(path: Path, names: Sequence[str]) -> None:
+    """Write a class-order file, whole or not at all. Args: names of class folders, by class id."""
+    write_text(path, "# The class folder of each class id, from 0.\n" + "".join(f"{name}\n" for name in names))

@@ -34,12 +34,16 @@ DIGITS = Normalisation((0.3056,), (0.3764,))
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset: number of classes, side of its images in pixels (ConvNets may use another), channels."""
+    """A dataset: number of classes, side of its images in pixels (ConvNets may use another), channels.
+
+    home says where its real images are published.
+    """
 
     name: str
     num_classes: int
     image_size: int
     normalisation: Normalisation
+    home: str
     convnet_size: int | None = None
     channels: int = 3
 
@@ -48,23 +52,29 @@ class DatasetSpec:
         return self.convnet_size if self.convnet_size and model.startswith("conv") else self.image_size
 
 
-def _imagenet(name: str, num_classes: int, convnet_size: int) -> DatasetSpec:
-    return DatasetSpec(name, num_classes, 224, IMAGENET, convnet_size)
+_CIFAR_HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
+_TINY_HOME = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+_IMAGENET_HOME = "https://www.image-net.org"
+_NETTE_HOME = "https://github.com/fastai/imagenette"
+
+
+def _imagenet(name: str, num_classes: int, convnet_size: int, home: str = _IMAGENET_HOME) -> DatasetSpec:
+    return DatasetSpec(name, num_classes, 224, IMAGENET, home, convnet_size)
 
 
 DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
     {
         spec.name: spec
         for spec in (
-            DatasetSpec("digits", 10, 8, DIGITS, channels=1),
-            DatasetSpec("cifar10", 10, 32, CIFAR),
-            DatasetSpec("cifar100", 100, 32, CIFAR),
-            DatasetSpec("tinyimagenet", 200, 64, IMAGENET),
+            DatasetSpec("digits", 10, 8, DIGITS, "scikit-learn", channels=1),
+            DatasetSpec("cifar10", 10, 32, CIFAR, _CIFAR_HOME),
+            DatasetSpec("cifar100", 100, 32, CIFAR, _CIFAR_HOME),
+            DatasetSpec("tinyimagenet", 200, 64, IMAGENET, _TINY_HOME),
             _imagenet("imagenet-1k", 1000, 64),
             # The pruned ImageNet-21K-P, whose published networks take pixels in [0, 1] as they are.
-            DatasetSpec("imagenet-21k", 10450, 224, PLAIN),
-            _imagenet("imagenet-nette", 10, 128),
-            _imagenet("imagenet-woof", 10, 128),
+            DatasetSpec("imagenet-21k", 10450, 224, PLAIN, _IMAGENET_HOME),
+            _imagenet("imagenet-nette", 10, 128, _NETTE_HOME),
+            _imagenet("imagenet-woof", 10, 128, _NETTE_HOME),
             _imagenet("imagenet-10", 10, 128),
             _imagenet("imagenet-100", 100, 128),
         )

@@ -1,14 +1,27 @@
-"""Evaluation sets: real labelled images to measure students on."""
+"""Real labelled images: evaluation sets to measure students on, and training sets in batches."""
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from gift_jax.data.datasets import get_dataset
+from gift_jax.data.cache import cached_images
+from gift_jax.data.datasets import DatasetSpec, get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import PixelSpace
+from gift_jax.data.image_folder import read_image_folder
+from gift_jax.data.records import Records, decoded
+from gift_jax.data.tfds import read_tfds
+from gift_jax.data.transforms import make_transform
 from gift_jax.data.zca import ZCA
 from gift_jax.errors import GiftError
+from gift_jax.files import cache_directory
+
+DIGITS = "digits"
+BATCH_SIZE = 500
 
 _DTYPES = {"raw": np.uint8, "zca": np.float32}
 
@@ -17,16 +30,20 @@ _DTYPES = {"raw": np.uint8, "zca": np.float32}
 class EvaluationSet:
     """Images [N, H, W, C], labels int32 [N], the dataset's name and what was done to the pixels.
 
-    images: uint8 if pixel_space is `raw`, float32 if it is `zca` (see `whiten`). Raises: GiftError on a misfit.
+    images: uint8 if pixel_space is `raw`, float32 if it is `zca` (see `whiten`); possibly mapped from disk.
+    class_names: of the class folders, by class id; the numbers if there are none. Raises: GiftError on a misfit.
     """
 
     images: np.ndarray
     labels: np.ndarray
     dataset: str
     pixel_space: PixelSpace = "raw"
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         spec = get_dataset(self.dataset)
+        if not self.class_names:
+            object.__setattr__(self, "class_names", tuple(map(str, range(spec.num_classes))))
         if self.images.ndim != 4 or self.images.shape[3] != spec.channels or self.images.dtype != self._dtype:
             shape = f"{self.images.dtype}{list(self.images.shape)}"
             expected = f"{self._dtype} [N, H, W, {spec.channels}]"
@@ -61,3 +78,77 @@ def load_digits_test() -> EvaluationSet:
     """The test third of scikit-learn's digits."""
     split = load_split()
     return EvaluationSet(split.test_images, split.test_labels, "digits")
+
+
+def load_evaluation(
+    dataset: str,
+    *,
+    image_size: int,
+    source: Path | str | None = None,
+    class_order: Path | None = None,
+    cache: Path | None = None,
+) -> EvaluationSet:
+    """Load a dataset's test images as a network of that input size sees them.
+
+    Args: source, a directory of class folders, `tfds` or `tfds:DIRECTORY`, None for the digits; class_order, a file
+    of class folders by class id; cache, where decoded images are kept (by default `cache_directory`).
+    Raises: GiftError that says what is missing, where it is published and how to give it.
+    """
+    spec = get_dataset(dataset)
+    if dataset == DIGITS:
+        _check_digits(spec, image_size)
+        return load_digits_test()
+    records = _records(spec, source, class_order, train=False)
+    images = cached_images(cache or cache_directory("evaluation"), records, make_transform(spec, image_size))
+    return EvaluationSet(images, records.labels, dataset, class_names=records.class_names)
+
+
+class TrainingSet(NamedTuple):
+    """Real training images: labels int32 [N], and what gives batches (images uint8 [B, S, S, C], labels [B])."""
+
+    labels: np.ndarray
+    batches: Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def load_training(
+    dataset: str, *, image_size: int, source: Path | str | None = None, class_order: Path | None = None
+) -> TrainingSet:
+    """Load a dataset's training images, class by class or in their source's order, a batch at a time.
+
+    Args: as of `load_evaluation`. Nothing is kept: images are decoded as batches are taken. Raises: GiftError.
+    """
+    spec = get_dataset(dataset)
+    if dataset == DIGITS:
+        _check_digits(spec, image_size)
+        split = load_split()
+        return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels))
+    records = _records(spec, source, class_order, train=True)
+    return TrainingSet(records.labels, _batched(decoded(records, make_transform(spec, image_size)), records.labels))
+
+
+def _batched(images: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(labels), BATCH_SIZE):
+        rows = labels[start : start + BATCH_SIZE]
+        yield np.stack(list(itertools.islice(images, len(rows)))), rows
+
+
+def _check_digits(spec: DatasetSpec, image_size: int) -> None:
+    if image_size != spec.image_size:
+        raise GiftError(f"the digits have {spec.image_size} pixels a side, not {image_size}; give another dataset")
+
+
+def _records(spec: DatasetSpec, source: Path | str | None, class_order: Path | None, *, train: bool) -> Records:
+    split = "training" if train else "test"
+    if source is None:
+        raise GiftError(
+            f"the {split} images of {spec.name} are missing ({spec.home}); give --data DIRECTORY of class folders, or "
+            "--data tfds for what TensorFlow Datasets has prepared"
+        )
+    kind, _, directory = str(source).partition(":")
+    if kind == "tfds":
+        if class_order:
+            raise GiftError("--class-order is for class folders, and TensorFlow Datasets has an order; drop it")
+        return read_tfds(spec, Path(directory) if directory else None, train=train)
+    if not Path(source).is_dir():
+        raise GiftError(f"{source}: no such directory; give the {split} images of {spec.name} ({spec.home}) by --data")
+    return read_image_folder(Path(source), spec, class_order)

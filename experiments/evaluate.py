@@ -1,0 +1,180 @@
+"""Train students on a distilled set under a teacher, and test them on real images: the paper's main experiment.
+
+Question: how good is a distilled set, for a loss, an optimizer and a student? (GIFT, ICLR 2025, Tables 1 to 3.)
+Command: `python -m experiments.evaluate --method rded --dataset cifar100 --model conv3 --ipc 10`, with the
+official options and directories: sets in `syn_data/METHOD/DATASET_MODEL/ipcN/`, teachers in
+`data/pretrain_models/`, test images in `data/DATASET/val/`. Converted files and unconverted ones are both read.
+Time: the plan says what is going to be done and how much memory it takes; after the first epoch, how long.
+Figures of the paper that are known: `facts` in docs/fidelity.md; of RDED's CIFAR-100 conv3 set, 48.1 %.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import rich
+import tyro
+from rich.table import Table
+
+from experiments.sources import evaluation_source, find_distilled, find_teacher
+from gift_jax import DistilledSet, GiftError, Teacher, cli, files, plan, progress, study
+from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
+from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
+from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.recipe import Recipe
+from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.train import Run, train
+
+TEACHERLESS = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Train students on a distilled set and test them.
+
+    method, dataset, ipc: of the distilled set. model: the architecture that it was made with, the teacher's, and
+    the student's unless tar_model is given. recipe: `gift`, the official one, or a source method's own: rded,
+    sre2l, datm, gvbsm, cda. criterion_name, optimizer, learning_rate, epochs, batch_size: instead of the recipe's.
+    max_steps: cut every epoch short, to try things out. precision: of the networks' arithmetic.
+    seeds: one student each. distilled: the set, or a directory in the official layout. teacher: the teacher, or a
+    directory of teachers; `none` takes the labels that are stored with the set. data: test images, a directory of
+    class folders, `tfds` or `tfds:DIR`. train_data: real training images, for whitened (DATM) sets. class_order:
+    file of class folders by class id. out: directory of results.jsonl. dry_run: say what would be done, and stop.
+    """
+
+    method: str
+    dataset: str
+    model: str
+    ipc: int = 10
+    tar_model: str | None = None
+    recipe: str = "gift"
+    criterion_name: str | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    max_steps: int | None = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    distilled: Path = Path("syn_data")
+    teacher: Path = Path("data/pretrain_models")
+    data: str | None = None
+    train_data: str | None = None
+    class_order: Path | None = None
+    out: Path = Path("runs/evaluate")
+    dry_run: bool = False
+
+
+def resolve_recipe(config: Evaluate, distilled: DistilledSet) -> Recipe:
+    """The named recipe for this set and student, with what the options say instead."""
+    recipe = make_recipe(config.recipe, setting_of(distilled, config.tar_model or config.model))
+    changes = {name: getattr(config, name) for name in ("epochs", "batch_size", "precision", "max_steps")}
+    if config.criterion_name and config.criterion_name != recipe.loss:
+        changes |= {"loss": config.criterion_name, "loss_options": ()}
+    rates = {"name": config.optimizer, "learning_rate": config.learning_rate}
+    optimizer = dataclasses.replace(recipe.optimizer, **_given(rates))
+    return dataclasses.replace(recipe, optimizer=optimizer, **_given(changes))
+
+
+def _given(options: dict) -> dict:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+Parts = tuple[Recipe, Model, DistilledSet, Teacher | None, EvaluationSet]
+"""What `train` takes."""
+
+
+def load_parts(config: Evaluate) -> Parts:
+    """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
+    distilled = find_distilled(config.distilled, config.method, config.dataset, config.model, config.ipc)
+    recipe = resolve_recipe(config, distilled)
+    stored = str(config.teacher) == TEACHERLESS or (distilled.soft_labels is not None and not config.teacher.exists())
+    teacher = None if stored else find_teacher(config.teacher, config.dataset, config.model)
+    size, channels = distilled.images.shape[1], distilled.images.shape[3]
+    student = get_model(ModelSpec(config.tar_model or config.model, distilled.num_classes, size, channels))
+    source = evaluation_source(config.data, config.dataset)
+    evaluation_set = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
+    if distilled.pixel_space == "zca":
+        evaluation_set = whiten(evaluation_set, find_whitening(config, size))
+    return recipe, student, distilled, teacher, evaluation_set
+
+
+def find_whitening(config: Evaluate, size: int) -> ZCA:
+    """The whitening of the real training images: fitted in one pass, and kept in the cache."""
+    path = files.cache_directory("zca") / f"{config.dataset}_{size}.safetensors"
+    if path.is_file():
+        return load_zca(path)
+    official = Path("data") / config.dataset / "train"
+    source = config.train_data or (str(official) if official.is_dir() else config.data)
+    training = load_training(config.dataset, image_size=size, source=source, class_order=config.class_order)
+    zca = fit_zca((images for images, _ in training.batches), total=len(training.labels))
+    save_zca(path, zca)
+    return zca
+
+
+def print_plan(config: Evaluate, parts: Parts) -> None:
+    """Print what is going to be done."""
+    table = Table.grid(padding=(0, 2))
+    for heading, text in plan.describe(*parts, config.seeds):
+        table.add_row(f"[bold]{heading}", text)
+    table.add_row("[bold]results", f"{config.out}/results.jsonl")
+    rich.print(table)
+
+
+def run_students(config: Evaluate, parts: Parts) -> list[Run]:
+    """Train and test one student a seed; append each to results.jsonl."""
+    recipe, student, distilled, teacher, _ = parts
+    runs = []
+    with progress.display("students", len(config.seeds) * recipe.epochs, "epochs") as advance:
+        for seed in config.seeds:
+            label = f"seed {seed}"
+            [run] = train(
+                *parts,
+                seeds=(seed,),
+                on_epoch=lambda epochs, loss, label=label: advance(epochs, f"{label}, loss {loss:.4g}"),
+            )
+            files.append_json_line(
+                config.out / "results.jsonl", study.make_row(run, recipe, student, distilled, teacher)
+            )
+            runs.append(run)
+    return runs
+
+
+def summary(runs: Sequence[Run]) -> str:
+    """Last and best accuracy over the seeds, mean ± sample standard deviation, in percent."""
+
+    def spread(values: Sequence[float]) -> str:
+        deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):.2f}{deviation}"
+
+    looks = len(runs[0].history)
+    return (
+        f"top-1 {spread([run.top1_last for run in runs])} % after the last epoch, "
+        f"{spread([run.top1_best for run in runs])} % at the best of {looks} looks at the test images; "
+        f"top-5 {spread([run.top5_last for run in runs])} %; n = {len(runs)}"
+    )
+
+
+def run(config: Evaluate) -> list[Run]:
+    """Load, say the plan, train, report. Returns: no runs if it is a dry run."""
+    if not config.seeds or config.ipc < 1:
+        raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
+    parts = load_parts(config)
+    print_plan(config, parts)
+    if config.dry_run:
+        print("a dry run: every file is usable, nothing was trained")
+        return []
+    runs = run_students(config, parts)
+    print(summary(runs))
+    return runs
+
+
+def main(config: Annotated[Evaluate, tyro.conf.arg(name="")]) -> None:
+    """Run the experiment."""
+    run(config)
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m experiments.evaluate")

@@ -1,0 +1,96 @@
+"""Where teachers, distilled sets and evaluation sets are found, and conversion of what is not converted yet.
+
+The official layout is understood: `syn_data/METHOD/DATASET_MODEL/ipcN/`, `data/pretrain_models/DATASET_MODEL.pth`,
+`data/DATASET/val/`. What is converted goes to a cache and is made once.
+"""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
+from gift_jax.checkpoint import INFO
+from gift_jax.files import cache_directory, reported
+from gift_jax.zoo import RDED, ZOO
+
+SUFFIXES = (".pth", ".pt", ".safetensors")
+
+
+def run_convert(*arguments: str) -> None:
+    """Run `python -m convert ...` in a process of its own, where PyTorch lives; show the command."""
+    print("$ python -m convert " + " ".join(arguments), flush=True)
+    if subprocess.run([sys.executable, "-m", "convert", *arguments], check=False).returncode:
+        raise GiftError(f"`python -m convert {arguments[0]}` failed; its message above says how to mend that")
+
+
+def convert_once(command: str, source: Path, options: Sequence[str], name: str) -> Path:
+    """The result of converting source, in the cache: made if it is not there, or if source or options changed."""
+    with reported(source):
+        state = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(source)]
+    key = hashlib.sha256(repr((source.resolve().as_posix(), state, tuple(options))).encode()).hexdigest()[:16]
+    out = cache_directory("converted") / key / name
+    if out.exists():
+        print(f"converted before: {source} -> {out}")
+    else:
+        run_convert(command, str(source), *options, "--out", str(out))
+    return out
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+
+
+def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
+    """Load a teacher: a converted directory, a checkpoint, or a directory of them under their official names.
+
+    Raises: GiftError that says what is missing, where it is published and what to run.
+    """
+    name = f"{dataset}_{model}"
+    names = dict.fromkeys((name, ZOO[name].file_name if name in ZOO else name))
+    places = [path, path / name, *(path / (stem + suffix) for stem in names for suffix in SUFFIXES)]
+    for place in places:
+        if (place / INFO).is_file():
+            return load_teacher(place)
+        if place.is_file():
+            return load_teacher(convert_once("teacher", place, ("--dataset", dataset, "--model", model), name))
+    where = ZOO[name].where if name in ZOO else RDED
+    wanted = " or ".join(f"{stem}.pth" for stem in names)
+    raise GiftError(
+        f"{path}: holds no teacher {model} of {dataset} ({wanted}, or a directory {name}); it is published on {where}; "
+        f"run `python -m convert teacher FILE --dataset {dataset} --model {model} --out {path / name}`"
+    )
+
+
+def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) -> DistilledSet:
+    """Load a distilled set: a converted file, a release, or a directory of them in the official layout.
+
+    Raises: GiftError that says what is missing and what to run, or that the set is another one.
+    """
+    official = path / method / f"{dataset}_{model}" / f"ipc{ipc}"
+    source = official if official.is_dir() else path
+    converted = [source] if source.is_file() else sorted(source.glob("*.safetensors"))
+    options = ("--method", method, "--dataset", dataset, "--ipc", str(ipc))
+    if not source.exists() or (source == path and path.is_dir() and (path / method).is_dir()):
+        raise GiftError(
+            f"{official}: no {method} set of {dataset} with {ipc} images a class here; "
+            f"run `python -m convert distilled RELEASE {' '.join(options)} --out {official / 'set.safetensors'}`"
+        )
+    if len(converted) == 1 and converted[0].suffix == ".safetensors":
+        distilled = load_distilled(converted[0])
+    else:
+        distilled = load_distilled(convert_once("distilled", source, options, "set.safetensors"))
+    found, wanted = (distilled.method, distilled.dataset, distilled.ipc), (method, dataset, ipc)
+    if found != wanted:
+        raise GiftError(
+            f"{source}: is the {found[0]} set of {found[1]} with {found[2]} images a class, not {wanted[0]}'s of "
+            f"{wanted[1]} with {wanted[2]}; give the options that fit it, or convert the other one"
+        )
+    return distilled
+
+
+def evaluation_source(data: str | None, dataset: str) -> str | None:
+    """The given source of evaluation images; else `data/DATASET/val` of the official layout if it is there."""
+    official = Path("data") / dataset / "val"
+    return data or (str(official) if official.is_dir() else None)

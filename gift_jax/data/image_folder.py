@@ -1,0 +1,90 @@
+"""Trees of class folders, and Tiny-ImageNet's own layout of its validation images."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gift_jax.data.class_order import read_class_order
+from gift_jax.data.datasets import DatasetSpec
+from gift_jax.data.records import Records
+from gift_jax.errors import GiftError
+from gift_jax.files import reported
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+TINY_LABELS, TINY_CLASSES = "val_annotations.txt", "wnids.txt"
+
+
+def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = None) -> Records:
+    """Read the list of images: class folders (numbers, wnids or names), or Tiny-ImageNet's `val` directory.
+
+    Class ids are the folders' numbers, else their sorted order, else the lines of a class-order file. With such a
+    file other folders are ignored: a subset can be read out of the whole of ImageNet.
+    Raises: GiftError if the classes are not the dataset's, or one has no images.
+    """
+    root = Path(root)
+    with reported(root):
+        tiny = next((place for place in (root, root / "val") if (place / TINY_LABELS).is_file()), None)
+        by_class = _tiny(tiny) if tiny else _folders(root)
+    names = _class_names(root, sorted(by_class), spec, class_order)
+    empty = next((name for name in names if not by_class[name]), None)
+    if empty is not None:
+        raise GiftError(f"{root}: the class {empty!r} has no images; take them from the source again")
+    paths = [path for name in names for path in by_class[name]]
+    labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(by_class[name]) for name in names])
+    return Records(
+        labels=labels,
+        class_names=tuple(names),
+        read=lambda row: paths[row].read_bytes(),
+        where=lambda row: str(paths[row]),
+        digest=_digest(root, paths),
+    )
+
+
+def _images(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def _folders(root: Path) -> dict[str, list[Path]]:
+    return {path.name: _images(path) for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+
+
+def _tiny(val: Path) -> dict[str, list[Path]]:
+    """`val/images/*.JPEG`, whose classes are in val_annotations.txt: file, wnid and a box a line."""
+    rows = [line.split("\t") for line in (val / TINY_LABELS).read_text(encoding="utf-8").splitlines() if line.strip()]
+    if any(len(row) < 2 for row in rows):
+        raise GiftError(f"{val / TINY_LABELS}: a line has no class; take the file from the source again")
+    wnids = val.parent / TINY_CLASSES
+    names = wnids.read_text(encoding="utf-8").split() if wnids.is_file() else [row[1] for row in rows]
+    by_class: dict[str, list[Path]] = {name: [] for name in names}
+    for file, wnid, *_ in sorted(rows):
+        by_class.setdefault(wnid, []).append(val / "images" / file)
+    return by_class
+
+
+def _class_names(root: Path, folders: Sequence[str], spec: DatasetSpec, order: Path | None) -> Sequence[str]:
+    if order is not None:
+        names = read_class_order(order, spec.num_classes)
+        missing = next((name for name in names if name not in folders), None)
+        if missing is not None:
+            raise GiftError(f"{root}: has no class folder {missing!r}, which {order} names; check the two")
+        return names
+    if len(folders) != spec.num_classes:
+        raise GiftError(
+            f"{root}: has {len(folders)} class folders, but {spec.name} has {spec.num_classes} classes; check the "
+            "path, or name the folders to take by --class-order"
+        )
+    numbers = [int(folder) for folder in folders if re.fullmatch(r"[0-9]{1,9}", folder)]
+    if len(numbers) < len(folders):
+        return folders
+    if sorted(numbers) != list(range(spec.num_classes)):
+        raise GiftError(f"{root}: its numbered class folders are not 0..{spec.num_classes - 1}; rename them")
+    return sorted(folders, key=int)
+
+
+def _digest(root: Path, paths: Sequence[Path]) -> str:
+    """Of names, sizes and times: contents are not read for it."""
+    state = [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""Labelled image files, wherever they are: what every source of real images is read into."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from gift_jax.data.transforms import Transform
+from gift_jax.errors import GiftError
+
+THREADS, WAITING = 16, 64
+
+
+class Records(NamedTuple):
+    """A source in a fixed order: labels int32 [N], names of the classes, and readers of one image each.
+
+    read: row -> the encoded file. where: row -> its name for messages. digest: of what the source holds.
+    """
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    read: Callable[[int], bytes]
+    where: Callable[[int], str]
+    digest: str
+
+
+def decoded(records: Records, transform: Transform) -> Iterator[np.ndarray]:
+    """Decode all images, in order, on all cores: uint8 [S, S, C] each. Raises: GiftError about the first bad one."""
+
+    def decode(row: int) -> np.ndarray | GiftError:
+        try:
+            return transform(records.read(row), records.where(row))
+        except GiftError as error:  # Grain would wrap it: it is raised below, in the caller's thread.
+            return error
+        except OSError as error:
+            return GiftError(f"{records.where(row)}: {error.strerror or error}; check the file")
+
+    try:
+        import grain
+    except ImportError:
+        raise GiftError("decoding needs Grain; run `pip install 'gift-jax[data]'`") from None
+    # Threads rather than Grain's worker processes: Pillow decodes without holding Python's lock.
+    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=WAITING)
+    rows = grain.MapDataset.range(len(records.labels)).map(decode)
+    for image in rows.to_iter_dataset(options):
+        if isinstance(image, GiftError):
+            raise image
+        yield image

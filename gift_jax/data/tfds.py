@@ -1,0 +1,75 @@
+"""TensorFlow Datasets, read without TensorFlow: array_record and Parquet files that it has prepared."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gift_jax.data.datasets import DatasetSpec
+from gift_jax.data.records import Records
+from gift_jax.errors import GiftError
+
+
+class Source(NamedTuple):
+    """The name there, and the splits for training and evaluation."""
+
+    name: str
+    train: str
+    evaluation: str
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "cifar10": Source("cifar10", "train", "test"),
+        "cifar100": Source("cifar100", "train", "test"),
+        "imagenet-1k": Source("imagenet2012", "train", "validation"),
+        "imagenet-nette": Source("imagenette", "train", "validation"),
+    }
+)
+
+
+def read_tfds(spec: DatasetSpec, directory: Path | None, *, train: bool = False) -> Records:
+    """Read the list of images that TensorFlow Datasets has prepared below directory (its usual one if None).
+
+    Raises: GiftError if it does not have the dataset, or has not prepared it in a format that can be read.
+    """
+    if spec.name not in SOURCES:
+        raise GiftError(
+            f"TensorFlow Datasets has no {spec.name}, only {', '.join(SOURCES)}; give a directory of class folders"
+        )
+    source = SOURCES[spec.name]
+    split = source.train if train else source.evaluation
+    builder, images = _open(source, split, directory)
+    names = tuple(builder.info.features["label"].names)
+    if len(names) != spec.num_classes:
+        raise GiftError(f"TensorFlow Datasets' {source.name} has {len(names)} classes, expected {spec.num_classes}")
+    labels = np.fromiter((images[row]["label"] for row in range(len(images))), np.int32, len(images))
+    described = (str(builder.data_dir), split, len(images), builder.info.version)
+    return Records(
+        labels=labels,
+        class_names=names,
+        read=lambda row: bytes(images[row]["image"]),
+        where=lambda row: f"{source.name}:{split}[{row}]",
+        digest=hashlib.sha256(repr(described).encode()).hexdigest(),
+    )
+
+
+def _open(source: Source, split: str, directory: Path | None) -> tuple[Any, Any]:
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise GiftError("TensorFlow Datasets is not installed; run `pip install 'gift-jax[data]'`") from None
+    place = "its usual directory" if directory is None else str(directory)
+    try:
+        builder: Any = tfds.builder(source.name, data_dir=directory)
+        # Pillow decodes, as everywhere else, not TensorFlow Datasets.
+        return builder, builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+    except Exception as error:  # It raises what it likes about what is not prepared.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise GiftError(
+            f"TensorFlow Datasets has no readable {source.name} in {place} ({reason}); prepare it where TensorFlow is "
+            f"installed by `tfds build {source.name} --file_format=array_record`"
+        ) from None

@@ -1,0 +1,84 @@
+"""Test images equal torchvision's transforms, bit for bit, on real files."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.transforms import Transform, center_crop, make_transform, resize
+from gift_jax.errors import GiftError
+
+SIZES = [(500, 375), (375, 500), (224, 224), (301, 256), (256, 301), (97, 61), (61, 97), (1000, 130), (33, 32)]
+
+
+def picture(width, height, mode="RGB", seed=0):
+    """Noise, smoothed a little as photographs are."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+def encoded(image, kind):
+    stream = io.BytesIO()
+    image.save(stream, kind)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def transforms():
+    pytest.importorskip("torch")
+    from convert.vision import load_torchvision_models
+
+    load_torchvision_models()
+    import torchvision.transforms
+
+    return torchvision.transforms
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("dataset", "image_size", "resized"), [
+    ("imagenet-1k", 224, 256), ("imagenet-1k", 64, 73), ("imagenet-nette", 128, 146), ("imagenet-100", 128, 146),
+])  # fmt: skip
+def test_pixels_equal_torchvisions(transforms, size, dataset, image_size, resized):
+    content = encoded(picture(*size), "JPEG")
+    theirs = transforms.Compose([transforms.Resize(resized), transforms.CenterCrop(image_size)])
+    expected = np.asarray(theirs(Image.open(io.BytesIO(content)).convert("RGB")))
+    np.testing.assert_array_equal(make_transform(get_dataset(dataset), image_size)(content, "x"), expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG"), ("P", "PNG"), ("1", "PNG")]
+)
+def test_other_modes_equal_torchvisions(transforms, mode, kind):
+    content = encoded(picture(77, 99, mode), kind)
+    theirs = transforms.Compose([transforms.Resize(73), transforms.CenterCrop(64)])
+    expected = np.asarray(theirs(Image.open(io.BytesIO(content)).convert("RGB")))
+    np.testing.assert_array_equal(Transform(73, 64, 3)(content, "x"), expected)
+
+
+@pytest.mark.parametrize("size", [(30, 50), (50, 30), (31, 31), (64, 40)])
+def test_crops_of_small_images_are_padded_as_torchvisions(transforms, size):
+    expected = transforms.CenterCrop(40)(picture(*size))
+    np.testing.assert_array_equal(np.asarray(center_crop(picture(*size), 40)), np.asarray(expected))
+
+
+def test_an_image_of_the_right_side_is_not_resampled():
+    image = picture(40, 70)
+    assert resize(image, 40) is image
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "tinyimagenet"])
+def test_small_images_are_taken_as_they_are(dataset):
+    spec = get_dataset(dataset)
+    image = picture(spec.image_size, spec.image_size)
+    transform = make_transform(spec, spec.image_size)
+    np.testing.assert_array_equal(transform(encoded(image, "PNG"), "x"), np.asarray(image))
+    with pytest.raises(GiftError, match=r"x\.png: is 40 x 40 pixels, expected"):
+        transform(encoded(picture(40, 40), "PNG"), "x.png")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", encoded(picture(64, 64), "JPEG")[:200]])
+def test_a_damaged_image_is_named(content):
+    with pytest.raises(GiftError, match=r"y\.jpg: is no readable image"):
+        Transform(None, 64, 3)(content, "y.jpg")
