@@ -25,6 +25,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
 from gift_jax.replay import replay
 from gift_jax.step import init_state, make_data, make_program, make_step
+from gift_jax.study import make_row
 from gift_jax.train import train
 
 SIDE, COUNT, EPOCHS = 32, 30, 2
@@ -196,8 +197,11 @@ def test_gvbsms_recipe_trains_from_its_labels(released, imported_fkd):
     labels, _ = imported_fkd(released("cutmix", True))
     assert labels.info.order == "as stored"
     recipe = Recipe(loss="mse_ce", mix_labels=False, epochs=2, evaluations=1, optimizer=Optimizer("sgd", 0.01))
-    losses = train_from(labels, recipe)[0].losses
-    assert losses[1] < losses[0]
+    run = train_from(labels, recipe)[0]
+    assert run.losses[1] < run.losses[0]
+    row = make_row(run, recipe, STUDENT, make_set(), None, labels)
+    assert (row["recipe"]["batch_size"], row["recipe"]["mix"], row["recipe"]["augment"]) == (BATCH, "cutmix", "none")
+    assert row["soft_labels"]["source"] == "FKD"
 
 
 @pytest.mark.parametrize(
