@@ -14,6 +14,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save_file
 
+from gift_jax.augment import MIXINGS
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.errors import GiftError
 from gift_jax.files import read_json_object, reported, write_text
@@ -160,4 +161,7 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
     kinds = {field.name: field.type for field in dataclasses.fields(StoredInfo)}
     if content.keys() != kinds.keys() or any(type(content[name]) is not kind for name, kind in kinds.items()):
         raise GiftError(f"{directory / INFO}: does not hold {', '.join(kinds)} as it should; {_REMAKE}")
-    return StoredLabels(directory, StoredInfo(**content))
+    info = StoredInfo(**content)
+    if info.mix not in MIXINGS or min(info.num_images, info.num_classes, info.epochs, info.batch_size) < 1:
+        raise GiftError(f"{directory / INFO}: its mixing or one of its numbers cannot be; {_REMAKE}")
+    return StoredLabels(directory, info)

@@ -1,5 +1,6 @@
 """Stored soft labels: imported, and replayed as the authors' loader shows them."""
 
+import dataclasses
 import io
 import pickle
 import tarfile
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from fkd_files import BATCH, MEAN, STD, pictures, read_fkd, sampler, write_fkd
+from setups import INFO
 from trees import pixels
 
 from convert.fkd.order import sampler_order
 from convert.torch_file import load_object
+from gift_jax.checkpoint import make_teacher
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, save_distilled
 from gift_jax.data.evaluation import EvaluationSet
@@ -222,6 +225,16 @@ def test_another_set_is_refused(released, imported_fkd):
         train(RECIPE, STUDENT, make_set(IMAGES[::-1].copy()), None, evaluation_set(), soft_labels=labels)
 
 
+def test_a_teacher_beside_stored_labels_is_refused(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    info = dataclasses.replace(
+        INFO, architecture="conv2", dataset="cifar10", image_size=SIDE, channels=3, normalisation=NORMALISATION
+    )
+    teacher = make_teacher(info, *get_model(info.spec).init(jax.random.key(0)))
+    with pytest.raises(GiftError, match="a teacher and stored soft labels are given; give one of them"):
+        train(RECIPE, STUDENT, make_set(), teacher, evaluation_set(), soft_labels=labels)
+
+
 # ---- what is refused -----------------------------------------------------------------------------------
 
 
@@ -316,6 +329,11 @@ def test_damaged_imports_are_named(released, imported_fkd):
     path.unlink()
     with pytest.raises(GiftError, match=r"epoch_0001.safetensors: not readable"):
         labels.epoch(1)
+    info = (labels.directory / "fkd.json").read_text()
+    for change in (('"cutmix"', '"blend"'), ('"batch_size": 8', '"batch_size": 0')):
+        (labels.directory / "fkd.json").write_text(info.replace(*change))
+        with pytest.raises(GiftError, match=r"fkd.json: its mixing or one of its numbers cannot be"):
+            load_soft_labels(labels.directory)
     (labels.directory / "fkd.json").write_text('{"format": "gift_jax stored soft labels 1", "epochs": "two"}')
     with pytest.raises(GiftError, match=r"fkd.json: does not hold dataset"):
         load_soft_labels(labels.directory)
