@@ -117,6 +117,21 @@ def distilled(
     )
 
 
+def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = None, seed: int = 42) -> None:
+    """Import stored soft labels (SRe2L's and G-VBSM's FKD), to train from them without a teacher.
+
+    Args:
+        source: directory of epoch_0/batch_0.tar and so on, or the released tar.gz, which is read without unpacking.
+        distilled: the set that they are of, as `convert distilled` wrote it, whole.
+        out: directory to write, one file an epoch.
+        epochs: how many to import, the first ones; all if not given.
+        seed: of the authors' sampler, where the order of the images is not stored (SRe2L).
+    """
+    from convert.fkd import convert_fkd
+
+    convert_fkd(source, distilled=distilled, out=out, epochs=epochs, seed=seed)
+
+
 def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
     """Train a small PyTorch teacher on scikit-learn's digits and save it as the torchvision reference does.
 
@@ -146,6 +161,7 @@ COMMANDS = {
     "zoo": zoo,
     "export": export,
     "distilled": distilled,
+    "fkd": fkd,
     "example-teacher": example_teacher,
 }
 

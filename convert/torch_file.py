@@ -18,8 +18,15 @@ import torch
 from gift_jax.errors import GiftError
 from gift_jax.files import reported, written_whole
 
-# Besides tensors and plain containers: what the torchvision reference trainer stores under "args".
-ALLOWED: tuple[type, ...] = (argparse.Namespace,)
+# NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_NUMPY = (
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")),
+)
+# Besides tensors and plain containers: what the torchvision reference trainer stores under "args", and numbers.
+ALLOWED: tuple[Any, ...] = (argparse.Namespace, *_NUMPY)
 
 # Where trainers keep the weights, in order of preference; a file without any of these is a bare state dict.
 EMA = "model_ema"

@@ -16,41 +16,61 @@ _TRIES = 10
 
 
 def resized_crop(
-    images: jax.Array,
-    top: jax.Array,
-    left: jax.Array,
-    height: jax.Array,
-    width: jax.Array,
-    size: int,
-    *,
-    rounded: bool = False,
+    images: jax.Array, top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array, size: int
 ) -> jax.Array:
     """Cut a box out of each image and resize it to size x size, bilinear with anti-aliasing.
 
-    Args: images, float [B, H, W, C]; top, left, height, width, int [B], in pixels, inside the image; rounded, whether
-    values are rounded to whole ones after each direction, as Pillow does with 8-bit pixels (images in 0..255).
+    Args: images, float [B, H, W, C]; top, left, height, width, int [B], in pixels, inside the image.
     Returns: float [B, size, size, C].
-    Reference: crop, then `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`; rounded,
-    `PIL.Image.resize(BILINEAR)`, which goes along the rows first.
+    Reference: crop, then `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`.
     """
-    columns = _resize_weights(images.shape[2], left, width, size, images.dtype)
-    rows = _resize_weights(images.shape[1], top, height, size, images.dtype)
+    rows, columns = (
+        weights.astype(images.dtype) / jnp.sum(weights, axis=2, keepdims=True).astype(images.dtype)
+        for weights in (_weights(images.shape[1], top, height, size), _weights(images.shape[2], left, width, size))
+    )
     # Weighted means of pixels: bfloat16 or TF32 products would round them.
-    narrow = jnp.einsum("bjw,bhwc->bhjc", columns, images, precision="highest")
-    narrow = jnp.floor(narrow + 0.5) if rounded else narrow
-    resized = jnp.einsum("bih,bhjc->bijc", rows, narrow, precision="highest")
-    return jnp.floor(resized + 0.5) if rounded else resized
+    tall = jnp.einsum("bih,bhwc->biwc", rows, images, precision="highest")
+    return jnp.einsum("bjw,biwc->bijc", columns, tall, precision="highest")
 
 
-def _resize_weights(length: int, start: jax.Array, side: jax.Array, size: int, dtype: jnp.dtype) -> jax.Array:
-    """Weights [B, size, length] of a triangle kernel that is as wide as an output pixel, one input pixel at least."""
-    step = side.astype(dtype)[:, None, None] / size
-    first = start.astype(dtype)[:, None, None]
-    centre = first + (jnp.arange(size, dtype=dtype)[None, :, None] + 0.5) * step - 0.5
-    pixels = jnp.arange(length, dtype=dtype)[None, None, :]
-    inside = (pixels >= first) & (pixels < first + side.astype(dtype)[:, None, None])
-    weights = jnp.where(inside, jnp.maximum(1 - jnp.abs(pixels - centre) / jnp.maximum(step, 1), 0), 0)
-    return weights / jnp.sum(weights, axis=2, keepdims=True)
+def resized_crop_bytes(
+    images: jax.Array, top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array, size: int
+) -> jax.Array:
+    """`resized_crop` of 8-bit pixels as Pillow computes it: in whole numbers, along the rows first.
+
+    Enlarged boxes are equal pixel for pixel. (Where a tall box is shrunk, Pillow 13 goes along the columns first,
+    so that pixels may differ by one; random resized crops to the image's own side never are.)
+
+    Args: images, uint8 [B, H, W, C]; the others as in `resized_crop`. Returns: uint8 [B, size, size, C].
+    Reference: `PIL.Image.Image.resize` with BILINEAR, which torchvision's transforms of Pillow images call.
+    """
+    narrow = _mean_bytes("bjw,bhwc->bhjc", _weights(images.shape[2], left, width, size), images)
+    return _mean_bytes("bih,bhjc->bijc", _weights(images.shape[1], top, height, size), narrow)
+
+
+def _weights(length: int, start: jax.Array, side: jax.Array, size: int) -> jax.Array:
+    """Weights [B, size, length] of a triangle kernel that is as wide as an output pixel, one input pixel at least.
+
+    They are whole, and to be divided by their sums over the last axis: distances are counted in halves of a size-th
+    of a pixel, for places in float32 would cost four digits.
+    """
+    pixels = jnp.arange(length)[None, None, :] - start[:, None, None]
+    sides = side[:, None, None]
+    distance = jnp.abs(size * (2 * pixels + 1) - sides * (2 * jnp.arange(size)[None, :, None] + 1))
+    inside = (pixels >= 0) & (pixels < sides)
+    return jnp.where(inside, jnp.maximum(2 * jnp.maximum(sides, size) - distance, 0), 0)
+
+
+def _mean_bytes(axes: str, weights: jax.Array, images: jax.Array) -> jax.Array:
+    """Weighted means of 8-bit pixels under weights that are rounded to 2^-22ths, rounded to whole pixels."""
+    total = jnp.sum(weights, axis=2, keepdims=True)
+    # Two digits of 11 bits each, because products with a pixel must be exact in float32.
+    high, rest = jnp.divmod(weights << 11, total)
+    digits = (high, (rest * 2**12 + total) // (2 * total))
+    pixels = images.astype(jnp.float32)
+    sums = [jnp.einsum(axes, digit.astype(jnp.float32), pixels, precision="highest") for digit in digits]
+    whole = (sums[0].astype(jnp.int32) << 11) + sums[1].astype(jnp.int32)
+    return ((whole + 2**21) >> 22).astype(jnp.uint8)
 
 
 def random_boxes(

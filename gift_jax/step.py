@@ -5,7 +5,7 @@ One pure function `(state, data, indices, key) -> (state, metrics)`, all on the 
 
 import functools
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,12 +17,14 @@ from gift_jax.checkpoint import Teacher
 from gift_jax.crops import make_crop
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
+from gift_jax.data.fkd import StoredBatches, StoredLabels
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
 from gift_jax.optim import make_optimizer, make_schedule, restart_steps
 from gift_jax.recipe import Recipe
+from gift_jax.replay import adapt_recipe, check_set, replay
 
 
 class Program(NamedTuple):
@@ -34,6 +36,7 @@ class Program(NamedTuple):
     num_images: int
     pixel_space: PixelSpace
     normalisation: Normalisation
+    stored: bool = False
 
     @property
     def batch_size(self) -> int:
@@ -83,11 +86,27 @@ class Metrics(NamedTuple):
     student_finite: jax.Array
 
 
-Step = Callable[[State, Data, jax.Array, jax.Array], tuple[State, Metrics]]
+class Batch(NamedTuple):
+    """What the loss is of: images as the networks see them, labels, partners that are mixed in, share kept, logits."""
+
+    images: jax.Array
+    labels: jax.Array
+    partners: jax.Array
+    kept: jax.Array
+    teacher_logits: jax.Array
 
 
-def make_program(recipe: Recipe, student: Model, distilled: DistilledSet, teacher: Teacher | None) -> Program:
-    """Check that student, set, teacher and loss fit each other, and bind them. Raises: GiftError."""
+Step = Callable[[State, Data, Any, jax.Array], tuple[State, Metrics]]
+
+
+def make_program(
+    recipe: Recipe,
+    student: Model,
+    distilled: DistilledSet,
+    teacher: Teacher | None,
+    soft_labels: StoredLabels | None = None,
+) -> Program:
+    """Check that student, set, teacher or stored labels, and loss fit each other; bind them. Raises: GiftError."""
     shape = distilled.images.shape[1:]
     if shape != student.input_shape or distilled.num_classes != student.spec.num_classes:
         raise GiftError(
@@ -99,12 +118,18 @@ def make_program(recipe: Recipe, student: Model, distilled: DistilledSet, teache
             f"the teacher is of {teacher.info.dataset} at {teacher.model.input_shape}, the distilled set of "
             f"{distilled.dataset} at {shape}; convert the teacher of that dataset and size"
         )
-    if teacher is None and distilled.soft_labels is None and recipe.loss != "ce":
+    if soft_labels is not None:
+        if teacher is not None:
+            raise GiftError("a teacher and stored soft labels are given; give one of them")
+        check_set(distilled, soft_labels.info)
+        recipe = adapt_recipe(recipe, soft_labels.info)
+    elif teacher is None and distilled.soft_labels is None and recipe.loss != "ce":
         raise GiftError(f"loss {recipe.loss!r} needs soft labels: give a teacher, or a set that stores them")
     usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
     normalisation = recipe.normalisation or usual
     model = teacher.model if teacher else None
-    return Program(student, model, recipe, len(distilled.labels), distilled.pixel_space, normalisation)
+    count, stored = len(distilled.labels), soft_labels is not None
+    return Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)
 
 
 def make_data(distilled: DistilledSet, teacher: Teacher | None) -> Data:
@@ -123,21 +148,18 @@ def init_state(program: Program, key: jax.Array) -> State:
 def make_step(program: Program) -> Step:
     """Build the training step `(state, data, indices int [B], key) -> (state, metrics)`, not jitted.
 
-    The step's own key is `fold_in(key, state.step)`, so a run is decided by its seed alone.
+    With stored soft labels a `StoredBatches` of one batch takes the place of indices. The step's own key is
+    `fold_in(key, state.step)`, so a run is decided by its seed alone.
     """
     recipe = program.recipe
     criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
-    crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
-    augment, mix = make_strategy(recipe.augment, single=recipe.single_operation), MIXINGS[recipe.mix]
+    prepare = _make_replay(program) if program.stored else _make_drawing(program)
     optimizer = program.optimizer()
 
-    def step(state: State, data: Data, indices: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
-        crop_key, augment_key, mix_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
-        labels = data.labels[indices]
-        images = to_input(data.images[indices], program.pixel_space, program.normalisation)
-        images = augment(augment_key, crop(crop_key, images))
-        images, partners, kept = mix(mix_key, images)
-        teacher_logits = jax.lax.stop_gradient(_targets(program, data, images, indices, partners, kept))
+    def step(state: State, data: Data, chosen: Any, key: jax.Array) -> tuple[State, Metrics]:
+        *keys, dropout_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
+        images, labels, partners, kept, teacher_logits = prepare(data, chosen, keys)
+        teacher_logits = jax.lax.stop_gradient(teacher_logits)
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
             inputs = images.astype(program.dtype(images))
@@ -158,6 +180,35 @@ def make_step(program: Program) -> Step:
         return State(params, batch_stats, opt_state, state.step + 1), metrics
 
     return step
+
+
+def _make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Array]], Batch]:
+    """Build `(data, indices, keys) -> Batch` that draws crops, augmentation and mixing from keys."""
+    recipe = program.recipe
+    crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
+    augment, mix = make_strategy(recipe.augment, single=recipe.single_operation), MIXINGS[recipe.mix]
+
+    def draw(data: Data, indices: jax.Array, keys: Sequence[jax.Array]) -> Batch:
+        crop_key, augment_key, mix_key = keys
+        images = to_input(data.images[indices], program.pixel_space, program.normalisation)
+        images = augment(augment_key, crop(crop_key, images))
+        images, partners, kept = mix(mix_key, images)
+        targets = _targets(program, data, images, indices, partners, kept)
+        return Batch(images, data.labels[indices], partners, kept, targets)
+
+    return draw
+
+
+def _make_replay(program: Program) -> Callable[[Data, StoredBatches, Sequence[jax.Array]], Batch]:
+    """Build `(data, stored batch, keys) -> Batch`, for which nothing is drawn."""
+
+    def prepare(data: Data, batch: StoredBatches, keys: Sequence[jax.Array]) -> Batch:
+        del keys
+        images = data.images[batch.indices]
+        images, kept = replay(images, batch, program.recipe.mix, program.pixel_space, program.normalisation)
+        return Batch(images, data.labels[batch.indices], batch.partners, kept, batch.logits.astype(images.dtype))
+
+    return prepare
 
 
 def _targets(

@@ -11,10 +11,12 @@ import jax
 
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.fkd import StoredLabels
 from gift_jax.errors import GiftError
 from gift_jax.files import reported
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
+from gift_jax.replay import adapt_recipe
 from gift_jax.train import Run
 
 PACKAGES = ("gift-jax", "jax", "flax", "optax", "numpy")
@@ -33,9 +35,16 @@ def device() -> str:
 
 
 def make_row(
-    run: Run, recipe: Recipe, student: Model, distilled: DistilledSet, teacher: Teacher | None
+    run: Run,
+    recipe: Recipe,
+    student: Model,
+    distilled: DistilledSet,
+    teacher: Teacher | None,
+    soft_labels: StoredLabels | None = None,
 ) -> dict[str, Any]:
-    """Describe a finished run as one JSON object: names, accuracies in percent, seconds, configuration."""
+    """Describe a finished run as one JSON object: names, accuracies in percent, seconds, configuration as it ran."""
+    if soft_labels is not None:
+        recipe = adapt_recipe(recipe, soft_labels.info)
     return {
         "method": distilled.method,
         "dataset": distilled.dataset,
@@ -55,6 +64,7 @@ def make_row(
         "recipe": dataclasses.asdict(recipe),
         "student": dataclasses.asdict(student.spec),
         "teacher_sha256": teacher.info.source_sha256 if teacher else None,
+        "soft_labels": dataclasses.asdict(soft_labels.info) if soft_labels else None,
         "distilled": dict(distilled.provenance),
         "versions": versions(),
         "device": device(),

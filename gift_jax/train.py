@@ -16,10 +16,12 @@ import numpy as np
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.fkd import StoredLabels
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
+from gift_jax.replay import make_stored_epoch
 from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
 
 Driver = Literal["auto", "scan", "loop"]
@@ -43,14 +45,24 @@ def make_batches(program: Program) -> Callable[[jax.Array, Any], tuple[jax.Array
 
 
 @functools.lru_cache
-def make_epoch(program: Program, *, driver: Driver = "auto", seeds: SeedDriver = "loop") -> Epoch:
+def make_epoch(
+    program: Program,
+    *,
+    driver: Driver = "auto",
+    seeds: SeedDriver = "loop",
+    soft_labels: StoredLabels | None = None,
+) -> Epoch:
     """Build `(state, data, key, epoch) -> (state, metrics [steps])`, jitted; the old state is donated.
 
-    With seeds="vmap", state and key have a leading axis of seeds, and metrics are [seeds, steps].
+    With seeds="vmap", state and key have a leading axis of seeds, and metrics are [seeds, steps]. soft_labels are
+    those of the program.
     """
-    step, batches = make_step(program), make_batches(program)
+    step = make_step(program)
     if driver == "auto":
         driver = "loop" if jax.default_backend() == "cpu" else "scan"
+    if soft_labels is not None:
+        return make_stored_epoch(step, soft_labels, scan=driver == "scan", vmapped=seeds == "vmap")
+    batches = make_batches(program)
     return {"scan": _make_scan_epoch, "loop": _make_loop_epoch}[driver](step, batches, seeds == "vmap")
 
 
@@ -141,6 +153,7 @@ def train(
     teacher: Teacher | None,
     evaluation_set: EvaluationSet,
     *,
+    soft_labels: StoredLabels | None = None,
     seeds: Sequence[int] = (0,),
     driver: Driver = "auto",
     seed_driver: SeedDriver = "loop",
@@ -148,11 +161,12 @@ def train(
 ) -> list[Run]:
     """Train one student a seed and evaluate each.
 
-    Args: driver and seed_driver, see `make_epoch`; on_epoch is told how many epochs (of any seed) were done
-    since the last call, and their mean loss. Returns: a Run a seed, in order.
+    Args: soft_labels, stored ones instead of a teacher (`gift_jax.data.fkd.load_soft_labels`), whose batches, crops
+    and mixing are then trained on; driver and seed_driver, see `make_epoch`; on_epoch is told how many epochs (of any
+    seed) were done since the last call, and their mean loss. Returns: a Run a seed, in order.
     Raises: GiftError if the parts do not fit each other, or if a loss is not finite, naming step and cause.
     """
-    program = make_program(recipe, student, distilled, teacher)
+    program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):
         raise GiftError(
             f"the evaluation set is {evaluation_set.dataset} at {evaluation_set.images.shape[1:]}, the distilled set "
@@ -161,7 +175,7 @@ def train(
     _check_pixel_spaces(distilled, evaluation_set)
     data = make_data(distilled, teacher)
     evaluator = make_evaluator(student, evaluation_set, program.normalisation)
-    epoch = make_epoch(program, driver=driver, seeds=seed_driver)
+    epoch = make_epoch(program, driver=driver, seeds=seed_driver, soft_labels=soft_labels)
     groups = [tuple(seeds)] if seed_driver == "vmap" else [(seed,) for seed in seeds]
     stacked = seed_driver == "vmap"
     return [run for group in groups for run in _train_group(program, data, evaluator, epoch, group, stacked, on_epoch)]

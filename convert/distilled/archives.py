@@ -23,7 +23,7 @@ def open_archive(path: Path, label: str, file: IO[bytes], stack: contextlib.Exit
     Raises: GiftError if it is damaged, or if a member is a link, lies outside the archive or comes twice.
     """
     with readable(label):
-        if zipfile.is_zipfile(file):
+        if _is_zip(file):
             return _zip_source(path, label, stack.enter_context(zipfile.ZipFile(file)))
         file.seek(0)
         try:
@@ -31,6 +31,13 @@ def open_archive(path: Path, label: str, file: IO[bytes], stack: contextlib.Exit
         except tarfile.ReadError:
             return _no_archive(label, file)
         return _tar_source(path, label, stack.enter_context(archive))
+
+
+def _is_zip(file: IO[bytes]) -> bool:
+    """A zip is known by its end, which a tar of PyTorch's files has too."""
+    found = zipfile.is_zipfile(file)
+    file.seek(0)
+    return found and not tarfile.is_tarfile(file)
 
 
 def _no_archive(label: str, file: IO[bytes]) -> None:

@@ -1,0 +1,120 @@
+"""Training from stored soft labels: batches as they were when the teacher saw them, and its logits.
+
+Crops, flips, mixing and order come from the files of `gift_jax.data.fkd` instead of from keys.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gift_jax.augment import mixup
+from gift_jax.crops import resized_crop, resized_crop_bytes
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import DistilledSet, PixelSpace
+from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
+from gift_jax.data.pixels import to_input
+from gift_jax.errors import GiftError
+from gift_jax.recipe import Recipe
+
+
+def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
+    """The recipe as it runs on stored labels: batches and mixing are theirs, augmentation is in them.
+
+    Raises: GiftError if it asks for another batch size, for more epochs than are stored, or for parts of them.
+    """
+    if recipe.epochs > info.epochs:
+        raise GiftError(f"{recipe.epochs} epochs are asked for, soft labels are stored for {info.epochs}; lower epochs")
+    if recipe.batch_size not in (None, info.batch_size):
+        raise GiftError(
+            f"batch_size is {recipe.batch_size}, but soft labels are stored in batches of {info.batch_size}; set it to "
+            f"{info.batch_size} or None"
+        )
+    if recipe.max_steps is not None:
+        raise GiftError("max_steps cannot cut epochs of stored soft labels short; leave it out")
+    stored = {"batch_size": info.batch_size, "mix": info.mix}
+    return dataclasses.replace(recipe, **stored, augment="none", factor=1, shuffle=1, smallest_crop=None)
+
+
+def check_set(distilled: DistilledSet, info: StoredInfo) -> None:
+    """Whether soft labels are of this very set. Raises: GiftError."""
+    if (distilled.dataset, set_digest(distilled)) != (info.dataset, info.distilled):
+        raise GiftError(
+            f"the soft labels are of another set ({info.num_images} images of {info.dataset}) than this "
+            f"{distilled.method} set of {distilled.dataset}; give the file that `convert fkd --distilled` named"
+        )
+
+
+def replay(
+    images: jax.Array, batch: StoredBatches, mix: str, pixel_space: PixelSpace, normalisation: Normalisation
+) -> tuple[jax.Array, jax.Array]:
+    """Crop, flip, normalise and mix images as a stored batch was.
+
+    Args: images [B, S, S, C], the batch's, as the distilled set has them; batch, a single one.
+    Returns: float [B, S, S, C], and the share that each keeps of itself.
+    Reference: `ImageFolder_FKD_MIX` and `mix_aug` of VILA-Lab/SRe2L, which crops Pillow images.
+    """
+    top, left, height, width = (batch.boxes[:, place].astype(jnp.int32) for place in range(4))
+    crop = resized_crop_bytes if images.dtype == jnp.uint8 else resized_crop
+    images = crop(images, top, left, height, width, images.shape[1])
+    images = jnp.where(batch.flips[:, None, None, None], images[:, :, ::-1], images)
+    return _MIXERS[mix](to_input(images, pixel_space, normalisation), batch)
+
+
+def _unmixed(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Array]:
+    return images, jnp.ones((), images.dtype)
+
+
+def _mixup(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Array]:
+    return mixup(images, batch.partners, batch.shares), batch.shares.astype(images.dtype)
+
+
+def _cutmix(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Array]:
+    first_row, first_column, last_row, last_column = batch.mix_boxes.astype(jnp.int32)
+    rows, columns = jnp.arange(images.shape[1]), jnp.arange(images.shape[2])
+    inside_rows = (rows >= first_row) & (rows < last_row)
+    inside_columns = (columns >= first_column) & (columns < last_column)
+    inside = inside_rows[:, None] & inside_columns[None, :]
+    mixed = jnp.where(inside[None, :, :, None], images[batch.partners], images)
+    return mixed, 1 - jnp.mean(inside, dtype=images.dtype)
+
+
+_MIXERS = {"none": _unmixed, "mixup": _mixup, "cutmix": _cutmix}
+
+
+def make_stored_epoch(
+    step: Callable[..., Any], labels: StoredLabels, *, scan: bool, vmapped: bool
+) -> Callable[..., Any]:
+    """Build `(state, data, key, epoch) -> (state, metrics [steps])` over the batches stored for that epoch.
+
+    step is `(state, data, batch, key) -> (state, metrics)`. With vmapped, state and key have a leading axis of seeds,
+    which see the same batches, and metrics are [seeds, steps].
+    """
+    mapped = jax.vmap(step, in_axes=(0, None, None, 0)) if vmapped else step
+    single = jax.jit(mapped, donate_argnums=0)
+
+    def scanned(state: Any, data: Any, batches: StoredBatches, key: jax.Array) -> tuple[Any, Any]:
+        return jax.lax.scan(lambda carry, batch: mapped(carry, data, batch, key), state, batches)
+
+    many = jax.jit(scanned, donate_argnums=0)
+
+    def epoch(state: Any, data: Any, key: jax.Array, number: int) -> tuple[Any, Any]:
+        full, rest = labels.epoch(number)
+        metrics = []
+        if scan:
+            state, all_metrics = many(state, data, full, key)
+            metrics.append(all_metrics)
+        else:
+            for place in range(len(full.indices)):
+                state, one = single(state, data, StoredBatches(*(array[place] for array in full)), key)
+                metrics.append(jax.tree.map(lambda value: value[None], one))
+        if rest is not None:
+            state, one = single(state, data, rest, key)
+            metrics.append(jax.tree.map(lambda value: value[None], one))
+        joined = jax.tree.map(lambda *parts: np.concatenate(parts), *metrics)
+        return state, jax.tree.map(lambda value: np.moveaxis(value, 0, -1), joined)
+
+    return epoch

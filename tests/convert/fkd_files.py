@@ -1,0 +1,98 @@
+"""Stored soft labels, written and read in PyTorch as the authors' scripts do (here in one process)."""
+
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+
+from convert.vision import load_torchvision_models
+
+load_torchvision_models()
+from torchvision import transforms  # noqa: E402 (only now does it import)
+from torchvision.transforms import functional  # noqa: E402
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+SEED, BATCH = 42, 8
+
+
+def prepared(image, box, flipped, size):
+    """A Pillow image cropped, flipped and normalised."""
+    image = functional.resized_crop(image, *box, [size, size])
+    image = functional.hflip(image) if flipped else image
+    return functional.normalize(functional.to_tensor(image), MEAN, STD)
+
+
+def sampler(count, batch):
+    generator = torch.Generator().manual_seed(SEED)
+    order = torch.utils.data.RandomSampler(range(count), generator=generator)
+    return torch.utils.data.BatchSampler(order, batch, drop_last=False)
+
+
+def mix_box(rng, size, lam):
+    """Rows and columns of a box, numpy integers as np.clip gives them."""
+    side, centre = int(size * math.sqrt(1 - lam)), rng.integers(size, size=2)
+    low, high = ([np.clip(c + sign * (side // 2), 0, size) for c in centre] for sign in (-1, 1))
+    return [*low, *high]
+
+
+def mixed(images, partners, lam, box):
+    images = images.clone()
+    if box is not None:
+        rows, columns = slice(box[0], box[2]), slice(box[1], box[3])
+        images[:, :, rows, columns] = images[partners][:, :, rows, columns]
+    elif partners is not None:
+        images = lam * images + (1 - lam) * images[partners]
+    return images
+
+
+def teacher(images, labels):
+    """Logits that depend on the pixels of the mixed image, mostly of the class of the image."""
+    generator = torch.Generator().manual_seed(0)
+    logits = images.flatten(1) @ torch.randn(images[0].numel(), 10, generator=generator) / 300
+    return logits + 4 * torch.nn.functional.one_hot(labels, 10)
+
+
+def write_fkd(folder, images, labels, *, epochs=2, mix="cutmix", with_numbers=False, batch=BATCH):
+    """Write `epoch_*/batch_*.tar` for Pillow images in ImageFolder's order."""
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    size, labels, batches = images[0].size[0], torch.as_tensor(labels).long(), sampler(len(images), batch)
+    for epoch in range(epochs):
+        (folder / f"epoch_{epoch}").mkdir(parents=True)
+        for number, rows in enumerate(batches):
+            boxes = [transforms.RandomResizedCrop.get_params(images[row], (0.08, 1), (3 / 4, 4 / 3)) for row in rows]
+            coords = torch.stack([torch.FloatTensor([value / size for value in box]) for box in boxes])
+            flips = torch.tensor([bool(torch.rand(1) < 0.5) for _ in rows])
+            batch_images = [prepared(images[r], b, f, size) for r, b, f in zip(rows, boxes, flips, strict=True)]
+            partners, lam, box = None, None, None
+            if mix != "none":
+                partners, lam = torch.randperm(len(rows)), rng.beta(1.0, 1.0)
+                box = mix_box(rng, size, lam) if mix == "cutmix" else None
+            seen = mixed(torch.stack(batch_images), partners, lam, box)
+            logits = teacher(seen, labels[rows]).half()
+            record = [coords, flips, partners, lam, box, logits]
+            record += [torch.tensor(rows)] if with_numbers else []
+            torch.save(record, folder / f"epoch_{epoch}" / f"batch_{number}.tar")
+    return folder
+
+
+def read_fkd(folder, images, epochs, *, batch=BATCH):
+    """The authors' loader: (rows, images [B, C, H, W], logits) of each batch, by epoch."""
+    size, batches = images[0].size[0], sampler(len(images), batch)
+    for epoch in range(epochs):
+        loaded = []
+        for number, rows in enumerate(batches):
+            path = folder / f"epoch_{epoch}" / f"batch_{number}.tar"
+            coords, flips, partners, lam, box, logits, *numbers = torch.load(path, weights_only=False)
+            rows = numbers[0].tolist() if numbers else rows
+            chosen = [
+                prepared(images[row], [value.item() * size for value in place], flipped, size)
+                for row, place, flipped in zip(rows, coords, flips, strict=True)
+            ]
+            loaded.append((rows, mixed(torch.stack(chosen), partners, lam, box), logits.float()))
+        yield loaded
+
+
+def pictures(pixels):
+    return [Image.fromarray(image) for image in pixels]

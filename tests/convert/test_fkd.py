@@ -1,0 +1,341 @@
+"""Stored soft labels: imported, and replayed as the authors' loader shows them."""
+
+import dataclasses
+import io
+import pickle
+import tarfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from fkd_files import BATCH, MEAN, STD, pictures, read_fkd, sampler, write_fkd
+from setups import INFO
+from trees import pixels
+
+from convert.fkd.order import sampler_order
+from convert.torch_file import load_object
+from gift_jax.checkpoint import make_teacher
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import DistilledSet, save_distilled
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.fkd import load_soft_labels
+from gift_jax.errors import GiftError
+from gift_jax.losses import kl
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.replay import replay
+from gift_jax.step import init_state, make_data, make_program, make_step
+from gift_jax.study import make_row
+from gift_jax.train import train
+
+SIDE, COUNT, EPOCHS = 32, 30, 2
+IMAGES, LABELS = pixels(COUNT, SIDE), np.repeat(np.arange(10, dtype=np.int32), 3)
+NORMALISATION = Normalisation(MEAN, STD)
+STUDENT = get_model(ModelSpec("conv2", 10, SIDE, 3, (("width", 4),)))
+RECIPE = Recipe(loss="kl", epochs=2, evaluations=1, optimizer=Optimizer("sgd", 0.1), normalisation=NORMALISATION)
+VARIANTS = [("cutmix", False), ("cutmix", True), ("mixup", False), ("none", False)]
+
+
+def make_set(images=IMAGES, labels=LABELS):
+    return DistilledSet(images, labels, None, "raw", "cifar10", "sre2l", 3)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """Released folders by (mixing, with numbers), written once."""
+    written = {}
+
+    def get(mix="cutmix", with_numbers=False):
+        if (mix, with_numbers) not in written:
+            folder = tmp_path_factory.mktemp("released") / "FKD"
+            labels = {"epochs": EPOCHS, "mix": mix, "with_numbers": with_numbers}
+            written[mix, with_numbers] = write_fkd(folder, pictures(IMAGES), LABELS, **labels)
+        return written[mix, with_numbers]
+
+    return get
+
+
+@pytest.fixture
+def imported_fkd(convert, tmp_path):
+    def run(source, *options):
+        save_distilled(tmp_path / "set.safetensors", make_set())
+        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", "--out", tmp_path / "labels", *options)
+        status, out, err = convert(*arguments)
+        assert (status, "error" in err) == (0, False), err
+        return load_soft_labels(tmp_path / "labels"), out
+
+    return run
+
+
+@pytest.fixture
+def refused_fkd(refused, tmp_path):
+    def run(source, *options, message, distilled=None, names=None):
+        save_distilled(tmp_path / "set.safetensors", distilled or make_set())
+        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", *options)
+        refused(*arguments, message=message, names=names or source)
+
+    return run
+
+
+def batches(labels, epoch):
+    full, rest = labels.epoch(epoch)
+    singles = [type(full)(*(array[place] for array in full)) for place in range(len(full.indices))]
+    return [*singles, *([] if rest is None else [rest])]
+
+
+@pytest.mark.parametrize(("mix", "with_numbers"), VARIANTS)
+def test_batches_are_those_of_the_authors_loader(released, imported_fkd, mix, with_numbers):
+    folder = released(mix, with_numbers)
+    labels, _ = imported_fkd(folder)
+    shown = jax.jit(replay, static_argnums=(2, 3, 4))
+    for epoch, theirs in enumerate(read_fkd(folder, pictures(IMAGES), EPOCHS)):
+        ours = batches(labels, epoch)
+        assert len(ours) == len(theirs) == 4
+        for batch, (rows, images, logits) in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(batch.indices, rows)
+            np.testing.assert_array_equal(batch.logits.astype("f"), logits)
+            found, _ = shown(jnp.asarray(IMAGES[batch.indices]), batch, mix, "raw", NORMALISATION)
+            np.testing.assert_allclose(found.transpose(0, 3, 1, 2), images, atol=2e-6)
+
+
+def test_what_is_stored_and_its_size_are_told(released, imported_fkd):
+    labels, out = imported_fkd(released())
+    info = labels.info
+    assert (info.epochs, info.batch_size, info.mix, info.num_images) == (EPOCHS, BATCH, "cutmix", COUNT)
+    assert info.order == "of torch's RandomSampler, seed 42"
+    assert out.startswith("reads     ")
+    assert "GB on disk" in out
+    assert "2 epochs of 4 batches" in out
+
+
+def test_the_order_is_that_of_torchs_sampler_over_many_epochs():
+    expected = [
+        [row for rows in epoch for row in rows] for epoch in (list(batches) for batches in [sampler(23, 5)] * 5)
+    ]
+    np.testing.assert_array_equal(sampler_order(23, 5, 42), expected)
+
+
+@pytest.mark.parametrize("suffix", ["tar.gz", "tar", "zip"])
+def test_an_archive_is_read_in_any_order_of_files(released, imported_fkd, tmp_path, suffix):
+    files = sorted(released().rglob("*.tar"), key=lambda path: path.name)
+    archive = tmp_path / f"FKD_cutmix_fp16.{suffix}"
+    write_archive(archive, {f"FKD_cutmix_fp16/{file.parent.name}/{file.name}": file.read_bytes() for file in files})
+    found = imported_fkd(archive)[0].epoch(1)
+    expected = imported_fkd(released())[0].epoch(1)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def write_archive(path, files):
+    if path.suffix == ".zip":
+        import zipfile
+
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def test_fewer_epochs_can_be_asked_for(released, imported_fkd):
+    labels, _ = imported_fkd(released(), "--epochs", "1")
+    assert labels.info.epochs == 1
+    assert len(list(labels.directory.glob("*.safetensors"))) == 1
+
+
+def test_numpys_numbers_load_under_both_of_its_names(tmp_path):
+    torch.save([np.int64(3), np.float64(0.5), np.int32(4)], tmp_path / "x.tar", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "x.tar").read_bytes()
+    (tmp_path / "old.tar").write_bytes(content.replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray"))
+    assert content != (tmp_path / "old.tar").read_bytes()
+    for name in ("x.tar", "old.tar"):
+        assert load_object(tmp_path / name) == [3, 0.5, 4]
+
+
+# ---- training ------------------------------------------------------------------------------------------
+
+
+def evaluation_set():
+    return EvaluationSet(pixels(12, SIDE, seed=9), np.arange(12, dtype=np.int32) % 10, "cifar10")
+
+
+def train_from(labels, recipe=RECIPE, **options):
+    return train(recipe, STUDENT, make_set(), None, evaluation_set(), soft_labels=labels, **options)
+
+
+def test_the_loss_is_of_the_loaders_images_and_the_stored_logits(released, imported_fkd, key):
+    folder = released()
+    labels, _ = imported_fkd(folder)
+    program = make_program(RECIPE, STUDENT, make_set(), None, labels)
+    state, data, step = init_state(program, key), make_data(make_set(), None), jax.jit(make_step(program))
+    theirs = next(read_fkd(folder, pictures(IMAGES), 1))
+    for batch, (_, images, logits) in zip(batches(labels, 0), theirs, strict=True):
+        seen = jnp.asarray(images.numpy().transpose(0, 2, 3, 1))
+        student, _ = STUDENT.apply(state.params, state.batch_stats, seen, train=True, key=key)
+        expected = kl(student, jnp.asarray(logits.numpy()), jnp.zeros(len(seen), jnp.int32)).mean()
+        state, metrics = step(state, data, batch, key)
+        np.testing.assert_allclose(metrics.loss, expected, rtol=2e-4)
+
+
+def test_every_driver_trains_alike_and_as_often_as_stored(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    runs = {
+        drivers: train_from(labels, seeds=(0, 1), driver=drivers[0], seed_driver=drivers[1])
+        for drivers in (("loop", "loop"), ("scan", "loop"), ("loop", "vmap"))
+    }
+    expected = runs.pop(("loop", "loop"))
+    assert int(expected[0].state.step) == 2 * 4
+    for found in runs.values():
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one.losses, other.losses, rtol=1e-4)
+
+
+def test_gvbsms_recipe_trains_from_its_labels(released, imported_fkd):
+    labels, _ = imported_fkd(released("cutmix", True))
+    assert labels.info.order == "as stored"
+    recipe = Recipe(loss="mse_ce", mix_labels=False, epochs=2, evaluations=1, optimizer=Optimizer("sgd", 0.01))
+    run = train_from(labels, recipe)[0]
+    assert run.losses[1] < run.losses[0]
+    row = make_row(run, recipe, STUDENT, make_set(), None, labels)
+    assert (row["recipe"]["batch_size"], row["recipe"]["mix"], row["recipe"]["augment"]) == (BATCH, "cutmix", "none")
+    assert row["soft_labels"]["source"] == "FKD"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe(epochs=3), "3 epochs are asked for, soft labels are stored for 2"),
+        (Recipe(epochs=1, batch_size=9), "batch_size is 9, but soft labels are stored in batches of 8"),
+    ],
+)
+def test_recipes_that_do_not_fit_are_named(released, imported_fkd, recipe, message):
+    with pytest.raises(GiftError, match=message):
+        train_from(imported_fkd(released())[0], recipe)
+
+
+def test_another_set_is_refused(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    with pytest.raises(GiftError, match="the soft labels are of another set"):
+        train(RECIPE, STUDENT, make_set(IMAGES[::-1].copy()), None, evaluation_set(), soft_labels=labels)
+
+
+def test_a_teacher_beside_stored_labels_is_refused(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    info = dataclasses.replace(
+        INFO, architecture="conv2", dataset="cifar10", image_size=SIDE, channels=3, normalisation=NORMALISATION
+    )
+    teacher = make_teacher(info, *get_model(info.spec).init(jax.random.key(0)))
+    with pytest.raises(GiftError, match="a teacher and stored soft labels are given; give one of them"):
+        train(RECIPE, STUDENT, make_set(), teacher, evaluation_set(), soft_labels=labels)
+
+
+# ---- what is refused -----------------------------------------------------------------------------------
+
+
+def test_labels_of_other_images_are_refused(released, refused_fkd):
+    message = "give the set in the authors' order, or --seed"
+    refused_fkd(released(), "--seed", "7", message=message)
+    backwards = make_set(IMAGES[::-1].copy(), np.roll(LABELS, 5))
+    refused_fkd(released("cutmix", True), message=message, distilled=backwards)
+
+
+def test_a_part_of_the_set_is_refused(released, refused_fkd):
+    message = "has labels of 30 images, the set has 10; give the whole set"
+    refused_fkd(released(), message=message, distilled=make_set(IMAGES[::3].copy(), LABELS[::3].copy()))
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Write labels, then let a function change one batch's list."""
+
+    def run(change, **options):
+        folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=1, **options)
+        path = folder / "epoch_0" / "batch_2.tar"
+        torch.save(change(torch.load(path, weights_only=False)), path)
+        return folder
+
+    return run
+
+
+def replaced(place, change):
+    return lambda record: [change(part) if number == place else part for number, part in enumerate(record)]
+
+
+CHANGES = {
+    "no list": (lambda record: {"logits": record[5]}, "is no list of six or seven parts"),
+    "coordinates": (
+        replaced(0, lambda coords: coords + 0.003),
+        "its crops are not of whole pixels of a 32 pixel image",
+    ),
+    "outside": (replaced(0, lambda coords: coords + 0.5), "a crop lies outside its image"),
+    "flips": (replaced(1, lambda flips: flips.float()), "its flips are float32[8], expected a tensor [8]"),
+    "partners": (replaced(2, lambda partners: partners + 1), "a partner lies outside its batch"),
+    "box": (replaced(4, lambda box: box[:3]), "its mixed box is no four whole numbers"),
+    "classes": (replaced(5, lambda logits: logits[:, :9]), "its logits are float16[8, 9], expected a tensor [8, 10]"),
+    "nan": (replaced(5, lambda logits: logits * torch.nan), "its logits are not finite in half precision"),
+    "kind": (replaced(4, lambda box: None), "has batches of several kinds"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_batch_that_does_not_fit_is_named(broken, refused_fkd, case):
+    change, message = CHANGES[case]
+    refused_fkd(broken(change), message=message)
+
+
+def test_numbers_that_are_not_each_image_once_are_refused(broken, refused_fkd):
+    folder = broken(replaced(6, torch.zeros_like), with_numbers=True)
+    refused_fkd(folder, message="its images are not each of the set's once")
+
+
+def test_code_is_never_run(released, refused_fkd, tmp_path):
+    class Harmful:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "harmed"), "w"))
+
+    folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=1)
+    (folder / "epoch_0" / "batch_1.tar").write_bytes(pickle.dumps([Harmful()] * 6))
+    refused_fkd(folder, message="not a PyTorch checkpoint, or a damaged one", names=folder)
+    torch.save([Harmful()] * 6, folder / "epoch_0" / "batch_1.tar")
+    refused_fkd(folder, message="refused, because loading it would run code", names=folder)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_missing_batches_and_sources_are_named(released, refused_fkd, tmp_path):
+    folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=2)
+    (folder / "epoch_1" / "batch_2.tar").unlink()
+    refused_fkd(folder, message="epoch_1/batch_2.tar is not there")
+    refused_fkd(folder, "--epochs", "3", message="has 2 epochs, but --epochs is 3")
+    refused_fkd(tmp_path / "nowhere", message="no such file or directory")
+    (tmp_path / "empty").mkdir()
+    refused_fkd(tmp_path / "empty", message="holds no epoch_0/batch_0.tar")
+    (tmp_path / "note.txt").write_text("soft labels")
+    refused_fkd(tmp_path / "note.txt", message="neither a directory nor a zip or tar archive")
+
+
+def test_damaged_imports_are_named(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    path = labels.directory / "epoch_0001.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-100])
+    with pytest.raises(GiftError, match=r"epoch_0001.safetensors: not readable"):
+        labels.epoch(1)
+    path.unlink()
+    with pytest.raises(GiftError, match=r"epoch_0001.safetensors: not readable"):
+        labels.epoch(1)
+    info = (labels.directory / "fkd.json").read_text()
+    for change in (('"cutmix"', '"blend"'), ('"batch_size": 8', '"batch_size": 0')):
+        (labels.directory / "fkd.json").write_text(info.replace(*change))
+        with pytest.raises(GiftError, match=r"fkd.json: its mixing or one of its numbers cannot be"):
+            load_soft_labels(labels.directory)
+    (labels.directory / "fkd.json").write_text('{"format": "gift_jax stored soft labels 1", "epochs": "two"}')
+    with pytest.raises(GiftError, match=r"fkd.json: does not hold dataset"):
+        load_soft_labels(labels.directory)
+    with pytest.raises(GiftError, match=r"no stored soft labels here"):
+        load_soft_labels(labels.directory.parent)

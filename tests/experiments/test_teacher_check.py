@@ -1,0 +1,99 @@
+"""The check of teachers, on the digits: right ones pass, permuted classes and swapped statistics are explained."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+from setups import INFO
+
+from experiments import teacher_check
+from gift_jax import cli, save_teacher
+from gift_jax.data.class_order import read_class_order
+from gift_jax.data.datasets import DIGITS
+from gift_jax.data.digits import load_split
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import load_digits_test
+from gift_jax.diagnose import KNOWN
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.train import train
+
+SPEC = ModelSpec("conv2", 10, 8, 1, (("norm", "none"), ("width", 16)))
+ORDER = np.array([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """A student of the real training digits, seen as pixels in [-1, 1]: (params, batch_stats)."""
+    split = load_split()
+    digits = DistilledSet(split.train_images, split.train_labels, None, "raw", "digits", "real", 100)
+    recipe = Recipe(
+        loss="ce", epochs=40, augment="none", evaluations=1, optimizer=Optimizer("adam", 5e-3, 0.0),
+        normalisation=KNOWN["half, grey"],
+    )  # fmt: skip
+    [run] = train(recipe, get_model(SPEC), digits, None, load_digits_test())
+    assert run.top1_last > 90
+    return run.state.params, run.state.batch_stats
+
+
+@pytest.fixture
+def check(weights, tmp_path, monkeypatch, capfd):
+    """Save a teacher and check it from the command line. Returns (exit status, standard output, standard error)."""
+
+    def run(*arguments, normalisation=KNOWN["half, grey"], order=None):
+        params, stats = weights
+        if order is not None:
+            classifier = {name: array[..., order] for name, array in params["classifier"].items()}
+            params = {**params, "classifier": classifier}
+        info = dataclasses.replace(INFO, options=dict(SPEC.options), normalisation=normalisation)
+        save_teacher(tmp_path / "teacher", info, params, stats)
+        monkeypatch.setattr(sys, "argv", ["teacher_check", str(tmp_path / "teacher"), *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(teacher_check.main, program="teacher_check")
+        output = capfd.readouterr()
+        return stopped.value.code or 0, output.out, output.err
+
+    return run
+
+
+def test_a_right_teacher_passes(check):
+    status, out, _ = check("--expected", 90)
+    assert status == 0
+    assert "as expected" in out
+
+
+def test_permuted_classes_are_explained_and_written(check, tmp_path):
+    path = tmp_path / "order.txt"
+    status, out, err = check("--expected", 90, "--write-class-order", path, order=ORDER)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "its classes are in another order" in err
+    assert "top-1, classes" in out
+    assert read_class_order(path, 10) == tuple(map(str, ORDER))
+
+
+def test_swapped_statistics_are_explained(check):
+    status, _, err = check("--expected", 90, normalisation=KNOWN["none, grey"])
+    assert status == 2
+    assert "normalised otherwise, as half, grey" in err
+    assert "--mean 0.5 --std 0.5" in err
+
+
+def test_both_at_once_are_explained(check):
+    status, _, err = check("--expected", 90, normalisation=KNOWN["none, grey"], order=ORDER)
+    assert status == 2
+    assert "in another order and its pixels are normalised as half, grey" in err
+
+
+def test_without_a_figure_the_diagnosis_is_printed(check):
+    status, out, _ = check(normalisation=DIGITS, order=ORDER)
+    assert status == 0
+    assert "nothing to compare with" in out
+    assert "--write-class-order FILE" in out
+
+
+def test_what_nothing_explains_is_said(check):
+    status, _, err = check("--expected", 100, "--margin", 0.01)
+    assert status == 2
+    assert "no other known normalisation or order" in err
