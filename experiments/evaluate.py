@@ -12,7 +12,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import rich
 import tyro
@@ -21,6 +21,7 @@ from rich.table import Table
 from experiments.sources import evaluation_source, find_distilled, find_teacher
 from gift_jax import DistilledSet, GiftError, Teacher, cli, files, plan, progress, study
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
+from gift_jax.data.fkd import StoredLabels, load_soft_labels
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.recipe import Recipe
@@ -39,7 +40,8 @@ class Evaluate:
     sre2l, datm, gvbsm, cda. criterion_name, optimizer, learning_rate, epochs, batch_size: instead of the recipe's.
     max_steps: cut every epoch short, to try things out. precision: of the networks' arithmetic.
     seeds: one student each. distilled: the set, or a directory in the official layout. teacher: the teacher, or a
-    directory of teachers; `none` takes the labels that are stored with the set. data: test images, a directory of
+    directory of teachers; `none` takes the labels that are stored with the set. soft_labels: directory that
+    `convert fkd` wrote, to train from instead of a teacher. data: test images, a directory of
     class folders, `tfds` or `tfds:DIR`. train_data: real training images, for whitened (DATM) sets. class_order:
     file of class folders by class id. out: directory of results.jsonl. dry_run: say what would be done, and stop.
     """
@@ -60,6 +62,7 @@ class Evaluate:
     precision: Literal["float32", "bfloat16"] = "float32"
     distilled: Path = Path("syn_data")
     teacher: Path = Path("data/pretrain_models")
+    soft_labels: Path | None = None
     data: str | None = None
     train_data: str | None = None
     class_order: Path | None = None
@@ -82,23 +85,32 @@ def _given(options: dict) -> dict:
     return {name: value for name, value in options.items() if value is not None}
 
 
-Parts = tuple[Recipe, Model, DistilledSet, Teacher | None, EvaluationSet]
-"""What `train` takes."""
+class Parts(NamedTuple):
+    """What is trained: the arguments of `gift_jax.train.train`."""
+
+    recipe: Recipe
+    student: Model
+    distilled: DistilledSet
+    teacher: Teacher | None
+    evaluation_set: EvaluationSet
+    soft_labels: StoredLabels | None
 
 
 def load_parts(config: Evaluate) -> Parts:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
     distilled = find_distilled(config.distilled, config.method, config.dataset, config.model, config.ipc)
     recipe = resolve_recipe(config, distilled)
-    stored = str(config.teacher) == TEACHERLESS or (distilled.soft_labels is not None and not config.teacher.exists())
-    teacher = None if stored else find_teacher(config.teacher, config.dataset, config.model)
+    has_labels = distilled.soft_labels is not None and not config.teacher.exists()
+    teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels
+    teacher = None if teacherless else find_teacher(config.teacher, config.dataset, config.model)
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
     student = get_model(ModelSpec(config.tar_model or config.model, distilled.num_classes, size, channels))
     source = evaluation_source(config.data, config.dataset)
     evaluation_set = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     if distilled.pixel_space == "zca":
         evaluation_set = whiten(evaluation_set, find_whitening(config, size))
-    return recipe, student, distilled, teacher, evaluation_set
+    soft_labels = load_soft_labels(config.soft_labels) if config.soft_labels else None
+    return Parts(recipe, student, distilled, teacher, evaluation_set, soft_labels)
 
 
 def find_whitening(config: Evaluate, size: int) -> ZCA:
@@ -117,7 +129,7 @@ def find_whitening(config: Evaluate, size: int) -> ZCA:
 def print_plan(config: Evaluate, parts: Parts) -> None:
     """Print what is going to be done."""
     table = Table.grid(padding=(0, 2))
-    for heading, text in plan.describe(*parts, config.seeds):
+    for heading, text in plan.describe(*parts[:5], config.seeds, parts.soft_labels):
         table.add_row(f"[bold]{heading}", text)
     table.add_row("[bold]results", f"{config.out}/results.jsonl")
     rich.print(table)
@@ -125,19 +137,17 @@ def print_plan(config: Evaluate, parts: Parts) -> None:
 
 def run_students(config: Evaluate, parts: Parts) -> list[Run]:
     """Train and test one student a seed; append each to results.jsonl."""
-    recipe, student, distilled, teacher, _ = parts
     runs = []
-    with progress.display("students", len(config.seeds) * recipe.epochs, "epochs") as advance:
+    with progress.display("students", len(config.seeds) * parts.recipe.epochs, "epochs") as advance:
         for seed in config.seeds:
             label = f"seed {seed}"
             [run] = train(
-                *parts,
+                *parts[:5],
+                soft_labels=parts.soft_labels,
                 seeds=(seed,),
                 on_epoch=lambda epochs, loss, label=label: advance(epochs, f"{label}, loss {loss:.4g}"),
             )
-            files.append_json_line(
-                config.out / "results.jsonl", study.make_row(run, recipe, student, distilled, teacher)
-            )
+            files.append_json_line(config.out / "results.jsonl", study.make_row(run, *parts[:4], parts.soft_labels))
             runs.append(run)
     return runs
 

@@ -72,7 +72,7 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     source = official if official.is_dir() else path
     converted = [source] if source.is_file() else sorted(source.glob("*.safetensors"))
     options = ("--method", method, "--dataset", dataset, "--ipc", str(ipc))
-    if not source.exists() or (source == path and path.is_dir() and (path / method).is_dir()):
+    if not source.exists() or (source == path and any(path.glob("*/*/ipc*"))):
         raise GiftError(
             f"{official}: no {method} set of {dataset} with {ipc} images a class here; "
             f"run `python -m convert distilled RELEASE {' '.join(options)} --out {official / 'set.safetensors'}`"

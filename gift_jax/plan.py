@@ -10,13 +10,16 @@ import numpy as np
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.fkd import StoredLabels
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.step import Data, Program, init_state, make_program, make_step
 from gift_jax.study import device
 
 
-def training_bytes(program: Program, distilled: DistilledSet, teacher: Teacher | None) -> int:
+def training_bytes(
+    program: Program, distilled: DistilledSet, teacher: Teacher | None, soft_labels: StoredLabels | None = None
+) -> int:
     """Device memory of one training step: arguments, results and temporaries, as the compiler counts them.
 
     Nothing is put on the device; the step is compiled.
@@ -24,10 +27,13 @@ def training_bytes(program: Program, distilled: DistilledSet, teacher: Teacher |
     state = jax.eval_shape(lambda: init_state(program, jax.random.key(0)))
     arrays = (distilled.images, distilled.labels, distilled.soft_labels, teacher.params if teacher else None)
     data = Data(*jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arrays))
-    indices = jax.ShapeDtypeStruct((min(program.batch_size, program.num_images),), jnp.int32)
+    chosen: Any = jax.ShapeDtypeStruct((min(program.batch_size, program.num_images),), jnp.int32)
+    if soft_labels is not None:
+        batches, _ = soft_labels.epoch(0)
+        chosen = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape[1:], array.dtype), batches)
     key = jax.eval_shape(lambda: jax.random.key(0))
     step = jax.jit(make_step(program), donate_argnums=0)
-    used: Any = step.lower(state, data, indices, key).compile().memory_analysis()
+    used: Any = step.lower(state, data, chosen, key).compile().memory_analysis()
     sizes = (used.argument_size_in_bytes, used.output_size_in_bytes, used.temp_size_in_bytes)
     return sum(sizes) - used.alias_size_in_bytes
 
@@ -39,9 +45,11 @@ def describe(
     teacher: Teacher | None,
     evaluation_set: EvaluationSet,
     seeds: Sequence[int],
+    soft_labels: StoredLabels | None = None,
 ) -> list[tuple[str, str]]:
     """The plan as (heading, text) lines. Raises: GiftError if the parts do not fit each other."""
-    program = make_program(recipe, student, distilled, teacher)
+    program = make_program(recipe, student, distilled, teacher, soft_labels)
+    recipe = program.recipe
     params, _ = student.abstract()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     optimizer = recipe.optimizer
@@ -51,7 +59,7 @@ def describe(
             f"{distilled.method}, {distilled.dataset}, {distilled.ipc} a class: {_array(distilled.images)}, "
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
-        ("teacher", _teacher(teacher)),
+        ("teacher", _teacher(teacher) if soft_labels is None else f"soft labels stored in {soft_labels.directory}"),
         ("student", f"{student.spec.name}, {count:,} parameters, {student.spec.image_size} pixels"),
         (
             "evaluation set",
@@ -69,7 +77,10 @@ def describe(
             f"{program.steps_per_epoch} steps of {program.batch_size} images",
         ),
         ("device", device()),
-        ("memory", f"{training_bytes(program, distilled, teacher) / 2**30:.2f} GiB on the device while training"),
+        (
+            "memory",
+            f"{training_bytes(program, distilled, teacher, soft_labels) / 2**30:.2f} GiB on the device while training",
+        ),
     ]
 
 

@@ -127,6 +127,11 @@ def make_program(
         raise GiftError(f"loss {recipe.loss!r} needs soft labels: give a teacher, or a set that stores them")
     usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
     normalisation = recipe.normalisation or usual
+    if len(normalisation.mean) != shape[2]:
+        raise GiftError(
+            f"the recipe normalises {len(normalisation.mean)} channels, but {distilled.dataset} has {shape[2]}; choose "
+            "another recipe"
+        )
     model = teacher.model if teacher else None
     count, stored = len(distilled.labels), soft_labels is not None
     return Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)

@@ -1,0 +1,147 @@
+"""The main experiment on the digits: every method's release, in the official directories, converted when needed."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from convert.families import find_family
+from experiments import evaluate, imagenet_ipc10
+from gift_jax import cli
+from gift_jax.data.digits import load_split
+from gift_jax.data.zca import fit_zca
+from gift_jax.models import ModelSpec
+
+IPC = 2
+CHOSEN = ("--dataset", "digits", "--model", "conv2", "--ipc", IPC)
+SHORT = ("--epochs", 2, "--seeds", 0, "--batch-size", 10)
+
+
+def chosen_digits():
+    split = load_split()
+    rows = np.concatenate([np.flatnonzero(split.train_labels == label)[:IPC] for label in range(10)])
+    return split.train_images[rows]
+
+
+def write_folders(directory, pattern, suffix):
+    for row, image in enumerate(chosen_digits()):
+        folder = directory / pattern.format(row // IPC)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(folder / f"class_id{row % IPC:03d}.{suffix}", quality=100)
+
+
+def write_datm(directory):
+    """Whitened images and logits, as the learned ones are."""
+    directory.mkdir(parents=True)
+    zca = fit_zca([load_split().train_images])
+    white = zca.whiten(chosen_digits()).transpose(0, 3, 1, 2)
+    torch.save(torch.from_numpy(white.copy()), directory / "images_best.pt")
+    torch.save(4 * torch.eye(10).repeat_interleave(IPC, 0), directory / "labels_best.pt")
+    torch.save(torch.tensor(0.05), directory / "lr_best.pt")
+
+
+def write_data_pt(directory):
+    directory.mkdir(parents=True)
+    images = torch.from_numpy(chosen_digits().transpose(0, 3, 1, 2) / np.float32(255))
+    labels = torch.arange(10).repeat_interleave(IPC)
+    torch.save({"dataset": "digits", "data": images, "label": labels}, directory / "data.pt")
+
+
+RELEASES = {
+    "sre2l": lambda directory: write_folders(directory, "new{:03d}", "jpg"),
+    "cda": lambda directory: write_folders(directory, "new{:05d}", "jpg"),
+    "rded": write_data_pt,
+    "gvbsm": lambda directory: write_folders(directory, "new{:03d}", "png"),
+    "datm": write_datm,
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The official directories: a teacher, and every method's set."""
+    root = tmp_path_factory.mktemp("official")
+    teachers = root / "data" / "pretrain_models"
+    teachers.mkdir(parents=True)
+    torch.manual_seed(0)
+    module = find_family("conv2").reference(ModelSpec("conv2", 10, 8, 1))
+    torch.save({"model": module.state_dict()}, teachers / "digits_conv2.pth")
+    for method, write in RELEASES.items():
+        write(root / "syn_data" / method / "digits_conv2" / f"ipc{IPC}")
+    return root
+
+
+@pytest.fixture
+def run(place, monkeypatch, capfd):
+    """Run `python -m experiments.evaluate` in the official directories: (status, standard output, standard error)."""
+
+    def run(*arguments, main=evaluate.main):
+        monkeypatch.chdir(place)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(main, program="evaluate")
+        output = capfd.readouterr()
+        return stopped.value.code or 0, output.out, output.err
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", RELEASES)
+def test_every_methods_release_is_converted_trained_on_and_tested(method, run, place, tmp_path):
+    teacher = ("--teacher", "none") if method == "datm" else ()
+    arguments = ("--method", method, *CHOSEN, *SHORT, *teacher, "--criterion_name", "gift", "--out", tmp_path / "out")
+    status, out, err = run(*arguments)
+    assert status == 0, err
+    [row] = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert (row["method"], row["dataset"], row["model"], row["loss"], row["ipc"]) == (
+        method,
+        "digits",
+        "conv2",
+        "gift",
+        2,
+    )
+    assert row["teacher"] == (None if method == "datm" else "conv2")
+    assert row["recipe"]["epochs"] == 2
+    assert f"top-1 {row['top1_last']:.2f} % after the last epoch" in out
+    assert "GiB on the device while training" in out
+    if method == "rded":  # once converted, it is taken from the cache; another student, and a dry run
+        status, out, _ = run(*arguments, "--tar_model", "conv1", "--dry-run")
+        assert (status, out.count("converted before")) == (0, 2)
+        assert "student" in out
+        assert "conv1" in out
+        assert "nothing was trained" in out
+        assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--method", "rded", "--dataset", "digits", "--model", "conv2", "--ipc", 50),
+            "run `python -m convert distilled",
+        ),
+        (("--method", "rded", "--dataset", "digits", "--model", "conv3", "--ipc", 10), "no rded set of digits with 10"),
+        (("--method", "rdde", *CHOSEN), "no rdde set of digits"),
+        (("--method", "rded", *CHOSEN, "--criterion_name", "gfit"), "loss 'gfit' is unknown"),
+        (("--method", "rded", *CHOSEN, "--recipe", "rdde"), "recipe 'rdde' is unknown"),
+        (("--method", "rded", *CHOSEN, "--teacher", "nowhere"), "holds no teacher conv2 of digits"),
+        (("--method", "rded", *CHOSEN, "--ipc", 0), "--ipc 1 or more"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_one_sentence(arguments, message, run):
+    status, _, err = run(*arguments)
+    last = err.strip().splitlines()[-1]
+    assert status == 2
+    assert last.startswith("error: ")
+    assert message in last
+
+
+def test_imagenet_without_data_says_what_to_do(run):
+    status, _, err = run("--dry-run", main=imagenet_ipc10.main)
+    assert status == 2
+    assert "no rded set of imagenet-1k with 10 images a class here; run `python -m convert distilled" in err
