@@ -1,0 +1,65 @@
+"""`python -m experiments.imagenet_ipc10` from the authors' files to a result, at the real shapes, for two steps."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from convert.families import find_family
+from experiments import imagenet_ipc10
+from gift_jax import cli
+from gift_jax.models import ModelSpec
+
+CLASSES = 1000
+
+
+def jpeg(width, height, seed):
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 16, width // 16, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """RDED's mosaics, ten a class; one test image a class; torchvision's file of a ResNet-18, with random weights."""
+    mosaics, photographs = ([jpeg(*size, seed) for seed in range(5)] for size in ((224, 224), (500, 375)))
+    for label in range(CLASSES):
+        folder = tmp_path / "rded" / f"{label:05d}"
+        folder.mkdir(parents=True)
+        for number in range(10):
+            (folder / f"class{label:05d}_id{number:05d}.jpg").write_bytes(mosaics[(label + number) % 5])
+        folder = tmp_path / "val" / f"n{label:08d}"
+        folder.mkdir(parents=True)
+        (folder / "ILSVRC2012_val.JPEG").write_bytes(photographs[label % 5])
+    torch.manual_seed(0)
+    module = find_family("resnet18").reference(ModelSpec("resnet18", CLASSES, 224))
+    torch.save(module.state_dict(), tmp_path / "resnet18-f37072fd.pth")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_from_the_authors_files_to_a_result(place, monkeypatch, capfd):
+    options = {
+        "distilled": "rded", "teacher": "resnet18-f37072fd.pth", "data": "val", "out": "out",
+        "seeds": 0, "epochs": 1, "max-steps": 2, "batch-size": 8,
+    }  # fmt: skip
+    arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    monkeypatch.setattr(sys, "argv", ["imagenet_ipc10", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(imagenet_ipc10.main, program="imagenet_ipc10")
+    output = capfd.readouterr()
+    assert stopped.value.code in (0, None), output.err
+    for text in ("uint8[10000, 224, 224, 3]", "resnet18 of imagenet-1k", "top-1 agreement 100 %", "uint8[1000, 224"):
+        assert text in output.out
+    [row] = [json.loads(line) for line in (place / "out" / "results.jsonl").read_text().splitlines()]
+    assert (row["recipe"]["factor"], row["recipe"]["batch_size"], row["loss"]) == (2, 8, "gift")
+    assert row["recipe"]["optimizer"]["name"] == "adamw"
+    assert 0 <= row["top1_last"] <= 5
