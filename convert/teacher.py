@@ -154,13 +154,12 @@ def convert_teacher(
             },
         )
         write_info(directory, info)
-    print(_summary(info, count, out))
+    print(_summary(info, verification, count, out))
     return info
 
 
-def _summary(info: TeacherInfo, count: int, out: Path) -> str:
+def _summary(info: TeacherInfo, check: Verification, count: int, out: Path) -> str:
     options = "".join(f", {name} {value}" for name, value in info.options.items())
-    check = info.verification
     return (
         f"teacher   {info.architecture} of {info.dataset}: {count:,} parameters, {info.num_classes} classes, "
         f"{info.image_size} pixels{options}\n"

@@ -99,7 +99,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
     ("published top-1, %", lambda outcome: f"{outcome.teacher.top1:.2f}"),
     ("pixels", lambda outcome: str(outcome.teacher.image_size)),
     ("status", lambda outcome: outcome.status),
-    ("logit difference", lambda o: f"{o.info.verification.max_relative:.1e}" if o.info else ""),
+    ("logit difference", lambda o: f"{o.info.verification.max_relative:.1e}" if o.info and o.info.verification else ""),
     ("note", lambda outcome: outcome.note),
 )
 

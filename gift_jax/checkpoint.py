@@ -39,7 +39,7 @@ class Verification:
 class TeacherInfo:
     """What a teacher is and where it came from: the content of `teacher.json`.
 
-    ema says that the weights are the trainer's averaged ones.
+    verification is None for a teacher that was trained here. ema says that the weights are the trainer's averaged ones.
     """
 
     architecture: str
@@ -51,7 +51,7 @@ class TeacherInfo:
     normalisation: Normalisation
     source_file: str
     source_sha256: str
-    verification: Verification
+    verification: Verification | None
     versions: Mapping[str, str]
     ema: bool = False
 
@@ -198,14 +198,15 @@ def unflatten(flat: Mapping[str, Any], like: Variables) -> Variables:
 def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
     try:
         normalisation = Normalisation(**{k: tuple(map(float, v)) for k, v in value.pop("normalisation").items()})
-        verification = Verification(**value.pop("verification"))
+        figures = value.pop("verification")
+        verification = None if figures is None else Verification(**figures)
         info = TeacherInfo(**value, normalisation=normalisation, verification=verification)
         sizes = (info.num_classes, info.image_size, info.channels)
         names = (info.architecture, info.dataset, info.source_file, info.source_sha256)
         valid = (
             all(isinstance(size, int) and 0 < size <= 10**6 for size in sizes)
             and all(isinstance(name, str) for name in names)
-            and all(isinstance(figure, int | float) for figure in dataclasses.astuple(verification))
+            and all(isinstance(figure, int | float) for figure in (figures or {}).values())
             and isinstance(info.ema, bool)
             and len(normalisation.mean) == info.channels
         )

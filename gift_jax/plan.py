@@ -92,7 +92,8 @@ def _teacher(teacher: Teacher | None) -> str:
     if teacher is None:
         return "none: the labels stored with the set"
     info, check = teacher.info, teacher.info.verification
-    return (
-        f"{info.architecture} of {info.dataset}, from {info.source_file}; logits within {check.max_relative:.1e} of "
-        f"PyTorch's, top-1 agreement {100 * check.top1_agreement:.0f} %"
-    )
+    described = f"{info.architecture} of {info.dataset}, from {info.source_file}"
+    if check is None:
+        return described
+    agreement = f"top-1 agreement {100 * check.top1_agreement:.0f} %"
+    return f"{described}; logits within {check.max_relative:.1e} of PyTorch's, {agreement}"

@@ -17,7 +17,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 GOLDEN = Path(__file__).parent / "golden"
 
 # The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not.
-collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["convert/*"]
+WITH_TORCH = ["convert/*", *(f"experiments/test_{name}.py" for name in ("evaluate", "imagenet_ipc10", "train_teacher"))]
+collect_ignore_glob = [] if importlib.util.find_spec("torch") else WITH_TORCH
 
 
 @pytest.fixture

@@ -1,0 +1,140 @@
+"""Train a teacher from scratch on real images, as the torchvision reference does.
+
+Question: which teacher? The code that trained the published ones is not published (RDED's issue 5).
+Command: `python -m experiments.train_teacher --dataset cifar10 --model resnet18_modified --data data/cifar10/train
+--test-data data/cifar10/val --out teachers/cifar10_resnet18_modified`. Published top-1 on CIFAR-10: ResNet-18 93.86 %,
+ConvNet-3 82.24 %. Hardware: the training images are held on the device, so CIFAR and Tiny-ImageNet sizes.
+Recipe: SGD 0.1 with momentum 0.9 and weight decay 1e-4, steps (a tenth at each third) or cosine, crops and flips.
+
+The result is a teacher directory like a converted one; `python -m convert export` gives it to PyTorch.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+from gift_jax import GiftError, cli, progress, save_teacher, study
+from gift_jax.checkpoint import TeacherInfo
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.files import append_json_line
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer, Schedule
+from gift_jax.recipe import Recipe
+from gift_jax.train import Run, train
+
+SCHEDULES = {
+    "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
+    "cosine": Schedule("cosine"),
+}
+LARGEST = 8 * 2**30  # bytes of training images that are held on the device
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainTeacher:
+    """Train a network on a real dataset.
+
+    dataset, model: what to train on, and what. out: teacher directory. data, test_data: directories of class folders,
+    `tfds` or `tfds:DIR`; not needed for the digits. schedule: of the learning rate. crop: move images by up to an
+    eighth of their side. flip: mirror half of them. image_size: side of the input, if not the dataset's usual one.
+    """
+
+    dataset: str
+    model: str
+    out: Path
+    data: str | None = None
+    test_data: str | None = None
+    class_order: Path | None = None
+    epochs: int = 90
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-4
+    schedule: Literal["steps", "cosine"] = "steps"
+    crop: bool = True
+    flip: bool = True
+    image_size: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+
+def make_recipe(config: TrainTeacher) -> Recipe:
+    """The torchvision reference recipe with these options."""
+    operations = [name for name in ("flip", "crop") if getattr(config, name)]
+    return Recipe(
+        loss="ce",
+        optimizer=Optimizer("sgd", config.learning_rate, config.weight_decay, momentum=0.9),
+        schedule=SCHEDULES[config.schedule],
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        augment="_".join(operations) or "none",
+        precision=config.precision,
+    )
+
+
+def load_images(config: TrainTeacher, image_size: int) -> DistilledSet:
+    """All real training images, in the form that students are trained on: a set of every image of each class."""
+    training = load_training(config.dataset, image_size=image_size, source=config.data, class_order=config.class_order)
+    needed = len(training.labels) * image_size**2 * get_dataset(config.dataset).channels
+    if needed > LARGEST:
+        raise GiftError(
+            f"the training images of {config.dataset} take {needed / 2**30:.0f} GiB at {image_size} pixels, more than "
+            f"{LARGEST / 2**30:.0f}; train on a smaller --image-size, or convert a published teacher"
+        )
+    with progress.display("reading", len(training.labels), "images") as advance:
+        parts = []
+        for images, _ in training.batches:
+            parts.append(images)
+            advance(len(images), "")
+    most = int(np.bincount(training.labels).max())
+    return DistilledSet(np.concatenate(parts), training.labels, None, "raw", config.dataset, "real", most)
+
+
+def make_info(config: TrainTeacher, spec: ModelSpec) -> TeacherInfo:
+    """What the teacher says of itself: trained here, so that there is no PyTorch to be verified against."""
+    return TeacherInfo(
+        architecture=spec.name,
+        dataset=config.dataset,
+        num_classes=spec.num_classes,
+        image_size=spec.image_size,
+        channels=spec.channels,
+        options=dict(spec.options),
+        normalisation=get_dataset(config.dataset).normalisation,
+        source_file=f"experiments.train_teacher, seed {config.seed}",
+        source_sha256="",
+        verification=None,
+        versions=study.versions(),
+    )
+
+
+def run(config: TrainTeacher) -> Run:
+    """Train, test, and write the teacher and its results.jsonl."""
+    dataset = get_dataset(config.dataset)
+    size = config.image_size or dataset.input_size(config.model)
+    recipe, student = (
+        make_recipe(config),
+        get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels)),
+    )
+    test = load_evaluation(config.dataset, image_size=size, source=config.test_data, class_order=config.class_order)
+    images = load_images(config, size)
+    with progress.display("teacher", config.epochs, "epochs") as advance:
+        [result] = train(
+            recipe, student, images, None, test, seeds=(config.seed,),
+            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
+        )  # fmt: skip
+    save_teacher(config.out, make_info(config, student.spec), result.state.params, result.state.batch_stats)
+    append_json_line(config.out / "results.jsonl", study.make_row(result, recipe, student, images, None))
+    print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
+    return result
+
+
+def main(config: Annotated[TrainTeacher, tyro.conf.arg(name="")]) -> None:
+    """Run the experiment."""
+    run(config)
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m experiments.train_teacher")
