@@ -9,6 +9,7 @@ pixels to whole numbers and stores JPEG; here they are rounded and stored withou
 import dataclasses
 import functools
 import itertools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -117,24 +118,48 @@ def synthesize(
     Raises: GiftError if a class has too few images for ipc * factor^2 patches.
     """
     settings = settings or RDED()
-    info, wanted = teacher.info, ipc * settings.factor**2
     mosaics = []
-    for label in range(info.num_classes):
-        key = jax.random.fold_in(jax.random.key(seed), label)
-        members = np.flatnonzero(labels == label)
-        chosen = np.asarray(jax.random.permutation(key, members))[: settings.images_per_class]
-        if len(chosen) < wanted:
-            raise GiftError(
-                f"class {label} of {info.dataset} has {len(chosen)} usable images, but ipc {ipc} with factor "
-                f"{settings.factor} needs {wanted}; lower --ipc or --factor, or raise images_per_class"
-            )
-        patches, scores = _scored(teacher, settings, images[chosen], label, key)
-        surest = np.argsort(scores, kind="stable")[:wanted]
-        mosaics.append(stitch(patches[surest], ipc, settings.factor, info.image_size))
-    pixels = np.rint(np.concatenate(mosaics) * 255).astype(np.uint8)
-    classes = np.repeat(np.arange(info.num_classes, dtype=np.int32), ipc)
+    for label in range(teacher.info.num_classes):
+        rows = choose_rows(labels, label, ipc, settings, seed)
+        mosaics.append(synthesize_class(images[rows], label, teacher, ipc=ipc, settings=settings, seed=seed))
+    return assemble(mosaics, teacher, settings, seed)
+
+
+def choose_rows(labels: np.ndarray, label: int, ipc: int, settings: RDED, seed: int) -> np.ndarray:
+    """Rows of the real images that a class is made from, drawn at random.
+
+    Raises: GiftError if it has too few for ipc * factor^2 patches.
+    """
+    members = np.flatnonzero(labels == label)
+    chosen = np.asarray(jax.random.permutation(_class_key(seed, label), members))[: settings.images_per_class]
+    if len(chosen) < ipc * settings.factor**2:
+        raise GiftError(
+            f"class {label} has {len(chosen)} usable images, but ipc {ipc} with factor {settings.factor} needs "
+            f"{ipc * settings.factor**2}; lower --ipc or --factor, or raise images_per_class"
+        )
+    return chosen
+
+
+def _class_key(seed: int, label: int) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(seed), label)
+
+
+def synthesize_class(
+    images: np.ndarray, label: int, teacher: Teacher, *, ipc: int, settings: RDED, seed: int
+) -> np.ndarray:
+    """Make one class. Args: images, uint8 [N, H, W, C], all of the class. Returns: uint8 [ipc, S, S, C]."""
+    patches, scores = _scored(teacher, settings, images, label, _class_key(seed, label))
+    surest = np.argsort(scores, kind="stable")[: ipc * settings.factor**2]
+    mosaics = stitch(patches[surest], ipc, settings.factor, teacher.info.image_size)
+    return np.rint(mosaics * 255).astype(np.uint8)
+
+
+def assemble(classes: Sequence[np.ndarray], teacher: Teacher, settings: RDED, seed: int) -> DistilledSet:
+    """The distilled set of all classes' images, each uint8 [ipc, S, S, C]."""
+    info, ipc = teacher.info, len(classes[0])
+    labels = np.repeat(np.arange(info.num_classes, dtype=np.int32), ipc)
     provenance = {"teacher_sha256": info.source_sha256, "seed": str(seed), "settings": str(settings)}
-    return DistilledSet(pixels, classes, None, "raw", info.dataset, "rded", ipc, provenance)
+    return DistilledSet(np.concatenate(classes), labels, None, "raw", info.dataset, "rded", ipc, provenance)
 
 
 def _scored(

@@ -4,6 +4,8 @@ import os
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Every worker of pytest-xdist has a PyTorch of its own: with several threads each they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import importlib.util
 from pathlib import Path

@@ -66,5 +66,5 @@ def test_a_set_has_ipc_images_a_class_and_repeats(factor):
 
 def test_too_few_images_are_named():
     images, labels = random_digits(30)
-    with pytest.raises(GiftError, match="class 0 of digits has 3 usable images, but ipc 1 with factor 2 needs 4"):
+    with pytest.raises(GiftError, match="class 0 has 3 usable images, but ipc 1 with factor 2 needs 4"):
         synthesize(images, labels, random_teacher(), ipc=1, settings=RDED(2))

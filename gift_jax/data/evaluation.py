@@ -98,7 +98,7 @@ def load_evaluation(
     if dataset == DIGITS:
         _check_digits(spec, image_size)
         return load_digits_test()
-    records = _records(spec, source, class_order, train=False)
+    records = load_records(dataset, source=source, class_order=class_order, train=False)
     images = cached_images(cache or cache_directory("evaluation"), records, make_transform(spec, image_size))
     return EvaluationSet(images, records.labels, dataset, class_names=records.class_names)
 
@@ -122,7 +122,7 @@ def load_training(
         _check_digits(spec, image_size)
         split = load_split()
         return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels))
-    records = _records(spec, source, class_order, train=True)
+    records = load_records(dataset, source=source, class_order=class_order, train=True)
     return TrainingSet(records.labels, _batched(decoded(records, make_transform(spec, image_size)), records.labels))
 
 
@@ -137,8 +137,9 @@ def _check_digits(spec: DatasetSpec, image_size: int) -> None:
         raise GiftError(f"the digits have {spec.image_size} pixels a side, not {image_size}; give another dataset")
 
 
-def _records(spec: DatasetSpec, source: Path | str | None, class_order: Path | None, *, train: bool) -> Records:
-    split = "training" if train else "test"
+def load_records(dataset: str, *, source: Path | str | None, class_order: Path | None = None, train: bool) -> Records:
+    """List a dataset's image files, of which none is decoded yet. Args: as of `load_evaluation`. Raises: GiftError."""
+    spec, split = get_dataset(dataset), "training" if train else "test"
     if source is None:
         raise GiftError(
             f"the {split} images of {spec.name} are missing ({spec.home}); give --data DIRECTORY of class folders, or "

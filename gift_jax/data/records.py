@@ -1,6 +1,6 @@
 """Labelled image files, wherever they are: what every source of real images is read into."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,11 @@ class Records(NamedTuple):
     digest: str
 
 
-def decoded(records: Records, transform: Transform) -> Iterator[np.ndarray]:
-    """Decode all images, in order, on all cores: uint8 [S, S, C] each. Raises: GiftError about the first bad one."""
+def decoded(records: Records, transform: Transform, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+    """Decode images, in order, on all cores: uint8 [S, S, C] each.
+
+    Args: rows, which ones, all if not given. Raises: GiftError about the first bad one.
+    """
 
     def decode(row: int) -> np.ndarray | GiftError:
         try:
@@ -41,8 +44,8 @@ def decoded(records: Records, transform: Transform) -> Iterator[np.ndarray]:
         raise GiftError("decoding needs Grain; run `pip install 'gift-jax[data]'`") from None
     # Threads rather than Grain's worker processes: Pillow decodes without holding Python's lock.
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=WAITING)
-    rows = grain.MapDataset.range(len(records.labels)).map(decode)
-    for image in rows.to_iter_dataset(options):
+    chosen = range(len(records.labels)) if rows is None else rows
+    for image in grain.MapDataset.source(chosen).map(decode).to_iter_dataset(options):
         if isinstance(image, GiftError):
             raise image
         yield image

@@ -1,0 +1,119 @@
+"""Make a distilled set with RDED from real images and a teacher: no download besides the dataset itself.
+
+Question: what does a set that is made in minutes give? (RDED, CVPR 2024; its own sets are not published.)
+Command: `python -m experiments.distill_rded --teacher TEACHER --data imagenet/train --ipc 10 --factor 2 --out SET`.
+Classes are made one after another from 300 random images each, so that the dataset is never in memory as a whole;
+a run that was stopped goes on where it was, and a set that exists is never replaced. Images are first resized and
+cut square as test images are, of which RDED then takes its crops (the authors crop the uncut image).
+"""
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from gift_jax import GiftError, Teacher, cli, load_teacher, progress, rded, save_distilled
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.digits import load_split
+from gift_jax.data.evaluation import DIGITS, load_records
+from gift_jax.data.records import decoded
+from gift_jax.data.transforms import make_transform
+from gift_jax.files import reported, written_whole
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillRDED:
+    """Make an RDED set.
+
+    teacher: directory that `convert teacher` or train_teacher wrote. out: safetensors file to write. data: real
+    training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits. ipc: images a
+    class. factor: cells a side of each mosaic (2 for ImageNet and its subsets). num_crops, images_per_class,
+    smallest_area: see `gift_jax.rded.RDED`.
+    """
+
+    teacher: Path
+    out: Path
+    data: str | None = None
+    class_order: Path | None = None
+    ipc: int = 10
+    factor: int = 1
+    num_crops: int = 5
+    images_per_class: int = 300
+    smallest_area: float = 0.08
+    seed: int = 0
+
+    @property
+    def settings(self) -> rded.RDED:
+        """Of the synthesis."""
+        return rded.RDED(self.factor, self.num_crops, self.images_per_class, self.smallest_area)
+
+
+Reader = Callable[[np.ndarray], np.ndarray]
+"""Rows int [n] -> images uint8 [n, S, S, C]."""
+
+
+def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str, Reader]:
+    """Labels int32 [N] of the real images, a digest of their source, and a reader. Raises: GiftError."""
+    info = teacher.info
+    if info.dataset == DIGITS:
+        split = load_split()
+        return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
+    records = load_records(info.dataset, source=config.data, class_order=config.class_order, train=True)
+    transform = make_transform(get_dataset(info.dataset), info.image_size)
+    return records.labels, records.digest, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
+
+
+def parts_directory(config: DistillRDED, teacher: Teacher, digest: str) -> Path:
+    """Where finished classes wait for the others: beside the set, by what decides them."""
+    decides = (config.settings, config.ipc, config.seed, teacher.info.source_sha256, str(teacher.info.spec), digest)
+    return config.out.with_name(f".{config.out.name}.{hashlib.sha256(repr(decides).encode()).hexdigest()[:12]}")
+
+
+def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config: DistillRDED, teacher: Teacher) -> None:
+    """Make one class and write it, whole or not at all; nothing to do if it is there."""
+    if path.is_file():
+        return
+    rows = rded.choose_rows(labels, label, config.ipc, config.settings, config.seed)
+    images = rded.synthesize_class(
+        read(rows), label, teacher, ipc=config.ipc, settings=config.settings, seed=config.seed
+    )
+    with written_whole(path) as temporary, reported(path):
+        np.save(temporary, images, allow_pickle=False)
+
+
+def run(config: DistillRDED) -> None:
+    """Make all classes that are missing, and the set of them."""
+    if config.out.exists():
+        raise GiftError(f"{config.out}: exists, and is not replaced; give another --out, or remove it yourself")
+    if min(config.ipc, config.factor, config.num_crops, config.images_per_class) < 1:
+        raise GiftError("--ipc, --factor, --num-crops and --images-per-class must be 1 or more")
+    teacher = load_teacher(config.teacher)
+    labels, digest, read = open_images(config, teacher)
+    parts = parts_directory(config, teacher, digest)
+    paths = [parts / f"{label:05d}.npy" for label in range(teacher.info.num_classes)]
+    done = sum(path.is_file() for path in paths)
+    if done:
+        print(f"going on: {done} of {len(paths)} classes are there")
+    with progress.display("distilling", len(paths), "classes") as advance:
+        for label, path in enumerate(paths):
+            make_class(path, label, labels, read, config, teacher)
+            advance(1, f"class {label}")
+    classes = [np.load(path, allow_pickle=False) for path in paths]
+    distilled = rded.assemble(classes, teacher, config.settings, config.seed)
+    save_distilled(config.out, distilled)
+    shutil.rmtree(parts)
+    print(f"written   {config.out}: {len(distilled.labels)} images of {len(labels)} real ones")
+
+
+def main(config: Annotated[DistillRDED, tyro.conf.arg(name="")]) -> None:
+    """Run the experiment."""
+    run(config)
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m experiments.distill_rded")

@@ -1,0 +1,88 @@
+"""RDED from class folders or the digits: streamed class by class, resumed, never replacing a set."""
+
+import dataclasses
+import sys
+
+import jax
+import numpy as np
+import pytest
+from folders import write_tree
+from setups import INFO, make_variables, random_teacher
+
+from experiments import distill_rded
+from gift_jax import cli, load_distilled, rded, save_teacher
+from gift_jax.data.datasets import CIFAR
+from gift_jax.data.digits import load_split
+from gift_jax.models import ModelSpec, get_model
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    save_teacher(tmp_path / "teacher", INFO, *make_variables())
+    return tmp_path / "teacher"
+
+
+@pytest.fixture
+def distill(monkeypatch, capfd):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["distill_rded", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(distill_rded.main, program="distill_rded")
+        output = capfd.readouterr()
+        return stopped.value.code or 0, output.out, output.err
+
+    return run
+
+
+def test_the_set_is_the_librarys(distill, teacher, tmp_path):
+    status, out, err = distill("--teacher", teacher, "--ipc", 2, "--factor", 2, "--out", tmp_path / "s.safetensors")
+    assert status == 0, err
+    assert "20 images of 1195 real ones" in out
+    split, found = load_split(), load_distilled(tmp_path / "s.safetensors")
+    settings = rded.RDED(factor=2)
+    expected = rded.synthesize(split.train_images, split.train_labels, random_teacher(), ipc=2, settings=settings)
+    np.testing.assert_array_equal(found.images, expected.images)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.safetensors", "teacher"]
+
+
+def test_a_run_that_stopped_goes_on_and_gives_the_same_set(distill, teacher, tmp_path, monkeypatch):
+    arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 20, "--out")
+    assert distill(*arguments, tmp_path / "whole.safetensors")[0] == 0
+    made, original = [], rded.synthesize_class
+
+    def stopping(images, label, *rest, **options):
+        if label == 4 and len(made) == 4:
+            raise KeyboardInterrupt
+        made.append(label)
+        return original(images, label, *rest, **options)
+
+    monkeypatch.setattr(rded, "synthesize_class", stopping)
+    assert distill(*arguments, tmp_path / "set.safetensors")[0] == 130
+    assert not (tmp_path / "set.safetensors").exists()
+    made.append("stopped")
+    status, out, _ = distill(*arguments, tmp_path / "set.safetensors")
+    assert (status, made) == (0, [0, 1, 2, 3, "stopped", 4, 5, 6, 7, 8, 9])
+    assert "going on: 4 of 10 classes" in out
+    one, other = (load_distilled(tmp_path / f"{name}.safetensors") for name in ("whole", "set"))
+    np.testing.assert_array_equal(one.images, other.images)
+
+
+def test_a_set_that_exists_is_never_replaced(distill, teacher, tmp_path):
+    (tmp_path / "s.safetensors").write_text("precious")
+    status, _, err = distill("--teacher", teacher, "--out", tmp_path / "s.safetensors")
+    assert (status, (tmp_path / "s.safetensors").read_text()) == (2, "precious")
+    assert "exists, and is not replaced" in err
+
+
+def test_class_folders_are_streamed(distill, tmp_path):
+    root = write_tree(tmp_path / "train", [f"{label:05d}" for label in range(10)], per_class=3)
+    spec = ModelSpec("conv2", 10, 32, 3, (("width", 4),))
+    info = dataclasses.replace(INFO, dataset="cifar10", image_size=32, channels=3, normalisation=CIFAR)
+    params, stats = get_model(spec).init(jax.random.key(0))
+    save_teacher(tmp_path / "teacher", info, params, stats)
+    arguments = ("--teacher", tmp_path / "teacher", "--data", root, "--out", tmp_path / "s.safetensors")
+    assert distill(*arguments, "--ipc", 2)[0] == 0
+    assert load_distilled(tmp_path / "s.safetensors").images.shape == (20, 32, 32, 3)
+    status, _, err = distill(*arguments[:4], "--out", tmp_path / "t.safetensors", "--ipc", 4)
+    assert status == 2
+    assert "class 0 has 3 usable images, but ipc 4 with factor 1 needs 4" in err
