@@ -81,7 +81,8 @@ def measure(name: str, sides: tuple[str, ...], rounds: int) -> list[dict[str, An
         for number in range(rounds):
             # Every other round backwards, so that no side always follows the same one.
             for side in sides if number % 2 == 0 else sides[::-1]:
-                answers[side].append(processes[side].run())
+                load = os.getloadavg()[0]
+                answers[side].append({**processes[side].run(), "load": load})
         return [_row(name, side, processes[side].description, answers[side]) for side in sides]
 
 
@@ -99,6 +100,7 @@ def _row(name: str, side: str, description: dict[str, Any], answers: list[dict[s
         "n": len(seconds),
         "images_per_second": statistics.median(rates),
         "images_per_second_range": [rates[0], rates[-1]],
+        "load_averages": [round(answer["load"], 1) for answer in answers],
         "peak_megabytes": max(answer["peak_bytes"] for answer in answers) / 1e6,
         **description,
     }
@@ -132,7 +134,11 @@ def make_notes(rows: list[dict[str, Any]]) -> str:
     """Device, versions and GIFT's own cost, below the table."""
     versions = {key: value for row in rows for key, value in row["versions"].items()}
     text = ", ".join(f"{key} {value}" for key, value in sorted(versions.items()))
-    notes = [f"Device: {rows[0]['device']}. Python {platform.python_version()}, {text}."]
+    loads = [load for row in rows for load in row["load_averages"]]
+    notes = [
+        f"Device: {rows[0]['device']}. Python {platform.python_version()}, {text}.",
+        f"Load average while measuring: {min(loads)} to {max(loads)}; above the number of cores others computed too.",
+    ]
     for name in dict.fromkeys(row["workload"] for row in rows if row["side"] == "ours-ce"):
         group = [row for row in rows if row["workload"] == name]
         low, middle, high = (100 * (value - 1) for value in sorted(ratio(group, "ours-ce", "ours")))

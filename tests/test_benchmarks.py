@@ -29,6 +29,7 @@ ROWS = [
         "peak_megabytes": 5.0,
         "warm_up_seconds": 2.0,
         "device": "a device",
+        "load_averages": [0.5, 1.5, 9.5],
         "versions": {"jax": "1.2.3"},
     }
     for side, seconds in (("official", [4.0, 6.0, 9.0]), ("ours", [2.0, 2.0, 3.0]), ("ours-ce", [2.0, 1.0, 4.0]))
@@ -114,6 +115,7 @@ def test_the_table_has_ratios_round_by_round_and_gifts_own_cost():
     notes = compare.make_notes(ROWS)
     assert "a device" in notes
     assert "jax 1.2.3" in notes
+    assert "0.5 to 9.5" in notes
     assert "+0.0 % (-25.0 to +100.0 %)" in notes
 
 
