@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.quickstart
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Speed beside PyTorch, on what this machine has; writes benchmarks/results/.
+bench: $(READY)
+	$(BIN)/python -m benchmarks.compare
 
 lint: $(READY)
 	$(BIN)/ruff check .

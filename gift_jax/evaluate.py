@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gift_jax.compiling import jit
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
@@ -50,7 +51,7 @@ def _make_counter(model: Model, pixel_space: PixelSpace, normalisation: Normalis
         ranks = label_ranks(logits, labels)
         return jnp.stack([jnp.sum((ranks < k) & real) for k in (1, 5)])
 
-    return jax.jit(count)
+    return jit(count)
 
 
 def make_evaluator(

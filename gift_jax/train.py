@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.checkpoint import Teacher
+from gift_jax.compiling import jit
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
@@ -82,13 +83,13 @@ def _make_scan_epoch(step: Step, batches: Callable[..., Any], vmapped: bool) -> 
         return state, metrics
 
     mapped = jax.vmap(epoch, in_axes=(0, None, 0, None)) if vmapped else epoch
-    return jax.jit(mapped, donate_argnums=0)
+    return jit(mapped, donate_argnums=0)
 
 
 def _make_loop_epoch(step: Step, batches: Callable[..., Any], vmapped: bool) -> Epoch:
     if vmapped:
         step, batches = jax.vmap(step, in_axes=(0, None, 0, 0)), jax.vmap(batches, in_axes=(0, None))
-    jitted_step = jax.jit(step, donate_argnums=0)
+    jitted_step = jit(step, donate_argnums=0)
     split = jax.vmap(_split_key) if vmapped else _split_key
 
     @jax.jit

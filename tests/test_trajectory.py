@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from torch_names import sub_state, to_variables
 
+from gift_jax.compiling import jit
 from gift_jax.data.datasets import CIFAR
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.optim import Optimizer
@@ -45,11 +46,11 @@ def run(file, norm, optimizer, loss, dtype):
     data = Data(images, jnp.asarray(file["labels"], jnp.int32), None, teacher_params)
     params, batch_stats = as_jax(to_variables(sub_state(file, "student_init/"), dtype))
     state = State(params, batch_stats, program.optimizer().init(params), jnp.zeros((), jnp.int32))
-    step, losses = jax.jit(make_step(program), donate_argnums=0), []
+    step, losses = jit(make_step(program), donate_argnums=0), []
     for indices in file["batch_indices"].astype(np.int32):
         state, metrics = step(state, data, indices, jax.random.key(0))
         losses.append(metrics.loss)
-    logits, _ = jax.jit(model.apply)(state.params, state.batch_stats, images)
+    logits, _ = jit(model.apply)(state.params, state.batch_stats, images)
     return np.stack(losses), state, np.asarray(logits)
 
 

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gift_jax.models.convolution import convolve
+
 # torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
 kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -52,6 +54,7 @@ def conv(
         use_bias=bias,
         kernel_init=kernel_init,
         bias_init=bias_init or torch_bias_init(in_channels // groups * kernel**2),
+        conv_general_dilated=convolve,
         rngs=rngs,
     )
 
@@ -79,12 +82,14 @@ def linear(
 def avg_pool(x: jax.Array, window: int) -> jax.Array:
     """Non-overlapping mean over window x window pixels, the remainder dropped, as `torch.nn.AvgPool2d`.
 
-    A reshape and a mean rather than `nnx.avg_pool`: its gradient is a broadcast, not a dilated window sum.
+    A sum of slices rather than `nnx.avg_pool`, whose gradient is a dilated window sum, or a mean over axes:
+    elementwise work fuses with its neighbours, on the CPU too (docs/performance.md).
     """
     batch, height, width, channels = x.shape
     rows, columns = height // window, width // window
-    cut = x[:, : rows * window, : columns * window]
-    return jnp.mean(cut.reshape(batch, rows, window, columns, window, channels), axis=(2, 4))
+    cut = x[:, : rows * window, : columns * window].reshape(batch, rows, window, columns, window, channels)
+    total = sum(cut[:, :, i, :, j] for i in range(window) for j in range(window))
+    return total * jnp.asarray(1 / window**2, x.dtype)
 
 
 def max_pool(x: jax.Array, window: int, *, stride: int, padding: int = 0) -> jax.Array:

@@ -1,0 +1,59 @@
+"""Our side: gift_jax's own epoch and training functions, as users call them, float32."""
+
+from typing import Any
+
+import jax
+
+from benchmarks.workloads import LEARNING_RATE, SEEDS, WEIGHT_DECAY, Workload, make_pixels
+from gift_jax.checkpoint import Teacher, TeacherInfo, Verification, make_teacher
+from gift_jax.compiling import compiler_options
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.step import init_state, make_data, make_program
+from gift_jax.train import make_epoch, train
+
+
+class Ours:
+    """One side of the comparison: epochs of steps, and whole evaluations. loss: a name in `LOSSES`."""
+
+    def __init__(self, workload: Workload, loss: str = "gift") -> None:
+        self.workload, self.size = workload, workload.size(jax.default_backend())
+        optimizer = Optimizer("adamw", LEARNING_RATE, WEIGHT_DECAY)
+        epochs = self.size.epochs if workload.whole else 1000
+        self.recipe = Recipe(loss=loss, optimizer=optimizer, epochs=epochs, batch_size=self.size.batch)
+        self.student = get_model(ModelSpec(workload.model, workload.classes, workload.side))
+        self.distilled, self.teacher = self._distilled(), self._teacher()
+        program = make_program(self.recipe, self.student, self.distilled, self.teacher)
+        self.data, self.steps = make_data(self.distilled, self.teacher), make_epoch(program)
+        self.state, self.key, self.number = init_state(program, jax.random.key(0)), jax.random.key(1), 0
+
+    def _distilled(self) -> DistilledSet:
+        images, labels = make_pixels(self.workload, self.size.images, 0)
+        return DistilledSet(images, labels, None, "raw", self.workload.dataset, "random", 10)
+
+    def _teacher(self) -> Teacher:
+        workload, verified = self.workload, Verification(0, 0.0, 0.0, 1.0)
+        normalisation = get_dataset(workload.dataset).normalisation
+        sizes = (workload.model, workload.dataset, workload.classes, workload.side, 3)
+        info = TeacherInfo(*sizes, {}, normalisation, "random", "0" * 64, verified, {})
+        return make_teacher(info, *self.student.init(jax.random.key(100)))
+
+    def epoch(self) -> float:
+        """Train for one epoch. Returns: the mean loss."""
+        self.state, metrics = self.steps(self.state, self.data, self.key, self.number)
+        self.number += 1
+        jax.block_until_ready(self.state)
+        return float(metrics.loss.mean())
+
+    def whole(self) -> None:
+        """Train and evaluate a student a seed."""
+        tests = EvaluationSet(*make_pixels(self.workload, self.size.test_images, 1), self.workload.dataset)
+        train(self.recipe, self.student, self.distilled, self.teacher, tests, seeds=SEEDS)
+
+    def describe(self) -> dict[str, Any]:
+        """How this side runs."""
+        return {"loss": self.recipe.loss, "compute": "float32", **compiler_options(jax.default_backend())}

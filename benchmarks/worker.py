@@ -1,0 +1,95 @@
+"""One side of one workload in a process of its own: a round for every line it reads, a JSON line for each.
+
+Started by `benchmarks.compare`; frameworks that share a process share threads and memory badly.
+"""
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from benchmarks.workloads import WORKLOADS, Workload
+
+# Side -> (module, class, further arguments).
+SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "ours": ("benchmarks.ours", "Ours", ()),
+        "ours-ce": ("benchmarks.ours", "Ours", ("ce",)),
+        "official": ("benchmarks.official", "Official", ()),
+        "strongest": ("benchmarks.strongest", "Strongest", ()),
+    }
+)
+
+
+def make_side(name: str, workload: Workload) -> Any:
+    """Build a side, which imports its framework."""
+    module, attribute, arguments = SIDES[name]
+    return getattr(importlib.import_module(module), attribute)(workload, *arguments)
+
+
+def _platform() -> tuple[str, str]:
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        return ("gpu", torch.cuda.get_device_name(0)) if torch.cuda.is_available() else ("cpu", _processor())
+    import jax
+
+    device = jax.devices()[0]
+    return (device.platform, device.device_kind) if device.platform != "cpu" else ("cpu", _processor())
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores"
+
+
+def peak_bytes() -> int:
+    """Largest memory so far: of the accelerator's, if there is one, else the resident set (Linux)."""
+    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+        return sys.modules["torch"].cuda.max_memory_allocated()
+    if "jax" in sys.modules and (stats := sys.modules["jax"].devices()[0].memory_stats()):
+        return stats["peak_bytes_in_use"]
+    fields = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("VmHWM"))
+
+
+def _versions() -> dict[str, str]:
+    packages = ("jax", "jaxlib", "flax", "optax", "torch")
+    return {name: sys.modules[name].__version__ for name in packages if name in sys.modules}
+
+
+def _timed(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def main(side_name: str, workload_name: str) -> None:
+    """Prepare and warm up, say so, then run a round for every line of standard input."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # frameworks print too
+
+    def answer(**values: Any) -> None:
+        print(json.dumps(values), file=answers, flush=True)
+
+    workload = WORKLOADS[workload_name]
+    start = time.perf_counter()
+    side = make_side(side_name, workload)
+    run = side.whole if workload.whole else side.epoch
+    run()
+    first = time.perf_counter() - start
+    # Another, for what is compiled or cached at the second call.
+    again = 0.0 if workload.whole else _timed(run)
+    platform, device = _platform()
+    answer(
+        warm_up_seconds=first + again, platform=platform, device=device, versions=_versions(), settings=side.describe()
+    )
+    for _ in sys.stdin:
+        answer(seconds=_timed(run), peak_bytes=peak_bytes())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

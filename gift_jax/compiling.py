@@ -1,0 +1,34 @@
+"""`jax.jit` with the compiler options that the measurements in docs/performance.md chose for a platform."""
+
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+
+# XLA:CPU gives convolutions to YNNPACK by default, which is two to four times slower at them than Eigen; only
+# reductions gain by it. An unnamed library keeps XLA's own kernels.
+OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}}
+)
+
+
+def jit(function: Callable[..., Any], **arguments: Any) -> Any:
+    """Jit a function, to be called from outside of other jitted ones, as `jax.jit`, with `compiler_options`.
+
+    Args: arguments, further ones of `jax.jit`. Returns: the jitted function.
+    """
+    return jax.jit(function, compiler_options=compiler_options(jax.default_backend()), **arguments)
+
+
+@functools.lru_cache
+def compiler_options(platform: str) -> dict[str, str]:
+    """Options of XLA for a platform such as `cpu`; none where this version of XLA does not know them."""
+    options = dict(OPTIONS.get(platform, {}))
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except (jax.errors.JaxRuntimeError, ValueError):
+        # The options are experimental and may go; training is then slower and otherwise the same.
+        return {}
+    return options

@@ -1,0 +1,128 @@
+"""The comparison compares one thing: the sides' networks, loss and augmentation agree with ours."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import compare
+from benchmarks.workloads import WORKLOADS, evaluation_epochs, make_pixels
+from gift_jax import augment, losses
+from gift_jax.data.datasets import get_dataset
+from gift_jax.errors import GiftError
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.recipe import Recipe
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import torch_parts  # noqa: E402
+
+ROWS = [
+    {
+        "workload": "conv3-32",
+        "side": side,
+        "batch": 100,
+        "seconds": seconds,
+        "n": 3,
+        "images_per_second": 100 / seconds[1],
+        "images_per_second_range": [1.0, 100.0],
+        "peak_megabytes": 5.0,
+        "warm_up_seconds": 2.0,
+        "device": "a device",
+        "load_averages": [0.5, 1.5, 9.5],
+        "versions": {"jax": "1.2.3"},
+    }
+    for side, seconds in (("official", [4.0, 6.0, 9.0]), ("ours", [2.0, 2.0, 3.0]), ("ours-ce", [2.0, 1.0, 4.0]))
+]
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_networks_have_as_many_weights_as_ours(name):
+    workload = WORKLOADS[name]
+    model = get_model(ModelSpec(workload.model, workload.classes, workload.side))
+    theirs = torch_parts.make_network(workload, 0)
+    ours = sum(leaf.size for leaf in jax.tree.leaves(model.abstract()[0]))
+    assert sum(weights.numel() for weights in theirs.parameters()) == ours
+    assert theirs.eval()(torch.zeros(1, 3, workload.side, workload.side)).shape == (1, workload.classes)
+
+
+def test_the_loss_is_ours():
+    draw = np.random.default_rng(0)
+    student, teacher = draw.normal(size=(2, 7, 5)).astype("f")
+    labels = np.arange(7) % 5
+    theirs = torch_parts.gift_loss(*map(torch.from_numpy, (student, teacher, labels)))
+    ours = jnp.mean(losses.gift(jnp.asarray(student), jnp.asarray(teacher), jnp.asarray(labels, jnp.int32)))
+    np.testing.assert_allclose(theirs, ours, rtol=1e-6)
+
+
+def test_the_recipe_is_the_official_one():
+    recipe = Recipe()
+    assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) == (1e-3, 1e-4)
+    assert recipe.augment.split("_")[1:2] == ["crop"]
+    assert set(torch_parts.GEOMETRIC) == {"crop", "scale", "rotate"}
+    for name in ("CROP_RATIO", "CUTOUT_RATIO", "SCALE_RATIO", "ROTATE_DEGREES"):
+        assert getattr(torch_parts, name) == getattr(augment, name)
+    cifar = get_dataset("cifar100").normalisation
+    assert (WORKLOADS["conv3-32"].mean, WORKLOADS["conv3-32"].std) == (cifar.mean, cifar.std)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "draws"),
+    [("rotate", augment.rotate, 1), ("flip", augment.flip, 1)],
+)
+def test_augmentations_are_ours(theirs, ours, draws, monkeypatch):
+    """With the same draws; the others are tested against the official code's numbers in test_augment.py."""
+    u = np.linspace(0.05, 0.95, 6).astype("f")
+    monkeypatch.setattr(torch, "rand", lambda *shape, device=None: torch.from_numpy(u).reshape(shape))
+    images = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("f")
+    found = getattr(torch_parts, theirs)(torch.from_numpy(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(found, ours(jnp.asarray(images), jnp.asarray(u)), atol=2e-5)
+
+
+@pytest.mark.parametrize("operation", ["crop", "scale", "rotate"])
+def test_the_augmented_batch_keeps_its_shape_and_loses_a_square(operation):
+    images = augment_torch(operation)
+    assert images.shape == (5, 3, 16, 16)
+    assert torch.isfinite(images).all()
+    # At least a quarter of a square of half the side lies inside the image.
+    assert ((images == 0).all(dim=1).sum(dim=(1, 2)) >= 16).all()
+
+
+def augment_torch(operation):
+    torch.manual_seed(0)
+    return torch_parts.augment(torch.randn(5, 3, 16, 16), operation)
+
+
+def test_pixels_are_the_same_for_every_side():
+    workload = WORKLOADS["conv3-32"]
+    images, labels = make_pixels(workload, 10, 3)
+    assert (images.dtype, images.shape, labels.max() < 100) == (np.uint8, (10, 32, 32, 3), True)
+    np.testing.assert_array_equal(images, make_pixels(workload, 10, 3)[0])
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(1, [1]), (2, [1, 2]), (8, [2, 4, 6, 8]), (9, [2, 4, 6, 8, 9])])
+def test_evaluations_are_the_recipes(epochs, expected):
+    assert evaluation_epochs(epochs) == expected
+    recipe = Recipe(epochs=epochs)
+    assert [epoch for epoch in range(1, epochs + 1) if recipe.is_evaluated(epoch)] == expected
+
+
+def test_the_table_has_ratios_round_by_round_and_gifts_own_cost():
+    assert compare.ratio(ROWS, "ours", "official") == (3.0, 2.0, 3.0)
+    lines = compare.make_table(ROWS).splitlines()
+    assert "| official | 16.7 (1.0 to 100.0) | 3.00 (2.00 to 3.00) |" in lines[2]
+    assert "| ours | 50.0 (1.0 to 100.0) | 1 |" in lines[3]
+    notes = compare.make_notes(ROWS)
+    assert "a device" in notes
+    assert "jax 1.2.3" in notes
+    assert "0.5 to 9.5" in notes
+    assert "+0.0 % (-25.0 to +100.0 %)" in notes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"workloads": ("conv9",)}, "'conv9'"), ({"sides": ("official",)}, "'ours'"), ({"sides": ("ours", "x")}, "'x'")],
+)
+def test_unknown_names_are_refused(arguments, message):
+    with pytest.raises(GiftError, match=message):
+        compare.main(**arguments)
