@@ -19,6 +19,10 @@ def export(directory: Path, out: Path) -> None:
     """
     info, params, batch_stats = load_weights(directory)
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
-    state = to_torch(jax.tree.map(np.asarray, flat), find_family(info.architecture).rules(info.spec))
+    state = to_torch(
+        jax.tree.map(np.asarray, flat),
+        find_family(info.architecture).rules(info.spec),
+        batches_tracked=info.batches_tracked,
+    )
     save_state(out, state)
     print(f"written   {out}: {len(state)} tensors of {info.architecture}")

@@ -167,8 +167,16 @@ def _transformed(where: str, name: str, tensor: torch.Tensor, transform: Transfo
     return np.array(value, order="C")
 
 
-def to_torch(flat: Mapping[str, Mapping[str, Array]], rules: Sequence[Rule]) -> dict[str, Array]:
-    """Invert a rule table: PyTorch's names and layouts, bit for bit, with the counters at zero."""
+def batches_tracked(state: Mapping[str, torch.Tensor]) -> int:
+    """The number of training batches that all BatchNorms have counted; zero if they differ or have not."""
+    counts = {int(tensor) for name, tensor in state.items() if IGNORED.fullmatch(name) and tensor.numel() == 1}
+    return counts.pop() if len(counts) == 1 else 0
+
+
+def to_torch(
+    flat: Mapping[str, Mapping[str, Array]], rules: Sequence[Rule], *, batches_tracked: int = 0
+) -> dict[str, Array]:
+    """Invert a rule table: PyTorch's names and layouts, bit for bit. Args: batches_tracked, BatchNorms' counter."""
     state: dict[str, Array] = {}
     for group, arrays in flat.items():
         for target, array in arrays.items():
@@ -176,7 +184,7 @@ def to_torch(flat: Mapping[str, Mapping[str, Array]], rules: Sequence[Rule]) -> 
             state[name] = np.ascontiguousarray(rule.transform.inverse(np.asarray(array)))
             state |= {_beside(name, other): value for other, value in rule.buffers.items()}
             if name.endswith(".running_var"):
-                state[_beside(name, "num_batches_tracked")] = np.zeros((), np.int64)
+                state[_beside(name, "num_batches_tracked")] = np.asarray(batches_tracked, np.int64)
     return state
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from convert.families import Family, find_family
-from convert.rules import Flat, from_torch
+from convert.rules import Flat, batches_tracked, from_torch
 from convert.torch_file import load_state
 from gift_jax.checkpoint import (
     WEIGHTS,
@@ -125,6 +125,7 @@ def convert_teacher(
     requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
     spec, params, batch_stats, state = read_variables(source, requested, family, ema=ema)
     theirs = reference_logits(make_reference(family, spec, state), spec)
+    counted = batches_tracked(state)
     del state  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
     with new_teacher(out) as directory:
@@ -147,6 +148,7 @@ def convert_teacher(
             source_file=source.name,
             source_sha256=sha256(source),
             ema=ema,
+            batches_tracked=counted,
             verification=verification,
             versions={
                 "python": platform.python_version(),

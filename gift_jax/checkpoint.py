@@ -39,7 +39,8 @@ class Verification:
 class TeacherInfo:
     """What a teacher is and where it came from: the content of `teacher.json`.
 
-    verification is None for a teacher that was trained here. ema says that the weights are the trainer's averaged ones.
+    verification is None for a teacher that was trained here. ema says that the weights are the
+    trainer's averaged ones. batches_tracked is PyTorch's counter of training batches, kept for export.
     """
 
     architecture: str
@@ -54,6 +55,7 @@ class TeacherInfo:
     verification: Verification | None
     versions: Mapping[str, str]
     ema: bool = False
+    batches_tracked: int = 0
 
     @property
     def spec(self) -> ModelSpec:
@@ -208,6 +210,8 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
             and all(isinstance(name, str) for name in names)
             and all(isinstance(figure, int | float) for figure in (figures or {}).values())
             and isinstance(info.ema, bool)
+            and isinstance(info.batches_tracked, int)
+            and abs(info.batches_tracked) < 2**63
             and len(normalisation.mean) == info.channels
         )
         hash(info.spec)

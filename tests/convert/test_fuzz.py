@@ -201,6 +201,7 @@ def test_teacher_json_with_other_values(teacher, tmp_path):
         "versions",
         "normalisation",
         "ema",
+        "batches_tracked",
         "verification",
     }
 
