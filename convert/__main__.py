@@ -152,7 +152,7 @@ def return_freed_memory() -> None:
     """
     mmap_threshold, arena_max = -3, -8  # of malloc.h
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(mmap_threshold, 2**20)
+        ctypes.CDLL(None).mallopt(mmap_threshold, 2**16)
         ctypes.CDLL(None).mallopt(arena_max, 2)
 
 

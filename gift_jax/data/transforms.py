@@ -13,6 +13,8 @@ from PIL import Image
 from gift_jax.data.datasets import DatasetSpec
 from gift_jax.errors import GiftError
 
+# Others are not opened: for some, Pillow starts other programs.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -36,7 +38,7 @@ class Transform:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(content)).convert(_MODES[self.channels])
+                image = Image.open(io.BytesIO(content), formats=FORMATS).convert(_MODES[self.channels])
         except Exception as error:  # Pillow raises what it likes about a damaged file.
             reason = " ".join(str(error).split()) or type(error).__name__
             raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
