@@ -65,7 +65,7 @@ def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> Verification:
     # TF32, JAX's default on GPUs, would be measured instead of the conversion.
     with jax.default_matmul_precision("highest"):
         ours = np.concatenate([_logits(folded, params, batch) for batch in verification_batches(spec)])
-    difference = float(np.abs(ours - theirs).max())
+    difference = float(np.abs(ours.astype(np.float64) - theirs).max())
     agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
     relative = difference / max(float(np.abs(theirs).max()), float(np.finfo(np.float32).tiny))
     return Verification(VERIFICATION_IMAGES, difference, relative, agreement)
@@ -125,6 +125,10 @@ def convert_teacher(
     requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
     spec, params, batch_stats, state = read_variables(source, requested, family, ema=ema)
     theirs = reference_logits(make_reference(family, spec, state), spec)
+    if not np.isfinite(theirs).all():
+        raise GiftError(
+            f"{source}: PyTorch's logits with these weights are not finite; the file is damaged, save it again"
+        )
     counted = batches_tracked(state)
     del state  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))

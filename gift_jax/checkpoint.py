@@ -197,6 +197,10 @@ def unflatten(flat: Mapping[str, Any], like: Variables) -> Variables:
     return traverse_util.unflatten_dict({path: flat["/".join(map(str, path))] for path in paths})
 
 
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 < value <= 10**6
+
+
 def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
     try:
         normalisation = Normalisation(**{k: tuple(map(float, v)) for k, v in value.pop("normalisation").items()})
@@ -206,7 +210,8 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
         sizes = (info.num_classes, info.image_size, info.channels)
         names = (info.architecture, info.dataset, info.source_file, info.source_sha256)
         valid = (
-            all(isinstance(size, int) and 0 < size <= 10**6 for size in sizes)
+            all(_is_size(size) for size in sizes)
+            and all(isinstance(option, str | float) or _is_size(option) for option in info.options.values())
             and all(isinstance(name, str) for name in names)
             and all(isinstance(figure, int | float) for figure in (figures or {}).values())
             and isinstance(info.ema, bool)

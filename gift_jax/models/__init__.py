@@ -77,7 +77,7 @@ class ModelSpec:
                 channels=self.channels,
                 rngs=rngs,
             )
-        except TypeError as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise GiftError(f"model {self.name!r} does not take these options {dict(self.options)}: {error}") from None
 
 

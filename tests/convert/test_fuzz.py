@@ -1,6 +1,7 @@
 """Thousands of damaged files: each loads or gives the one-line error; none hangs, runs code or leaves a part behind."""
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -110,8 +111,9 @@ def loads_or_is_refused(load):
         assert time.monotonic() - start < LONGEST
 
 
-def state():
-    return official(SPEC).state_dict()
+def state(described=SPEC):
+    torch.manual_seed(0)
+    return official(described).state_dict()
 
 
 SEEDS = {
@@ -153,6 +155,23 @@ def test_damaged_checkpoints(kind, tmp_path, capfd):
     assert counts["refused"] > 100, counts
     assert kind == "malicious" or (counts["read"] > 10 and counts["converted"] > 0), counts
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("value", [3e38, -1e30, 1e20, 1e-45, 0.0])
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_extreme_weights(norm, value, tmp_path):
+    """Values at the ends of float32, a tensor at a time, may overflow in either framework."""
+    original, converted = state(spec(depth=1, width=4, size=32, norm=norm)), 0
+    names = [name for name, tensor in original.items() if tensor.is_floating_point()]
+    for name in names:
+        torch.save({**original, name: torch.full_like(original[name], value)}, tmp_path / "seed.pth")
+        convert = functools.partial(convert_teacher, tmp_path / "seed.pth", dataset="cifar10", model="conv1", norm=norm)
+        if loads_or_is_refused(lambda: convert(out=tmp_path / "teacher")):  # noqa: B023 -- called at once
+            assert load_teacher(tmp_path / "teacher").params
+            shutil.rmtree(tmp_path / "teacher")
+            converted += 1
+        assert not (tmp_path / "teacher").exists()
+    assert converted == len(names) if value in (0.0, 1e-45) else converted < len(names)
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +223,14 @@ def test_teacher_json_with_other_values(teacher, tmp_path):
         "batches_tracked",
         "verification",
     }
+
+
+@pytest.mark.parametrize("options", [{"width": 0}, {"width": False}, {"width": -4}, {"width": 2.5}, {"depth": 2}])
+def test_teacher_json_with_impossible_options(options, teacher, tmp_path):
+    shutil.copytree(teacher, tmp_path / "t")
+    content = json.loads((teacher / "teacher.json").read_text())
+    (tmp_path / "t" / "teacher.json").write_text(json.dumps({**content, "options": options}))
+    assert loads_or_is_refused(lambda: load_teacher(tmp_path / "t")) is None
 
 
 def test_damaged_teacher_json(teacher, tmp_path):
