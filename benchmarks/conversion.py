@@ -1,6 +1,7 @@
 """Time and memory of converting a ResNet-50, after imports, each run in a process of its own.
 
-Command: `python -m benchmarks.conversion`. Memory is the largest resident set above the one after imports.
+Command: `python -m benchmarks.conversion`. Memory is the largest amount of private memory above the one
+after imports: pages of libraries and of the mapped checkpoint, which the system shares and may drop, are not in it.
 """
 
 import contextlib
@@ -17,23 +18,23 @@ from pathlib import Path
 
 from gift_jax import cli
 
-INTERVAL = 0.01  # s between two looks at the resident set
+INTERVAL = 0.01  # s between two looks at the memory
 
 
-def resident_bytes() -> int:
-    """Resident set of this process (Linux)."""
+def private_bytes() -> int:
+    """Private memory of this process that is resident (Linux)."""
     fields = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("VmRSS"))
+    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("RssAnon"))
 
 
 @contextlib.contextmanager
 def peak_memory(record: list[int]) -> Iterator[None]:
-    """Append the largest resident set inside the block to record."""
-    stop, peak = threading.Event(), [resident_bytes()]
+    """Append the largest amount of private memory inside the block to record."""
+    stop, peak = threading.Event(), [private_bytes()]
 
     def watch() -> None:
         while not stop.wait(INTERVAL):
-            peak[0] = max(peak[0], resident_bytes())
+            peak[0] = max(peak[0], private_bytes())
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -57,7 +58,7 @@ def convert_once(source: Path) -> dict[str, float]:
 
     load_torchvision_models()
     jax.block_until_ready(jax.numpy.zeros(1))
-    before, peaks, start = resident_bytes(), [], time.perf_counter()
+    before, peaks, start = private_bytes(), [], time.perf_counter()
     with peak_memory(peaks), contextlib.redirect_stdout(io.StringIO()):
         convert_teacher(source, dataset="imagenet-1k", model="resnet50", out=source.with_suffix(""))
     return {"seconds": time.perf_counter() - start, "megabytes": (peaks[0] - before) / 1e6}

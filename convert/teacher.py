@@ -64,7 +64,8 @@ def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> Verification:
     folded, params = fold(model, *load_arrays(weights, model))
     # TF32, JAX's default on GPUs, would be measured instead of the conversion.
     with jax.default_matmul_precision("highest"):
-        ours = np.concatenate([_logits(folded, params, batch) for batch in verification_batches(spec)])
+        # np.asarray waits: the activations of one batch at a time.
+        ours = np.concatenate([np.asarray(_logits(folded, params, batch)) for batch in verification_batches(spec)])
     difference = float(np.abs(ours.astype(np.float64) - theirs).max())
     agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
     relative = difference / max(float(np.abs(theirs).max()), float(np.finfo(np.float32).tiny))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from gift_jax.errors import GiftError
@@ -174,5 +175,6 @@ def fold(model: Model, params: Variables, batch_stats: Variables) -> tuple[Model
     """Fold BatchNorm into the convolutions, for inference. Returns: a model without statistics, its params."""
     # Not `merge`, which copies: folding replaces arrays and writes into none.
     module = nnx.merge(model.graphdef, params, batch_stats, copy=True)
-    fold_batch_norm(module)
+    with np.errstate(over="ignore", invalid="ignore"):  # of absurd weights, whose logits then tell
+        fold_batch_norm(module)
     return Model(model.spec, nnx.graphdef(module)), jax.tree.map(jnp.asarray, split_arrays(module)[0])
