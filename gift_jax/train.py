@@ -7,7 +7,7 @@ are many times slower in a loop body (docs/porting.md).
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ import numpy as np
 
 from gift_jax.checkpoint import Teacher
 from gift_jax.compiling import jit
+from gift_jax.configuration import describe
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
@@ -23,6 +24,7 @@ from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.replay import make_stored_epoch
+from gift_jax.resume import Checkpoints, Store, open_store
 from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
 
 Driver = Literal["auto", "scan", "loop"]
@@ -158,14 +160,16 @@ def train(
     seeds: Sequence[int] = (0,),
     driver: Driver = "auto",
     seed_driver: SeedDriver = "loop",
+    checkpoints: Checkpoints | None = None,
     on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
 ) -> list[Run]:
     """Train one student a seed and evaluate each.
 
     Args: soft_labels, stored ones instead of a teacher (`gift_jax.data.fkd.load_soft_labels`), whose batches, crops
-    and mixing are then trained on; driver and seed_driver, see `make_epoch`; on_epoch is told how many epochs (of any
-    seed) were done since the last call, and their mean loss. Returns: a Run a seed, in order.
-    Raises: GiftError if the parts do not fit each other, or if a loss is not finite, naming step and cause.
+    and mixing are then trained on; driver and seed_driver, see `make_epoch`; checkpoints, where the state is saved and
+    taken up again; on_epoch is told how many epochs (of any seed) were done since the last call, and their mean loss.
+    Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other, or if a loss is not finite,
+    naming step and cause; Preempted after SIGTERM, if there are checkpoints.
     """
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):
@@ -177,9 +181,16 @@ def train(
     data = make_data(distilled, teacher)
     evaluator = make_evaluator(student, evaluation_set, program.normalisation)
     epoch = make_epoch(program, driver=driver, seeds=seed_driver, soft_labels=soft_labels)
-    groups = [tuple(seeds)] if seed_driver == "vmap" else [(seed,) for seed in seeds]
     stacked = seed_driver == "vmap"
-    return [run for group in groups for run in _train_group(program, data, evaluator, epoch, group, stacked, on_epoch)]
+    groups = [tuple(seeds)] if stacked else [(seed,) for seed in seeds]
+
+    def train_group(group: tuple[int, ...]) -> list[Run]:
+        identity = describe(program, distilled, teacher, soft_labels, group) if checkpoints else {}
+        name = "seed_" + "_".join(map(str, group))
+        with open_store(checkpoints, name, identity) as store:
+            return _train_group(program, data, evaluator, epoch, group, stacked, store, on_epoch)
+
+    return [run for group in groups for run in train_group(group)]
 
 
 def _check_pixel_spaces(distilled: DistilledSet, evaluation_set: EvaluationSet) -> None:
@@ -197,6 +208,24 @@ def _check_pixel_spaces(distilled: DistilledSet, evaluation_set: EvaluationSet) 
         )
 
 
+class _Progress(NamedTuple):
+    """How far some seeds are: losses [epochs][seeds], evaluations [seeds][looks], seconds of all epochs.
+
+    steady are the seconds and the number of those epochs in which nothing was compiled.
+    """
+
+    losses: list[list[float]]
+    histories: list[list[Evaluation]]
+    seconds: float
+    steady: tuple[float, int]
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Self:
+        """Of what `_asdict` became in JSON."""
+        histories = [[Evaluation(*look) for look in history] for history in record["histories"]]
+        return cls(record["losses"], histories, record["seconds"], tuple(record["steady"]))
+
+
 def _train_group(
     program: Program,
     data: Data,
@@ -204,6 +233,7 @@ def _train_group(
     epoch: Epoch,
     seeds: tuple[int, ...],
     stacked: bool,
+    store: Store | None,
     on_epoch: Callable[[int, float], None],
 ) -> list[Run]:
     """Train seeds side by side (stacked: with a leading axis), or a single one without that axis."""
@@ -211,30 +241,49 @@ def _train_group(
     states = [init_state(program, init_key) for init_key, _ in keys]
     state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if stacked else states[0]
     key = jnp.stack([run_key for _, run_key in keys]) if stacked else keys[0][1]
+    progress = _Progress([], [[] for _ in seeds], 0.0, (0.0, 0))
+    if store and (found := store.restore(state)):
+        state, progress = jax.tree.map(jnp.asarray, found[0]), _Progress.read(found[1])
+        on_epoch(len(seeds) * len(progress.losses), sum(progress.losses[-1]) / len(seeds))
 
-    def member(index: int) -> State:
-        return jax.tree.map(lambda leaf: leaf[index], state) if stacked else state
-
-    losses, histories, seconds = [], [[] for _ in seeds], []
-    for number in range(program.recipe.epochs):
+    first = len(progress.losses)
+    for number in range(first, program.recipe.epochs):
         start = time.perf_counter()
         state, metrics = epoch(state, data, key, number)
         metrics = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(len(seeds), -1), metrics)
-        seconds.append(time.perf_counter() - start)
+        seconds = time.perf_counter() - start
         check_finite(metrics, seeds, number * program.steps_per_epoch)
-        losses.append(metrics.loss.mean(axis=1))
-        on_epoch(len(seeds), float(losses[-1].mean()))
+        loss = metrics.loss.mean(axis=1)
+        histories = progress.histories
         if program.recipe.is_evaluated(number + 1):
-            for index, history in enumerate(histories):
-                accuracy = evaluator(member(index).params, member(index).batch_stats)
-                history.append(Evaluation(number + 1, *accuracy))
-    steady = sum(seconds[1:]) or seconds[0]
-    rate = program.num_images * len(seeds) * max(len(seconds) - 1, 1) / steady
-    curves = np.stack(losses, axis=1)
+            histories = [
+                [*history, Evaluation(number + 1, *evaluator(*_member(state, index, stacked)[:2]))]
+                for index, history in enumerate(histories)
+            ]
+        steady = (progress.steady[0] + seconds, progress.steady[1] + 1) if number > first else progress.steady
+        progress = _Progress([*progress.losses, loss.tolist()], histories, progress.seconds + seconds, steady)
+        if store:
+            store.after_epoch(number + 1, program.recipe.epochs, state, progress._asdict())
+        on_epoch(len(seeds), float(loss.mean()))
+    curves, (steady_seconds, steady_epochs) = np.array(progress.losses), progress.steady
+    if not steady_epochs:
+        steady_seconds, steady_epochs = progress.seconds, len(progress.losses)
+    rate = program.num_images * len(seeds) * steady_epochs / steady_seconds
     return [
-        Run(seed, curves[i], tuple(histories[i]), member(i), sum(seconds) / len(seeds), rate)
+        Run(
+            seed,
+            curves[:, i],
+            tuple(progress.histories[i]),
+            _member(state, i, stacked),
+            progress.seconds / len(seeds),
+            rate,
+        )
         for i, seed in enumerate(seeds)
     ]
+
+
+def _member(state: State, index: int, stacked: bool) -> State:
+    return jax.tree.map(lambda leaf: leaf[index], state) if stacked else state
 
 
 _CAUSES = (

@@ -4,6 +4,8 @@ import os
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Workers would read what others are half way through writing, and tests must not leave files in a user's cache.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 # Every worker of pytest-xdist has a PyTorch of its own: with several threads each they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
