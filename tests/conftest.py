@@ -2,7 +2,7 @@
 
 import os
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Workers would read what others are half way through writing, and tests must not leave files in a user's cache.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
