@@ -65,7 +65,8 @@ def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str,
         return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
     records = load_records(info.dataset, source=config.data, class_order=config.class_order, train=True)
     transform = make_transform(get_dataset(info.dataset), info.image_size)
-    return records.labels, records.digest, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
+    digest = hashlib.sha256(records.digest.encode() + records.labels.tobytes()).hexdigest()
+    return records.labels, digest, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
 
 
 def parts_directory(config: DistillRDED, teacher: Teacher, digest: str) -> Path:
