@@ -26,6 +26,7 @@ from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.recipe import Recipe
 from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 
 TEACHERLESS = "none"
@@ -138,7 +139,8 @@ def print_plan(config: Evaluate, parts: Parts) -> None:
 def run_students(config: Evaluate, parts: Parts) -> list[Run]:
     """Train and test one student a seed; append each to results.jsonl."""
     runs = []
-    with progress.display("students", len(config.seeds) * parts.recipe.epochs, "epochs") as advance:
+    with progress.display("students", len(config.seeds) * parts.recipe.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, parts.recipe, len(config.seeds))
         for seed in config.seeds:
             label = f"seed {seed}"
             [run] = train(

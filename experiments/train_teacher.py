@@ -25,6 +25,7 @@ from gift_jax.files import append_json_line
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipe import Recipe
+from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 
 SCHEDULES = {
@@ -120,7 +121,8 @@ def run(config: TrainTeacher) -> Run:
     )
     test = load_evaluation(config.dataset, image_size=size, source=config.test_data, class_order=config.class_order)
     images = load_images(config, size)
-    with progress.display("teacher", config.epochs, "epochs") as advance:
+    with progress.display("teacher", config.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, recipe, 1)
         [result] = train(
             recipe, student, images, None, test, seeds=(config.seed,),
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),

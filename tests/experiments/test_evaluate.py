@@ -109,6 +109,7 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
     assert row["recipe"]["epochs"] == 2
     assert f"top-1 {row['top1_last']:.2f} % after the last epoch" in out
     assert "GiB on the device while training" in out
+    assert " an epoch with its evaluation, about " in out
     if method == "rded":  # once converted, it is taken from the cache; another student, and a dry run
         status, out, _ = run(*arguments, "--tar_model", "conv1", "--dry-run")
         assert (status, out.count("converted before")) == (0, 2)
