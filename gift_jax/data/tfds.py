@@ -83,6 +83,8 @@ def _open(source: Source, split: str, directory: Path | None) -> tuple[Any, Any]
     place = "its usual directory" if directory is None else str(directory)
     try:
         builder: Any = tfds.builder(source.name, data_dir=directory)
+        if not (Path(builder.data_dir) / "dataset_info.json").is_file():
+            raise FileNotFoundError(f"nothing at {builder.data_dir}")
         # Pillow decodes, as everywhere else, not TensorFlow Datasets.
         return builder, builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     except Exception as error:  # It raises what it likes about what is not prepared.

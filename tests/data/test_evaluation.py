@@ -253,7 +253,7 @@ def test_cifars_pickles_are_refused_with_what_to_do(name, tmp_path):
 
 
 def test_missing_data_says_where_it_is_published(tmp_path):
-    with pytest.raises(GiftError, match=r"missing \(https://www.image-net.org\); give --data DIRECTORY"):
+    with pytest.raises(GiftError, match=r"missing \(https://www.image-net.org\); give a directory"):
         load_evaluation("imagenet-1k", image_size=224)
 
 

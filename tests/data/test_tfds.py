@@ -67,6 +67,7 @@ def test_what_is_not_prepared_says_how_to_prepare_it(prepared, tmp_path):
     with pytest.raises(GiftError, match="tfds build imagenette --file_format=array_record") as caught:
         read_tfds(get_dataset("imagenet-nette"), tmp_path)
     assert "\n" not in str(caught.value)
+    assert f"(nothing at {tmp_path / 'imagenette'}" in str(caught.value)
     with pytest.raises(GiftError, match="TensorFlow Datasets has no tinyimagenet"):
         read_tfds(get_dataset("tinyimagenet"), tmp_path)
 
