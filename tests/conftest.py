@@ -21,7 +21,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 GOLDEN = Path(__file__).parent / "golden"
 
 # The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not.
-WITH_TORCH = ["convert/*", *(f"experiments/test_{name}.py" for name in ("evaluate", "imagenet_ipc10", "train_teacher"))]
+WITH_TORCH = [
+    "convert/*",
+    *(f"experiments/test_{name}.py" for name in ("evaluate", "imagenet_ipc10", "parity", "train_teacher")),
+]
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else WITH_TORCH
 
 

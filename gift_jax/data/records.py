@@ -1,12 +1,15 @@
 """Labelled image files, wherever they are: what every source of real images is read into."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
+from gift_jax.files import reported
 
 THREADS, WAITING = 16, 64
 
@@ -14,7 +17,8 @@ THREADS, WAITING = 16, 64
 class Records(NamedTuple):
     """A source in a fixed order: labels int32 [N], names of the classes, and readers of one image each.
 
-    read: row -> the encoded file. where: row -> its name for messages. digest: of what the source holds.
+    read: row -> the encoded file. where: row -> its name for messages. digest: of what the source holds, in this
+    order; labels have no part in it.
     """
 
     labels: np.ndarray
@@ -22,6 +26,13 @@ class Records(NamedTuple):
     read: Callable[[int], bytes]
     where: Callable[[int], str]
     digest: str
+
+
+def listing_digest(root: Path, paths: Sequence[Path]) -> str:
+    """Digest of files' names below root, sizes and times, and their order: contents are not read for it."""
+    with reported(root):
+        state = [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()
 
 
 def decoded(records: Records, transform: Transform, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:
