@@ -18,7 +18,7 @@ from gift_jax.compiling import jit
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
-from gift_jax.errors import GiftError
+from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
@@ -176,7 +176,7 @@ def train(
     _check_pixel_spaces(distilled, evaluation_set)
     data = make_data(distilled, teacher)
     evaluator = make_evaluator(student, evaluation_set, program.normalisation)
-    epoch = make_epoch(program, driver=driver, seeds=seed_driver, soft_labels=soft_labels)
+    epoch = make_epoch(program.compiled(), driver=driver, seeds=seed_driver, soft_labels=soft_labels)
     groups = [tuple(seeds)] if seed_driver == "vmap" else [(seed,) for seed in seeds]
     stacked = seed_driver == "vmap"
     return [run for group in groups for run in _train_group(program, data, evaluator, epoch, group, stacked, on_epoch)]
@@ -244,7 +244,7 @@ _CAUSES = (
 
 
 def check_finite(metrics: Metrics, seeds: Sequence[int], first_step: int) -> None:
-    """Stop on the first step whose loss is not finite. Args: metrics [seeds, steps]. Raises: GiftError."""
+    """Stop on the first step whose loss is not finite. Args: metrics [seeds, steps]. Raises: Diverged."""
     broken = ~np.isfinite(metrics.loss)
     if not broken.any():
         return
@@ -252,4 +252,4 @@ def check_finite(metrics: Metrics, seeds: Sequence[int], first_step: int) -> Non
     cause = "the loss overflowed on finite logits; lower the learning rate or the loss's weights"
     cause = next((text for field, text in _CAUSES if not getattr(metrics, field)[seed, step]), cause)
     loss = metrics.loss[seed, step]
-    raise GiftError(f"training stopped: the loss is {loss} at step {first_step + step} of seed {seeds[seed]}: {cause}")
+    raise Diverged(f"training stopped: the loss is {loss} at step {first_step + step} of seed {seeds[seed]}: {cause}")
