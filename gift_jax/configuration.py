@@ -1,8 +1,9 @@
-"""What decides a run's numbers, as plain JSON: by it an unfinished run knows whether it is the one to go on with."""
+"""What decides a run's numbers, as plain JSON: by it runs are known again, unfinished ones and finished ones."""
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,44 +11,36 @@ import numpy as np
 
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.fkd import StoredLabels, set_digest
-from gift_jax.models import Variables
-from gift_jax.step import Program
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.fkd import StoredLabels
+from gift_jax.models import Model
+from gift_jax.recipe import Recipe
+
+_SAMPLE = 64  # evaluation images that enter a digest: a whole set may be mapped from disk
 
 
 def describe(
-    program: Program,
+    recipe: Recipe,
+    student: Model,
     distilled: DistilledSet,
     teacher: Teacher | None,
-    soft_labels: StoredLabels | None,
-    seeds: Sequence[int],
+    evaluation_set: EvaluationSet,
+    soft_labels: StoredLabels | None = None,
 ) -> dict[str, Any]:
-    """The complete configuration of a training: recipe, student, digests of teacher and sets, seeds."""
+    """Names and settings of a run, and digests of its arrays; all but its seed."""
     return {
-        "recipe": dataclasses.asdict(program.recipe),
-        "student": dataclasses.asdict(program.model.spec),
-        "teacher": {"architecture": teacher.info.architecture, "weights": digest(teacher.params)} if teacher else None,
-        "distilled": {
-            "method": distilled.method,
-            "dataset": distilled.dataset,
-            "ipc": distilled.ipc,
-            "normalisation": dataclasses.asdict(program.normalisation),
-            "content": set_digest(distilled),
-            "soft_labels": None if distilled.soft_labels is None else digest({"soft_labels": distilled.soft_labels}),
-        },
-        "stored_labels": dataclasses.asdict(soft_labels.info) if soft_labels else None,
-        "seeds": list(seeds),
+        "recipe": dataclasses.asdict(recipe),
+        "student": dataclasses.asdict(student.spec),
+        "distilled": _describe_set(distilled),
+        "teacher": _describe_teacher(teacher),
+        "evaluation": describe_evaluation(evaluation_set),
+        "soft_labels": dataclasses.asdict(soft_labels.info) if soft_labels else None,
     }
 
 
-def digest(tree: Variables) -> str:
-    """Digest of the names, shapes, dtypes and bytes of all arrays."""
-    result = hashlib.blake2b(digest_size=16)
-    for path, leaf in sorted(jax.tree.leaves_with_path(tree), key=lambda item: str(item[0])):
-        array = np.asarray(leaf)
-        result.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        result.update(np.ascontiguousarray(array).tobytes())
-    return result.hexdigest()
+def fingerprint(configuration: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that tell configurations apart."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
@@ -57,3 +50,50 @@ def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
         parts = (differences(found.get(key), wanted.get(key), f"{name}.{key}".lstrip(".")) for key in keys)
         return [text for part in parts for text in part]
     return [] if found == wanted else [f"{name}: {found!r} there, {wanted!r} here"]
+
+
+def digest(arrays: Any) -> str:
+    """SHA-256, 16 digits of it, over the arrays of a tree: shapes, types, places and bytes."""
+    result = hashlib.sha256()
+    for path, leaf in sorted(jax.tree.leaves_with_path(arrays), key=lambda item: jax.tree_util.keystr(item[0])):
+        array = np.asarray(leaf)
+        result.update(f"{jax.tree_util.keystr(path)} {array.dtype}{array.shape}\n".encode())
+        result.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return result.hexdigest()[:16]
+
+
+# By the identity of what was digested, which is kept beside its digest so that the identity stays its own.
+_DIGESTS: dict[int, tuple[Any, str]] = {}
+
+
+def _digest_once(arrays: Any) -> str:
+    if id(arrays) not in _DIGESTS:
+        _DIGESTS[id(arrays)] = (arrays, digest(arrays))
+    return _DIGESTS[id(arrays)][1]
+
+
+def _describe_set(distilled: DistilledSet) -> dict[str, Any]:
+    arrays = {"images": distilled.images, "labels": distilled.labels, "soft_labels": distilled.soft_labels}
+    digests = {name: None if array is None else _digest_once(array) for name, array in arrays.items()}
+    return {"method": distilled.method, "dataset": distilled.dataset, "space": distilled.pixel_space, **digests}
+
+
+def _describe_teacher(teacher: Teacher | None) -> dict[str, Any] | None:
+    if teacher is None:
+        return None
+    normalisation = dataclasses.asdict(teacher.info.normalisation)
+    return {"weights": _digest_once(teacher.params), "normalisation": normalisation}
+
+
+def describe_evaluation(evaluation_set: EvaluationSet | None) -> dict[str, Any] | None:
+    """Name, pixel space, size, labels and a sample of the images of an evaluation set."""
+    if evaluation_set is None:
+        return None
+    sample = np.linspace(0, len(evaluation_set.labels) - 1, _SAMPLE).round().astype(int)
+    return {
+        "dataset": evaluation_set.dataset,
+        "space": evaluation_set.pixel_space,
+        "count": len(evaluation_set.labels),
+        "labels": _digest_once(evaluation_set.labels),
+        "sample": digest(evaluation_set.images[sample]),
+    }

@@ -1,4 +1,4 @@
-"""The exception for a mistake that the user can mend, and the one for a run that was asked to stop."""
+"""The exceptions: a mistake that the user can mend, a run asked to stop, a training that went astray."""
 
 
 class GiftError(Exception):
@@ -10,3 +10,7 @@ class GiftError(Exception):
 
 class Preempted(GiftError):
     """SIGTERM stopped a run after its state was saved; command lines exit with status 143."""
+
+
+class Diverged(GiftError):
+    """A training whose loss was no longer finite: for a grid of runs that is a result, not a mistake."""

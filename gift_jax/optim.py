@@ -170,6 +170,34 @@ OPTIMIZERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTra
 )
 
 
+class RateState(NamedTuple):
+    """State of `with_rate`: the learning rate, and the inner transformation's state."""
+
+    rate: jax.Array
+    inner: optax.OptState
+
+
+def with_rate(
+    make_inner: Callable[[Any], optax.GradientTransformation], learning_rate: float
+) -> optax.GradientTransformation:
+    """Keep the learning rate in the state, so that runs that differ in it alone share one compilation.
+
+    Args: make_inner, of the rate, a number or a traced one.
+    """
+
+    def init(params: optax.Params) -> RateState:
+        return RateState(jnp.float32(learning_rate), make_inner(learning_rate).init(params))
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, RateState]:
+        assert isinstance(state, RateState)
+        updates, inner = make_inner(state.rate).update(updates, state.inner, params)
+        return updates, RateState(state.rate, inner)
+
+    return optax.GradientTransformation(init, update)
+
+
 class RestartState(NamedTuple):
     """State of `restarting`: how many steps are done, and the inner transformation's state."""
 

@@ -3,6 +3,7 @@
 One pure function `(state, data, indices, key) -> (state, metrics)`, all on the device; `train.py` drives it.
 """
 
+import dataclasses
 import functools
 import typing
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
-from gift_jax.optim import make_optimizer, make_schedule, restart_steps
+from gift_jax.optim import make_optimizer, make_schedule, restart_steps, with_rate
 from gift_jax.recipe import Recipe
 from gift_jax.replay import adapt_recipe, check_set, replay
 
@@ -54,10 +55,20 @@ class Program(NamedTuple):
         return images.dtype if self.recipe.precision == "float32" else jnp.dtype(self.recipe.precision)
 
     def optimizer(self) -> optax.GradientTransformation:
-        """The optax transformation with the schedule in steps."""
-        optimizer, epochs = self.recipe.optimizer, self.recipe.epochs
-        schedule = make_schedule(self.recipe.schedule, optimizer.learning_rate, epochs, self.steps_per_epoch)
-        return make_optimizer(optimizer, schedule, restart_steps(self.recipe.schedule, epochs, self.steps_per_epoch))
+        """The optax transformation with the schedule in steps; the learning rate is in its state."""
+        recipe, steps = self.recipe, self.steps_per_epoch
+        restarts = restart_steps(recipe.schedule, recipe.epochs, steps)
+
+        def at_rate(rate: Any) -> optax.GradientTransformation:
+            schedule = make_schedule(recipe.schedule, 1.0, recipe.epochs, steps)
+            return make_optimizer(recipe.optimizer, lambda step: rate * schedule(step), restarts)
+
+        return with_rate(at_rate, recipe.optimizer.learning_rate)
+
+    def compiled(self) -> "Program":
+        """The program with a learning rate of 1, for the rate is not compiled into the step but in its state."""
+        optimizer = dataclasses.replace(self.recipe.optimizer, learning_rate=1.0)
+        return self._replace(recipe=dataclasses.replace(self.recipe, optimizer=optimizer))
 
 
 class Data(NamedTuple):

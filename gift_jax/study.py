@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,26 @@ def make_row(
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Read a `results.jsonl`. Raises: GiftError that names the damaged line."""
+    """Read a `results.jsonl`. A last line that was cut short, by a writer that was stopped, is passed over with a
+    warning. Raises: GiftError that names a damaged line.
+    """
     with reported(path):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    rows = []
+        text = path.read_text(encoding="utf-8", errors="replace")
+    lines, rows = text.splitlines(), []
     for number, line in enumerate(lines, 1):
         try:
             rows.append(json.loads(line))
         except ValueError:
-            raise GiftError(f"{path}: line {number} is not JSON; delete that line and run again") from None
+            if number < len(lines) or text.endswith("\n"):
+                raise GiftError(f"{path}: line {number} is not JSON; delete that line and run again") from None
+            print(f"warning: {path}: line {number} was cut short and is passed over", file=sys.stderr)
     return rows
+
+
+def drop_cut_line(path: Path) -> None:
+    """Cut off a last line without an end, which a stopped writer left, so that the next one starts afresh."""
+    if not path.is_file():
+        return
+    with reported(path), path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)

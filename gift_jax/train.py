@@ -19,7 +19,7 @@ from gift_jax.configuration import describe
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
-from gift_jax.errors import GiftError
+from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
@@ -174,19 +174,20 @@ def train(
     mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver
     mesh = mode if isinstance(mode, Mesh) else None
     data = make_data(distilled, teacher)
-    parts = _Parts(
+    shared = _Parts(
         program,
         data if mesh is None else put(data, mesh),
         make_evaluator(student, evaluation_set, program.normalisation, mesh=mesh),
-        make_epoch(program, driver=driver, seeds=mode, soft_labels=soft_labels),
+        make_epoch(program.compiled(), driver=driver, seeds=mode, soft_labels=soft_labels),
         mode,
     )
 
     def train_group(group: tuple[int, ...]) -> list[Run]:
-        identity = describe(program, distilled, teacher, soft_labels, group) if checkpoints else {}
+        parts = (program.recipe, student, distilled, teacher, evaluation_set, soft_labels)
+        identity = {**describe(*parts), "seeds": list(group)} if checkpoints else {}
         name = "seed_" + "_".join(map(str, group))
         with lost_hosts_reported(), open_store(checkpoints, name, identity) as store:
-            return _train_group(parts, group, store, on_epoch)
+            return _train_group(shared, group, store, on_epoch)
 
     return [run for group in _groups(tuple(seeds), mode) for run in train_group(group)]
 
@@ -282,11 +283,11 @@ def _train_group(
         metrics = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(rows, -1)[:count], metrics)
         seconds = time.perf_counter() - start
         check_finite(metrics, seeds, number * parts.program.steps_per_epoch)
+        on_epoch(count, float(metrics.loss.mean()))
         looks = _evaluate(parts, state, count, number + 1) if recipe.is_evaluated(number + 1) else [[] for _ in seeds]
         progress = progress.after(metrics.loss.mean(axis=1), looks, seconds, compiled=number == first)
         if store:
             store.after_epoch(number + 1, recipe.epochs, state, progress._asdict())
-        on_epoch(count, sum(progress.losses[-1]) / count)
     return [_finish(parts, progress, state, seed, row, count) for row, seed in enumerate(seeds)]
 
 
@@ -314,7 +315,7 @@ _CAUSES = (
 
 
 def check_finite(metrics: Metrics, seeds: Sequence[int], first_step: int) -> None:
-    """Stop on the first step whose loss is not finite. Args: metrics [seeds, steps]. Raises: GiftError."""
+    """Stop on the first step whose loss is not finite. Args: metrics [seeds, steps]. Raises: Diverged."""
     broken = ~np.isfinite(metrics.loss)
     if not broken.any():
         return
@@ -322,4 +323,4 @@ def check_finite(metrics: Metrics, seeds: Sequence[int], first_step: int) -> Non
     cause = "the loss overflowed on finite logits; lower the learning rate or the loss's weights"
     cause = next((text for field, text in _CAUSES if not getattr(metrics, field)[seed, step]), cause)
     loss = metrics.loss[seed, step]
-    raise GiftError(f"training stopped: the loss is {loss} at step {first_step + step} of seed {seeds[seed]}: {cause}")
+    raise Diverged(f"training stopped: the loss is {loss} at step {first_step + step} of seed {seeds[seed]}: {cause}")

@@ -62,7 +62,7 @@ def test_results_are_read_back_and_a_damaged_line_is_named(tmp_path):
     for row in RESULTS:
         append_json_line(path, row)
     assert study.read_results(path) == RESULTS
-    path.write_text(path.read_text() + '{"loss": ')
+    path.write_text(path.read_text() + '{"loss": \n')
     with pytest.raises(GiftError, match=r"results\.jsonl: line 9 is not JSON"):
         study.read_results(path)
     with pytest.raises(GiftError, match=r"none\.jsonl"):

@@ -23,7 +23,7 @@ from gift_jax.recipe import Recipe
 from gift_jax.resume import Checkpoints
 from gift_jax.train import train
 
-EPOCHS, LARGEST = 18, 2**18  # less than the student's largest array, more than the log
+EPOCHS, LARGEST = 12, 2**18  # less than the student's largest array, more than the log
 STUDENT = get_model(dataclasses.replace(INFO.spec, options=(("width", 64),)))
 RECIPE = Recipe(epochs=EPOCHS, batch_size=8, evaluations=6, augment="flip", optimizer=Optimizer("adamw", 1e-3))
 

@@ -1,0 +1,83 @@
+"""The ordinary cell of a study: one student trained on one distilled set with one seed."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gift_jax.checkpoint import Teacher
+from gift_jax.configuration import describe, describe_evaluation
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.fkd import StoredLabels
+from gift_jax.evaluate import make_evaluator
+from gift_jax.models import Model
+from gift_jax.recipe import Recipe
+from gift_jax.step import make_program
+from gift_jax.study import make_row
+from gift_jax.train import Run, train
+
+OnEpoch = Callable[[int, float], None]
+"""Told how many epochs were done since the last call, and their mean loss."""
+
+CURVE_POINTS = 40  # of a training curve that are kept in a row
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
+    """One run of a study: the arguments of `gift_jax.train.train`, one seed, and its place in the study.
+
+    labels: names along the study's axes, such as `{"loss": "gift", "optimizer": "sgd"}`; they are not part of the
+    cell's identity. validation_set: real training images that settings may be chosen on, measured once at the end.
+    """
+
+    labels: Mapping[str, str]
+    recipe: Recipe
+    student: Model
+    distilled: DistilledSet
+    teacher: Teacher | None
+    evaluation_set: EvaluationSet
+    seed: int = 0
+    validation_set: EvaluationSet | None = None
+    soft_labels: StoredLabels | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the run."""
+        return self.recipe.epochs
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that decides the result, as JSON: names and settings, and digests of the arrays."""
+        parts = (self.recipe, self.student, self.distilled, self.teacher, self.evaluation_set, self.soft_labels)
+        return {**describe(*parts), "validation": describe_evaluation(self.validation_set), "seed": self.seed}
+
+    def shortened(self, epochs: int) -> "Cell":
+        """The same cell, trained for fewer epochs: to see how long one takes."""
+        return dataclasses.replace(self, recipe=dataclasses.replace(self.recipe, epochs=epochs))
+
+    def run(self, on_epoch: OnEpoch) -> dict[str, Any]:
+        """Train and test the student. Returns: a row of `results.jsonl` (`make_row`) with its loss curve.
+
+        Raises: GiftError if the parts do not fit each other, Diverged if a loss is not finite.
+        """
+        start = time.perf_counter()
+        parts = (self.recipe, self.student, self.distilled, self.teacher)
+        soft_labels, seeds = self.soft_labels, (self.seed,)
+        [run] = train(*parts, self.evaluation_set, soft_labels=soft_labels, seeds=seeds, on_epoch=on_epoch)
+        validation = {} if self.validation_set is None else {"validation_top1": self._validate(run)}
+        row = {**make_row(run, *parts, self.soft_labels), **validation, "losses": curve(run.losses)}
+        return {**row, "seconds": round(time.perf_counter() - start, 3)}
+
+    def _validate(self, run: Run) -> float:
+        assert self.validation_set is not None
+        program = make_program(self.recipe, self.student, self.distilled, self.teacher, self.soft_labels)
+        evaluator = make_evaluator(self.student, self.validation_set, program.normalisation)
+        return evaluator(run.state.params, run.state.batch_stats).top1
+
+
+def curve(losses: np.ndarray) -> list[tuple[int, float]]:
+    """(epoch, mean loss of it) at evenly spread epochs, the first and the last among them, to 4 digits."""
+    chosen = np.unique(np.linspace(0, len(losses) - 1, CURVE_POINTS).round().astype(int))
+    return [(int(epoch) + 1, float(f"{losses[epoch]:.4g}")) for epoch in chosen]

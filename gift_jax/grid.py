@@ -1,0 +1,197 @@
+"""Grids of runs: many cells in one process, each result on disk as it comes, and nothing run twice.
+
+A cell is anything with the methods of `Work`; `gift_jax.cells.Cell` is the ordinary one. Cells of one compilation
+should follow one another: compiled functions are shared through the caches of `gift_jax.train`.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from gift_jax import progress
+from gift_jax.configuration import fingerprint
+from gift_jax.errors import Diverged, GiftError
+from gift_jax.files import append_json_line
+from gift_jax.study import drop_cut_line, read_results
+
+Row = dict[str, Any]
+Log = Callable[[str, str, float, int], None]
+"""`(cell, curve, value, epoch)`: a figure to watch while the grid runs."""
+
+# What may differ between two runs of one cell without a contradiction.
+CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "versions", "device"}
+
+
+class Work(Protocol):
+    """What a grid asks of a cell: names along its axes, epochs to count, what decides the result, and to be run.
+
+    configuration is JSON that names all that decides the result, `seed` among it. run is given a function to tell
+    of epochs done and their loss, and returns a row of results; shortened is the same cell in fewer epochs.
+    """
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...  # noqa: D102
+
+    @property
+    def epochs(self) -> int: ...  # noqa: D102
+
+    def configuration(self) -> dict[str, Any]: ...  # noqa: D102
+
+    def shortened(self, epochs: int) -> "Work": ...  # noqa: D102
+
+    def run(self, on_epoch: Callable[[int, float], None]) -> Row: ...  # noqa: D102
+
+
+class Shard(NamedTuple):
+    """Part `number` (from 1) of so many equal parts of a grid, each for one machine or job."""
+
+    number: int = 1
+    parts: int = 1
+
+
+def parse_shard(text: str) -> Shard:
+    """Read `i/n`. Raises: GiftError unless 1 <= i <= n."""
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise GiftError(f"--shard {text!r} must be i/n with i from 1 to n, such as 2/8")
+    return Shard(int(number), int(parts))
+
+
+def take_shard(cells: Sequence[Work], shard: Shard) -> list[Work]:
+    """The cells of a part, in their order: seeds of one configuration share compiled functions and stay together."""
+    groups: dict[str, list[Work]] = {}
+    for cell in cells:
+        groups.setdefault(fingerprint({**cell.configuration(), "seed": None}), []).append(cell)
+    return [cell for group in list(groups.values())[shard.number - 1 :: shard.parts] for cell in group]
+
+
+def results_path(out: Path, shard: Shard) -> Path:
+    """A file for each part: network file systems do not append for several machines at once."""
+    return out / ("results.jsonl" if shard.parts == 1 else f"results-{shard.number}-of-{shard.parts}.jsonl")
+
+
+def read_rows(runs: Iterable[Path]) -> list[Row]:
+    """All rows of results files, or of directories of them (`results*.jsonl`). Raises: GiftError if there is none."""
+    rows = []
+    for run in runs:
+        paths = sorted(run.glob("results*.jsonl")) if run.is_dir() else [run]
+        if not paths:
+            raise GiftError(f"{run}: holds no results*.jsonl; give a directory that an experiment wrote")
+        rows += [row for path in paths for row in read_results(path)]
+    return rows
+
+
+class Merged(NamedTuple):
+    """Rows without duplicates, and sentences about those that contradict one another."""
+
+    rows: list[Row]
+    contradictions: list[str]
+
+
+def merge(rows: Iterable[Row]) -> Merged:
+    """One row a cell: a finished one rather than a failed one, else the first. Cells without identity are all kept."""
+    kept: dict[str, Row] = {}
+    contradictions = []
+    for row in rows:
+        key = _key(row["experiment"], row["cell"], row["labels"]) if "cell" in row else json.dumps(row, sort_keys=True)
+        known = kept.setdefault(key, row)
+        if "failed" in known:
+            kept[key] = row
+        elif "failed" not in row and (differing := _differing(known, row)):
+            where = f"{known.get('device')} and {row.get('device')}"
+            contradictions.append(f"{name_of(row['labels'], row['seed'])}: {', '.join(differing)} differ ({where})")
+    return Merged(list(kept.values()), contradictions)
+
+
+def _key(experiment: str, cell: str, labels: Mapping[str, str]) -> str:
+    return json.dumps([experiment, cell, dict(labels)], sort_keys=True)
+
+
+def _differing(one: Row, other: Row) -> list[str]:
+    names = (one.keys() | other.keys()) - CIRCUMSTANCES
+    return sorted(name for name in names if one.get(name) != other.get(name))
+
+
+def name_of(labels: Mapping[str, str], seed: Any = None) -> str:
+    """A cell in words: `gift, sgd, seed 0`."""
+    return ", ".join([*map(str, labels.values()), *([] if seed is None else [f"seed {seed}"])])
+
+
+def run_grid(
+    cells: Sequence[Work],
+    out: Path,
+    *,
+    experiment: str,
+    shard: Shard | None = None,
+    retry_failed: bool = False,
+    log: Log | None = None,
+) -> list[Row]:
+    """Run the cells of a part that are not finished; append each result to the part's file in out.
+
+    A failing cell becomes a row with `failed` (`diverged` or `error`) and `reason`; the rest go on, and it is run
+    again only with retry_failed. Of cells with one configuration and several labels, one is run.
+    Args: experiment, the study's name in the rows; log, told of losses and accuracies as they come.
+    Returns: a row a cell of the part, in order.
+    """
+    shard = shard or Shard()
+    path = results_path(out, shard)
+    drop_cut_line(path)
+    part = [(fingerprint(cell.configuration()), cell) for cell in take_shard(cells, shard)]
+    known = known_rows(out, retry_failed)
+    rows = {row["cell"]: row for row in known}
+    recorded = {_key(row["experiment"], row["cell"], row["labels"]) for row in known}
+    pending = {identity: cell for identity, cell in part if identity not in rows}
+    total, answer = sum(cell.epochs for cell in pending.values()), []
+    with progress.display(f"{experiment}, {len(pending)} of {len(part)} cells to run", total, "epochs") as advance:
+        for identity, cell in part:
+            if identity not in rows:
+                rows[identity] = _attempt(cell, advance, log)
+            heading = {"experiment": experiment, "cell": identity, "labels": dict(cell.labels)}
+            row = {**rows[identity], **heading}
+            if (key := _key(**heading)) not in recorded:
+                append_json_line(path, {**heading, **row})
+                recorded.add(key)
+            answer.append(row)
+    return answer
+
+
+def known_rows(out: Path, retry_failed: bool = False) -> list[Row]:
+    """Rows, in a directory, of cells that are not to be run again."""
+    rows = merge(row for row in read_rows([out]) if "cell" in row).rows if any(out.glob("results*.jsonl")) else []
+    return [row for row in rows if not (retry_failed and "failed" in row)]
+
+
+def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:
+    """Run a cell, or describe why it failed."""
+    configuration, done = cell.configuration(), 0
+    name = name_of(cell.labels, configuration.get("seed"))
+
+    def on_epoch(epochs: int, loss: float) -> None:
+        nonlocal done
+        done += epochs
+        advance(epochs, f"{name}, loss {loss:.3g}")
+        if log:
+            log(name, "loss", loss, done)
+
+    try:
+        row = cell.run(on_epoch)
+    except Exception as error:
+        advance(cell.epochs - done, f"{name}: failed")
+        kind, reason = ("diverged" if isinstance(error, Diverged) else "error"), _reason(error)
+        print(f"{name}: {kind}: {reason}", file=sys.stderr)
+        return {"failed": kind, "reason": reason, "seed": configuration.get("seed"), "configuration": configuration}
+    if log:
+        for evaluation in row.get("history", ()):
+            log(name, "top1", evaluation["top1"], evaluation["epoch"])
+    return row
+
+
+def _reason(error: Exception) -> str:
+    """A user's mistake in its sentence; anything else with its type and place."""
+    if isinstance(error, GiftError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"

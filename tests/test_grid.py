@@ -1,0 +1,202 @@
+"""Grids of runs: what is run, what is not run again, what fails, and how parts come together."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from setups import distilled_set, evaluation_set, random_teacher
+
+from gift_jax import grid, grid_plan, study
+from gift_jax.cells import Cell, curve
+from gift_jax.configuration import fingerprint
+from gift_jax.errors import Diverged, GiftError
+from gift_jax.models import get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.train import make_epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Echo:
+    """A cell whose result is its setting."""
+
+    value: float
+    seed: int = 0
+    name: str = "echo"
+    epochs: int = 2
+
+    @property
+    def labels(self):
+        return {"value": f"{self.name} {self.value:g}"}
+
+    def configuration(self):
+        return {"value": self.value, "seed": self.seed}
+
+    def shortened(self, epochs):
+        return dataclasses.replace(self, epochs=epochs)
+
+    def run(self, on_epoch):
+        RUNS.append((self.value, self.seed))
+        for _ in range(self.epochs):
+            on_epoch(1, self.value)
+        if self.value < 0:
+            raise Diverged("training stopped: the loss is nan")
+        if self.value == 0:
+            raise ZeroDivisionError("value is zero")
+        return {"top1_last": self.value, "epochs": self.epochs, "seed": self.seed, "seconds": 1.0}
+
+
+RUNS = []
+CELLS = [Echo(value, seed) for value in (1.0, 2.0, 3.0) for seed in (0, 1)]
+
+
+@pytest.fixture(autouse=True)
+def _forget_runs():
+    RUNS.clear()
+
+
+def run(cells, out, **options):
+    return grid.run_grid(cells, out, experiment="echo", **options)
+
+
+def test_finished_cells_are_not_run_again(tmp_path):
+    first = run(CELLS[:4], tmp_path)
+    assert RUNS == [(1.0, 0), (1.0, 1), (2.0, 0), (2.0, 1)]
+    again = run(CELLS, tmp_path)
+    assert RUNS[4:] == [(3.0, 0), (3.0, 1)]
+    assert again[:4] == first
+    assert [row["top1_last"] for row in again] == [1, 1, 2, 2, 3, 3]
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 6
+
+
+def test_a_failing_cell_is_a_row_and_is_retried_only_when_asked(tmp_path, capsys):
+    cells = [Echo(-1.0), Echo(0.0), Echo(1.0)]
+    rows = run(cells, tmp_path)
+    assert [row.get("failed") for row in rows] == ["diverged", "error", None]
+    assert rows[0]["reason"] == "training stopped: the loss is nan"
+    assert rows[1]["reason"].startswith("ZeroDivisionError: value is zero (test_grid.py, line ")
+    assert rows[0]["configuration"] == {"value": -1.0, "seed": 0}
+    assert "echo -1, seed 0: diverged: training stopped" in capsys.readouterr().err
+    run(cells, tmp_path)
+    assert len(RUNS) == 3
+    run(cells, tmp_path, retry_failed=True)
+    assert RUNS[3:] == [(-1.0, 0), (0.0, 0)]
+
+
+def test_one_configuration_under_two_names_is_run_once(tmp_path):
+    rows = run([Echo(1.0, name="first"), Echo(1.0, name="second")], tmp_path)
+    assert len(RUNS) == 1
+    assert [row["labels"]["value"] for row in rows] == ["first 1", "second 1"]
+    assert grid.merge(grid.read_rows([tmp_path])).rows == rows
+
+
+def test_a_cut_last_line_is_passed_over_and_its_cell_run_again(tmp_path, capsys):
+    rows = run(CELLS, tmp_path)
+    path = tmp_path / "results.jsonl"
+    path.write_text(path.read_text()[:-20])
+    assert study.read_results(path) == rows[:-1]
+    assert "warning" in capsys.readouterr().err
+    assert run(CELLS, tmp_path) == rows
+    assert RUNS[6:] == [(3.0, 1)]
+    assert study.read_results(path) == rows
+
+
+def test_parts_are_disjoint_complete_and_keep_seeds_together(tmp_path):
+    parts = [grid.take_shard(CELLS, grid.parse_shard(f"{index}/2")) for index in (1, 2)]
+    assert [cell.value for cell in parts[0]] == [1, 1, 3, 3]
+    assert sorted(cell.value for part in parts for cell in part) == [1, 1, 2, 2, 3, 3]
+    for index in (1, 2):
+        run(CELLS, tmp_path, shard=grid.Shard(index, 2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results-1-of-2.jsonl", "results-2-of-2.jsonl"]
+    assert len(run(CELLS, tmp_path)) == 6  # all parts are known: nothing is run again
+    assert len(RUNS) == 6
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/0", ""])
+def test_bad_parts_are_refused(text):
+    with pytest.raises(GiftError, match="must be i/n"):
+        grid.parse_shard(text)
+
+
+def test_merging_drops_duplicates_and_names_contradictions(tmp_path):
+    one, two = run(CELLS[:1], tmp_path / "a"), run(CELLS[:2], tmp_path / "b")
+    failed = {**two[1], "failed": "diverged"}
+    merged = grid.merge([*one, failed, *two, {**two[1], "top1_last": 9.0, "device": "1 x GPU"}])
+    assert [row["top1_last"] for row in merged.rows] == [1.0, 1.0]
+    assert not any("failed" in row for row in merged.rows)
+    assert merged.contradictions == ["echo 1, seed 1: top1_last differ (None and 1 x GPU)"]
+    assert grid.merge(grid.read_rows([tmp_path / "a", tmp_path / "b" / "results.jsonl"])).contradictions == []
+
+
+def test_a_directory_without_results_is_named(tmp_path):
+    with pytest.raises(GiftError, match=r"holds no results\*\.jsonl"):
+        grid.read_rows([tmp_path])
+
+
+def test_a_plan_lists_cells_and_estimates_from_a_measurement_or_from_results(tmp_path):
+    plan = grid_plan.make_plan(CELLS, tmp_path)
+    assert (plan.pending, plan.epochs) == (6, 12)
+    assert plan.source.startswith("measured")
+    assert RUNS == [(1.0, 0)]
+    run([*CELLS[:2], Echo(-1.0)], tmp_path)
+    plan = grid_plan.make_plan([*CELLS, Echo(-1.0)], tmp_path)
+    assert plan.lines[0] == ("echo 1, seed 0", "finished")
+    assert plan.lines[2:] == [*((f"echo {v}, seed {s}", "to run") for v in (2, 3) for s in (0, 1)),
+                              ("echo -1, seed 0", "diverged")]  # fmt: skip
+    assert plan.seconds == pytest.approx(4 * 2 * 0.5)
+    assert plan.source == "estimated from 2 earlier results"
+    assert grid_plan.make_plan(CELLS[:2], tmp_path).seconds is None
+    assert [grid_plan.in_words(s) for s in (12, 250, 3900)] == ["12 s", "4 min 10 s", "1 h 05 min"]
+
+
+def test_curves_keep_the_first_and_the_last_epoch():
+    points = curve(np.linspace(1, 0, 200))
+    assert (len(points), points[0], points[-1]) == (40, (1, 1.0), (200, 0.0))
+    assert curve(np.array([0.123456])) == [(1, 0.1235)]
+
+
+def make_cell(**changes):
+    teacher = random_teacher()
+    sets = {"distilled": distilled_set(), "evaluation_set": evaluation_set()}
+    recipe, student = Recipe(epochs=2, evaluations=1), get_model(teacher.info.spec)
+    fields = {"labels": {"loss": "gift"}, "recipe": recipe, "student": student, "teacher": teacher, **sets}
+    return Cell(**{**fields, **changes})
+
+
+def test_an_ordinary_cell_is_trained_tested_and_validated(tmp_path):
+    watched = []
+    cells = [make_cell(seed=seed, validation_set=evaluation_set(7)) for seed in (0, 1)]
+    rows = run(cells, tmp_path, log=lambda *figures: watched.append(figures))
+    assert rows[0]["labels"] == {"loss": "gift"}
+    assert [len(row["losses"]) for row in rows] == [2, 2]
+    assert all(0 <= row["validation_top1"] <= 100 for row in rows)
+    assert [name for name, *_ in watched[:3]] == ["gift, seed 0"] * 3
+    assert [(curve, epoch) for _, curve, _, epoch in watched[:3]] == [("loss", 1), ("loss", 2), ("top1", 2)]
+    assert json.loads((tmp_path / "results.jsonl").read_text().splitlines()[1])["seed"] == 1
+
+
+def test_identity_is_of_everything_but_the_names():
+    base = make_cell()
+    same = make_cell(labels={"loss": "GIFT"}, distilled=distilled_set())
+    assert fingerprint(base.configuration()) == fingerprint(same.configuration())
+    pixels = distilled_set()
+    pixels.images[0, 0, 0, 0] ^= 1
+    others = [
+        make_cell(seed=1),
+        make_cell(recipe=Recipe(epochs=2, evaluations=1, optimizer=Optimizer(learning_rate=2e-3))),
+        make_cell(distilled=pixels),
+        make_cell(distilled=distilled_set(soft_labels=np.zeros((22, 10), "f"))),
+        make_cell(teacher=random_teacher(1)),
+        make_cell(evaluation_set=evaluation_set(22)),
+        make_cell(validation_set=evaluation_set(22)),
+    ]
+    assert len({fingerprint(cell.configuration()) for cell in [base, *others]}) == 1 + len(others)
+
+
+def test_rates_share_a_compilation_and_change_the_result():
+    rates = [Recipe(epochs=2, evaluations=1, optimizer=Optimizer(learning_rate=rate)) for rate in (1e-3, 1e-1)]
+    make_epoch.cache_clear()
+    losses = [make_cell(recipe=recipe).run(lambda epochs, loss: None)["losses"] for recipe in rates]
+    assert make_epoch.cache_info().misses == 1
+    assert losses[0] != losses[1]
