@@ -18,8 +18,11 @@ import rich
 import tyro
 from rich.table import Table
 
+from experiments.running import choose_checkpoints, choose_devices, finished_rows
 from experiments.sources import find_distilled, find_images, find_teacher
 from gift_jax import DistilledSet, GiftError, Teacher, cli, files, plan, progress, study
+from gift_jax.cells import Cell
+from gift_jax.configuration import fingerprint
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.fkd import StoredLabels, load_soft_labels
@@ -28,6 +31,8 @@ from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipe import Recipe
 from gift_jax.recipes import Setting, make_recipe, setting_of
+from gift_jax.resume import remove
+from gift_jax.sharding import is_writer, join_hosts
 from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 
@@ -46,7 +51,10 @@ class Evaluate:
     directory of teachers; `none` takes the labels that are stored with the set. soft_labels: directory that
     `convert fkd` wrote, to train from instead of a teacher. data: test images, a directory of
     class folders, `tfds` or `tfds:DIR`. train_data: real training images, for whitened (DATM) sets. class_order:
-    file of class folders by class id. out: directory of results.jsonl. dry_run: say what would be done, and stop.
+    file of class folders by class id. out: directory of results.jsonl. resume: go on with what is unfinished
+    there, and do nothing that is finished again. save_minutes: how often the training state is saved. devices: how
+    many take part; by default all accelerators. hosts: this is one of several processes, of SLURM or by JAX's variables
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID. dry_run: say what would be done, and stop.
     """
 
     method: str
@@ -70,6 +78,10 @@ class Evaluate:
     train_data: str | None = None
     class_order: Path | None = None
     out: Path = Path("runs/evaluate")
+    resume: bool = True
+    save_minutes: float = 5.0
+    devices: int | None = None
+    hosts: bool = False
     dry_run: bool = False
 
 
@@ -149,49 +161,70 @@ def print_plan(config: Evaluate, parts: Parts) -> None:
     rich.print(table)
 
 
-def run_students(config: Evaluate, parts: Parts) -> list[Run]:
-    """Train and test one student a seed; append each to results.jsonl."""
-    runs = []
-    with progress.display("students", len(config.seeds) * parts.recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, parts.recipe, len(config.seeds))
-        for seed in config.seeds:
-            label = f"seed {seed}"
-            [run] = train(
-                *parts[:5],
-                soft_labels=parts.soft_labels,
-                seeds=(seed,),
-                on_epoch=lambda epochs, loss, label=label: advance(epochs, f"{label}, loss {loss:.4g}"),
-            )
-            files.append_json_line(config.out / "results.jsonl", study.make_row(run, *parts[:4], parts.soft_labels))
-            runs.append(run)
-    return runs
+def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]:
+    """Train and test one student a seed, but for those in results.jsonl; append each to it.
+
+    Returns: the runs that were done now, and the rows of all seeds.
+    """
+    results = config.out / "results.jsonl"
+    *given, soft_labels = parts
+    cells = {seed: Cell({}, *given, seed, soft_labels=soft_labels) for seed in config.seeds}
+    rows = finished_rows(results, cells.values()) if config.resume else {}
+    for seed in rows:
+        print(f"seed {seed}: finished before, in {results}")
+    pending = [seed for seed in config.seeds if seed not in rows]
+    checkpoints = choose_checkpoints(config.out, config.save_minutes, config.resume)
+
+    def on_run(run: Run) -> None:
+        row = study.make_row(run, *given[:4], soft_labels)
+        rows[run.seed] = {"cell": fingerprint(cells[run.seed].configuration()), **row}
+        if is_writer():
+            files.append_json_line(results, rows[run.seed])
+
+    if not pending:
+        return [], [rows[seed] for seed in config.seeds]
+    batch_size = parts.recipe.resolve_batch_size(len(parts.distilled.labels))
+    with progress.display("students", len(pending) * parts.recipe.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, parts.recipe, len(pending))
+        runs = train(
+            *given,
+            soft_labels=soft_labels,
+            seeds=pending,
+            seed_driver=choose_devices(config.devices, len(pending), batch_size),
+            checkpoints=checkpoints,
+            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
+            on_run=on_run,
+        )
+    remove(checkpoints)
+    return runs, [rows[seed] for seed in config.seeds]
 
 
-def summary(runs: Sequence[Run]) -> str:
+def summary(rows: Sequence[dict]) -> str:
     """Last and best accuracy over the seeds, mean ± sample standard deviation, in percent."""
 
-    def spread(values: Sequence[float]) -> str:
+    def spread(name: str) -> str:
+        values = [row[name] for row in rows]
         deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         return f"{statistics.mean(values):.2f}{deviation}"
 
-    looks = len(runs[0].history)
     return (
-        f"top-1 {spread([run.top1_last for run in runs])} % after the last epoch, "
-        f"{spread([run.top1_best for run in runs])} % at the best of {looks} looks at the test images; "
-        f"top-5 {spread([run.top5_last for run in runs])} %; n = {len(runs)}"
+        f"top-1 {spread('top1_last')} % after the last epoch, {spread('top1_best')} % at the best of "
+        f"{len(rows[0]['history'])} looks at the test images; top-5 {spread('top5_last')} %; n = {len(rows)}"
     )
 
 
 def run(config: Evaluate) -> list[Run]:
-    """Load, say the plan, train, report. Returns: no runs if it is a dry run."""
+    """Load, say the plan, train, report. Returns: the runs that were not finished before, none if it is a dry run."""
+    if config.hosts:
+        join_hosts()
     check_options(config)
     parts = load_parts(config)
     print_plan(config, parts)
     if config.dry_run:
         print("a dry run: every file is usable, nothing was trained")
         return []
-    runs = run_students(config, parts)
-    print(summary(runs))
+    runs, rows = run_students(config, parts)
+    print(summary(rows))
     return runs
 
 

@@ -25,7 +25,8 @@ class ImagenetIpc10:
     batch_size: instead of the official recipe's. seeds: one student each. precision: of the networks' arithmetic;
     weights, losses and statistics are float32. distilled, teacher, data: converted or as published; by default in
     the official directories. max_steps: cut every epoch short, to try things out. class_order: file of class
-    folders by class id. dry_run: say the plan and stop.
+    folders by class id. resume, save_minutes, devices, hosts: as of `experiments.evaluate`. dry_run: say the plan and
+    stop.
     """
 
     model: Literal["resnet18", "conv4"] = "resnet18"
@@ -43,6 +44,10 @@ class ImagenetIpc10:
     data: str | None = None
     class_order: Path | None = None
     out: Path = Path("runs/imagenet_ipc10")
+    resume: bool = True
+    save_minutes: float = 5.0
+    devices: int | None = None
+    hosts: bool = False
     dry_run: bool = False
 
 

@@ -154,15 +154,16 @@ def train(
     seed_driver: Seeds | Literal["auto"] = "auto",
     checkpoints: Checkpoints | None = None,
     on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
+    on_run: Callable[[Run], None] = lambda run: None,
 ) -> list[Run]:
     """Train one student a seed and evaluate each.
 
     Args: soft_labels, stored ones instead of a teacher (`gift_jax.data.fkd.load_soft_labels`), whose batches, crops
-    and mixing are then trained on; driver and seed_driver, see `make_epoch` and
-    `choose_seeds`; checkpoints, where the state is saved and
-    taken up again; on_epoch is told how many epochs (of any seed) were done since the last call, and their mean loss.
-    Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other, or if a loss is not finite,
-    naming step and cause; Preempted after SIGTERM, if there are checkpoints.
+    and mixing are then trained on; driver and seed_driver, see `make_epoch` and `choose_seeds`; checkpoints, where the
+    state is saved and taken up again; on_epoch is told how many epochs (of any seed) were done since the last call,
+    and their mean loss; on_run of each finished run.
+    Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other; Diverged if a loss is not
+    finite, naming step and cause; Preempted after SIGTERM, if there are checkpoints.
     """
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):
@@ -189,7 +190,12 @@ def train(
         with lost_hosts_reported(), open_store(checkpoints, name, identity) as store:
             return _train_group(shared, group, store, on_epoch)
 
-    return [run for group in _groups(tuple(seeds), mode) for run in train_group(group)]
+    runs = []
+    for group in _groups(tuple(seeds), mode):
+        for run in train_group(group):
+            on_run(run)
+            runs.append(run)
+    return runs
 
 
 def choose_seeds(num_seeds: int, batch_size: int) -> Seeds:

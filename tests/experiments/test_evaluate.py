@@ -119,6 +119,14 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         assert "conv1" in out
         assert "nothing was trained" in out
         assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 1
+        # What is finished is not repeated; a further seed, on two devices, is added.
+        status, out, err = run(*arguments, "--seeds", 0, 1, "--devices", 2)
+        assert status == 0, err
+        assert "seed 0: finished before" in out
+        assert "n = 2" in out
+        rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+        assert [row["seed"] for row in rows] == [0, 1]
+        assert not (tmp_path / "out" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(
@@ -138,6 +146,8 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         (("--method", "none", "--dataset", "imagenet", "--model", "conv3"), "dataset 'imagenet' is unknown"),
         (("--method", "rded", *CHOSEN, "--teacher", "nowhere"), "holds no teacher conv2 of digits"),
         (("--method", "rded", *CHOSEN, "--ipc", 0), "--ipc 1 or more"),
+        (("--method", "rded", *CHOSEN, "--devices", 99), "--devices must be from 1 to "),
+        (("--method", "rded", *CHOSEN, "--hosts"), "--hosts: the other processes could not be joined"),
     ],
 )
 def test_what_is_missing_or_wrong_is_one_sentence(arguments, message, run):

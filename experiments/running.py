@@ -1,0 +1,37 @@
+"""What long experiments have in common: devices and hosts, checkpoints, and results that are not computed twice."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from gift_jax import GiftError, study
+from gift_jax.cells import Cell
+from gift_jax.configuration import fingerprint
+from gift_jax.resume import Checkpoints
+from gift_jax.sharding import Seeds, make_mesh
+
+
+def choose_devices(devices: int | None, seeds: int, batch_size: int) -> Seeds | Literal["auto"]:
+    """How seeds run on so many devices; without a number as `gift_jax.train.choose_seeds` has it."""
+    if devices is None:
+        return "auto"
+    if not 1 <= devices <= jax.device_count():
+        raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {devices}")
+    return "loop" if devices == 1 else make_mesh(seeds, batch_size, jax.devices()[:devices])
+
+
+def choose_checkpoints(out: Path, minutes: float, resume: bool) -> Checkpoints:
+    """The training state of what is unfinished, under the results' directory."""
+    return Checkpoints(out / "checkpoints", minutes=minutes, resume=resume)
+
+
+def finished_rows(results: Path, cells: Iterable[Cell]) -> dict[int, dict[str, Any]]:
+    """Rows of results.jsonl that are of these very cells, by seed."""
+    if not results.is_file():
+        return {}
+    study.drop_cut_line(results)
+    known = {row["cell"]: row for row in study.read_results(results) if "cell" in row and "failed" not in row}
+    wanted = {cell.seed: fingerprint(cell.configuration()) for cell in cells}
+    return {seed: known[name] for seed, name in wanted.items() if name in known}
