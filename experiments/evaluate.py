@@ -190,6 +190,7 @@ def run(config: Evaluate) -> list[Run]:
     if config.dry_run:
         print("a dry run: every file is usable, nothing was trained")
         return []
+    files.make_directory(config.out)  # now, and not when the first student is ready
     runs = run_students(config, parts)
     print(summary(runs))
     return runs
