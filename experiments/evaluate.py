@@ -32,7 +32,7 @@ from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipe import Recipe
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.resume import remove
-from gift_jax.sharding import is_writer, join_hosts
+from gift_jax.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 
@@ -184,13 +184,14 @@ def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]
     if not pending:
         return [], [rows[seed] for seed in config.seeds]
     batch_size = parts.recipe.resolve_batch_size(len(parts.distilled.labels))
+    mode = choose_devices(config.devices, len(pending), batch_size)
     with progress.display("students", len(pending) * parts.recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, parts.recipe, len(pending))
+        advance = Estimate(progressed, parts.recipe, len(pending), side_by_side=side_by_side(mode))
         runs = train(
             *given,
             soft_labels=soft_labels,
             seeds=pending,
-            seed_driver=choose_devices(config.devices, len(pending), batch_size),
+            seed_driver=mode,
             checkpoints=checkpoints,
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
             on_run=on_run,
@@ -223,6 +224,7 @@ def run(config: Evaluate) -> list[Run]:
     if config.dry_run:
         print("a dry run: every file is usable, nothing was trained")
         return []
+    files.make_directory(config.out)  # now, and not when the first student is ready
     runs, rows = run_students(config, parts)
     print(summary(rows))
     return runs

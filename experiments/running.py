@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 
@@ -11,12 +11,13 @@ from gift_jax.cells import Cell
 from gift_jax.configuration import fingerprint
 from gift_jax.resume import Checkpoints
 from gift_jax.sharding import Seeds, make_mesh
+from gift_jax.train import choose_seeds
 
 
-def choose_devices(devices: int | None, seeds: int, batch_size: int) -> Seeds | Literal["auto"]:
+def choose_devices(devices: int | None, seeds: int, batch_size: int) -> Seeds:
     """How seeds run on so many devices; without a number as `gift_jax.train.choose_seeds` has it."""
     if devices is None:
-        return "auto"
+        return choose_seeds(seeds, batch_size)
     if not 1 <= devices <= jax.device_count():
         raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {devices}")
     return "loop" if devices == 1 else make_mesh(seeds, batch_size, jax.devices()[:devices])

@@ -22,7 +22,7 @@ from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
-from gift_jax.files import append_json_line
+from gift_jax.files import append_json_line, make_directory
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipe import Recipe
@@ -124,6 +124,7 @@ def run(config: TrainTeacher) -> Run:
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
+    make_directory(config.out.parent)  # now, and not when the teacher is ready
     with progress.display("teacher", config.epochs, "epochs") as progressed:
         advance = Estimate(progressed, recipe, 1)
         [result] = train(

@@ -34,6 +34,14 @@ def written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
+def make_directory(directory: Path) -> None:
+    """Make a directory for results, unless it is there. Raises: GiftError if nothing can be written into it."""
+    with reported(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+
+
 def remove_unfinished(directory: Path) -> None:
     """Remove what `written_whole` left there in processes that were killed; the caller sees to it that none writes."""
     for workspace in directory.glob(".*.*"):

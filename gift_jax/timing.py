@@ -13,10 +13,11 @@ class Estimate:
     the step is compiled in it; the first evaluation counts with its compilation.
     """
 
-    def __init__(self, advance: Advance, recipe: Recipe, students: int) -> None:
-        """Args: advance, what is called besides; students, how many there will be."""
-        self._advance, self._recipe, self._students = advance, recipe, students
+    def __init__(self, advance: Advance, recipe: Recipe, students: int, *, side_by_side: int = 1) -> None:
+        """Args: advance, what is called besides; students, how many there will be, so many of them side by side."""
+        self._advance, self._recipe, self._students, self._rows = advance, recipe, students, side_by_side
         self._ended = 0  # epochs
+        self._compiled = False
         self._last = 0.0
         self._epoch: float | None = None
         self._told = False
@@ -24,10 +25,12 @@ class Estimate:
     def __call__(self, done: int, status: str) -> None:
         """An epoch has ended. Args: as of `Advance`."""
         self._advance(done, status)
-        now = time.monotonic()
-        if 1 <= self._ended < self._recipe.epochs and not self._told:
+        now, epochs = time.monotonic(), max(done // self._rows, 1)
+        if self._compiled and self._ended < self._recipe.epochs and not self._told:
             self._measure(now - self._last, self._recipe.is_evaluated(self._ended))
-        self._ended, self._last = self._ended + 1, now
+        # Several epochs at once were done before: the next one is the first.
+        self._compiled = self._compiled or epochs == 1
+        self._ended, self._last = self._ended + epochs, now
 
     def _measure(self, seconds: float, evaluated: bool) -> None:
         """Args: seconds from the end of an epoch to the end of the next, and whether an evaluation was between."""
@@ -46,7 +49,8 @@ class Estimate:
 
     def _say(self, costs: str, seconds: float, note: str) -> None:
         students = f"{self._students} student{'s' if self._students > 1 else ''}"
-        work = f"about {duration(self._students * seconds)} for {students} of {self._recipe.epochs} epochs"
+        rounds = -(-self._students // self._rows)
+        work = f"about {duration(rounds * seconds)} for {students} of {self._recipe.epochs} epochs"
         print(f"time: {costs}, {work}{note and f', {note}'}", flush=True)
 
 

@@ -33,6 +33,18 @@ def test_epochs_are_told_without_compilation_and_then_with_evaluations(tell):
     ]
 
 
+def test_a_run_that_goes_on_and_students_side_by_side(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
+    estimate = timing.Estimate(lambda done, status: None, Recipe(epochs=300), 6, side_by_side=3)
+    for done, seconds in ((3 * 30, 1.0), (3, 60.0), (3, 2.0), (3, 2.0)):
+        now[0] += seconds
+        estimate(done, "")
+    assert capsys.readouterr().out.splitlines() == [
+        "time: 2.0 s an epoch, about 20 min for 6 students of 300 epochs, evaluations not counted"
+    ]
+
+
 def test_where_every_epoch_is_evaluated_they_count_together(tell):
     assert tell(4, 1, 2.0, 3.0) == ["time: 5.0 s an epoch with its evaluation, about 20 s for 1 student of 4 epochs"]
 

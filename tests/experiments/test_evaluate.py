@@ -158,6 +158,14 @@ def test_what_is_missing_or_wrong_is_one_sentence(arguments, message, run):
     assert message in last
 
 
+def test_results_that_cannot_be_written_are_refused_before_training(run, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(evaluate, "run_students", lambda *_: pytest.fail("trained"))
+    status, _, err = run("--method", "rded", *CHOSEN, *SHORT, "--out", tmp_path / "file" / "out")
+    assert status == 2
+    assert err.splitlines()[-1].startswith(f"error: {tmp_path}/file/out: ")
+
+
 def test_a_whitening_is_of_training_images_and_of_the_ones_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

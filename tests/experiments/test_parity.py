@@ -32,9 +32,9 @@ from gift_jax.step import Program
 IPC, BATCH, EPOCHS, TESTS = 4, 15, 4, 6  # three steps an epoch, the last one of the ten images that remain
 DRAWING = ("flip", "brightness", "saturation", "contrast", "crop", "cutout", "scale", "rotate")
 SEED = 7
-TIMES_DRIFT, SMALLEST_DRIFT = 10, 1e-6
-SHARE_OF_THE_WAY = 0.01
-ABSORBED = re.compile(r"layers\.conv\.\d\.bias")  # before a BatchNorm: a true gradient of zero, rounding moves them
+TIMES_DRIFT, SMALLEST_DRIFT, SHARE_OF_THE_WAY = 10, 1e-6, 0.01
+# Before a BatchNorm a bias has a true gradient of zero: AdamW makes steps of its rounding, which running means absorb.
+BIAS, ABSORBED, ABSORBED_DRIFT = r"layers\.conv\.\d\.bias", r"layers\.norm\.\d\.running_mean", 1e-4
 # Of 60: KL's loss of 4e-4 is a difference of much larger numbers, so that its gradients are rounded coarsely.
 DIFFERENT_IMAGES = {"gift": 1, "mse_ce": 1, "kl": 2}
 
@@ -174,9 +174,9 @@ def test_evaluate_equals_the_official_loop(loss, place, derived, tmp_path, monke
     final = torch_state(get_model(ModelSpec("conv3", 10, 32)), run.state.params, run.state.batch_stats)
     found, drift, moved = (rms(state, exact.state) for state in (final, theirs.state, initial))
     for name in found:
-        assert found[name] < TIMES_DRIFT * max(drift[name], SMALLEST_DRIFT), name
-        if not ABSORBED.fullmatch(name):
-            assert found[name] < SHARE_OF_THE_WAY * moved[name], name
+        least = ABSORBED_DRIFT if re.fullmatch(f"{BIAS}|{ABSORBED}", name) else SMALLEST_DRIFT
+        assert found[name] < TIMES_DRIFT * max(drift[name], least), name
+        assert re.fullmatch(BIAS, name) or found[name] < SHARE_OF_THE_WAY * moved[name], name
     looks = [(look.top1, look.top5) for look in run.history]
     np.testing.assert_allclose(looks, exact.history, atol=100.1 * DIFFERENT_IMAGES[loss] / (10 * TESTS))
     assert exact.history[-1][0] > 50  # the students have learned something to agree on
