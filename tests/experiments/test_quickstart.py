@@ -5,7 +5,12 @@ import sys
 
 import pytest
 
-from gift_jax import load_distilled, load_teacher, study
+from experiments import quickstart
+from gift_jax import load_distilled, load_teacher, report, study
+from gift_jax.data.evaluation import load_digits_test
+from gift_jax.models import get_model
+from gift_jax.recipe import Recipe
+from gift_jax.train import train
 
 pytest.importorskip("torch")
 
@@ -37,6 +42,21 @@ def test_quickstart_goes_from_teacher_to_report(tmp_path):
         assert word in report
         assert word in done.stdout
     assert "students: 120/120 epochs" in done.stderr
+
+
+@pytest.mark.slow
+def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
+    """The demo's GIFT with AdamW, three seeds in full."""
+    config = quickstart.Quickstart(out=tmp_path)
+    teacher = quickstart.make_teacher(tmp_path)
+    distilled, test = quickstart.distill(config, teacher), load_digits_test()
+    cells = []
+    for precision in ("float32", "bfloat16"):
+        recipe = Recipe(optimizer=quickstart.OPTIMIZERS[2], epochs=config.epochs, precision=precision)
+        runs = train(recipe, get_model(teacher.info.spec), distilled, teacher, test, seeds=range(config.seeds))
+        cells.append(report.make_cell([run.top1_last for run in runs]))
+    assert cells[0].mean > 90
+    assert abs(cells[1].mean - cells[0].mean) <= max(cell.std for cell in cells), cells
 
 
 def test_bad_options_are_one_sentence():
