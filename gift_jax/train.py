@@ -18,12 +18,14 @@ from gift_jax.compiling import jit
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
+from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.replay import make_stored_epoch
 from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
+from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 
 Driver = Literal["auto", "scan", "loop"]
 SeedDriver = Literal["loop", "vmap"]
@@ -150,7 +152,7 @@ class Run(NamedTuple):
 def train(
     recipe: Recipe,
     student: Model,
-    distilled: DistilledSet,
+    distilled: DistilledSet | RecordSet,
     teacher: Teacher | None,
     evaluation_set: EvaluationSet,
     *,
@@ -158,13 +160,15 @@ def train(
     seeds: Sequence[int] = (0,),
     driver: Driver = "auto",
     seed_driver: SeedDriver = "loop",
+    placement: Placement = "auto",
     on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
 ) -> list[Run]:
     """Train one student a seed and evaluate each.
 
     Args: soft_labels, stored ones instead of a teacher (`gift_jax.data.fkd.load_soft_labels`), whose batches, crops
-    and mixing are then trained on; driver and seed_driver, see `make_epoch`; on_epoch is told how many epochs (of any
-    seed) were done since the last call, and their mean loss. Returns: a Run a seed, in order.
+    and mixing are then trained on; driver and seed_driver, see `make_epoch`; placement, whether the set is kept on the
+    device or streamed to it, by itself the former if it fits (`gift_jax.streaming.place`); on_epoch is told how many
+    epochs (of any seed) were done since the last call, and their mean loss. Returns: a Run a seed, in order.
     Raises: GiftError if the parts do not fit each other, or if a loss is not finite, naming step and cause.
     """
     program = make_program(recipe, student, distilled, teacher, soft_labels)
@@ -174,15 +178,20 @@ def train(
             f"{distilled.dataset} at {student.input_shape}; give the evaluation set of the same dataset and size"
         )
     _check_pixel_spaces(distilled, evaluation_set)
-    data = make_data(distilled, teacher)
     evaluator = make_evaluator(student, evaluation_set, program.normalisation)
-    epoch = make_epoch(program, driver=driver, seeds=seed_driver, soft_labels=soft_labels)
+    if isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed:
+        if seed_driver == "vmap":
+            raise GiftError("seeds side by side need a set that fits on the device; drop seed_driver vmap")
+        data, epoch = make_streamed_data(teacher), make_streamed_epoch(program, make_batches(program), distilled)
+    else:
+        data = make_data(distilled, teacher)
+        epoch = make_epoch(program, driver=driver, seeds=seed_driver, soft_labels=soft_labels)
     groups = [tuple(seeds)] if seed_driver == "vmap" else [(seed,) for seed in seeds]
     stacked = seed_driver == "vmap"
     return [run for group in groups for run in _train_group(program, data, evaluator, epoch, group, stacked, on_epoch)]
 
 
-def _check_pixel_spaces(distilled: DistilledSet, evaluation_set: EvaluationSet) -> None:
+def _check_pixel_spaces(distilled: DistilledSet | RecordSet, evaluation_set: EvaluationSet) -> None:
     """Students of whitened images see whitened test images, and no others do. Raises: GiftError."""
     if distilled.pixel_space == "zca" and evaluation_set.pixel_space != "zca":
         raise GiftError(

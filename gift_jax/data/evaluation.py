@@ -104,10 +104,14 @@ def load_evaluation(
 
 
 class TrainingSet(NamedTuple):
-    """Real training images: labels int32 [N], and what gives batches (images uint8 [B, S, S, C], labels [B])."""
+    """Real training images: labels int32 [N], and what gives batches (images uint8 [B, S, S, C], labels [B]).
+
+    records: the files, with which they can be shown in other ways; None for the digits.
+    """
 
     labels: np.ndarray
     batches: Iterator[tuple[np.ndarray, np.ndarray]]
+    records: Records | None = None
 
 
 def load_training(
@@ -123,7 +127,8 @@ def load_training(
         split = load_split()
         return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels))
     records = load_records(dataset, source=source, class_order=class_order, train=True)
-    return TrainingSet(records.labels, _batched(decoded(records, make_transform(spec, image_size)), records.labels))
+    images = decoded(records, make_transform(spec, image_size))
+    return TrainingSet(records.labels, _batched(images, records.labels), records)
 
 
 def _batched(images: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,6 +1,7 @@
 """Trees of class folders, and Tiny-ImageNet's own layout of its validation images."""
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,11 +35,17 @@ def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = 
         raise GiftError(f"{root}: the class {empty!r} has no images; take them from the source again")
     paths = [path for name in names for path in by_class[name]]
     labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(by_class[name]) for name in names])
+    # As one array of bytes: processes that decode get a copy each, and a million Path objects are slow to copy.
+    files = np.array([os.fsencode(path) for path in paths])
+
+    def path_of(row: int) -> Path:
+        return Path(os.fsdecode(files[row]))
+
     return Records(
         labels=labels,
         class_names=tuple(names),
-        read=lambda row: paths[row].read_bytes(),
-        where=lambda row: str(paths[row]),
+        read=lambda row: path_of(row).read_bytes(),
+        where=lambda row: str(path_of(row)),
         digest=_digest(root, paths),
     )
 
