@@ -17,6 +17,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from experiments.sources import find_images
 from gift_jax import GiftError, Teacher, cli, load_teacher, progress, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
@@ -63,9 +64,11 @@ def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str,
     if info.dataset == DIGITS:
         split = load_split()
         return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
-    records = load_records(info.dataset, source=config.data, class_order=config.class_order, train=True)
+    source = find_images(config.data, info.dataset, "train", "--data")
+    records = load_records(info.dataset, source=source, class_order=config.class_order, train=True)
     transform = make_transform(get_dataset(info.dataset), info.image_size)
-    return records.labels, records.digest, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
+    digest = hashlib.sha256(records.digest.encode() + records.labels.tobytes()).hexdigest()
+    return records.labels, digest, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
 
 
 def parts_directory(config: DistillRDED, teacher: Teacher, digest: str) -> Path:

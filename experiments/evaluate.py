@@ -18,14 +18,17 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.sources import evaluation_source, find_distilled, find_teacher
+from experiments.sources import find_distilled, find_images, find_teacher
 from gift_jax import DistilledSet, GiftError, Teacher, cli, files, plan, progress, study
+from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.fkd import StoredLabels, load_soft_labels
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipe import Recipe
-from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.recipes import Setting, make_recipe, setting_of
+from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 
 TEACHERLESS = "none"
@@ -70,9 +73,20 @@ class Evaluate:
     dry_run: bool = False
 
 
-def resolve_recipe(config: Evaluate, distilled: DistilledSet) -> Recipe:
+def check_options(config: Evaluate) -> None:
+    """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
+    if not config.seeds or config.ipc < 1:
+        raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
+    spec, student = get_dataset(config.dataset), config.tar_model or config.model
+    for model in (config.model, student):
+        get_model(ModelSpec(model, spec.num_classes, spec.input_size(model), spec.channels))
+    recipe = resolve_recipe(config, Setting(config.method, config.dataset, student, config.ipc, learning_rate=1.0))
+    make_optimizer(recipe.optimizer, make_schedule(recipe.schedule, 1.0, 1, 1))
+
+
+def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
     """The named recipe for this set and student, with what the options say instead."""
-    recipe = make_recipe(config.recipe, setting_of(distilled, config.tar_model or config.model))
+    recipe = make_recipe(config.recipe, setting)
     changes = {name: getattr(config, name) for name in ("epochs", "batch_size", "precision", "max_steps")}
     if config.criterion_name and config.criterion_name != recipe.loss:
         changes |= {"loss": config.criterion_name, "loss_options": ()}
@@ -99,13 +113,13 @@ class Parts(NamedTuple):
 def load_parts(config: Evaluate) -> Parts:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
     distilled = find_distilled(config.distilled, config.method, config.dataset, config.model, config.ipc)
-    recipe = resolve_recipe(config, distilled)
+    recipe = resolve_recipe(config, setting_of(distilled, config.tar_model or config.model))
     has_labels = distilled.soft_labels is not None and not config.teacher.exists()
     teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels
     teacher = None if teacherless else find_teacher(config.teacher, config.dataset, config.model)
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
     student = get_model(ModelSpec(config.tar_model or config.model, distilled.num_classes, size, channels))
-    source = evaluation_source(config.data, config.dataset)
+    source = find_images(config.data, config.dataset, "val", "--data")
     evaluation_set = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     if distilled.pixel_space == "zca":
         evaluation_set = whiten(evaluation_set, find_whitening(config, size))
@@ -115,12 +129,12 @@ def load_parts(config: Evaluate) -> Parts:
 
 def find_whitening(config: Evaluate, size: int) -> ZCA:
     """The whitening of the real training images: fitted in one pass, and kept in the cache."""
-    path = files.cache_directory("zca") / f"{config.dataset}_{size}.safetensors"
+    tfds = config.data if (config.data or "").partition(":")[0] == "tfds" else None  # which holds both splits
+    source = find_images(config.train_data or tfds, config.dataset, "train", "--train-data")
+    training = load_training(config.dataset, image_size=size, source=source, class_order=config.class_order)
+    path = files.cache_directory("zca") / f"{config.dataset}_{size}_{training.digest[:16]}.safetensors"
     if path.is_file():
         return load_zca(path)
-    official = Path("data") / config.dataset / "train"
-    source = config.train_data or (str(official) if official.is_dir() else config.data)
-    training = load_training(config.dataset, image_size=size, source=source, class_order=config.class_order)
     zca = fit_zca((images for images, _ in training.batches), total=len(training.labels))
     save_zca(path, zca)
     return zca
@@ -138,7 +152,8 @@ def print_plan(config: Evaluate, parts: Parts) -> None:
 def run_students(config: Evaluate, parts: Parts) -> list[Run]:
     """Train and test one student a seed; append each to results.jsonl."""
     runs = []
-    with progress.display("students", len(config.seeds) * parts.recipe.epochs, "epochs") as advance:
+    with progress.display("students", len(config.seeds) * parts.recipe.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, parts.recipe, len(config.seeds))
         for seed in config.seeds:
             label = f"seed {seed}"
             [run] = train(
@@ -169,8 +184,7 @@ def summary(runs: Sequence[Run]) -> str:
 
 def run(config: Evaluate) -> list[Run]:
     """Load, say the plan, train, report. Returns: no runs if it is a dry run."""
-    if not config.seeds or config.ipc < 1:
-        raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
+    check_options(config)
     parts = load_parts(config)
     print_plan(config, parts)
     if config.dry_run:

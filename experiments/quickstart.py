@@ -12,8 +12,6 @@ chosen with the test images.
 
 import dataclasses
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +19,7 @@ import rich
 import tyro
 from rich.table import Table
 
+from experiments.sources import run_convert
 from gift_jax import (
     DistilledSet,
     GiftError,
@@ -70,13 +69,6 @@ class Quickstart:
         for option in ("ipc", "seeds", "epochs"):
             if getattr(self, option) < 1:
                 raise GiftError(f"--{option} must be 1 or more, not {getattr(self, option)}")
-
-
-def run_convert(*arguments: str) -> None:
-    """Run `python -m convert ...` in a process of its own, where PyTorch lives; show the command."""
-    print("$ python -m convert " + " ".join(arguments), flush=True)
-    if subprocess.run([sys.executable, "-m", "convert", *arguments], check=False).returncode:
-        raise GiftError(f"`python -m convert {arguments[0]}` failed; its message above says how to mend that")
 
 
 def make_teacher(out: Path) -> Teacher:

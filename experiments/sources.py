@@ -7,14 +7,32 @@ The official layout is understood: `syn_data/METHOD/DATASET_MODEL/ipcN/`, `data/
 import hashlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.checkpoint import INFO
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.evaluation import DIGITS
 from gift_jax.files import cache_directory, reported
 from gift_jax.zoo import RDED, ZOO
 
+_MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-10 has one of ImageNet-1K"
+# Where each method's sets are published.
+SETS: Mapping[str, str] = MappingProxyType(
+    {
+        "sre2l": f"its authors' are on https://huggingface.co/zeyuanyin/SRe2L, {_MIRROR.format('sre2l')}",
+        "cda": f"its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda, {_MIRROR.format('cda')}",
+        "rded": f"its authors release none, `python -m experiments.distill_rded` makes one, {_MIRROR.format('rded')}",
+        "datm": "its authors' are on Google Drive, linked from https://github.com/NUS-HPC-AI-Lab/DATM",
+        "gvbsm": "its authors' are on Baidu Pan, linked from "
+        f"https://github.com/shaoshitong/G_VBSM_Dataset_Condensation, {_MIRROR.format('gvbsm')}",
+        "lpld": _MIRROR.format("lpld"),
+        "dwa": _MIRROR.format("dwa"),
+    }
+)
 SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
@@ -73,9 +91,11 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     converted = [source] if source.is_file() else sorted(source.glob("*.safetensors"))
     options = ("--method", method, "--dataset", dataset, "--ipc", str(ipc))
     if not source.exists() or (source == path and any(path.glob("*/*/ipc*"))):
+        where = f" ({SETS[method]})" if method in SETS else ""
+        out = official / "set.safetensors"
         raise GiftError(
-            f"{official}: no {method} set of {dataset} with {ipc} images a class here; "
-            f"run `python -m convert distilled RELEASE {' '.join(options)} --out {official / 'set.safetensors'}`"
+            f"{official}: no {method} set of {dataset} with {ipc} images a class here{where}; run "
+            f"`python -m convert distilled RELEASE {' '.join(options)} --out {out}`"
         )
     if len(converted) == 1 and converted[0].suffix == ".safetensors":
         distilled = load_distilled(converted[0])
@@ -90,7 +110,17 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     return distilled
 
 
-def evaluation_source(data: str | None, dataset: str) -> str | None:
-    """The given source of evaluation images; else `data/DATASET/val` of the official layout if it is there."""
-    official = Path("data") / dataset / "val"
-    return data or (str(official) if official.is_dir() else None)
+def find_images(given: str | None, dataset: str, split: Literal["train", "val"], option: str) -> str | None:
+    """The given source of real images; else `data/DATASET/SPLIT` of the official layout; None for the digits.
+
+    Args: option, by which it is given. Raises: GiftError that says what is missing and where it is published.
+    """
+    spec, official = get_dataset(dataset), Path("data") / dataset / split
+    if given or dataset == DIGITS:
+        return given
+    if official.is_dir():
+        return str(official)
+    raise GiftError(
+        f"{official}: the {'training' if split == 'train' else 'test'} images of {dataset} are missing ({spec.home}); "
+        f"give {option} DIRECTORY of class folders, or {option} tfds for what TensorFlow Datasets has prepared"
+    )

@@ -18,6 +18,7 @@ import rich
 import tyro
 from rich.table import Table
 
+from experiments.sources import find_images
 from gift_jax import GiftError, Teacher, cli, load_teacher
 from gift_jax.data.class_order import write_class_order
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
@@ -104,8 +105,9 @@ def main(config: Annotated[TeacherCheck, tyro.conf.arg(name="")]) -> None:
     """Measure, compare, explain."""
     teacher = load_teacher(config.teacher)
     info = teacher.info
+    source = find_images(config.data, info.dataset, "val", "--data")
     evaluation_set = load_evaluation(
-        info.dataset, image_size=info.image_size, source=config.data, class_order=config.class_order
+        info.dataset, image_size=info.image_size, source=source, class_order=config.class_order
     )
     expected = expected_top1(config, teacher)
     own = examine(teacher, evaluation_set, "its own", info.normalisation)

@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
+from experiments.sources import find_images
 from gift_jax import cli, progress, save_teacher, study
 from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
@@ -29,6 +30,7 @@ from gift_jax.files import append_json_line
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipe import Recipe
+from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 
 SCHEDULES = {
@@ -85,7 +87,8 @@ def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
 
 def load_images(config: TrainTeacher, image_size: int) -> DistilledSet | RecordSet:
     """All real training images, in a form that students are trained on: held in memory, or decoded on the fly."""
-    training = load_training(config.dataset, image_size=image_size, source=config.data, class_order=config.class_order)
+    source = find_images(config.data, config.dataset, "train", "--data")
+    training = load_training(config.dataset, image_size=image_size, source=source, class_order=config.class_order)
     spec = get_dataset(config.dataset)
     needed = len(training.labels) * image_size**2 * spec.channels
     if training.records is not None and needed > LARGEST:
@@ -123,10 +126,12 @@ def run(config: TrainTeacher) -> Run:
     size = config.image_size or dataset.input_size(config.model)
     make_recipe(config)  # its mistakes are told before images are read
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels))
-    test = load_evaluation(config.dataset, image_size=size, source=config.test_data, class_order=config.class_order)
+    source = find_images(config.test_data, config.dataset, "val", "--test-data")
+    test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
     recipe = make_recipe(config, decoded=isinstance(images, RecordSet))
-    with progress.display("teacher", config.epochs, "epochs") as advance:
+    with progress.display("teacher", config.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, recipe, 1)
         [result] = train(
             recipe, student, images, None, test, seeds=(config.seed,),
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),

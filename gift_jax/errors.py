@@ -1,4 +1,4 @@
-"""The one exception for a mistake that the user can mend."""
+"""The exception for a mistake that the user can mend, and the one for a run that was asked to stop."""
 
 
 class GiftError(Exception):
@@ -6,3 +6,7 @@ class GiftError(Exception):
 
     Command lines print it as one sentence and exit with status 2; a library caller sees an exception.
     """
+
+
+class Preempted(GiftError):
+    """SIGTERM stopped a run after its state was saved; command lines exit with status 143."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from gift_jax.compiling import jit
 from gift_jax.data.datasets import Normalisation
@@ -14,6 +15,7 @@ from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.models import Model, Variables
+from gift_jax.sharding import put_shares
 
 BATCH_SIZE = 1000
 # Images of 224 pixels come in smaller batches: 167, half a gigabyte after ResNet's first convolution.
@@ -55,32 +57,49 @@ def _make_counter(model: Model, pixel_space: PixelSpace, normalisation: Normalis
 
 
 def make_evaluator(
-    model: Model, evaluation_set: EvaluationSet, normalisation: Normalisation, *, batch_size: int = BATCH_SIZE
+    model: Model,
+    evaluation_set: EvaluationSet,
+    normalisation: Normalisation,
+    *,
+    batch_size: int = BATCH_SIZE,
+    mesh: Mesh | None = None,
 ) -> Evaluator:
     """Prepare `(params, batch_stats) -> Accuracy` over the set.
 
     The last batch is padded to the common shape and its padding masked, so every image counts once. Batches are
-    taken one after another, so that a set that is mapped from disk is never in memory as a whole.
+    taken one after another, so that a set that is mapped from disk is never in memory as a whole. Over a mesh each
+    device, and so each host, reads and computes its share of every batch; the weights are then on all of them.
     """
-    total = len(evaluation_set.labels)
-    largest = max(_SMALLEST_BATCH, _BATCH_PIXELS // evaluation_set.images.shape[1] ** 2)
-    batch_size = min(batch_size, total, largest)
+    total, devices = len(evaluation_set.labels), mesh.size if mesh else 1
+    largest = devices * max(_SMALLEST_BATCH, _BATCH_PIXELS // evaluation_set.images.shape[1] ** 2)
+    batch_size = devices * -(-min(batch_size, total, largest) // devices)
     count = _make_counter(model, evaluation_set.pixel_space, normalisation)
 
     def evaluate(params: Variables, batch_stats: Variables) -> Accuracy:
         hits, running = np.zeros(2), np.zeros(2)
         for start in range(0, total, batch_size):
             # The next batch is read while the last one is being computed.
-            following = count(params, batch_stats, *_padded(evaluation_set, start, batch_size))
+            following = count(params, batch_stats, *_padded(evaluation_set, start, batch_size, mesh))
             hits, running = hits + np.asarray(running), following
         return Accuracy(*(100 * (hits + np.asarray(running)) / total).tolist())
 
     return evaluate
 
 
-def _padded(evaluation_set: EvaluationSet, start: int, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    images = evaluation_set.images[start : start + batch_size]
-    labels = evaluation_set.labels[start : start + batch_size]
-    missing = batch_size - len(labels)
-    padded = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
-    return padded, np.pad(labels, (0, missing)), np.arange(batch_size) < len(labels)
+def _padded(
+    evaluation_set: EvaluationSet, start: int, batch_size: int, mesh: Mesh | None
+) -> list[np.ndarray | jax.Array]:
+    """Images [batch_size, ...], their labels, and which of them are real: beyond the last one come zeros."""
+    real = np.ones(len(evaluation_set.labels), bool)
+    batches = []
+    for array in (evaluation_set.images, evaluation_set.labels, real):
+        read = functools.partial(_rows, array, start)
+        shape = (batch_size, *array.shape[1:])
+        batches.append(read(slice(0, batch_size)) if mesh is None else put_shares(read, shape, mesh))
+    return batches
+
+
+def _rows(array: np.ndarray, start: int, share: slice) -> np.ndarray:
+    rows = array[start + share.start : start + share.stop]
+    missing = share.stop - share.start - len(rows)
+    return np.pad(rows, ((0, missing), *((0, 0),) * (array.ndim - 1)))

@@ -34,6 +34,12 @@ def written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Remove what `written_whole` left there in processes that were killed; the caller sees to it that none writes."""
+    for workspace in directory.glob(".*.*"):
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def reported(path: Path) -> Iterator[None]:
     """Turn an operating system's refusal about path into a GiftError that names it."""

@@ -95,6 +95,7 @@ class Optimizer:
     further arguments are options, (name, value) pairs. momentum and nesterov are SGD's; betas and epsilon
     Adam's and AdamW's. weight_decay is decoupled where the optimizer has it so (AdamW), else added to the
     gradient, as in PyTorch; decay_vectors=False spares biases and normalisations.
+    Raises: GiftError for a learning rate or weight decay below zero.
     """
 
     name: str = "adamw"
@@ -106,6 +107,11 @@ class Optimizer:
     epsilon: float = 1e-8
     decay_vectors: bool = True
     options: tuple[tuple[str, OptionValue], ...] = ()
+
+    def __post_init__(self) -> None:
+        for option in ("learning_rate", "weight_decay"):
+            if not 0 <= getattr(self, option) < math.inf:
+                raise GiftError(f"{option} must be a number from 0, not {getattr(self, option)}")
 
 
 def _decay_mask(params: optax.Params) -> optax.Params:

@@ -19,6 +19,7 @@ from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_diges
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.recipe import Recipe
+from gift_jax.sharding import Seeds, jit_over, over_seeds
 
 
 def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
@@ -86,20 +87,20 @@ _MIXERS = {"none": _unmixed, "mixup": _mixup, "cutmix": _cutmix}
 
 
 def make_stored_epoch(
-    step: Callable[..., Any], labels: StoredLabels, *, scan: bool, vmapped: bool
+    step: Callable[..., Any], labels: StoredLabels, *, scan: bool, seeds: Seeds
 ) -> Callable[..., Any]:
     """Build `(state, data, key, epoch) -> (state, metrics [steps])` over the batches stored for that epoch.
 
-    step is `(state, data, batch, key) -> (state, metrics)`. With vmapped, state and key have a leading axis of seeds,
-    which see the same batches, and metrics are [seeds, steps].
+    step is `(state, data, batch, key) -> (state, metrics)`. Unless seeds is "loop", state and key have a leading axis
+    of seeds, which see the same batches, and metrics are [seeds, steps].
     """
-    mapped = jax.vmap(step, in_axes=(0, None, None, 0)) if vmapped else step
-    single = jax.jit(mapped, donate_argnums=0)
+    mapped = over_seeds(step, seeds, (True, False, False, True))
+    single = jit_over(mapped, seeds)
 
     def scanned(state: Any, data: Any, batches: StoredBatches, key: jax.Array) -> tuple[Any, Any]:
         return jax.lax.scan(lambda carry, batch: mapped(carry, data, batch, key), state, batches)
 
-    many = jax.jit(scanned, donate_argnums=0)
+    many = jit_over(scanned, seeds)
 
     def epoch(state: Any, data: Any, key: jax.Array, number: int) -> tuple[Any, Any]:
         full, rest = labels.epoch(number)

@@ -11,13 +11,14 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from gift_jax.checkpoint import Teacher
-from gift_jax.compiling import jit
 from gift_jax.data.batches import HostBatch, Order, gathered
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.record_set import RecordSet, decoded_batches, permutation
+from gift_jax.data.record_set import RecordSet, Words, decoded_batches, permutation
 from gift_jax.errors import GiftError
+from gift_jax.sharding import SEED, Seeds, jit_over, over_seeds, put, split_batch
 from gift_jax.step import Data, Metrics, Program, State, make_step
 
 Placement = Literal["auto", "device", "stream"]
@@ -64,32 +65,52 @@ def make_streamed_data(teacher: Teacher | None) -> Data:
 
 
 def make_streamed_epoch(
-    program: Program, batches: Batches, distilled: DistilledSet | RecordSet
+    program: Program, batches: Batches, distilled: DistilledSet | RecordSet, seeds: Seeds = "loop"
 ) -> Callable[[State, Data, jax.Array, int], tuple[State, Metrics]]:
     """Build `(state, data, key, epoch) -> (state, metrics [steps])`, which takes its batches from the host.
 
-    Args: batches, the resident path's order (`gift_jax.train.make_batches`), which a set of arrays follows; data is
-    that of `make_streamed_data`. Reading goes on between epochs, and begins anew where one is asked for out of turn.
+    Args: batches, the resident path's order (`gift_jax.train.make_batches`), which a set of arrays follows; seeds, as
+    of `make_epoch`: each seed has batches of its own, and of a mesh every device of a row gets the whole batch. data
+    is that of `make_streamed_data`. Reading goes on between epochs, and begins anew if one is asked for out of turn.
     """
-    step = jit(make_step(program), donate_argnums=0)
+    step = split_batch(make_step(program), seeds)
+
+    def on_batch(state: State, data: Data, batch: HostBatch, rows: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
+        return step(state, data._replace(**batch._asdict()), rows, key)
+
+    stepped = jit_over(over_seeds(on_batch, seeds, (True, False, True, False, True)), seeds)
     arrays = not isinstance(distilled, RecordSet)
     stream = _Stream(_gathering(program, batches, distilled) if arrays else _decoding(program, distilled))
 
     def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:
-        _, step_key = jax.random.split(key)
-        metrics: list[Metrics] = []
-        iterator = stream.at(key, number)
+        order_keys, step_keys = _split_keys(key)
+        step_key, metrics = _put(step_keys, seeds), []
+        iterator = stream.at(order_keys, number)
         for _ in range(program.steps_per_epoch):
             batch = _next(iterator)
+            rows = np.arange(batch.labels.shape[1], dtype=np.int32)
             # The device computes the last steps while this batch is put on it.
-            filled = data._replace(**jax.device_put(batch)._asdict())
-            state, last = step(state, filled, np.arange(len(batch.labels), dtype=np.int32), step_key)
+            state, last = stepped(state, data, _put(batch, seeds), rows, step_key)
             metrics.append(last)
             if len(metrics) > _AHEAD:
                 jax.block_until_ready(metrics[-1 - _AHEAD])
         return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
 
     return epoch
+
+
+def _split_keys(key: jax.Array) -> jax.Array:
+    """The keys of orders and of steps, [2, seeds], made on one device, on whichever the run's keys are."""
+    words = np.asarray(jax.random.key_data(key))
+    keys = jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(key)).reshape(-1)
+    return jax.vmap(jax.random.split, out_axes=1)(keys)
+
+
+def _put(tree: Any, seeds: Seeds) -> Any:
+    """On the device, without the axis of seeds if there is a single one; on a mesh, a seed a row."""
+    if isinstance(seeds, Mesh):
+        return put(tree, seeds, SEED)
+    return jax.device_put(jax.tree.map(lambda leaf: leaf[0], tree) if seeds == "loop" else tree)
 
 
 def _next(iterator: Any) -> HostBatch:
@@ -107,17 +128,16 @@ def _next(iterator: Any) -> HostBatch:
 
 
 Opener = Callable[[jax.Array, int], Any]
-"""`(key, first epoch) -> Grain's iterator` over the batches of all epochs from the first on."""
+"""`(keys [seeds], first epoch) -> Grain's iterator` over the batches of all epochs from the first on."""
 
 
 def _gathering(program: Program, batches: Batches, distilled: DistilledSet) -> Opener:
-    permuted = jax.jit(batches)
+    permuted = jax.jit(jax.vmap(batches, in_axes=(0, None)))
 
-    def open_at(key: jax.Array, first: int) -> Any:
-        order_key, _ = jax.random.split(key)
-
+    def open_at(keys: jax.Array, first: int) -> Any:
         def resident(epoch: int) -> np.ndarray:
-            return np.concatenate([np.ravel(rows) for rows in permuted(order_key, epoch)])
+            full, rest = permuted(keys, epoch)
+            return np.concatenate([np.reshape(full, (len(keys), -1)), rest], axis=1)
 
         return gathered(distilled, _order(program, resident, first))
 
@@ -125,13 +145,19 @@ def _gathering(program: Program, batches: Batches, distilled: DistilledSet) -> O
 
 
 def _decoding(program: Program, record_set: RecordSet) -> Opener:
-    def open_at(key: jax.Array, first: int) -> Any:
-        words = np.asarray(jax.random.key_data(jax.random.split(key)))
-        order_words, draw_words = (tuple(row) for row in words.tolist())
-        shuffled = functools.partial(permutation, order_words, program.num_images)
-        return decoded_batches(record_set, _order(program, shuffled, first), draw_words)
+    def open_at(keys: jax.Array, first: int) -> Any:
+        of_order, of_draws = _words(keys)
+        shuffled = functools.partial(permutation, of_order, program.num_images)
+        return decoded_batches(record_set, _order(program, shuffled, first), of_draws)
 
     return open_at
+
+
+def _words(keys: jax.Array) -> tuple[list[Words], list[Words]]:
+    """Seeds for NumPy, of the order and of the draws of each of keys."""
+    words = np.asarray(jax.random.key_data(jax.vmap(jax.random.split, out_axes=1)(keys)))
+    first, second = ([tuple(seed) for seed in half] for half in words.tolist())
+    return first, second
 
 
 def _order(program: Program, permuted: Callable[[int], np.ndarray], first: int) -> Order:
@@ -139,19 +165,19 @@ def _order(program: Program, permuted: Callable[[int], np.ndarray], first: int) 
 
 
 class _Stream:
-    """An iterator that is kept open between epochs, and the run and epoch whose first batch it gives next."""
+    """An iterator that is kept open between epochs, and the runs and epoch whose first batch it gives next."""
 
     def __init__(self, open_at: Opener) -> None:
         self._open_at = open_at
         self._standing: tuple[bytes, int] | None = None
         self._iterator: Any = None
 
-    def at(self, key: jax.Array, number: int) -> Any:
+    def at(self, keys: jax.Array, number: int) -> Any:
         """The iterator at the beginning of an epoch, all of whose batches are then to be taken."""
-        run = np.asarray(jax.random.key_data(key)).tobytes()
-        if self._standing != (run, number):
+        runs = np.asarray(jax.random.key_data(keys)).tobytes()
+        if self._standing != (runs, number):
             if self._iterator is not None:
                 self._iterator.close()
-            self._iterator = self._open_at(key, number)
-        self._standing = (run, number + 1)
+            self._iterator = self._open_at(keys, number)
+        self._standing = (runs, number + 1)
         return self._iterator

@@ -7,14 +7,15 @@ are many times slower in a loop body (docs/porting.md).
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from gift_jax.checkpoint import Teacher
-from gift_jax.compiling import jit
+from gift_jax.configuration import describe
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
@@ -24,11 +25,12 @@ from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.replay import make_stored_epoch
+from gift_jax.resume import Checkpoints, Store, open_store
+from gift_jax.sharding import SEED, Seeds, jit_over, lost_hosts_reported, make_mesh, over_seeds, put, split_batch, take
 from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
 from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 
 Driver = Literal["auto", "scan", "loop"]
-SeedDriver = Literal["loop", "vmap"]
 
 
 Epoch = Callable[[State, Data, jax.Array, int], tuple[State, Metrics]]
@@ -49,24 +51,19 @@ def make_batches(program: Program) -> Callable[[jax.Array, Any], tuple[jax.Array
 
 @functools.lru_cache
 def make_epoch(
-    program: Program,
-    *,
-    driver: Driver = "auto",
-    seeds: SeedDriver = "loop",
-    soft_labels: StoredLabels | None = None,
+    program: Program, *, driver: Driver = "auto", seeds: Seeds = "loop", soft_labels: StoredLabels | None = None
 ) -> Epoch:
     """Build `(state, data, key, epoch) -> (state, metrics [steps])`, jitted; the old state is donated.
 
-    With seeds="vmap", state and key have a leading axis of seeds, and metrics are [seeds, steps]. soft_labels are
-    those of the program.
+    With seeds="vmap" or a mesh, state and key have a leading axis of seeds, and metrics are [seeds, steps].
+    soft_labels are those of the program.
     """
-    step = make_step(program)
+    step = split_batch(make_step(program), seeds)
     if driver == "auto":
         driver = "loop" if jax.default_backend() == "cpu" else "scan"
     if soft_labels is not None:
-        return make_stored_epoch(step, soft_labels, scan=driver == "scan", vmapped=seeds == "vmap")
-    batches = make_batches(program)
-    return {"scan": _make_scan_epoch, "loop": _make_loop_epoch}[driver](step, batches, seeds == "vmap")
+        return make_stored_epoch(step, soft_labels, scan=driver == "scan", seeds=seeds)
+    return {"scan": _make_scan_epoch, "loop": _make_loop_epoch}[driver](step, make_batches(program), seeds)
 
 
 def _split_key(key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -74,7 +71,7 @@ def _split_key(key: jax.Array) -> tuple[jax.Array, jax.Array]:
     return order_key, step_key
 
 
-def _make_scan_epoch(step: Step, batches: Callable[..., Any], vmapped: bool) -> Epoch:
+def _make_scan_epoch(step: Step, batches: Callable[..., Any], seeds: Seeds) -> Epoch:
     def epoch(state: State, data: Data, key: jax.Array, epoch: Any) -> tuple[State, Metrics]:
         order_key, step_key = _split_key(key)
         full, rest = batches(order_key, epoch)
@@ -84,20 +81,17 @@ def _make_scan_epoch(step: Step, batches: Callable[..., Any], vmapped: bool) -> 
             metrics = jax.tree.map(lambda many, one: jnp.append(many, one), metrics, last)
         return state, metrics
 
-    mapped = jax.vmap(epoch, in_axes=(0, None, 0, None)) if vmapped else epoch
-    return jit(mapped, donate_argnums=0)
+    return jit_over(over_seeds(epoch, seeds, (True, False, True, False)), seeds)
 
 
-def _make_loop_epoch(step: Step, batches: Callable[..., Any], vmapped: bool) -> Epoch:
-    if vmapped:
-        step, batches = jax.vmap(step, in_axes=(0, None, 0, 0)), jax.vmap(batches, in_axes=(0, None))
-    jitted_step = jit(step, donate_argnums=0)
-    split = jax.vmap(_split_key) if vmapped else _split_key
+def _make_loop_epoch(step: Step, batches: Callable[..., Any], seeds: Seeds) -> Epoch:
+    jitted_step = jit_over(over_seeds(step, seeds, (True, False, True, True)), seeds)
 
-    @jax.jit
-    def prepare(key: jax.Array, epoch: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        order_key, step_key = split(key)
+    def order(key: jax.Array, epoch: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        order_key, step_key = _split_key(key)
         return step_key, *batches(order_key, epoch)
+
+    prepare = jax.jit(order if seeds == "loop" else jax.vmap(order, in_axes=(0, None)))
 
     def epoch(state: State, data: Data, key: jax.Array, epoch: int) -> tuple[State, Metrics]:
         step_key, full, rest = prepare(key, epoch)
@@ -159,17 +153,20 @@ def train(
     soft_labels: StoredLabels | None = None,
     seeds: Sequence[int] = (0,),
     driver: Driver = "auto",
-    seed_driver: SeedDriver = "loop",
+    seed_driver: Seeds | Literal["auto"] = "auto",
+    checkpoints: Checkpoints | None = None,
     placement: Placement = "auto",
     on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
 ) -> list[Run]:
     """Train one student a seed and evaluate each.
 
     Args: soft_labels, stored ones instead of a teacher (`gift_jax.data.fkd.load_soft_labels`), whose batches, crops
-    and mixing are then trained on; driver and seed_driver, see `make_epoch`; placement, whether the set is kept on the
-    device or streamed to it, by itself the former if it fits (`gift_jax.streaming.place`); on_epoch is told how many
-    epochs (of any seed) were done since the last call, and their mean loss. Returns: a Run a seed, in order.
-    Raises: GiftError if the parts do not fit each other, or if a loss is not finite, naming step and cause.
+    and mixing are then trained on; driver and seed_driver, see `make_epoch` and `choose_seeds`; placement, whether the
+    set is kept on the device or streamed to it, by itself the former if it fits (`gift_jax.streaming.place`);
+    checkpoints, where the state is saved and taken up again; on_epoch is told how many epochs (of any seed) were done
+    since the last call, and their mean loss. Returns: a Run a seed, in order. Raises: GiftError if the parts do not
+    fit each other, or if a loss is not finite, naming step and cause; Preempted after SIGTERM, if there are
+    checkpoints.
     """
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):
@@ -178,17 +175,39 @@ def train(
             f"{distilled.dataset} at {student.input_shape}; give the evaluation set of the same dataset and size"
         )
     _check_pixel_spaces(distilled, evaluation_set)
-    evaluator = make_evaluator(student, evaluation_set, program.normalisation)
+    mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver
+    mesh = mode if isinstance(mode, Mesh) else None
     if isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed:
-        if seed_driver == "vmap":
-            raise GiftError("seeds side by side need a set that fits on the device; drop seed_driver vmap")
-        data, epoch = make_streamed_data(teacher), make_streamed_epoch(program, make_batches(program), distilled)
+        data, epoch = make_streamed_data(teacher), make_streamed_epoch(program, make_batches(program), distilled, mode)
     else:
         data = make_data(distilled, teacher)
-        epoch = make_epoch(program, driver=driver, seeds=seed_driver, soft_labels=soft_labels)
-    groups = [tuple(seeds)] if seed_driver == "vmap" else [(seed,) for seed in seeds]
-    stacked = seed_driver == "vmap"
-    return [run for group in groups for run in _train_group(program, data, evaluator, epoch, group, stacked, on_epoch)]
+        epoch = make_epoch(program, driver=driver, seeds=mode, soft_labels=soft_labels)
+    parts = _Parts(
+        program,
+        data if mesh is None else put(data, mesh),
+        make_evaluator(student, evaluation_set, program.normalisation, mesh=mesh),
+        epoch,
+        mode,
+    )
+
+    def train_group(group: tuple[int, ...]) -> list[Run]:
+        identity = describe(program, distilled, teacher, soft_labels, group) if checkpoints else {}
+        name = "seed_" + "_".join(map(str, group))
+        with lost_hosts_reported(), open_store(checkpoints, name, identity) as store:
+            return _train_group(parts, group, store, on_epoch)
+
+    return [run for group in _groups(tuple(seeds), mode) for run in train_group(group)]
+
+
+def choose_seeds(num_seeds: int, batch_size: int) -> Seeds:
+    """All devices for several hosts or accelerators; the CPU's stay one, unless a mesh of them is given."""
+    single = jax.device_count() == 1 or (jax.default_backend() == "cpu" and jax.process_count() == 1)
+    return "loop" if single else make_mesh(num_seeds, batch_size)
+
+
+def _groups(seeds: tuple[int, ...], mode: Seeds) -> list[tuple[int, ...]]:
+    size = {"loop": 1, "vmap": len(seeds)}[mode] if isinstance(mode, str) else mode.shape[SEED]
+    return [seeds[start : start + size] for start in range(0, len(seeds), max(size, 1))]
 
 
 def _check_pixel_spaces(distilled: DistilledSet | RecordSet, evaluation_set: EvaluationSet) -> None:
@@ -206,44 +225,94 @@ def _check_pixel_spaces(distilled: DistilledSet | RecordSet, evaluation_set: Eva
         )
 
 
-def _train_group(
-    program: Program,
-    data: Data,
-    evaluator: Evaluator,
-    epoch: Epoch,
-    seeds: tuple[int, ...],
-    stacked: bool,
-    on_epoch: Callable[[int, float], None],
-) -> list[Run]:
-    """Train seeds side by side (stacked: with a leading axis), or a single one without that axis."""
+class _Progress(NamedTuple):
+    """How far some seeds are: losses [epochs][seeds], evaluations [seeds][looks], seconds of all epochs.
+
+    steady are the seconds and the number of those epochs in which nothing was compiled.
+    """
+
+    losses: list[list[float]]
+    histories: list[list[Evaluation]]
+    seconds: float
+    steady: tuple[float, int]
+
+    def after(self, losses: np.ndarray, looks: list[list[Evaluation]], seconds: float, *, compiled: bool) -> Self:
+        """One epoch further."""
+        histories = [[*history, *new] for history, new in zip(self.histories, looks, strict=True)]
+        steady = self.steady if compiled else (self.steady[0] + seconds, self.steady[1] + 1)
+        return type(self)([*self.losses, losses.tolist()], histories, self.seconds + seconds, steady)
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Self:
+        """Of what `_asdict` became in JSON."""
+        histories = [[Evaluation(*look) for look in history] for history in record["histories"]]
+        return cls(record["losses"], histories, record["seconds"], tuple(record["steady"]))
+
+
+class _Parts(NamedTuple):
+    """What all seeds share."""
+
+    program: Program
+    data: Data
+    evaluate: Evaluator
+    epoch: Epoch
+    mode: Seeds
+
+
+def _start(parts: _Parts, seeds: tuple[int, ...]) -> tuple[State, jax.Array]:
+    """Fresh states and keys: stacked unless a single seed is run, and on the mesh if there is one."""
     keys = [jax.random.split(jax.random.key(seed)) for seed in seeds]
-    states = [init_state(program, init_key) for init_key, _ in keys]
-    state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states) if stacked else states[0]
-    key = jnp.stack([run_key for _, run_key in keys]) if stacked else keys[0][1]
+    if parts.mode == "loop":
+        [(init_key, run_key)] = keys
+        return init_state(parts.program, init_key), run_key
+    states = [init_state(parts.program, init_key) for init_key, _ in keys]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), jnp.stack([run_key for _, run_key in keys])
 
-    def member(index: int) -> State:
-        return jax.tree.map(lambda leaf: leaf[index], state) if stacked else state
 
-    losses, histories, seconds = [], [[] for _ in seeds], []
-    for number in range(program.recipe.epochs):
+def _train_group(
+    parts: _Parts, seeds: tuple[int, ...], store: Store | None, on_epoch: Callable[[int, float], None]
+) -> list[Run]:
+    """Train seeds side by side, as the mode has it. A mesh's rows beyond them repeat the last one, for nothing."""
+    recipe, mode, count = parts.program.recipe, parts.mode, len(seeds)
+    rows = mode.shape[SEED] if isinstance(mode, Mesh) else count
+    padded = seeds + seeds[-1:] * (rows - count)
+    (state, key), progress = _start(parts, padded), _Progress([], [[] for _ in seeds], 0.0, (0.0, 0))
+    if store and (found := store.restore(state)):
+        state, progress = jax.tree.map(jnp.asarray, found[0]), _Progress.read(found[1])
+        on_epoch(count * len(progress.losses), sum(progress.losses[-1]) / count)
+    if isinstance(mode, Mesh):
+        state, key = put(state, mode, SEED), put(key, mode)
+
+    first = len(progress.losses)
+    for number in range(first, recipe.epochs):
         start = time.perf_counter()
-        state, metrics = epoch(state, data, key, number)
-        metrics = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(len(seeds), -1), metrics)
-        seconds.append(time.perf_counter() - start)
-        check_finite(metrics, seeds, number * program.steps_per_epoch)
-        losses.append(metrics.loss.mean(axis=1))
-        on_epoch(len(seeds), float(losses[-1].mean()))
-        if program.recipe.is_evaluated(number + 1):
-            for index, history in enumerate(histories):
-                accuracy = evaluator(member(index).params, member(index).batch_stats)
-                history.append(Evaluation(number + 1, *accuracy))
-    steady = sum(seconds[1:]) or seconds[0]
-    rate = program.num_images * len(seeds) * max(len(seconds) - 1, 1) / steady
-    curves = np.stack(losses, axis=1)
-    return [
-        Run(seed, curves[i], tuple(histories[i]), member(i), sum(seconds) / len(seeds), rate)
-        for i, seed in enumerate(seeds)
-    ]
+        state, metrics = parts.epoch(state, parts.data, key, number)
+        metrics = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(rows, -1)[:count], metrics)
+        seconds = time.perf_counter() - start
+        check_finite(metrics, seeds, number * parts.program.steps_per_epoch)
+        looks = _evaluate(parts, state, count, number + 1) if recipe.is_evaluated(number + 1) else [[] for _ in seeds]
+        progress = progress.after(metrics.loss.mean(axis=1), looks, seconds, compiled=number == first)
+        if store:
+            store.after_epoch(number + 1, recipe.epochs, state, progress._asdict())
+        on_epoch(count, sum(progress.losses[-1]) / count)
+    return [_finish(parts, progress, state, seed, row, count) for row, seed in enumerate(seeds)]
+
+
+def _evaluate(parts: _Parts, state: State, count: int, epoch: int) -> list[list[Evaluation]]:
+    students = (take((state.params, state.batch_stats), row, parts.mode) for row in range(count))
+    return [[Evaluation(epoch, *parts.evaluate(*student))] for student in students]
+
+
+def _finish(parts: _Parts, progress: _Progress, state: State, seed: int, row: int, count: int) -> Run:
+    seconds, epochs = progress.steady if progress.steady[1] else (progress.seconds, len(progress.losses))
+    return Run(
+        seed,
+        np.array([losses[row] for losses in progress.losses]),
+        tuple(progress.histories[row]),
+        take(state, row, parts.mode),
+        progress.seconds / count,
+        parts.program.num_images * count * epochs / seconds,
+    )
 
 
 _CAUSES = (

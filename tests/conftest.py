@@ -2,8 +2,10 @@
 
 import os
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Workers would read what others are half way through writing, and tests must not leave files in a user's cache.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 # Every worker of pytest-xdist has a PyTorch of its own: with several threads each they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -19,7 +21,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 GOLDEN = Path(__file__).parent / "golden"
 
 # The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not.
-WITH_TORCH = ["convert/*", *(f"experiments/test_{name}.py" for name in ("evaluate", "imagenet_ipc10", "train_teacher"))]
+WITH_TORCH = [
+    "convert/*",
+    *(f"experiments/test_{name}.py" for name in ("evaluate", "imagenet_ipc10", "parity", "train_teacher")),
+]
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else WITH_TORCH
 
 

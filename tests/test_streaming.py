@@ -10,10 +10,11 @@ from setups import INFO, distilled_set, evaluation_set, random_teacher
 import gift_jax
 from gift_jax import plan, streaming
 from gift_jax.augment import DSA_STRATEGY
-from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
+from gift_jax.resume import Checkpoints
+from gift_jax.sharding import make_mesh
 from gift_jax.step import init_state, make_data, make_program
 from gift_jax.streaming import make_streamed_data, make_streamed_epoch, place
 from gift_jax.train import make_batches, make_epoch, train
@@ -115,6 +116,29 @@ def test_the_device_says_its_memory_or_the_machine_does(monkeypatch):
     assert streaming.device_memory() == 17
 
 
-def test_seeds_side_by_side_need_the_device():
-    with pytest.raises(GiftError, match="drop seed_driver"):
-        run("stream", seeds=(0, 1), seed_driver="vmap")
+@pytest.mark.parametrize("seeds", ["vmap", "mesh", "mesh of one seed"])
+def test_seeds_side_by_side_stream_their_own_batches(seeds):
+    """Compiled apart, sums are ordered apart: a few float32 roundings, as in test_train.py."""
+    count = 1 if seeds == "mesh of one seed" else 2
+    mode = "vmap" if seeds == "vmap" else make_mesh(count, 8, jax.devices()[: 2 * count])
+    runs = [run(placement, seeds=range(count), seed_driver=mode) for placement in ("stream", "device")]
+    for streamed, resident in zip(*runs, strict=True):
+        np.testing.assert_allclose(streamed.losses, resident.losses, rtol=1e-5)
+        jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, atol=2e-5), streamed.state, resident.state)
+
+
+def test_a_resumed_stream_gives_the_uninterrupted_bits(tmp_path):
+    recipe = dataclasses.replace(RECIPE, epochs=3)
+    [whole] = run("stream", recipe)
+
+    def stop(epochs, loss, left=[2]):  # noqa: B006
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+
+    checkpoints = Checkpoints(tmp_path, epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        run("stream", recipe, checkpoints=checkpoints, on_epoch=stop)
+    [resumed] = run("stream", recipe, checkpoints=checkpoints)
+    assert_same(resumed.state, whole.state)
+    assert_same(resumed.losses, whole.losses)

@@ -14,14 +14,15 @@ THREADS, WAITING = 4, 8
 
 
 class Chosen(NamedTuple):
-    """The images of one batch: rows int [B] of a set, in an epoch counted from 0."""
+    """The images of one batch: rows int [seeds, B] of a set, in an epoch counted from 0."""
 
     epoch: int
     rows: np.ndarray
 
 
 class HostBatch(NamedTuple):
-    """Images uint8 or float32 [B, H, W, C], labels int32 [B], soft labels float32 [B, classes] or None."""
+    """Images uint8 or float32 [seeds, B, H, W, C], labels int32 [seeds, B], soft labels float32 [seeds, B, classes] or
+    None."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -32,7 +33,8 @@ class HostBatch(NamedTuple):
 class Order:
     """The batches of the epochs first to epochs - 1 as a sequence of `Chosen`, which Grain reads.
 
-    permutation: epoch -> rows int [N] in their order. steps: batches an epoch, of which the last may be smaller.
+    permutation: epoch -> rows int [seeds, N] in each seed's order. steps: batches an epoch, of which the last may be
+    smaller.
     """
 
     permutation: Callable[[int], np.ndarray]
@@ -46,7 +48,7 @@ class Order:
 
     def __getitem__(self, place: int) -> Chosen:
         epoch, step = self.first + place // self.steps, place % self.steps
-        return Chosen(epoch, _permuted(self.permutation, epoch)[step * self.batch_size :][: self.batch_size])
+        return Chosen(epoch, _permuted(self.permutation, epoch)[:, step * self.batch_size :][:, : self.batch_size])
 
 
 @functools.lru_cache(maxsize=2)  # the epoch that is trained on and the one that is read ahead

@@ -1,67 +1,110 @@
 """Decoded images on disk, mapped into memory: the second evaluation decodes nothing."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
+import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
+import PIL
 
 from gift_jax.data.records import Records, decoded
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
-from gift_jax.files import read_json_object, reported, write_text, written_whole
+from gift_jax.files import read_json_object, remove_unfinished, reported, write_text, written_whole
 from gift_jax.progress import display
 
-IMAGES, INFO = "images.npy", "info.json"
+IMAGES, INFO, LOCK = "images.npy", "info.json", "lock"
 _SAMPLES, _BLOCK = 64, 4096  # what a check reads: that many blocks of that many bytes, evenly spread
-_FORMAT = "gift_jax decoded images 1"
+_FORMAT = "gift_jax decoded images 2"
 
 
 def cached_images(directory: Path, records: Records, transform: Transform) -> np.ndarray:
     """Decode records into a directory, unless they are there; map them into memory.
 
-    What is there is used if source, transform and labels are the same, the file has its length, and a sample of its
-    blocks its digest; a flipped bit elsewhere goes unseen. Otherwise it is made again, which standard error says.
-    Returns: uint8 [N, S, S, C], read-only.
+    What is there is used if source, transform and Pillow are the same (labels do not matter), the file has its
+    length, and a sample of its blocks its digest; a flipped bit elsewhere goes unseen. Otherwise it is made again,
+    which standard error says. Of several processes one decodes and the others wait.
+    Returns: uint8 [N, S, S, C], read-only. Raises: GiftError if the disk is too small, or about a bad image.
     """
     place = directory / _key(records, transform)
-    if (place / INFO).is_file():
-        try:
-            return _checked(place)
-        except GiftError as error:
-            print(f"{error}; decoding again", file=sys.stderr)
-    with written_whole(place) as temporary, reported(temporary):
-        temporary.mkdir()
-        _decode(temporary / IMAGES, records, transform)
-        info = {"format": _FORMAT, "bytes": (temporary / IMAGES).stat().st_size, "sample": _sample(temporary / IMAGES)}
-        write_text(temporary / INFO, json.dumps(info, indent=2) + "\n")
-    return _checked(place)
+    if (found := _open(place)) is not None:
+        return found
+    with _locked(directory):
+        if (found := _open(place)) is not None:  # another process has made it meanwhile
+            return found
+        if place.exists():
+            print(f"{place}: these decoded images were damaged or changed; decoding again", file=sys.stderr)
+        remove_unfinished(directory)
+        _write(place, records, transform)
+    if (found := _open(place)) is None:
+        raise GiftError(f"{place}: the decoded images changed while they were written; check the disk")
+    return found
 
 
 def _key(records: Records, transform: Transform) -> str:
-    described = f"{_FORMAT} {records.digest} {transform} {records.class_names}".encode() + records.labels.tobytes()
-    return hashlib.sha256(described).hexdigest()[:24]
+    described = f"{_FORMAT} {PIL.__version__} {records.digest} {transform}"
+    return hashlib.sha256(described.encode()).hexdigest()[:24]
 
 
-def _decode(path: Path, records: Records, transform: Transform) -> None:
-    count, side = len(records.labels), transform.crop
-    images = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, side, side, transform.channels))
-    with display("decoding", count, "images") as advance:
-        for row, image in enumerate(decoded(records, transform)):
-            images[row] = image
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep other processes from decoding into a directory; the lock ends with its process, however that ends."""
+    with reported(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / LOCK).open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{directory}: waiting for another process that decodes images", file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write(place: Path, records: Records, transform: Transform) -> None:
+    shape = (len(records.labels), transform.crop, transform.crop, transform.channels)
+    _check_space(place.parent, int(np.prod(shape)))
+    with written_whole(place) as temporary, reported(temporary):
+        temporary.mkdir()
+        _decode(temporary / IMAGES, shape, decoded(records, transform))
+        info = {"format": _FORMAT, "bytes": (temporary / IMAGES).stat().st_size, "sample": _sample(temporary / IMAGES)}
+        write_text(temporary / INFO, json.dumps(info, indent=2) + "\n")
+
+
+def _check_space(directory: Path, needed: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise GiftError(
+            f"{directory}: the decoded images take {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free there; free "
+            "some space, or name a directory on a larger disk by XDG_CACHE_HOME"
+        )
+
+
+def _decode(path: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:
+    # Not through a memory map: on a disk that fills up it would kill the process instead of raising an error.
+    with path.open("wb") as file, display("decoding", shape[0], "images") as advance:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for image in images:
+            file.write(image.tobytes())
             advance(1, "")
-    images.flush()
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def _checked(place: Path) -> np.ndarray:
-    info, path = read_json_object(place / INFO), place / IMAGES
-    with reported(path):
+def _open(place: Path) -> np.ndarray | None:
+    """The images at a place, None if they are missing or not as they were written."""
+    try:
+        info, path = read_json_object(place / INFO), place / IMAGES
         found = {"format": _FORMAT, "bytes": path.stat().st_size, "sample": _sample(path)}
-    if info != found:
-        raise GiftError(f"{place}: these decoded images were damaged or changed")
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False) if info == found else None
+    except (GiftError, OSError, ValueError):
+        return None
 
 
 def _sample(path: Path) -> str:

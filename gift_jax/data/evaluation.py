@@ -106,11 +106,13 @@ def load_evaluation(
 class TrainingSet(NamedTuple):
     """Real training images: labels int32 [N], and what gives batches (images uint8 [B, S, S, C], labels [B]).
 
-    records: the files, with which they can be shown in other ways; None for the digits.
+    digest: of what the source holds, as far as it can be told without reading it. records: the files, with which
+    they can be shown in other ways; None for the digits.
     """
 
     labels: np.ndarray
     batches: Iterator[tuple[np.ndarray, np.ndarray]]
+    digest: str
     records: Records | None = None
 
 
@@ -125,10 +127,10 @@ def load_training(
     if dataset == DIGITS:
         _check_digits(spec, image_size)
         split = load_split()
-        return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels))
+        return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels), DIGITS)
     records = load_records(dataset, source=source, class_order=class_order, train=True)
     images = decoded(records, make_transform(spec, image_size))
-    return TrainingSet(records.labels, _batched(images, records.labels), records)
+    return TrainingSet(records.labels, _batched(images, records.labels), records.digest, records)
 
 
 def _batched(images: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -147,8 +149,8 @@ def load_records(dataset: str, *, source: Path | str | None, class_order: Path |
     spec, split = get_dataset(dataset), "training" if train else "test"
     if source is None:
         raise GiftError(
-            f"the {split} images of {spec.name} are missing ({spec.home}); give --data DIRECTORY of class folders, or "
-            "--data tfds for what TensorFlow Datasets has prepared"
+            f"the {split} images of {spec.name} are missing ({spec.home}); give a directory of class folders, or "
+            "`tfds` for what TensorFlow Datasets has prepared"
         )
     kind, _, directory = str(source).partition(":")
     if kind == "tfds":
@@ -156,5 +158,5 @@ def load_records(dataset: str, *, source: Path | str | None, class_order: Path |
             raise GiftError("--class-order is for class folders, and TensorFlow Datasets has an order; drop it")
         return read_tfds(spec, Path(directory) if directory else None, train=train)
     if not Path(source).is_dir():
-        raise GiftError(f"{source}: no such directory; give the {split} images of {spec.name} ({spec.home}) by --data")
+        raise GiftError(f"{source}: no such directory; give that of the {split} images of {spec.name} ({spec.home})")
     return read_image_folder(Path(source), spec, class_order)

@@ -1,6 +1,5 @@
 """Trees of class folders, and Tiny-ImageNet's own layout of its validation images."""
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -10,11 +9,12 @@ import numpy as np
 
 from gift_jax.data.class_order import read_class_order
 from gift_jax.data.datasets import DatasetSpec
-from gift_jax.data.records import Records
+from gift_jax.data.records import Records, listing_digest
 from gift_jax.errors import GiftError
 from gift_jax.files import reported
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+PICKLES = ("cifar-10-batches-py", "cifar-100-python", "test_batch", "meta")
 TINY_LABELS, TINY_CLASSES = "val_annotations.txt", "wnids.txt"
 
 
@@ -22,10 +22,12 @@ def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = 
     """Read the list of images: class folders (numbers, wnids or names), or Tiny-ImageNet's `val` directory.
 
     Class ids are the folders' numbers, else their sorted order, else the lines of a class-order file. With such a
-    file other folders are ignored: a subset can be read out of the whole of ImageNet.
-    Raises: GiftError if the classes are not the dataset's, or one has no images.
+    file other folders are ignored: a subset can be read out of the whole of ImageNet. Images are in the order of
+    their folders' names whatever the classes are.
+    Raises: GiftError if the classes are not the dataset's, one has no images, or CIFAR's pickles are there instead.
     """
     root = Path(root)
+    _refuse_pickles(root, spec)
     with reported(root):
         tiny = next((place for place in (root, root / "val") if (place / TINY_LABELS).is_file()), None)
         by_class = _tiny(tiny) if tiny else _folders(root)
@@ -33,8 +35,10 @@ def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = 
     empty = next((name for name in names if not by_class[name]), None)
     if empty is not None:
         raise GiftError(f"{root}: the class {empty!r} has no images; take them from the source again")
-    paths = [path for name in names for path in by_class[name]]
-    labels = np.repeat(np.arange(len(names), dtype=np.int32), [len(by_class[name]) for name in names])
+    # Not in the order of the classes: with another class order the decoded images stay where they are.
+    by_name = sorted((name, label) for label, name in enumerate(names))
+    paths = [path for name, _ in by_name for path in by_class[name]]
+    labels = np.array([label for name, label in by_name for _ in by_class[name]], np.int32)
     # As one array of bytes: processes that decode get a copy each, and a million Path objects are slow to copy.
     files = np.array([os.fsencode(path) for path in paths])
 
@@ -46,8 +50,17 @@ def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = 
         class_names=tuple(names),
         read=lambda row: path_of(row).read_bytes(),
         where=lambda row: str(path_of(row)),
-        digest=_digest(root, paths),
+        digest=listing_digest(root, paths),
     )
+
+
+def _refuse_pickles(root: Path, spec: DatasetSpec) -> None:
+    found = next((root / name for name in PICKLES if (root / name).exists()), None)
+    if found is not None and spec.name.startswith("cifar"):
+        raise GiftError(
+            f"{found}: CIFAR's pickle files are not read, because reading them would run code that they hold; give "
+            f"{spec.name} as class folders of images, or as `tfds` (docs/data.md says how to make either)"
+        )
 
 
 def _images(directory: Path) -> list[Path]:
@@ -89,9 +102,3 @@ def _class_names(root: Path, folders: Sequence[str], spec: DatasetSpec, order: P
     if sorted(numbers) != list(range(spec.num_classes)):
         raise GiftError(f"{root}: its numbered class folders are not 0..{spec.num_classes - 1}; rename them")
     return sorted(folders, key=int)
-
-
-def _digest(root: Path, paths: Sequence[Path]) -> str:
-    """Of names, sizes and times: contents are not read for it."""
-    state = [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,18 +59,24 @@ class RecordSet:
         return {"training images": f"decoded on the fly, {self.transform}"}
 
 
-def permutation(words: Words, count: int, epoch: int) -> np.ndarray:
-    """The order of an epoch, by NumPy, for workers that have no JAX. Args: words, of the seed. Returns: int [count]."""
-    return np.random.default_rng((*words, epoch)).permutation(count)
+def permutation(words: Sequence[Words], count: int, epoch: int) -> np.ndarray:
+    """The orders of an epoch, by NumPy, for workers that have no JAX. Args: words, of each seed.
+
+    Returns: int [seeds, count].
+    """
+    return np.stack([np.random.default_rng((*seed, epoch)).permutation(count) for seed in words])
 
 
-def decoded_batches(record_set: RecordSet, order: Order, words: Words) -> Any:
-    """Decode and transform batches. Args: words, of the seed, others than the order's.
+def decoded_batches(record_set: RecordSet, order: Order, words: Sequence[Words]) -> Any:
+    """Decode and transform batches. Args: words, of each seed, others than the order's.
 
-    Every image's draws are of (words, epoch, row), so that batches do not depend on the number of workers.
+    Every image's draws are of (its seed's words, epoch, row): batches do not depend on the number of workers.
     Returns: Grain's iterator of `HostBatch`; one that could not be read is a GiftError instead.
     """
     grain = load_grain()
+    from absl.flags import FLAGS  # a dependency of Grain, which asks them how to start processes
+
+    FLAGS.mark_as_parsed()
     source = grain.MapDataset.source(order).map(functools.partial(_decode, record_set, words))
     # Processes, for decoding is the cost, and parts of it (small images, draws, joining) hold Python's lock. A worker
     # makes whole batches, one after another, and hands them over in shared memory.
@@ -80,12 +86,14 @@ def decoded_batches(record_set: RecordSet, order: Order, words: Words) -> Any:
     return iter(source.to_iter_dataset(read).mp_prefetch(options))
 
 
-def _decode(record_set: RecordSet, words: Words, chosen: Chosen) -> HostBatch | GiftError:
+def _decode(record_set: RecordSet, words: Sequence[Words], chosen: Chosen) -> HostBatch | GiftError:
     images = []
-    for row in chosen.rows.tolist():
-        rng = np.random.default_rng((*words, chosen.epoch, row))
-        image = decode(record_set.records, functools.partial(record_set.transform, rng=rng), row)
-        if isinstance(image, GiftError):
-            return image
-        images.append(image)
-    return HostBatch(np.stack(images), record_set.labels[chosen.rows], None)
+    for seed, rows in zip(words, chosen.rows.tolist(), strict=True):
+        for row in rows:
+            rng = np.random.default_rng((*seed, chosen.epoch, row))
+            image = decode(record_set.records, functools.partial(record_set.transform, rng=rng), row)
+            if isinstance(image, GiftError):
+                return image
+            images.append(image)
+    pixels = np.stack(images).reshape(*chosen.rows.shape, *record_set.image_shape)
+    return HostBatch(pixels, record_set.labels[chosen.rows], None)

@@ -1,13 +1,16 @@
 """Labelled image files, wherever they are: what every source of real images is read into."""
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
+from gift_jax.files import reported
 
 THREADS, WAITING = 16, 64
 
@@ -15,7 +18,8 @@ THREADS, WAITING = 16, 64
 class Records(NamedTuple):
     """A source in a fixed order: labels int32 [N], names of the classes, and readers of one image each.
 
-    read: row -> the encoded file. where: row -> its name for messages. digest: of what the source holds.
+    read: row -> the encoded file. where: row -> its name for messages. digest: of what the source holds, in this
+    order; labels have no part in it.
     """
 
     labels: np.ndarray
@@ -23,6 +27,13 @@ class Records(NamedTuple):
     read: Callable[[int], bytes]
     where: Callable[[int], str]
     digest: str
+
+
+def listing_digest(root: Path, paths: Sequence[Path]) -> str:
+    """Digest of files' names below root, sizes and times, and their order: contents are not read for it."""
+    with reported(root):
+        state = [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()
 
 
 def decode(records: Records, transform: Callable[[bytes, str], np.ndarray], row: int) -> np.ndarray | GiftError:

@@ -1,6 +1,5 @@
 """TensorFlow Datasets, read without TensorFlow: array_record and Parquet files that it has prepared."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.data.datasets import DatasetSpec
-from gift_jax.data.records import Records
+from gift_jax.data.records import Records, listing_digest
 from gift_jax.errors import GiftError
 
 
@@ -46,15 +45,34 @@ def read_tfds(spec: DatasetSpec, directory: Path | None, *, train: bool = False)
     names = tuple(builder.info.features["label"].names)
     if len(names) != spec.num_classes:
         raise GiftError(f"TensorFlow Datasets' {source.name} has {len(names)} classes, expected {spec.num_classes}")
-    labels = np.fromiter((images[row]["label"] for row in range(len(images))), np.int32, len(images))
-    described = (str(builder.data_dir), split, len(images), builder.info.version)
+    where = f"{source.name}:{split}"
+    labels = [_field(images, row, "label", where) for row in range(len(images))]
+    files = [Path(name) for name in builder.info.splits[split].filepaths]
     return Records(
-        labels=labels,
+        labels=np.array(labels, np.int32),
         class_names=names,
-        read=lambda row: bytes(images[row]["image"]),
-        where=lambda row: f"{source.name}:{split}[{row}]",
-        digest=hashlib.sha256(repr(described).encode()).hexdigest(),
+        read=lambda row: bytes(_field(images, row, "image", where)),
+        where=lambda row: f"{where}[{row}]",
+        digest=listing_digest(Path(builder.data_dir), files),
     )
+
+
+def _field(images: Any, row: int, name: str, where: str) -> Any:
+    """A field of a record. Raises: GiftError if its file is damaged: cut ones give errors, or records of nothing."""
+    try:
+        value, reason = images[row][name], "its record is empty"
+    except Exception as error:  # The readers raise what they like about a damaged file.
+        value, reason = None, _line(error)
+    if value is None:
+        raise GiftError(
+            f"{where}[{row}]: a file of TensorFlow Datasets is damaged ({reason}); remove the dataset and prepare it "
+            f"again by `tfds build {where.partition(':')[0]} --file_format=array_record`"
+        )
+    return value
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _open(source: Source, split: str, directory: Path | None) -> tuple[Any, Any]:
@@ -65,11 +83,12 @@ def _open(source: Source, split: str, directory: Path | None) -> tuple[Any, Any]
     place = "its usual directory" if directory is None else str(directory)
     try:
         builder: Any = tfds.builder(source.name, data_dir=directory)
+        if not (Path(builder.data_dir) / "dataset_info.json").is_file():
+            raise FileNotFoundError(f"nothing at {builder.data_dir}")
         # Pillow decodes, as everywhere else, not TensorFlow Datasets.
         return builder, builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     except Exception as error:  # It raises what it likes about what is not prepared.
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise GiftError(
-            f"TensorFlow Datasets has no readable {source.name} in {place} ({reason}); prepare it where TensorFlow is "
-            f"installed by `tfds build {source.name} --file_format=array_record`"
+            f"TensorFlow Datasets has no readable {source.name} in {place} ({_line(error)}); prepare it where "
+            f"TensorFlow is installed by `tfds build {source.name} --file_format=array_record`"
         ) from None

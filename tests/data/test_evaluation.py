@@ -2,6 +2,11 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -40,8 +45,10 @@ def test_a_class_order_file_orders_and_selects(tmp_path):
     write_class_order(tmp_path / "order.txt", chosen)
     assert read_class_order(tmp_path / "order.txt", 10) == tuple(chosen)
     found = load(root, tmp_path, class_order=tmp_path / "order.txt")
-    np.testing.assert_array_equal(found.images[0], pixels(100 * 10))
-    np.testing.assert_array_equal(found.images[2], pixels(100 * 9))
+    rows = np.argsort(found.labels, kind="stable")
+    np.testing.assert_array_equal(found.images[rows[0]], pixels(100 * 10))
+    np.testing.assert_array_equal(found.images[rows[2]], pixels(100 * 9))
+    assert len(rows) == 20
     assert found.class_names == tuple(chosen)
 
 
@@ -96,20 +103,110 @@ def test_a_changed_source_is_decoded_again(decodes, tmp_path):
     assert decodes == [40]
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "info"])
+def only_cache(tmp_path):
+    """The one set of decoded images that there is; beside it may only be the lock."""
+    [place] = [path for path in (tmp_path / "cache").iterdir() if path.name != "lock"]
+    return place
+
+
+def test_another_class_order_decodes_nothing(decodes, tmp_path):
+    root = write_tree(tmp_path / "val", NAMES)
+    load(root, tmp_path)
+    write_class_order(tmp_path / "order.txt", NAMES[::-1])
+    found = load(root, tmp_path, class_order=tmp_path / "order.txt")
+    assert decodes == [20]
+    rows = np.argsort(found.labels, kind="stable")
+    np.testing.assert_array_equal(found.images[rows], expected(range(9, -1, -1))[0])
+    only_cache(tmp_path)
+
+
+def test_two_at_once_decode_once(decodes, tmp_path):
+    root = write_tree(tmp_path / "val", NUMBERS)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(load(root, tmp_path))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(found), decodes) == (3, [20])
+    only_cache(tmp_path)
+
+
+KILLED = """
+import itertools, sys, time
+from pathlib import Path
+from gift_jax.data import cache, evaluation
+original = cache.decoded
+def stuck(records, transform):
+    yield from itertools.islice(original(records, transform), 3)
+    print("stuck", flush=True)
+    time.sleep(60)
+cache.decoded = stuck
+evaluation.load_evaluation("cifar10", image_size=32, source=sys.argv[1], cache=Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_process_left_is_swept_and_another_waits_for_a_living_one(decodes, tmp_path, capfd):
+    root = write_tree(tmp_path / "val", NUMBERS)
+    command = [sys.executable, "-c", KILLED, root, tmp_path / "cache"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout.readline() == "stuck\n"
+        thread = threading.Thread(target=lambda: load(root, tmp_path))
+        thread.start()
+        deadline = time.monotonic() + 20
+        while "waiting for another process" not in (err := capfd.readouterr().err):
+            assert time.monotonic() < deadline, err
+            time.sleep(0.02)
+        assert decodes == [0]
+        assert len(list((tmp_path / "cache").glob(".*.*"))) == 1
+        process.send_signal(signal.SIGKILL)
+    thread.join()
+    assert decodes == [20]
+    only_cache(tmp_path)
+
+
+def test_a_disk_that_is_too_small_is_said_before_decoding(decodes, tmp_path, monkeypatch):
+    root = write_tree(tmp_path / "val", NUMBERS)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 20 * 32 * 32 * 3 - 1})())
+    with pytest.raises(GiftError, match=r"cache: the decoded images take 0\.00 GB, and 0\.00 GB are free there"):
+        load(root, tmp_path)
+    assert decodes == [0]
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    root = write_tree(tmp_path / "val", NUMBERS)
+
+    def full(path, shape, images):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_module, "_decode", full)
+        with pytest.raises(GiftError, match="No space left on device; check the path"):
+            load(root, tmp_path)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
+    assert len(load(root, tmp_path).labels) == 20
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "info", "no images", "no json"])
 def test_a_damaged_cache_is_noticed_and_made_again(damage, decodes, tmp_path, capsys):
     root = write_tree(tmp_path / "val", NUMBERS)
     first = np.array(load(root, tmp_path).images)
-    [place] = (tmp_path / "cache").iterdir()
-    content = (place / "images.npy").read_bytes()
-    if damage == "info":
-        (place / "info.json").write_text(json.dumps({"format": "other"}))
-    else:
-        changed = content[:-5] if damage == "truncate" else content[:5000] + b"\x00\xff" + content[5002:]
-        (place / "images.npy").write_bytes(changed)
+    place = only_cache(tmp_path)
+    images, info = place / "images.npy", place / "info.json"
+    content = images.read_bytes()
+    {
+        "truncate": lambda: images.write_bytes(content[:-5]),
+        "flip": lambda: images.write_bytes(content[:5000] + b"\x00\xff" + content[5002:]),
+        "info": lambda: info.write_text(json.dumps({"format": "other"})),
+        "no images": images.unlink,
+        "no json": lambda: info.write_text("{"),
+    }[damage]()
+    capsys.readouterr()
     np.testing.assert_array_equal(load(root, tmp_path).images, first)
     assert decodes == [40]
-    assert "damaged or changed; decoding again" in capsys.readouterr().err
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("decoding: ")]
+    assert lines == [f"{place}: these decoded images were damaged or changed; decoding again"]
 
 
 def test_a_decoding_that_fails_leaves_nothing(tmp_path):
@@ -117,7 +214,7 @@ def test_a_decoding_that_fails_leaves_nothing(tmp_path):
     (root / "00007" / "001.png").write_bytes(b"not a picture")
     with pytest.raises(GiftError, match=r"00007/001\.png: is no readable image"):
         load(root, tmp_path)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize(
@@ -147,8 +244,16 @@ def test_a_class_order_that_names_a_missing_folder_is_refused(tmp_path):
         load(root, tmp_path, class_order=tmp_path / "order.txt")
 
 
+@pytest.mark.parametrize("name", ["cifar-10-batches-py/data_batch_1", "test_batch", "cifar-100-python/train", "meta"])
+def test_cifars_pickles_are_refused_with_what_to_do(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch /tmp/run'\ntR.")
+    with pytest.raises(GiftError, match=r"pickle files are not read.*class folders of images, or as `tfds`"):
+        load(tmp_path, tmp_path)
+
+
 def test_missing_data_says_where_it_is_published(tmp_path):
-    with pytest.raises(GiftError, match=r"missing \(https://www.image-net.org\); give --data DIRECTORY"):
+    with pytest.raises(GiftError, match=r"missing \(https://www.image-net.org\); give a directory"):
         load_evaluation("imagenet-1k", image_size=224)
 
 

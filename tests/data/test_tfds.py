@@ -67,8 +67,22 @@ def test_what_is_not_prepared_says_how_to_prepare_it(prepared, tmp_path):
     with pytest.raises(GiftError, match="tfds build imagenette --file_format=array_record") as caught:
         read_tfds(get_dataset("imagenet-nette"), tmp_path)
     assert "\n" not in str(caught.value)
+    assert f"(nothing at {tmp_path / 'imagenette'}" in str(caught.value)
     with pytest.raises(GiftError, match="TensorFlow Datasets has no tinyimagenet"):
         read_tfds(get_dataset("tinyimagenet"), tmp_path)
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.999])
+def test_files_that_were_cut_are_one_sentence(share, prepared, tmp_path):
+    path = prepared / "cifar10" / "3.0.2" / "cifar10-test.array_record-00001"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(
+        GiftError, match=r"cifar10:test\[1?\d\]: a file .* is damaged .* by `tfds build cifar10 "
+    ) as caught:
+        load_evaluation("cifar10", image_size=32, source=f"tfds:{prepared}", cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_class_order_does_not_go_with_it(prepared, tmp_path):

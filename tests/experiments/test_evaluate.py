@@ -1,18 +1,20 @@
 """The main experiment on the digits: every method's release, in the official directories, converted when needed."""
 
+import dataclasses
 import json
 import sys
 
 import numpy as np
 import pytest
 import torch
+from folders import write_tree
 from PIL import Image
 
 from convert.families import find_family
 from experiments import evaluate, imagenet_ipc10
-from gift_jax import cli
+from gift_jax import GiftError, cli
 from gift_jax.data.digits import load_split
-from gift_jax.data.zca import fit_zca
+from gift_jax.data.zca import ZCA, fit_zca
 from gift_jax.models import ModelSpec
 
 IPC = 2
@@ -109,6 +111,7 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
     assert row["recipe"]["epochs"] == 2
     assert f"top-1 {row['top1_last']:.2f} % after the last epoch" in out
     assert "GiB on the device while training" in out
+    assert " an epoch with its evaluation, about " in out
     if method == "rded":  # once converted, it is taken from the cache; another student, and a dry run
         status, out, _ = run(*arguments, "--tar_model", "conv1", "--dry-run")
         assert (status, out.count("converted before")) == (0, 2)
@@ -129,6 +132,10 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         (("--method", "rdde", *CHOSEN), "no rdde set of digits"),
         (("--method", "rded", *CHOSEN, "--criterion_name", "gfit"), "loss 'gfit' is unknown"),
         (("--method", "rded", *CHOSEN, "--recipe", "rdde"), "recipe 'rdde' is unknown"),
+        (("--method", "rded", *CHOSEN, "--optimizer", "sdg"), "optimizer 'sdg' is unknown"),
+        (("--method", "rded", *CHOSEN, "--learning-rate", -1), "learning_rate must be a number from 0"),
+        (("--method", "none", *CHOSEN, "--tar_model", "conv33"), "model 'conv33' is unknown"),
+        (("--method", "none", "--dataset", "imagenet", "--model", "conv3"), "dataset 'imagenet' is unknown"),
         (("--method", "rded", *CHOSEN, "--teacher", "nowhere"), "holds no teacher conv2 of digits"),
         (("--method", "rded", *CHOSEN, "--ipc", 0), "--ipc 1 or more"),
     ],
@@ -141,7 +148,30 @@ def test_what_is_missing_or_wrong_is_one_sentence(arguments, message, run):
     assert message in last
 
 
+def test_a_whitening_is_of_training_images_and_of_the_ones_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fitted = []
+
+    def fit(batches, total):
+        fitted.append(np.concatenate(list(batches)).mean())
+        return ZCA(np.full(3, fitted[-1], np.float32), np.eye(3, dtype=np.float32), 3)
+
+    monkeypatch.setattr(evaluate, "fit_zca", fit)
+    names = [f"{label:05d}" for label in range(10)]
+    sets = [write_tree(tmp_path / name, names, per_class=count) for name, count in (("val", 1), ("a", 2), ("b", 3))]
+    config = evaluate.Evaluate("datm", "cifar10", "conv3", data=str(sets[0]))
+    with pytest.raises(GiftError, match=r"the training images of cifar10 are missing .* give --train-data DIRECTORY"):
+        evaluate.find_whitening(config, 32)
+    for source in (*sets[1:], *sets[1:]):
+        zca = evaluate.find_whitening(dataclasses.replace(config, train_data=str(source)), 32)
+        assert zca.mean[0] == np.float32(fitted[sets.index(source) - 1])
+    assert len(fitted) == 2
+    assert fitted[0] != fitted[1]
+
+
 def test_imagenet_without_data_says_what_to_do(run):
     status, _, err = run("--dry-run", main=imagenet_ipc10.main)
     assert status == 2
-    assert "no rded set of imagenet-1k with 10 images a class here; run `python -m convert distilled" in err
+    assert "no rded set of imagenet-1k with 10 images a class here (its authors release none" in err
+    assert "run `python -m convert distilled RELEASE --method rded --dataset imagenet-1k --ipc 10 --out syn_data" in err

@@ -54,7 +54,10 @@ def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--dataset", "cifar10", "--model", "conv3"), "the test images of cifar10 are missing"),
+        (
+            ("--dataset", "cifar10", "--model", "conv3"),
+            "cifar10 are missing (https://www.cs.toronto.edu/~kriz/cifar.html); give --test-data DIRECTORY",
+        ),
         (("--dataset", "digits", "--model", "conv33"), "model 'conv33' is unknown"),
         (("--dataset", "digits", "--model", "conv2", "--epochs", 0), "epochs must be 1 or more"),
     ],

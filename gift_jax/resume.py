@@ -1,0 +1,210 @@
+"""Training-state checkpoints: saved while training goes on, checked when read, refused under another configuration.
+
+A run that is stopped, however, goes on from its newest whole checkpoint to the same bits (on the CPU) as one that
+never was: the state is everything that a step reads, and random keys are folded in from seed, epoch and step.
+"""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from orbax.checkpoint import v1 as ocp
+
+from gift_jax.configuration import differences, digest
+from gift_jax.errors import GiftError, Preempted
+
+Tree = TypeVar("Tree")
+Record = dict[str, Any]
+"""JSON beside the arrays: what is not one, such as the history."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """Where and how often the training state is saved: after `epochs` epochs or `minutes` minutes, what comes first.
+
+    keep is how many of the newest stay. Without resume, older ones in the directory are removed at the start.
+    """
+
+    directory: Path
+    epochs: int | None = None
+    minutes: float = 5.0
+    keep: int = 2
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        for option, least in (("epochs", 1), ("keep", 1), ("minutes", 0)):
+            if (value := getattr(self, option)) is not None and value < least:
+                raise GiftError(f"checkpoint {option} must be {least} or more, not {value}")
+
+
+class Store:
+    """The checkpoints of one run; `configuration` is what must be the same for a run to go on."""
+
+    def __init__(self, settings: Checkpoints, name: str, configuration: Mapping[str, Any]) -> None:
+        self.directory = (settings.directory / name).absolute()
+        self.settings, self.configuration = settings, json.loads(json.dumps(configuration))
+        self.saved_at, self.preempted = time.monotonic(), threading.Event()
+        if not settings.resume and jax.process_index() == 0:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        newest: Any = ocp.training.preservation_policies.LatestN(settings.keep)  # Orbax's own types differ here
+        with self._reported("opened"):
+            self.orbax = ocp.training.Checkpointer(
+                str(self.directory),
+                preservation_policy=newest,
+                cleanup_tmp_directories=True,
+            )
+
+    def restore(self, like: Tree) -> tuple[Tree, Record] | None:
+        """The newest checkpoint that is whole, on the host, or None. Damaged ones are removed, with a line each.
+
+        Raises: GiftError if it was saved under another configuration, naming what differs.
+        """
+        for checkpoint in sorted(self.orbax.checkpoints, key=lambda found: -found.step):
+            try:
+                arrays, record = self._read(checkpoint.step, like)
+            except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+                _warn(f"{self.directory / str(checkpoint.step)}: damaged ({reason}); the checkpoint before is taken")
+                self.orbax.delete(checkpoint.step)
+                continue
+            self._check(record.pop("configuration"))
+            return arrays, record
+        return None
+
+    def _read(self, step: int, like: Tree) -> tuple[Tree, Record]:
+        record: Any = self.orbax.metadata(step).custom_metadata
+        arrays: Any = self.orbax.load(step)
+        if record.pop("digest") != digest(arrays):
+            raise ValueError("its digest is another one")
+        names, treedef = _names(like)
+        return jax.tree.unflatten(treedef, [arrays[name] for name in names]), record
+
+    def _check(self, found: Mapping[str, Any]) -> None:
+        if differing := differences(found, self.configuration):
+            raise GiftError(
+                f"{self.directory}: a run of another configuration is unfinished here ({'; '.join(differing[:8])}); "
+                "repeat it with those values, give another directory, or start over with --no-resume"
+            )
+
+    def after_epoch(self, epoch: int, epochs: int, tree: Any, record: Record) -> None:
+        """Save, in the background, if enough epochs or minutes went by, or if this was the last epoch.
+
+        Raises: GiftError if it could not be written; Preempted, with the state on disk, if SIGTERM came.
+        """
+        every, waited = self.settings.epochs, time.monotonic() - self.saved_at
+        # Hosts have clocks and signals of their own, and must come to one decision.
+        due, preempted = _agreed(waited >= 60 * self.settings.minutes, self.preempted.is_set())
+        if due or preempted or epoch == epochs or (every is not None and epoch % every == 0):
+            self.save(epoch, tree, record)
+        if preempted and epoch < epochs:
+            self.wait()
+            raise Preempted(
+                f"stopped by SIGTERM after epoch {epoch} of {epochs}, which is saved in {self.directory}; run the same "
+                "command again to go on"
+            )
+
+    def save(self, epoch: int, tree: Any, record: Record) -> None:
+        """Save after this epoch, in the background; waits for the save before. Raises: GiftError if that failed."""
+        names, _ = _names(tree)
+        arrays = dict(zip(names, map(to_host, jax.tree.leaves(tree)), strict=True))
+        record = {**record, "configuration": self.configuration, "digest": digest(arrays)}
+        self._check_space(sum(array.nbytes for array in arrays.values()))
+        with self._reported(f"saved after epoch {epoch}"):
+            self.orbax.save_async(epoch, arrays, force=True, overwrite=True, custom_metadata=record)
+        self.saved_at = time.monotonic()
+
+    def _check_space(self, needed: int) -> None:
+        # Beforehand: of a disk that fills up while it writes, Orbax reports much more than one sentence.
+        free = shutil.disk_usage(self.directory).free
+        if free < needed:
+            raise GiftError(
+                f"{self.directory}: the training state needs {needed / 1e6:.2g} MB, but the disk has room for "
+                f"{free / 1e6:.2g}; older checkpoints are whole: free some space and run the same command again"
+            )
+
+    def wait(self) -> None:
+        """Until what is being saved is on disk. Raises: GiftError if it could not be written."""
+        with self._reported("saved"):
+            self.orbax.wait()
+
+    def close(self) -> None:
+        """Let go of the directory, after what is being saved was."""
+        with self._reported("saved"):
+            self.orbax.close()
+
+    @contextlib.contextmanager
+    def _reported(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # of the file system, by way of Orbax and TensorStore, which have their own types
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise GiftError(
+                f"{self.directory}: the training state could not be {verb} ({reason}); older checkpoints are whole: "
+                "free some space or mend the path, and run the same command again"
+            ) from None
+
+
+@contextlib.contextmanager
+def open_store(settings: Checkpoints | None, name: str, configuration: Mapping[str, Any]) -> Iterator[Store | None]:
+    """The store of a run while it trains, or None without settings. SIGTERM then only sets a flag."""
+    if settings is None:
+        yield None
+        return
+    store = Store(settings, name, configuration)
+    try:
+        with _preemption(store.preempted):
+            yield store
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def _preemption(came: threading.Event) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: came.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def remove(settings: Checkpoints) -> None:
+    """Remove the checkpoints of runs that are finished and recorded."""
+    if jax.process_index() == 0:
+        shutil.rmtree(settings.directory, ignore_errors=True)
+
+
+def _agreed(*flags: bool) -> list[bool]:
+    """Which of the flags are set on any host."""
+    if jax.process_count() == 1:
+        return list(flags)
+    return multihost_utils.process_allgather(np.array(flags)).any(axis=0).tolist()
+
+
+def to_host(array: jax.Array) -> np.ndarray:
+    """A copy on this host, of all hosts' parts: the next step may write where the array is."""
+    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+    return np.array(array)
+
+
+def _names(tree: Any) -> tuple[list[str], Any]:
+    paths, treedef = jax.tree.flatten_with_path(tree)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths], treedef
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,58 @@
+"""One of several processes of a training: `python one_host.py DIRECTORY EPOCHS`, with JAX's variables for hosts set."""
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from setups import INFO, distilled_set, evaluation_set, random_teacher
+
+from gift_jax import cli
+from gift_jax.models import get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.resume import Checkpoints
+from gift_jax.sharding import is_writer, join_hosts
+from gift_jax.train import train
+
+RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, augment="flip_crop", optimizer=Optimizer("sgd", 0.05))
+SEEDS = (0, 1, 2)
+
+
+def train_all(epochs=RECIPE.epochs, **options):
+    """Three seeds of a small student."""
+    recipe = dataclasses.replace(RECIPE, epochs=epochs)
+    parts = (recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
+    return train(*parts, seeds=SEEDS, **options)
+
+
+def flat(runs):
+    """Losses, accuracies and all arrays of all runs, by name."""
+    return {
+        f"{run.seed}/{name}": np.asarray(value)
+        for run in runs
+        for name, value in [
+            ("losses", run.losses),
+            ("history", run.history),
+            *((str(place), leaf) for place, leaf in enumerate(jax.tree.leaves(run.state))),
+        ]
+    }
+
+
+def main(directory, epochs):
+    join_hosts()
+
+    def on_epoch(epochs, loss):
+        print(f"host {jax.process_index()}: loss {loss}", flush=True)
+
+    runs = train_all(int(epochs), checkpoints=Checkpoints(Path(directory) / "checkpoints"), on_epoch=on_epoch)
+    found = flat(runs)
+    if is_writer():
+        np.savez(Path(directory) / "result.npz", **found)
+
+
+if __name__ == "__main__":
+    arguments, sys.argv = sys.argv[1:], sys.argv[:1]
+    cli.run(functools.partial(main, *arguments), program="one_host")

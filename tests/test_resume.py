@@ -1,0 +1,269 @@
+"""Checkpoints of the training state: a run that was stopped, however, ends with the bits of one that was not."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_teacher
+
+from gift_jax.errors import GiftError
+from gift_jax.models import get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.resume import Checkpoints
+from gift_jax.train import train
+
+RECIPE = Recipe(epochs=6, batch_size=8, evaluations=3, augment="flip", optimizer=Optimizer("adamw", 1e-3))
+
+
+def run(directory=None, recipe=RECIPE, **options):
+    checkpoints = None if directory is None else Checkpoints(directory, epochs=1, **options.pop("saving", {}))
+    parts = (recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
+    return train(*parts, checkpoints=checkpoints, **options)
+
+
+def interrupted(directory, after, **options):
+    """A run that an exception ends after some epochs of all seeds together."""
+    done = []
+
+    def on_epoch(epochs, loss):
+        done.append(epochs)
+        if sum(done) >= after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(directory, on_epoch=on_epoch, **options)
+
+
+def same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        assert (one.seed, one.history) == (other.seed, other.history)
+        np.testing.assert_array_equal(one.losses, other.losses)
+        jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run(seeds=(0, 1))
+
+
+@pytest.mark.parametrize("after", [1, 4, 6, 9])
+def test_an_interrupted_run_goes_on_to_the_same_bits(after, whole, tmp_path):
+    interrupted(tmp_path, after, seeds=(0, 1))
+    epochs = []
+    same(run(tmp_path, seeds=(0, 1), on_epoch=lambda number, loss: epochs.append(number)), whole)
+    assert sum(epochs) == 12  # those that were done before are told too
+    assert epochs[0] == min(after, 6)
+
+
+def test_seeds_side_by_side(tmp_path):
+    expected = run(seeds=(0, 1), seed_driver="vmap")
+    interrupted(tmp_path, 6, seeds=(0, 1), seed_driver="vmap")
+    same(run(tmp_path, seeds=(0, 1), seed_driver="vmap"), expected)
+
+
+def test_a_finished_run_is_not_repeated(whole, tmp_path):
+    first = run(tmp_path, seeds=(0,))
+    told = []
+    again = run(tmp_path, seeds=(0,), on_epoch=lambda epochs, loss: told.append(epochs))
+    same(again, first)
+    assert told == [6]
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    run(tmp_path, saving={"keep": 3})
+    assert sorted(entry.name for entry in (tmp_path / "seed_0").iterdir()) == ["4", "5", "6"]
+
+
+def files_of(directory):
+    return sorted((path for path in directory.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "empty"])
+def test_a_damaged_newest_checkpoint_is_passed_over(damage, whole, tmp_path, capfd):
+    interrupted(tmp_path, 4)
+    newest = max(tmp_path.glob("seed_0/*"), key=lambda path: int(path.name))
+    largest = files_of(newest)[-1]
+    data = largest.read_bytes()
+    middle = len(data) // 2
+    if damage == "remove":
+        largest.unlink()
+    else:
+        content = {"truncate": data[:middle], "flip": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]}
+        largest.write_bytes(content.get(damage, b""))
+    same(run(tmp_path), whole[:1])
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(lines) == 1
+    assert str(newest) in lines[0]
+
+
+def test_every_checkpoint_damaged(whole, tmp_path, capfd):
+    interrupted(tmp_path, 4)
+    for checkpoint in tmp_path.glob("seed_0/*"):
+        files_of(checkpoint)[-1].write_bytes(b"")
+    same(run(tmp_path), whole[:1])
+    assert capfd.readouterr().err.count("warning: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"loss": "kl"}, "recipe.loss: 'gift' there, 'kl' here"),
+        ({"optimizer": Optimizer("adamw", 2e-3)}, "recipe.optimizer.learning_rate: 0.001 there, 0.002 here"),
+        ({"epochs": 7}, "recipe.epochs: 6 there, 7 here"),
+    ],
+)
+def test_another_configuration_is_refused(changes, named, tmp_path):
+    interrupted(tmp_path, 2)
+    recipe = dataclasses.replace(RECIPE, **changes)
+    with pytest.raises(GiftError, match="unfinished here") as refused:
+        run(tmp_path, recipe)
+    assert named in str(refused.value)
+    assert str(refused.value).count(" there, ") == 1
+    run(tmp_path, recipe, saving={"resume": False})  # starts over
+
+
+def test_another_set_or_teacher_is_refused(tmp_path):
+    interrupted(tmp_path, 2)
+    student, checkpoints = get_model(INFO.spec), Checkpoints(tmp_path)
+    with pytest.raises(GiftError, match=r"distilled\.content"):
+        train(RECIPE, student, distilled_set(24), random_teacher(), evaluation_set(), checkpoints=checkpoints)
+    with pytest.raises(GiftError, match=r"teacher\.weights"):
+        train(RECIPE, student, distilled_set(), random_teacher(1), evaluation_set(), checkpoints=checkpoints)
+
+
+def test_a_disk_that_is_nearly_full(whole, tmp_path, monkeypatch, capfd):
+    full = []
+
+    def on_epoch(epochs, loss):
+        full.append(epochs)
+        if sum(full) == 3:
+            usage = shutil.disk_usage(tmp_path)._replace(free=100)
+            monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+    with pytest.raises(GiftError, match=r"needs 0\.0\d+ MB, .* 0\.0001;"):
+        run(tmp_path, on_epoch=on_epoch)
+    assert "Traceback" not in capfd.readouterr().err
+    monkeypatch.undo()
+    same(run(tmp_path), whole[:1])
+
+
+@pytest.mark.parametrize("options", [{"epochs": 0}, {"keep": 0}, {"minutes": -1.0}])
+def test_impossible_settings(options, tmp_path):
+    with pytest.raises(GiftError, match=next(iter(options))):
+        Checkpoints(tmp_path, **options)
+
+
+# Processes of their own.
+
+
+class Trainer:
+    """`trained_apart.py`: forks a training a request."""
+
+    def __init__(self, directory):
+        root = Path(__file__).parent
+        environment = {**os.environ, "PYTHONPATH": f"{root}:{root.parent}", "PYTHONWARNINGS": "default"}
+        environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(directory)}
+        command = [sys.executable, str(root / "trained_apart.py")]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+        self.process, self.directory = subprocess.Popen(command, **pipes), directory
+
+    def start(self, name, **options):
+        (self.directory / name).mkdir(exist_ok=True)
+        request = {"directory": str(self.directory / name), "log": str(self.log(name)), **options}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline().removeprefix("started "))
+
+    def log(self, name):
+        return self.directory / f"{name}.log"
+
+    def ended(self):
+        return int(self.process.stdout.readline().removeprefix("ended "))
+
+    def result(self, name):
+        return json.loads((self.directory / name / "result.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory):
+    trainer = Trainer(tmp_path_factory.mktemp("apart"))
+    yield trainer
+    trainer.process.stdin.close()
+    trainer.process.wait()
+    trainer.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trainer):
+    for name in ("compiled", "undisturbed"):
+        trainer.start(name)
+        start = time.monotonic()
+        assert trainer.ended() == 0, trainer.log(name).read_text()
+    assert trainer.result("undisturbed") == trainer.result("compiled")
+    return trainer.result("undisturbed"), time.monotonic() - start
+
+
+def wait_for(path, text):
+    limit = time.monotonic() + 60
+    while not path.exists() or text not in path.read_text():
+        assert time.monotonic() < limit, f"no {text!r} in {path}"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_instants(trainer, undisturbed):
+    """Of a run's life, drawn evenly; seed 0. (Compilations come from the cache.)"""
+    result, seconds = undisturbed
+    instants, kills = random.Random(0), 0
+    while kills < 20:
+        child = trainer.start("killed")
+        time.sleep(instants.uniform(0.0, seconds))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        kills += 1
+        if trainer.ended() == 0:
+            assert trainer.result("killed") == result
+            (trainer.directory / "killed").rename(trainer.directory / f"killed_{kills}")
+    trainer.start("killed")
+    assert trainer.ended() == 0, trainer.log("killed").read_text()
+    assert trainer.result("killed") == result
+    assert "Traceback" not in trainer.log("killed").read_text()
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_exits(trainer, undisturbed):
+    child = trainer.start("preempted", pause=0.2)
+    wait_for(trainer.log("preempted"), "epoch 5")
+    os.kill(child, signal.SIGTERM)
+    assert trainer.ended() == 143
+    text = trainer.log("preempted").read_text()
+    assert "error: stopped by SIGTERM after epoch" in text
+    assert "Traceback" not in text
+    trainer.start("preempted")
+    assert trainer.ended() == 0
+    assert trainer.result("preempted") == undisturbed[0]
+    assert "epoch 1\n" not in trainer.log("preempted").read_text().removeprefix(text)
+
+
+@pytest.mark.slow
+def test_a_full_disk(trainer, undisturbed):
+    trainer.start("full", fail_after=5)
+    assert trainer.ended() == 2
+    text = trainer.log("full").read_text()
+    assert "the training state could not be saved" in text
+    trainer.start("full")
+    assert trainer.ended() == 0
+    assert trainer.result("full") == undisturbed[0]
+    assert "epoch 1\n" not in trainer.log("full").read_text().removeprefix(text)
