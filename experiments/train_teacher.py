@@ -3,8 +3,10 @@
 Question: which teacher? The code that trained the published ones is not published (RDED's issue 5).
 Command: `python -m experiments.train_teacher --dataset cifar10 --model resnet18_modified --data data/cifar10/train
 --test-data data/cifar10/val --out teachers/cifar10_resnet18_modified`. Published top-1 on CIFAR-10: ResNet-18 93.86 %,
-ConvNet-3 82.24 %. Hardware: the training images are held on the device, so CIFAR and Tiny-ImageNet sizes.
-Recipe: SGD 0.1 with momentum 0.9 and weight decay 1e-4, steps (a tenth at each third) or cosine, crops and flips.
+ConvNet-3 82.24 %. Hardware: training images of up to 8 GiB are held in memory; larger sets, such as ImageNet, are
+decoded on the fly, by a process a core.
+Recipe: SGD 0.1 with momentum 0.9 and weight decay 1e-4, steps (a tenth at each third) or cosine, crops and flips: moves
+on the device of images held in memory, random resized crops of those that are decoded on the fly.
 
 The result is a teacher directory like a converted one; `python -m convert export` gives it to PyTorch.
 """
@@ -17,11 +19,13 @@ import numpy as np
 import tyro
 
 from experiments.sources import find_images
-from gift_jax import GiftError, cli, progress, save_teacher, study
+from gift_jax import cli, progress, save_teacher, study
 from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.data.record_set import RecordSet
+from gift_jax.data.transforms import TrainingTransform, make_transform
 from gift_jax.files import append_json_line, make_directory
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
@@ -33,7 +37,8 @@ SCHEDULES = {
     "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
     "cosine": Schedule("cosine"),
 }
-LARGEST = 8 * 2**30  # bytes of training images that are held on the device
+# Bytes of training images that are held in memory. Not a share of this machine's: it decides how images are cropped.
+LARGEST = 8 * 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +47,9 @@ class TrainTeacher:
 
     dataset, model: what to train on, and what. out: teacher directory. data, test_data: directories of class folders,
     `tfds` or `tfds:DIR`; not needed for the digits. schedule: of the learning rate. crop: move images by up to an
-    eighth of their side. flip: mirror half of them. image_size: side of the input, if not the dataset's usual one.
+    eighth of their side, or of large sets, which are decoded on the fly, cut out parts of 8 % of the area or more.
+    flip: mirror half of them. image_size: side of the input, if not the dataset's usual one. workers: processes that
+    decode, by default one a core.
     """
 
     dataset: str
@@ -59,13 +66,14 @@ class TrainTeacher:
     crop: bool = True
     flip: bool = True
     image_size: int | None = None
+    workers: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
 
-def make_recipe(config: TrainTeacher) -> Recipe:
-    """The torchvision reference recipe with these options."""
-    operations = [name for name in ("flip", "crop") if getattr(config, name)]
+def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
+    """The torchvision reference recipe with these options; images decoded on the fly come cropped and flipped."""
+    operations = [name for name in ("flip", "crop") if getattr(config, name) and not decoded]
     return Recipe(
         loss="ce",
         optimizer=Optimizer("sgd", config.learning_rate, config.weight_decay, momentum=0.9),
@@ -77,16 +85,15 @@ def make_recipe(config: TrainTeacher) -> Recipe:
     )
 
 
-def load_images(config: TrainTeacher, image_size: int) -> DistilledSet:
-    """All real training images, in the form that students are trained on: a set of every image of each class."""
+def load_images(config: TrainTeacher, image_size: int) -> DistilledSet | RecordSet:
+    """All real training images, in a form that students are trained on: held in memory, or decoded on the fly."""
     source = find_images(config.data, config.dataset, "train", "--data")
     training = load_training(config.dataset, image_size=image_size, source=source, class_order=config.class_order)
-    needed = len(training.labels) * image_size**2 * get_dataset(config.dataset).channels
-    if needed > LARGEST:
-        raise GiftError(
-            f"the training images of {config.dataset} take {needed / 2**30:.0f} GiB at {image_size} pixels, more than "
-            f"{LARGEST / 2**30:.0f}; train on a smaller --image-size, or convert a published teacher"
-        )
+    spec = get_dataset(config.dataset)
+    needed = len(training.labels) * image_size**2 * spec.channels
+    if training.records is not None and needed > LARGEST:
+        transform = TrainingTransform(make_transform(spec, image_size), crop=config.crop, flip=config.flip)
+        return RecordSet(training.records, transform, config.dataset, config.workers)
     with progress.display("reading", len(training.labels), "images") as advance:
         parts = []
         for images, _ in training.batches:
@@ -117,13 +124,12 @@ def run(config: TrainTeacher) -> Run:
     """Train, test, and write the teacher and its results.jsonl."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
-    recipe, student = (
-        make_recipe(config),
-        get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels)),
-    )
+    make_recipe(config)  # its mistakes are told before images are read
+    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels))
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
+    recipe = make_recipe(config, decoded=isinstance(images, RecordSet))
     make_directory(config.out.parent)  # now, and not when the teacher is ready
     with progress.display("teacher", config.epochs, "epochs") as progressed:
         advance = Estimate(progressed, recipe, 1)

@@ -12,7 +12,8 @@ import numpy as np
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.fkd import StoredLabels
+from gift_jax.data.fkd import StoredLabels, set_digest
+from gift_jax.data.record_set import RecordSet
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 
@@ -22,7 +23,7 @@ _SAMPLE = 64  # evaluation images that enter a digest: a whole set may be mapped
 def describe(
     recipe: Recipe,
     student: Model,
-    distilled: DistilledSet,
+    distilled: DistilledSet | RecordSet,
     teacher: Teacher | None,
     evaluation_set: EvaluationSet,
     soft_labels: StoredLabels | None = None,
@@ -72,10 +73,13 @@ def _digest_once(arrays: Any) -> str:
     return _DIGESTS[id(arrays)][1]
 
 
-def _describe_set(distilled: DistilledSet) -> dict[str, Any]:
+def _describe_set(distilled: DistilledSet | RecordSet) -> dict[str, Any]:
+    heading = {"method": distilled.method, "dataset": distilled.dataset, "space": distilled.pixel_space}
+    if isinstance(distilled, RecordSet):
+        return {**heading, "files": set_digest(distilled), "labels": _digest_once(distilled.labels)}
     arrays = {"images": distilled.images, "labels": distilled.labels, "soft_labels": distilled.soft_labels}
     digests = {name: None if array is None else _digest_once(array) for name, array in arrays.items()}
-    return {"method": distilled.method, "dataset": distilled.dataset, "space": distilled.pixel_space, **digests}
+    return {**heading, **digests}
 
 
 def _describe_teacher(teacher: Teacher | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from gift_jax.data.fkd import StoredLabels
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.step import Data, Program, init_state, make_program, make_step
+from gift_jax.streaming import Placed, place
 from gift_jax.study import device
 
 
@@ -22,12 +23,18 @@ def training_bytes(
 ) -> int:
     """Device memory of one training step: arguments, results and temporaries, as the compiler counts them.
 
+    Of a set that streams, this is with one batch of it; up to three more wait on the device.
+
     Nothing is put on the device; the step is compiled.
     """
     state = jax.eval_shape(lambda: init_state(program, jax.random.key(0)))
-    arrays = (distilled.images, distilled.labels, distilled.soft_labels, teacher.params if teacher else None)
-    data = Data(*jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arrays))
-    chosen: Any = jax.ShapeDtypeStruct((min(program.batch_size, program.num_images),), jnp.int32)
+    streamed = place(distilled, stored=soft_labels is not None).streamed
+    arrays = (distilled.images, distilled.labels, distilled.soft_labels)
+    count = program.batch_size if streamed else program.num_images
+    held = jax.tree.map(lambda array: jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype), arrays)
+    params = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), teacher and teacher.params)
+    data = Data(held[0], held[1], held[2], params)
+    chosen: Any = jax.ShapeDtypeStruct((program.batch_size,), jnp.int32)
     if soft_labels is not None:
         batches, _ = soft_labels.epoch(0)
         chosen = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape[1:], array.dtype), batches)
@@ -77,11 +84,17 @@ def describe(
             f"{program.steps_per_epoch} steps of {program.batch_size} images",
         ),
         ("device", device()),
+        ("placement", f"the set {_placement(place(distilled, stored=soft_labels is not None))}"),
         (
             "memory",
             f"{training_bytes(program, distilled, teacher, soft_labels) / 2**30:.2f} GiB on the device while training",
         ),
     ]
+
+
+def _placement(placed: Placed) -> str:
+    where = "streams from the host" if placed.streamed else "is kept on the device"
+    return f"{where}: {placed.why}"
 
 
 def _array(array: np.ndarray) -> str:

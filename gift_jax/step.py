@@ -20,6 +20,7 @@ from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredLabels
 from gift_jax.data.pixels import to_input
+from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
@@ -113,12 +114,12 @@ Step = Callable[[State, Data, Any, jax.Array], tuple[State, Metrics]]
 def make_program(
     recipe: Recipe,
     student: Model,
-    distilled: DistilledSet,
+    distilled: DistilledSet | RecordSet,
     teacher: Teacher | None,
     soft_labels: StoredLabels | None = None,
 ) -> Program:
     """Check that student, set, teacher or stored labels, and loss fit each other; bind them. Raises: GiftError."""
-    shape = distilled.images.shape[1:]
+    shape = distilled.image_shape
     if shape != student.input_shape or distilled.num_classes != student.spec.num_classes:
         raise GiftError(
             f"student {student.spec.name!r} takes {student.input_shape} images of {student.spec.num_classes} classes, "
@@ -132,6 +133,8 @@ def make_program(
     if soft_labels is not None:
         if teacher is not None:
             raise GiftError("a teacher and stored soft labels are given; give one of them")
+        if isinstance(distilled, RecordSet):
+            raise GiftError("soft labels are stored for distilled sets, not for images that are decoded on the fly")
         check_set(distilled, soft_labels.info)
         recipe = adapt_recipe(recipe, soft_labels.info)
     elif teacher is None and distilled.soft_labels is None and recipe.loss != "ce":

@@ -13,6 +13,7 @@ import jax
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import StoredLabels
+from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.files import reported
 from gift_jax.models import Model
@@ -39,7 +40,7 @@ def make_row(
     run: Run,
     recipe: Recipe,
     student: Model,
-    distilled: DistilledSet,
+    distilled: DistilledSet | RecordSet,
     teacher: Teacher | None,
     soft_labels: StoredLabels | None = None,
 ) -> dict[str, Any]:

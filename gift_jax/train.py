@@ -19,6 +19,7 @@ from gift_jax.configuration import describe
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
+from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
@@ -27,6 +28,7 @@ from gift_jax.replay import make_stored_epoch
 from gift_jax.resume import Checkpoints, Store, open_store
 from gift_jax.sharding import SEED, Seeds, jit_over, lost_hosts_reported, make_mesh, over_seeds, put, split_batch, take
 from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
+from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 
 Driver = Literal["auto", "scan", "loop"]
 
@@ -144,7 +146,7 @@ class Run(NamedTuple):
 def train(
     recipe: Recipe,
     student: Model,
-    distilled: DistilledSet,
+    distilled: DistilledSet | RecordSet,
     teacher: Teacher | None,
     evaluation_set: EvaluationSet,
     *,
@@ -153,15 +155,17 @@ def train(
     driver: Driver = "auto",
     seed_driver: Seeds | Literal["auto"] = "auto",
     checkpoints: Checkpoints | None = None,
+    placement: Placement = "auto",
     on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
     on_run: Callable[[Run], None] = lambda run: None,
 ) -> list[Run]:
     """Train one student a seed and evaluate each.
 
     Args: soft_labels, stored ones instead of a teacher (`gift_jax.data.fkd.load_soft_labels`), whose batches, crops
-    and mixing are then trained on; driver and seed_driver, see `make_epoch` and `choose_seeds`; checkpoints, where the
-    state is saved and taken up again; on_epoch is told how many epochs (of any seed) were done since the last call,
-    and their mean loss; on_run of each finished run.
+    and mixing are then trained on; driver and seed_driver, see `make_epoch` and `choose_seeds`; placement, whether the
+    set is kept on the device or streamed to it, by itself the former if it fits (`gift_jax.streaming.place`);
+    checkpoints, where the state is saved and taken up again; on_epoch is told how many epochs (of any seed) were done
+    since the last call, and their mean loss; on_run of each finished run.
     Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other; Diverged if a loss is not
     finite, naming step and cause; Preempted after SIGTERM, if there are checkpoints.
     """
@@ -174,12 +178,20 @@ def train(
     _check_pixel_spaces(distilled, evaluation_set)
     mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver
     mesh = mode if isinstance(mode, Mesh) else None
-    data = make_data(distilled, teacher)
+    compiled = program.compiled()
+    if isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed:
+        data, epoch = (
+            make_streamed_data(teacher),
+            make_streamed_epoch(compiled, make_batches(compiled), distilled, mode),
+        )
+    else:
+        data = make_data(distilled, teacher)
+        epoch = make_epoch(compiled, driver=driver, seeds=mode, soft_labels=soft_labels)
     shared = _Parts(
         program,
         data if mesh is None else put(data, mesh),
         make_evaluator(student, evaluation_set, program.normalisation, mesh=mesh),
-        make_epoch(program.compiled(), driver=driver, seeds=mode, soft_labels=soft_labels),
+        epoch,
         mode,
     )
 
@@ -209,7 +221,7 @@ def _groups(seeds: tuple[int, ...], mode: Seeds) -> list[tuple[int, ...]]:
     return [seeds[start : start + size] for start in range(0, len(seeds), max(size, 1))]
 
 
-def _check_pixel_spaces(distilled: DistilledSet, evaluation_set: EvaluationSet) -> None:
+def _check_pixel_spaces(distilled: DistilledSet | RecordSet, evaluation_set: EvaluationSet) -> None:
     """Students of whitened images see whitened test images, and no others do. Raises: GiftError."""
     if distilled.pixel_space == "zca" and evaluation_set.pixel_space != "zca":
         raise GiftError(

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import safetensors
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
@@ -19,6 +19,8 @@ PixelSpace = Literal["raw", "normalised", "zca"]
 PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
 
 _FORMAT = "gift_jax distilled set 1"
+_DTYPES = {"U8": np.uint8, "F32": np.float32, "F64": np.float64}  # of images; others are refused as unknown
+_PART = 1024  # images that are checked at a time
 _REMAKE = "make it again with `python -m convert distilled` or an experiment that distils"
 
 
@@ -62,15 +64,25 @@ class DistilledSet:
         if soft is not None and (soft.dtype != np.float32 or soft.shape != (len(images), spec.num_classes)):
             yield f"soft labels are {soft.dtype}{list(soft.shape)}, expected float32[{len(images)}, {spec.num_classes}]"
         for name, array in (("images", images), ("soft labels", soft)):
-            if array is not None and array.dtype == np.float32 and not np.isfinite(array).all():
+            if array is not None and array.dtype == np.float32 and not _finite(array):
                 yield f"its {name} hold values that are not finite; take them from the source again"
         if self.pixel_space == "raw" and images.dtype == np.float32 and (images.min() < 0 or images.max() > 1):
             yield "raw float images must be in [0, 1]; if they were normalised or whitened, say so in pixel_space"
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        return self.images.shape[1:]
+
+    @property
     def num_classes(self) -> int:
         """Classes of the dataset."""
         return get_dataset(self.dataset).num_classes
+
+
+def _finite(array: np.ndarray) -> bool:
+    """By parts, so that a file larger than memory can be checked."""
+    return all(np.isfinite(array[start : start + _PART]).all() for start in range(0, len(array), _PART))
 
 
 def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
@@ -92,20 +104,24 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
 
 
 def load_distilled(path: Path | str) -> DistilledSet:
-    """Read a file that `save_distilled` wrote. Raises: GiftError if it is missing, damaged or something else."""
+    """Read a file that `save_distilled` wrote, its images mapped into memory, not copied: read-only.
+
+    Raises: GiftError if it is missing, damaged or something else.
+    """
     path = Path(path)
     if not path.is_file():
         raise GiftError(f"{path}: no such file; {_REMAKE}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-        if metadata.get("format") != _FORMAT:
-            raise GiftError(f"{path}: a safetensors file, but not a distilled set; {_REMAKE}")
-        arrays = load_file(path)
+            if metadata.get("format") != _FORMAT:
+                raise GiftError(f"{path}: a safetensors file, but not a distilled set; {_REMAKE}")
+            labels = file.get_tensor("labels")
+            soft_labels = file.get_tensor("soft_labels") if "soft_labels" in file.keys() else None  # noqa: SIM118
         return DistilledSet(
-            images=arrays["images"],
-            labels=arrays["labels"],
-            soft_labels=arrays.get("soft_labels"),
+            images=_mapped(path, "images"),
+            labels=labels,
+            soft_labels=soft_labels,
             pixel_space=typing.cast(PixelSpace, metadata["pixel_space"]),
             dataset=metadata["dataset"],
             method=metadata["method"],
@@ -116,3 +132,12 @@ def load_distilled(path: Path | str) -> DistilledSet:
         raise GiftError(f"{path}: {error}" if not str(error).startswith(str(path)) else str(error)) from None
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
         raise GiftError(f"{path}: not a readable distilled set ({error}); {_REMAKE}") from None
+
+
+def _mapped(path: Path, name: str) -> np.ndarray:
+    """Map an array of a file, which safetensors has found whole, into memory. Reference: the safetensors format."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[name]
+    start, shape = 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
+    return np.memmap(path, _DTYPES[entry["dtype"]], "r", start, shape)

@@ -106,12 +106,14 @@ def load_evaluation(
 class TrainingSet(NamedTuple):
     """Real training images: labels int32 [N], and what gives batches (images uint8 [B, S, S, C], labels [B]).
 
-    digest: of what the source holds, as far as it can be told without reading it.
+    digest: of what the source holds, as far as it can be told without reading it. records: the files, with which
+    they can be shown in other ways; None for the digits.
     """
 
     labels: np.ndarray
     batches: Iterator[tuple[np.ndarray, np.ndarray]]
     digest: str
+    records: Records | None = None
 
 
 def load_training(
@@ -128,7 +130,7 @@ def load_training(
         return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels), DIGITS)
     records = load_records(dataset, source=source, class_order=class_order, train=True)
     images = decoded(records, make_transform(spec, image_size))
-    return TrainingSet(records.labels, _batched(images, records.labels), records.digest)
+    return TrainingSet(records.labels, _batched(images, records.labels), records.digest, records)
 
 
 def _batched(images: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

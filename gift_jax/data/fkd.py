@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from gift_jax.augment import MIXINGS
 from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.files import read_json_object, reported, write_text
 
@@ -124,8 +125,10 @@ def problems(flat: StoredBatches, info: StoredInfo) -> list[str]:
     return [problem for problem, holds in checks.items() if not holds]
 
 
-def set_digest(distilled: DistilledSet) -> str:
-    """SHA-256 of a distilled set's images and labels, by which stored labels know theirs."""
+def set_digest(distilled: DistilledSet | RecordSet) -> str:
+    """SHA-256 of a set's images and labels, by which stored labels know theirs; of files, their list and treatment."""
+    if isinstance(distilled, RecordSet):
+        return hashlib.sha256(f"{distilled.records.digest} {distilled.transform}".encode()).hexdigest()
     digest = hashlib.sha256(repr((distilled.images.shape, str(distilled.images.dtype))).encode())
     for array in (distilled.images, distilled.labels):
         digest.update(np.ascontiguousarray(array).data)

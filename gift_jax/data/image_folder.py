@@ -1,5 +1,6 @@
 """Trees of class folders, and Tiny-ImageNet's own layout of its validation images."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +39,17 @@ def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = 
     by_name = sorted((name, label) for label, name in enumerate(names))
     paths = [path for name, _ in by_name for path in by_class[name]]
     labels = np.array([label for name, label in by_name for _ in by_class[name]], np.int32)
+    # As one array of bytes: processes that decode get a copy each, and a million Path objects are slow to copy.
+    files = np.array([os.fsencode(path) for path in paths])
+
+    def path_of(row: int) -> Path:
+        return Path(os.fsdecode(files[row]))
+
     return Records(
         labels=labels,
         class_names=tuple(names),
-        read=lambda row: paths[row].read_bytes(),
-        where=lambda row: str(paths[row]),
+        read=lambda row: path_of(row).read_bytes(),
+        where=lambda row: str(path_of(row)),
         digest=listing_digest(root, paths),
     )
 

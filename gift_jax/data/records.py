@@ -1,9 +1,10 @@
 """Labelled image files, wherever they are: what every source of real images is read into."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,28 +36,36 @@ def listing_digest(root: Path, paths: Sequence[Path]) -> str:
     return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()
 
 
+def decode(records: Records, transform: Callable[[bytes, str], np.ndarray], row: int) -> np.ndarray | GiftError:
+    """Read one image: uint8 [S, S, C]. A GiftError about it is returned: Grain would wrap one that is raised."""
+    try:
+        return transform(records.read(row), records.where(row))
+    except GiftError as error:
+        return error
+    except OSError as error:
+        return GiftError(f"{records.where(row)}: {error.strerror or error}; check the file")
+
+
 def decoded(records: Records, transform: Transform, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:
     """Decode images, in order, on all cores: uint8 [S, S, C] each.
 
     Args: rows, which ones, all if not given. Raises: GiftError about the first bad one.
     """
-
-    def decode(row: int) -> np.ndarray | GiftError:
-        try:
-            return transform(records.read(row), records.where(row))
-        except GiftError as error:  # Grain would wrap it: it is raised below, in the caller's thread.
-            return error
-        except OSError as error:
-            return GiftError(f"{records.where(row)}: {error.strerror or error}; check the file")
-
-    try:
-        import grain
-    except ImportError:
-        raise GiftError("decoding needs Grain; run `pip install 'gift-jax[data]'`") from None
+    grain = load_grain()
     # Threads rather than Grain's worker processes: Pillow decodes without holding Python's lock.
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=WAITING)
     chosen = range(len(records.labels)) if rows is None else rows
-    for image in grain.MapDataset.source(chosen).map(decode).to_iter_dataset(options):
+    decode_row = functools.partial(decode, records, transform)
+    for image in grain.MapDataset.source(chosen).map(decode_row).to_iter_dataset(options):
         if isinstance(image, GiftError):
             raise image
         yield image
+
+
+def load_grain() -> Any:
+    """The module grain. Raises: GiftError that says how to install it."""
+    try:
+        import grain
+    except ImportError:
+        raise GiftError("reading images needs Grain; run `pip install 'gift-jax[data]'`") from None
+    return grain

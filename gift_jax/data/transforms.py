@@ -1,10 +1,11 @@
-"""Test images as the official code shows them: Pillow's resizing and a centre crop, to the last bit.
+"""Images as the official code shows them, to the last bit: for tests resized and cut, for training cropped at random.
 
-Reference: torchvision's `Resize` (bilinear, anti-aliased) and `CenterCrop` on Pillow images.
+Reference: torchvision's `Resize` (bilinear, anti-aliased), `CenterCrop` and `RandomResizedCrop` on Pillow images.
 """
 
 import dataclasses
 import io
+import math
 import warnings
 
 import numpy as np
@@ -16,6 +17,13 @@ from gift_jax.errors import GiftError
 # Others are not opened: for some, Pillow starts other programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 _MODES = {1: "L", 3: "RGB"}
+
+
+Box = tuple[int, int, int, int]
+"""Top, left, height and width, in pixels."""
+
+# Of random resized crops: share of the image's area, width by height, and draws before the middle is taken.
+AREA, RATIO, ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,19 +42,60 @@ class Transform:
 
         Returns: uint8 [crop, crop, channels]. Raises: GiftError if it is damaged, too large, or of another size.
         """
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(content), formats=FORMATS).convert(_MODES[self.channels])
-        except Exception as error:  # Pillow raises what it likes about a damaged file.
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
+        image = open_image(content, where, self.channels)
         if self.resize is not None:
             image = center_crop(resize(image, self.resize), self.crop)
         if image.size != (self.crop, self.crop):
             raise GiftError(f"{where}: is {image.width} x {image.height} pixels, expected {self.crop} a side; check it")
         return np.asarray(image).reshape(self.crop, self.crop, self.channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingTransform:
+    """Training images as torchvision's reference shows them: a random resized crop, and half of them mirrored.
+
+    size: side in pixels; channels: 1 or 3. Without crop images are shown as `test` does. flip: whether to mirror.
+    Reference: torchvision's `RandomResizedCrop` (bilinear, anti-aliased) and `RandomHorizontalFlip` on Pillow images.
+    """
+
+    test: Transform
+    crop: bool = True
+    flip: bool = True
+
+    @property
+    def size(self) -> int:
+        """Side of the images in pixels."""
+        return self.test.crop
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return self.test.channels
+
+    def __call__(self, content: bytes, where: str, *, rng: np.random.Generator) -> np.ndarray:
+        """Decode and transform. Args: content of the file; where, its name for messages; rng, decides the draws.
+
+        Returns: uint8 [size, size, channels]. Raises: GiftError if it is damaged, too large, or of another size.
+        """
+        if self.crop:
+            image = open_image(content, where, self.channels)
+            image = resized_crop(image, random_box(image.width, image.height, rng), self.size)
+            pixels = np.asarray(image).reshape(self.size, self.size, self.channels)
+        else:
+            pixels = self.test(content, where)
+        return pixels[:, ::-1] if self.flip and rng.uniform(0, 1) < 0.5 else pixels
+
+
+def open_image(content: bytes, where: str, channels: int) -> Image.Image:
+    """Decode the content of a file. Raises: GiftError if it is damaged or too large."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(content), formats=FORMATS).convert(_MODES[channels])
+    except Exception as error:  # Pillow raises what it likes about a damaged file.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
 
 
 def make_transform(spec: DatasetSpec, image_size: int) -> Transform:
@@ -76,3 +125,31 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
         image, (width, height) = padded, padded.size
     left, top = round((width - size) / 2), round((height - size) / 2)
     return image.crop((left, top, left + size, top + size))
+
+
+def random_box(width: int, height: int, rng: np.random.Generator) -> Box:
+    """Draw the box of a random resized crop: area, then ratio, until one fits, then its place.
+
+    Reference: torchvision's `RandomResizedCrop.get_params`, in the order of its draws.
+    """
+    log_ratio = (math.log(RATIO[0]), math.log(RATIO[1]))
+    for _ in range(ATTEMPTS):
+        area = width * height * rng.uniform(*AREA)
+        ratio = math.exp(rng.uniform(*log_ratio))
+        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < high <= height:
+            return int(rng.integers(height - high + 1)), int(rng.integers(width - wide + 1)), high, wide
+    return _central_box(width, height)
+
+
+def _central_box(width: int, height: int) -> Box:
+    """The largest middle part with a ratio in the range."""
+    wide = min(width, round(height * RATIO[1]))
+    high = min(height, round(width / RATIO[0]))
+    return (height - high) // 2, (width - wide) // 2, high, wide
+
+
+def resized_crop(image: Image.Image, box: Box, size: int) -> Image.Image:
+    """Cut a box out and scale it to size x size pixels."""
+    top, left, high, wide = box
+    return image.crop((left, top, left + wide, top + high)).resize((size, size), Image.Resampling.BILINEAR)

@@ -4,10 +4,21 @@ import io
 
 import numpy as np
 import pytest
+import scipy.stats
 from PIL import Image
 
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.transforms import Transform, center_crop, make_transform, resize
+from gift_jax.data.transforms import (
+    AREA,
+    RATIO,
+    TrainingTransform,
+    Transform,
+    center_crop,
+    make_transform,
+    random_box,
+    resize,
+    resized_crop,
+)
 from gift_jax.errors import GiftError
 
 SIZES = [(500, 375), (375, 500), (224, 224), (301, 256), (256, 301), (97, 61), (61, 97), (1000, 130), (33, 32)]
@@ -84,3 +95,73 @@ def test_small_images_are_taken_as_they_are(dataset):
 def test_a_damaged_image_is_named(content):
     with pytest.raises(GiftError, match=r"y\.jpg: is no readable image"):
         Transform(None, 64, 3)(content, "y.jpg")
+
+
+class TorchDraws:
+    """PyTorch's draws, in the place of a NumPy generator."""
+
+    def __init__(self, seed):
+        self._torch = pytest.importorskip("torch")
+        self._torch.manual_seed(seed)
+
+    def uniform(self, low, high):
+        return self._torch.empty(1).uniform_(low, high).item()
+
+    def integers(self, high):
+        return self._torch.randint(0, high, size=(1,)).item()
+
+
+# Of the last ones no box fits within ten draws, always or often: the middle is taken.
+@pytest.mark.parametrize("size", [(500, 375), (64, 64), (61, 97), (3, 2), (400, 100), (1000, 20), (20, 1000)])
+def test_boxes_of_random_crops_equal_torchvisions_given_its_draws(transforms, size):
+    image, by_default = Image.new("L", size), transforms.RandomResizedCrop(64)
+    for seed in range(300):
+        found = random_box(*size, TorchDraws(seed))
+        TorchDraws(seed)
+        assert found == tuple(by_default.get_params(image, by_default.scale, by_default.ratio)), seed
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_pixels_of_random_crops_equal_torchvisions(transforms, size):
+    image, rng = picture(*size), np.random.default_rng(0)
+    for box in (random_box(*size, rng) for _ in range(5)):
+        theirs = transforms.functional.resized_crop(image, *box, [64, 64])
+        np.testing.assert_array_equal(np.asarray(resized_crop(image, box, 64)), np.asarray(theirs))
+
+
+def test_random_crops_are_spread_as_they_should_be():
+    """In a large square: areas evenly, ratios evenly in the logarithm, places evenly over where the box fits."""
+    rng = np.random.default_rng(0)
+    top, left, high, wide = np.array([random_box(4000, 4000, rng) for _ in range(4000)], float).T
+    area, ratio = high * wide / 4000**2, np.log(wide / high)
+    inside = area < 0.7  # all ratios fit; beyond, some do not and are drawn again
+    spread = {
+        "area": (area[inside], AREA[0], 0.7),
+        "ratio": (ratio[inside], *np.log(RATIO)),
+        "top": (top / (4000 - high + 1), 0, 1),
+        "left": (left / (4000 - wide + 1), 0, 1),
+    }
+    for name, (values, low, end) in spread.items():
+        assert scipy.stats.kstest(values, "uniform", (low, end - low)).pvalue > 0.01, name
+
+
+@pytest.mark.parametrize("crop", [True, False])
+def test_the_training_transform_is_decided_by_its_generator(crop):
+    content = encoded(picture(120, 90), "JPEG")
+    transform = TrainingTransform(Transform(73, 64, 3), crop=crop)
+    images = [transform(content, "x", rng=np.random.default_rng((4, 2, seed))) for seed in [*range(40), 0]]
+    np.testing.assert_array_equal(images[0], images[-1])
+    assert {(image.shape, image.dtype.name) for image in images} == {((64, 64, 3), "uint8")}
+    # Without crops an image has two faces, and both come up.
+    assert len({image.tobytes() for image in images}) == (40 if crop else 2)
+    plain = TrainingTransform(Transform(73, 64, 3), crop=crop, flip=False)
+    faces = [plain(content, "x", rng=np.random.default_rng((4, 2, seed))) for seed in range(40)]
+    mirrored = [not np.array_equal(*pair) for pair in zip(images, faces, strict=False)]
+    for image, face, is_mirrored in zip(images, faces, mirrored, strict=False):
+        np.testing.assert_array_equal(image[:, ::-1] if is_mirrored else image, face)
+    assert 10 < sum(mirrored) < 30
+
+
+def test_a_grey_image_keeps_its_channel():
+    transform = TrainingTransform(Transform(None, 16, 1))
+    assert transform(encoded(picture(40, 30, "L"), "PNG"), "x", rng=np.random.default_rng(0)).shape == (16, 16, 1)

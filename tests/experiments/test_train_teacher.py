@@ -3,9 +3,11 @@
 import json
 import sys
 
+import jax
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from convert.export import export
 from convert.families import find_family
@@ -68,8 +70,52 @@ def test_mistakes_are_one_sentence(arguments, message, train, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_images_that_do_not_fit_are_refused(monkeypatch, train, tmp_path):
+FOLDERS = [f"n{1440764 + 1000 * label:08d}" for label in range(10)]
+
+
+def write_photographs(root, per_class=5):
+    """JPEGs of several sizes, redder from class to class."""
+    rng = np.random.default_rng(per_class)
+    for label, folder in enumerate(FOLDERS):
+        (root / folder).mkdir(parents=True)
+        for number in range(per_class):
+            width, height = rng.integers(70, 130, 2).tolist()
+            pixels = rng.integers(0, 100, (height, width, 3), np.uint8)
+            pixels[..., 0] += np.uint8(15 * label)
+            Image.fromarray(pixels).save(root / folder / f"{number}.JPEG")
+    return root
+
+
+def read_bits(directory):
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(load_teacher(directory).params)]
+
+
+def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, train, tmp_path):
+    """Fifty images in batches of 16, so that there is a remainder; the bits do not depend on the number of workers."""
     monkeypatch.setattr(train_teacher, "LARGEST", 1000)
-    status, _, err = train("--dataset", "digits", "--model", "conv2", "--out", tmp_path / "t")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data, test = write_photographs(tmp_path / "train"), write_photographs(tmp_path / "val", per_class=2)
+    options = ("--image-size", 64, "--epochs", 2, "--batch-size", 16, "--learning-rate", 0.02)
+    for workers in (1, 2):
+        place = ("--data", data, "--test-data", test, "--out", tmp_path / f"t{workers}", "--workers", workers)
+        status, printed, err = train("--dataset", "imagenet-10", "--model", "conv2", *options, *place)
+        assert status == 0, err
+        assert "on 20 test images" in printed
+    assert read_bits(tmp_path / "t1") == read_bits(tmp_path / "t2")
+    [row] = [json.loads(line) for line in (tmp_path / "t1" / "results.jsonl").read_text().splitlines()]
+    assert row["recipe"]["augment"] == "none"
+    assert "TrainingTransform" in row["distilled"]["training images"]
+    assert (row["method"], row["ipc"], row["epochs"]) == ("real", 5, 2)
+
+
+def test_a_damaged_image_stops_training_in_one_sentence(monkeypatch, train, tmp_path):
+    monkeypatch.setattr(train_teacher, "LARGEST", 1000)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = write_photographs(tmp_path / "train", per_class=1)
+    (data / FOLDERS[3] / "0.JPEG").write_bytes(b"no picture")
+    place = ("--data", data, "--test-data", write_photographs(tmp_path / "val", per_class=2), "--workers", 1)
+    options = ("--dataset", "imagenet-10", "--model", "conv2", "--image-size", 64, "--epochs", 1)
+    status, _, err = train(*options, *place, "--out", tmp_path / "t")
     assert status == 2
-    assert "the training images of digits take" in err
+    assert f"{data / FOLDERS[3] / '0.JPEG'}: is no readable image" in err
+    assert not (tmp_path / "t").exists()

@@ -1,0 +1,183 @@
+"""Training on sets that do not fit on the device: each step's batch comes from the host, made ahead by Grain.
+
+The step is that of `step.py`, on a batch in place of the set.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from gift_jax.checkpoint import Teacher
+from gift_jax.data.batches import HostBatch, Order, gathered
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.record_set import RecordSet, Words, decoded_batches, permutation
+from gift_jax.errors import GiftError
+from gift_jax.sharding import SEED, Seeds, jit_over, over_seeds, put, split_batch
+from gift_jax.step import Data, Metrics, Program, State, make_step
+
+Placement = Literal["auto", "device", "stream"]
+Batches = Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]
+
+# Of the device's memory, for the training set: the rest is for networks, activations and the evaluation's batches, and
+# where the device is the CPU for the array that the set was read into.
+LARGEST_SHARE = 0.25
+_AHEAD = 2  # steps that are given to the device before the first of them is waited for, each with a batch of its own
+
+
+class Placed(NamedTuple):
+    """Where the training set is during training, and the reason in words."""
+
+    streamed: bool
+    why: str
+
+
+def device_memory() -> int:
+    """Bytes of the first device that may be used; of the CPU, and where the device does not say, of the machine."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def place(distilled: DistilledSet, placement: Placement = "auto", *, stored: bool = False) -> Placed:
+    """Choose where a set is kept. Args: stored, whether soft labels of `fkd` are replayed. Raises: GiftError."""
+    if stored:
+        if placement == "stream":
+            raise GiftError("stored soft labels are replayed on the device; drop placement 'stream'")
+        return Placed(False, "stored soft labels are replayed there")
+    if placement != "auto":
+        return Placed(placement == "stream", "as asked for")
+    needed = distilled.images.nbytes + (0 if distilled.soft_labels is None else distilled.soft_labels.nbytes)
+    limit = int(LARGEST_SHARE * device_memory())
+    streamed = needed > limit
+    relation = f"{'more than' if streamed else 'within'} {LARGEST_SHARE:.0%} of the device's memory"
+    return Placed(streamed, f"{needed / 2**20:,.1f} MiB, {relation}, {limit / 2**20:,.1f} MiB")
+
+
+def make_streamed_data(teacher: Teacher | None) -> Data:
+    """The data of streamed training before a batch is put into it: the teacher's weights alone, on the device."""
+    nothing = jnp.zeros((0,), jnp.int32)
+    return Data(nothing, nothing, None, jax.tree.map(jnp.asarray, teacher.params) if teacher else None)
+
+
+def make_streamed_epoch(
+    program: Program, batches: Batches, distilled: DistilledSet | RecordSet, seeds: Seeds = "loop"
+) -> Callable[[State, Data, jax.Array, int], tuple[State, Metrics]]:
+    """Build `(state, data, key, epoch) -> (state, metrics [steps])`, which takes its batches from the host.
+
+    Args: batches, the resident path's order (`gift_jax.train.make_batches`), which a set of arrays follows; seeds, as
+    of `make_epoch`: each seed has batches of its own, and of a mesh every device of a row gets the whole batch. data
+    is that of `make_streamed_data`. Reading goes on between epochs, and begins anew if one is asked for out of turn.
+    """
+    step = split_batch(make_step(program), seeds)
+
+    def on_batch(state: State, data: Data, batch: HostBatch, rows: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
+        return step(state, data._replace(**batch._asdict()), rows, key)
+
+    stepped = jit_over(over_seeds(on_batch, seeds, (True, False, True, False, True)), seeds)
+    arrays = not isinstance(distilled, RecordSet)
+    stream = _Stream(_gathering(program, batches, distilled) if arrays else _decoding(program, distilled))
+
+    def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:
+        order_keys, step_keys = _split_keys(key)
+        step_key, metrics = _put(step_keys, seeds), []
+        iterator = stream.at(order_keys, number)
+        for _ in range(program.steps_per_epoch):
+            batch = _next(iterator)
+            rows = np.arange(batch.labels.shape[1], dtype=np.int32)
+            # The device computes the last steps while this batch is put on it.
+            state, last = stepped(state, data, _put(batch, seeds), rows, step_key)
+            metrics.append(last)
+            if len(metrics) > _AHEAD:
+                jax.block_until_ready(metrics[-1 - _AHEAD])
+        return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
+
+    return epoch
+
+
+def _split_keys(key: jax.Array) -> jax.Array:
+    """The keys of orders and of steps, [2, seeds], made on one device, on whichever the run's keys are."""
+    words = np.asarray(jax.random.key_data(key))
+    keys = jax.random.wrap_key_data(jnp.asarray(words), impl=jax.random.key_impl(key)).reshape(-1)
+    return jax.vmap(jax.random.split, out_axes=1)(keys)
+
+
+def _put(tree: Any, seeds: Seeds) -> Any:
+    """On the device, without the axis of seeds if there is a single one; on a mesh, a seed a row."""
+    if isinstance(seeds, Mesh):
+        return put(tree, seeds, SEED)
+    return jax.device_put(jax.tree.map(lambda leaf: leaf[0], tree) if seeds == "loop" else tree)
+
+
+def _next(iterator: Any) -> HostBatch:
+    try:
+        batch = next(iterator)
+    except RuntimeError as error:  # Grain's word for a worker that is gone
+        reason = " ".join(str(error).split())
+        raise GiftError(
+            f"a process that decodes images ended ({reason}); it may lack memory, also in /dev/shm, so lower --workers "
+            "or --batch-size"
+        ) from None
+    if isinstance(batch, GiftError):
+        raise batch
+    return batch
+
+
+Opener = Callable[[jax.Array, int], Any]
+"""`(keys [seeds], first epoch) -> Grain's iterator` over the batches of all epochs from the first on."""
+
+
+def _gathering(program: Program, batches: Batches, distilled: DistilledSet) -> Opener:
+    permuted = jax.jit(jax.vmap(batches, in_axes=(0, None)))
+
+    def open_at(keys: jax.Array, first: int) -> Any:
+        def resident(epoch: int) -> np.ndarray:
+            full, rest = permuted(keys, epoch)
+            return np.concatenate([np.reshape(full, (len(keys), -1)), rest], axis=1)
+
+        return gathered(distilled, _order(program, resident, first))
+
+    return open_at
+
+
+def _decoding(program: Program, record_set: RecordSet) -> Opener:
+    def open_at(keys: jax.Array, first: int) -> Any:
+        of_order, of_draws = _words(keys)
+        shuffled = functools.partial(permutation, of_order, program.num_images)
+        return decoded_batches(record_set, _order(program, shuffled, first), of_draws)
+
+    return open_at
+
+
+def _words(keys: jax.Array) -> tuple[list[Words], list[Words]]:
+    """Seeds for NumPy, of the order and of the draws of each of keys."""
+    words = np.asarray(jax.random.key_data(jax.vmap(jax.random.split, out_axes=1)(keys)))
+    first, second = ([tuple(seed) for seed in half] for half in words.tolist())
+    return first, second
+
+
+def _order(program: Program, permuted: Callable[[int], np.ndarray], first: int) -> Order:
+    return Order(permuted, program.batch_size, program.steps_per_epoch, first, program.recipe.epochs)
+
+
+class _Stream:
+    """An iterator that is kept open between epochs, and the runs and epoch whose first batch it gives next."""
+
+    def __init__(self, open_at: Opener) -> None:
+        self._open_at = open_at
+        self._standing: tuple[bytes, int] | None = None
+        self._iterator: Any = None
+
+    def at(self, keys: jax.Array, number: int) -> Any:
+        """The iterator at the beginning of an epoch, all of whose batches are then to be taken."""
+        runs = np.asarray(jax.random.key_data(keys)).tobytes()
+        if self._standing != (runs, number):
+            if self._iterator is not None:
+                self._iterator.close()
+            self._iterator = self._open_at(keys, number)
+        self._standing = (runs, number + 1)
+        return self._iterator

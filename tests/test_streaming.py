@@ -1,0 +1,144 @@
+"""Sets that stream from the host train as those on the device do, bit for bit."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_teacher
+
+import gift_jax
+from gift_jax import plan, streaming
+from gift_jax.augment import DSA_STRATEGY
+from gift_jax.models import get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.resume import Checkpoints
+from gift_jax.sharding import make_mesh
+from gift_jax.step import init_state, make_data, make_program
+from gift_jax.streaming import make_streamed_data, make_streamed_epoch, place
+from gift_jax.train import make_batches, make_epoch, train
+
+STUDENT = get_model(INFO.spec)
+# One operation alone: most of the time of these tests is compilation.
+RECIPE = Recipe(epochs=2, batch_size=8, evaluations=1, augment="flip", optimizer=Optimizer("sgd", 0.05))
+SOFT = np.random.default_rng(0).normal(size=(22, 10)).astype("f")
+WHITE = np.random.default_rng(1).normal(size=(22, 8, 8, 1)).astype("f")
+
+
+def run(placement, recipe=RECIPE, distilled=None, teacher="random", **options):
+    teacher = random_teacher() if teacher == "random" else teacher
+    distilled = distilled_set() if distilled is None else distilled
+    return train(recipe, STUDENT, distilled, teacher, evaluation_set(), placement=placement, **options)
+
+
+def assert_same(found, expected):
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+CASES = {
+    "remainder": {},
+    "one batch": {"recipe": dataclasses.replace(RECIPE, batch_size=22)},
+    "cut short": {"recipe": dataclasses.replace(RECIPE, max_steps=2)},
+    "every operation": {"recipe": dataclasses.replace(RECIPE, max_steps=2, augment=DSA_STRATEGY)},
+    "soft labels": {"distilled": distilled_set(soft_labels=SOFT), "teacher": None},
+    "mixing": {
+        "recipe": dataclasses.replace(RECIPE, mix="cutmix", smallest_crop=0.3),
+        "distilled": distilled_set(images=WHITE, pixel_space="normalised", soft_labels=SOFT),
+        "teacher": None,
+    },
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_streamed_run_equals_a_resident_one_bit_for_bit(name):
+    runs = [run(placement, seeds=(0, 5), **CASES[name]) for placement in ("stream", "device")]
+    for streamed, resident in zip(*runs, strict=True):
+        assert_same(streamed.losses, resident.losses)
+        assert_same(streamed.state, resident.state)
+        assert streamed.history == resident.history
+    assert not np.array_equal(runs[0][0].losses, runs[0][1].losses)
+
+
+def test_it_begins_at_any_epoch(key):
+    """Out of turn, back again, and for another run: always the batches of that run and epoch."""
+    distilled, teacher = distilled_set(), random_teacher()
+    program = make_program(dataclasses.replace(RECIPE, epochs=12), STUDENT, distilled, teacher)
+    streamed = make_streamed_epoch(program, make_batches(program), distilled)
+    resident = make_epoch(program, driver="loop")
+    for one, number in ((key, 7), (key, 8), (key, 2), (jax.random.key(1), 3), (key, 11), (key, 11)):
+        states = [init_state(program, jax.random.key(3)) for _ in range(2)]
+        found = streamed(states[0], make_streamed_data(teacher), one, number)
+        assert_same(found, resident(states[1], make_data(distilled, teacher), one, number))
+
+
+def test_a_mapped_file_streams_without_being_read(tmp_path):
+    gift_jax.save_distilled(tmp_path / "x.safetensors", distilled_set())
+    mapped = gift_jax.load_distilled(tmp_path / "x.safetensors")
+    assert isinstance(mapped.images, np.memmap)
+    [found], [expected] = run("stream", distilled=mapped), run("device")
+    assert_same(found.state, expected.state)
+
+
+def test_what_does_not_fit_streams_by_itself(monkeypatch):
+    distilled = distilled_set()
+    assert not place(distilled).streamed
+    monkeypatch.setattr(streaming, "device_memory", lambda: 4 * distilled.images.nbytes)
+    assert not place(distilled).streamed
+    resident = dict(plan.describe(RECIPE, STUDENT, distilled, random_teacher(), evaluation_set(), (0,)))
+    assert resident["placement"] == "the set is kept on the device: 0.0 MiB, within 25% of the device's memory, 0.0 MiB"
+    monkeypatch.setattr(streaming, "device_memory", lambda: 4 * distilled.images.nbytes - 1)
+    assert place(distilled).streamed
+    lines = dict(plan.describe(RECIPE, STUDENT, distilled, random_teacher(), evaluation_set(), (0,)))
+    assert lines["placement"].startswith("the set streams from the host: 0.0 MiB, more than 25%")
+    monkeypatch.setattr("gift_jax.train.make_data", None)  # the resident path would call it
+    run("auto")
+
+
+def test_the_plan_counts_one_batch_of_a_set_that_streams(monkeypatch):
+    distilled, teacher = distilled_set(2000), random_teacher()
+    program = make_program(RECIPE, STUDENT, distilled, teacher)
+    resident = plan.training_bytes(program, distilled, teacher)
+    monkeypatch.setattr(streaming, "device_memory", lambda: 1000)
+    streamed = plan.training_bytes(program, distilled, teacher)
+    rows = distilled.images[0].nbytes + distilled.labels[0].nbytes
+    assert resident - streamed == pytest.approx((2000 - 8) * rows, rel=0.01)
+
+
+def test_the_device_says_its_memory_or_the_machine_does(monkeypatch):
+    assert 2**28 < streaming.device_memory() < 2**50
+
+    class Device:
+        def memory_stats(self):
+            return {"bytes_limit": 17}
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+    assert streaming.device_memory() == 17
+
+
+@pytest.mark.parametrize("seeds", ["vmap", "mesh", "mesh of one seed"])
+def test_seeds_side_by_side_stream_their_own_batches(seeds):
+    """Compiled apart, sums are ordered apart: a few float32 roundings, as in test_train.py."""
+    count = 1 if seeds == "mesh of one seed" else 2
+    mode = "vmap" if seeds == "vmap" else make_mesh(count, 8, jax.devices()[: 2 * count])
+    runs = [run(placement, seeds=range(count), seed_driver=mode) for placement in ("stream", "device")]
+    for streamed, resident in zip(*runs, strict=True):
+        np.testing.assert_allclose(streamed.losses, resident.losses, rtol=1e-5)
+        jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, atol=2e-5), streamed.state, resident.state)
+
+
+def test_a_resumed_stream_gives_the_uninterrupted_bits(tmp_path):
+    recipe = dataclasses.replace(RECIPE, epochs=3)
+    [whole] = run("stream", recipe)
+
+    def stop(epochs, loss, left=[2]):  # noqa: B006
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+
+    checkpoints = Checkpoints(tmp_path, epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        run("stream", recipe, checkpoints=checkpoints, on_epoch=stop)
+    [resumed] = run("stream", recipe, checkpoints=checkpoints)
+    assert_same(resumed.state, whole.state)
+    assert_same(resumed.losses, whole.losses)
