@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from experiments.sources import find_images
-from gift_jax import cli, progress, save_teacher, study
+from gift_jax import GiftError, cli, progress, save_teacher, study
 from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
@@ -124,12 +124,16 @@ def run(config: TrainTeacher) -> Run:
     """Train, test, and write the teacher and its results.jsonl."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
-    make_recipe(config)  # its mistakes are told before images are read
+    make_recipe(config)  # mistakes in options are told before images are read
+    if config.workers is not None and config.workers < 1:
+        raise GiftError(f"--workers must be 1 or more, not {config.workers}")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels))
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
-    recipe = make_recipe(config, decoded=isinstance(images, RecordSet))
+    decoded = isinstance(images, RecordSet)
+    recipe = make_recipe(config, decoded=decoded)
+    print(f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}")
     with progress.display("teacher", config.epochs, "epochs") as progressed:
         advance = Estimate(progressed, recipe, 1)
         [result] = train(
