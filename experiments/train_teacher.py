@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from experiments.sources import find_images
-from gift_jax import cli, progress, save_teacher, study
+from gift_jax import GiftError, cli, progress, save_teacher, study
 from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
@@ -30,6 +30,7 @@ from gift_jax.files import append_json_line, make_directory
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipe import Recipe
+from gift_jax.resume import Checkpoints, remove
 from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 
@@ -49,7 +50,8 @@ class TrainTeacher:
     `tfds` or `tfds:DIR`; not needed for the digits. schedule: of the learning rate. crop: move images by up to an
     eighth of their side, or of large sets, which are decoded on the fly, cut out parts of 8 % of the area or more.
     flip: mirror half of them. image_size: side of the input, if not the dataset's usual one. workers: processes that
-    decode, by default one a core.
+    decode, by default one a core. resume: go on with an unfinished training, whose state is saved every save_minutes in
+    OUT.unfinished.
     """
 
     dataset: str
@@ -69,6 +71,8 @@ class TrainTeacher:
     workers: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
+    resume: bool = True
+    save_minutes: float = 5.0
 
 
 def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
@@ -124,21 +128,28 @@ def run(config: TrainTeacher) -> Run:
     """Train, test, and write the teacher and its results.jsonl."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
-    make_recipe(config)  # its mistakes are told before images are read
+    make_recipe(config)  # mistakes in options are told before images are read
+    if config.workers is not None and config.workers < 1:
+        raise GiftError(f"--workers must be 1 or more, not {config.workers}")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels))
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
-    recipe = make_recipe(config, decoded=isinstance(images, RecordSet))
+    decoded = isinstance(images, RecordSet)
+    recipe = make_recipe(config, decoded=decoded)
+    print(f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
+    unfinished = config.out.with_name(f"{config.out.name}.unfinished")
+    checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     with progress.display("teacher", config.epochs, "epochs") as progressed:
         advance = Estimate(progressed, recipe, 1)
         [result] = train(
-            recipe, student, images, None, test, seeds=(config.seed,),
+            recipe, student, images, None, test, seeds=(config.seed,), checkpoints=checkpoints,
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
         )  # fmt: skip
     save_teacher(config.out, make_info(config, student.spec), result.state.params, result.state.batch_stats)
     append_json_line(config.out / "results.jsonl", study.make_row(result, recipe, student, images, None))
+    remove(checkpoints)
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
     return result
 

@@ -4,7 +4,9 @@ The step is that of `step.py`, on a batch in place of the set.
 """
 
 import functools
+import gc
 import os
+import weakref
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +29,7 @@ Batches = Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]
 # Of the device's memory, for the training set: the rest is for networks, activations and the evaluation's batches, and
 # where the device is the CPU for the array that the set was read into.
 LARGEST_SHARE = 0.25
+_GONE = "Worker process was terminated"  # Grain's words for it
 _AHEAD = 2  # steps that are given to the device before the first of them is waited for, each with a batch of its own
 
 
@@ -85,15 +88,17 @@ def make_streamed_epoch(
     def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:
         order_keys, step_keys = _split_keys(key)
         step_key, metrics = _put(step_keys, seeds), []
-        iterator = stream.at(order_keys, number)
+        stream.begin(order_keys, number)
         for _ in range(program.steps_per_epoch):
-            batch = _next(iterator)
-            rows = np.arange(batch.labels.shape[1], dtype=np.int32)
             # The device computes the last steps while this batch is put on it.
-            state, last = stepped(state, data, _put(batch, seeds), rows, step_key)
+            batch = _put(stream.take(), seeds)
+            rows = np.arange(batch.labels.shape[-1], dtype=np.int32)
+            state, last = stepped(state, data, batch, rows, step_key)
             metrics.append(last)
             if len(metrics) > _AHEAD:
                 jax.block_until_ready(metrics[-1 - _AHEAD])
+        if number + 1 == program.recipe.epochs:
+            stream.close()
         return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
 
     return epoch
@@ -113,10 +118,12 @@ def _put(tree: Any, seeds: Seeds) -> Any:
     return jax.device_put(jax.tree.map(lambda leaf: leaf[0], tree) if seeds == "loop" else tree)
 
 
-def _next(iterator: Any) -> HostBatch:
+def _next(iterators: list[Any]) -> HostBatch:
     try:
-        batch = next(iterator)
-    except RuntimeError as error:  # Grain's word for a worker that is gone
+        batch = next(iterators[0])
+    except RuntimeError as error:
+        if _GONE not in str(error):
+            raise
         reason = " ".join(str(error).split())
         raise GiftError(
             f"a process that decodes images ended ({reason}); it may lack memory, also in /dev/shm, so lower --workers "
@@ -170,14 +177,30 @@ class _Stream:
     def __init__(self, open_at: Opener) -> None:
         self._open_at = open_at
         self._standing: tuple[bytes, int] | None = None
-        self._iterator: Any = None
+        self._iterators: list[Any] = []
+        # Also when training is stopped: batches that wait in shared memory would be left to the system, with a warning.
+        weakref.finalize(self, _close, self._iterators)
 
-    def at(self, keys: jax.Array, number: int) -> Any:
-        """The iterator at the beginning of an epoch, all of whose batches are then to be taken."""
+    def begin(self, keys: jax.Array, number: int) -> None:
+        """Stand at the beginning of an epoch, all of whose batches are then to be taken."""
         runs = np.asarray(jax.random.key_data(keys)).tobytes()
         if self._standing != (runs, number):
-            if self._iterator is not None:
-                self._iterator.close()
-            self._iterator = self._open_at(keys, number)
+            self.close()
+            self._iterators.append(self._open_at(keys, number))
         self._standing = (runs, number + 1)
-        return self._iterator
+
+    def take(self) -> HostBatch:
+        """The next batch. Raises: GiftError if it cannot be read."""
+        return _next(self._iterators)
+
+    def close(self) -> None:
+        """End the threads or processes that read ahead."""
+        _close(self._iterators)
+        self._standing = None
+
+
+def _close(iterators: list[Any]) -> None:
+    """Close iterators, and let go of what they have read, which frees it."""
+    while iterators:
+        iterators.pop().close()
+    gc.collect()

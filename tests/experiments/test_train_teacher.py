@@ -1,7 +1,10 @@
 """A teacher from scratch: trained, written like a converted one, loaded, and given to PyTorch."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -61,6 +64,7 @@ def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path)
         ),
         (("--dataset", "digits", "--model", "conv33"), "model 'conv33' is unknown"),
         (("--dataset", "digits", "--model", "conv2", "--epochs", 0), "epochs must be 1 or more"),
+        (("--dataset", "digits", "--model", "conv2", "--workers", 0), "--workers must be 1 or more, not 0"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, message, train, tmp_path):
@@ -70,6 +74,7 @@ def test_mistakes_are_one_sentence(arguments, message, train, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+ROOT = Path(__file__).parents[2]
 FOLDERS = [f"n{1440764 + 1000 * label:08d}" for label in range(10)]
 
 
@@ -100,8 +105,11 @@ def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, tra
         place = ("--data", data, "--test-data", test, "--out", tmp_path / f"t{workers}", "--workers", workers)
         status, printed, err = train("--dataset", "imagenet-10", "--model", "conv2", *options, *place)
         assert status == 0, err
+        assert "50 to train on, decoded on the fly" in printed
         assert "on 20 test images" in printed
     assert read_bits(tmp_path / "t1") == read_bits(tmp_path / "t2")
+    images = np.random.default_rng(0).normal(size=(3, 64, 64, 3)).astype("f")
+    assert load_teacher(tmp_path / "t1").logits(images).shape == (3, 10)
     [row] = [json.loads(line) for line in (tmp_path / "t1" / "results.jsonl").read_text().splitlines()]
     assert row["recipe"]["augment"] == "none"
     assert "TrainingTransform" in row["distilled"]["training images"]
@@ -119,3 +127,9 @@ def test_a_damaged_image_stops_training_in_one_sentence(monkeypatch, train, tmp_
     assert status == 2
     assert f"{data / FOLDERS[3] / '0.JPEG'}: is no readable image" in err
     assert not (tmp_path / "t").exists()
+
+
+def test_processes_that_decode_leave_the_accelerator_alone():
+    """They import this module: JAX must open no device by that, of which there is none here."""
+    command = [sys.executable, "-c", "import experiments.train_teacher"]
+    subprocess.run(command, env={**os.environ, "JAX_PLATFORMS": "nowhere"}, cwd=ROOT, check=True)
