@@ -16,7 +16,8 @@ from gift_jax.data.fkd import StoredLabels
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
-from gift_jax.step import make_program
+from gift_jax.schedule_free import make_tested
+from gift_jax.step import make_data, make_program
 from gift_jax.study import make_row
 from gift_jax.train import Run, train
 
@@ -84,7 +85,8 @@ class Cell:
         assert self.validation_set is not None
         program = make_program(self.recipe, self.student, self.distilled, self.teacher, self.soft_labels)
         evaluator = make_evaluator(self.student, self.validation_set, program.normalisation)
-        return evaluator(run.state.params, run.state.batch_stats).top1
+        data = make_data(self.distilled, self.teacher)
+        return evaluator(*make_tested(program.compiled())(run.state, data)).top1
 
 
 def curve(losses: np.ndarray) -> list[tuple[int, float]]:

@@ -23,6 +23,7 @@ from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.replay import make_stored_epoch
+from gift_jax.schedule_free import make_tested
 from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
 
 Driver = Literal["auto", "scan", "loop"]
@@ -215,7 +216,7 @@ def _train_group(
     def member(index: int) -> State:
         return jax.tree.map(lambda leaf: leaf[index], state) if stacked else state
 
-    losses, histories, seconds = [], [[] for _ in seeds], []
+    losses, histories, seconds, tested = [], [[] for _ in seeds], [], make_tested(program.compiled())
     for number in range(program.recipe.epochs):
         start = time.perf_counter()
         state, metrics = epoch(state, data, key, number)
@@ -226,7 +227,7 @@ def _train_group(
         on_epoch(len(seeds), float(losses[-1].mean()))
         if program.recipe.is_evaluated(number + 1):
             for index, history in enumerate(histories):
-                accuracy = evaluator(member(index).params, member(index).batch_stats)
+                accuracy = evaluator(*tested(member(index), data))
                 history.append(Evaluation(number + 1, *accuracy))
     steady = sum(seconds[1:]) or seconds[0]
     rate = program.num_images * len(seeds) * max(len(seconds) - 1, 1) / steady
