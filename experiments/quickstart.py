@@ -25,7 +25,7 @@ from gift_jax import (
     GiftError,
     Teacher,
     cli,
-    pictures,
+    heatmap,
     progress,
     rded,
     report,
@@ -135,7 +135,7 @@ Each run is a line of `results.jsonl`, with its configuration, versions and devi
     write_text(config.out / "report.md", text)
     sheet = distilled.images.reshape(-1, config.ipc, *distilled.images.shape[1:3])[:, :10]
     images_title = f"The distilled set: {min(config.ipc, 10)} images a class"
-    pictures.save_heatmap(config.out / "heatmap.png", grid, title=heading, images=sheet, images_title=images_title)
+    heatmap.save_heatmap(config.out / "heatmap.png", grid, title=heading, images=sheet, images_title=images_title)
     return grid
 
 

@@ -65,7 +65,7 @@ def name_on(result: Mapping[str, Any], axis: str) -> str:
 
 
 def make_cell(values: Sequence[float | None], guessing: float = 0.0) -> Cell:
-    """Mean and sample standard deviation of some runs; None is a run that diverged and counts as guessing, in percent."""
+    """Mean and sample standard deviation of some runs; None diverged and counts as guessing, in percent."""
     figures = [guessing if value is None else value for value in values]
     std = float(np.std(figures, ddof=1)) if len(figures) > 1 else 0.0
     return Cell(float(np.mean(figures)), std, len(figures), sum(value is None for value in values))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gift_jax import pictures, progress, report, study
+from gift_jax import heatmap, progress, report, study
 from gift_jax.errors import GiftError
 from gift_jax.files import append_json_line
 
@@ -52,7 +52,7 @@ def test_a_missing_cell_is_an_error():
 
 def test_heatmap_is_a_picture(tmp_path):
     images = np.random.default_rng(0).integers(0, 255, (2, 3, 8, 8))
-    pictures.save_heatmap(tmp_path / "x.png", GRID, title="t", images=images, images_title="i")
+    heatmap.save_heatmap(tmp_path / "x.png", GRID, title="t", images=images, images_title="i")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 

@@ -1,0 +1,114 @@
+"""From results to a report: an experiment's own sections, then the images, curves, configuration and what failed."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gift_jax.data.datasets import get_dataset
+from gift_jax.grid import name_of
+from gift_jax.grid_plan import in_words
+from gift_jax.page import Section, write_page
+from gift_jax.pictures import read_png
+from gift_jax.report import Cell, Grid, counts, markdown_table, name_on
+
+Row = Mapping[str, Any]
+MakeSections = Callable[[Sequence[Row]], list[Section]]
+
+SPREAD = "mean ± sample standard deviation"
+
+
+def write_report(
+    out: Path,
+    title: str,
+    experiments: Mapping[str, MakeSections],
+    rows: Sequence[Row],
+    runs: Sequence[Path],
+    contradictions: Sequence[str] = (),
+) -> None:
+    """Write report.md, report.html and pictures/ in out.
+
+    Args: experiments, what makes the sections of the rows of each experiment; runs, directories whose `sheets/` of
+    distilled images are shown.
+    """
+    usable = [row for row in rows if row.get("failed") != "error"]
+    sections = [
+        section
+        for name, make_sections in experiments.items()
+        if (own := [row for row in usable if row.get("experiment", name) == name])
+        for section in make_sections(own)
+    ]
+    sections += [*sheets(runs), configuration(rows), *problems(rows, contradictions)]
+    write_page(out, title, sections)
+
+
+def table(grid: Grid, corner: str, *, worst: str | None = "worst") -> str:
+    """A Markdown table of a grid with its n; with worst, rows are ordered by their worst column, which ends them."""
+    order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean) if worst else grid.rows
+    last = [worst] if worst else []
+    body = [
+        [f"`{row}`", *(str(grid.cells[row, column]) for column in grid.columns)]
+        + ([str(grid.worst(row))] if worst else [])
+        for row in order
+    ]
+    heading = [f"{corner} ({counts(grid)})", *grid.columns, *last]
+    return markdown_table([heading, *body])
+
+
+def guessing(rows: Sequence[Row]) -> float:
+    """The accuracy of guessing, in percent, that diverged runs count with."""
+    finished = next((row for row in rows if "dataset" in row), None)
+    return 0.0 if finished is None else 100 / get_dataset(finished["dataset"]).num_classes
+
+
+def grid_of(cells: Mapping[tuple[str, str], Cell]) -> Grid:
+    """A grid of cells by (row, column)."""
+    rows, columns = (tuple(dict.fromkeys(names[axis] for names in cells)) for axis in (0, 1))
+    return Grid(rows, columns, cells)
+
+
+def only(rows: Sequence[Row], **names: str) -> list[Row]:
+    """The rows with these names on these axes."""
+    return [row for row in rows if all(name_on(row, axis) == name for axis, name in names.items())]
+
+
+def sheets(runs: Sequence[Path]) -> list[Section]:
+    """The distilled images that lie in the runs' directories."""
+    found = {path.name: path for run in runs if run.is_dir() for path in sorted(run.glob("sheets/*.png"))}
+    return [Section("The distilled images", [read_png(path) for path in found.values()])] if found else []
+
+
+def configuration(rows: Sequence[Row]) -> Section:
+    """What is common to the runs: versions, devices, recipe; settings that the runs differ in are named."""
+    finished = [row for row in rows if "recipe" in row]
+    if not finished:
+        return Section("Configuration", ["No run finished."])
+    seconds = sum(row.get("seconds", row["train_seconds"]) for row in finished)
+    recipes = [row["recipe"] for row in finished]
+    differing = sorted(name for name in recipes[0] if any(recipe[name] != recipes[0][name] for recipe in recipes))
+    common = {name: value for name, value in recipes[0].items() if name not in differing}
+    facts = [
+        ["runs", f"{len(rows)}, of which {sum('failed' in row for row in rows)} failed"],
+        ["time", f"{in_words(seconds)} of training and testing, one run after another"],
+        ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
+        ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
+        ["teacher", f"{finished[0]['teacher']}, source SHA-256 {str(finished[0]['teacher_sha256'])[:16]}"],
+        ["sets", "; ".join(dict.fromkeys(f"{row['method']} {dict(row['distilled'])}" for row in finished))],
+        ["runs differ in", ", ".join(differing) or "nothing of the recipe"],
+    ]
+    text = f"```json\n{json.dumps(common, indent=1)}\n```"
+    about = "Every run is a line of `results.jsonl` with its complete configuration."
+    return Section("Configuration", [markdown_table([["", ""], *facts]), about, text])
+
+
+def problems(rows: Sequence[Row], contradictions: Sequence[str]) -> list[Section]:
+    """Cells that failed, with their reasons, and contradictions between results that were joined."""
+    failed = [[name_of(row["labels"], row["seed"]), row["failed"], row["reason"]] for row in rows if "failed" in row]
+    sections = []
+    if failed:
+        text = "Diverged runs count with the accuracy of guessing wherever a figure is made of several runs."
+        sections.append(Section("Failed runs", [text, markdown_table([["run", "failed", "reason"], *failed])]))
+    if contradictions:
+        lines = "\n".join(f"- {sentence}" for sentence in contradictions)
+        sections.append(Section("Contradictions", [f"The first result of each is shown.\n\n{lines}"]))
+    return sections
