@@ -1,6 +1,8 @@
 """From results to a report: an experiment's own sections, then the images, curves, configuration and what failed."""
 
 import json
+import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,8 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.grid import name_of
 from gift_jax.grid_plan import in_words
 from gift_jax.page import Section, write_page
-from gift_jax.pictures import read_png
 from gift_jax.report import Cell, Grid, counts, markdown_table, name_on
+from gift_jax.sheet import read_png
 
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
@@ -31,14 +33,14 @@ def write_report(
     Args: experiments, what makes the sections of the rows of each experiment; runs, directories whose `sheets/` of
     distilled images are shown.
     """
-    usable = [row for row in rows if row.get("failed") != "error"]
+    whole, omitted = complete([row for row in rows if row.get("failed") != "error"])
     sections = [
         section
         for name, make_sections in experiments.items()
-        if (own := [row for row in usable if row.get("experiment", name) == name])
+        if (own := [row for row in whole if row.get("experiment", name) == name])
         for section in make_sections(own)
     ]
-    sections += [*sheets(runs), configuration(rows), *problems(rows, contradictions)]
+    sections += [*sheets(runs), configuration(rows), *problems(rows, contradictions, omitted)]
     write_page(out, title, sections)
 
 
@@ -98,17 +100,55 @@ def configuration(rows: Sequence[Row]) -> Section:
     ]
     text = f"```json\n{json.dumps(common, indent=1)}\n```"
     about = "Every run is a line of `results.jsonl` with its complete configuration."
-    return Section("Configuration", [markdown_table([["", ""], *facts]), about, text])
+    return Section("Configuration", [markdown_table([["", ""], *facts], text=True), about, text])
 
 
-def problems(rows: Sequence[Row], contradictions: Sequence[str]) -> list[Section]:
-    """Cells that failed, with their reasons, and contradictions between results that were joined."""
+def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequence[str]) -> list[Section]:
+    """Cells that failed, with their reasons, contradictions between results that were joined, and what is missing."""
     failed = [[name_of(row["labels"], row["seed"]), row["failed"], row["reason"]] for row in rows if "failed" in row]
     sections = []
     if failed:
         text = "Diverged runs count with the accuracy of guessing wherever a figure is made of several runs."
-        sections.append(Section("Failed runs", [text, markdown_table([["run", "failed", "reason"], *failed])]))
+        sections.append(
+            Section("Failed runs", [text, markdown_table([["run", "failed", "reason"], *failed], text=True)])
+        )
     if contradictions:
         lines = "\n".join(f"- {sentence}" for sentence in contradictions)
         sections.append(Section("Contradictions", [f"The first result of each is shown.\n\n{lines}"]))
+    if omitted:
+        sections.append(
+            Section("Incomplete", [f"Left out above, for some of their cells have no result: {', '.join(omitted)}."])
+        )
     return sections
+
+
+def complete(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows that fill whole grids, and the names that were left out for that.
+
+    Rows of an experiment whose labels have the same axes are a grid. Of an incomplete one the name that lacks the
+    largest share of its cells is left out, until none lacks any.
+    """
+    grids: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        grids[row.get("experiment"), tuple(sorted(row.get("labels", {})))].append(row)
+    kept, omitted = [], []
+    for (_, axes), own in grids.items():
+        while axes and (name := _most_missing(own, axes)):
+            own = [row for row in own if row["labels"][name[0]] != name[1]]
+            omitted.append(f"{name[0]} {name[1]}")
+        kept += own
+    return kept, omitted
+
+
+def _most_missing(rows: Sequence[Row], axes: Sequence[str]) -> tuple[str, str] | None:
+    """(axis, name) of the largest share of missing cells; None if there is none."""
+    present = {tuple(row["labels"][axis] for axis in axes) for row in rows}
+    sizes = [len({cell[index] for cell in present}) for index in range(len(axes))]
+    if len(present) == math.prod(sizes):
+        return None
+    shares = {
+        (axis, name): sum(cell[index] == name for cell in present) * sizes[index]
+        for index, axis in enumerate(axes)
+        for name in dict.fromkeys(cell[index] for cell in sorted(present))
+    }
+    return min(shares, key=lambda name: shares[name])

@@ -12,7 +12,7 @@ from rich.table import Table
 from experiments.digits_setup import load_digits
 from experiments.evaluate import Evaluate, load_parts
 from experiments.pages import Row, write_report
-from gift_jax import DistilledSet, GiftError, Teacher, grid, grid_plan, pictures
+from gift_jax import DistilledSet, GiftError, Teacher, grid, grid_plan
 from gift_jax.cells import Cell
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_records
@@ -23,6 +23,7 @@ from gift_jax.models import Model, get_model
 from gift_jax.page import Section
 from gift_jax.recipe import Recipe
 from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.sheet import contact_sheet
 
 VALIDATION_IMAGES = 5000  # at most, of the real training images
 
@@ -70,9 +71,9 @@ class Materials(NamedTuple):
     validation_set: EvaluationSet | None
     student: Model
 
-    def recipe(self, method: str, study: Study, **changes: Any) -> Recipe:
+    def recipe(self, method: str, study: Study, student: Model | None = None, **changes: Any) -> Recipe:
         """The official recipe for a method's set, in the study's epochs and with ten looks at the test images."""
-        recipe = make_recipe("gift", setting_of(self.sets[method], self.student.spec.name))
+        recipe = make_recipe("gift", setting_of(self.sets[method], (student or self.student).spec.name))
         return dataclasses.replace(recipe, **{"epochs": study.epochs, "evaluations": 10, **changes})
 
     def cell(
@@ -136,7 +137,7 @@ def save_sheets(out: Path, materials: Materials) -> None:
     """Write a contact sheet of every set to out/sheets/, from which reports take them."""
     for method, distilled in materials.sets.items():
         names = materials.evaluation_set.class_names
-        sheet = pictures.contact_sheet(f"sheet_{method}", distilled, materials.teacher, names)
+        sheet = contact_sheet(f"sheet_{method}", distilled, materials.teacher, names)
         with written_whole(out / "sheets" / sheet.file_name) as temporary:
             temporary.write_bytes(sheet.content if isinstance(sheet.content, bytes) else sheet.content.encode())
 

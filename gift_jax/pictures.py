@@ -1,4 +1,4 @@
-"""Pictures for reports: grids as heat maps or points with their spread, curves, the distilled images themselves.
+"""Pictures for reports: grids as heat maps or points with their spread, and curves.
 
 Colours are cividis and those of Okabe and Ito, which colour-blind eyes tell apart; line styles and markers differ too.
 """
@@ -6,27 +6,21 @@ Colours are cividis and those of Okabe and Ito, which colour-blind eyes tell apa
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from gift_jax.checkpoint import Teacher
-from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.pixels import to_input
-from gift_jax.files import reported
 from gift_jax.heatmap import draw_grid
 from gift_jax.page import Picture
-from gift_jax.report import Grid, name_on
+from gift_jax.report import Grid, make_grid, name_on
 
 # Okabe and Ito (2008), without yellow, which white paper swallows; then again with another marker and line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 MARKERS, LINES = "osD^vP*X<>ph", ("-", "--", ":", "-.")
-SHEET_CLASSES, SHEET_IMAGES = 10, 10  # of a contact sheet
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure, of a size in inches, without a window."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -53,14 +47,14 @@ def style(index: int) -> dict[str, Any]:
 
 def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Picture:
     """The grid as a heat map; with worst, ordered by the worst column, which is set apart."""
-    figure = _figure(2.4 + 0.95 * (len(grid.columns) + worst), 1.2 + 0.6 * len(grid.rows))
+    figure = new_figure(2.4 + 0.95 * (len(grid.columns) + worst), 1.2 + 0.6 * len(grid.rows))
     draw_grid(figure, figure.add_subplot(), grid, title, worst=worst)
     return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", _svg(figure))
 
 
 def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %") -> Picture:
     """Means with their standard deviations: columns side by side, a colour and a marker for each row of the grid."""
-    figure = _figure(max(7.0, 1.2 * len(grid.columns) + 2), 4.2)
+    figure = new_figure(max(7.0, 1.2 * len(grid.columns) + 2), 4.2)
     axes, count = figure.add_subplot(), len(grid.rows)
     for index, row in enumerate(grid.rows):
         cells = [grid.cells[row, column] for column in grid.columns]
@@ -82,7 +76,7 @@ def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: st
     for result in results:
         if "failed" not in result:
             groups[name_on(result, axis)].append(result)
-    figure = _figure(10.5, 4.0)
+    figure = new_figure(10.5, 4.0)
     left, right = figure.subplots(1, 2)
     for index, (label, runs) in enumerate(groups.items()):
         line = {**style(index), "markersize": 4}
@@ -109,61 +103,28 @@ def _losses(runs: Sequence[Mapping[str, Any]]) -> tuple[list[int], np.ndarray]:
     return epochs, np.mean(values / values[:, :1], axis=0)
 
 
-def contact_sheet(name: str, distilled: DistilledSet, teacher: Teacher | None, names: Sequence[str]) -> Picture:
-    """The first images of the first classes, with their label and the three classes the teacher gives most to.
-
-    Args: names, of the classes by id. A set's stored soft labels take the place of a teacher.
-    """
-    rows = [np.flatnonzero(distilled.labels == label)[:SHEET_IMAGES] for label in range(SHEET_CLASSES)]
-    rows = [row for row in rows if len(row)]
-    columns = max(map(len, rows))
-    figure = _figure(1.12 * columns, 1.42 * len(rows))
-    sheet = figure.subplots(len(rows), columns, squeeze=False)
-    for axes in sheet.flat:
+def panels(
+    name: str, results: Iterable[Mapping[str, Any]], *, panel: str, line: str, x: str, guessing: float = 0.0
+) -> Picture:
+    """Accuracy over a numeric axis x, on a logarithmic scale: a panel for each name on one axis, a line for another."""
+    rows = list(results)
+    places, lines = ([*dict.fromkeys(name_on(row, axis) for row in rows)] for axis in (panel, line))
+    columns = min(len(places), 4)
+    height = -(-len(places) // columns)
+    figure = new_figure(3.0 * columns + 1.2, 2.5 * height)
+    grid = figure.subplots(height, columns, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat[len(places) :]:
         axes.set_axis_off()
-    for axes, index in ((sheet[i, j], index) for i, row in enumerate(rows) for j, index in enumerate(row)):
-        axes.imshow(_displayed(distilled.images[index]), cmap="gray", interpolation="nearest")
-        axes.set_title(names[int(distilled.labels[index])], fontsize=8, fontweight="bold", pad=2)
-        guesses = "\n".join(_top3(distilled, teacher, int(index), names))
-        axes.text(0.5, -0.04, guesses, transform=axes.transAxes, ha="center", va="top", fontsize=5.5)
-    shown = sum(map(len, rows))
-    alt = (
-        f"{shown} of the {len(distilled.labels)} images of the {distilled.method} set: label above, the teacher's "
-        + ("three likeliest classes with their probabilities below")
-    )
-    buffer = io.BytesIO()
-    # The file tells what it shows: reports that take it from a directory read that (`read_png`).
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None, "Description": alt})
-    return Picture(name, alt, buffer.getvalue())
-
-
-def read_png(path: Path) -> Picture:
-    """A contact sheet from its file."""
-    with reported(path):
-        content = path.read_bytes()
-    with Image.open(io.BytesIO(content)) as image:
-        return Picture(path.stem, str(image.info.get("Description", path.stem)), content)
-
-
-def _displayed(image: np.ndarray) -> np.ndarray:
-    """Pixels in [0, 1]: whitened and normalised ones stretched over it."""
-    if image.dtype == np.uint8:
-        image = image / 255
-    low, high = (0.0, 1.0) if image.min() >= 0 and image.max() <= 1 else (image.min(), image.max())
-    scaled = (image - low) / (high - low)
-    return scaled[..., 0] if image.shape[-1] == 1 else scaled
-
-
-def _top3(distilled: DistilledSet, teacher: Teacher | None, index: int, names: Sequence[str]) -> list[str]:
-    """`name probability` of the three likeliest classes."""
-    if teacher is not None:
-        image: Any = distilled.images[index : index + 1]
-        inputs = to_input(image, distilled.pixel_space, teacher.info.normalisation)
-        logits = np.asarray(teacher.logits(inputs))[0]
-    elif distilled.soft_labels is not None:
-        logits = distilled.soft_labels[index]
-    else:
-        return []
-    weights = np.exp(logits - logits.max())
-    best = np.argsort(-weights)[:3]
-    return [f"{names[label]} {weights[label] / weights.sum():.2f}" for label in best]
+    for axes, place in zip(grid.flat, places, strict=False):
+        own = make_grid([row for row in rows if name_on(row, panel) == place], line, x, guessing=guessing)
+        xs = sorted(own.columns, key=float)
+        for index, label in enumerate(lines):
+            cells = [own.cells[label, column] for column in xs]
+            drawn = {**style(index), "capsize": 2, "markersize": 4, "label": label}
+            axes.errorbar([float(column) for column in xs], [c.mean for c in cells], [c.std for c in cells], **drawn)
+        axes.set(title=place, xscale="log")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel(f"{x}, times the customary one")
+    figure.supylabel("top-1 accuracy, %")
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return Picture(name, f"Accuracy by {x} for {', '.join(lines)}, a panel for each {panel}", _svg(figure))

@@ -84,9 +84,9 @@ def table_rows(grid: Grid, corner: str) -> list[list[str]]:
     return [[corner, *grid.columns, "worst"], *body]
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table from a header and rows; columns after the first are right-aligned."""
-    rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
+def markdown_table(rows: Sequence[Sequence[str]], *, text: bool = False) -> str:
+    """A Markdown table from a header and rows; columns after the first are right-aligned unless they are text."""
+    rule = ["---"] + ["---" if text else "---:"] * (len(rows[0]) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
 
 
