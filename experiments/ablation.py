@@ -37,7 +37,6 @@ class Ablation(Study):
     """
 
     out: Path = Path("runs/ablation")
-    epochs: int = 200
     method: str = "rded"
     optimizers: tuple[str, ...] = ("sgd", "adamw")
     weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0)

@@ -1,16 +1,22 @@
 """Every study on the digits, in small, to its report; parts, reruns and joined reports."""
 
+import dataclasses
 import json
 import sys
 
+import jax
 import numpy as np
 import pytest
+from folders import pixels, write_tree
 from setups import INFO, make_variables
 
-from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, pages, report
+from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, pages, report, views
 from experiments.digits_setup import METHODS, cluster_centres, herded_images, load_digits
-from gift_jax import cli, study
+from gift_jax import DistilledSet, GiftError, cli, save_distilled, study
 from gift_jax.checkpoint import save_teacher
+from gift_jax.data.datasets import CIFAR
+from gift_jax.models import get_model
+from gift_jax.tensorboard import make_writer
 
 SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
 
@@ -111,6 +117,69 @@ def test_parts_are_joined_and_what_is_missing_is_named(run, teacher_at, tmp_path
     text = (tmp_path / "joined" / "report.md").read_text()
     assert "random, gift, seed 0: top1_last differ" in text
     assert "Left out above, for some of their cells have no result: loss kl." in text
+
+
+@pytest.mark.slow
+def test_real_sets_are_studied_where_the_files_are(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    info = dataclasses.replace(INFO, architecture="conv1", dataset="cifar10", image_size=32, channels=3)
+    info = dataclasses.replace(info, normalisation=CIFAR)
+    save_teacher(tmp_path / "teachers" / "cifar10_conv1", info, *get_model(info.spec).init(jax.random.key(0)))
+    images = np.stack([pixels(label) for label in range(10)])
+    made = DistilledSet(images, np.arange(10, dtype=np.int32), None, "raw", "cifar10", "sre2l", 1)
+    save_distilled(tmp_path / "syn_data" / "sre2l" / "cifar10_conv1" / "ipc1" / "set.safetensors", made)
+    folders = [f"{label:05d}" for label in range(10)]
+    test, train = (str(write_tree(tmp_path / "data" / name, folders, per_class=1)) for name in ("test", "train"))
+    options = ("--dataset", "cifar10", "--model", "conv1", "--ipc", 1, "--method", "sre2l", "--teacher", "teachers")
+    small = ("--epochs", 2, "--seeds", 1, "--losses", "gift", "kl", "--optimizers", "adamw", "--rates", 1)
+    status, _, err = run(cross_optimizer, *options, *small, "--data", test, "--train-data", train, "--out", "out")
+    assert status == 0, err
+    rows = study.read_results(tmp_path / "out" / "results.jsonl")
+    assert [(row["method"], row["dataset"], row["model"]) for row in rows] == [("sre2l", "cifar10", "conv1")] * 2
+    assert all("validation_top1" in row for row in rows)
+    assert "sre2l set" in (tmp_path / "out" / "report.md").read_text()
+
+
+def tuning_rows(**validation):
+    """A loss and an optimizer at two rates, whose test accuracies are the other way round than the validation's."""
+    figures = {"0.1": 50.0, "1": 70.0}
+    return [
+        {"labels": {"loss": "gift", "optimizer": "sgd", "rate": rate}, "seed": 0, "top1_last": top1}
+        | ({"validation_top1": validation[f"at_{rate[0]}"]} if validation else {})
+        for rate, top1 in figures.items()
+    ]
+
+
+def test_rates_are_chosen_on_validation_images_never_on_test_images():
+    rows = tuning_rows(at_0=90.0, at_1=10.0)
+    [chosen] = views.at_chosen(rows, 10.0).rows
+    assert chosen["top1_last"] == 50.0
+    assert "2 choices" not in views.at_chosen(rows, 10.0).about
+    assert "1 of 1 choices are at an end" in views.at_chosen(rows, 10.0).about
+    without = views.at_chosen(tuning_rows(), 10.0)
+    assert without.rows == []
+    assert without.about.startswith("No rate was chosen")
+    assert "At the best learning rate" in [section.title for section in views.make_sections(with_curves(tuning_rows()))]
+
+
+def with_curves(rows):
+    return [{**row, "history": [{"epoch": 1, "top1": 1.0}], "losses": [[1, 1.0]]} for row in rows]
+
+
+def test_the_area_is_each_seeds_mean_and_a_diverged_run_counts_as_guessing():
+    rows = [
+        *tuning_rows(),
+        {"labels": {"loss": "gift", "optimizer": "sgd", "rate": "10"}, "seed": 0, "failed": "diverged"},
+    ]
+    [area] = views.over_rates(rows, 10.0).rows
+    assert area["top1_last"] == pytest.approx((50 + 70 + 10) / 3)
+
+
+def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(GiftError, match=r"gift-jax\[tensorboard\]"):
+        make_writer(tmp_path)
 
 
 def test_results_of_no_study_are_shown_by_loss_and_optimizer(run, tmp_path):
