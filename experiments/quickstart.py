@@ -19,14 +19,13 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.sources import run_convert
+from experiments.digits_setup import CROPS, make_teacher
 from gift_jax import (
     DistilledSet,
     GiftError,
     Teacher,
     cli,
-    files,
-    load_teacher,
+    heatmap,
     progress,
     rded,
     report,
@@ -48,8 +47,6 @@ OPTIMIZERS = (
     Optimizer("adam", learning_rate=1e-3, weight_decay=0.0),
     Optimizer("adamw", learning_rate=1e-3, weight_decay=1e-4),
 )
-# Less than half of an 8x8 image shows no digit, though the teacher may be sure of one.
-CROPS = rded.RDED(smallest_area=0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +66,6 @@ class Quickstart:
         for option in ("ipc", "seeds", "epochs"):
             if getattr(self, option) < 1:
                 raise GiftError(f"--{option} must be 1 or more, not {getattr(self, option)}")
-
-
-def make_teacher(out: Path) -> Teacher:
-    """Train the example teacher in PyTorch and convert it as a user would."""
-    run_convert("example-teacher", "--out", f"{out}/teacher.pth")
-    run_convert("teacher", f"{out}/teacher.pth", "--dataset", "digits", "--model", "conv2", "--out", f"{out}/teacher")
-    return load_teacher(out / "teacher")
 
 
 def distill(config: Quickstart, teacher: Teacher) -> DistilledSet:
@@ -145,7 +135,7 @@ Each run is a line of `results.jsonl`, with its configuration, versions and devi
     write_text(config.out / "report.md", text)
     sheet = distilled.images.reshape(-1, config.ipc, *distilled.images.shape[1:3])[:, :10]
     images_title = f"The distilled set: {min(config.ipc, 10)} images a class"
-    report.save_heatmap(config.out / "heatmap.png", grid, title=heading, images=sheet, images_title=images_title)
+    heatmap.save_heatmap(config.out / "heatmap.png", grid, title=heading, images=sheet, images_title=images_title)
     return grid
 
 
@@ -160,8 +150,6 @@ def print_table(grid: report.Grid, title: str) -> None:
 
 def main(config: Annotated[Quickstart, tyro.conf.arg(name="")]) -> None:
     """Run the whole path: teacher, conversion, distillation, students, report."""
-    with files.reported(config.out):
-        config.out.mkdir(parents=True, exist_ok=True)
     teacher = make_teacher(config.out)
     distilled = distill(config, teacher)
     results = run_grid(config, teacher, distilled)

@@ -15,7 +15,8 @@ from gift_jax.data.fkd import StoredLabels
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
-from gift_jax.step import make_program
+from gift_jax.schedule_free import make_tested
+from gift_jax.step import Program, make_data, make_program
 from gift_jax.study import make_row
 from gift_jax.train import Run, train
 
@@ -54,8 +55,13 @@ class Cell:
         return {**describe(*parts), "validation": describe_evaluation(self.validation_set), "seed": self.seed}
 
     def shortened(self, epochs: int) -> "Cell":
-        """The same cell, trained for fewer epochs: to see how long one takes."""
-        return dataclasses.replace(self, recipe=dataclasses.replace(self.recipe, epochs=epochs))
+        """The same cell, trained for fewer epochs and tested once: to see how long one takes."""
+        return dataclasses.replace(self, recipe=dataclasses.replace(self.recipe, epochs=epochs, evaluations=1))
+
+    @property
+    def program(self) -> Program:
+        """What is compiled for it."""
+        return make_program(self.recipe, self.student, self.distilled, self.teacher, self.soft_labels).compiled()
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any]:
         """Train and test the student. Returns: a row of `results.jsonl` (`make_row`) with its loss curve.
@@ -72,9 +78,9 @@ class Cell:
 
     def _validate(self, run: Run) -> float:
         assert self.validation_set is not None
-        program = make_program(self.recipe, self.student, self.distilled, self.teacher, self.soft_labels)
-        evaluator = make_evaluator(self.student, self.validation_set, program.normalisation)
-        return evaluator(run.state.params, run.state.batch_stats).top1
+        evaluator = make_evaluator(self.student, self.validation_set, self.program.normalisation)
+        data = make_data(self.distilled, self.teacher)
+        return evaluator(*make_tested(self.program)(run.state, data)).top1
 
 
 def curve(losses: np.ndarray) -> list[tuple[int, float]]:

@@ -7,7 +7,7 @@ should follow one another: compiled functions are shared through the caches of `
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -28,7 +28,8 @@ CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "ver
 class Work(Protocol):
     """What a grid asks of a cell: names along its axes, epochs to count, what decides the result, and to be run.
 
-    configuration is JSON that names all that decides the result, `seed` among it. run is given a function to tell
+    configuration is JSON that names all that decides the result, `seed` among it. Cells of equal programs share
+    compiled functions. run is given a function to tell
     of epochs done and their loss, and returns a row of results; shortened is the same cell in fewer epochs.
     """
 
@@ -37,6 +38,9 @@ class Work(Protocol):
 
     @property
     def epochs(self) -> int: ...  # noqa: D102
+
+    @property
+    def program(self) -> Hashable: ...  # noqa: D102
 
     def configuration(self) -> dict[str, Any]: ...  # noqa: D102
 
@@ -61,11 +65,12 @@ def parse_shard(text: str) -> Shard:
 
 
 def take_shard(cells: Sequence[Work], shard: Shard) -> list[Work]:
-    """The cells of a part, in their order: seeds of one configuration share compiled functions and stay together."""
+    """The cells of a part, in their order: neighbours, for they share compiled functions; all seeds of a setting."""
     groups: dict[str, list[Work]] = {}
     for cell in cells:
         groups.setdefault(fingerprint({**cell.configuration(), "seed": None}), []).append(cell)
-    return [cell for group in list(groups.values())[shard.number - 1 :: shard.parts] for cell in group]
+    start, stop = (len(groups) * number // shard.parts for number in (shard.number - 1, shard.number))
+    return [cell for group in list(groups.values())[start:stop] for cell in group]
 
 
 def results_path(out: Path, shard: Shard) -> Path:

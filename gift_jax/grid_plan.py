@@ -40,8 +40,8 @@ def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None) -> P
         rate = sum(row["seconds"] for row in earlier) / sum(row["epochs"] for row in earlier)
         return Plan(lines, len(pending), epochs, rate * epochs, f"estimated from {len(earlier)} earlier results")
     first, rest = measure(next(iter(pending.values())))
-    programs = len({fingerprint({**cell.configuration(), "seed": None}) for cell in pending.values()})
-    source = f"measured: {first:.2f} s to compile and start a cell, {rest * 1e3:.1f} ms an epoch"
+    programs = len({cell.program for cell in pending.values()})
+    source = f"measured: {first:.1f} s to compile, of {programs} programs, {rest * 1e3:.1f} ms an epoch"
     return Plan(lines, len(pending), epochs, programs * first + epochs * rest, source)
 
 
@@ -50,11 +50,11 @@ def _state(row: Row | None) -> str:
 
 
 def measure(cell: Work) -> tuple[float, float]:
-    """Seconds before the second epoch begins (compilation), and of an epoch after that, by running a few."""
+    """Seconds of compilation, training's and testing's, and of an epoch after that, by running a few."""
     times = [time.perf_counter()]
     cell.shortened(MEASURED_EPOCHS).run(lambda epochs, loss: times.append(time.perf_counter()))
-    later = (times[-1] - times[1]) / max(len(times) - 2, 1)
-    return times[1] - times[0], later
+    whole, later = time.perf_counter() - times[0], times[-1] - times[1]
+    return whole - later, later / max(len(times) - 2, 1)
 
 
 def in_words(seconds: float) -> str:

@@ -53,23 +53,28 @@ def refine_labels(
     weight: float = 0.1,
     smoothing: float = 0.1,
     form: Literal["additive", "convex"] = "additive",
+    soft: Literal["logits", "probabilities"] = "logits",
+    temperature: float = 1.0,
 ) -> jax.Array:
     """Refine soft labels with hard ones, both at unit length.
 
     additive (the official code): `y* = t / |t| + w s / |s|`;
     convex (the paper's README): `y* = (1 - w) t / |t| + w s / |s|`,
     where t are the teacher's logits and s the smoothed labels. The cosine loss ignores the length of y*, so
-    the convex form with weight `w / (1 + w)` is the additive form with weight w (0.1 is 1/11).
+    the convex form with weight `w / (1 + w)` is the additive form with weight w (0.1 is 1/11). With
+    soft="probabilities", t is `softmax(t / temperature)` instead, for ablations; the length-one logits of the
+    official code know no temperature.
 
     Args: teacher_logits, float [B, C]; labels, int [B]. Returns: float [B, C], not normalised.
     Reference: GIFT (ICLR 2025), section 4; official `losses_benchmark.py`.
     """
-    soft = l2_normalize(teacher_logits)
+    targets = {"logits": lambda: teacher_logits, "probabilities": lambda: jax.nn.softmax(teacher_logits / temperature)}
+    unit = l2_normalize(targets[soft]())
     hard = l2_normalize(
         smooth_labels(labels, teacher_logits.shape[-1], smoothing=smoothing, dtype=teacher_logits.dtype)
     )
     soft_weight = {"additive": 1.0, "convex": 1.0 - weight}[form]
-    return soft_weight * soft + weight * hard
+    return soft_weight * unit + weight * hard
 
 
 def ce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -142,13 +147,16 @@ def gift(
     weight: float = 0.1,
     smoothing: float = 0.1,
     form: Literal["additive", "convex"] = "additive",
+    soft: Literal["logits", "probabilities"] = "logits",
+    temperature: float = 1.0,
 ) -> jax.Array:
     """Cosine loss against refined labels: `1 - cos(z, refine_labels(t, y))`, float [B].
 
     The paper's README prints `loss = cosine_similarity(...)`, which would minimise the similarity; its code,
     and this function, minimise one minus it. See `refine_labels` for the options.
     """
-    refined = refine_labels(teacher_logits, labels, weight=weight, smoothing=smoothing, form=form)
+    options = {"weight": weight, "smoothing": smoothing, "temperature": temperature}
+    refined = refine_labels(teacher_logits, labels, form=form, soft=soft, **options)
     return cosine(student_logits, refined, labels)
 
 

@@ -242,14 +242,29 @@ def make_optimizer(
     return _from_optax(optimizer, schedule)
 
 
+def _matrices(params: optax.Params) -> Any:
+    """For Muon, kernels as matrices of inputs by outputs, the last axis; vectors are left to Adam."""
+
+    def dimensions(array: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
+        inputs = tuple(range(array.ndim - 1))
+        return optax.contrib.MuonDimensionNumbers(inputs, (array.ndim - 1,)) if inputs else None
+
+    return jax.tree.map(dimensions, params)
+
+
+# What optax leaves to its caller: arguments that depend on the layout of our kernels.
+_ARGUMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"muon": {"muon_weight_dimension_numbers": _matrices}})
+
+
 def _from_optax(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
     constructor = _find_constructor(optimizer.name)
     parameters = inspect.signature(constructor).parameters
     # optax.contrib.muon calls its mask by another name than optax.adamw.
     masks = {name: _mask(optimizer) for name in ("mask", "weight_decay_mask") if name in parameters}
     decay = {"weight_decay": optimizer.weight_decay, **masks} if "weight_decay" in parameters else {}
+    given = {**decay, **_ARGUMENTS.get(optimizer.name, {}), **dict(optimizer.options)}
     try:
-        inner = constructor(learning_rate=schedule, **{**decay, **dict(optimizer.options)})
+        inner = constructor(learning_rate=schedule, **given)
     except (TypeError, ValueError) as error:
         raise GiftError(f"optimizer {optimizer.name!r}: {error}; give its arguments as options") from None
     return inner if decay else _coupled(optimizer, inner)

@@ -1,24 +1,28 @@
-"""Tables and plots of results: means with their spread and n, the worst case beside them."""
+"""Tables of results and words about them: means with their spread and n, the worst case beside them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gift_jax.files import written_whole
-
 
 class Cell(NamedTuple):
-    """Mean and sample standard deviation (ddof 1; 0 for one run) of n runs, in percent."""
+    """Mean and sample standard deviation (ddof 1; 0 for one run) of n runs, in percent, of which some diverged.
+
+    Runs that diverged count with the accuracy of guessing (`make_cell`).
+    """
 
     mean: float
     std: float
     n: int
+    diverged: int = 0
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f} ± {self.std:.1f}"
+        if self.diverged == self.n:
+            return "diverged"
+        lost = f" ({self.diverged} of {self.n} diverged)" if self.diverged else ""
+        return f"{self.mean:.1f} ± {self.std:.1f}{lost}"
 
 
 class Grid(NamedTuple):
@@ -37,19 +41,40 @@ class Grid(NamedTuple):
         return sorted(self.rows, key=lambda row: -self.cells[row, column].mean)
 
 
-def make_grid(results: Iterable[Mapping[str, Any]], row: str, column: str, value: str = "top1_last") -> Grid:
-    """Group results by two of their fields. Returns: a full grid; a missing combination is an error (KeyError)."""
-    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
+def make_grid(
+    results: Iterable[Mapping[str, Any]], row: str, column: str, value: str = "top1_last", guessing: float = 0.0
+) -> Grid:
+    """Group results by two of their fields or labels.
+
+    Args: guessing, the accuracy in percent that a diverged run counts with. Returns: a grid, of which a missing
+    combination is an error (KeyError) when it is looked up.
+    """
+    groups: dict[tuple[str, str], list[float | None]] = defaultdict(list)
     for result in results:
-        groups[result[row], result[column]].append(result[value])
-    cells = {names: make_cell(values) for names, values in groups.items()}
+        names = (name_on(result, row), name_on(result, column))
+        groups[names].append(None if "failed" in result else result[value])
+    cells = {names: make_cell(values, guessing) for names, values in groups.items()}
     rows, columns = (tuple(dict.fromkeys(names[axis] for names in groups)) for axis in (0, 1))
     return Grid(rows, columns, cells)
 
 
-def make_cell(values: Sequence[float]) -> Cell:
-    """Mean and sample standard deviation of some runs."""
-    return Cell(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0, len(values))
+def name_on(result: Mapping[str, Any], axis: str) -> str:
+    """A result's name along an axis: its label, or else its field."""
+    labels = result.get("labels", {})
+    return labels[axis] if axis in labels else result[axis]
+
+
+def make_cell(values: Sequence[float | None], guessing: float = 0.0) -> Cell:
+    """Mean and sample standard deviation of some runs; None diverged and counts as guessing, in percent."""
+    figures = [guessing if value is None else value for value in values]
+    std = float(np.std(figures, ddof=1)) if len(figures) > 1 else 0.0
+    return Cell(float(np.mean(figures)), std, len(figures), sum(value is None for value in values))
+
+
+def counts(grid: Grid) -> str:
+    """How many runs a cell has: `n = 3`, or `n = 2 to 3`."""
+    numbers = sorted({cell.n for cell in grid.cells.values()})
+    return f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
 
 
 def table_rows(grid: Grid, corner: str) -> list[list[str]]:
@@ -59,9 +84,9 @@ def table_rows(grid: Grid, corner: str) -> list[list[str]]:
     return [[corner, *grid.columns, "worst"], *body]
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table from a header and rows; columns after the first are right-aligned."""
-    rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
+def markdown_table(rows: Sequence[Sequence[str]], *, text: bool = False) -> str:
+    """A Markdown table from a header and rows; columns after the first are right-aligned unless they are text."""
+    rule = ["---"] + ["---" if text else "---:"] * (len(rows[0]) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
 
 
@@ -89,63 +114,3 @@ def describe(grid: Grid, subject: str) -> str:
 
 def _names(names: Sequence[str]) -> str:
     return ", ".join(names) if names else "none"
-
-
-def save_heatmap(path: Path, grid: Grid, *, title: str, images: np.ndarray, images_title: str) -> None:
-    """Draw the distilled images and, beside them, the grid as a heat map with its worst column set apart.
-
-    Args: images, [rows, columns, H, W] or [rows, columns, H, W, C]. The colour scale (cividis) is the same for
-    colour-blind eyes and in grey print; the best row of each column is framed.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.gridspec import GridSpec
-
-    figure = Figure(figsize=(13.5, 5.6), layout="constrained")
-    spaces = GridSpec(1, 2, figure, width_ratios=(1, 1.55))
-    _draw_sheet(figure.add_subplot(spaces[0]), images, images_title)
-    _draw_grid(figure, figure.add_subplot(spaces[1]), grid, title)
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=150)
-
-
-def _draw_sheet(axes: Any, images: np.ndarray, title: str) -> None:
-    """One picture of all images, dark on light, with a light line between them."""
-    framed = np.pad(
-        images.astype(float), ((0, 0), (0, 0), (0, 1), (0, 1), *((0, 0),) * (images.ndim - 4)), constant_values=0
-    )
-    axes.imshow(np.concatenate(np.concatenate(framed, axis=1), axis=1), cmap="gray_r", interpolation="nearest")
-    axes.set_title(title, loc="left", fontsize=12)
-    axes.set_axis_off()
-
-
-def _draw_grid(figure: Any, axes: Any, grid: Grid, title: str) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.patches import Rectangle
-
-    rows = sorted(grid.rows, key=lambda row: -grid.worst(row).mean)
-    columns = [[grid.cells[row, column] for row in rows] for column in grid.columns]
-    columns.append([grid.worst(row) for row in rows])
-    places = [*range(len(grid.columns)), len(grid.columns) + 0.25]
-    low, high = min(c.mean for column in columns for c in column), max(c.mean for column in columns for c in column)
-    colours: Any = {"norm": Normalize(low, high), "cmap": "cividis"}
-    for place, cells in zip(places, columns, strict=True):
-        means = np.array([[cell.mean] for cell in cells])
-        extent = (place - 0.5, place + 0.5, len(rows) - 0.5, -0.5)
-        axes.imshow(means, **colours, extent=extent, aspect="auto")
-        best = int(np.argmax(means))
-        axes.add_patch(
-            Rectangle((place - 0.48, best - 0.48), 0.96, 0.96, fill=False, edgecolor="#d62728", linewidth=2.5)
-        )
-        for index, cell in enumerate(cells):
-            colour = "black" if (cell.mean - low) > 0.55 * (high - low) else "white"
-            axes.text(
-                place, index, f"{cell.mean:.1f}\n±{cell.std:.1f}", ha="center", va="center", color=colour, fontsize=12
-            )
-    axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
-    axes.set_xticks(places, [*grid.columns, "worst"], fontsize=12)
-    axes.set_yticks(range(len(rows)), rows, fontsize=12)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=12)
-    figure.colorbar(ScalarMappable(**colours), ax=axes, label="top-1 accuracy, %", fraction=0.04, pad=0.02)

@@ -172,7 +172,7 @@ def make_step(program: Program) -> Step:
     """
     recipe = program.recipe
     criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
-    prepare = _make_replay(program) if program.stored else _make_drawing(program)
+    prepare = _make_replay(program) if program.stored else make_drawing(program)
     optimizer = program.optimizer()
 
     def step(state: State, data: Data, chosen: Any, key: jax.Array) -> tuple[State, Metrics]:
@@ -201,7 +201,7 @@ def make_step(program: Program) -> Step:
     return step
 
 
-def _make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Array]], Batch]:
+def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Array]], Batch]:
     """Build `(data, indices, keys) -> Batch` that draws crops, augmentation and mixing from keys."""
     recipe = program.recipe
     crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)

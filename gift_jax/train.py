@@ -26,6 +26,7 @@ from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.replay import make_stored_epoch
 from gift_jax.resume import Checkpoints, Store, open_store
+from gift_jax.schedule_free import Tested, make_tested
 from gift_jax.sharding import SEED, Seeds, jit_over, lost_hosts_reported, make_mesh, over_seeds, put, split_batch, take
 from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
 from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
@@ -179,7 +180,8 @@ def train(
     mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver
     mesh = mode if isinstance(mode, Mesh) else None
     compiled = program.compiled()
-    if isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed:
+    streamed = isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed
+    if streamed or isinstance(distilled, RecordSet):
         data = make_streamed_data(teacher)
         epoch = make_streamed_epoch(compiled, make_batches(compiled), distilled, mode)
     else:
@@ -190,6 +192,7 @@ def train(
         data if mesh is None else put(data, mesh),
         make_evaluator(student, evaluation_set, program.normalisation, mesh=mesh),
         epoch,
+        make_tested(compiled, streamed=streamed),
         mode,
     )
 
@@ -265,6 +268,7 @@ class _Parts(NamedTuple):
     data: Data
     evaluate: Evaluator
     epoch: Epoch
+    tested: Tested
     mode: Seeds
 
 
@@ -308,7 +312,7 @@ def _train_group(
 
 
 def _evaluate(parts: _Parts, state: State, count: int, epoch: int) -> list[list[Evaluation]]:
-    students = (take((state.params, state.batch_stats), row, parts.mode) for row in range(count))
+    students = (parts.tested(take(state, row, parts.mode), parts.data) for row in range(count))
     return [[Evaluation(epoch, *parts.evaluate(*student))] for student in students]
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gift_jax import progress, report, study
+from gift_jax import heatmap, progress, report, study
 from gift_jax.errors import GiftError
 from gift_jax.files import append_json_line
 
@@ -24,8 +24,8 @@ GRID = report.make_grid(RESULTS, "loss", "optimizer")
 
 
 def test_cells_hold_mean_sample_std_and_n():
-    assert GRID.cells["kl", "sgd"] == pytest.approx((11.0, np.sqrt(2), 2))
-    assert report.make_cell([5.0]) == (5.0, 0.0, 1)
+    assert GRID.cells["kl", "sgd"] == pytest.approx((11.0, np.sqrt(2), 2, 0))
+    assert report.make_cell([5.0]) == (5.0, 0.0, 1, 0)
 
 
 def test_table_is_ordered_by_the_worst_column():
@@ -52,7 +52,7 @@ def test_a_missing_cell_is_an_error():
 
 def test_heatmap_is_a_picture(tmp_path):
     images = np.random.default_rng(0).integers(0, 255, (2, 3, 8, 8))
-    report.save_heatmap(tmp_path / "x.png", GRID, title="t", images=images, images_title="i")
+    heatmap.save_heatmap(tmp_path / "x.png", GRID, title="t", images=images, images_title="i")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 

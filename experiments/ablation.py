@@ -1,0 +1,149 @@
+"""What in the GIFT loss does the work: refinement weight, smoothing, logits or probabilities; and KL's temperature.
+
+Question: how sensitive is GIFT to its two constants (0.1 and 0.1 in the official code), and to taking the teacher's
+logits rather than its probabilities? The paper's ablations are not known here.
+Command: `python -m experiments.ablation`; on real sets with the options of `experiments.evaluate`.
+Time: FILLED
+
+Accuracies are on test images and nothing is chosen by them: the official constants stay the default whatever is found.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from experiments.optimizers import customary
+from experiments.pages import SPREAD, Row, guessing, only, table
+from experiments.studies import Materials, Study, load_materials, run_study
+from gift_jax import cli, pictures, significance
+from gift_jax.cells import Cell
+from gift_jax.page import Section
+from gift_jax.report import Grid, make_grid
+
+NAME = "ablation"
+LOGITS = "logits"
+OFFICIAL = 0.1  # refinement weight and smoothing of the official code
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation(Study):
+    """Grids over the loss's parts. method: name of the set. optimizers: that each grid is trained with.
+
+    weights, smoothings: of the refinement. temperatures: of the teacher's probabilities in the place of its logits.
+    kl_temperatures: of KL, with and without the factor T^2; further options are of every study.
+    """
+
+    out: Path = Path("runs/ablation")
+    method: str = "rded"
+    optimizers: tuple[str, ...] = ("sgd", "adamw")
+    weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0)
+    smoothings: tuple[float, ...] = (0.0, 0.1, 0.5)
+    temperatures: tuple[float, ...] = (1.0, 4.0, 20.0)
+    kl_temperatures: tuple[float, ...] = (1.0, 4.0, 20.0)
+
+
+Setting = tuple[dict[str, str], dict[str, Any]]
+"""Labels, and the recipe's fields that they stand for."""
+
+
+def refinements(config: Ablation) -> Iterator[Setting]:
+    """Weight x smoothing; without weight the smoothing is nothing, so that one run does for all of them."""
+    for weight in config.weights:
+        for smoothing in config.smoothings:
+            options = (("weight", weight), ("smoothing", smoothing if weight else OFFICIAL))
+            labels = {"weight": f"{weight:g}", "smoothing": f"{smoothing:g}"}
+            yield labels, {"loss": "gift", "loss_options": options}
+
+
+def targets(config: Ablation) -> Iterator[Setting]:
+    """The teacher's logits, and its probabilities at each temperature; refined, and (the weight is 0) bare."""
+    softs = {LOGITS: (), **{f"T = {t:g}": (("soft", "probabilities"), ("temperature", t)) for t in config.temperatures}}
+    for name, soft in softs.items():
+        for refined, weight in (("refined", OFFICIAL), ("bare", 0.0)):
+            options = (("weight", weight), ("smoothing", OFFICIAL), *soft)
+            yield {"target": name, "refinement": refined}, {"loss": "gift", "loss_options": options}
+
+
+def divergences(config: Ablation) -> Iterator[Setting]:
+    """KL at each temperature, with and without T^2, which are one at T = 1."""
+    for temperature in config.kl_temperatures:
+        for factor in ("without", "with"):
+            squared = factor == "with" and temperature != 1
+            options = (("temperature", temperature), ("t_squared", squared))
+            yield {"temperature": f"{temperature:g}", "squared": factor}, {"loss": "kl", "loss_options": options}
+
+
+def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
+    """Every grid under every optimizer at its customary rate."""
+    cells = []
+    for name in config.optimizers:
+        optimizer, _, schedule = customary(name)
+        for labels, changes in (*refinements(config), *targets(config), *divergences(config)):
+            recipe = materials.recipe(config.method, config, optimizer=optimizer, schedule=schedule, **changes)
+            named = {**labels, "optimizer": name}
+            cells += [materials.cell(named, config.method, recipe, seed) for seed in range(config.seeds)]
+    return cells
+
+
+GRIDS = (
+    ("Refinement weight and smoothing", "weight", "smoothing", f"{OFFICIAL:g}", f"{OFFICIAL:g}"),
+    ("Logits or probabilities", "target", "refinement", LOGITS, "refined"),
+    ("Temperature of KL", "temperature", "squared", "20", "without"),
+)
+"""Heading, axes of rows and columns, and the official code's names on them."""
+
+
+def make_sections(rows: Sequence[Row]) -> list[Section]:
+    """A heat map and a table for each grid and optimizer."""
+    sections = []
+    for number, (heading, row, column, *official) in enumerate(GRIDS):
+        own = [result for result in rows if row in result["labels"]]
+        for optimizer in dict.fromkeys(result["labels"]["optimizer"] for result in own):
+            chosen, title = only(own, optimizer=optimizer), f"{heading}, {optimizer}"
+            sections.append(Section(title, _blocks(chosen, row, column, official, f"grid_{number}_{optimizer}", title)))
+    finished = [result for result in rows if "weight" in result["labels"]]
+    if finished:
+        first = finished[0]["labels"]
+        drawn = only(finished, optimizer=first["optimizer"], smoothing=first["smoothing"])
+        curves = pictures.curves("curves", drawn, "weight", f"By weight, smoothing {first['smoothing']}")
+        sections.append(Section("Training curves", [curves]))
+    return sections
+
+
+def _blocks(rows: Sequence[Row], row: str, column: str, official: Sequence[str], name: str, title: str) -> list:
+    chance = guessing(rows)
+    grid = make_grid(rows, row, column, guessing=chance)
+    about = f"Top-1 accuracy after the last epoch, %, {SPREAD}; rows {row}, columns {column}."
+    tests = significance.compare(rows, row=row, column=column, subject=official[0], guessing=chance)
+    words = significance.blocks(tests, column, official[0]) if official[0] in grid.rows else []
+    words = words[:1] and [f"Against the official {row}: {words[0]}", *words[1:]]
+    picture = pictures.heat_map(name, grid, f"{title}: {row} down, {column} across", worst=False)
+    return [about, table(grid, row, worst=None), picture, _spread(grid, official), *words]
+
+
+def _spread(grid: Grid, official: Sequence[str]) -> str:
+    """How far the grid's means lie apart, and where the official setting stands."""
+    order = sorted(grid.cells, key=lambda names: -grid.cells[names].mean)
+    best, least = grid.cells[order[0]], grid.cells[order[-1]]
+    text = (
+        f"Means range from {least.mean:.1f} ({', '.join(order[-1])}) to {best.mean:.1f} ({', '.join(order[0])}), "
+        f"{best.mean - least.mean:.1f} points."
+    )
+    place = tuple(official)
+    if place not in grid.cells:
+        return text
+    rank = f"number {order.index(place) + 1} of {len(order)}"
+    return f"{text} The official setting ({', '.join(place)}) has {grid.cells[place]}, {rank}."
+
+
+def main(config: Annotated[Ablation, tyro.conf.arg(name="")]) -> None:
+    """Run the study."""
+    materials = load_materials(config, [config.method])
+    run_study(config, NAME, materials, make_cells(config, materials), make_sections)
+
+
+if __name__ == "__main__":
+    cli.run(main, program=f"python -m experiments.{NAME}")

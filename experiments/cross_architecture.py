@@ -1,0 +1,113 @@
+"""Which loss carries a distilled set over to other architectures: one set, one teacher, many students.
+
+Question: does GIFT help students of another architecture than the set was made with? (GIFT, ICLR 2025; its table of
+architectures is not known here.)
+Command: `python -m experiments.cross_architecture`; on real sets with the options of `experiments.evaluate`, such as
+`--dataset cifar100 --model conv3 --students conv3 resnet18_modified vgg11 mobilenet_v2 --epochs 1000 --data tfds`.
+Time: FILLED
+
+A student is an architecture with its family's options: `conv2:norm=instance,width=64`. Options that are not given are
+the teacher's where student and teacher are of one family. Learning rates are the official recipe's.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.cross_optimizer import SQUARED, loss_changes
+from experiments.pages import SPREAD, Row, guessing, only, table
+from experiments.studies import Materials, Study, load_materials, run_study
+from gift_jax import GiftError, cli, pictures, significance
+from gift_jax.cells import Cell
+from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.optim import OptionValue
+from gift_jax.page import Section
+from gift_jax.report import describe, make_grid
+
+NAME = "cross_architecture"
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossArchitecture(Study):
+    """Students x losses on one set. method: name of the set. students: architectures, with options after a colon.
+
+    losses: names of losses, or kl_t2; further options are of every study.
+    """
+
+    out: Path = Path("runs/cross_architecture")
+    method: str = "rded"
+    students: tuple[str, ...] = (
+        *("conv2", "conv1", "conv3", "conv2:width=8", "conv2:width=64"),
+        *("conv2:norm=instance", "conv2:norm=layer", "conv2:norm=none"),
+    )
+    losses: tuple[str, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
+
+
+def parse_student(text: str, teacher: ModelSpec) -> Model:
+    """Read `name` or `name:option=value,...`. Raises: GiftError about what does not fit."""
+    name, _, options = text.partition(":")
+    pairs = [pair.partition("=") for pair in options.split(",") if pair]
+    if not all(key and value for key, _, value in pairs):
+        raise GiftError(f"--students {text!r} must be a name, or name:option=value,...; such as conv2:norm=instance")
+    family = name.rstrip("0123456789")
+    inherited = dict(teacher.options) if family == teacher.name.rstrip("0123456789") else {}
+    chosen = {**inherited, **{key: _value(value) for key, _, value in pairs}}
+    sizes = (teacher.num_classes, teacher.image_size, teacher.channels)
+    return get_model(ModelSpec(name, *sizes, tuple(sorted(chosen.items()))))
+
+
+def _value(text: str) -> OptionValue:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:
+    """Every student under every loss."""
+    students = {text: parse_student(text, materials.student.spec) for text in config.students}
+    cells = []
+    for text, student in students.items():
+        for loss in config.losses:
+            recipe = materials.recipe(config.method, config, student, **loss_changes(loss))
+            labels = {"student": text, "loss": loss}
+            cells += [materials.cell(labels, config.method, recipe, seed, student) for seed in range(config.seeds)]
+    return cells
+
+
+def make_sections(rows: Sequence[Row]) -> list[Section]:
+    """Accuracy by student and loss, and which differences are more than noise."""
+    chance = guessing(rows)
+    grid = make_grid(rows, "loss", "student", guessing=chance)
+    tests = significance.compare(rows, row="loss", column="student", subject="gift", guessing=chance)
+    first = grid.columns[0]
+    curves = pictures.curves("curves", only(rows, student=first), "loss", f"Student {first}")
+    return [
+        Section(
+            "Losses by student",
+            [
+                f"Top-1 accuracy after the last epoch, %, {SPREAD}.",
+                table(grid, "loss"),
+                describe(grid, "gift") if tests else "",
+                pictures.heat_map("losses_by_student", grid, "Top-1 accuracy after the last epoch, %"),
+                pictures.points("losses_by_student_points", grid, "Top-1 accuracy after the last epoch"),
+            ],
+        ),
+        Section("What is more than noise", significance.blocks(tests, "student", "gift")),
+        Section("Training curves", [curves]),
+    ]
+
+
+def main(config: Annotated[CrossArchitecture, tyro.conf.arg(name="")]) -> None:
+    """Run the study."""
+    materials = load_materials(config, [config.method])
+    run_study(config, NAME, materials, make_cells(config, materials), make_sections)
+
+
+if __name__ == "__main__":
+    cli.run(main, program=f"python -m experiments.{NAME}")

@@ -1,0 +1,162 @@
+"""From results to a report: an experiment's own sections, then the images, curves, configuration and what failed."""
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gift_jax.data.datasets import get_dataset
+from gift_jax.grid import name_of
+from gift_jax.grid_plan import in_words
+from gift_jax.page import Section, write_page
+from gift_jax.report import Cell, Grid, counts, markdown_table, name_on
+from gift_jax.sheet import read_png
+
+Row = Mapping[str, Any]
+MakeSections = Callable[[Sequence[Row]], list[Section]]
+
+SPREAD = "mean ± sample standard deviation"
+
+
+def write_report(
+    out: Path,
+    title: str,
+    experiments: Mapping[str, MakeSections],
+    rows: Sequence[Row],
+    runs: Sequence[Path],
+    contradictions: Sequence[str] = (),
+) -> None:
+    """Write report.md, report.html and pictures/ in out.
+
+    Args: experiments, what makes the sections of the rows of each experiment; runs, directories whose `sheets/` of
+    distilled images are shown.
+    """
+    whole, omitted = complete([row for row in rows if row.get("failed") != "error"])
+    sections = []
+    for name, make_sections in experiments.items():
+        if own := [row for row in whole if row.get("experiment", name) == name]:
+            made = make_sections(own)
+            sections += made if len(experiments) == 1 else [_of_experiment(name, section) for section in made]
+    sections += [*sheets(runs), configuration(rows), *problems(rows, contradictions, omitted)]
+    write_page(out, title, sections)
+
+
+def _of_experiment(name: str, section: Section) -> Section:
+    """A section of one of several experiments: its heading and its pictures' files tell which."""
+    stem = re.sub(r"\W+", "_", name)
+    named = [
+        block if isinstance(block, str) else block._replace(name=f"{stem}_{block.name}") for block in section.blocks
+    ]
+    return Section(f"{name}: {section.title}", named)
+
+
+def table(grid: Grid, corner: str, *, worst: str | None = "worst") -> str:
+    """A Markdown table of a grid with its n; with worst, rows are ordered by their worst column, which ends them."""
+    order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean) if worst else grid.rows
+    last = [worst] if worst else []
+    body = [
+        [f"`{row}`", *(str(grid.cells[row, column]) for column in grid.columns)]
+        + ([str(grid.worst(row))] if worst else [])
+        for row in order
+    ]
+    heading = [f"{corner} ({counts(grid)})", *grid.columns, *last]
+    return markdown_table([heading, *body])
+
+
+def guessing(rows: Sequence[Row]) -> float:
+    """The accuracy of guessing, in percent, that diverged runs count with."""
+    finished = next((row for row in rows if "dataset" in row), None)
+    return 0.0 if finished is None else 100 / get_dataset(finished["dataset"]).num_classes
+
+
+def grid_of(cells: Mapping[tuple[str, str], Cell]) -> Grid:
+    """A grid of cells by (row, column)."""
+    rows, columns = (tuple(dict.fromkeys(names[axis] for names in cells)) for axis in (0, 1))
+    return Grid(rows, columns, cells)
+
+
+def only(rows: Sequence[Row], **names: str) -> list[Row]:
+    """The rows with these names on these axes."""
+    return [row for row in rows if all(name_on(row, axis) == name for axis, name in names.items())]
+
+
+def sheets(runs: Sequence[Path]) -> list[Section]:
+    """The distilled images that lie in the runs' directories."""
+    found = {path.name: path for run in runs if run.is_dir() for path in sorted(run.glob("sheets/*.png"))}
+    return [Section("The distilled images", [read_png(path) for path in found.values()])] if found else []
+
+
+def configuration(rows: Sequence[Row]) -> Section:
+    """What is common to the runs: versions, devices, recipe; settings that the runs differ in are named."""
+    finished = [row for row in rows if "recipe" in row]
+    if not finished:
+        return Section("Configuration", ["No run finished."])
+    seconds = sum(row.get("seconds", row["train_seconds"]) for row in finished)
+    recipes = [row["recipe"] for row in finished]
+    differing = sorted(name for name in recipes[0] if any(recipe[name] != recipes[0][name] for recipe in recipes))
+    common = {name: value for name, value in recipes[0].items() if name not in differing}
+    facts = [
+        ["runs", f"{len(rows)}, of which {sum('failed' in row for row in rows)} failed"],
+        ["time", f"{in_words(seconds)} of training and testing, one run after another"],
+        ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
+        ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
+        ["teacher", f"{finished[0]['teacher']}, source SHA-256 {str(finished[0]['teacher_sha256'])[:16]}"],
+        ["sets", "; ".join(dict.fromkeys(f"{row['method']} {dict(row['distilled'])}" for row in finished))],
+        ["runs differ in", ", ".join(differing) or "nothing of the recipe"],
+    ]
+    text = f"```json\n{json.dumps(common, indent=1)}\n```"
+    about = "Every run is a line of `results.jsonl` with its complete configuration."
+    return Section("Configuration", [markdown_table([["", ""], *facts], text=True), about, text])
+
+
+def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequence[str]) -> list[Section]:
+    """Cells that failed, with their reasons, contradictions between results that were joined, and what is missing."""
+    failed = [[name_of(row["labels"], row["seed"]), row["failed"], row["reason"]] for row in rows if "failed" in row]
+    sections = []
+    if failed:
+        text = "Diverged runs count with the accuracy of guessing wherever a figure is made of several runs."
+        sections.append(
+            Section("Failed runs", [text, markdown_table([["run", "failed", "reason"], *failed], text=True)])
+        )
+    if contradictions:
+        lines = "\n".join(f"- {sentence}" for sentence in contradictions)
+        sections.append(Section("Contradictions", [f"The first result of each is shown.\n\n{lines}"]))
+    if omitted:
+        text = f"Left out above, for some of their cells have no result: {', '.join(omitted)}."
+        sections.append(Section("Incomplete", [text]))
+    return sections
+
+
+def complete(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows that fill whole grids, and the names that were left out for that.
+
+    Rows of an experiment whose labels have the same axes are a grid. Of an incomplete one the name that lacks the
+    largest share of its cells is left out, until none lacks any.
+    """
+    grids: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        grids[row.get("experiment"), tuple(sorted(row.get("labels", {})))].append(row)
+    kept, omitted = [], []
+    for (_, axes), own in grids.items():
+        while axes and (name := _most_missing(own, axes)):
+            own = [row for row in own if row["labels"][name[0]] != name[1]]
+            omitted.append(f"{name[0]} {name[1]}")
+        kept += own
+    return kept, omitted
+
+
+def _most_missing(rows: Sequence[Row], axes: Sequence[str]) -> tuple[str, str] | None:
+    """(axis, name) of the largest share of missing cells; None if there is none."""
+    present = {tuple(row["labels"][axis] for axis in axes) for row in rows}
+    sizes = [len({cell[index] for cell in present}) for index in range(len(axes))]
+    if len(present) == math.prod(sizes):
+        return None
+    shares = {
+        (axis, name): sum(cell[index] == name for cell in present) * sizes[index]
+        for index, axis in enumerate(axes)
+        for name in dict.fromkeys(cell[index] for cell in sorted(present))
+    }
+    return min(shares, key=lambda name: shares[name])

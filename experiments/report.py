@@ -1,0 +1,70 @@
+"""One report of several runs: duplicates of a cell become one, contradictions and what is missing are named.
+
+Command: `python -m experiments.report runs/cross_optimizer other/results.jsonl --out runs/report`.
+Runs are directories that studies wrote, the parts of one among them (`results-1-of-4.jsonl`), or results files; rows
+of `experiments.evaluate` and `experiments.quickstart` are shown by loss and optimizer.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated
+
+import tyro
+
+from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, views
+from experiments.pages import SPREAD, MakeSections, Row, guessing, table, write_report
+from gift_jax import GiftError, cli, grid
+from gift_jax.page import Section
+from gift_jax.report import make_grid
+
+EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
+    {
+        loss_comparison.NAME: loss_comparison.make_sections,
+        cross_optimizer.NAME: views.make_sections,
+        cross_architecture.NAME: cross_architecture.make_sections,
+        ablation.NAME: ablation.make_sections,
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Join results into one report. runs: directories or results files. out: directory of the report."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    out: Path = Path("runs/report")
+
+
+def other_sections(rows: Sequence[Row]) -> list[Section]:
+    """A table of loss by optimizer, for the rows of one setting that no study wrote."""
+    text = table(make_grid(rows, "loss", "optimizer", guessing=guessing(rows)), "loss")
+    return [Section("Losses by optimizer", [f"Top-1 accuracy after the last epoch, %, {SPREAD}.", text])]
+
+
+def with_study(row: Row) -> Row:
+    """A row that no study wrote as one of a study of its setting, whose axes are loss and optimizer."""
+    if "experiment" in row:
+        return row
+    name = "{method} of {dataset}, {ipc} images a class, {model}, {epochs} epochs".format(**row)
+    return {**row, "experiment": name, "labels": {"loss": row["loss"], "optimizer": row["optimizer"]}}
+
+
+def main(config: Annotated[Report, tyro.conf.arg(name="")]) -> None:
+    """Read, join, report."""
+    if not config.runs:
+        raise GiftError("give directories or results.jsonl files of runs to report on")
+    rows, contradictions = grid.merge(grid.read_rows(config.runs))
+    rows = [dict(with_study(row)) for row in rows]
+    names = dict.fromkeys(row["experiment"] for row in rows)
+    makers = {name: EXPERIMENTS.get(name, other_sections) for name in names}
+    if unknown := [row["experiment"] for row in rows if not {"loss", "optimizer"} <= row.keys() | row["labels"].keys()]:
+        raise GiftError(f"experiment {unknown[0]!r} has no report here; known are {', '.join(EXPERIMENTS)}")
+    write_report(config.out, " and ".join(names), makers, rows, config.runs, contradictions)
+    print(f"{len(rows)} results of {len(config.runs)} runs; {len(contradictions)} contradictions")
+    print(f"Written: {config.out}/report.html, report.md, pictures/")
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m experiments.report")

@@ -1,0 +1,161 @@
+"""What the studies share: options, the pieces that are trained, and the way from cells to a report."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import rich
+from rich.table import Table
+
+from experiments.digits_setup import load_digits
+from experiments.evaluate import Evaluate, load_parts
+from experiments.pages import Row, write_report
+from gift_jax import DistilledSet, GiftError, Teacher, grid, grid_plan
+from gift_jax.cells import Cell
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.evaluation import EvaluationSet, load_records
+from gift_jax.data.records import decoded
+from gift_jax.data.transforms import make_transform
+from gift_jax.files import written_whole
+from gift_jax.models import Model, get_model
+from gift_jax.page import Section
+from gift_jax.recipe import Recipe
+from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.sheet import contact_sheet
+
+VALIDATION_IMAGES = 5000  # at most, of the real training images
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Options of every study.
+
+    out: directory of results, report.md, report.html and pictures. seeds: students a cell. epochs: of each student.
+    ipc: images a class. dataset: `digits` needs no files; others take the options of `experiments.evaluate`: model,
+    the architecture the sets were made with and the teacher's; distilled, teacher, data, train_data, class_order,
+    where they are. shard: i/n, run this part of n only, for several machines. dry_run: list the cells and the time
+    they take. retry_failed: run cells again that failed before. tensorboard: write event files into out/tensorboard.
+    """
+
+    out: Path = Path("runs/study")
+    dataset: str = "digits"
+    model: str = "conv2"
+    ipc: int = 10
+    seeds: int = 3
+    epochs: int = 100
+    distilled: Path = Path("syn_data")
+    teacher: Path = Path("data/pretrain_models")
+    data: str | None = None
+    train_data: str | None = None
+    class_order: Path | None = None
+    shard: str = "1/1"
+    dry_run: bool = False
+    retry_failed: bool = False
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for option in ("ipc", "seeds", "epochs"):
+            if getattr(self, option) < 1:
+                raise GiftError(f"--{option} must be 1 or more, not {getattr(self, option)}")
+        grid.parse_shard(self.shard)
+
+
+class Materials(NamedTuple):
+    """What is trained and tested: sets by their method's name; validation_set None if none is at hand."""
+
+    teacher: Teacher | None
+    sets: Mapping[str, DistilledSet]
+    evaluation_set: EvaluationSet
+    validation_set: EvaluationSet | None
+    student: Model
+
+    def recipe(self, method: str, study: Study, student: Model | None = None, **changes: Any) -> Recipe:
+        """The official recipe for a method's set, in the study's epochs and with ten looks at the test images."""
+        recipe = make_recipe("gift", setting_of(self.sets[method], (student or self.student).spec.name))
+        return dataclasses.replace(recipe, **{"epochs": study.epochs, "evaluations": 10, **changes})
+
+    def cell(
+        self, labels: Mapping[str, str], method: str, recipe: Recipe, seed: int, student: Model | None = None
+    ) -> Cell:
+        """One student on a method's set."""
+        parts = (recipe, student or self.student, self.sets[method], self.teacher, self.evaluation_set)
+        return Cell(dict(labels), *parts, seed, self.validation_set)
+
+
+def load_materials(study: Study, methods: Sequence[str]) -> Materials:
+    """Make the digits' pieces, or find and convert real ones. Raises: GiftError about what is missing."""
+    if study.dataset == "digits":
+        digits = load_digits(study.out, study.ipc, tuple(methods))
+        return Materials(*digits, get_model(digits.teacher.info.spec))
+    shared = ("dataset", "model", "ipc", "distilled", "teacher", "data", "train_data", "class_order")
+    options = {name: getattr(study, name) for name in shared}
+    parts = {method: load_parts(Evaluate(method=method, **options)) for method in methods}
+    spaces = {part.evaluation_set.pixel_space for part in parts.values()}
+    if len(spaces) > 1:
+        raise GiftError("--methods mixes whitened (DATM) and raw sets, which are tested differently; study them apart")
+    first = next(iter(parts.values()))
+    sets = {method: part.distilled for method, part in parts.items()}
+    return Materials(first.teacher, sets, first.evaluation_set, load_validation(study, first.student), first.student)
+
+
+def load_validation(study: Study, student: Model) -> EvaluationSet | None:
+    """Real training images, evenly chosen, as test images are seen; None if --train-data does not say where."""
+    if study.train_data is None:
+        return None
+    size = student.spec.image_size
+    records = load_records(study.dataset, source=study.train_data, class_order=study.class_order, train=True)
+    rows = range(0, len(records.labels), -(-len(records.labels) // VALIDATION_IMAGES))
+    images = list(decoded(records, make_transform(get_dataset(study.dataset), size), rows))
+    return EvaluationSet(np.stack(images), records.labels[rows], study.dataset, class_names=records.class_names)
+
+
+def run_study(
+    study: Study,
+    experiment: str,
+    materials: Materials,
+    cells: Sequence[Cell],
+    make_sections: Callable[[Sequence[Row]], list[Section]],
+) -> None:
+    """Run the cells, or list them, and write the report of all results in the study's directory."""
+    shard = grid.parse_shard(study.shard)
+    if study.dry_run:
+        print_plan(grid_plan.make_plan(cells, study.out, shard))
+        return
+    save_sheets(study.out, materials)
+    options = {"retry_failed": study.retry_failed, "log": make_log(study)}
+    rows = grid.run_grid(cells, study.out, experiment=experiment, shard=shard, **options)
+    if shard.parts > 1:
+        print(f"part {study.shard} is done; `python -m experiments.report {study.out}` joins the parts")
+        return
+    write_report(study.out, experiment, {experiment: make_sections}, rows, [study.out])
+    print(f"Written: {study.out}/report.html, report.md, pictures/, results.jsonl")
+
+
+def save_sheets(out: Path, materials: Materials) -> None:
+    """Write a contact sheet of every set to out/sheets/, from which reports take them."""
+    for method, distilled in materials.sets.items():
+        names = materials.evaluation_set.class_names
+        sheet = contact_sheet(f"sheet_{method}", distilled, materials.teacher, names)
+        with written_whole(out / "sheets" / sheet.file_name) as temporary:
+            temporary.write_bytes(sheet.content if isinstance(sheet.content, bytes) else sheet.content.encode())
+
+
+def make_log(study: Study) -> grid.Log | None:
+    """Where figures go while the study runs, if they were asked for."""
+    if not study.tensorboard:
+        return None
+    from gift_jax.tensorboard import make_writer
+
+    return make_writer(study.out / "tensorboard")
+
+
+def print_plan(plan: grid_plan.Plan) -> None:
+    """Print the cells, how many are to be run and about how long that takes."""
+    table = Table("cell", "state")
+    for line in plan.lines:
+        table.add_row(*line)
+    rich.print(table)
+    time = "" if plan.seconds is None else f", about {grid_plan.in_words(plan.seconds)}"
+    print(f"a dry run: {plan.pending} of {len(plan.lines)} cells to run, {plan.epochs} epochs{time} ({plan.source})")

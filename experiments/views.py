@@ -1,0 +1,153 @@
+"""Losses under optimizers in three views: at the customary rate, at the rate that validation chooses, over all rates.
+
+Each view is rows again, one a loss, optimizer and seed, so that one treatment does for all: a table with the worst
+optimizer, paired tests, words.
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.optimizers import CUSTOMARY
+from experiments.pages import SPREAD, Row, guessing, only, table
+from gift_jax import pictures, significance
+from gift_jax.page import Section
+from gift_jax.report import Grid, describe, make_grid, markdown_table, name_on
+
+SUBJECT = "gift"
+
+
+class View(NamedTuple):
+    """A heading, what it shows, and its rows: labels of loss and optimizer, a seed, an accuracy."""
+
+    title: str
+    about: str
+    rows: list[Row]
+
+
+def figure(row: Row, chance: float, name: str = "top1_last") -> float:
+    """A run's accuracy, of a diverged one that of guessing."""
+    return chance if "failed" in row else row[name]
+
+
+def by_pair(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Rows by (loss, optimizer)."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[name_on(row, "loss"), name_on(row, "optimizer")].append(row)
+    return groups
+
+
+def at_customary(rows: Sequence[Row]) -> View:
+    """The customary rate, fixed beforehand."""
+    about = "Each optimizer at the rate that is customary for it, fixed beforehand."
+    return View("At the customary learning rate", about, only(rows, rate="1"))
+
+
+def chosen_rates(rows: Sequence[Row], chance: float) -> dict[tuple[str, str], str]:
+    """For each loss and optimizer the rate of the best mean validation accuracy; of equal ones the lower."""
+    chosen = {}
+    for pair, runs in by_pair(rows).items():
+        rates = sorted({name_on(run, "rate") for run in runs}, key=float)
+        means = [np.mean([figure(run, chance, "validation_top1") for run in only(runs, rate=rate)]) for rate in rates]
+        chosen[pair] = rates[int(np.argmax(means))]
+    return chosen
+
+
+def at_chosen(rows: Sequence[Row], chance: float) -> View:
+    """The rate that validation images choose."""
+    title = "At the best learning rate"
+    if not all("failed" in row or "validation_top1" in row for row in rows):
+        about = "No rate was chosen: no training images are at hand (--train-data), and test images must not choose."
+        return View(title, about, [])
+    chosen = chosen_rates(rows, chance)
+    rates = sorted({name_on(row, "rate") for row in rows}, key=float)
+    edges = sum(rate in (rates[0], rates[-1]) for rate in chosen.values())
+    about = (
+        "For each loss and optimizer the rate with the best mean accuracy on real training images of which no set is "
+        f"made (multiples {', '.join(rates)} of the customary one); {edges} of {len(chosen)} choices are at an end of "
+        "that grid, so a wider one may do better."
+    )
+    kept = [run for pair, runs in by_pair(rows).items() for run in only(runs, rate=chosen[pair])]
+    return View(title, about, kept)
+
+
+def over_rates(rows: Sequence[Row], chance: float) -> View:
+    """The area over the rate grid: each seed's mean accuracy over all rates."""
+    means = []
+    for (loss, optimizer), runs in by_pair(rows).items():
+        for seed in sorted({run["seed"] for run in runs}):
+            figures = [figure(run, chance) for run in runs if run["seed"] == seed]
+            labels = {"loss": loss, "optimizer": optimizer}
+            means.append({"labels": labels, "seed": seed, "top1_last": statistics.fmean(figures)})
+    about = "The area over the grid of rates: mean accuracy over all its multiples of the customary rate."
+    return View("Over all learning rates", about, means)
+
+
+def make_sections(rows: Sequence[Row]) -> list[Section]:
+    """The three views, the summary before them, the curves over rates and the customary settings after them."""
+    chance = guessing(rows)
+    views = [at_customary(rows), at_chosen(rows, chance), over_rates(rows, chance)]
+    grids = {view.title: make_grid(view.rows, "loss", "optimizer", guessing=chance) for view in views if view.rows}
+    sections = [Section("What remains of the advantage", [summary_table(grids), summary(grids)])]
+    for number, view in enumerate(views):
+        blocks = [view.about]
+        if view.rows:
+            grid = grids[view.title]
+            heading = f"{view.title}: top-1 accuracy, %"
+            tests = significance.compare(view.rows, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
+            words = [describe(grid, SUBJECT), *significance.blocks(tests, "optimizer", SUBJECT)] if tests else []
+            picture = pictures.heat_map(f"view_{number}", grid, heading)
+            blocks += [f"Top-1 accuracy after the last epoch, %, {SPREAD}.", table(grid, "loss"), picture, *words]
+        sections.append(Section(view.title, blocks))
+    drawn = pictures.panels("rates", rows, panel="optimizer", line="loss", x="rate", guessing=chance)
+    first = next(iter(grids.values())).columns[0]
+    curves = pictures.curves("curves", only(rows, rate="1", optimizer=first), "loss", f"Under {first}")
+    sections += [Section("Accuracy by learning rate", [drawn]), Section("Training curves", [curves])]
+    return [*sections, settings(rows)]
+
+
+def summary_table(grids: dict[str, Grid]) -> str:
+    """Worst case and mean over optimizers of each loss in each view."""
+    losses = next(iter(grids.values())).rows
+    header = ["loss", *(f"{title.lower()}: {kind}" for title in grids for kind in ("worst", "mean"))]
+    body = [
+        [f"`{loss}`", *(f"{value:.1f}" for g in grids.values() for value in (g.worst(loss).mean, _mean(g, loss)))]
+        for loss in losses
+    ]
+    return markdown_table([header, *body])
+
+
+def _mean(grid: Grid, loss: str) -> float:
+    return statistics.fmean(grid.cells[loss, column].mean for column in grid.columns)
+
+
+def summary(grids: dict[str, Grid]) -> str:
+    """In words, the subject's lead over every other loss in each view, by worst case and by mean over optimizers."""
+    sentences = []
+    for title, grid in grids.items():
+        if SUBJECT not in grid.rows:
+            continue
+        for kind, value in (("worst case", lambda g, loss: g.worst(loss).mean), ("mean", _mean)):
+            leads = {loss: value(grid, SUBJECT) - value(grid, loss) for loss in grid.rows if loss != SUBJECT}
+            named = ", ".join(f"{lead:+.1f} over `{loss}`" for loss, lead in leads.items())
+            place = 1 + sum(lead < 0 for lead in leads.values())
+            sentences.append(
+                f"- {title}, {kind} over {len(grid.columns)} optimizers: `{SUBJECT}` is number {place} of "
+                f"{len(grid.rows)} ({named} points)."
+            )
+    return "\n".join(sentences)
+
+
+def settings(rows: Sequence[Row]) -> Section:
+    """The optimizers' settings and where they come from."""
+    names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in CUSTOMARY]
+    header = ["optimizer", "learning rate", "weight decay", "schedule", "custom of"]
+    body = [
+        [f"`{name}`", f"{c.optimizer.learning_rate:g}", f"{c.optimizer.weight_decay:g}", c.schedule.name, c.source]
+        for name, c in ((name, CUSTOMARY[name]) for name in names)
+    ]
+    return Section("Customary settings", [markdown_table([header, *body], text=True)])

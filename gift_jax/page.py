@@ -1,0 +1,127 @@
+"""Reports: sections of Markdown and pictures, as Markdown files and as one self-contained HTML page."""
+
+import base64
+import html
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+
+from gift_jax.files import reported, write_text, written_whole
+
+
+class Picture(NamedTuple):
+    """A picture: its file's stem, what it shows in words, and SVG text or the bytes of a PNG."""
+
+    name: str
+    alt: str
+    content: str | bytes
+
+    @property
+    def file_name(self) -> str:
+        """Its file beside the report."""
+        return f"{self.name}.{'svg' if isinstance(self.content, str) else 'png'}"
+
+
+Block = str | Picture
+"""A piece of a section: Markdown, or a picture."""
+
+
+class Section(NamedTuple):
+    """A heading and what is under it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 68rem; margin: 0 auto;
+  padding: 1rem; overflow-wrap: break-word; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.2rem; border-bottom: 1px solid #999; }
+a { color: #00558a; } nav ul { columns: 16rem; padding-left: 1.2rem; }
+code { background: #f0f0f0; padding: 0 .2em; } pre { background: #f0f0f0; padding: .6rem; overflow-x: auto; }
+.scroll { overflow-x: auto; margin: 1rem 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; white-space: nowrap; text-align: left; }
+thead th { border-bottom: 2px solid #555; }
+figure { margin: 1rem 0; } figure svg, figure img { width: 100%; min-width: 34rem; height: auto; display: block; }
+figcaption { font-size: .9rem; color: #444; }
+@media print {
+  body { max-width: none; font-size: 9pt; } nav { display: none; } h2 { break-after: avoid; }
+  .scroll { overflow: visible; } figure svg, figure img { min-width: 0; } figure, tr { break-inside: avoid; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+}
+"""
+
+
+def to_markdown(title: str, sections: Sequence[Section]) -> str:
+    """The report as Markdown that refers to `pictures/`."""
+    parts = [f"# {title}"]
+    for section in sections:
+        parts += [f"## {section.title}", *(_markdown(block) for block in section.blocks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    return block.strip() if isinstance(block, str) else f"![{block.alt}](pictures/{block.file_name})"
+
+
+def to_html(title: str, sections: Sequence[Section]) -> str:
+    """The report as one HTML page that refers to nothing outside of itself."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    contents = "".join(
+        f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>'
+        for number, section in enumerate(sections, 1)
+    )
+    body = "".join(
+        f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>'
+        + "".join(_html(markdown, block, f"p{number}-{place}-") for place, block in enumerate(section.blocks))
+        + "</section>\n"
+        for number, section in enumerate(sections, 1)
+    )
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_STYLE}</style>\n</head>\n'
+        f'<body>\n<h1>{html.escape(title)}</h1>\n<nav aria-label="Sections"><ul>{contents}</ul></nav>\n'
+        f"<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _html(markdown: MarkdownIt, block: Block, prefix: str) -> str:
+    """A block; tables and pictures that are wider than the window scroll inside a frame that the keyboard reaches."""
+    frame = '<div class="scroll" tabindex="0" role="region" aria-label="{}">'
+    if isinstance(block, str):
+        text = markdown.render(block)
+        return text.replace("<table>", frame.format("table") + "<table>").replace("</table>", "</table></div>")
+    alt = html.escape(block.alt, quote=True)
+    if isinstance(block.content, str):
+        picture = inline_svg(block.content, block.alt, prefix)
+    else:
+        encoded = base64.b64encode(block.content).decode()
+        picture = f'<img src="data:image/png;base64,{encoded}" alt="{alt}">'
+    return f"<figure>{frame.format('picture')}{picture}</div><figcaption>{alt}</figcaption></figure>"
+
+
+def inline_svg(svg: str, title: str, prefix: str) -> str:
+    """An SVG file's picture for a page: with a title, without its file's header, its ids made unique by the prefix."""
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
+    svg = re.sub(r'href="#', f'href="#{prefix}', svg)
+    return re.sub(r"<svg\b([^>]*)>", rf'<svg role="img"\1><title>{html.escape(title)}</title>', svg, count=1)
+
+
+def write_page(out: Path, title: str, sections: Sequence[Section]) -> None:
+    """Write report.md, report.html and the pictures of the Markdown, each whole or not at all."""
+    with written_whole(out / "pictures") as temporary, reported(out):
+        temporary.mkdir()
+        for section in sections:
+            for block in section.blocks:
+                if isinstance(block, Picture):
+                    content = block.content.encode() if isinstance(block.content, str) else block.content
+                    (temporary / block.file_name).write_bytes(content)
+    write_text(out / "report.md", to_markdown(title, sections))
+    write_text(out / "report.html", to_html(title, sections))

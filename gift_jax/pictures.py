@@ -1,0 +1,132 @@
+"""Pictures for reports: grids as heat maps or points with their spread, and curves.
+
+Colours are cividis and those of Okabe and Ito, which colour-blind eyes tell apart; line styles and markers differ too.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gift_jax.heatmap import draw_grid
+from gift_jax.page import Picture
+from gift_jax.report import Grid, make_grid, name_on
+
+# Okabe and Ito (2008), without yellow, which white paper swallows; then again with another marker and line.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+MARKERS, LINES = "osD^vP*X<>ph", ("-", "--", ":", "-.")
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure, of a size in inches, without a window."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _svg(figure: Any) -> str:
+    """The figure as SVG whose text is text, the same bytes for the same figure."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gift_jax"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def style(index: int) -> dict[str, Any]:
+    """Colour, marker and line of a series."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": LINES[index // len(COLOURS) % len(LINES)],
+    }
+
+
+def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Picture:
+    """The grid as a heat map; with worst, ordered by the worst column, which is set apart."""
+    figure = new_figure(2.4 + 0.95 * (len(grid.columns) + worst), 1.2 + 0.6 * len(grid.rows))
+    draw_grid(figure, figure.add_subplot(), grid, title, worst=worst)
+    return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", _svg(figure))
+
+
+def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %") -> Picture:
+    """Means with their standard deviations: columns side by side, a colour and a marker for each row of the grid."""
+    figure = new_figure(max(7.0, 1.2 * len(grid.columns) + 2), 4.2)
+    axes, count = figure.add_subplot(), len(grid.rows)
+    for index, row in enumerate(grid.rows):
+        cells = [grid.cells[row, column] for column in grid.columns]
+        places = np.arange(len(cells)) + 0.7 * ((index + 0.5) / count - 0.5)
+        drawn = {**style(index), "linestyle": "none", "capsize": 3, "label": row}
+        axes.errorbar(places, [cell.mean for cell in cells], [cell.std for cell in cells], **drawn)
+    for place in range(1, len(grid.columns)):
+        axes.axvline(place - 0.5, color="#cccccc", linewidth=0.8)
+    axes.set_xticks(range(len(grid.columns)), grid.columns)
+    axes.set(title=title, ylabel=label, xlim=(-0.5, len(grid.columns) - 0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right center", frameon=False)
+    return Picture(name, f"{title}: mean and standard deviation of {', '.join(grid.rows)}", _svg(figure))
+
+
+def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: str) -> Picture:
+    """Accuracy at every look and loss relative to the first epoch's, mean over all runs of each name on the axis."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for result in results:
+        if "failed" not in result:
+            groups[name_on(result, axis)].append(result)
+    figure = new_figure(10.5, 4.0)
+    left, right = figure.subplots(1, 2)
+    for index, (label, runs) in enumerate(groups.items()):
+        line = {**style(index), "markersize": 4}
+        left.plot(*_looks(runs), **line, label=label)
+        right.plot(*_losses(runs), **{**line, "marker": None})
+    left.set(title=title, xlabel="epoch", ylabel="top-1 accuracy, %")
+    right.set(title="training loss over its first epoch's", xlabel="epoch", yscale="log")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right center", frameon=False)
+    return Picture(name, f"{title}: accuracy and loss by epoch for {', '.join(groups)}", _svg(figure))
+
+
+def _looks(runs: Sequence[Mapping[str, Any]]) -> tuple[list[int], np.ndarray]:
+    epochs = [look["epoch"] for look in runs[0]["history"]]
+    same = [run for run in runs if [look["epoch"] for look in run["history"]] == epochs]
+    return epochs, np.mean([[look["top1"] for look in run["history"]] for run in same], axis=0)
+
+
+def _losses(runs: Sequence[Mapping[str, Any]]) -> tuple[list[int], np.ndarray]:
+    epochs = [epoch for epoch, _ in runs[0]["losses"]]
+    same = [run for run in runs if [epoch for epoch, _ in run["losses"]] == epochs]
+    values = np.array([[value for _, value in run["losses"]] for run in same])
+    return epochs, np.mean(values / values[:, :1], axis=0)
+
+
+def panels(
+    name: str, results: Iterable[Mapping[str, Any]], *, panel: str, line: str, x: str, guessing: float = 0.0
+) -> Picture:
+    """Accuracy over a numeric axis x, on a logarithmic scale: a panel for each name on one axis, a line for another."""
+    rows = list(results)
+    places, lines = ([*dict.fromkeys(name_on(row, axis) for row in rows)] for axis in (panel, line))
+    columns = min(len(places), 4)
+    height = -(-len(places) // columns)
+    figure = new_figure(3.0 * columns + 1.2, 2.5 * height)
+    grid = figure.subplots(height, columns, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat[len(places) :]:
+        axes.set_axis_off()
+    for axes, place in zip(grid.flat, places, strict=False):
+        own = make_grid([row for row in rows if name_on(row, panel) == place], line, x, guessing=guessing)
+        xs = sorted(own.columns, key=float)
+        for index, label in enumerate(lines):
+            cells = [own.cells[label, column] for column in xs]
+            drawn = {**style(index), "capsize": 2, "markersize": 4, "label": label}
+            axes.errorbar([float(column) for column in xs], [c.mean for c in cells], [c.std for c in cells], **drawn)
+        axes.set(title=place, xscale="log")
+        axes.set_xticks([float(column) for column in xs], xs)
+        axes.minorticks_off()
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel(f"{x}, times the customary one")
+    figure.supylabel("top-1 accuracy, %")
+    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return Picture(name, f"Accuracy by {x} for {', '.join(lines)}, a panel for each {panel}", _svg(figure))

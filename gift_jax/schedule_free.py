@@ -1,0 +1,69 @@
+"""The weights that a student is tested with, where they are not the ones that are trained: Schedule-Free's average.
+
+Schedule-Free (Defazio et al., 2024) takes gradients at y, between the average x and the base optimizer's z, and x is
+what is tested. BatchNorm's running statistics are of y, so they are estimated anew at x.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax.contrib
+
+from gift_jax.compiling import jit
+from gift_jax.errors import GiftError
+from gift_jax.models import Variables
+from gift_jax.step import Data, Program, State, make_drawing
+
+NAMES = ("schedule_free_sgd", "schedule_free_adamw")
+BATCHES = 50  # that the statistics are estimated from; with a momentum of 0.1 the start weighs 0.5 % after them
+
+Tested = Callable[[State, Data], tuple[Variables, Variables]]
+
+
+def make_tested(program: Program, *, streamed: bool = False) -> Tested:
+    """Build `(state, data) -> (params, batch_stats)` of the network that is tested; for most optimizers the state's.
+
+    Raises: GiftError for Schedule-Free with stored soft labels or a streamed set, whose batches cannot be drawn anew.
+    Reference: optax's `schedule_free_eval_params`; advice about BatchNorm in facebookresearch/schedule_free.
+    """
+    if program.recipe.optimizer.name not in NAMES:
+        return lambda state, data: (state.params, state.batch_stats)
+    if program.stored or streamed:
+        kind = "stored labels" if program.stored else "sets that are streamed to the device"
+        raise GiftError(f"optimizer {program.recipe.optimizer.name!r} does not go with {kind}; choose another")
+    return _make_average(program)
+
+
+@functools.lru_cache
+def _make_average(program: Program) -> Tested:
+    draw, size = make_drawing(program), program.batch_size
+
+    @jit
+    def observe(params: Variables, batch_stats: Variables, data: Data, key: jax.Array) -> Variables:
+        """The statistics after one more batch of augmented training images, as training would see it."""
+        choice, *keys = jax.random.split(key, 4)
+        images = draw(data, jax.random.permutation(choice, program.num_images)[:size], keys).images
+        return program.model.apply(params, batch_stats, images, train=True, key=choice)[1]
+
+    def tested(state: State, data: Data) -> tuple[Variables, Variables]:
+        params, batch_stats = average(state), state.batch_stats
+        key = jax.random.fold_in(jax.random.key(0), state.step)
+        for batch in range(BATCHES if batch_stats else 0):
+            batch_stats = observe(params, batch_stats, data, jax.random.fold_in(key, batch))
+        return params, batch_stats
+
+    return tested
+
+
+def average(state: State) -> Variables:
+    """Schedule-Free's x."""
+    free = optax.contrib.ScheduleFreeState
+
+    def is_free(node: Any) -> bool:
+        return isinstance(node, free)
+
+    [found] = [node for node in jax.tree.leaves(state.opt_state, is_leaf=is_free) if is_free(node)]
+    params: Any = optax.contrib.schedule_free_eval_params(found, state.params)
+    return params

@@ -1,0 +1,124 @@
+"""Which differences are more than noise: t-tests paired by seed, corrected for their number by Holm's method."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from gift_jax.report import markdown_table, name_on
+
+LEVEL = 0.05
+
+
+class Comparison(NamedTuple):
+    """Subject minus other in one column, over n seeds that both were run with: mean and sample standard deviation in
+    percentage points, p of the paired t-test (nan for one seed), and p corrected for all comparisons made with it."""
+
+    column: str
+    other: str
+    difference: float
+    std: float
+    n: int
+    p: float
+    p_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse` or `undecided` (or `not testable` with one seed)."""
+        if math.isnan(self.p):
+            return "not testable"
+        return "undecided" if self.p_holm >= LEVEL else "better" if self.difference > 0 else "worse"
+
+
+def compare(
+    results: Iterable[Mapping[str, Any]],
+    *,
+    row: str,
+    column: str,
+    subject: str,
+    value: str = "top1_last",
+    guessing: float = 0.0,
+) -> list[Comparison]:
+    """Compare one name on the row axis with every other, in every column, paired by seed.
+
+    Seeds decide the student's initial weights and the order and augmentation of its images, so that runs of one seed
+    are pairs. Args: guessing, the accuracy in percent that a diverged run counts with.
+    """
+    figures: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for result in results:
+        figure = guessing if "failed" in result else result[value]
+        figures[name_on(result, column), name_on(result, row)][result["seed"]] = figure
+    tests = []
+    for (place, other), theirs in figures.items():
+        ours = figures.get((place, subject), {})
+        if other != subject and (seeds := sorted(ours.keys() & theirs.keys())):
+            tests.append((place, other, np.array([ours[seed] - theirs[seed] for seed in seeds])))
+    chances = [paired_p(differences) for _, _, differences in tests]
+    return [
+        Comparison(place, other, float(d.mean()), float(d.std(ddof=1)) if len(d) > 1 else 0.0, len(d), p, corrected)
+        for (place, other, d), p, corrected in zip(tests, chances, holm(chances), strict=True)
+    ]
+
+
+def paired_p(differences: np.ndarray) -> float:
+    """Two-sided p of a paired t-test, from differences [n]; nan for fewer than two of them."""
+    if len(differences) < 2:
+        return math.nan
+    if np.ptp(differences) == 0:  # the statistic is infinite, or 0 / 0
+        return 1.0 if differences[0] == 0 else 0.0
+    result: Any = stats.ttest_1samp(differences, 0.0)
+    return float(result.pvalue)
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p values, each at most 1, in the order given; nan stays and is not counted.
+
+    Reference: Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    order = sorted((i for i, p in enumerate(chances) if not math.isnan(p)), key=lambda i: chances[i])
+    corrected, largest = [math.nan] * len(chances), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min((len(order) - rank) * chances[i], 1.0))
+        corrected[i] = largest
+    return corrected
+
+
+def blocks(comparisons: Sequence[Comparison], column: str, subject: str) -> list[str]:
+    """Comparisons for a report: in words, and as a Markdown table."""
+    return [in_words(comparisons, subject), markdown_table(comparison_rows(comparisons, column))] if comparisons else []
+
+
+def comparison_rows(comparisons: Sequence[Comparison], column: str) -> list[list[str]]:
+    """Comparisons as text with a header, the surest first."""
+    header = [column, "against", "difference", "std", "n", "p", "p, Holm", "verdict"]
+    order = sorted(comparisons, key=lambda c: (math.isnan(c.p), c.p, -abs(c.difference)))
+    return [header, *map(_comparison_row, order)]
+
+
+def _comparison_row(c: Comparison) -> list[str]:
+    figures = [f"{c.difference:+.1f}", f"{c.std:.1f}", str(c.n), _chance(c.p), _chance(c.p_holm)]
+    return [c.column, f"`{c.other}`", *figures, c.verdict]
+
+
+def _chance(p: float) -> str:
+    return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def in_words(comparisons: Sequence[Comparison], subject: str) -> str:
+    """How many comparisons are more than noise, and every one that the subject loses, by mean at least."""
+    counts = {verdict: sum(c.verdict == verdict for c in comparisons) for verdict in ("better", "worse", "undecided")}
+    text = (
+        f"Of {len(comparisons)} comparisons paired by seed, `{subject}` is better in {counts['better']} and worse in "
+        f"{counts['worse']} beyond noise (paired t-test, Holm, p < {LEVEL:g}); {counts['undecided']} are undecided."
+    )
+    losses = sorted((c for c in comparisons if c.difference < 0), key=lambda c: c.difference)
+    if not losses:
+        return f"{text} It loses none by mean."
+    named = "; ".join(
+        f"{c.column}: to `{c.other}` by {-c.difference:.1f}{'' if c.verdict == 'worse' else ', ' + c.verdict}"
+        for c in losses
+    )
+    return f"{text} By mean it loses {len(losses)}: {named}."
