@@ -23,7 +23,7 @@ from gift_jax.train import Run, train
 OnEpoch = Callable[[int, float], None]
 """Told how many epochs were done since the last call, and their mean loss."""
 
-CURVE_POINTS = 40  # of a training curve that are kept in a row
+CURVE_POINTS = 20  # of a training curve that are kept in a row
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Cell:
         [run] = train(*parts, self.evaluation_set, soft_labels=soft_labels, seeds=seeds, on_epoch=on_epoch)
         validation = {} if self.validation_set is None else {"validation_top1": self._validate(run)}
         row = {**make_row(run, *parts, self.soft_labels), **validation, "losses": curve(run.losses)}
-        return {**row, "seconds": round(time.perf_counter() - start, 3)}
+        return rounded({**row, "seconds": time.perf_counter() - start})
 
     def _validate(self, run: Run) -> float:
         assert self.validation_set is not None
@@ -84,6 +84,15 @@ class Cell:
 
 
 def curve(losses: np.ndarray) -> list[tuple[int, float]]:
-    """(epoch, mean loss of it) at evenly spread epochs, the first and the last among them, to 4 digits."""
+    """(epoch, mean loss of it) at evenly spread epochs, the first and the last among them."""
     chosen = np.unique(np.linspace(0, len(losses) - 1, CURVE_POINTS).round().astype(int))
-    return [(int(epoch) + 1, float(f"{losses[epoch]:.4g}")) for epoch in chosen]
+    return [(int(epoch) + 1, float(losses[epoch])) for epoch in chosen]
+
+
+def rounded(value: Any) -> Any:
+    """JSON whose numbers have six digits, more than any of them is worth: rows are many."""
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
