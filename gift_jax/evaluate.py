@@ -28,6 +28,7 @@ class Accuracy(NamedTuple):
 
 
 Evaluator = Callable[[Variables, Variables], Accuracy]
+Ranker = Callable[[Variables, Variables], np.ndarray]
 
 
 def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -43,44 +44,54 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 @functools.lru_cache
-def _make_counter(model: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
-    def count(
-        params: Variables, batch_stats: Variables, images: jax.Array, labels: jax.Array, real: jax.Array
-    ) -> jax.Array:
+def _make_batch_ranker(model: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
+    def rank(params: Variables, batch_stats: Variables, images: jax.Array, labels: jax.Array) -> jax.Array:
         logits, _ = model.apply(params, batch_stats, to_input(images, pixel_space, normalisation))
-        ranks = label_ranks(logits, labels)
-        return jnp.stack([jnp.sum((ranks < k) & real) for k in (1, 5)])
+        return label_ranks(logits, labels)
 
-    return jit(count)
+    return jit(rank)
+
+
+def make_ranker(
+    model: Model, evaluation_set: EvaluationSet, normalisation: Normalisation, *, batch_size: int = BATCH_SIZE
+) -> Ranker:
+    """Prepare `(params, batch_stats) -> ranks [N]` over the set, as of `label_ranks`.
+
+    The last batch is padded to the common shape and the padding's ranks dropped, so every image counts once. Batches
+    are taken one after another, so that a set that is mapped from disk is never in memory as a whole.
+    """
+    total = len(evaluation_set.labels)
+    largest = max(_SMALLEST_BATCH, _BATCH_PIXELS // evaluation_set.images.shape[1] ** 2)
+    batch_size = min(batch_size, total, largest)
+    rank_batch = _make_batch_ranker(model, evaluation_set.pixel_space, normalisation)
+
+    def rank(params: Variables, batch_stats: Variables) -> np.ndarray:
+        ranks, running = [], np.zeros(0, np.int32)
+        for start in range(0, total, batch_size):
+            # The next batch is read while the last one is being computed.
+            following = rank_batch(params, batch_stats, *_padded(evaluation_set, start, batch_size))
+            ranks, running = [*ranks, np.asarray(running)], following
+        return np.concatenate([*ranks, np.asarray(running)])[:total]
+
+    return rank
 
 
 def make_evaluator(
     model: Model, evaluation_set: EvaluationSet, normalisation: Normalisation, *, batch_size: int = BATCH_SIZE
 ) -> Evaluator:
-    """Prepare `(params, batch_stats) -> Accuracy` over the set.
-
-    The last batch is padded to the common shape and its padding masked, so every image counts once. Batches are
-    taken one after another, so that a set that is mapped from disk is never in memory as a whole.
-    """
-    total = len(evaluation_set.labels)
-    largest = max(_SMALLEST_BATCH, _BATCH_PIXELS // evaluation_set.images.shape[1] ** 2)
-    batch_size = min(batch_size, total, largest)
-    count = _make_counter(model, evaluation_set.pixel_space, normalisation)
+    """Prepare `(params, batch_stats) -> Accuracy` over the set; see `make_ranker`."""
+    rank = make_ranker(model, evaluation_set, normalisation, batch_size=batch_size)
 
     def evaluate(params: Variables, batch_stats: Variables) -> Accuracy:
-        hits, running = np.zeros(2), np.zeros(2)
-        for start in range(0, total, batch_size):
-            # The next batch is read while the last one is being computed.
-            following = count(params, batch_stats, *_padded(evaluation_set, start, batch_size))
-            hits, running = hits + np.asarray(running), following
-        return Accuracy(*(100 * (hits + np.asarray(running)) / total).tolist())
+        ranks = rank(params, batch_stats)
+        return Accuracy(*(100 * int(np.sum(ranks < k)) / len(ranks) for k in (1, 5)))
 
     return evaluate
 
 
-def _padded(evaluation_set: EvaluationSet, start: int, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _padded(evaluation_set: EvaluationSet, start: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     images = evaluation_set.images[start : start + batch_size]
     labels = evaluation_set.labels[start : start + batch_size]
     missing = batch_size - len(labels)
     padded = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
-    return padded, np.pad(labels, (0, missing)), np.arange(batch_size) < len(labels)
+    return padded, np.pad(labels, (0, missing))
