@@ -37,7 +37,6 @@ class Ablation(Study):
     """
 
     out: Path = Path("runs/ablation")
-    epochs: int = 200
     method: str = "rded"
     optimizers: tuple[str, ...] = ("sgd", "adamw")
     weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0)
@@ -121,7 +120,7 @@ def _blocks(rows: Sequence[Row], row: str, column: str, official: Sequence[str],
     tests = significance.compare(rows, row=row, column=column, subject=official[0], guessing=chance)
     words = significance.blocks(tests, column, official[0]) if official[0] in grid.rows else []
     words = words[:1] and [f"Against the official {row}: {words[0]}", *words[1:]]
-    picture = pictures.heat_map(name, grid, title, worst=False)
+    picture = pictures.heat_map(name, grid, f"{title}: {row} down, {column} across", worst=False)
     return [about, table(grid, row, worst=None), picture, _spread(grid, official), *words]
 
 

@@ -38,7 +38,6 @@ class CrossArchitecture(Study):
     """
 
     out: Path = Path("runs/cross_architecture")
-    epochs: int = 200
     method: str = "rded"
     students: tuple[str, ...] = (
         *("conv2", "conv1", "conv3", "conv2:width=8", "conv2:width=64"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,14 +35,22 @@ def write_report(
     distilled images are shown.
     """
     whole, omitted = complete([row for row in rows if row.get("failed") != "error"])
-    sections = [
-        section
-        for name, make_sections in experiments.items()
-        if (own := [row for row in whole if row.get("experiment", name) == name])
-        for section in make_sections(own)
-    ]
+    sections = []
+    for name, make_sections in experiments.items():
+        if own := [row for row in whole if row.get("experiment", name) == name]:
+            made = make_sections(own)
+            sections += made if len(experiments) == 1 else [_of_experiment(name, section) for section in made]
     sections += [*sheets(runs), configuration(rows), *problems(rows, contradictions, omitted)]
     write_page(out, title, sections)
+
+
+def _of_experiment(name: str, section: Section) -> Section:
+    """A section of one of several experiments: its heading and its pictures' files tell which."""
+    stem = re.sub(r"\W+", "_", name)
+    named = [
+        block if isinstance(block, str) else block._replace(name=f"{stem}_{block.name}") for block in section.blocks
+    ]
+    return Section(f"{name}: {section.title}", named)
 
 
 def table(grid: Grid, corner: str, *, worst: str | None = "worst") -> str:
@@ -116,9 +125,8 @@ def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequen
         lines = "\n".join(f"- {sentence}" for sentence in contradictions)
         sections.append(Section("Contradictions", [f"The first result of each is shown.\n\n{lines}"]))
     if omitted:
-        sections.append(
-            Section("Incomplete", [f"Left out above, for some of their cells have no result: {', '.join(omitted)}."])
-        )
+        text = f"Left out above, for some of their cells have no result: {', '.join(omitted)}."
+        sections.append(Section("Incomplete", [text]))
     return sections
 
 

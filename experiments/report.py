@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, views
-from experiments.pages import SPREAD, MakeSections, Row, guessing, only, table, write_report
+from experiments.pages import SPREAD, MakeSections, Row, guessing, table, write_report
 from gift_jax import GiftError, cli, grid
 from gift_jax.page import Section
 from gift_jax.report import make_grid
@@ -27,8 +27,6 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
         ablation.NAME: ablation.make_sections,
     }
 )
-OTHERS = "others"
-_SETTING = ("method", "dataset", "model", "ipc", "epochs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,25 +38,17 @@ class Report:
 
 
 def other_sections(rows: Sequence[Row]) -> list[Section]:
-    """A table of loss by optimizer for each setting of rows that no study wrote."""
-    settings = dict.fromkeys(tuple(row[name] for name in _SETTING) for row in rows)
-    return [_setting_section(rows, setting) for setting in settings]
+    """A table of loss by optimizer, for the rows of one setting that no study wrote."""
+    text = table(make_grid(rows, "loss", "optimizer", guessing=guessing(rows)), "loss")
+    return [Section("Losses by optimizer", [f"Top-1 accuracy after the last epoch, %, {SPREAD}.", text])]
 
 
-def _setting_section(rows: Sequence[Row], setting: Sequence) -> Section:
-    own = only(rows, **dict(zip(_SETTING, setting, strict=True)))
-    method, dataset, model, ipc, epochs = setting
-    sections = [table(make_grid(own, "loss", "optimizer", guessing=guessing(own)), "loss")]
-    title = f"{method} of {dataset}, {ipc} images a class, {model}, {epochs} epochs"
-    return Section(title, [f"Top-1 accuracy after the last epoch, %, {SPREAD}.", *sections])
-
-
-def with_labels(row: Row) -> Row:
-    """A row of no study as one of the study `others`, whose axes are loss, optimizer and the setting."""
+def with_study(row: Row) -> Row:
+    """A row that no study wrote as one of a study of its setting, whose axes are loss and optimizer."""
     if "experiment" in row:
         return row
-    names = (*_SETTING, "loss", "optimizer")
-    return {**row, "experiment": OTHERS, "labels": {name: str(row[name]) for name in names}}
+    name = "{method} of {dataset}, {ipc} images a class, {model}, {epochs} epochs".format(**row)
+    return {**row, "experiment": name, "labels": {"loss": row["loss"], "optimizer": row["optimizer"]}}
 
 
 def main(config: Annotated[Report, tyro.conf.arg(name="")]) -> None:
@@ -66,11 +56,11 @@ def main(config: Annotated[Report, tyro.conf.arg(name="")]) -> None:
     if not config.runs:
         raise GiftError("give directories or results.jsonl files of runs to report on")
     rows, contradictions = grid.merge(grid.read_rows(config.runs))
-    rows = [dict(with_labels(row)) for row in rows]
-    if unknown := {row["experiment"] for row in rows} - {*EXPERIMENTS, OTHERS}:
-        raise GiftError(f"experiment {min(unknown)!r} has no report here; known are {', '.join(EXPERIMENTS)}")
-    names = [name for name in (*EXPERIMENTS, OTHERS) if any(row["experiment"] == name for row in rows)]
-    makers = {name: {**EXPERIMENTS, OTHERS: other_sections}[name] for name in names}
+    rows = [dict(with_study(row)) for row in rows]
+    names = dict.fromkeys(row["experiment"] for row in rows)
+    makers = {name: EXPERIMENTS.get(name, other_sections) for name in names}
+    if unknown := [row["experiment"] for row in rows if not {"loss", "optimizer"} <= row.keys() | row["labels"].keys()]:
+        raise GiftError(f"experiment {unknown[0]!r} has no report here; known are {', '.join(EXPERIMENTS)}")
     write_report(config.out, " and ".join(names), makers, rows, config.runs, contradictions)
     print(f"{len(rows)} results of {len(config.runs)} runs; {len(contradictions)} contradictions")
     print(f"Written: {config.out}/report.html, report.md, pictures/")

@@ -1,6 +1,7 @@
 """Writing so that a file or directory is there whole or not at all, and reading what was written."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -77,7 +78,9 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, line.encode())
+            written = os.write(descriptor, content := line.encode())
+            if written < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)
 

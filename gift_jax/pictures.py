@@ -123,6 +123,8 @@ def panels(
             drawn = {**style(index), "capsize": 2, "markersize": 4, "label": label}
             axes.errorbar([float(column) for column in xs], [c.mean for c in cells], [c.std for c in cells], **drawn)
         axes.set(title=place, xscale="log")
+        axes.set_xticks([float(column) for column in xs], xs)
+        axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel(f"{x}, times the customary one")
     figure.supylabel("top-1 accuracy, %")

@@ -25,16 +25,19 @@ def contact_sheet(name: str, distilled: DistilledSet, teacher: Teacher | None, n
     """
     rows = [np.flatnonzero(distilled.labels == label)[:IMAGES] for label in range(CLASSES)]
     rows = [row for row in rows if len(row)]
+    # One pair of axes for all, in units of images: a hundred pairs take seconds to lay out.
     columns = max(map(len, rows))
     figure = new_figure(1.12 * columns, 1.42 * len(rows))
-    sheet = figure.subplots(len(rows), columns, squeeze=False)
-    for axes in sheet.flat:
-        axes.set_axis_off()
-    for axes, index in ((sheet[i, j], index) for i, row in enumerate(rows) for j, index in enumerate(row)):
-        axes.imshow(_displayed(distilled.images[index]), cmap="gray", interpolation="nearest")
-        axes.set_title(names[int(distilled.labels[index])], fontsize=8, fontweight="bold", pad=2)
-        guesses = "\n".join(_top3(distilled, teacher, int(index), names))
-        axes.text(0.5, -0.04, guesses, transform=axes.transAxes, ha="center", va="top", fontsize=5.5)
+    axes = figure.add_subplot(xlim=(0, columns), ylim=(len(rows), 0))
+    for i, row in enumerate(rows):
+        for j, index in enumerate(map(int, row)):
+            extent = (j + 0.08, j + 0.92, i + 0.74, i + 0.12)
+            axes.imshow(_displayed(distilled.images[index]), "gray", extent=extent, aspect="auto", vmin=0, vmax=1)
+            name, guesses = names[int(distilled.labels[index])], "\n".join(_top3(distilled, teacher, index, names))
+            axes.text(j + 0.5, i + 0.1, name, ha="center", va="bottom", fontsize=8, fontweight="bold")
+            axes.text(j + 0.5, i + 0.76, guesses, ha="center", va="top", fontsize=5)
+    axes.set(xlim=(0, columns), ylim=(len(rows), 0))
+    axes.set_axis_off()
     shown = sum(map(len, rows))
     alt = (
         f"{shown} of the {len(distilled.labels)} images of the {distilled.method} set: label above, the teacher's "

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -93,6 +94,7 @@ def drop_cut_line(path: Path) -> None:
     """Cut off a last line without an end, which a stopped writer left, so that the next one starts afresh."""
     if not path.is_file():
         return
-    with reported(path), path.open("rb+") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)
+    with reported(path):
+        content = path.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)

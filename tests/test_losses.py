@@ -96,3 +96,14 @@ def test_l2_normalize_keeps_zero_and_its_gradient():
     vectors = jnp.array([[0.0, 0.0], [3.0, 4.0]])
     np.testing.assert_allclose(l2_normalize(vectors), [[0, 0], [0.6, 0.8]], rtol=1e-6)
     assert np.isfinite(jax.grad(lambda v: l2_normalize(v).sum())(vectors)).all()
+
+
+def test_refinement_of_probabilities_by_hand():
+    """softmax of (0, log 3) / 1 is (1, 3) / 4, of length sqrt(10) / 4; without weight nothing is added."""
+    logits, labels = jnp.log(jnp.array([[1.0, 3.0]])), jnp.array([0])
+    refined = refine_labels(logits, labels, weight=0.0, soft="probabilities")
+    np.testing.assert_allclose(refined, np.array([[1.0, 3.0]]) / np.sqrt(10), rtol=1e-6)
+    halved = refine_labels(logits * 2, labels, weight=0.0, soft="probabilities", temperature=2.0)
+    np.testing.assert_allclose(halved, refined, rtol=1e-6)
+    loss = gift(jnp.array([[1.0, 3.0]]), logits, labels, weight=0.0, soft="probabilities")
+    np.testing.assert_allclose(loss, 0.0, atol=1e-6)

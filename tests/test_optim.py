@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from gift_jax.errors import GiftError
-from gift_jax.optim import Optimizer, Schedule, make_optimizer, make_schedule, restart_steps
+from gift_jax.optim import Optimizer, Schedule, make_optimizer, make_schedule, restart_steps, with_rate
 
 CONSTANT = optax.constant_schedule(0.05)
 
@@ -163,3 +163,29 @@ def test_bad_optimizers_are_named(optimizer, message):
 def test_unknown_schedule_is_named():
     with pytest.raises(GiftError, match="'step' is unknown"):
         make_schedule(Schedule("step"), 0.1, 10, 1)
+
+
+def test_muon_sees_a_kernel_as_one_matrix_of_inputs_by_outputs():
+    """Its update is close to orthogonal: the singular values of the flattened kernel's are within Muon's 0.7 to 1.2."""
+    rng = np.random.default_rng(0)
+    params = {"kernel": jnp.asarray(rng.normal(size=(3, 3, 2, 8)), jnp.float32), "bias": jnp.ones(8)}
+    optimizer = make_optimizer(Optimizer("muon", weight_decay=0.0), optax.constant_schedule(1.0))
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        updates, _ = optimizer.update(params, optimizer.init(params), params)
+    values = np.linalg.svd(np.asarray(updates["kernel"]).reshape(18, 8), compute_uv=False)
+    assert values.max() / values.min() < 1.8
+    assert np.linalg.cond(np.asarray(params["kernel"]).reshape(18, 8)) > 1.8
+    assert (np.asarray(updates["bias"]) < 0).all()  # Adam's
+    assert np.ptp(np.asarray(updates["bias"])) == 0
+
+
+def test_the_rate_in_the_state_is_the_rate_of_the_schedule():
+    make = lambda rate: make_optimizer(Optimizer("adamw"), lambda step: rate * 0.5**step)  # noqa: E731
+    ours, theirs = with_rate(make, 0.01), make_optimizer(Optimizer("adamw"), lambda step: 0.01 * 0.5**step)
+    params = {"w": jnp.arange(3.0)}
+    states = [ours.init(params), theirs.init(params)]
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(3):
+            found, states[0] = ours.update(params, states[0], params)
+            expected, states[1] = theirs.update(params, states[1], params)
+            np.testing.assert_allclose(found["w"], expected["w"], rtol=1e-6)

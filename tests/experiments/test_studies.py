@@ -1,0 +1,248 @@
+"""Every study on the digits, in small, to its report; parts, reruns and joined reports."""
+
+import dataclasses
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+from folders import pixels, write_tree
+from setups import INFO, make_variables
+
+from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, pages, report, views
+from experiments.digits_setup import METHODS, cluster_centres, herded_images, load_digits
+from gift_jax import DistilledSet, GiftError, cli, save_distilled, study
+from gift_jax.checkpoint import save_teacher
+from gift_jax.data.datasets import CIFAR
+from gift_jax.models import get_model
+from gift_jax.tensorboard import make_writer
+
+SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
+
+
+@pytest.fixture
+def teacher_at():
+    """Put a teacher where studies on the digits keep theirs, so that none is trained."""
+    return lambda out: save_teacher(out / "teacher", INFO, *make_variables())
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run an experiment's main: (status, standard output, standard error)."""
+
+    def run(module, *arguments):
+        monkeypatch.setattr(sys, "argv", ["study", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(module.main, program="study")
+        output = capsys.readouterr()
+        return stopped.value.code or 0, output.out, output.err
+
+    return run
+
+
+TEMPERATURES = ("--temperatures", 4, "--kl-temperatures", 1)
+STUDIES = [
+    (loss_comparison, ("--losses", "gift", "kl", "--methods", "rded", "kmeans"), 8, ["Losses by method"]),
+    (
+        cross_optimizer,
+        ("--losses", "gift", "kl_t2", "--optimizers", "sgd", "schedule_free", "--rates", 1, 3),
+        16,
+        ["What remains of the advantage", "At the best learning rate", "Accuracy by learning rate"],
+    ),
+    (
+        cross_architecture,
+        ("--losses", "gift", "ce", "--students", "conv1", "conv2:norm=instance,width=3"),
+        8,
+        ["Losses by student"],
+    ),
+    (
+        ablation,
+        (
+            "--optimizers",
+            "sgd",
+            "--weights",
+            0,
+            0.1,
+            "--smoothings",
+            0,
+            0.1,
+            "--temperatures",
+            4,
+            "--kl-temperatures",
+            1,
+        ),
+        20,
+        ["Refinement weight and smoothing, sgd", "Logits or probabilities, sgd", "Temperature of KL, sgd"],
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("module", "options", "count", "headings"), STUDIES, ids=[s[0].NAME for s in STUDIES])
+def test_every_study_runs_to_its_report(module, options, count, headings, run, teacher_at, tmp_path):
+    teacher_at(tmp_path)
+    status, _, err = run(module, "--out", tmp_path, *SMALL, *options)
+    assert status == 0, err
+    assert len(study.read_results(tmp_path / "results.jsonl")) == count
+    text = (tmp_path / "report.md").read_text()
+    for heading in [*headings, "Training curves", "The distilled images", "Configuration"]:
+        assert f"\n## {heading}" in text
+    assert "n = 2" in text
+    assert "± " in text
+    assert "Incomplete" not in text
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
+    assert run(module, "--out", tmp_path, *SMALL, *options)[0] == 0  # nothing is run again
+    assert written == {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
+
+
+@pytest.mark.slow
+def test_parts_are_joined_and_what_is_missing_is_named(run, teacher_at, tmp_path):
+    pytest.importorskip("tensorboardX")
+    teacher_at(tmp_path)
+    options = ("--out", tmp_path, *SMALL, "--losses", "gift", "kl", "--methods", "random", "herding")
+    status, out, _ = run(loss_comparison, *options, "--dry-run")
+    assert (status, "8 of 8 cells to run, 16 epochs, about" in out) == (0, True)
+    assert not (tmp_path / "results.jsonl").exists()
+    assert run(loss_comparison, *options, "--shard", "1/4", "--tensorboard")[0] == 0
+    assert run(loss_comparison, *options, "--shard", "2/4")[0] == 0
+    assert run(loss_comparison, *options, "--shard", "3/4")[0] == 0
+    assert len(list(tmp_path.glob("tensorboard/*/events*"))) == 2
+    rows = study.read_results(tmp_path / "results-1-of-4.jsonl")
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(json.dumps({**row, "top1_last": 0.0}) + "\n" for row in rows[:1]))
+    status, out, err = run(report, tmp_path, other, "--out", tmp_path / "joined")
+    assert status == 0, err
+    assert "6 results of 2 runs; 1 contradictions" in out
+    text = (tmp_path / "joined" / "report.md").read_text()
+    assert "random, gift, seed 0: top1_last differ" in text
+    assert "Left out above, for some of their cells have no result: loss kl." in text
+
+
+@pytest.mark.slow
+def test_real_sets_are_studied_where_the_files_are(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    info = dataclasses.replace(INFO, architecture="conv1", dataset="cifar10", image_size=32, channels=3)
+    info = dataclasses.replace(info, normalisation=CIFAR)
+    save_teacher(tmp_path / "teachers" / "cifar10_conv1", info, *get_model(info.spec).init(jax.random.key(0)))
+    images = np.stack([pixels(label) for label in range(10)])
+    made = DistilledSet(images, np.arange(10, dtype=np.int32), None, "raw", "cifar10", "sre2l", 1)
+    save_distilled(tmp_path / "syn_data" / "sre2l" / "cifar10_conv1" / "ipc1" / "set.safetensors", made)
+    folders = [f"{label:05d}" for label in range(10)]
+    test, train = (str(write_tree(tmp_path / "data" / name, folders, per_class=1)) for name in ("test", "train"))
+    options = ("--dataset", "cifar10", "--model", "conv1", "--ipc", 1, "--method", "sre2l", "--teacher", "teachers")
+    small = ("--epochs", 2, "--seeds", 1, "--losses", "gift", "kl", "--optimizers", "adamw", "--rates", 1)
+    status, _, err = run(cross_optimizer, *options, *small, "--data", test, "--train-data", train, "--out", "out")
+    assert status == 0, err
+    rows = study.read_results(tmp_path / "out" / "results.jsonl")
+    assert [(row["method"], row["dataset"], row["model"]) for row in rows] == [("sre2l", "cifar10", "conv1")] * 2
+    assert all("validation_top1" in row for row in rows)
+    assert "sre2l set" in (tmp_path / "out" / "report.md").read_text()
+
+
+def tuning_rows(**validation):
+    """A loss and an optimizer at two rates, whose test accuracies are the other way round than the validation's."""
+    figures = {"0.1": 50.0, "1": 70.0}
+    return [
+        {"labels": {"loss": "gift", "optimizer": "sgd", "rate": rate}, "seed": 0, "top1_last": top1}
+        | ({"validation_top1": validation[f"at_{rate[0]}"]} if validation else {})
+        for rate, top1 in figures.items()
+    ]
+
+
+def test_rates_are_chosen_on_validation_images_never_on_test_images():
+    rows = tuning_rows(at_0=90.0, at_1=10.0)
+    [chosen] = views.at_chosen(rows, 10.0).rows
+    assert chosen["top1_last"] == 50.0
+    assert "2 choices" not in views.at_chosen(rows, 10.0).about
+    assert "1 of 1 choices are at an end" in views.at_chosen(rows, 10.0).about
+    without = views.at_chosen(tuning_rows(), 10.0)
+    assert without.rows == []
+    assert without.about.startswith("No rate was chosen")
+    assert "At the best learning rate" in [section.title for section in views.make_sections(with_curves(tuning_rows()))]
+
+
+def with_curves(rows):
+    return [{**row, "history": [{"epoch": 1, "top1": 1.0}], "losses": [[1, 1.0]]} for row in rows]
+
+
+def test_the_area_is_each_seeds_mean_and_a_diverged_run_counts_as_guessing():
+    rows = [
+        *tuning_rows(),
+        {"labels": {"loss": "gift", "optimizer": "sgd", "rate": "10"}, "seed": 0, "failed": "diverged"},
+    ]
+    [area] = views.over_rates(rows, 10.0).rows
+    assert area["top1_last"] == pytest.approx((50 + 70 + 10) / 3)
+
+
+def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(GiftError, match=r"gift-jax\[tensorboard\]"):
+        make_writer(tmp_path)
+
+
+def test_results_of_no_study_are_shown_by_loss_and_optimizer(run, tmp_path):
+    common = {"method": "rded", "dataset": "digits", "model": "conv2", "ipc": 10, "epochs": 3, "seed": 0}
+    rows = [{**common, "loss": loss, "optimizer": "sgd", "top1_last": 50.0} for loss in ("gift", "kl")]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
+    text = (tmp_path / "joined" / "report.md").read_text()
+    assert "rded of digits, 10 images a class, conv2, 3 epochs" in text
+    assert "| `gift` | 50.0 ± 0.0 |" in text
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "message"),
+    [
+        (loss_comparison, ("--methods", "sre2l"), "--methods: 'sre2l' is unknown on the digits"),
+        (loss_comparison, ("--losses", "gfit"), "loss 'gfit' is unknown"),
+        (loss_comparison, ("--ipc", 500), "--ipc must be from 1 to"),
+        (loss_comparison, ("--shard", "5/4"), "--shard '5/4' must be i/n"),
+        (loss_comparison, ("--seeds", 0), "--seeds must be 1 or more"),
+        (cross_optimizer, ("--optimizers", "sgdd"), "--optimizers: 'sgdd' is unknown"),
+        (cross_optimizer, ("--losses", "kll"), "--losses: 'kll' is unknown"),
+        (cross_optimizer, ("--rates", 0.1), "--rates must be above 0 and hold 1"),
+        (cross_architecture, ("--students", "conv9"), "needs images of at least 512 pixels"),
+        (cross_architecture, ("--students", "conv2:norm"), "name:option=value"),
+        (report, (), "give directories or results.jsonl"),
+        (report, ("nowhere",), "nowhere"),
+        (ablation, ("--dataset", "cifar10"), "no rded set of cifar10"),
+    ],
+)
+def test_mistakes_are_one_sentence(module, options, message, run, teacher_at, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if module is not report:
+        teacher_at(tmp_path)
+        options = ("--out", tmp_path, *options)
+    status, _, err = run(module, *options)
+    last = err.strip().splitlines()[-1]
+    assert (status, last[:7]) == (2, "error: ")
+    assert message in last
+    assert not list(tmp_path.glob("results*"))
+
+
+def test_sets_are_made_of_training_digits_that_nothing_is_chosen_on(teacher_at, tmp_path):
+    teacher_at(tmp_path)
+    digits = load_digits(tmp_path, 3, tuple(METHODS))
+    held = {image.tobytes() for image in digits.validation_set.images}
+    tested = {image.tobytes() for image in digits.evaluation_set.images}
+    for method, distilled in digits.sets.items():
+        assert (distilled.method, distilled.images.shape, distilled.ipc) == (method, (30, 8, 8, 1), 3)
+        assert (distilled.labels == np.repeat(np.arange(10), 3)).all()
+    for method in ("random", "herding"):
+        assert not {image.tobytes() for image in digits.sets[method].images} & (held | tested)
+
+
+def test_herding_and_clusters_by_hand():
+    images = np.array([0, 10, 20, 90, 100], np.uint8).reshape(5, 1, 1, 1)  # mean 44
+    assert herded_images(images, 2).ravel().tolist() == [20, 90]  # 20 is next to 44, then (20 + 90) / 2 = 55
+    assert sorted(cluster_centres(images, 2).ravel().tolist()) == [10, 95]
+
+
+def test_the_largest_hole_is_left_out():
+    rows = [{"labels": {"a": a, "b": b}, "experiment": "x"} for a in "123" for b in "45" if (a, b) != ("3", "5")]
+    kept, omitted = pages.complete(rows)
+    assert omitted == ["a 3"]
+    assert len(kept) == 4
+    assert pages.complete(kept) == (kept, [])

@@ -1,0 +1,106 @@
+"""Reports: the page stands alone, is well formed, and says in words what its pictures show."""
+
+import re
+
+import html5lib
+import numpy as np
+import pytest
+from setups import distilled_set, random_teacher
+
+from gift_jax import page, pictures, report, sheet
+from gift_jax.page import Picture, Section
+
+RESULTS = [
+    {"loss": loss, "optimizer": optimizer, "rate": rate, "seed": seed, "top1_last": value + seed}
+    | {"history": [{"epoch": 1, "top1": 5.0}, {"epoch": 2, "top1": value}], "losses": [[1, 1.0], [2, 0.5]]}
+    for loss, value in (("kl", 20.0), ("gift", 60.0))
+    for optimizer in ("sgd", "<adam> & co")
+    for rate in ("0.1", "1")
+    for seed in (0, 1)
+]
+DIVERGED = [{**row, "failed": "diverged"} for row in RESULTS if row["loss"] == "kl" and row["rate"] == "1"]
+GRID = report.make_grid([*RESULTS, *DIVERGED], "loss", "optimizer", guessing=10.0)
+
+
+def all_pictures():
+    return [
+        pictures.heat_map("map", GRID, "Heat"),
+        pictures.points("points", GRID, "Points & bars"),
+        pictures.curves("curves", RESULTS, "loss", "Curves"),
+        pictures.panels("panels", RESULTS, panel="optimizer", line="loss", x="rate"),
+        sheet.contact_sheet("sheet", distilled_set(), random_teacher(), [str(label) for label in range(10)]),
+    ]
+
+
+@pytest.fixture(scope="module")
+def sections():
+    table = report.markdown_table(report.table_rows(GRID, "loss"))
+    return [Section("Tables <1>", ["A `code` & **bold** word.", table]), Section("Pictures", all_pictures())]
+
+
+def test_the_page_is_well_formed_and_refers_to_nothing_outside(sections):
+    text = page.to_html("A <title>", sections)
+    html5lib.HTMLParser(strict=True).parse(text)  # raises on the first error
+    references = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import', text)
+    assert all((first or second).startswith(("#", "data:image/png;base64,")) for first, second in references)
+    assert "<script" not in text
+    assert "A &lt;title&gt;" in text
+
+
+def test_ids_are_unique_and_references_lead_to_them(sections):
+    text = page.to_html("x", sections)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
+    assert {a or b for a, b in re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)} <= set(ids)
+
+
+def test_every_picture_says_what_it_shows_and_scrolls_in_its_frame(sections):
+    text = page.to_html("x", sections)
+    svgs = re.findall(r"<svg role=\"img\"[^>]*><title>([^<]+)</title>", text)
+    assert len(svgs) == text.count("<svg") == 4
+    assert all(alt for alt in re.findall(r'<img src="[^"]*" alt="([^"]*)"', text))
+    assert text.count('class="scroll"') == 1 + 5
+    assert "overflow-x: auto" in text
+    assert "@media print" in text
+
+
+def test_markdown_refers_to_the_files_beside_it(sections, tmp_path):
+    page.write_page(tmp_path, "Title", sections)
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith("# Title\n\n## Tables <1>\n")
+    names = re.findall(r"\]\(pictures/([^)]+)\)", text)
+    assert sorted(names) == sorted(path.name for path in (tmp_path / "pictures").iterdir())
+    page.write_page(tmp_path, "Title", sections[:1])  # older pictures do not stay
+    assert list((tmp_path / "pictures").iterdir()) == []
+
+
+def test_svg_ids_get_the_prefix():
+    svg = '<?xml?><!DOCTYPE svg><svg width="1"><metadata>http://x</metadata><g id="a"/><use xlink:href="#a"/>'
+    found = page.inline_svg(svg + '<path clip-path="url(#a)"/></svg>', "A & b", "p-")
+    assert found.startswith('<svg role="img" width="1"><title>A &amp; b</title>')
+    assert (found.count("p-a"), found.count("http")) == (3, 0)
+
+
+def test_a_contact_sheet_tells_what_it_shows(tmp_path):
+    made = sheet.contact_sheet("sheet_x", distilled_set(), random_teacher(), "abcdefghij")
+    path = tmp_path / "sheet_x.png"
+    path.write_bytes(made.content)
+    assert sheet.read_png(path) == made
+    assert "22 of the 22 images of the random set" in made.alt
+
+
+def test_the_teachers_three_likeliest_classes():
+    scores = np.log(np.array([[1, 2, 3, 4, 10, 1, 1, 1, 1, 76]], "f") / 100)
+    stored = distilled_set(1, soft_labels=scores)
+    assert sheet._top3(stored, None, 0, "abcdefghij") == ["j 0.76", "e 0.10", "d 0.04"]
+    assert sheet._top3(distilled_set(1), None, 0, "abcdefghij") == []
+
+
+def test_diverged_runs_are_shown_as_such():
+    assert str(report.make_cell([None, None], 10.0)) == "diverged"
+    assert str(report.make_cell([None, 20.0], 10.0)) == "15.0 ± 7.1 (1 of 2 diverged)"
+    assert report.counts(GRID) == "n = 4 to 6"
+    grid = report.make_grid([{**row, "failed": "diverged"} for row in RESULTS], "loss", "optimizer", guessing=10.0)
+    assert "diverged" in pictures.heat_map("map", grid, "Heat").content
+    assert isinstance(pictures.heat_map("map", grid, "Heat"), Picture)

@@ -1,0 +1,70 @@
+"""Paired tests and Holm's correction, against their definitions and by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gift_jax import significance
+
+
+def rows(loss, optimizer, values, failed=()):
+    return [
+        {"labels": {"loss": loss, "optimizer": optimizer}, "seed": seed}
+        | ({"failed": "diverged"} if seed in failed else {"top1_last": value})
+        for seed, value in enumerate(values)
+    ]
+
+
+def compare(results, **options):
+    return significance.compare(results, row="loss", column="optimizer", subject="gift", **options)
+
+
+def test_differences_are_paired_by_seed():
+    ours, theirs = [80.0, 85.0, 91.0], [78.0, 84.0, 88.0]
+    [found] = compare([*rows("gift", "sgd", ours), *reversed(rows("kl", "sgd", theirs))])
+    assert found[:2] == ("sgd", "kl")
+    assert (found.difference, found.n) == (2.0, 3)
+    assert found.std == pytest.approx(1.0)
+    assert found.p == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
+    assert found.p_holm == found.p
+
+
+def test_only_common_seeds_count_and_diverged_ones_count_as_guessing():
+    [found] = compare(
+        [*rows("gift", "sgd", [50.0, 50.0]), *rows("kl", "sgd", [0.0, 40.0, 90.0], failed={0})], guessing=10.0
+    )
+    assert (found.n, found.difference) == (2, 25.0)
+
+
+@pytest.mark.parametrize(("values", "p"), [([0.0, 0.0, 0.0], 1.0), ([2.0, 2.0], 0.0), ([1.0], math.nan)])
+def test_degenerate_differences(values, p):
+    assert significance.paired_p(np.array(values)) == pytest.approx(p, nan_ok=True)
+
+
+def test_holm_by_hand():
+    # Sorted 0.01, 0.03, 0.04: times 3, 2, 1 and never falling.
+    assert significance.holm([0.04, 0.01, math.nan, 0.03]) == pytest.approx([0.06, 0.03, math.nan, 0.06], nan_ok=True)
+    assert significance.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert significance.holm([]) == []
+
+
+def test_words_name_every_defeat():
+    noise = np.array([0.0, 0.1, 0.2, 0.3])
+    results = [
+        *rows("gift", "sgd", 90 + noise),
+        *rows("kl", "sgd", 10 + noise[::-1]),
+        *rows("gift", "adam", 80 + noise),
+        *rows("kl", "adam", 85 + noise[::-1]),
+        *rows("mse", "adam", [79.0, 90.0, 70.0, 90.0]),
+    ]
+    text = significance.in_words(compare(results), "gift")
+    assert "Of 3 comparisons paired by seed, `gift` is better in 1 and worse in 1 beyond noise" in text
+    assert "1 are undecided" in text
+    assert "By mean it loses 2: adam: to `kl` by 5.0; adam: to `mse` by 2.1, undecided." in text
+    table = significance.comparison_rows(compare(results), "optimizer")
+    assert table[0][0] == "optimizer"
+    assert {row[-1] for row in table[1:]} == {"better", "worse", "undecided"}
+    assert significance.comparison_rows(compare(results[:1] + results[4:5]), "o")[1][-3:] == ["-", "-", "not testable"]
+    assert significance.in_words(compare(results[:8]), "gift").endswith("It loses none by mean.")
