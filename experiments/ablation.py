@@ -30,18 +30,20 @@ OFFICIAL = 0.1  # refinement weight and smoothing of the official code
 
 @dataclasses.dataclass(frozen=True)
 class Ablation(Study):
-    """Grids over the loss's parts. method: name of the set. optimizers: that each grid is trained with.
-
-    weights, smoothings: of the refinement. temperatures: of the teacher's probabilities in the place of its logits.
-    kl_temperatures: of KL, with and without the factor T^2; further options are of every study.
-    """
+    """Grids over the loss's parts."""
 
     out: Path = Path("runs/ablation")
+    # Method of the set.
     method: str = "rded"
+    # Names in `experiments.optimizers`, that each grid is trained with at their customary rates.
     optimizers: tuple[str, ...] = ("sgd", "adamw")
+    # Of the refinement.
     weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0)
+    # Of the hard labels in it.
     smoothings: tuple[float, ...] = (0.0, 0.1, 0.5)
+    # Of the teacher's probabilities, in the place of its logits.
     temperatures: tuple[float, ...] = (1.0, 4.0, 20.0)
+    # Of KL, with and without the factor T^2.
     kl_temperatures: tuple[float, ...] = (1.0, 4.0, 20.0)
 
 

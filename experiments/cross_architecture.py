@@ -32,17 +32,17 @@ NAME = "cross_architecture"
 
 @dataclasses.dataclass(frozen=True)
 class CrossArchitecture(Study):
-    """Students x losses on one set. method: name of the set. students: architectures, with options after a colon.
-
-    losses: names of losses, or kl_t2; further options are of every study.
-    """
+    """Students x losses on one set."""
 
     out: Path = Path("runs/cross_architecture")
+    # Method of the set.
     method: str = "rded"
+    # Architectures, with options after a colon: conv2:norm=instance,width=64.
     students: tuple[str, ...] = (
         *("conv2", "conv1", "conv3", "conv2:width=8", "conv2:width=64"),
         *("conv2:norm=instance", "conv2:norm=layer", "conv2:norm=none"),
     )
+    # Names of losses, or kl_t2.
     losses: tuple[str, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
 
 

@@ -31,16 +31,16 @@ SQUARED = "kl_t2"  # KL times T^2
 
 @dataclasses.dataclass(frozen=True)
 class CrossOptimizer(Study):
-    """Losses x optimizers x learning rates.
-
-    method: name of the set. losses: names of losses, or kl_t2. optimizers: names in `experiments.optimizers`. rates:
-    multiples of the customary learning rate, 1 among them; further options are of every study.
-    """
+    """Losses x optimizers x learning rates."""
 
     out: Path = Path("runs/cross_optimizer")
+    # Method of the set.
     method: str = "rded"
+    # Names of losses, or kl_t2.
     losses: tuple[str, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
+    # Names in `experiments.optimizers`.
     optimizers: tuple[str, ...] = tuple(CUSTOMARY)
+    # Multiples of the customary learning rate, 1 among them.
     rates: tuple[float, ...] = (0.1, 1.0, 10.0)
 
     def __post_init__(self) -> None:

@@ -43,9 +43,11 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Join results into one report. runs: directories or results files. out: directory of the report."""
+    """Join results into one report."""
 
+    # Directories that studies wrote, or results files.
     runs: tyro.conf.Positional[tuple[Path, ...]]
+    # Directory of the report.
     out: Path = Path("runs/report")
 
 

@@ -30,29 +30,37 @@ VALIDATION_IMAGES = 5000  # at most, of the real training images
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Options of every study.
+    """Options of every study; the comments are the command line's help."""
 
-    out: directory of results, report.md, report.html and pictures. seeds: students a cell. epochs: of each student.
-    ipc: images a class. dataset: `digits` needs no files; others take the options of `experiments.evaluate`: model,
-    the architecture the sets were made with and the teacher's; distilled, teacher, data, train_data, class_order,
-    where they are. shard: i/n, run this part of n only, for several machines. dry_run: list the cells and the time
-    they take. retry_failed: run cells again that failed before. tensorboard: write event files into out/tensorboard.
-    """
-
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/study")
+    # `digits` needs no files; others are found as `experiments.evaluate` finds them.
     dataset: str = "digits"
+    # Architecture that the sets were made with, and the teacher's.
     model: str = "conv2"
+    # Images a class.
     ipc: int = 10
+    # Students a cell.
     seeds: int = 3
+    # Epochs of each student.
     epochs: int = 100
+    # Distilled sets: a file, a release, or a directory in the official layout.
     distilled: Path = Path("syn_data")
+    # Teacher: a converted directory, a checkpoint, or a directory of them.
     teacher: Path = Path("data/pretrain_models")
+    # Test images: a directory of class folders, `tfds` or `tfds:DIR`.
     data: str | None = None
+    # Real training images, for settings to be chosen on and for whitened (DATM) sets.
     train_data: str | None = None
+    # File of class folders by class id.
     class_order: Path | None = None
+    # i/n: run this part of n only, one of several machines or jobs.
     shard: str = "1/1"
+    # List the cells and the time they take, and stop.
     dry_run: bool = False
+    # Run cells again that failed before.
     retry_failed: bool = False
+    # Write event files of losses and accuracies into out/tensorboard.
     tensorboard: bool = False
 
     def __post_init__(self) -> None:

@@ -131,8 +131,9 @@ def summary(grids: dict[str, Grid]) -> str:
     for title, grid in grids.items():
         if SUBJECT not in grid.rows:
             continue
-        for kind, value in (("worst case", lambda g, loss: g.worst(loss).mean), ("mean", _mean)):
-            leads = {loss: value(grid, SUBJECT) - value(grid, loss) for loss in grid.rows if loss != SUBJECT}
+        kinds = (("worst case", _worst_lead), ("mean", _mean_lead), ("median difference", _median_lead))
+        for kind, lead_over in kinds:
+            leads = {loss: lead_over(grid, loss) for loss in grid.rows if loss != SUBJECT}
             named = ", ".join(f"{lead:+.1f} over `{loss}`" for loss, lead in leads.items())
             place = 1 + sum(lead < 0 for lead in leads.values())
             sentences.append(
@@ -140,6 +141,20 @@ def summary(grids: dict[str, Grid]) -> str:
                 f"{len(grid.rows)} ({named} points)."
             )
     return "\n".join(sentences)
+
+
+def _worst_lead(grid: Grid, loss: str) -> float:
+    return grid.worst(SUBJECT).mean - grid.worst(loss).mean
+
+
+def _mean_lead(grid: Grid, loss: str) -> float:
+    return _mean(grid, SUBJECT) - _mean(grid, loss)
+
+
+def _median_lead(grid: Grid, loss: str) -> float:
+    return statistics.median(
+        grid.cells[SUBJECT, column].mean - grid.cells[loss, column].mean for column in grid.columns
+    )
 
 
 def settings(rows: Sequence[Row]) -> Section:

@@ -24,7 +24,7 @@ from gift_jax.train import Run, train
 OnEpoch = Callable[[int, float], None]
 """Told how many epochs were done since the last call, and their mean loss."""
 
-CURVE_POINTS = 40  # of a training curve that are kept in a row
+CURVE_POINTS = 20  # of a training curve that are kept in a row
 _SAMPLE = 64  # evaluation images that enter a digest: a whole set may be mapped from disk
 
 
@@ -83,7 +83,7 @@ class Cell:
         soft_labels, seeds = self.soft_labels, (self.seed,)
         [run] = train(*parts, self.evaluation_set, soft_labels=soft_labels, seeds=seeds, on_epoch=on_epoch)
         row = {**make_row(run, *parts, self.soft_labels), **self.measure(run), "losses": curve(run.losses)}
-        return {**row, "seconds": round(time.perf_counter() - start, 3)}
+        return rounded({**row, "seconds": time.perf_counter() - start})
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Figures of the student that go into its row beside those of the run: of the validation set, if any."""
@@ -98,9 +98,18 @@ class Cell:
 
 
 def curve(losses: np.ndarray) -> list[tuple[int, float]]:
-    """(epoch, mean loss of it) at evenly spread epochs, the first and the last among them, to 4 digits."""
+    """(epoch, mean loss of it) at evenly spread epochs, the first and the last among them."""
     chosen = np.unique(np.linspace(0, len(losses) - 1, CURVE_POINTS).round().astype(int))
-    return [(int(epoch) + 1, float(f"{losses[epoch]:.4g}")) for epoch in chosen]
+    return [(int(epoch) + 1, float(losses[epoch])) for epoch in chosen]
+
+
+def rounded(value: Any) -> Any:
+    """JSON whose numbers have six digits, more than any of them is worth: rows are many."""
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 # Digests by the identity of what was digested, which is kept beside its digest so that the identity stays its own.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
@@ -33,9 +34,9 @@ def contact_sheet(name: str, distilled: DistilledSet, teacher: Teacher | None, n
         for j, index in enumerate(map(int, row)):
             extent = (j + 0.08, j + 0.92, i + 0.74, i + 0.12)
             axes.imshow(_displayed(distilled.images[index]), "gray", extent=extent, aspect="auto", vmin=0, vmax=1)
-            name, guesses = names[int(distilled.labels[index])], "\n".join(_top3(distilled, teacher, index, names))
-            axes.text(j + 0.5, i + 0.1, name, ha="center", va="bottom", fontsize=8, fontweight="bold")
-            axes.text(j + 0.5, i + 0.76, guesses, ha="center", va="top", fontsize=5)
+            label, guesses = names[int(distilled.labels[index])], "\n".join(_top3(distilled, teacher, index, names))
+            axes.text(j + 0.5, i + 0.1, label, ha="center", va="bottom", fontsize=8, fontweight="bold")
+            axes.text(j + 0.5, i + 0.76, guesses, ha="center", va="top", fontsize=6.5, linespacing=1.05)
     axes.set(xlim=(0, columns), ylim=(len(rows), 0))
     axes.set_axis_off()
     shown = sum(map(len, rows))
@@ -43,10 +44,17 @@ def contact_sheet(name: str, distilled: DistilledSet, teacher: Teacher | None, n
         f"{shown} of the {len(distilled.labels)} images of the {distilled.method} set: label above, the teacher's "
         + ("three likeliest classes with their probabilities below")
     )
-    buffer = io.BytesIO()
-    # The file tells what it shows: reports that take it from a directory read that (`read_png`).
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None, "Description": alt})
-    return Picture(name, alt, buffer.getvalue())
+    return Picture(name, alt, _png(figure, alt))
+
+
+def _png(figure: Any, alt: str) -> bytes:
+    """The figure as a small PNG whose `Description` tells what it shows: reports that find the file read that."""
+    drawn, buffer = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=100)
+    about = PngInfo()
+    about.add_text("Description", alt)
+    Image.open(drawn).convert("RGB").quantize(128).save(buffer, "png", pnginfo=about, optimize=True)
+    return buffer.getvalue()
 
 
 def read_png(path: Path) -> Picture:

@@ -8,7 +8,7 @@ import pytest
 from setups import distilled_set, evaluation_set, random_teacher
 
 from gift_jax import grid, grid_plan, study
-from gift_jax.cells import Cell, curve
+from gift_jax.cells import Cell, curve, rounded
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
@@ -155,8 +155,14 @@ def test_a_plan_lists_cells_and_estimates_from_a_measurement_or_from_results(tmp
 
 def test_curves_keep_the_first_and_the_last_epoch():
     points = curve(np.linspace(1, 0, 200))
-    assert (len(points), points[0], points[-1]) == (40, (1, 1.0), (200, 0.0))
-    assert curve(np.array([0.123456])) == [(1, 0.1235)]
+    assert (len(points), points[0], points[-1]) == (20, (1, 1.0), (200, 0.0))
+    assert curve(np.array([0.25])) == [(1, 0.25)]
+
+
+def test_rows_are_rounded_to_six_digits():
+    row = {"top1": 96.01328903654485, "rate": 1e-4, "epochs": 100, "losses": [(1, 1 / 3)], "none": None}
+    expected = {"top1": 96.0133, "rate": 1e-4, "epochs": 100, "losses": [[1, 0.333333]], "none": None}
+    assert rounded(row) == expected
 
 
 def make_cell(**changes):
