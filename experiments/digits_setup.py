@@ -44,12 +44,16 @@ def make_teacher(out: Path) -> Teacher:
 def load_digits(out: Path, ipc: int, methods: tuple[str, ...]) -> Digits:
     """Make, or take from out, everything that a study on the digits needs. Raises: GiftError."""
     teacher = load_teacher(out / "teacher") if (out / "teacher" / INFO).is_file() else make_teacher(out)
-    split = load_split()
-    held = np.arange(len(split.train_labels)) % HELD_OUT == HELD_OUT - 1
+    split, held = load_split(), held_out()
     images, labels = split.train_images, split.train_labels
     sets = {method: _find_set(out, method, images[~held], labels[~held], teacher, ipc) for method in methods}
     validation = EvaluationSet(images[held], labels[held], "digits")
     return Digits(teacher, sets, load_digits_test(), validation)
+
+
+def held_out() -> np.ndarray:
+    """Which real training images are for choosing settings only, bool [N]: of the others sets are made."""
+    return np.arange(len(load_split().train_labels)) % HELD_OUT == HELD_OUT - 1
 
 
 def _find_set(

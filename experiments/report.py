@@ -13,7 +13,17 @@ from typing import Annotated
 
 import tyro
 
-from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, views
+from experiments import (
+    ablation,
+    continual_learning,
+    continual_views,
+    cross_architecture,
+    cross_optimizer,
+    label_quality,
+    label_views,
+    loss_comparison,
+    views,
+)
 from experiments.pages import SPREAD, MakeSections, Row, guessing, table, write_report
 from gift_jax import GiftError, cli, grid
 from gift_jax.page import Section
@@ -25,6 +35,8 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
         cross_optimizer.NAME: views.make_sections,
         cross_architecture.NAME: cross_architecture.make_sections,
         ablation.NAME: ablation.make_sections,
+        continual_learning.NAME: continual_views.make_sections,
+        label_quality.NAME: label_views.make_sections,
     }
 )
 
@@ -61,7 +73,8 @@ def main(config: Annotated[Report, tyro.conf.arg(name="")]) -> None:
     rows = [dict(with_study(row)) for row in rows]
     names = dict.fromkeys(row["experiment"] for row in rows)
     makers = {name: EXPERIMENTS.get(name, other_sections) for name in names}
-    if unknown := [row["experiment"] for row in rows if not {"loss", "optimizer"} <= row.keys() | row["labels"].keys()]:
+    others = [row for row in rows if row["experiment"] not in EXPERIMENTS]
+    if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row, *row["labels"]}]:
         raise GiftError(f"experiment {unknown[0]!r} has no report here; known are {', '.join(EXPERIMENTS)}")
     write_report(config.out, " and ".join(names), makers, rows, config.runs, contradictions)
     print(f"{len(rows)} results of {len(config.runs)} runs; {len(contradictions)} contradictions")

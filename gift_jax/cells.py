@@ -13,7 +13,7 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.evaluate import make_evaluator
-from gift_jax.models import Model
+from gift_jax.models import Model, Variables
 from gift_jax.recipe import Recipe
 from gift_jax.schedule_free import make_tested
 from gift_jax.step import Program, make_data, make_program
@@ -72,15 +72,19 @@ class Cell:
         parts = (self.recipe, self.student, self.distilled, self.teacher)
         soft_labels, seeds = self.soft_labels, (self.seed,)
         [run] = train(*parts, self.evaluation_set, soft_labels=soft_labels, seeds=seeds, on_epoch=on_epoch)
-        validation = {} if self.validation_set is None else {"validation_top1": self._validate(run)}
-        row = {**make_row(run, *parts, self.soft_labels), **validation, "losses": curve(run.losses)}
+        row = {**make_row(run, *parts, self.soft_labels), **self.measure(run), "losses": curve(run.losses)}
         return rounded({**row, "seconds": time.perf_counter() - start})
 
-    def _validate(self, run: Run) -> float:
-        assert self.validation_set is not None
+    def measure(self, run: Run) -> dict[str, Any]:
+        """Figures of the student that go into its row beside those of the run: of the validation set, if any."""
+        if self.validation_set is None:
+            return {}
         evaluator = make_evaluator(self.student, self.validation_set, self.program.normalisation)
-        data = make_data(self.distilled, self.teacher)
-        return evaluator(*make_tested(self.program)(run.state, data)).top1
+        return {"validation_top1": evaluator(*self.tested(run)).top1}
+
+    def tested(self, run: Run) -> tuple[Variables, Variables]:
+        """The weights and statistics that a run's student is tested with."""
+        return make_tested(self.program)(run.state, make_data(self.distilled, self.teacher))
 
 
 def curve(losses: np.ndarray) -> list[tuple[int, float]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gift_jax.compiling import jit
 from gift_jax.data.datasets import Normalisation
@@ -30,6 +30,7 @@ class Accuracy(NamedTuple):
 
 
 Evaluator = Callable[[Variables, Variables], Accuracy]
+Ranker = Callable[[Variables, Variables], np.ndarray]
 
 
 def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -45,15 +46,44 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 @functools.lru_cache
-def _make_counter(model: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
-    def count(
-        params: Variables, batch_stats: Variables, images: jax.Array, labels: jax.Array, real: jax.Array
-    ) -> jax.Array:
+def _make_batch_ranker(
+    model: Model, pixel_space: PixelSpace, normalisation: Normalisation, mesh: Mesh | None
+) -> Callable[..., jax.Array]:
+    def rank(params: Variables, batch_stats: Variables, images: jax.Array, labels: jax.Array) -> jax.Array:
         logits, _ = model.apply(params, batch_stats, to_input(images, pixel_space, normalisation))
-        ranks = label_ranks(logits, labels)
-        return jnp.stack([jnp.sum((ranks < k) & real) for k in (1, 5)])
+        return label_ranks(logits, labels)
 
-    return jit(count)
+    return jit(rank) if mesh is None else jit(rank, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def make_ranker(
+    model: Model,
+    evaluation_set: EvaluationSet,
+    normalisation: Normalisation,
+    *,
+    batch_size: int = BATCH_SIZE,
+    mesh: Mesh | None = None,
+) -> Ranker:
+    """Prepare `(params, batch_stats) -> ranks [N]` over the set, as of `label_ranks`.
+
+    The last batch is padded to the common shape and the padding's ranks dropped, so every image counts once. Batches
+    are taken one after another, so that a set that is mapped from disk is never in memory as a whole. Over a mesh each
+    device, and so each host, reads and computes its share of every batch; the weights are then on all of them.
+    """
+    total, devices = len(evaluation_set.labels), mesh.size if mesh else 1
+    largest = devices * max(_SMALLEST_BATCH, _BATCH_PIXELS // evaluation_set.images.shape[1] ** 2)
+    batch_size = devices * -(-min(batch_size, total, largest) // devices)
+    rank_batch = _make_batch_ranker(model, evaluation_set.pixel_space, normalisation, mesh)
+
+    def rank(params: Variables, batch_stats: Variables) -> np.ndarray:
+        ranks, running = [], np.zeros(0, np.int32)
+        for start in range(0, total, batch_size):
+            # The next batch is read while the last one is being computed.
+            following = rank_batch(params, batch_stats, *_padded(evaluation_set, start, batch_size, mesh))
+            ranks, running = [*ranks, np.asarray(running)], following
+        return np.concatenate([*ranks, np.asarray(running)])[:total]
+
+    return rank
 
 
 def make_evaluator(
@@ -64,24 +94,12 @@ def make_evaluator(
     batch_size: int = BATCH_SIZE,
     mesh: Mesh | None = None,
 ) -> Evaluator:
-    """Prepare `(params, batch_stats) -> Accuracy` over the set.
-
-    The last batch is padded to the common shape and its padding masked, so every image counts once. Batches are
-    taken one after another, so that a set that is mapped from disk is never in memory as a whole. Over a mesh each
-    device, and so each host, reads and computes its share of every batch; the weights are then on all of them.
-    """
-    total, devices = len(evaluation_set.labels), mesh.size if mesh else 1
-    largest = devices * max(_SMALLEST_BATCH, _BATCH_PIXELS // evaluation_set.images.shape[1] ** 2)
-    batch_size = devices * -(-min(batch_size, total, largest) // devices)
-    count = _make_counter(model, evaluation_set.pixel_space, normalisation)
+    """Prepare `(params, batch_stats) -> Accuracy` over the set; see `make_ranker`."""
+    rank = make_ranker(model, evaluation_set, normalisation, batch_size=batch_size, mesh=mesh)
 
     def evaluate(params: Variables, batch_stats: Variables) -> Accuracy:
-        hits, running = np.zeros(2), np.zeros(2)
-        for start in range(0, total, batch_size):
-            # The next batch is read while the last one is being computed.
-            following = count(params, batch_stats, *_padded(evaluation_set, start, batch_size, mesh))
-            hits, running = hits + np.asarray(running), following
-        return Accuracy(*(100 * (hits + np.asarray(running)) / total).tolist())
+        ranks = rank(params, batch_stats)
+        return Accuracy(*(100 * int(np.sum(ranks < k)) / len(ranks) for k in (1, 5)))
 
     return evaluate
 
@@ -89,10 +107,9 @@ def make_evaluator(
 def _padded(
     evaluation_set: EvaluationSet, start: int, batch_size: int, mesh: Mesh | None
 ) -> list[np.ndarray | jax.Array]:
-    """Images [batch_size, ...], their labels, and which of them are real: beyond the last one come zeros."""
-    real = np.ones(len(evaluation_set.labels), bool)
+    """Images [batch_size, ...] and their labels; beyond the last one come zeros."""
     batches = []
-    for array in (evaluation_set.images, evaluation_set.labels, real):
+    for array in (evaluation_set.images, evaluation_set.labels):
         read = functools.partial(_rows, array, start)
         shape = (batch_size, *array.shape[1:])
         batches.append(read(slice(0, batch_size)) if mesh is None else put_shares(read, shape, mesh))

@@ -130,3 +130,24 @@ def panels(
     figure.supylabel("top-1 accuracy, %")
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     return Picture(name, f"Accuracy by {x} for {', '.join(lines)}, a panel for each {panel}", _svg(figure))
+
+
+def lines(name: str, grids: Mapping[str, Grid], xlabel: str, title: str, ylabel: str = "top-1 accuracy, %") -> Picture:
+    """Means with their standard deviations over columns that are numbers: a panel a grid, a line a row."""
+    figure = new_figure(4.6 * len(grids) + 1.6, 4.2)
+    panes = figure.subplots(1, len(grids), squeeze=False, sharey=True)[0]
+    for axes, (heading, grid) in zip(panes, grids.items(), strict=True):
+        xs = sorted(grid.columns, key=float)
+        for index, row in enumerate(grid.rows):
+            cells = [grid.cells[row, column] for column in xs]
+            drawn = {**style(index), "capsize": 3, "markersize": 5, "label": row}
+            # Side by side, so that bars of equal means do not hide one another.
+            places = np.array([float(column) for column in xs]) + 0.06 * (index - (len(grid.rows) - 1) / 2)
+            axes.errorbar(places, [cell.mean for cell in cells], [cell.std for cell in cells], **drawn)
+        axes.set(title=heading, xlabel=xlabel, xticks=[float(column) for column in xs])
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    panes[0].set_ylabel(ylabel)
+    figure.legend(*panes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    rows = next(iter(grids.values())).rows
+    return Picture(name, f"{title}: mean and standard deviation of {', '.join(rows)}", _svg(figure))

@@ -176,6 +176,11 @@ def train(
             f"the evaluation set is {evaluation_set.dataset} at {evaluation_set.images.shape[1:]}, the distilled set "
             f"{distilled.dataset} at {student.input_shape}; give the evaluation set of the same dataset and size"
         )
+    if (tested := len(evaluation_set.class_names)) != distilled.num_classes:
+        raise GiftError(
+            f"the evaluation set has {tested} classes, the distilled set {distilled.num_classes}; restrict both to the "
+            "same classes by `gift_jax.subset`"
+        )
     _check_pixel_spaces(distilled, evaluation_set)
     mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver
     mesh = mode if isinstance(mode, Mesh) else None

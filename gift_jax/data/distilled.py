@@ -31,7 +31,8 @@ class DistilledSet:
     images: uint8 (raw pixels) or float32, [N, H, W, C]; labels: int32 [N]; soft_labels: float32 [N, classes],
     logits stored with the images, or None. pixel_space says what was done to the pixels: `raw` (0..255, or
     [0, 1] if float), `normalised` (with the dataset's statistics) or `zca` (whitened). dataset and method are
-    names, ipc the images a class, provenance free text about the source.
+    names, ipc the images a class, provenance free text about the source. classes are the dataset's class ids that
+    labels 0, 1, ... stand for if the set is of some classes only (`gift_jax.subset.restrict`), None if it is of all.
     Raises: GiftError if the parts do not fit each other.
     """
 
@@ -43,6 +44,7 @@ class DistilledSet:
     method: str
     ipc: int
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    classes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for problem in self._problems():
@@ -59,10 +61,10 @@ class DistilledSet:
             yield f"{self.pixel_space} images are {images.dtype}; raw ones are uint8 or float32, others float32"
         if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
             yield f"labels are {labels.dtype}{list(labels.shape)}, expected int32[{len(images)}]"
-        if len(labels) == 0 or labels.min() < 0 or labels.max() >= spec.num_classes:
-            yield f"labels must be in 0..{spec.num_classes - 1}, one at least; check the dataset's name"
-        if soft is not None and (soft.dtype != np.float32 or soft.shape != (len(images), spec.num_classes)):
-            yield f"soft labels are {soft.dtype}{list(soft.shape)}, expected float32[{len(images)}, {spec.num_classes}]"
+        if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.num_classes:
+            yield f"labels must be in 0..{self.num_classes - 1}, one at least; check the dataset's name"
+        if soft is not None and (soft.dtype != np.float32 or soft.shape != (len(images), self.num_classes)):
+            yield f"soft labels are {soft.dtype}{list(soft.shape)}, expected float32[{len(images)}, {self.num_classes}]"
         for name, array in (("images", images), ("soft labels", soft)):
             if array is not None and array.dtype == np.float32 and not _finite(array):
                 yield f"its {name} hold values that are not finite; take them from the source again"
@@ -76,8 +78,8 @@ class DistilledSet:
 
     @property
     def num_classes(self) -> int:
-        """Classes of the dataset."""
-        return get_dataset(self.dataset).num_classes
+        """Classes that the labels tell apart: the dataset's, or those that the set was restricted to."""
+        return get_dataset(self.dataset).num_classes if self.classes is None else len(self.classes)
 
 
 def _finite(array: np.ndarray) -> bool:
@@ -97,6 +99,7 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
         "method": distilled.method,
         "ipc": str(distilled.ipc),
         "provenance": json.dumps(dict(distilled.provenance), sort_keys=True),
+        "classes": json.dumps(distilled.classes),
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with written_whole(Path(path)) as temporary, reported(Path(path)):
@@ -127,6 +130,7 @@ def load_distilled(path: Path | str) -> DistilledSet:
             method=metadata["method"],
             ipc=int(metadata["ipc"]),
             provenance=json.loads(metadata["provenance"]),
+            classes=tuple(classes) if (classes := json.loads(metadata.get("classes", "null"))) else None,
         )
     except GiftError as error:
         raise GiftError(f"{path}: {error}" if not str(error).startswith(str(path)) else str(error)) from None

@@ -1,0 +1,108 @@
+"""Class-incremental learning from distilled images: classes come in steps, a student is trained anew after each.
+
+Question: which loss keeps accuracy best as classes are added to a memory of distilled images? (GIFT, ICLR 2025, claims
+a benefit for continual learning; its figures are not known here, and no others are published for this setting.)
+Command: `python -m experiments.continual_learning`; on real sets with the options of `experiments.evaluate`, such as
+`--dataset cifar100 --model conv3 --method rded --epochs 1000 --steps 5 10 --data tfds`.
+Time: FILLED
+
+The protocol is the lineage's (DSA; DM; Kim et al., 2022, whose `continual-learning` follows DM): a seed decides the
+order of classes; the memory holds the distilled images of all classes seen, ipc a class; after each step a fresh
+student is trained on the whole memory and tested on the test images of the classes seen. Two things differ.
+
+The teacher is one of all classes, and one set was distilled under it, as everywhere in GIFT's setting; in the lineage
+there is no teacher and images are made in each step. Teacher and set thus know classes before they come: what is
+measured is how labels serve a growing memory, not learning under ignorance of the future. It also means that a student
+depends on the classes seen alone, so that sequences of 5 and of 10 steps in one order share students.
+
+Teacher and student have outputs for the classes seen only: the teacher's other logits are left out (its last layer's
+columns), which makes its probabilities those given that the class was seen. A head of all classes would be taught
+resemblances to classes that are still to come, and could name them in the test; with these outputs masked in training
+and test it is the head of the classes seen. A single class needs no training: that step counts as 100 % for every loss.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.continual_views import make_sections, stage_name
+from experiments.studies import Materials, Study, load_materials, run_study
+from gift_jax import GiftError, cli
+from gift_jax.cells import Cell
+from gift_jax.continual import ClassCell, class_steps
+from gift_jax.recipe import official_batch_size
+from gift_jax.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
+
+NAME = "continual_learning"
+
+
+@dataclasses.dataclass(frozen=True)
+class ContinualLearning(Study):
+    """Losses x sequences of steps. method: name of the set. losses: names of losses. steps: numbers of steps.
+
+    A seed decides the order of classes and the student; further options are of every study.
+    """
+
+    out: Path = Path("runs/continual_learning")
+    epochs: int = 200
+    method: str = "rded"
+    losses: tuple[str, ...] = ("gift", "cosine", "kl", "softce", "mse_ce", "ce")
+    steps: tuple[int, ...] = (5, 10)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.steps or min(self.steps) < 2:
+            raise GiftError("--steps must be numbers of 2 or more, such as 5 10")
+
+
+def restrict_materials(materials: Materials, classes: tuple[int, ...]) -> Materials:
+    """Everything with some classes only; without validation images, for nothing is chosen here."""
+    teacher = None if materials.teacher is None else restrict_teacher(materials.teacher, classes)
+    sets = {method: restrict(distilled, classes) for method, distilled in materials.sets.items()}
+    tested = restrict_evaluation(materials.evaluation_set, classes)
+    return Materials(teacher, sets, tested, None, restrict_model(materials.student, classes))
+
+
+def even_batch_size(count: int) -> int:
+    """At most the official batch size, in as many steps an epoch, but of equal size: one shape is compiled, not two."""
+    return -(-count // -(-count // official_batch_size(count)))
+
+
+def seen_classes(config: ContinualLearning, num_classes: int) -> list[tuple[int, str, tuple[int, ...]]]:
+    """(seed, stage, classes seen) of every step with something to learn, by the number of classes."""
+    stages = []
+    for seed in range(config.seeds):
+        for count in config.steps:
+            order = class_steps(num_classes, count, seed)
+            for step in range(1, count + 1):
+                seen = tuple(sorted(label for part in order[:step] for label in part))
+                stages.append((seed, stage_name(step, count), seen))
+    return sorted((stage for stage in stages if len(stage[2]) > 1), key=lambda stage: len(stage[2]))
+
+
+def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
+    """Every stage under every loss; students of as many classes share a compilation."""
+    stages = seen_classes(config, materials.sets[config.method].num_classes)
+    parts = {seen: restrict_materials(materials, seen) for _, _, seen in stages}
+    cells = []
+    for loss in config.losses:
+        for seed, stage, seen in stages:
+            part, distilled = parts[seen], parts[seen].sets[config.method]
+            batch_size = even_batch_size(len(distilled.labels))
+            recipe = part.recipe(config.method, config, loss=loss, batch_size=batch_size, evaluations=4)
+            labels = {"loss": loss, "stage": stage}
+            arguments = (recipe, part.student, distilled, part.teacher, part.evaluation_set, seed)
+            cells.append(ClassCell(labels, *arguments))
+    return cells
+
+
+def main(config: Annotated[ContinualLearning, tyro.conf.arg(name="")]) -> None:
+    """Run the study."""
+    materials = load_materials(config, [config.method])
+    run_study(config, NAME, materials, make_cells(config, materials), make_sections)
+
+
+if __name__ == "__main__":
+    cli.run(main, program=f"python -m experiments.{NAME}")

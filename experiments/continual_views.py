@@ -1,0 +1,163 @@
+"""What is reported of class-incremental learning: accuracy by classes seen, its average, and forgetting."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments.pages import SPREAD, Row, grid_of, only, table
+from gift_jax import pictures, significance
+from gift_jax.continual import average_accuracy, class_steps, forgetting
+from gift_jax.data.datasets import get_dataset
+from gift_jax.page import Section
+from gift_jax.report import Grid, describe, make_grid
+
+SUBJECT = "gift"
+
+PROTOCOL = (
+    "One teacher of all classes and one set distilled under it, as GIFT has it; each seed has its own order of "
+    "classes. After each step a fresh student learns the distilled images of all classes seen and is tested on these "
+    "classes' test images; teacher and student have outputs for the classes seen only. Teacher and set know classes "
+    "before they come, unlike in the lineage (DSA, DM, IDC), which has no teacher: figures are not comparable with "
+    "theirs. A student depends on the classes seen alone, so sequences of different length share the students of the "
+    "classes that they have in common. A step with a single class counts as 100 % without training."
+)
+
+
+def stage_name(step: int, steps: int) -> str:
+    """A step's name along the study's axis."""
+    return f"step {step} of {steps}"
+
+
+class Point(NamedTuple):
+    """Accuracy in percent after a step: on the classes seen (last and best look), and on each step's classes."""
+
+    classes: int
+    last: float
+    best: float
+    tasks: tuple[float, ...]
+
+
+class Key(NamedTuple):
+    """A sequence of steps."""
+
+    loss: str
+    steps: int
+    seed: int
+
+
+def read_sequences(rows: Sequence[Row]) -> dict[Key, list[Point]]:
+    """The points of every sequence of which no step is missing; a diverged student guesses."""
+    finished = next(row for row in rows if "dataset" in row)
+    num_classes = get_dataset(finished["dataset"]).num_classes
+    found: dict[Key, dict[int, Point]] = defaultdict(dict)
+    for row in rows:
+        _, step, _, steps = row["labels"]["stage"].split()
+        key = Key(row["labels"]["loss"], int(steps), row["seed"])
+        found[key][int(step)] = _point(row, class_steps(num_classes, key.steps, key.seed)[: int(step)])
+    for key, points in found.items():
+        if len(class_steps(num_classes, key.steps, key.seed)[0]) == 1:
+            points[1] = Point(1, 100.0, 100.0, (100.0,))
+    whole = {key: points for key, points in found.items() if len(points) == key.steps}
+    return {key: [points[step] for step in sorted(points)] for key, points in whole.items()}
+
+
+def _point(row: Row, tasks: Sequence[Sequence[int]]) -> Point:
+    classes = sum(map(len, tasks))
+    if "failed" in row:
+        return Point(classes, *[100 / classes] * 2, (100 / classes,) * len(tasks))
+    counts = {label: (images, hits) for label, images, hits in row["by_class"]}
+    shares = [[sum(counts[label][part] for label in task) for part in (1, 0)] for task in tasks]
+    return Point(classes, row["top1_last"], row["top1_best"], tuple(100 * hits / images for hits, images in shares))
+
+
+def accuracy_rows(sequences: Mapping[Key, Sequence[Point]], steps: int) -> list[dict[str, Any]]:
+    """Rows by loss and number of classes seen, of the sequences of so many steps."""
+    return [
+        _row(key, "classes", str(point.classes), top1_last=point.last, top1_best=point.best)
+        for key, points in sequences.items()
+        if key.steps == steps
+        for point in points
+    ]
+
+
+def sequence_rows(sequences: Mapping[Key, Sequence[Point]]) -> list[dict[str, Any]]:
+    """A row a sequence: average incremental accuracy, by last and by best look, and forgetting."""
+    rows = []
+    for key, points in sequences.items():
+        last, best = (average_accuracy([getattr(point, look) for point in points]) for look in ("last", "best"))
+        forgot = forgetting([point.tasks for point in points])
+        rows.append(_row(key, "sequence", f"{key.steps} steps", top1_last=last, top1_best=best, forgetting=forgot))
+    return rows
+
+
+def _row(key: Key, axis: str, name: str, **figures: float) -> dict[str, Any]:
+    return {"labels": {"loss": key.loss, axis: name}, "seed": key.seed, **figures}
+
+
+def make_sections(rows: Sequence[Row]) -> list[Section]:
+    """Curves and tables by number of classes seen, averages, forgetting, and what of it is more than noise."""
+    if not any("dataset" in row for row in rows):
+        return [Section("Protocol", [PROTOCOL, "No student finished."])]
+    sequences = read_sequences(rows)
+    lengths = sorted({key.steps for key in sequences})
+    grids = {f"{n} steps": make_grid(accuracy_rows(sequences, n), "loss", "classes") for n in lengths}
+    grids = {title: ordered(grid) for title, grid in grids.items()}
+    if not grids:
+        return [Section("Protocol", [PROTOCOL, "No sequence of steps is complete."])]
+    picture = pictures.lines("accuracy_by_classes", grids, "classes seen", "Accuracy on the classes seen")
+    sections = [Section("Protocol", [PROTOCOL]), Section("Accuracy as classes come", [picture])]
+    about = f"Top-1 accuracy on the classes seen, after the last epoch, by their number, %, {SPREAD}."
+    for title, grid in grids.items():
+        compared = significance.compare(
+            accuracy_rows(sequences, int(title.split()[0])), row="loss", column="classes", subject=SUBJECT
+        )
+        words = [significance.in_words(compared, SUBJECT)] if compared else []
+        sections.append(Section(f"In {title}", [about, table(grid, "loss", worst=None), *words]))
+    summaries = sequence_rows(sequences)
+    last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]
+    curves = pictures.curves("curves", only(rows, stage=last), "loss", "With all classes")
+    return [*sections, averages(summaries), forgettings(summaries), Section("Training curves", [curves])]
+
+
+def ordered(grid: Grid) -> Grid:
+    """The grid with columns by number."""
+    return grid_of(
+        {(row, column): grid.cells[row, column] for row in grid.rows for column in sorted(grid.columns, key=int)}
+    )
+
+
+def averages(summaries: Sequence[Row]) -> Section:
+    """Average incremental accuracy by loss and number of steps, and GIFT's place in it."""
+    grid, best = (make_grid(summaries, "loss", "sequence", look) for look in ("top1_last", "top1_best"))
+    compared = significance.compare(summaries, row="loss", column="sequence", subject=SUBJECT)
+    words = [describe(grid, SUBJECT), *significance.blocks(compared, "sequence", SUBJECT)] if compared else []
+    blocks = [
+        f"Mean over steps of the accuracy on the classes seen, after the last epoch, %, {SPREAD} over seeds.",
+        table(grid, "loss"),
+        *words,
+        "The same from the best look of each student at the test images, which flatters every loss:",
+        table(best, "loss"),
+    ]
+    return Section("Average incremental accuracy", blocks)
+
+
+def forgettings(summaries: Sequence[Row]) -> Section:
+    """Forgetting by loss and number of steps, in words too."""
+    grid = make_grid(summaries, "loss", "sequence", "forgetting")
+    about = (
+        "Best earlier minus final accuracy on the classes of each step but the last, mean over steps, in percentage "
+        f"points, {SPREAD} (Chaudhry et al., 2018). Students are trained anew, so that it is not old weights that are "
+        "lost: with more classes there is more to confuse."
+    )
+    return Section("Forgetting (less is better)", [about, table(grid, "loss", worst=None), _least(grid)])
+
+
+def _least(grid: Grid) -> str:
+    """In words, which loss forgets least and most in each number of steps, and the subject's place."""
+    sentences = []
+    for column in grid.columns:
+        order = sorted(grid.rows, key=lambda row: grid.cells[row, column].mean)
+        first, last = (f"`{row}` ({grid.cells[row, column].mean:.1f})" for row in (order[0], order[-1]))
+        own = f"; `{SUBJECT}` is number {order.index(SUBJECT) + 1} of {len(order)}" if SUBJECT in order else ""
+        sentences.append(f"In {column}, {first} forgets least by mean and {last} most{own}.")
+    return " ".join(sentences)

@@ -1,0 +1,106 @@
+"""How much of a distilled set's accuracy is its images', and how much its labels': the same labels on random images.
+
+Question: what do distilled images gain over as many random real ones once both have a teacher's labels, and what do
+GIFT's labels gain over hard and other soft ones on either? Beyond the paper, which compares labels on distilled images
+only; none published for GIFT. DD-Ranking (Li et al., 2025) asks the first half of it, and its scores are computed.
+Command: `python -m experiments.label_quality`; on real sets with the options of `experiments.evaluate`, such as
+`--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
+Time: FILLED
+
+Every student is trained by the official recipe; nothing is chosen, with test images or without. Seed s trains student
+s, on random images on draw s. Soft labels are the teacher's on the augmented images. Without augmentation the recipe is
+the same but for it. HLR needs students of all real images with hard labels: these must fit into memory and are trained
+for `real_epochs`, by default about as many steps as the others on the digits. DD-Ranking chooses a learning rate and
+the best epoch with test images for each of its accuracies; here accuracies are of the last epoch at the official rate.
+"""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from experiments.label_views import make_sections
+from experiments.real_images import RealImages, load_real
+from experiments.studies import Materials, Study, load_materials, run_study
+from gift_jax import GiftError, cli, ranking
+from gift_jax.cells import Cell
+from gift_jax.recipe import Recipe
+
+NAME = "label_quality"
+AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelQuality(Study):
+    """Distilled and random images x losses x augmentation.
+
+    methods: names of sets. losses: names of losses, of which `ce` takes hard labels. real_epochs: of students of all
+    real images; 0 leaves them out, and the label-robust score with them. lrs_weight, ars_weight: of IOR in the
+    label-robust score, of IOR with augmentation in the augmentation-robust one. Further options are of every study.
+    """
+
+    out: Path = Path("runs/label_quality")
+    seeds: int = 5
+    epochs: int = 200
+    methods: tuple[str, ...] = ("rded", "kmeans")
+    losses: tuple[str, ...] = ("ce", "softce", "kl", "gift")
+    real_epochs: int = 50
+    lrs_weight: float = 0.5
+    ars_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "random" in self.methods:
+            raise GiftError("--methods: random images are always compared with; give the sets to compare")
+        if self.real_epochs < 0 or "ce" not in self.losses:
+            raise GiftError("--real-epochs must be 0 or more, and --losses must hold ce, the hard labels")
+        ranking.label_robust_score(0.0, 0.0, weight=self.lrs_weight)
+        ranking.augmentation_robust_score(0.0, 0.0, weight=self.ars_weight)
+
+
+def with_random(config: LabelQuality, materials: Materials, real: RealImages) -> Materials:
+    """The materials with a set `random` of each seed, under the name `random-SEED`. Raises: GiftError."""
+    if materials.teacher is None or materials.evaluation_set.pixel_space != "raw":
+        raise GiftError("random images need a teacher of raw images to label them; give --teacher, and no whitened set")
+    draws = {f"random-{seed}": real.draw(config.ipc, seed) for seed in range(config.seeds)}
+    return materials._replace(sets={**materials.sets, **draws})
+
+
+def make_cells(config: LabelQuality, materials: Materials) -> list[Cell]:
+    """Every loss on every set with and without augmentation; sets of one size share a loss's compiled step."""
+    cells = []
+    for loss in config.losses:
+        for name, augment in AUGMENTATIONS.items():
+            for images in (*config.methods, "random"):
+                labels = {"images": images, "loss": loss, "augmentation": name}
+                for seed in range(config.seeds):
+                    source = f"random-{seed}" if images == "random" else images
+                    recipe = materials.recipe(source, config, loss=loss, augment=augment)
+                    cells.append(materials.cell(labels, source, recipe, seed))
+    return cells
+
+
+def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages) -> list[Cell]:
+    """Students of all real images with hard labels, for HLR."""
+    if not config.real_epochs:
+        return []
+    everything = materials._replace(sets={"real": real.everything()})
+    recipe = everything.recipe("real", config, loss="ce", epochs=config.real_epochs, batch_size=None)
+    labels = {"reference": "all real images, hard labels"}
+    return [everything.cell(labels, "real", recipe, seed) for seed in range(config.seeds)]
+
+
+def main(config: Annotated[LabelQuality, tyro.conf.arg(name="")]) -> None:
+    """Run the study."""
+    materials = load_materials(config, config.methods)
+    real = load_real(config, materials.student.spec.image_size)
+    materials = with_random(config, materials, real)
+    cells = [*make_cells(config, materials), *make_real_cells(config, materials, real)]
+    sections = functools.partial(make_sections, lrs_weight=config.lrs_weight, ars_weight=config.ars_weight)
+    run_study(config, NAME, materials, cells, sections)
+
+
+if __name__ == "__main__":
+    cli.run(main, program=f"python -m experiments.{NAME}")

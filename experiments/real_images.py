@@ -1,0 +1,52 @@
+"""Real training images as training sets: some of each class, drawn by a seed, or all of them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.digits_setup import held_out
+from experiments.studies import Study
+from gift_jax import DistilledSet, GiftError
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.digits import load_split
+from gift_jax.data.evaluation import DIGITS, load_records
+from gift_jax.data.records import decoded
+from gift_jax.data.transforms import make_transform
+from gift_jax.subset import draw_rows
+
+
+class RealImages(NamedTuple):
+    """Real training images: labels int32 [N], and what reads rows of them, uint8 [rows, S, S, C]."""
+
+    dataset: str
+    labels: np.ndarray
+    read: Callable[[np.ndarray], np.ndarray]
+
+    def draw(self, ipc: int, seed: int) -> DistilledSet:
+        """As many images of each class, drawn by a seed, as a set of method `random`. Raises: GiftError."""
+        return self._as_set(draw_rows(self.labels, ipc, seed), "random", ipc, f"drawn by seed {seed}")
+
+    def everything(self) -> DistilledSet:
+        """All images, in memory, as a set of method `real`; its ipc is of the smallest class."""
+        smallest = int(np.bincount(self.labels).min())
+        return self._as_set(np.arange(len(self.labels)), "real", smallest, "all real training images")
+
+    def _as_set(self, rows: np.ndarray, method: str, ipc: int, made: str) -> DistilledSet:
+        images, provenance = self.read(rows), {"made": f"{made}, of {len(self.labels)}"}
+        return DistilledSet(images, self.labels[rows], None, "raw", self.dataset, method, ipc, provenance)
+
+
+def load_real(study: Study, image_size: int) -> RealImages:
+    """The images that the digits' sets are made from, or those of --train-data. Raises: GiftError if it is missing."""
+    if study.dataset == DIGITS:
+        split, kept = load_split(), ~held_out()
+        images = split.train_images[kept]
+        return RealImages(DIGITS, split.train_labels[kept], lambda rows: images[rows])
+    if study.train_data is None:
+        raise GiftError("real training images are missing; give a directory of class folders, or tfds, by --train-data")
+    records = load_records(study.dataset, source=study.train_data, class_order=study.class_order, train=True)
+    transform = make_transform(get_dataset(study.dataset), image_size)
+    return RealImages(
+        study.dataset, records.labels, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
+    )

@@ -1,0 +1,103 @@
+"""Some classes of a set, its teacher and its test images; some images of each class."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from setups import distilled_set, evaluation_set, random_teacher
+
+from gift_jax import load_distilled, save_distilled, subset
+from gift_jax.checkpoint import make_teacher
+from gift_jax.errors import GiftError
+from gift_jax.models import get_model
+from gift_jax.recipe import Recipe
+from gift_jax.train import train
+
+CLASSES = (1, 4, 7)
+
+
+def test_a_set_keeps_the_images_of_its_classes_under_new_labels():
+    whole = distilled_set(soft_labels=np.arange(220, dtype=np.float32).reshape(22, 10))
+    part = subset.restrict(whole, CLASSES)
+    rows = [1, 4, 7, 11, 14, 17, 21]  # labels are the row modulo 10
+    np.testing.assert_array_equal(part.images, whole.images[rows])
+    np.testing.assert_array_equal(part.labels, [0, 1, 2, 0, 1, 2, 0])
+    np.testing.assert_array_equal(part.soft_labels[1], [41, 44, 47])
+    assert (part.num_classes, part.classes, whole.classes) == (3, CLASSES, None)
+
+
+def test_a_part_of_a_part_names_the_datasets_classes():
+    assert subset.restrict(subset.restrict(distilled_set(), CLASSES), (0, 2)).classes == (1, 7)
+
+
+def test_a_restricted_set_is_kept_on_disk(tmp_path):
+    part = subset.restrict(distilled_set(), CLASSES)
+    save_distilled(tmp_path / "part.safetensors", part)
+    read = load_distilled(tmp_path / "part.safetensors")
+    assert (read.classes, read.num_classes) == (CLASSES, 3)
+    np.testing.assert_array_equal(read.labels, part.labels)
+
+
+def test_test_images_and_their_classes_names():
+    whole = evaluation_set(23)
+    part = subset.restrict_evaluation(whole, CLASSES)
+    np.testing.assert_array_equal(part.images, whole.images[[1, 4, 7, 11, 14, 17, 21]])
+    np.testing.assert_array_equal(part.labels, [0, 1, 2, 0, 1, 2, 0])
+    assert part.class_names == ("1", "4", "7")
+
+
+def test_the_teachers_logits_are_those_of_its_classes():
+    teacher = random_teacher()
+    images = np.random.default_rng(0).normal(size=(5, 8, 8, 1)).astype(np.float32)
+    part = subset.restrict_teacher(teacher, CLASSES)
+    expected = np.asarray(teacher.logits(images))[:, list(CLASSES)]
+    np.testing.assert_allclose(np.asarray(part.logits(images)), expected, rtol=1e-6)
+    assert part.info.num_classes == part.model.spec.num_classes == 3
+    everything = subset.restrict_teacher(teacher, range(10))
+    np.testing.assert_array_equal(np.asarray(everything.logits(images)), np.asarray(teacher.logits(images)))
+
+
+@pytest.mark.parametrize("name", ["resnet18_modified", "mobilenet_v2", "vit_b_16"])
+def test_only_the_last_layer_of_an_architecture_is_restricted(name):
+    info = dataclasses.replace(random_teacher().info, architecture=name, options={}, image_size=32, num_classes=10)
+    arrays = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), get_model(info.spec).abstract())
+    teacher = make_teacher(info, *arrays)
+    part = subset.restrict_teacher(teacher, CLASSES)
+    sizes = [
+        (a.shape, b.shape) for a, b in zip(jax.tree.leaves(teacher.params), jax.tree.leaves(part.params), strict=True)
+    ]
+    changed = [(a, b) for a, b in sizes if a != b]
+    assert len(changed) == 2  # kernel and bias
+    assert all((a[-1], b[-1], a[:-1]) == (10, 3, b[:-1]) for a, b in changed)
+
+
+def test_a_student_of_some_classes_trains():
+    parts = (subset.restrict(distilled_set(), CLASSES), subset.restrict_teacher(random_teacher(), CLASSES))
+    student = subset.restrict_model(random_teacher().model, CLASSES)
+    tested = subset.restrict_evaluation(evaluation_set(), CLASSES)
+    [run] = train(Recipe(epochs=1, batch_size=7, augment="none"), student, *parts, tested)
+    assert np.isfinite(run.losses).all()
+    with pytest.raises(GiftError, match="the evaluation set has 10 classes, the distilled set 3"):
+        train(Recipe(epochs=1), student, *parts, evaluation_set())
+
+
+@pytest.mark.parametrize("classes", [(), (3, 1), (1, 1), (-1, 2), (3, 10)])
+def test_impossible_classes_are_refused(classes):
+    with pytest.raises(GiftError, match=r"must be ascending, different and of 0\.\.9"):
+        subset.restrict(distilled_set(), classes)
+    with pytest.raises(GiftError, match="must be ascending"):
+        subset.restrict_evaluation(evaluation_set(), classes)
+    with pytest.raises(GiftError, match="must be ascending"):
+        subset.restrict_teacher(random_teacher(), classes)
+
+
+def test_rows_are_drawn_by_class_and_seed():
+    labels = np.repeat([0, 1, 2], [4, 6, 5])
+    rows = subset.draw_rows(labels, 3, seed=0)
+    np.testing.assert_array_equal(labels[rows], [0, 0, 0, 1, 1, 1, 2, 2, 2])
+    assert len(set(rows.tolist())) == 9
+    np.testing.assert_array_equal(rows, subset.draw_rows(labels, 3, seed=0))
+    assert any(set(rows) != set(subset.draw_rows(labels, 3, seed)) for seed in (1, 2, 3))
+    with pytest.raises(GiftError, match="--ipc must be at most 4, the real images of class 0, not 5"):
+        subset.draw_rows(labels, 5, seed=0)
