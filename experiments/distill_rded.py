@@ -31,10 +31,17 @@ from gift_jax.files import reported, written_whole
 class DistillRDED:
     """Make an RDED set.
 
-    teacher: directory that `convert teacher` or train_teacher wrote. out: safetensors file to write. data: real
-    training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits. ipc: images a
-    class. factor: cells a side of each mosaic (2 for ImageNet and its subsets). num_crops, images_per_class,
-    smallest_area: see `gift_jax.rded.RDED`.
+    Args:
+        teacher: directory that `convert teacher` or train_teacher wrote.
+        out: safetensors file to write.
+        data: real training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
+        class_order: file of class folders by class id.
+        ipc: images a class.
+        factor: cells a side of each mosaic (2 for ImageNet and its subsets).
+        num_crops: see `gift_jax.rded.RDED`.
+        images_per_class: see `gift_jax.rded.RDED`.
+        smallest_area: see `gift_jax.rded.RDED`.
+        seed: of the choice of images and crops.
     """
 
     teacher: Path

@@ -43,18 +43,33 @@ TEACHERLESS = "none"
 class Evaluate:
     """Train students on a distilled set and test them.
 
-    method, dataset, ipc: of the distilled set. model: the architecture that it was made with, the teacher's, and
-    the student's unless tar_model is given. recipe: `gift`, the official one, or a source method's own: rded,
-    sre2l, datm, gvbsm, cda. criterion_name, optimizer, learning_rate, epochs, batch_size: instead of the recipe's.
-    max_steps: cut every epoch short, to try things out. precision: of the networks' arithmetic.
-    seeds: one student each. distilled: the set, or a directory in the official layout. teacher: the teacher, or a
-    directory of teachers; `none` takes the labels that are stored with the set. soft_labels: directory that
-    `convert fkd` wrote, to train from instead of a teacher. data: test images, a directory of
-    class folders, `tfds` or `tfds:DIR`. train_data: real training images, for whitened (DATM) sets. class_order:
-    file of class folders by class id. out: directory of results.jsonl. resume: go on with what is unfinished
-    there, and do nothing that is finished again. save_minutes: how often the training state is saved. devices: how
-    many take part; by default all accelerators. hosts: this is one of several processes, of SLURM or by JAX's variables
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID. dry_run: say what would be done, and stop.
+    Args:
+        method: of the distilled set.
+        dataset: of the distilled set, the teacher and the test images.
+        model: the architecture that the set was made with, the teacher's, and the student's unless tar_model is given.
+        ipc: images a class of the distilled set.
+        tar_model: the student's architecture.
+        recipe: `gift`, the official one, or a source method's own: rded, sre2l, datm, gvbsm, cda.
+        criterion_name: loss, instead of the recipe's.
+        optimizer: instead of the recipe's.
+        learning_rate: instead of the recipe's.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's.
+        max_steps: cut every epoch short, to try things out.
+        seeds: one student each.
+        precision: of the networks' arithmetic; weights, losses and statistics are float32.
+        distilled: the set, or a directory in the official layout.
+        teacher: the teacher, or a directory of teachers; `none` takes the labels that are stored with the set.
+        soft_labels: directory that `convert fkd` wrote, to train from instead of a teacher.
+        data: test images, a directory of class folders, `tfds` or `tfds:DIR`.
+        train_data: real training images, for whitened (DATM) sets.
+        class_order: file of class folders by class id.
+        out: directory of results.jsonl.
+        resume: go on with what is unfinished there, and do nothing that is finished again.
+        save_minutes: how often the training state is saved.
+        devices: how many take part; by default all accelerators.
+        hosts: this is one of several processes, of SLURM or by JAX_COORDINATOR_ADDRESS and its like (docs/scaling.md).
+        dry_run: say what would be done, and stop.
     """
 
     method: str

@@ -21,12 +21,27 @@ from gift_jax import cli
 class ImagenetIpc10:
     """Students on ImageNet-1K at ten images a class.
 
-    model: resnet18 sees 224 pixels, conv4 64. method: whose distilled set. loss, optimizer, learning_rate, epochs,
-    batch_size: instead of the official recipe's. seeds: one student each. precision: of the networks' arithmetic;
-    weights, losses and statistics are float32. distilled, teacher, data: converted or as published; by default in
-    the official directories. max_steps: cut every epoch short, to try things out. class_order: file of class
-    folders by class id. resume, save_minutes, devices, hosts: as of `experiments.evaluate`. dry_run: say the plan and
-    stop.
+    Args:
+        model: resnet18 sees 224 pixels, conv4 64.
+        method: whose distilled set.
+        loss: name of the loss.
+        optimizer: instead of the official recipe's.
+        learning_rate: instead of the official recipe's.
+        epochs: instead of the official recipe's 300.
+        batch_size: instead of the official recipe's 100.
+        max_steps: cut every epoch short, to try things out.
+        seeds: one student each.
+        precision: of the networks' arithmetic; weights, losses and statistics are float32.
+        distilled: the set, converted or as published, or a directory in the official layout.
+        teacher: converted or as published, or a directory of teachers.
+        data: test images, a directory of class folders, `tfds` or `tfds:DIR`.
+        class_order: file of class folders by class id.
+        out: directory of results.jsonl.
+        resume: go on with what is unfinished there, and do nothing that is finished again.
+        save_minutes: how often the training state is saved.
+        devices: how many take part; by default all accelerators.
+        hosts: this is one of several processes, of SLURM or by JAX_COORDINATOR_ADDRESS and its like (docs/scaling.md).
+        dry_run: say the plan and stop.
     """
 
     model: Literal["resnet18", "conv4"] = "resnet18"

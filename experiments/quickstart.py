@@ -53,8 +53,11 @@ OPTIMIZERS = (
 class Quickstart:
     """Losses x optimizers on a distilled set of scikit-learn's digits.
 
-    out: directory of results.jsonl, report.md, heatmap.png, the teacher and the set. ipc: images a class.
-    seeds: students a cell. epochs: of each student.
+    Args:
+        out: directory of results.jsonl, report.md, heatmap.png, the teacher and the set.
+        ipc: images a class.
+        seeds: students a cell.
+        epochs: of each student.
     """
 
     out: Path = Path("runs/quickstart")

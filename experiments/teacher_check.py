@@ -30,10 +30,13 @@ from gift_jax.zoo import ZOO
 class TeacherCheck:
     """Measure a teacher's top-1 and top-5 against the published figure, and say why where it is far below.
 
-    teacher: directory that `convert teacher` wrote. data: the evaluation set, a directory of class folders,
-    `tfds` or `tfds:DIR`; not needed for the digits. class_order: file of class folders by class id. expected:
-    top-1 in percent, if not one of the published teachers. margin: percentage points that are not far.
-    write_class_order: file to write the order of classes that was found to.
+    Args:
+        teacher: directory that `convert teacher` wrote.
+        data: the evaluation set, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
+        class_order: file of class folders by class id.
+        expected: top-1 in percent, if not one of the published teachers.
+        margin: percentage points that are not far.
+        write_class_order: file to write the order of classes that was found to.
     """
 
     teacher: tyro.conf.Positional[Path]

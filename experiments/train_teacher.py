@@ -46,12 +46,27 @@ LARGEST = 8 * 2**30
 class TrainTeacher:
     """Train a network on a real dataset.
 
-    dataset, model: what to train on, and what. out: teacher directory. data, test_data: directories of class folders,
-    `tfds` or `tfds:DIR`; not needed for the digits. schedule: of the learning rate. crop: move images by up to an
-    eighth of their side, or of large sets, which are decoded on the fly, cut out parts of 8 % of the area or more.
-    flip: mirror half of them. image_size: side of the input, if not the dataset's usual one. workers: processes that
-    decode, by default one a core. resume: go on with an unfinished training, whose state is saved every save_minutes in
-    OUT.unfinished.
+    Args:
+        dataset: what to train on.
+        model: architecture.
+        out: teacher directory to write.
+        data: training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
+        test_data: test images, likewise.
+        class_order: file of class folders by class id.
+        epochs: passes over the training images.
+        batch_size: images a step.
+        learning_rate: of SGD with momentum 0.9.
+        weight_decay: of all weights.
+        schedule: of the learning rate: a tenth at each third, or cosine.
+        crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out parts of
+            8 % of the area or more.
+        flip: mirror half of the images.
+        image_size: side of the input, if not the dataset's usual one.
+        workers: processes that decode, by default one a core.
+        precision: of the networks' arithmetic; weights, losses and statistics are float32.
+        seed: of initial weights, order and augmentation.
+        resume: go on with an unfinished training, whose state is in OUT.unfinished.
+        save_minutes: how often that state is saved.
     """
 
     dataset: str
