@@ -58,8 +58,8 @@ class TrainTeacher:
         learning_rate: of SGD with momentum 0.9.
         weight_decay: of all weights.
         schedule: of the learning rate: a tenth at each third, or cosine.
-        crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out parts of
-            8 % of the area or more.
+        crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out
+            parts of 8 % of the area or more.
         flip: mirror half of the images.
         image_size: side of the input, if not the dataset's usual one.
         workers: processes that decode, by default one a core.
