@@ -7,7 +7,7 @@ import pytest
 from folders import pixels, write_tree
 from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
 
-from experiments import continual_learning, continual_views, label_quality, label_views, report
+from experiments import continual_learning, continual_views, label_gains, label_quality, report
 from experiments.continual_learning import ContinualLearning, even_batch_size
 from experiments.label_quality import LabelQuality
 from experiments.real_images import load_real
@@ -157,15 +157,15 @@ ROWS = [
 
 def test_shares_of_labels_and_images_by_hand():
     # Labels add 20 on random images and 40 on distilled ones; images add -10 under ce and 10 under gift.
-    shares = label_views.shares(label_views.read_accuracies(ROWS), "rded", "gift")
+    shares = label_gains.shares(label_gains.read_accuracies(ROWS), "rded", "gift")
     assert shares.total == {0: 30}
     assert shares.labels == {0: 30}
     assert shares.images == {0: 0}
 
 
 def test_the_scores_of_a_report_by_hand():
-    accuracies = label_views.read_accuracies(ROWS)
-    text = label_views.score_section(accuracies, ["rded"], ["ce", "gift"], 0.5, 0.5).blocks[1]
+    accuracies = label_gains.read_accuracies(ROWS)
+    text = label_gains.score_section(accuracies, ["rded"], ["ce", "gift"], 0.5, 0.5).blocks[1]
     # HLR = 95 - 50. gift: IOR = 10, a = (0.10 - 0.45) / 2 = -0.175, (e^-0.175 - 0.36788) / 2.35040 = 0.2006;
     # without augmentation IOR = -10, b = 0: 1 / (1 + e) = 0.2689.
     assert "| rded | `gift` | +45.0 ± 0.0 | +10.0 ± 0.0 | 20.1 ± 0.0 | -10.0 ± 0.0 | 26.9 ± 0.0 |" in text
@@ -174,8 +174,8 @@ def test_the_scores_of_a_report_by_hand():
 
 
 def test_without_students_of_all_real_images_there_is_no_label_robust_score():
-    accuracies = label_views.read_accuracies(ROWS[:-1])
-    text = label_views.score_section(accuracies, ["rded"], ["gift"], 0.5, 0.5).blocks[1]
+    accuracies = label_gains.read_accuracies(ROWS[:-1])
+    text = label_gains.score_section(accuracies, ["rded"], ["gift"], 0.5, 0.5).blocks[1]
     assert "| rded | `gift` | - | +10.0 ± 0.0 | - | -10.0 ± 0.0 | 26.9 ± 0.0 |" in text
 
 
