@@ -7,7 +7,7 @@ import pytest
 from folders import pixels, write_tree
 from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
 
-from experiments import continual_learning, continual_views, label_gains, label_quality, report
+from experiments import continual_learning, continual_views, label_gains, label_quality, pages, report
 from experiments.continual_learning import ContinualLearning, even_batch_size
 from experiments.label_quality import LabelQuality
 from experiments.real_images import load_real
@@ -139,6 +139,22 @@ def test_the_first_of_ten_steps_counts_as_100():
     [points] = continual_views.read_sequences(rows).values()
     assert points[0] == (1, 100, 100, (100,))
     assert points[2].tasks == (100, 100, 0)
+
+
+def test_a_run_under_two_labels_takes_its_time_once():
+    row = {
+        "cell": "a",
+        "seconds": 30.0,
+        "train_seconds": 9.0,
+        "recipe": {},
+        "device": "d",
+        "versions": {},
+        "teacher": None,
+    }
+    row |= {"teacher_sha256": None, "method": "rded", "distilled": {}}
+    text = pages.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0]
+    assert "| runs | 2, of which 0 failed |" in text
+    assert "| time | 1 min 00 s of" in text
 
 
 def label_row(images, loss, top1, seed=0, augmentation="dsa"):
