@@ -32,6 +32,7 @@ from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import GiftError, cli
 from gift_jax.cells import Cell
 from gift_jax.continual import ClassCell, class_steps
+from gift_jax.data.datasets import get_dataset
 from gift_jax.recipe import official_batch_size
 from gift_jax.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
 
@@ -53,8 +54,9 @@ class ContinualLearning(Study):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.steps or min(self.steps) < 2:
-            raise GiftError("--steps must be numbers of 2 or more, such as 5 10")
+        classes = get_dataset(self.dataset).num_classes
+        if not self.steps or min(self.steps) < 2 or max(self.steps) > classes:
+            raise GiftError(f"--steps must be numbers from 2 to {classes}, the classes of {self.dataset}, such as 5 10")
 
 
 def restrict_materials(materials: Materials, classes: tuple[int, ...]) -> Materials:

@@ -64,7 +64,8 @@ def read_sequences(rows: Sequence[Row]) -> dict[Key, list[Point]]:
 def _point(row: Row, tasks: Sequence[Sequence[int]]) -> Point:
     classes = sum(map(len, tasks))
     if "failed" in row:
-        return Point(classes, *[100 / classes] * 2, (100 / classes,) * len(tasks))
+        guess = 100 / classes
+        return Point(classes, guess, guess, (guess,) * len(tasks))
     counts = {label: (images, hits) for label, images, hits in row["by_class"]}
     shares = [[sum(counts[label][part] for label in task) for part in (1, 0)] for task in tasks]
     return Point(classes, row["top1_last"], row["top1_best"], tuple(100 * hits / images for hits, images in shares))
@@ -108,10 +109,10 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     sections = [Section("Protocol", [PROTOCOL]), Section("Accuracy as classes come", [picture])]
     about = f"Top-1 accuracy on the classes seen, after the last epoch, by their number, %, {SPREAD}."
     for title, grid in grids.items():
-        compared = significance.compare(
-            accuracy_rows(sequences, int(title.split()[0])), row="loss", column="classes", subject=SUBJECT
-        )
-        words = [significance.in_words(compared, SUBJECT)] if compared else []
+        own = accuracy_rows(sequences, int(title.split()[0]))
+        compared = significance.compare(own, row="loss", column="classes", subject=SUBJECT)
+        named = [comparison._replace(column=f"{comparison.column} classes") for comparison in compared]
+        words = [significance.in_words(named, SUBJECT)] if named else []
         sections.append(Section(f"In {title}", [about, table(grid, "loss", worst=None), *words]))
     summaries = sequence_rows(sequences)
     last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]

@@ -94,12 +94,14 @@ def configuration(rows: Sequence[Row]) -> Section:
     finished = [row for row in rows if "recipe" in row]
     if not finished:
         return Section("Configuration", ["No run finished."])
-    seconds = sum(row.get("seconds", row["train_seconds"]) for row in finished)
+    # One run may stand under several labels.
+    runs = list({row.get("cell", number): row for number, row in enumerate(rows)}.values())
+    seconds = sum(row.get("seconds", row["train_seconds"]) for row in runs if "recipe" in row)
     recipes = [row["recipe"] for row in finished]
     differing = sorted(name for name in recipes[0] if any(recipe[name] != recipes[0][name] for recipe in recipes))
     common = {name: value for name, value in recipes[0].items() if name not in differing}
     facts = [
-        ["runs", f"{len(rows)}, of which {sum('failed' in row for row in rows)} failed"],
+        ["runs", f"{len(runs)}, of which {sum('failed' in row for row in runs)} failed"],
         ["time", f"{in_words(seconds)} of training and testing, one run after another"],
         ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
         ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],

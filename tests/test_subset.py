@@ -58,7 +58,7 @@ def test_the_teachers_logits_are_those_of_its_classes():
     np.testing.assert_array_equal(np.asarray(everything.logits(images)), np.asarray(teacher.logits(images)))
 
 
-@pytest.mark.parametrize("name", ["resnet18_modified", "mobilenet_v2", "vit_b_16"])
+@pytest.mark.parametrize("name", ["resnet18_modified", "vgg11"])
 def test_only_the_last_layer_of_an_architecture_is_restricted(name):
     info = dataclasses.replace(random_teacher().info, architecture=name, options={}, image_size=32, num_classes=10)
     arrays = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), get_model(info.spec).abstract())
@@ -72,12 +72,9 @@ def test_only_the_last_layer_of_an_architecture_is_restricted(name):
     assert all((a[-1], b[-1], a[:-1]) == (10, 3, b[:-1]) for a, b in changed)
 
 
-def test_a_student_of_some_classes_trains():
+def test_students_of_some_classes_are_not_tested_on_others():
     parts = (subset.restrict(distilled_set(), CLASSES), subset.restrict_teacher(random_teacher(), CLASSES))
     student = subset.restrict_model(random_teacher().model, CLASSES)
-    tested = subset.restrict_evaluation(evaluation_set(), CLASSES)
-    [run] = train(Recipe(epochs=1, batch_size=7, augment="none"), student, *parts, tested)
-    assert np.isfinite(run.losses).all()
     with pytest.raises(GiftError, match="the evaluation set has 10 classes, the distilled set 3"):
         train(Recipe(epochs=1), student, *parts, evaluation_set())
 
