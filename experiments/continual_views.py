@@ -19,7 +19,8 @@ PROTOCOL = (
     "classes' test images; teacher and student have outputs for the classes seen only. Teacher and set know classes "
     "before they come, unlike in the lineage (DSA, DM, IDC), which has no teacher: figures are not comparable with "
     "theirs. A student depends on the classes seen alone, so sequences of different length share the students of the "
-    "classes that they have in common. A step with a single class counts as 100 % without training."
+    "classes that they have in common. A step with a single class counts as 100 % without training. "
+    "Epochs are the same after every step, so that small memories take fewer optimizer steps than large ones."
 )
 
 

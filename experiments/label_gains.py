@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.pages import SPREAD, Row, guessing
-from gift_jax import ranking
+from experiments.pages import SPREAD, Row, grid_of, guessing
+from gift_jax import pictures, ranking
 from gift_jax.page import Section
 from gift_jax.report import Cell, make_cell, markdown_table
 
@@ -79,7 +79,14 @@ def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequen
         "changed and after it; the last columns are what the loss adds on random images, and what distilled images "
         "add once both have the loss."
     )
-    return Section("Whose the gain is", [about, markdown_table([header, *body]), "\n".join(_in_words(found))])
+    cells = {
+        (part, f"{method}, {loss}"): make_cell(list(getattr(own, part).values()))
+        for (method, loss), own in found.items()
+        for part in ("labels", "images")
+    }
+    picture = pictures.points("shares", grid_of(cells), "Gain over random images with hard labels", "points, by share")
+    text = "\n".join(_in_words(found))
+    return Section("Whose the gain is", [about, markdown_table([header, *body]), text, picture])
 
 
 def _alone(accuracies: Accuracies, images: str, loss: str) -> tuple[dict[int, float], dict[int, float]]:
@@ -122,7 +129,9 @@ def score_section(
         "them, from accuracies after the last epoch at the official learning rate; its code chooses both with test "
         "images, so that its leaderboard is not comparable."
     )
-    return Section("DD-Ranking's scores", [about, markdown_table([header, *body])])
+    real = accuracies.real
+    reached = [f"Students of all real images with hard labels reach {_cell(real, '{:.1f}')} %."] if real else []
+    return Section("DD-Ranking's scores", [about, markdown_table([header, *body]), *reached])
 
 
 def _scores(

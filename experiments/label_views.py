@@ -27,7 +27,8 @@ def make_sections(rows: Sequence[Row], *, lrs_weight: float = 0.5, ars_weight: f
         *([share_section(accuracies, methods, soft)] if whole and augmented else []),
         *([score_section(accuracies, methods, names["loss"], lrs_weight, ars_weight)] if whole else []),
         Section("Without augmentation", accuracy_blocks(plain, "plain", "Without augmentation", chance)),
-        noise_section(augmented, methods, chance),
+        noise_section("What is more than noise with augmentation", augmented, methods, chance),
+        noise_section("What is more than noise without augmentation", plain, methods, chance),
     ]
     curves = pictures.curves("curves", only(augmented, images=names["images"][0]), "loss", f"On {names['images'][0]}")
     return [*sections, Section("Training curves", [curves])]
@@ -48,7 +49,7 @@ def accuracy_blocks(rows: Sequence[Row], name: str, title: str, chance: float) -
     ]
 
 
-def noise_section(rows: Sequence[Row], methods: Sequence[str], chance: float) -> Section:
+def noise_section(title: str, rows: Sequence[Row], methods: Sequence[str], chance: float) -> Section:
     """GIFT against the other losses on each kind of images, and each set against random images under each loss."""
     tests = significance.compare(rows, row="loss", column="images", subject=SUBJECT, guessing=chance)
     blocks = list(significance.blocks(tests, "images", SUBJECT))
@@ -56,4 +57,4 @@ def noise_section(rows: Sequence[Row], methods: Sequence[str], chance: float) ->
         own = [row for row in rows if row["labels"]["images"] in (method, RANDOM)]
         compared = significance.compare(own, row="images", column="loss", subject=method, guessing=chance)
         blocks += significance.blocks(compared, "loss", method)
-    return Section("What is more than noise", blocks or ["Nothing to compare."])
+    return Section(title, blocks or ["Nothing to compare."])
