@@ -28,6 +28,12 @@ WITH_TORCH = [
 collect_ignore_glob = [] if importlib.util.find_spec("torch") else WITH_TORCH
 
 
+@pytest.fixture(autouse=True)
+def fresh_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as COLUMNS says in this test, not in the one that printed first."""
+    monkeypatch.setattr("rich._console", None)
+
+
 @pytest.fixture
 def golden() -> Path:
     return GOLDEN

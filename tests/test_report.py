@@ -92,5 +92,5 @@ def test_progress_on_a_terminal_is_a_bar(capsys, monkeypatch):
 
 def test_rows_name_versions_and_device():
     assert {"python", "jax", "flax", "optax"} <= study.versions().keys()
-    assert study.device().startswith("4 x CPU")
+    assert study.device().startswith("8 x CPU")
     assert json.dumps(vars(SimpleNamespace(**study.versions())))
