@@ -5,7 +5,7 @@ ImageNet-1K at 10 images a class by 30.8 points over RDED's KL). How much of tha
 Command: `python -m experiments.cross_optimizer`; on real sets with the options of `experiments.evaluate`, such as
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 495 runs took 13 minutes on 2 of 4 CPU cores that other work shared (load 5 to 17), half of it compilation of the
-55 steps; on 2 free cores about 4, were a compilation 1 s and a run 0.3 s.
+55 steps, which are kept for the next time.
 
 Each loss is trained under each optimizer at its customary rate (`experiments.optimizers`) and at multiples of it.
 `kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
