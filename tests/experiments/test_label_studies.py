@@ -237,6 +237,25 @@ def test_mistakes_are_one_sentence(module, options, message, run, tmp_path):
     assert not list(tmp_path.glob("results*"))
 
 
+def test_random_images_need_a_teacher():
+    with pytest.raises(GiftError, match="random images need a teacher"):
+        label_quality.with_random(LabelQuality(), materials()._replace(teacher=None), load_real(LabelQuality(), 8))
+
+
+def test_every_seed_has_its_own_draw_under_one_name():
+    config = LabelQuality(methods=("rded",), losses=("ce", "gift"), seeds=2, ipc=3, real_epochs=0)
+    real = load_real(config, 8)
+    whole = label_quality.with_random(config, materials(), real)
+    cells = label_quality.make_cells(config, whole)
+    assert len(cells) == 2 * 2 * 2 * 2
+    drawn = [cell for cell in cells if cell.labels == {"images": "random", "loss": "gift", "augmentation": "none"}]
+    assert [cell.seed for cell in drawn] == [0, 1]
+    for cell in drawn:
+        assert cell.recipe.augment == "none"
+        np.testing.assert_array_equal(cell.distilled.images, real.draw(3, cell.seed).images)
+    assert label_quality.make_real_cells(config, whole, real) == []
+
+
 def test_real_training_images_that_are_missing_are_asked_for():
     with pytest.raises(GiftError, match="--train-data"):
         load_real(LabelQuality(dataset="cifar10", model="conv3"), 32)
