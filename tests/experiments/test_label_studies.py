@@ -14,8 +14,8 @@ from experiments.real_images import load_real
 from experiments.studies import Materials
 from gift_jax import GiftError, cli
 from gift_jax.checkpoint import save_teacher
+from gift_jax.configuration import fingerprint
 from gift_jax.continual import class_steps
-from gift_jax.grid import digest
 
 SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
 
@@ -89,7 +89,7 @@ def test_stages_of_one_order_share_students_and_see_their_classes_only():
         assert set(middle.evaluation_set.class_names) == {str(label) for label in half}
         ends = [cells[f"step {count} of {count}", seed] for count in (2, 4)]
         assert ends[0].distilled.num_classes == 10
-        assert digest(ends[0].configuration()) == digest(ends[1].configuration())
+        assert fingerprint(ends[0].configuration()) == fingerprint(ends[1].configuration())
         assert sorted(half + end) == list(range(10))
 
 
