@@ -1,7 +1,7 @@
 """Grids of runs: many cells in one process, each result on disk as it comes, and nothing run twice.
 
 A cell is anything with the methods of `Work`; `gift_jax.cells.Cell` is the ordinary one. Cells of one compilation
-should follow one another: compiled functions are shared through the caches of `gift_jax.train`.
+should follow one another: compiled functions are shared through the caches of `gift_jax.epochs`.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The training step: augment, ask the frozen teacher, differentiate the loss, update the student.
 
-One pure function `(state, data, indices, key) -> (state, metrics)`, all on the device; `train.py` drives it.
+One pure function `(state, data, indices, key) -> (state, metrics)`, all on the device; `epochs.py` drives it.
 """
 
 import dataclasses
@@ -50,6 +50,11 @@ class Program(NamedTuple):
         """Steps an epoch, the remainder's included."""
         whole = -(-self.num_images // self.batch_size)
         return min(whole, self.recipe.max_steps or whole)
+
+    @property
+    def batching(self) -> tuple[int, int, int]:
+        """Images, images a step, and steps an epoch."""
+        return self.num_images, self.batch_size, self.steps_per_epoch
 
     def dtype(self, images: jax.Array) -> jnp.dtype:
         """Of the networks' arithmetic: the images' own, unless the recipe asks for less."""
@@ -164,41 +169,97 @@ def init_state(program: Program, key: jax.Array) -> State:
     return State(params, batch_stats, program.optimizer().init(params), jnp.zeros((), jnp.int32))
 
 
+class Parts(NamedTuple):
+    """The step in three functions, each of which reads its own part of a program.
+
+    prepare: `(data, chosen, key, step) -> (Batch, dropout key)`; differentiate: `(params, batch_stats, Batch, dropout
+    key) -> (gradients, batch_stats, metrics)`; update: `(params, opt_state, gradients, step) -> (params, opt_state,
+    step + 1)`.
+    """
+
+    prepare: Callable[..., Any]
+    differentiate: Callable[..., Any]
+    update: Callable[..., Any]
+
+
 def make_step(program: Program) -> Step:
     """Build the training step `(state, data, indices int [B], key) -> (state, metrics)`, not jitted.
 
     With stored soft labels a `StoredBatches` of one batch takes the place of indices. The step's own key is
     `fold_in(key, state.step)`, so a run is decided by its seed alone.
     """
-    recipe = program.recipe
-    criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
-    prepare = _make_replay(program) if program.stored else make_drawing(program)
-    optimizer = program.optimizer()
+    return compose(Parts(make_prepare(program), make_differentiate(program), make_update(program)))
+
+
+def compose(parts: Parts) -> Step:
+    """The step of its parts."""
 
     def step(state: State, data: Data, chosen: Any, key: jax.Array) -> tuple[State, Metrics]:
-        *keys, dropout_key = jax.random.split(jax.random.fold_in(key, state.step), 4)
-        images, labels, partners, kept, teacher_logits = prepare(data, chosen, keys)
+        batch, dropout_key = parts.prepare(data, chosen, key, state.step)
+        gradients, batch_stats, metrics = parts.differentiate(state.params, state.batch_stats, batch, dropout_key)
+        params, opt_state, done = parts.update(state.params, state.opt_state, gradients, state.step)
+        return State(params, batch_stats, opt_state, done), metrics
+
+    return step
+
+
+def make_prepare(program: Program) -> Callable[[Data, Any, jax.Array, jax.Array], tuple[Batch, jax.Array]]:
+    """Build `(data, chosen, key, step) -> (Batch, dropout key)`: draw or replay a batch, and ask the teacher."""
+    make_batch = _make_replay(program) if program.stored else make_drawing(program)
+
+    def prepare(data: Data, chosen: Any, key: jax.Array, step: jax.Array) -> tuple[Batch, jax.Array]:
+        *keys, dropout_key = jax.random.split(jax.random.fold_in(key, step), 4)
+        return make_batch(data, chosen, keys), dropout_key
+
+    return prepare
+
+
+def make_differentiate(
+    program: Program,
+) -> Callable[[Variables, Variables, Batch, jax.Array], tuple[Variables, Variables, Metrics]]:
+    """Build `(params, batch_stats, Batch, dropout key) -> (gradients, batch_stats, metrics)` of the student."""
+    recipe = program.recipe
+    criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
+
+    def differentiate(
+        params: Variables, batch_stats: Variables, batch: Batch, dropout_key: jax.Array
+    ) -> tuple[Variables, Variables, Metrics]:
+        images, labels, partners, kept, teacher_logits = batch
         teacher_logits = jax.lax.stop_gradient(teacher_logits)
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
             inputs = images.astype(program.dtype(images))
             weights = cast(params, inputs.dtype)
-            logits, batch_stats = program.model.apply(weights, state.batch_stats, inputs, train=True, key=dropout_key)
+            logits, changed = program.model.apply(weights, batch_stats, inputs, train=True, key=dropout_key)
             logits = logits.astype(images.dtype)
             losses = criterion(logits, teacher_logits, labels)
             if recipe.mix != "none" and recipe.mix_labels:
                 losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
-            return jnp.mean(losses), (logits, batch_stats)
+            return jnp.mean(losses), (logits, changed)
 
-        (loss, (logits, batch_stats)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        (loss, (logits, changed)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(params)
+        metrics = Metrics(loss, jnp.isfinite(teacher_logits).all(), jnp.isfinite(logits).all())
+        return gradients, changed, metrics
+
+    return differentiate
+
+
+def make_update(
+    program: Program,
+) -> Callable[[Variables, optax.OptState, Variables, jax.Array], tuple[Variables, optax.OptState, jax.Array]]:
+    """Build `(params, opt_state, gradients, step) -> (params, opt_state, step + 1)`."""
+    optimizer = program.optimizer()
+
+    def update(
+        params: Variables, opt_state: optax.OptState, gradients: Variables, step: jax.Array
+    ) -> tuple[Variables, optax.OptState, jax.Array]:
         # optax raises floats to integer counts, which the tests' strict promotion would refuse.
         with jax.numpy_dtype_promotion("standard"):
-            updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params: Any = optax.apply_updates(state.params, updates)
-        metrics = Metrics(loss, jnp.isfinite(teacher_logits).all(), jnp.isfinite(logits).all())
-        return State(params, batch_stats, opt_state, state.step + 1), metrics
+            updates, opt_state = optimizer.update(gradients, opt_state, params)
+        changed: Any = optax.apply_updates(params, updates)
+        return changed, opt_state, step + 1
 
-    return step
+    return update
 
 
 def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Array]], Batch]:

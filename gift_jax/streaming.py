@@ -19,12 +19,12 @@ from gift_jax.checkpoint import Teacher
 from gift_jax.data.batches import HostBatch, Order, gathered
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet, Words, decoded_batches, permutation
+from gift_jax.epochs import Epoch, make_batches
 from gift_jax.errors import GiftError
 from gift_jax.sharding import SEED, Seeds, jit_over, over_seeds, put, split_batch
 from gift_jax.step import Data, Metrics, Program, State, make_step
 
 Placement = Literal["auto", "device", "stream"]
-Batches = Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]
 
 # Of the device's memory, for the training set: the rest is for networks, activations and the evaluation's batches, and
 # where the device is the CPU for the array that the set was read into.
@@ -67,14 +67,12 @@ def make_streamed_data(teacher: Teacher | None) -> Data:
     return Data(nothing, nothing, None, jax.tree.map(jnp.asarray, teacher.params) if teacher else None)
 
 
-def make_streamed_epoch(
-    program: Program, batches: Batches, distilled: DistilledSet | RecordSet, seeds: Seeds = "loop"
-) -> Callable[[State, Data, jax.Array, int], tuple[State, Metrics]]:
+def make_streamed_epoch(program: Program, distilled: DistilledSet | RecordSet, seeds: Seeds = "loop") -> Epoch:
     """Build `(state, data, key, epoch) -> (state, metrics [steps])`, which takes its batches from the host.
 
-    Args: batches, the resident path's order (`gift_jax.train.make_batches`), which a set of arrays follows; seeds, as
-    of `make_epoch`: each seed has batches of its own, and of a mesh every device of a row gets the whole batch. data
-    is that of `make_streamed_data`. Reading goes on between epochs, and begins anew if one is asked for out of turn.
+    A set of arrays follows the order of the resident path. Args: seeds, as of `make_epoch`: each seed has batches of
+    its own, and of a mesh every device of a row gets the whole batch. data is that of `make_streamed_data`. Reading
+    goes on between epochs, and begins anew if one is asked for out of turn.
     """
     step = split_batch(make_step(program), seeds)
 
@@ -83,7 +81,7 @@ def make_streamed_epoch(
 
     stepped = jit_over(over_seeds(on_batch, seeds, (True, False, True, False, True)), seeds)
     arrays = not isinstance(distilled, RecordSet)
-    stream = _Stream(_gathering(program, batches, distilled) if arrays else _decoding(program, distilled))
+    stream = _Stream(_gathering(program, distilled) if arrays else _decoding(program, distilled))
 
     def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:
         order_keys, step_keys = _split_keys(key)
@@ -138,8 +136,8 @@ Opener = Callable[[jax.Array, int], Any]
 """`(keys [seeds], first epoch) -> Grain's iterator` over the batches of all epochs from the first on."""
 
 
-def _gathering(program: Program, batches: Batches, distilled: DistilledSet) -> Opener:
-    permuted = jax.jit(jax.vmap(batches, in_axes=(0, None)))
+def _gathering(program: Program, distilled: DistilledSet) -> Opener:
+    permuted = jax.jit(jax.vmap(make_batches(*program.batching), in_axes=(0, None)))
 
     def open_at(keys: jax.Array, first: int) -> Any:
         def resident(epoch: int) -> np.ndarray:

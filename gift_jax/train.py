@@ -1,10 +1,5 @@
-"""Training: two drivers over the one step of `step.py`, and several seeds.
+"""Training: epochs of one seed after another, or of several side by side, with looks at the evaluation set."""
 
-A `lax.scan` drives the step over an epoch on accelerators, a Python loop on the CPU, where XLA's convolutions
-are many times slower in a loop body (docs/porting.md).
-"""
-
-import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Self
@@ -20,91 +15,16 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.data.record_set import RecordSet
+from gift_jax.epochs import Driver, Epoch, make_epoch
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
-from gift_jax.replay import make_stored_epoch
 from gift_jax.resume import Checkpoints, Store, open_store
 from gift_jax.schedule_free import Tested, make_tested
-from gift_jax.sharding import SEED, Seeds, jit_over, lost_hosts_reported, make_mesh, over_seeds, put, split_batch, take
-from gift_jax.step import Data, Metrics, Program, State, Step, init_state, make_data, make_program, make_step
+from gift_jax.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, put, take
+from gift_jax.step import Data, Metrics, Program, State, init_state, make_data, make_program
 from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
-
-Driver = Literal["auto", "scan", "loop"]
-
-
-Epoch = Callable[[State, Data, jax.Array, int], tuple[State, Metrics]]
-
-
-def make_batches(program: Program) -> Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]:
-    """Build `(key, epoch) -> (indices [full batches, B], indices [remainder])`: a permutation, cut."""
-    batch_size, count = program.batch_size, program.num_images
-    full = min(count // batch_size, program.steps_per_epoch)
-    used = min(count, program.steps_per_epoch * batch_size)
-
-    def batches(key: jax.Array, epoch: Any) -> tuple[jax.Array, jax.Array]:
-        order = jax.random.permutation(jax.random.fold_in(key, epoch), count)
-        return order[: full * batch_size].reshape(full, batch_size), order[full * batch_size : used]
-
-    return batches
-
-
-@functools.lru_cache
-def make_epoch(
-    program: Program, *, driver: Driver = "auto", seeds: Seeds = "loop", soft_labels: StoredLabels | None = None
-) -> Epoch:
-    """Build `(state, data, key, epoch) -> (state, metrics [steps])`, jitted; the old state is donated.
-
-    With seeds="vmap" or a mesh, state and key have a leading axis of seeds, and metrics are [seeds, steps].
-    soft_labels are those of the program.
-    """
-    step = split_batch(make_step(program), seeds)
-    if driver == "auto":
-        driver = "loop" if jax.default_backend() == "cpu" else "scan"
-    if soft_labels is not None:
-        return make_stored_epoch(step, soft_labels, scan=driver == "scan", seeds=seeds)
-    return {"scan": _make_scan_epoch, "loop": _make_loop_epoch}[driver](step, make_batches(program), seeds)
-
-
-def _split_key(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    order_key, step_key = jax.random.split(key)
-    return order_key, step_key
-
-
-def _make_scan_epoch(step: Step, batches: Callable[..., Any], seeds: Seeds) -> Epoch:
-    def epoch(state: State, data: Data, key: jax.Array, epoch: Any) -> tuple[State, Metrics]:
-        order_key, step_key = _split_key(key)
-        full, rest = batches(order_key, epoch)
-        state, metrics = jax.lax.scan(lambda carry, indices: step(carry, data, indices, step_key), state, full)
-        if rest.size:
-            state, last = step(state, data, rest, step_key)
-            metrics = jax.tree.map(lambda many, one: jnp.append(many, one), metrics, last)
-        return state, metrics
-
-    return jit_over(over_seeds(epoch, seeds, (True, False, True, False)), seeds)
-
-
-def _make_loop_epoch(step: Step, batches: Callable[..., Any], seeds: Seeds) -> Epoch:
-    jitted_step = jit_over(over_seeds(step, seeds, (True, False, True, True)), seeds)
-
-    def order(key: jax.Array, epoch: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        order_key, step_key = _split_key(key)
-        return step_key, *batches(order_key, epoch)
-
-    prepare = jax.jit(order if seeds == "loop" else jax.vmap(order, in_axes=(0, None)))
-
-    def epoch(state: State, data: Data, key: jax.Array, epoch: int) -> tuple[State, Metrics]:
-        step_key, full, rest = prepare(key, epoch)
-        # On the host, cutting a batch out of the order is a view; on the device it would be a dispatch.
-        full, rest = np.asarray(full), np.asarray(rest)
-        metrics = []
-        for indices in [*np.moveaxis(full, -2, 0), *([rest] if rest.size else [])]:
-            state, last = jitted_step(state, data, indices, step_key)
-            metrics.append(last)
-        return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
-
-    return epoch
 
 
 class Evaluation(NamedTuple):
@@ -188,7 +108,7 @@ def train(
     streamed = isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed
     if streamed or isinstance(distilled, RecordSet):
         data = make_streamed_data(teacher)
-        epoch = make_streamed_epoch(compiled, make_batches(compiled), distilled, mode)
+        epoch = make_streamed_epoch(compiled, distilled, mode)
     else:
         data = make_data(distilled, teacher)
         epoch = make_epoch(compiled, driver=driver, seeds=mode, soft_labels=soft_labels)

@@ -10,6 +10,7 @@ from setups import INFO, distilled_set, evaluation_set, random_teacher
 import gift_jax
 from gift_jax import plan, streaming
 from gift_jax.augment import DSA_STRATEGY
+from gift_jax.epochs import make_epoch
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
@@ -17,7 +18,7 @@ from gift_jax.resume import Checkpoints
 from gift_jax.sharding import make_mesh
 from gift_jax.step import init_state, make_data, make_program
 from gift_jax.streaming import make_streamed_data, make_streamed_epoch, place
-from gift_jax.train import make_batches, make_epoch, train
+from gift_jax.train import train
 
 STUDENT = get_model(INFO.spec)
 # One operation alone: most of the time of these tests is compilation.
@@ -64,7 +65,7 @@ def test_it_begins_at_any_epoch(key):
     """Out of turn, back again, and for another run: always the batches of that run and epoch."""
     distilled, teacher = distilled_set(), random_teacher()
     program = make_program(dataclasses.replace(RECIPE, epochs=12), STUDENT, distilled, teacher)
-    streamed = make_streamed_epoch(program, make_batches(program), distilled)
+    streamed = make_streamed_epoch(program, distilled)
     resident = make_epoch(program, driver="loop")
     for one, number in ((key, 7), (key, 8), (key, 2), (jax.random.key(1), 3), (key, 11), (key, 11)):
         states = [init_state(program, jax.random.key(3)) for _ in range(2)]

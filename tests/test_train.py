@@ -1,4 +1,4 @@
-"""The training loop: drivers, seeds, remainder, errors. (Its numbers: test_trajectory.py.)"""
+"""The training loop: seeds, drivers, errors. (Its numbers: test_trajectory.py; one epoch: test_epochs.py.)"""
 
 import dataclasses
 
@@ -14,8 +14,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipe import Recipe, official_batch_size
-from gift_jax.step import Metrics, init_state, make_data, make_program
-from gift_jax.train import check_finite, make_batches, make_epoch, train
+from gift_jax.step import Metrics
+from gift_jax.train import check_finite, train
 
 STUDENT = get_model(INFO.spec)
 RECIPE = Recipe(epochs=3, batch_size=8, evaluations=3, optimizer=Optimizer("sgd", 0.05))
@@ -60,22 +60,6 @@ def test_every_driver_gives_the_same_numbers(reference, driver, seed_driver):
             np.testing.assert_allclose(one, other, atol=2e-5)
 
 
-def test_every_image_is_trained_on_once_an_epoch(key):
-    program = make_program(RECIPE, STUDENT, distilled_set(), random_teacher())
-    full, rest = make_batches(program)(key, 4)
-    assert (full.shape, rest.shape, program.steps_per_epoch) == ((2, 8), (6,), 3)
-    assert sorted([*np.asarray(full).ravel(), *np.asarray(rest)]) == list(range(22))
-    assert not np.array_equal(full, make_batches(program)(key, 5)[0])
-
-
-@pytest.mark.parametrize(("max_steps", "sizes"), [(1, [8]), (2, [8, 8]), (3, [8, 8, 6]), (9, [8, 8, 6])])
-def test_an_epoch_can_be_cut_short(max_steps, sizes, key):
-    program = make_program(dataclasses.replace(RECIPE, max_steps=max_steps), STUDENT, distilled_set(), random_teacher())
-    full, remainder = make_batches(program)(key, 0)
-    assert [len(batch) for batch in [*full, *([remainder] if len(remainder) else [])]] == sizes
-    assert program.steps_per_epoch == len(sizes)
-
-
 def test_losses_and_history_are_of_every_epoch_and_look(reference):
     assert reference[0].losses.shape == (3,)
     assert [look.epoch for look in reference[0].history] == [1, 2, 3]
@@ -90,16 +74,6 @@ def test_training_learns(key):
     recipe = Recipe(loss="cosine", epochs=100, optimizer=Optimizer("adam", 3e-2), augment="none", evaluations=1)
     losses = run(recipe)[0].losses
     assert losses[-1] < losses[0] / 2
-
-
-def test_nothing_is_transferred_inside_a_scanned_epoch(key):
-    program = make_program(RECIPE, STUDENT, distilled_set(), random_teacher())
-    epoch, data = make_epoch(program, driver="scan"), make_data(distilled_set(), random_teacher())
-    state, _ = epoch(init_state(program, key), data, key, 0)
-    number = jnp.asarray(1)
-    with jax.transfer_guard("disallow"):
-        state, metrics = epoch(state, data, key, number)
-    assert metrics.loss.shape == (3,)
 
 
 @pytest.mark.parametrize("mix", MIXINGS)

@@ -25,6 +25,7 @@ from gift_jax import augment
 from gift_jax import train as training
 from gift_jax.checkpoint import flatten
 from gift_jax.data.datasets import CIFAR
+from gift_jax.epochs import make_batches
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.recipe import Recipe
 from gift_jax.step import Program
@@ -100,7 +101,7 @@ def batches_of(program, run_key):
     order_key, step_key = jax.random.split(run_key)
     step, epochs = 0, []
     for number in range(program.recipe.epochs):
-        full, rest = training.make_batches(program)(order_key, number)
+        full, rest = make_batches(*program.batching)(order_key, number)
         epochs.append([])
         for indices in [*full, *([rest] if rest.size else [])]:
             augment_key = jax.random.split(jax.random.fold_in(step_key, step), 4)[1]

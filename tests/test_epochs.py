@@ -1,0 +1,110 @@
+"""One epoch: its batches, what its drivers share, and what they move."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, random_teacher
+
+from gift_jax import epochs
+from gift_jax.epochs import make_batches, make_epoch
+from gift_jax.models import get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipe import Recipe
+from gift_jax.step import init_state, make_data, make_differentiate, make_prepare, make_program, make_update
+
+STUDENT = get_model(INFO.spec)
+RECIPE = Recipe(epochs=3, batch_size=8, optimizer=Optimizer("sgd", 0.05))
+# Every branch that a recipe opens in the step.
+EVERYTHING = Recipe(
+    loss="kl",
+    loss_options=(("temperature", 4.0),),
+    epochs=6,
+    batch_size=8,
+    factor=2,
+    shuffle=2,
+    smallest_crop=0.5,
+    mix="cutmix",
+    precision="bfloat16",
+    max_steps=2,
+)
+
+
+def make(recipe=RECIPE, **changes):
+    return make_program(dataclasses.replace(recipe, **changes), STUDENT, distilled_set(), random_teacher())
+
+
+def test_every_image_is_trained_on_once_an_epoch(key):
+    program = make()
+    full, rest = make_batches(*program.batching)(key, 4)
+    assert (full.shape, rest.shape, program.steps_per_epoch) == ((2, 8), (6,), 3)
+    assert sorted([*np.asarray(full).ravel(), *np.asarray(rest)]) == list(range(22))
+    assert not np.array_equal(full, make_batches(*program.batching)(key, 5)[0])
+
+
+@pytest.mark.parametrize(("max_steps", "sizes"), [(1, [8]), (2, [8, 8]), (3, [8, 8, 6]), (9, [8, 8, 6])])
+def test_an_epoch_can_be_cut_short(max_steps, sizes, key):
+    program = make(max_steps=max_steps)
+    full, remainder = make_batches(*program.batching)(key, 0)
+    assert [len(batch) for batch in [*full, *([remainder] if len(remainder) else [])]] == sizes
+    assert program.steps_per_epoch == len(sizes)
+
+
+def test_nothing_is_transferred_inside_a_scanned_epoch(key):
+    program = make()
+    epoch, data = make_epoch(program, driver="scan"), make_data(distilled_set(), random_teacher())
+    state, _ = epoch(init_state(program, key), data, key, 0)
+    number = jnp.asarray(1)
+    with jax.transfer_guard("disallow"):
+        state, metrics = epoch(state, data, key, number)
+    assert metrics.loss.shape == (3,)
+
+
+class Watched(Recipe):
+    """A recipe that notes which of its settings are read."""
+
+    read: ClassVar[set[str]] = set()
+
+    def __getattribute__(self, name):
+        if name in Recipe.__dataclass_fields__:
+            Watched.read.add(name)
+        return super().__getattribute__(name)
+
+
+def settings_read(function):
+    """What a function of a program reads of its recipe, by tracing it."""
+    Watched.read = set()
+    function()
+    return Watched.read
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["plain", "everything"])
+def test_parts_of_the_step_read_only_what_they_are_shared_by(recipe, key):
+    """Were another setting read, runs that differ in it would share a compilation that is wrong for one of them."""
+    data = make_data(distilled_set(), random_teacher())
+    plain, state = make(recipe), init_state(make(recipe), key)
+    watched = plain._replace(recipe=Watched(**vars(recipe)))
+    of_batch = (data, jnp.arange(8), key, state.step)
+    batch, dropout_key = jax.eval_shape(make_prepare(plain), *of_batch)
+
+    prepared = settings_read(lambda: jax.eval_shape(make_prepare(watched), *of_batch))
+    of_student = (state.params, state.batch_stats, batch, dropout_key)
+    differentiated = settings_read(lambda: jax.eval_shape(make_differentiate(watched), *of_student))
+    of_update = (state.params, state.opt_state, state.params, state.step)
+    updated = settings_read(lambda: jax.eval_shape(make_update(watched), *of_update))
+    assert {"augment", "factor"} <= prepared <= set(epochs.PREPARED)
+    assert {"loss", "loss_options"} <= differentiated <= set(epochs.DIFFERENTIATED)
+    assert {"optimizer", "schedule", "epochs"} <= updated <= set(epochs.UPDATED)
+
+
+def test_programs_that_differ_in_the_loss_share_everything_else():
+    for cached in (epochs.jit_prepare, epochs.jit_differentiate, epochs.jit_update):
+        cached.cache_clear()
+    for loss in ("gift", "cosine"):
+        for name in ("sgd", "adam"):
+            make_epoch(make(loss=loss, optimizer=Optimizer(name, 1.0)), driver="loop")
+    compiled = (epochs.jit_prepare, epochs.jit_differentiate, epochs.jit_update)
+    assert [part.cache_info().misses for part in compiled] == [1, 2, 2]
