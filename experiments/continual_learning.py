@@ -42,15 +42,15 @@ NAME = "continual_learning"
 
 @dataclasses.dataclass(frozen=True)
 class ContinualLearning(Study):
-    """Losses x sequences of steps. method: name of the set. losses: names of losses. steps: numbers of steps.
-
-    A seed decides the order of classes and the student; further options are of every study.
-    """
+    """Losses x sequences of steps; a seed decides the order of classes and the student."""
 
     out: Path = Path("runs/continual_learning")
     epochs: int = 200
+    # Method of the set.
     method: str = "rded"
+    # Names of losses.
     losses: tuple[str, ...] = ("gift", "cosine", "kl", "softce", "mse_ce", "ce")
+    # In how many steps the classes come.
     steps: tuple[int, ...] = (5, 10)
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.running import choose_checkpoints, choose_devices, finished_rows
+from experiments.running import finished_rows, spread_seeds
 from experiments.sources import find_distilled, find_images, find_teacher
 from gift_jax import DistilledSet, GiftError, Teacher, cli, files, plan, progress, study
 from gift_jax.cells import Cell
@@ -31,7 +31,7 @@ from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipe import Recipe
 from gift_jax.recipes import Setting, make_recipe, setting_of
-from gift_jax.resume import remove
+from gift_jax.resume import Checkpoints, remove
 from gift_jax.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
@@ -188,7 +188,7 @@ def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]
     for seed in rows:
         print(f"seed {seed}: finished before, in {results}")
     pending = [seed for seed in config.seeds if seed not in rows]
-    checkpoints = choose_checkpoints(config.out, config.save_minutes, config.resume)
+    checkpoints = Checkpoints(config.out / "checkpoints", minutes=config.save_minutes, resume=config.resume)
 
     def on_run(run: Run) -> None:
         row = study.make_row(run, *given[:4], soft_labels)
@@ -199,7 +199,7 @@ def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]
     if not pending:
         return [], [rows[seed] for seed in config.seeds]
     batch_size = parts.recipe.resolve_batch_size(len(parts.distilled.labels))
-    mode = choose_devices(config.devices, len(pending), batch_size)
+    mode = spread_seeds(config.devices, len(pending), batch_size)
     with progress.display("students", len(pending) * parts.recipe.epochs, "epochs") as progressed:
         advance = Estimate(progressed, parts.recipe, len(pending), side_by_side=side_by_side(mode))
         runs = train(

@@ -34,20 +34,20 @@ AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}
 
 @dataclasses.dataclass(frozen=True)
 class LabelQuality(Study):
-    """Distilled and random images x losses x augmentation.
-
-    methods: names of sets. losses: names of losses, of which `ce` takes hard labels. real_epochs: of students of all
-    real images; 0 leaves them out, and the label-robust score with them. lrs_weight, ars_weight: of IOR in the
-    label-robust score, of IOR with augmentation in the augmentation-robust one. Further options are of every study.
-    """
+    """Distilled and random images x losses x augmentation."""
 
     out: Path = Path("runs/label_quality")
     seeds: int = 5
     epochs: int = 200
+    # Methods whose sets are compared with random images; on the digits: rded herding kmeans.
     methods: tuple[str, ...] = ("rded", "kmeans")
+    # Names of losses, ce among them, which takes hard labels.
     losses: tuple[str, ...] = ("ce", "softce", "kl", "gift")
+    # Epochs of students of all real images; 0 leaves them out, and the label-robust score with them.
     real_epochs: int = 50
+    # Weight of IOR in the label-robust score.
     lrs_weight: float = 0.5
+    # Weight of IOR with augmentation in the augmentation-robust score.
     ars_weight: float = 0.5
 
     def __post_init__(self) -> None:

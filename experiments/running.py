@@ -1,4 +1,4 @@
-"""What long experiments have in common: devices and hosts, checkpoints, and results that are not computed twice."""
+"""What long experiments have in common: devices, and results that are not computed twice."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,23 +9,17 @@ import jax
 from gift_jax import GiftError, study
 from gift_jax.cells import Cell
 from gift_jax.configuration import fingerprint
-from gift_jax.resume import Checkpoints
 from gift_jax.sharding import Seeds, make_mesh
 from gift_jax.train import choose_seeds
 
 
-def choose_devices(devices: int | None, seeds: int, batch_size: int) -> Seeds:
+def spread_seeds(devices: int | None, seeds: int, batch_size: int) -> Seeds:
     """How seeds run on so many devices; without a number as `gift_jax.train.choose_seeds` has it."""
     if devices is None:
         return choose_seeds(seeds, batch_size)
     if not 1 <= devices <= jax.device_count():
         raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {devices}")
     return "loop" if devices == 1 else make_mesh(seeds, batch_size, jax.devices()[:devices])
-
-
-def choose_checkpoints(out: Path, minutes: float, resume: bool) -> Checkpoints:
-    """The training state of what is unfinished, under the results' directory."""
-    return Checkpoints(out / "checkpoints", minutes=minutes, resume=resume)
 
 
 def finished_rows(results: Path, cells: Iterable[Cell]) -> dict[int, dict[str, Any]]:

@@ -15,7 +15,7 @@ from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
 from gift_jax.data.datasets import Normalisation
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 from gift_jax.files import read_json_object, reported, sha256_tree, write_text, written_whole
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 
@@ -164,8 +164,7 @@ def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
     except GiftError:
         raise
     except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise GiftError(f"{path}: not a readable checkpoint ({reason}); {_REMAKE}") from None
+        raise GiftError(f"{path}: not a readable checkpoint ({short_reason(error)}); {_REMAKE}") from None
     for name, array in {**arrays["params"], **arrays["batch_stats"]}.items():
         if not np.isfinite(array).all():
             raise GiftError(f"{path}: {name} holds values that are not finite; {_REMAKE}")

@@ -14,3 +14,8 @@ class Preempted(GiftError):
 
 class Diverged(GiftError):
     """A training whose loss was no longer finite: for a grid of runs that is a result, not a mistake."""
+
+
+def short_reason(error: BaseException) -> str:
+    """What a foreign exception says, for a sentence of ours: its first line, at most 200 characters."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -22,7 +22,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from gift_jax.configuration import differences, digest
-from gift_jax.errors import GiftError, Preempted
+from gift_jax.errors import GiftError, Preempted, short_reason
 
 Tree = TypeVar("Tree")
 Record = dict[str, Any]
@@ -74,8 +74,8 @@ class Store:
             try:
                 arrays, record = self._read(checkpoint.step, like)
             except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-                _warn(f"{self.directory / str(checkpoint.step)}: damaged ({reason}); the checkpoint before is taken")
+                path, reason = self.directory / str(checkpoint.step), short_reason(error)
+                _warn(f"{path}: damaged ({reason}); the checkpoint before is taken")
                 self.orbax.delete(checkpoint.step)
                 continue
             self._check(record.pop("configuration"))
@@ -148,10 +148,9 @@ class Store:
         try:
             yield
         except Exception as error:  # of the file system, by way of Orbax and TensorStore, which have their own types
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise GiftError(
-                f"{self.directory}: the training state could not be {verb} ({reason}); older checkpoints are whole: "
-                "free some space or mend the path, and run the same command again"
+                f"{self.directory}: the training state could not be {verb} ({short_reason(error)}); older checkpoints "
+                "are whole: free some space or mend the path, and run the same command again"
             ) from None
 
 

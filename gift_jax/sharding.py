@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gift_jax.compiling import jit
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 
 Seeds: TypeAlias = Literal["loop", "vmap"] | Mesh
 """How seeds run: a single one, several by `vmap` on one device, or one a row of a mesh of devices."""
@@ -155,10 +155,9 @@ def join_hosts() -> None:
         explicit: Any = {option: int(os.environ[name]) for option, name in names.items() if name in os.environ}
         jax.distributed.initialize(**explicit, heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=HEARTBEAT)
     except (RuntimeError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise GiftError(
-            f"--hosts: the other processes could not be joined ({reason}); start this under `srun`, or set "
-            "JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID for each"
+            f"--hosts: the other processes could not be joined ({short_reason(error)}); start this under `srun`, or "
+            "set JAX_COORDINATOR_ADDRESS (host:port), JAX_NUM_PROCESSES and JAX_PROCESS_ID for each"
         ) from None
 
 
@@ -170,9 +169,9 @@ def lost_hosts_reported() -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise
-        reason = str(error).splitlines()[0][:200]
         raise GiftError(
-            f"another host does not answer any more ({reason}); start all again, to go on from the last checkpoint"
+            f"another host does not answer any more ({short_reason(error)}); start all again, to go on from the "
+            "last checkpoint"
         ) from None
 
 

@@ -46,8 +46,12 @@ def device_memory() -> int:
     return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def place(distilled: DistilledSet, placement: Placement = "auto", *, stored: bool = False) -> Placed:
+def place(distilled: DistilledSet | RecordSet, placement: Placement = "auto", *, stored: bool = False) -> Placed:
     """Choose where a set is kept. Args: stored, whether soft labels of `fkd` are replayed. Raises: GiftError."""
+    if isinstance(distilled, RecordSet):
+        if placement == "device":
+            raise GiftError("images that are decoded on the fly do not stay on the device; drop placement 'device'")
+        return Placed(True, "images are decoded on the fly")
     if stored:
         if placement == "stream":
             raise GiftError("stored soft labels are replayed on the device; drop placement 'stream'")

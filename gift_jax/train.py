@@ -105,7 +105,7 @@ def train(
     mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver
     mesh = mode if isinstance(mode, Mesh) else None
     compiled = program.compiled()
-    streamed = isinstance(distilled, RecordSet) or place(distilled, placement, stored=soft_labels is not None).streamed
+    streamed = place(distilled, placement, stored=soft_labels is not None).streamed
     if streamed or isinstance(distilled, RecordSet):
         data = make_streamed_data(teacher)
         epoch = make_streamed_epoch(compiled, distilled, mode)
