@@ -114,18 +114,17 @@ def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) ->
 def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
     if seeds != "loop":
         return jit_over(over_seeds(split_batch(make_step(program), seeds), seeds, (True, False, True, True)), seeds)
-    prepared = program._replace(model=program.teacher or program.model)  # without a teacher, for its number of classes
     return compose(
         Parts(
-            jit_prepare(_alike(prepared, PREPARED)),
-            jit_differentiate(_alike(program._replace(teacher=None), DIFFERENTIATED)),
+            jit_prepare(_alike(program._replace(teacher=None), PREPARED)),
+            jit_differentiate(_alike(program, DIFFERENTIATED)),
             jit_update(_alike(program._replace(teacher=None), UPDATED)),
         )
     )
 
 
 # What of a recipe each part of the step reads.
-PREPARED = ("augment", "single_operation", "factor", "shuffle", "smallest_crop", "mix", "precision")
+PREPARED = ("augment", "single_operation", "factor", "shuffle", "smallest_crop", "mix")
 DIFFERENTIATED = ("loss", "loss_options", "mix", "mix_labels", "precision")
 UPDATED = ("optimizer", "schedule", "epochs", "batch_size", "max_steps")
 

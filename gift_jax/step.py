@@ -104,13 +104,17 @@ class Metrics(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the loss is of: images as the networks see them, labels, partners that are mixed in, share kept, logits."""
+    """What the networks see, and what the loss needs beside their logits.
+
+    images, normalised, augmented and mixed; labels, int [B]; partners, the rows that were mixed in, with labels of
+    their own; kept, the share of itself that each image is; soft_labels, stored logits, if there are any.
+    """
 
     images: jax.Array
     labels: jax.Array
     partners: jax.Array
     kept: jax.Array
-    teacher_logits: jax.Array
+    soft_labels: jax.Array | None
 
 
 Step = Callable[[State, Data, Any, jax.Array], tuple[State, Metrics]]
@@ -172,9 +176,9 @@ def init_state(program: Program, key: jax.Array) -> State:
 class Parts(NamedTuple):
     """The step in three functions, each of which reads its own part of a program.
 
-    prepare: `(data, chosen, key, step) -> (Batch, dropout key)`; differentiate: `(params, batch_stats, Batch, dropout
-    key) -> (gradients, batch_stats, metrics)`; update: `(params, opt_state, gradients, step) -> (params, opt_state,
-    step + 1)`.
+    prepare: `(data, chosen, key, step) -> (Batch, dropout key)`; differentiate: `(params, batch_stats, teacher_params,
+    Batch, dropout key) -> (gradients, batch_stats, metrics)`; update: `(params, opt_state, gradients, step) ->
+    (params, opt_state, step + 1)`.
     """
 
     prepare: Callable[..., Any]
@@ -196,7 +200,8 @@ def compose(parts: Parts) -> Step:
 
     def step(state: State, data: Data, chosen: Any, key: jax.Array) -> tuple[State, Metrics]:
         batch, dropout_key = parts.prepare(data, chosen, key, state.step)
-        gradients, batch_stats, metrics = parts.differentiate(state.params, state.batch_stats, batch, dropout_key)
+        student = (state.params, state.batch_stats)
+        gradients, batch_stats, metrics = parts.differentiate(*student, data.teacher_params, batch, dropout_key)
         params, opt_state, done = parts.update(state.params, state.opt_state, gradients, state.step)
         return State(params, batch_stats, opt_state, done), metrics
 
@@ -204,7 +209,7 @@ def compose(parts: Parts) -> Step:
 
 
 def make_prepare(program: Program) -> Callable[[Data, Any, jax.Array, jax.Array], tuple[Batch, jax.Array]]:
-    """Build `(data, chosen, key, step) -> (Batch, dropout key)`: draw or replay a batch, and ask the teacher."""
+    """Build `(data, chosen, key, step) -> (Batch, dropout key)`: draw or replay a batch."""
     make_batch = _make_replay(program) if program.stored else make_drawing(program)
 
     def prepare(data: Data, chosen: Any, key: jax.Array, step: jax.Array) -> tuple[Batch, jax.Array]:
@@ -216,16 +221,20 @@ def make_prepare(program: Program) -> Callable[[Data, Any, jax.Array, jax.Array]
 
 def make_differentiate(
     program: Program,
-) -> Callable[[Variables, Variables, Batch, jax.Array], tuple[Variables, Variables, Metrics]]:
-    """Build `(params, batch_stats, Batch, dropout key) -> (gradients, batch_stats, metrics)` of the student."""
+) -> Callable[[Variables, Variables, Variables | None, Batch, jax.Array], tuple[Variables, Variables, Metrics]]:
+    """Build `(params, batch_stats, teacher_params, Batch, dropout key) -> (gradients, batch_stats, metrics)`."""
     recipe = program.recipe
     criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
 
     def differentiate(
-        params: Variables, batch_stats: Variables, batch: Batch, dropout_key: jax.Array
+        params: Variables,
+        batch_stats: Variables,
+        teacher_params: Variables | None,
+        batch: Batch,
+        dropout_key: jax.Array,
     ) -> tuple[Variables, Variables, Metrics]:
-        images, labels, partners, kept, teacher_logits = batch
-        teacher_logits = jax.lax.stop_gradient(teacher_logits)
+        images, labels, partners, kept, _ = batch
+        teacher_logits = jax.lax.stop_gradient(_targets(program, teacher_params, batch))
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
             inputs = images.astype(program.dtype(images))
@@ -273,8 +282,10 @@ def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Ar
         images = to_input(data.images[indices], program.pixel_space, program.normalisation)
         images = augment(augment_key, crop(crop_key, images))
         images, partners, kept = mix(mix_key, images)
-        targets = _targets(program, data, images, indices, partners, kept)
-        return Batch(images, data.labels[indices], partners, kept, targets)
+        stored = None if data.soft_labels is None else data.soft_labels[indices].astype(images.dtype)
+        if stored is not None and recipe.mix != "none":
+            stored = kept * stored + (1 - kept) * stored[partners]
+        return Batch(images, data.labels[indices], partners, kept, stored)
 
     return draw
 
@@ -291,15 +302,13 @@ def _make_replay(program: Program) -> Callable[[Data, StoredBatches, Sequence[ja
     return prepare
 
 
-def _targets(
-    program: Program, data: Data, images: jax.Array, indices: jax.Array, partners: jax.Array, kept: jax.Array
-) -> jax.Array:
+def _targets(program: Program, teacher_params: Variables | None, batch: Batch) -> jax.Array:
     """The teacher's logits on this very batch; else the stored ones; else, for `ce`, which reads none, zeros."""
+    images = batch.images
     if program.teacher is not None:
         inputs = images.astype(program.dtype(images))
-        params = cast(typing.cast(Variables, data.teacher_params), inputs.dtype)
+        params = cast(typing.cast(Variables, teacher_params), inputs.dtype)
         return program.teacher.apply(params, {}, inputs)[0].astype(images.dtype)
-    if data.soft_labels is None:
-        return jnp.zeros((len(indices), program.model.spec.num_classes), images.dtype)
-    stored = data.soft_labels[indices].astype(images.dtype)
-    return stored if program.recipe.mix == "none" else kept * stored + (1 - kept) * stored[partners]
+    if batch.soft_labels is None:
+        return jnp.zeros((len(images), program.model.spec.num_classes), images.dtype)
+    return batch.soft_labels

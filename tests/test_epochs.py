@@ -91,7 +91,7 @@ def test_parts_of_the_step_read_only_what_they_are_shared_by(recipe, key):
     batch, dropout_key = jax.eval_shape(make_prepare(plain), *of_batch)
 
     prepared = settings_read(lambda: jax.eval_shape(make_prepare(watched), *of_batch))
-    of_student = (state.params, state.batch_stats, batch, dropout_key)
+    of_student = (state.params, state.batch_stats, data.teacher_params, batch, dropout_key)
     differentiated = settings_read(lambda: jax.eval_shape(make_differentiate(watched), *of_student))
     of_update = (state.params, state.opt_state, state.params, state.step)
     updated = settings_read(lambda: jax.eval_shape(make_update(watched), *of_update))

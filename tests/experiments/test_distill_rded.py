@@ -1,7 +1,7 @@
 """RDED from class folders or the digits: streamed class by class, resumed, never replacing a set."""
 
 import dataclasses
-import sys
+import functools
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ from folders import write_tree
 from setups import INFO, make_variables, random_teacher
 
 from experiments import distill_rded
-from gift_jax import cli, load_distilled, rded, save_teacher
+from gift_jax import load_distilled, rded, save_teacher
 from gift_jax.data.datasets import CIFAR
 from gift_jax.data.digits import load_split
 from gift_jax.models import ModelSpec, get_model
@@ -23,15 +23,8 @@ def teacher(tmp_path):
 
 
 @pytest.fixture
-def distill(monkeypatch, capfd):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["distill_rded", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(distill_rded.main, program="distill_rded")
-        output = capfd.readouterr()
-        return stopped.value.code or 0, output.out, output.err
-
-    return run
+def distill(command):
+    return functools.partial(command, distill_rded)
 
 
 def test_the_set_is_the_librarys(distill, teacher, tmp_path):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from PIL import Image
 
 from convert.families import find_family
 from experiments import evaluate, imagenet_ipc10
-from gift_jax import GiftError, cli
+from gift_jax import GiftError
 from gift_jax.data.digits import load_split
 from gift_jax.data.zca import ZCA, fit_zca
 from gift_jax.models import ModelSpec
@@ -76,18 +75,14 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def run(place, monkeypatch, capfd):
+def run(place, monkeypatch, command):
     """Run `python -m experiments.evaluate` in the official directories: (status, standard output, standard error)."""
 
-    def run(*arguments, main=evaluate.main):
+    def run(*arguments, module=evaluate):
         monkeypatch.chdir(place)
         monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
         monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(main, program="evaluate")
-        output = capfd.readouterr()
-        return stopped.value.code or 0, output.out, output.err
+        return command(module, *arguments)
 
     return run
 
@@ -189,7 +184,7 @@ def test_a_whitening_is_of_training_images_and_of_the_ones_given(tmp_path, monke
 
 
 def test_imagenet_without_data_says_what_to_do(run):
-    status, _, err = run("--dry-run", main=imagenet_ipc10.main)
+    status, _, err = run("--dry-run", module=imagenet_ipc10)
     assert status == 2
     assert "no rded set of imagenet-1k with 10 images a class here (its authors release none" in err
     assert "run `python -m convert distilled RELEASE --method rded --dataset imagenet-1k --ipc 10 --out syn_data" in err

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from PIL import Image
 
 from convert.families import find_family
 from experiments import imagenet_ipc10
-from gift_jax import cli
 from gift_jax.models import ModelSpec
 
 CLASSES = 1000
@@ -46,19 +44,16 @@ def place(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_from_the_authors_files_to_a_result(place, monkeypatch, capfd):
+def test_from_the_authors_files_to_a_result(place, command):
     options = {
         "distilled": "rded", "teacher": "resnet18-f37072fd.pth", "data": "val", "out": "out",
         "seeds": 0, "epochs": 1, "max-steps": 2, "batch-size": 8,
     }  # fmt: skip
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    monkeypatch.setattr(sys, "argv", ["imagenet_ipc10", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        cli.run(imagenet_ipc10.main, program="imagenet_ipc10")
-    output = capfd.readouterr()
-    assert stopped.value.code in (0, None), output.err
+    status, out, err = command(imagenet_ipc10, *arguments)
+    assert status == 0, err
     for text in ("uint8[10000, 224, 224, 3]", "resnet18 of imagenet-1k", "top-1 agreement 100 %", "uint8[1000, 224"):
-        assert text in output.out
+        assert text in out
     [row] = [json.loads(line) for line in (place / "out" / "results.jsonl").read_text().splitlines()]
     assert (row["recipe"]["factor"], row["recipe"]["batch_size"], row["loss"]) == (2, 8, "gift")
     assert row["recipe"]["optimizer"]["name"] == "adamw"

@@ -1,7 +1,5 @@
 """Class-incremental learning and the quality of labels: reduced grids to their reports, and figures by hand."""
 
-import sys
-
 import numpy as np
 import pytest
 from folders import pixels, write_tree
@@ -12,26 +10,12 @@ from experiments.continual_learning import ContinualLearning, even_batch_size
 from experiments.label_quality import LabelQuality
 from experiments.real_images import load_real
 from experiments.studies import Materials
-from gift_jax import GiftError, cli
+from gift_jax import GiftError
 from gift_jax.checkpoint import save_teacher
 from gift_jax.configuration import fingerprint
 from gift_jax.continual import class_steps
 
 SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run an experiment's main: (status, standard output, standard error)."""
-
-    def run(module, *arguments):
-        monkeypatch.setattr(sys, "argv", ["study", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(module.main, program="study")
-        output = capsys.readouterr()
-        return stopped.value.code or 0, output.out, output.err
-
-    return run
 
 
 def materials():
@@ -57,9 +41,9 @@ STUDIES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("module", "options", "count", "headings"), STUDIES, ids=[s[0].NAME for s in STUDIES])
-def test_a_reduced_grid_runs_to_its_report(module, options, count, headings, run, tmp_path):
+def test_a_reduced_grid_runs_to_its_report(module, options, count, headings, command, tmp_path):
     save_teacher(tmp_path / "teacher", INFO, *make_variables())
-    status, _, err = run(module, "--out", tmp_path, *SMALL, *options)
+    status, _, err = command(module, "--out", tmp_path, *SMALL, *options)
     assert status == 0, err
     text = (tmp_path / "report.md").read_text()
     for heading in [*headings, "Training curves", "The distilled images", "Configuration"]:
@@ -69,11 +53,11 @@ def test_a_reduced_grid_runs_to_its_report(module, options, count, headings, run
     assert "nan" not in text
     written = (tmp_path / "results.jsonl").read_bytes()
     assert len(written.splitlines()) == count
-    status, out, _ = run(module, "--out", tmp_path, *SMALL, *options, "--dry-run")
+    status, out, _ = command(module, "--out", tmp_path, *SMALL, *options, "--dry-run")
     assert (status, f"0 of {count} cells to run" in out) == (0, True)
-    assert run(module, "--out", tmp_path, *SMALL, *options)[0] == 0
+    assert command(module, "--out", tmp_path, *SMALL, *options)[0] == 0
     assert (tmp_path / "results.jsonl").read_bytes() == written  # nothing is run again
-    assert run(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
+    assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
     assert f"\n## {headings[0]}" in (tmp_path / "joined" / "report.md").read_text()
 
 
@@ -228,9 +212,9 @@ def test_real_sets_are_drawn_from_their_files(tmp_path):
         (label_quality, ("--ars-weight", -1), "--ars-weight must be from 0 to 1, not -1"),
     ],
 )
-def test_mistakes_are_one_sentence(module, options, message, run, tmp_path):
+def test_mistakes_are_one_sentence(module, options, message, command, tmp_path):
     save_teacher(tmp_path / "teacher", INFO, *make_variables())
-    status, _, err = run(module, "--out", tmp_path, "--ipc", 2, *options)
+    status, _, err = command(module, "--out", tmp_path, "--ipc", 2, *options)
     last = err.strip().splitlines()[-1]
     assert (status, last[:7]) == (2, "error: ")
     assert message in last

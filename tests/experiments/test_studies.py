@@ -12,7 +12,7 @@ from setups import INFO, make_variables
 
 from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, pages, report, views
 from experiments.digits_setup import METHODS, cluster_centres, herded_images, load_digits
-from gift_jax import DistilledSet, GiftError, cli, save_distilled, study
+from gift_jax import DistilledSet, GiftError, save_distilled, study
 from gift_jax.checkpoint import save_teacher
 from gift_jax.data.datasets import CIFAR
 from gift_jax.models import get_model
@@ -25,20 +25,6 @@ SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
 def teacher_at():
     """Put a teacher where studies on the digits keep theirs, so that none is trained."""
     return lambda out: save_teacher(out / "teacher", INFO, *make_variables())
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run an experiment's main: (status, standard output, standard error)."""
-
-    def run(module, *arguments):
-        monkeypatch.setattr(sys, "argv", ["study", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(module.main, program="study")
-        output = capsys.readouterr()
-        return stopped.value.code or 0, output.out, output.err
-
-    return run
 
 
 TEMPERATURES = ("--temperatures", 4, "--kl-temperatures", 1)
@@ -80,9 +66,9 @@ STUDIES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("module", "options", "count", "headings"), STUDIES, ids=[s[0].NAME for s in STUDIES])
-def test_every_study_runs_to_its_report(module, options, count, headings, run, teacher_at, tmp_path):
+def test_every_study_runs_to_its_report(module, options, count, headings, command, teacher_at, tmp_path):
     teacher_at(tmp_path)
-    status, _, err = run(module, "--out", tmp_path, *SMALL, *options)
+    status, _, err = command(module, "--out", tmp_path, *SMALL, *options)
     assert status == 0, err
     assert len(study.read_results(tmp_path / "results.jsonl")) == count
     text = (tmp_path / "report.md").read_text()
@@ -92,26 +78,26 @@ def test_every_study_runs_to_its_report(module, options, count, headings, run, t
     assert "± " in text
     assert "Incomplete" not in text
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
-    assert run(module, "--out", tmp_path, *SMALL, *options)[0] == 0  # nothing is run again
+    assert command(module, "--out", tmp_path, *SMALL, *options)[0] == 0  # nothing is run again
     assert written == {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
 
 
 @pytest.mark.slow
-def test_parts_are_joined_and_what_is_missing_is_named(run, teacher_at, tmp_path):
+def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_path):
     pytest.importorskip("tensorboardX")
     teacher_at(tmp_path)
     options = ("--out", tmp_path, *SMALL, "--losses", "gift", "kl", "--methods", "random", "herding")
-    status, out, _ = run(loss_comparison, *options, "--dry-run")
+    status, out, _ = command(loss_comparison, *options, "--dry-run")
     assert (status, "8 of 8 cells to run, 16 epochs, about" in out) == (0, True)
     assert not (tmp_path / "results.jsonl").exists()
-    assert run(loss_comparison, *options, "--shard", "1/4", "--tensorboard")[0] == 0
-    assert run(loss_comparison, *options, "--shard", "2/4")[0] == 0
-    assert run(loss_comparison, *options, "--shard", "3/4")[0] == 0
+    assert command(loss_comparison, *options, "--shard", "1/4", "--tensorboard")[0] == 0
+    assert command(loss_comparison, *options, "--shard", "2/4")[0] == 0
+    assert command(loss_comparison, *options, "--shard", "3/4")[0] == 0
     assert len(list(tmp_path.glob("tensorboard/*/events*"))) == 2
     rows = study.read_results(tmp_path / "results-1-of-4.jsonl")
     other = tmp_path / "other.jsonl"
     other.write_text("".join(json.dumps({**row, "top1_last": 0.0}) + "\n" for row in rows[:1]))
-    status, out, err = run(report, tmp_path, other, "--out", tmp_path / "joined")
+    status, out, err = command(report, tmp_path, other, "--out", tmp_path / "joined")
     assert status == 0, err
     assert "6 results of 2 runs; 1 contradictions" in out
     text = (tmp_path / "joined" / "report.md").read_text()
@@ -120,7 +106,7 @@ def test_parts_are_joined_and_what_is_missing_is_named(run, teacher_at, tmp_path
 
 
 @pytest.mark.slow
-def test_real_sets_are_studied_where_the_files_are(run, tmp_path, monkeypatch):
+def test_real_sets_are_studied_where_the_files_are(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     info = dataclasses.replace(INFO, architecture="conv1", dataset="cifar10", image_size=32, channels=3)
@@ -133,7 +119,7 @@ def test_real_sets_are_studied_where_the_files_are(run, tmp_path, monkeypatch):
     test, train = (str(write_tree(tmp_path / "data" / name, folders, per_class=1)) for name in ("test", "train"))
     options = ("--dataset", "cifar10", "--model", "conv1", "--ipc", 1, "--method", "sre2l", "--teacher", "teachers")
     small = ("--epochs", 2, "--seeds", 1, "--losses", "gift", "kl", "--optimizers", "adamw", "--rates", 1)
-    status, _, err = run(cross_optimizer, *options, *small, "--data", test, "--train-data", train, "--out", "out")
+    status, _, err = command(cross_optimizer, *options, *small, "--data", test, "--train-data", train, "--out", "out")
     assert status == 0, err
     rows = study.read_results(tmp_path / "out" / "results.jsonl")
     assert [(row["method"], row["dataset"], row["model"]) for row in rows] == [("sre2l", "cifar10", "conv1")] * 2
@@ -182,11 +168,11 @@ def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkey
         make_writer(tmp_path)
 
 
-def test_results_of_no_study_are_shown_by_loss_and_optimizer(run, tmp_path):
+def test_results_of_no_study_are_shown_by_loss_and_optimizer(command, tmp_path):
     common = {"method": "rded", "dataset": "digits", "model": "conv2", "ipc": 10, "epochs": 3, "seed": 0}
     rows = [{**common, "loss": loss, "optimizer": "sgd", "top1_last": 50.0} for loss in ("gift", "kl")]
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert run(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
+    assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
     text = (tmp_path / "joined" / "report.md").read_text()
     assert "rded of digits, 10 images a class, conv2, 3 epochs" in text
     assert "| `gift` | 50.0 ± 0.0 |" in text
@@ -210,12 +196,12 @@ def test_results_of_no_study_are_shown_by_loss_and_optimizer(run, tmp_path):
         (ablation, ("--dataset", "cifar10"), "no rded set of cifar10"),
     ],
 )
-def test_mistakes_are_one_sentence(module, options, message, run, teacher_at, tmp_path, monkeypatch):
+def test_mistakes_are_one_sentence(module, options, message, command, teacher_at, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if module is not report:
         teacher_at(tmp_path)
         options = ("--out", tmp_path, *options)
-    status, _, err = run(module, *options)
+    status, _, err = command(module, *options)
     last = err.strip().splitlines()[-1]
     assert (status, last[:7]) == (2, "error: ")
     assert message in last

@@ -1,14 +1,13 @@
 """The check of teachers, on the digits: right ones pass, permuted classes and swapped statistics are explained."""
 
 import dataclasses
-import sys
 
 import numpy as np
 import pytest
 from setups import INFO
 
 from experiments import teacher_check
-from gift_jax import cli, save_teacher
+from gift_jax import save_teacher
 from gift_jax.data.class_order import read_class_order
 from gift_jax.data.datasets import DIGITS
 from gift_jax.data.digits import load_split
@@ -39,7 +38,7 @@ def weights():
 
 
 @pytest.fixture
-def check(weights, tmp_path, monkeypatch, capfd):
+def check(weights, tmp_path, command):
     """Save a teacher and check it from the command line. Returns (exit status, standard output, standard error)."""
 
     def run(*arguments, normalisation=KNOWN["half, grey"], order=None):
@@ -49,11 +48,7 @@ def check(weights, tmp_path, monkeypatch, capfd):
             params = {**params, "classifier": classifier}
         info = dataclasses.replace(INFO, options=dict(SPEC.options), normalisation=normalisation)
         save_teacher(tmp_path / "teacher", info, params, stats)
-        monkeypatch.setattr(sys, "argv", ["teacher_check", str(tmp_path / "teacher"), *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(teacher_check.main, program="teacher_check")
-        output = capfd.readouterr()
-        return stopped.value.code or 0, output.out, output.err
+        return command(teacher_check, tmp_path / "teacher", *arguments)
 
     return run
 

@@ -1,5 +1,6 @@
 """A teacher from scratch: trained, written like a converted one, loaded, and given to PyTorch."""
 
+import functools
 import json
 import os
 import subprocess
@@ -16,21 +17,14 @@ from convert.export import export
 from convert.families import find_family
 from convert.teacher import make_reference
 from experiments import train_teacher
-from gift_jax import cli, load_teacher
+from gift_jax import load_teacher
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
 
 
 @pytest.fixture
-def train(monkeypatch, capfd):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["train_teacher", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(train_teacher.main, program="train_teacher")
-        output = capfd.readouterr()
-        return stopped.value.code or 0, output.out, output.err
-
-    return run
+def train(command):
+    return functools.partial(command, train_teacher)
 
 
 def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path):
