@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from experiments.sources import run_convert
@@ -30,6 +31,11 @@ class Digits(NamedTuple):
     sets: Mapping[str, DistilledSet]
     evaluation_set: EvaluationSet
     validation_set: EvaluationSet
+
+
+def at_once() -> int:
+    """How many students to train at once: one of 8x8 images does not fill a CPU (docs/performance.md)."""
+    return 3 if jax.default_backend() == "cpu" else 1
 
 
 def make_teacher(out: Path) -> Teacher:

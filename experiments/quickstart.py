@@ -19,26 +19,26 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.digits_setup import CROPS, make_teacher
+from experiments.digits_setup import CROPS, at_once, make_teacher
 from gift_jax import (
     DistilledSet,
     GiftError,
     Teacher,
     cli,
     heatmap,
-    progress,
     rded,
     report,
     save_distilled,
     study,
 )
+from gift_jax.cells import Cell
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
-from gift_jax.files import append_json_line, write_text
+from gift_jax.files import write_text
+from gift_jax.grid import run_grid
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
-from gift_jax.train import train
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
 # The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.
@@ -80,29 +80,18 @@ def distill(config: Quickstart, teacher: Teacher) -> DistilledSet:
     return distilled
 
 
-def run_grid(config: Quickstart, teacher: Teacher, distilled: DistilledSet) -> list[dict]:
+def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet) -> list[dict]:
     """Train a student for each loss, optimizer and seed; append each to results.jsonl."""
-    results, evaluation_set = config.out / "results.jsonl", load_digits_test()
-    results.unlink(missing_ok=True)
+    evaluation_set = load_digits_test()
+    (config.out / "results.jsonl").unlink(missing_ok=True)
     # The student is the teacher's architecture, as in the paper's main table.
     student = get_model(teacher.info.spec)
-    cells = list(itertools.product(LOSSES, OPTIMIZERS))
-    with progress.display("students", len(cells) * config.seeds * config.epochs, "epochs") as advance:
-        for loss, optimizer in cells:
-            recipe = Recipe(loss=loss, optimizer=optimizer, epochs=config.epochs)
-            label = f"{loss} x {optimizer.name}"
-            runs = train(
-                recipe,
-                student,
-                distilled,
-                teacher,
-                evaluation_set,
-                seeds=range(config.seeds),
-                on_epoch=lambda epochs, value, label=label: advance(epochs, f"{label}, loss {value:.3g}"),
-            )
-            for run in runs:
-                append_json_line(results, study.make_row(run, recipe, student, distilled, teacher))
-    return study.read_results(results)
+    cells = []
+    for loss, optimizer in itertools.product(LOSSES, OPTIMIZERS):
+        recipe = Recipe(loss=loss, optimizer=optimizer, epochs=config.epochs)
+        parts = ({"loss": loss, "optimizer": optimizer.name}, recipe, student, distilled, teacher, evaluation_set)
+        cells += [Cell(*parts, seed) for seed in range(config.seeds)]
+    return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())
 
 
 def write_report(config: Quickstart, teacher: Teacher, distilled: DistilledSet, results: list[dict]) -> report.Grid:
@@ -133,7 +122,7 @@ Fixed beforehand: {rates}. No setting was chosen with the test images.
 
 {report.markdown_table(report.table_rows(best, "loss"))}
 
-Each run is a line of `results.jsonl`, with its configuration, versions and device ({results[0]["device"]}).
+Each run is a line of `results.jsonl`, with its configuration, versions and device ({study.device()}).
 """
     write_text(config.out / "report.md", text)
     sheet = distilled.images.reshape(-1, config.ipc, *distilled.images.shape[1:3])[:, :10]
@@ -155,7 +144,7 @@ def main(config: Annotated[Quickstart, tyro.conf.arg(name="")]) -> None:
     """Run the whole path: teacher, conversion, distillation, students, report."""
     teacher = make_teacher(config.out)
     distilled = distill(config, teacher)
-    results = run_grid(config, teacher, distilled)
+    results = train_students(config, teacher, distilled)
     grid = write_report(config, teacher, distilled, results)
     print_table(grid, f"Top-1 accuracy after the last epoch, %, mean ± std of {config.seeds} seeds")
     print(report.describe(grid, "gift"))

@@ -9,7 +9,7 @@ import numpy as np
 import rich
 from rich.table import Table
 
-from experiments.digits_setup import load_digits
+from experiments.digits_setup import at_once, load_digits
 from experiments.evaluate import Evaluate, load_parts
 from experiments.pages import Row, write_report
 from gift_jax import DistilledSet, GiftError, Teacher, grid, grid_plan
@@ -56,6 +56,8 @@ class Study:
     class_order: Path | None = None
     # i/n: run this part of n only, one of several machines or jobs.
     shard: str = "1/1"
+    # Students at once: by default 3 of the digits on the CPU, which one of them does not fill, else 1.
+    jobs: int | None = None
     # List the cells and the time they take, and stop.
     dry_run: bool = False
     # Run cells again that failed before.
@@ -64,10 +66,15 @@ class Study:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for option in ("ipc", "seeds", "epochs"):
-            if getattr(self, option) < 1:
-                raise GiftError(f"--{option} must be 1 or more, not {getattr(self, option)}")
+        for option in ("ipc", "seeds", "epochs", "jobs"):
+            if (value := getattr(self, option)) is not None and value < 1:
+                raise GiftError(f"--{option} must be 1 or more, not {value}")
         grid.parse_shard(self.shard)
+
+    @property
+    def at_once(self) -> int:
+        """How many students are trained at once."""
+        return self.jobs or (at_once() if self.dataset == "digits" else 1)
 
 
 class Materials(NamedTuple):
@@ -129,10 +136,10 @@ def run_study(
     """Run the cells, or list them, and write the report of all results in the study's directory."""
     shard = grid.parse_shard(study.shard)
     if study.dry_run:
-        print_plan(grid_plan.make_plan(cells, study.out, shard))
+        print_plan(grid_plan.make_plan(cells, study.out, shard, jobs=study.at_once))
         return
     save_sheets(study.out, materials)
-    options = {"retry_failed": study.retry_failed, "log": make_log(study)}
+    options = {"retry_failed": study.retry_failed, "jobs": study.at_once, "log": make_log(study)}
     rows = grid.run_grid(cells, study.out, experiment=experiment, shard=shard, **options)
     if shard.parts > 1:
         print(f"part {study.shard} is done; `python -m experiments.report {study.out}` joins the parts")

@@ -1,9 +1,10 @@
 """`jax.jit` with the compiler options that the measurements in docs/performance.md chose for a platform."""
 
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -12,6 +13,22 @@ import jax
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}}
 )
+
+
+Maker = TypeVar("Maker", bound=Callable[..., Any])
+
+
+def shared(make: Maker) -> Maker:
+    """`functools.lru_cache` for makers of jitted functions: threads that ask at once get one, and it compiles once."""
+    cached, lock = functools.lru_cache(make), threading.RLock()
+
+    @functools.wraps(cached)
+    def locked(*arguments: Any, **options: Any) -> Any:
+        with lock:
+            return cached(*arguments, **options)
+
+    locked.cache_clear, locked.cache_info = cached.cache_clear, cached.cache_info  # type: ignore[attr-defined]
+    return locked  # type: ignore[return-value]
 
 
 def jit(function: Callable[..., Any], **arguments: Any) -> Any:

@@ -5,7 +5,6 @@ A `lax.scan` drives the step on accelerators. On the CPU, where XLA's convolutio
 optimizer alone share the others.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.compiling import jit
+from gift_jax.compiling import jit, shared
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.recipe import Recipe
 from gift_jax.replay import make_stored_epoch
@@ -52,7 +51,7 @@ def make_batches(num_images: int, batch_size: int, steps: int) -> Batches:
     return batches
 
 
-@functools.lru_cache
+@shared
 def make_epoch(
     program: Program, *, driver: Driver = "auto", seeds: Seeds = "loop", soft_labels: StoredLabels | None = None
 ) -> Epoch:
@@ -100,7 +99,7 @@ def _make_loop_epoch(program: Program, seeds: Seeds) -> Epoch:
     return epoch
 
 
-@functools.lru_cache
+@shared
 def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) -> Callable[..., Any]:
     batches = make_batches(num_images, batch_size, steps)
 
@@ -134,19 +133,19 @@ def _alike(program: Program, settings: tuple[str, ...]) -> Program:
     return program._replace(recipe=Recipe(**{name: getattr(program.recipe, name) for name in settings}))
 
 
-@functools.lru_cache
+@shared
 def jit_prepare(program: Program) -> Callable[..., Any]:
     """`make_prepare`, compiled; one for all programs alike in `PREPARED`."""
     return jit(make_prepare(program))
 
 
-@functools.lru_cache
+@shared
 def jit_differentiate(program: Program) -> Callable[..., Any]:
     """`make_differentiate`, compiled; one for all programs of a student alike in `DIFFERENTIATED`."""
     return jit(make_differentiate(program), donate_argnums=1)
 
 
-@functools.lru_cache
+@shared
 def jit_update(program: Program) -> Callable[..., Any]:
     """`make_update`, compiled; one for all programs of a student alike in `UPDATED`."""
     return jit(make_update(program), donate_argnums=(0, 1))

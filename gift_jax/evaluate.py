@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gift_jax.compiling import jit
+from gift_jax.compiling import jit, shared
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
@@ -45,7 +45,7 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.where(broken, logits.shape[1], jnp.sum(before, axis=1))
 
 
-@functools.lru_cache
+@shared
 def _make_batch_ranker(
     model: Model, pixel_space: PixelSpace, normalisation: Normalisation, mesh: Mesh | None
 ) -> Callable[..., jax.Array]:

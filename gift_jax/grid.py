@@ -4,8 +4,11 @@ A cell is anything with the methods of `Work`; `gift_jax.cells.Cell` is the ordi
 should follow one another: compiled functions are shared through the caches of `gift_jax.epochs`.
 """
 
+import contextlib
+import functools
 import json
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +19,7 @@ from gift_jax.configuration import fingerprint
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.files import append_json_line
 from gift_jax.study import drop_cut_line, read_results
+from gift_jax.threads import in_order
 
 Row = dict[str, Any]
 Log = Callable[[str, str, float, int], None]
@@ -132,13 +136,15 @@ def run_grid(
     experiment: str,
     shard: Shard | None = None,
     retry_failed: bool = False,
+    jobs: int = 1,
     log: Log | None = None,
 ) -> list[Row]:
     """Run the cells of a part that are not finished; append each result to the part's file in out.
 
     A failing cell becomes a row with `failed` (`diverged` or `error`) and `reason`; the rest go on, and it is run
     again only with retry_failed. Of cells with one configuration and several labels, one is run.
-    Args: experiment, the study's name in the rows; log, told of losses and accuracies as they come.
+    Args: experiment, the study's name in the rows; jobs, how many cells run at once, in threads; log, told of losses
+    and accuracies as they come.
     Returns: a row a cell of the part, in order.
     """
     shard = shard or Shard()
@@ -150,10 +156,14 @@ def run_grid(
     recorded = {_key(row["experiment"], row["cell"], row["labels"]) for row in known}
     pending = {identity: cell for identity, cell in part if identity not in rows}
     total, answer = sum(cell.epochs for cell in pending.values()), []
-    with progress.display(f"{experiment}, {len(pending)} of {len(part)} cells to run", total, "epochs") as advance:
+    title = f"{experiment}, {len(pending)} of {len(part)} cells to run"
+    with (
+        progress.display(title, total, "epochs") as advance,
+        _attempts(pending.values(), jobs, advance, log) as rows_of,
+    ):
         for identity, cell in part:
             if identity not in rows:
-                rows[identity] = _attempt(cell, advance, log)
+                rows[identity] = next(rows_of)
             heading = {"experiment": experiment, "cell": identity, "labels": dict(cell.labels)}
             row = {**rows[identity], **heading}
             if (key := _key(**heading)) not in recorded:
@@ -167,6 +177,22 @@ def known_rows(out: Path, retry_failed: bool = False) -> list[Row]:
     """Rows, in a directory, of cells that are not to be run again."""
     rows = merge(row for row in read_rows([out]) if "cell" in row).rows if any(out.glob("results*.jsonl")) else []
     return [row for row in rows if not (retry_failed and "failed" in row)]
+
+
+def _attempts(cells: Iterable[Work], jobs: int, advance: progress.Advance, log: Log | None) -> Any:
+    """Rows of cells in their order, so many of which run at once; what they tell comes one at a time. To be closed."""
+    lock = threading.Lock()
+
+    def attempt(cell: Work, stop: threading.Event) -> Row:
+        def tell(function: Callable[..., None], *arguments: Any) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            with lock:
+                function(*arguments)
+
+        return _attempt(cell, functools.partial(tell, advance), functools.partial(tell, log) if log else None)
+
+    return contextlib.closing(in_order(attempt, cells, jobs))
 
 
 def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:

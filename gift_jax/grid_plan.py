@@ -22,10 +22,11 @@ class Plan(NamedTuple):
     source: str
 
 
-def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None) -> Plan:
-    """List the cells of a part with their state, and estimate the time of those to be run.
+def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, jobs: int = 1) -> Plan:
+    """List the cells of a part with their state, and estimate the time of those to be run, so many at once.
 
-    The estimate is from the results that are there; without any, a few epochs of the first cell are measured.
+    The estimate is from the results that are there, which are taken to have run as many at once; without any, a few
+    epochs of the first cell are measured alone, and cells take their turns.
     """
     rows = {row["cell"]: row for row in known_rows(out)}
     part = [(fingerprint(cell.configuration()), cell) for cell in take_shard(cells, shard or Shard())]
@@ -38,7 +39,7 @@ def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None) -> P
         return Plan(lines, 0, 0, None, "nothing to run")
     if earlier := [row for row in rows.values() if "seconds" in row]:
         rate = sum(row["seconds"] for row in earlier) / sum(row["epochs"] for row in earlier)
-        return Plan(lines, len(pending), epochs, rate * epochs, f"estimated from {len(earlier)} earlier results")
+        return Plan(lines, len(pending), epochs, rate * epochs / jobs, f"estimated from {len(earlier)} earlier results")
     first, rest = measure(next(iter(pending.values())))
     programs = len({cell.program for cell in pending.values()})
     source = f"measured: {first:.1f} s to compile, of {programs} programs, {rest * 1e3:.1f} ms an epoch"

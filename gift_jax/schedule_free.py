@@ -4,14 +4,13 @@ Schedule-Free (Defazio et al., 2024) takes gradients at y, between the average x
 what is tested. BatchNorm's running statistics are of y, so they are estimated anew at x.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import optax.contrib
 
-from gift_jax.compiling import jit
+from gift_jax.compiling import jit, shared
 from gift_jax.errors import GiftError
 from gift_jax.models import Variables
 from gift_jax.step import Data, Program, State, make_drawing
@@ -36,7 +35,7 @@ def make_tested(program: Program, *, streamed: bool = False) -> Tested:
     return _make_average(program)
 
 
-@functools.lru_cache
+@shared
 def _make_average(program: Program) -> Tested:
     draw, size = make_drawing(program), program.batch_size
 

@@ -88,6 +88,16 @@ def test_a_failing_cell_is_a_row_and_is_retried_only_when_asked(tmp_path, capsys
     assert RUNS[3:] == [(-1.0, 0), (0.0, 0)]
 
 
+def test_cells_at_once_give_the_same_rows_in_the_same_order(tmp_path):
+    cells = [make_cell(labels={"loss": loss}, recipe=Recipe(loss=loss, epochs=2, evaluations=1), seed=seed)
+             for loss in ("gift", "kl") for seed in (0, 1)]  # fmt: skip
+    cells.insert(2, Echo(-1.0))
+    alone, together = run(cells, tmp_path / "a"), run(cells, tmp_path / "b", jobs=3)
+    strip = lambda rows: [{k: v for k, v in row.items() if k not in grid.CIRCUMSTANCES} for row in rows]  # noqa: E731
+    assert strip(together) == strip(alone)
+    assert strip(grid.read_rows([tmp_path / "b"])) == strip(alone)
+
+
 def test_one_configuration_under_two_names_is_run_once(tmp_path):
     rows = run([Echo(1.0, name="first"), Echo(1.0, name="second")], tmp_path)
     assert len(RUNS) == 1

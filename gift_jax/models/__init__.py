@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gift_jax.compiling import shared
 from gift_jax.errors import GiftError
 from gift_jax.models import resnet, vgg
 from gift_jax.models.alexnet import AlexNet
@@ -148,7 +149,7 @@ def _abstract_module(spec: ModelSpec) -> nnx.Module:
     return nnx.eval_shape(lambda: spec.create(nnx.Rngs(0)))
 
 
-@functools.lru_cache
+@shared
 def _jitted_init(spec: ModelSpec) -> Callable[[jax.Array], tuple[Variables, Variables]]:
     def init(key: jax.Array) -> tuple[Variables, Variables]:
         return split_arrays(spec.create(nnx.Rngs(key)))
