@@ -42,7 +42,7 @@ class CrossOptimizer(Study):
     # Names in `experiments.optimizers`.
     optimizers: tuple[str, ...] = tuple(CUSTOMARY)
     # Multiples of the customary learning rate, 1 among them.
-    rates: tuple[float, ...] = (0.1, 1.0, 10.0)
+    rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,120 @@
+"""What each change that is kept for speed on the CPU brings: our side with it and without it, in turns.
+
+Command: `python -m benchmarks.changes`; writes benchmarks/results/changes-DEVICE.json and prints the table.
+"""
+
+import datetime
+import functools
+import json
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from flax import nnx
+
+from benchmarks import ours
+from benchmarks.compare import RESULTS, measure, ratio
+from benchmarks.workloads import Workload
+from gift_jax import cli, compiling, epochs
+from gift_jax.errors import GiftError
+from gift_jax.files import write_text
+from gift_jax.models import convnet, convolution
+from gift_jax.sharding import jit_over
+from gift_jax.step import make_step
+
+
+class Change(NamedTuple):
+    """A change, how it is taken back in a process of its own, what it is measured on, and what was expected of it."""
+
+    undo: Callable[[], None]
+    workloads: tuple[str, ...]
+    expected: str
+
+
+def _use_default_kernels() -> None:
+    compiling.OPTIONS = MappingProxyType({})  # type: ignore[misc]
+
+
+def _use_xla_gradient() -> None:
+    convolution.is_own = lambda *_: False
+
+
+def _use_flax_pooling() -> None:
+    convnet.avg_pool = lambda x, window: nnx.avg_pool(x, (window, window), (window, window))
+
+
+def _scan_on_cpu() -> None:
+    ours.make_epoch = functools.partial(epochs.make_epoch, driver="scan")
+
+
+def _compile_whole_step() -> None:
+    epochs._make_jitted_step = lambda program, seeds: jit_over(make_step(program), seeds)
+
+
+CHANGES: Mapping[str, Change] = MappingProxyType(
+    {
+        "kernels": Change(
+            _use_default_kernels,
+            ("conv3-32", "resnet18_modified-32"),
+            "2 to 4 times: convolutions alone were that much slower with YNNPACK",
+        ),
+        "weight-gradient": Change(
+            _use_xla_gradient,
+            ("conv3-32", "resnet18-224"),
+            "1.4 times on ConvNet-3, from 0.80 to 0.55 s a step (docs/porting.md's first measurements)",
+        ),
+        "pooling": Change(_use_flax_pooling, ("conv3-32",), "faster: elementwise work fuses, a window sum does not"),
+        "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
+        "parts": Change(
+            _compile_whole_step,
+            ("conv3-32", "resnet18_modified-32"),
+            "no slower by more than 1 %; it is for compilations that runs share",
+        ),
+    }
+)
+
+
+def without(workload: Workload, name: str) -> ours.Ours:
+    """Our side with one change taken back."""
+    CHANGES[name].undo()
+    return ours.Ours(workload)
+
+
+def make_table(results: list[dict[str, Any]]) -> str:
+    """A Markdown table: a line a change and workload."""
+    lines = ["| change | workload | expected | seconds without over with, median (range), n |", "|---|---|---|---|"]
+    for result in results:
+        middle, low, high = result["ratio"]
+        measured = f"{middle:.2f} ({low:.2f} to {high:.2f}), {result['n']}"
+        lines.append(f"| {result['change']} | {result['workload']} | {result['expected']} | {measured} |")
+    return "\n".join(lines)
+
+
+def main(changes: tuple[str, ...] = tuple(CHANGES), rounds: int = 7, name: str | None = None) -> None:
+    """Measure, write the results and print the table.
+
+    Args:
+        changes: which.
+        rounds: runs with and without each, in turns.
+        name: of the file; by default `changes-` and the device.
+    """
+    if unknown := set(changes) - set(CHANGES):
+        raise GiftError(f"--changes: {min(unknown)!r} is unknown; choose of {', '.join(CHANGES)}")
+    results = []
+    for change in changes:
+        for workload in CHANGES[change].workloads:
+            rows = measure(workload, ("ours", f"without-{change}"), rounds)
+            speed = ratio(rows, "ours", f"without-{change}")
+            about = {"change": change, "workload": workload, "expected": CHANGES[change].expected, "n": rounds}
+            results.append({**about, "ratio": speed, "rows": rows})
+            print(make_table(results[-1:]).splitlines()[-1], flush=True)
+    device = rows[0]["device"]
+    stem = name or "changes-" + re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+    measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_text(RESULTS / f"{stem}.json", json.dumps({"measured": measured, "results": results}, indent=1) + "\n")
+    print(make_table(results))
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m benchmarks.changes")
