@@ -2,22 +2,14 @@
 
 Reference: DD-Ranking (Li et al., 2025, arXiv 2505.13300), as its documentation's introduction defines them. Its code
 exponentiates differences in percent where a score of 0 to 100 needs fractions, which is not followed here: accuracies
-are fractions.
+are fractions. HLR (hard label recovery) is the accuracy of all real images less that of the distilled ones, both with
+hard labels; IOR (improvement over random), that of the distilled images less that of as many random real ones, both
+trained in one way.
 """
 
 import math
 
 from gift_jax.errors import GiftError
-
-
-def hard_label_recovery(real_hard: float, distilled_hard: float) -> float:
-    """HLR: how much accuracy hard labels on the distilled images fall short of all real images with hard labels."""
-    return real_hard - distilled_hard
-
-
-def improvement_over_random(distilled: float, random: float) -> float:
-    """IOR: accuracy over that of as many random real images trained in the same way."""
-    return distilled - random
 
 
 def label_robust_score(hlr: float, ior: float, *, weight: float = 0.5) -> float:
