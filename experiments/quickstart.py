@@ -2,7 +2,7 @@
 
 Question: how does the loss decide which optimizers can train a student on a distilled set? (GIFT, ICLR 2025)
 Command: `python -m experiments.quickstart`, or `make demo`.
-Hardware: 2 CPU cores, 58 to 69 s without anything compiled before (n = 3); no download (scikit-learn's 1,797 real digits).
+Hardware: 2 CPU cores, 58 to 69 s with nothing compiled before (n = 3); no download (scikit-learn's 1,797 real digits).
 
 A ConvNet teacher is trained in PyTorch and saved as the torchvision reference trainer saves; converted and
 verified; RDED makes a set of 10 images a class with it; students are trained from scratch with every loss and

@@ -22,7 +22,6 @@ from experiments import (
     label_quality,
     label_views,
     loss_comparison,
-    views,
 )
 from experiments.pages import SPREAD, MakeSections, Row, guessing, table, write_report
 from gift_jax import GiftError, cli, grid
@@ -32,7 +31,7 @@ from gift_jax.report import make_grid
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
     {
         loss_comparison.NAME: loss_comparison.make_sections,
-        cross_optimizer.NAME: views.make_sections,
+        cross_optimizer.NAME: cross_optimizer.make_sections,
         cross_architecture.NAME: cross_architecture.make_sections,
         ablation.NAME: ablation.make_sections,
         continual_learning.NAME: continual_views.make_sections,

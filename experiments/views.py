@@ -1,7 +1,7 @@
-"""Losses under optimizers in three views: at the customary rate, at the rate that validation chooses, over all rates.
+"""Losses in three views: at the customary learning rate, at the rate that validation chooses, over all rates.
 
-Each view is rows again, one a loss, optimizer and seed, so that one treatment does for all: a table with the worst
-optimizer, paired tests, words.
+Each view is rows again, one a loss, column (optimizer or student) and seed, so that one treatment does for all: a table
+with the worst column, paired tests, words.
 """
 
 import statistics
@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.optimizers import CUSTOMARY
 from experiments.pages import SPREAD, Row, guessing, only, table
 from gift_jax import pictures, significance
 from gift_jax.page import Section
@@ -21,7 +20,7 @@ SUBJECT = "gift"
 
 
 class View(NamedTuple):
-    """A heading, what it shows, and its rows: labels of loss and optimizer, a seed, an accuracy."""
+    """A heading, what it shows, and its rows: labels of loss and column, a seed, an accuracy."""
 
     title: str
     about: str
@@ -33,85 +32,86 @@ def figure(row: Row, chance: float, name: str = "top1_last") -> float:
     return chance if "failed" in row else row[name]
 
 
-def by_pair(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
-    """Rows by (loss, optimizer)."""
+def by_pair(rows: Sequence[Row], column: str) -> dict[tuple[str, str], list[Row]]:
+    """Rows by (loss, column)."""
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[name_on(row, "loss"), name_on(row, "optimizer")].append(row)
+        groups[name_on(row, "loss"), name_on(row, column)].append(row)
     return groups
 
 
 def at_customary(rows: Sequence[Row]) -> View:
     """The customary rate, fixed beforehand."""
-    about = "Each optimizer at the rate that is customary for it, fixed beforehand."
+    about = "At the learning rate that is customary for the optimizer, fixed beforehand."
     return View("At the customary learning rate", about, only(rows, rate="1"))
 
 
-def chosen_rates(rows: Sequence[Row], chance: float) -> dict[tuple[str, str], str]:
-    """For each loss and optimizer the rate of the best mean validation accuracy; of equal ones the lower."""
+def chosen_rates(rows: Sequence[Row], chance: float, column: str) -> dict[tuple[str, str], str]:
+    """For each loss and column the rate of the best mean validation accuracy; of equal ones the lower."""
     chosen = {}
-    for pair, runs in by_pair(rows).items():
+    for pair, runs in by_pair(rows, column).items():
         rates = sorted({name_on(run, "rate") for run in runs}, key=float)
         means = [np.mean([figure(run, chance, "validation_top1") for run in only(runs, rate=rate)]) for rate in rates]
         chosen[pair] = rates[int(np.argmax(means))]
     return chosen
 
 
-def at_chosen(rows: Sequence[Row], chance: float) -> View:
+def at_chosen(rows: Sequence[Row], chance: float, column: str) -> View:
     """The rate that validation images choose."""
     title = "At the best learning rate"
     if not all("failed" in row or "validation_top1" in row for row in rows):
         about = "No rate was chosen: no training images are at hand (--train-data), and test images must not choose."
         return View(title, about, [])
-    chosen = chosen_rates(rows, chance)
+    chosen = chosen_rates(rows, chance, column)
     rates = sorted({name_on(row, "rate") for row in rows}, key=float)
     edges = sum(rate in (rates[0], rates[-1]) for rate in chosen.values())
     about = (
-        "For each loss and optimizer the rate with the best mean accuracy on real training images of which no set is "
+        f"For each loss and {column} the rate with the best mean accuracy on real training images of which no set is "
         f"made (multiples {', '.join(rates)} of the customary one); {edges} of {len(chosen)} choices are at an end of "
         "that grid, so a wider one may do better."
     )
-    kept = [run for pair, runs in by_pair(rows).items() for run in only(runs, rate=chosen[pair])]
+    kept = [run for pair, runs in by_pair(rows, column).items() for run in only(runs, rate=chosen[pair])]
     return View(title, about, kept)
 
 
-def over_rates(rows: Sequence[Row], chance: float) -> View:
+def over_rates(rows: Sequence[Row], chance: float, column: str) -> View:
     """The area over the rate grid: each seed's mean accuracy over all rates."""
     means = []
-    for (loss, optimizer), runs in by_pair(rows).items():
+    for (loss, name), runs in by_pair(rows, column).items():
         for seed in sorted({run["seed"] for run in runs}):
             figures = [figure(run, chance) for run in runs if run["seed"] == seed]
-            labels = {"loss": loss, "optimizer": optimizer}
+            labels = {"loss": loss, column: name}
             means.append({"labels": labels, "seed": seed, "top1_last": statistics.fmean(figures)})
     about = "The area over the grid of rates: mean accuracy over all its multiples of the customary rate."
     return View("Over all learning rates", about, means)
 
 
-def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """The three views, the summary before them, the curves over rates and the customary settings after them."""
+def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
+    """The three views, the summary before them, and the curves over rates after them. Args: column, of the tables."""
     chance = guessing(rows)
-    views = [at_customary(rows), at_chosen(rows, chance), over_rates(rows, chance)]
-    grids = {view.title: make_grid(view.rows, "loss", "optimizer", guessing=chance) for view in views if view.rows}
-    sections = [Section("What remains of the advantage", [summary_table(grids), summary(grids)])]
+    views = [at_customary(rows), at_chosen(rows, chance, column), over_rates(rows, chance, column)]
+    grids = {view.title: make_grid(view.rows, "loss", column, guessing=chance) for view in views if view.rows}
+    sections = [Section("What remains of the advantage", [summary_table(grids), summary(grids, column)])]
     for number, view in enumerate(views):
         blocks = [view.about]
         if view.rows:
             grid = grids[view.title]
             heading = f"{view.title}: top-1 accuracy, %"
-            tests = significance.compare(view.rows, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
-            words = [describe(grid, SUBJECT), *significance.blocks(tests, "optimizer", SUBJECT)] if tests else []
+            tests = significance.compare(view.rows, row="loss", column=column, subject=SUBJECT, guessing=chance)
+            words = [describe(grid, SUBJECT), *significance.blocks(tests, column, SUBJECT)] if tests else []
             picture = pictures.heat_map(f"view_{number}", grid, heading)
             blocks += [f"Top-1 accuracy after the last epoch, %, {SPREAD}.", table(grid, "loss"), picture, *words]
         sections.append(Section(view.title, blocks))
-    drawn = pictures.panels("rates", rows, panel="optimizer", line="loss", x="rate", guessing=chance)
+    drawn = pictures.panels("rates", rows, panel=column, line="loss", x="rate", guessing=chance)
     first = next(iter(grids.values())).columns[0]
-    curves = pictures.curves("curves", only(rows, rate="1", optimizer=first), "loss", f"Under {first}")
-    sections += [Section("Accuracy by learning rate", [drawn]), Section("Training curves", [curves])]
-    return [*sections, settings(rows)]
+    curves = pictures.curves(
+        "curves", only(rows, rate="1", **{column: first}), "loss", f"{column.capitalize()} {first}"
+    )
+    return [*sections, Section("Accuracy by learning rate", [drawn]), Section("Training curves", [curves])]
 
 
 def summary_table(grids: dict[str, Grid]) -> str:
-    """Worst case and mean over optimizers of each loss in each view."""
+    """Worst case and mean over columns of each loss in each view."""
     losses = next(iter(grids.values())).rows
     header = ["loss", *(f"{title.lower()}: {kind}" for title in grids for kind in ("worst", "mean"))]
     body = [
@@ -125,8 +125,8 @@ def _mean(grid: Grid, loss: str) -> float:
     return statistics.fmean(grid.cells[loss, column].mean for column in grid.columns)
 
 
-def summary(grids: dict[str, Grid]) -> str:
-    """In words, the subject's lead over every other loss in each view, by worst case and by mean over optimizers."""
+def summary(grids: dict[str, Grid], column: str) -> str:
+    """In words, the subject's lead over every other loss in each view: in the worst case, by mean and by median."""
     sentences = []
     for title, grid in grids.items():
         if SUBJECT not in grid.rows:
@@ -137,7 +137,7 @@ def summary(grids: dict[str, Grid]) -> str:
             named = ", ".join(f"{lead:+.1f} over `{loss}`" for loss, lead in leads.items())
             place = 1 + sum(lead < 0 for lead in leads.values())
             sentences.append(
-                f"- {title}, {kind} over {len(grid.columns)} optimizers: `{SUBJECT}` is number {place} of "
+                f"- {title}, {kind} over {len(grid.columns)} {column}s: `{SUBJECT}` is number {place} of "
                 f"{len(grid.rows)} ({named} points)."
             )
     return "\n".join(sentences)
@@ -155,14 +155,3 @@ def _median_lead(grid: Grid, loss: str) -> float:
     return statistics.median(
         grid.cells[SUBJECT, column].mean - grid.cells[loss, column].mean for column in grid.columns
     )
-
-
-def settings(rows: Sequence[Row]) -> Section:
-    """The optimizers' settings and where they come from."""
-    names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in CUSTOMARY]
-    header = ["optimizer", "learning rate", "weight decay", "schedule", "custom of"]
-    body = [
-        [f"`{name}`", f"{c.optimizer.learning_rate:g}", f"{c.optimizer.weight_decay:g}", c.schedule.name, c.source]
-        for name, c in ((name, CUSTOMARY[name]) for name in names)
-    ]
-    return Section("Customary settings", [markdown_table([header, *body], text=True)])

@@ -38,9 +38,9 @@ STUDIES = [
     ),
     (
         cross_architecture,
-        ("--losses", "gift", "ce", "--students", "conv1", "conv2:norm=instance,width=3"),
-        8,
-        ["Losses by student"],
+        ("--losses", "gift", "ce", "--students", "conv1", "conv2:norm=instance,width=3", "--rates", 1, 3),
+        16,
+        ["What remains of the advantage", "At the best learning rate", "Accuracy by learning rate"],
     ),
     (
         ablation,
@@ -139,14 +139,16 @@ def tuning_rows(**validation):
 
 def test_rates_are_chosen_on_validation_images_never_on_test_images():
     rows = tuning_rows(at_0=90.0, at_1=10.0)
-    [chosen] = views.at_chosen(rows, 10.0).rows
+    [chosen] = views.at_chosen(rows, 10.0, "optimizer").rows
     assert chosen["top1_last"] == 50.0
-    assert "2 choices" not in views.at_chosen(rows, 10.0).about
-    assert "1 of 1 choices are at an end" in views.at_chosen(rows, 10.0).about
-    without = views.at_chosen(tuning_rows(), 10.0)
+    assert "2 choices" not in views.at_chosen(rows, 10.0, "optimizer").about
+    assert "1 of 1 choices are at an end" in views.at_chosen(rows, 10.0, "optimizer").about
+    without = views.at_chosen(tuning_rows(), 10.0, "optimizer")
     assert without.rows == []
     assert without.about.startswith("No rate was chosen")
-    assert "At the best learning rate" in [section.title for section in views.make_sections(with_curves(tuning_rows()))]
+    assert "At the best learning rate" in [
+        section.title for section in cross_optimizer.make_sections(with_curves(tuning_rows()))
+    ]
 
 
 def with_curves(rows):
@@ -158,7 +160,7 @@ def test_the_area_is_each_seeds_mean_and_a_diverged_run_counts_as_guessing():
         *tuning_rows(),
         {"labels": {"loss": "gift", "optimizer": "sgd", "rate": "10"}, "seed": 0, "failed": "diverged"},
     ]
-    [area] = views.over_rates(rows, 10.0).rows
+    [area] = views.over_rates(rows, 10.0, "optimizer").rows
     assert area["top1_last"] == pytest.approx((50 + 70 + 10) / 3)
 
 
