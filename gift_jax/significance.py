@@ -1,4 +1,7 @@
-"""Which differences are more than noise: t-tests paired by seed, corrected for their number by Holm's method."""
+"""Which differences are more than noise: t-tests paired by seed in each column, and signed-rank tests over columns.
+
+Both are corrected for their number by Holm's method.
+"""
 
 import math
 from collections import defaultdict
@@ -11,6 +14,7 @@ from scipy import stats
 from gift_jax.report import markdown_table, name_on
 
 LEVEL = 0.05
+SAMPLE = 6  # columns: of fewer, no signed ranks reach the level
 
 
 class Comparison(NamedTuple):
@@ -73,6 +77,39 @@ def paired_p(differences: np.ndarray) -> float:
     return float(result.pvalue)
 
 
+class Across(NamedTuple):
+    """Subject against other over all columns as a sample of their kind: the number of columns, those in which the
+    subject's mean is higher, p of Wilcoxon's signed-rank test of the mean differences, and p corrected by Holm."""
+
+    other: str
+    columns: int
+    ahead: int
+    p: float
+    p_holm: float
+
+
+def across_columns(comparisons: Sequence[Comparison]) -> list[Across]:
+    """Join comparisons over columns. Reference: Demsar (2006), of two learners over many data sets."""
+    differences: dict[str, list[float]] = defaultdict(list)
+    for comparison in comparisons:
+        differences[comparison.other].append(comparison.difference)
+    chances = [signed_rank_p(np.array(found)) for found in differences.values()]
+    return [
+        Across(other, len(found), sum(difference > 0 for difference in found), p, corrected)
+        for (other, found), p, corrected in zip(differences.items(), chances, holm(chances), strict=True)
+    ]
+
+
+def signed_rank_p(differences: np.ndarray) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test, from differences [n]; nan for fewer than two of them."""
+    if len(differences) < 2:
+        return math.nan
+    if not differences.any():
+        return 1.0
+    result: Any = stats.wilcoxon(differences)
+    return float(result.pvalue)
+
+
 def holm(chances: Sequence[float]) -> list[float]:
     """Holm's step-down correction: p values, each at most 1, in the order given; nan stays and is not counted.
 
@@ -88,7 +125,25 @@ def holm(chances: Sequence[float]) -> list[float]:
 
 def blocks(comparisons: Sequence[Comparison], column: str, subject: str) -> list[str]:
     """Comparisons for a report: in words, and as a Markdown table."""
-    return [in_words(comparisons, subject), markdown_table(comparison_rows(comparisons, column))] if comparisons else []
+    if not comparisons:
+        return []
+    across = across_in_words(across_columns(comparisons), column, subject)
+    return [in_words(comparisons, subject), *across, markdown_table(comparison_rows(comparisons, column))]
+
+
+def across_in_words(joined: Sequence[Across], column: str, subject: str) -> list[str]:
+    """In how many columns the subject is ahead of each other, and whether that may be chance; nothing for a few."""
+    if joined[0].columns < SAMPLE:
+        return []
+    named = ", ".join(f"`{one.other}` in {one.ahead} (p {_equals(one.p_holm)})" for one in joined)
+    return [
+        f"Over the {joined[0].columns} columns of {column} as a sample of their kind (signed-rank test of mean "
+        f"differences, Holm): by mean `{subject}` is ahead of {named}."
+    ]
+
+
+def _equals(p: float) -> str:
+    return _chance(p) if p < 0.001 else f"= {_chance(p)}"
 
 
 def comparison_rows(comparisons: Sequence[Comparison], column: str) -> list[list[str]]:

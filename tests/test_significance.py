@@ -31,6 +31,24 @@ def test_differences_are_paired_by_seed():
     assert found.p_holm == found.p
 
 
+def test_columns_together_are_tested_by_signed_ranks():
+    results = []
+    for number, lead in enumerate((1.0, 2.0, 3.0, 4.0, 5.0, -0.5)):
+        results += rows("gift", f"o{number}", [50.0 + lead, 51.0 + lead]) + rows("kl", f"o{number}", [50.0, 51.0])
+    [joined] = significance.across_columns(compare(results))
+    assert joined[:3] == ("kl", 6, 5)
+    # Ranks 1 (the negative one) to 6: of the 64 signs of six ranks, W = 1 or less in 2, and as many at the other end.
+    assert joined.p == pytest.approx(4 / 64)
+    assert "ahead of `kl` in 5 (p = 0.062)" in significance.blocks(compare(results), "optimizer", "gift")[1]
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"), [([1.0], math.nan), ([0.0, 0.0], 1.0), ([1.0, 1.0], 0.5), ([0.0, 1.0, 2.0], 0.5)]
+)
+def test_signed_ranks_of_few_differences(differences, expected):
+    assert significance.signed_rank_p(np.array(differences)) == pytest.approx(expected, nan_ok=True)
+
+
 def test_only_common_seeds_count_and_diverged_ones_count_as_guessing():
     [found] = compare(
         [*rows("gift", "sgd", [50.0, 50.0]), *rows("kl", "sgd", [0.0, 40.0, 90.0], failed={0})], guessing=10.0
