@@ -113,9 +113,11 @@ def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) ->
 def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
     if seeds != "loop":
         return jit_over(over_seeds(split_batch(make_step(program), seeds), seeds, (True, False, True, True)), seeds)
+    # Preparing a batch reads no network: students of one teacher share it too.
+    networkless = program._replace(model=program.teacher or program.model, teacher=None)
     return compose(
         Parts(
-            jit_prepare(_alike(program._replace(teacher=None), PREPARED)),
+            jit_prepare(_alike(networkless, PREPARED)),
             jit_differentiate(_alike(program, DIFFERENTIATED)),
             jit_update(_alike(program._replace(teacher=None), UPDATED)),
         )

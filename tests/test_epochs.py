@@ -108,3 +108,6 @@ def test_programs_that_differ_in_the_loss_share_everything_else():
             make_epoch(make(loss=loss, optimizer=Optimizer(name, 1.0)), driver="loop")
     compiled = (epochs.jit_prepare, epochs.jit_differentiate, epochs.jit_update)
     assert [part.cache_info().misses for part in compiled] == [1, 2, 2]
+    student = get_model(dataclasses.replace(INFO.spec, name="conv1"))
+    make_epoch(make_program(RECIPE, student, distilled_set(), random_teacher()), driver="loop")
+    assert epochs.jit_prepare.cache_info().misses == 1
