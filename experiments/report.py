@@ -19,6 +19,7 @@ from experiments import (
     continual_views,
     cross_architecture,
     cross_optimizer,
+    fidelity,
     label_quality,
     label_views,
     loss_comparison,
@@ -34,6 +35,7 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
         cross_optimizer.NAME: cross_optimizer.make_sections,
         cross_architecture.NAME: cross_architecture.make_sections,
         ablation.NAME: ablation.make_sections,
+        fidelity.NAME: fidelity.make_sections,
         continual_learning.NAME: continual_views.make_sections,
         label_quality.NAME: label_views.make_sections,
     }

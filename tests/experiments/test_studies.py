@@ -10,7 +10,7 @@ import pytest
 from folders import pixels, write_tree
 from setups import INFO, make_variables
 
-from experiments import ablation, cross_architecture, cross_optimizer, loss_comparison, pages, report, views
+from experiments import ablation, cross_architecture, cross_optimizer, fidelity, loss_comparison, pages, report, views
 from experiments.digits_setup import METHODS, cluster_centres, herded_images, load_digits
 from gift_jax import DistilledSet, GiftError, save_distilled, study
 from gift_jax.checkpoint import save_teacher
@@ -29,6 +29,12 @@ def teacher_at():
 
 TEMPERATURES = ("--temperatures", 4, "--kl-temperatures", 1)
 STUDIES = [
+    (
+        fidelity,
+        ("--deviations", "JPEG", "KL without T^2, SGD"),
+        8,
+        ["The official behaviour and ours", "Ways of reporting"],
+    ),
     (loss_comparison, ("--losses", "gift", "kl", "--methods", "rded", "kmeans"), 8, ["Losses by method"]),
     (
         cross_optimizer,
@@ -191,6 +197,8 @@ def test_results_of_no_study_are_shown_by_loss_and_optimizer(command, tmp_path):
         (cross_optimizer, ("--optimizers", "sgdd"), "--optimizers: 'sgdd' is unknown"),
         (cross_optimizer, ("--losses", "kll"), "--losses: 'kll' is unknown"),
         (cross_optimizer, ("--rates", 0.1), "--rates must be above 0 and hold 1"),
+        (fidelity, ("--deviations", "jpg"), "--deviations: 'jpg' is unknown"),
+        (fidelity, ("--dataset", "cifar10"), "--dataset: deviations are measured on the digits only"),
         (cross_architecture, ("--students", "conv9"), "needs images of at least 512 pixels"),
         (cross_architecture, ("--students", "conv2:norm"), "name:option=value"),
         (report, (), "give directories or results.jsonl"),
