@@ -61,10 +61,12 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
         ),
         "weight-gradient": Change(
             _use_xla_gradient,
-            ("conv3-32", "resnet18-224"),
+            ("conv3-32", "conv4-64"),
             "1.4 times on ConvNet-3, from 0.80 to 0.55 s a step (docs/porting.md's first measurements)",
         ),
-        "pooling": Change(_use_flax_pooling, ("conv3-32",), "faster: elementwise work fuses, a window sum does not"),
+        "pooling": Change(
+            _use_flax_pooling, ("conv3-32", "conv4-64"), "faster: elementwise work fuses, a window sum does not"
+        ),
         "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
         "parts": Change(
             _compile_whole_step,

@@ -29,7 +29,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.optim import Optimizer
 from gift_jax.page import Section
-from gift_jax.report import make_cell, make_grid, markdown_table
+from gift_jax.report import counts, make_cell, make_grid, markdown_table
 
 NAME = "fidelity"
 METHOD = "rded"
@@ -154,15 +154,17 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     tests = significance.compare(rows, row="side", column="deviation", subject="ours", guessing=chance)
     grid = make_grid(rows, "side", "deviation", guessing=chance)
     found = {test.column: test for test in tests}
-    header = ["deviation", "official", "ours", "official, %", "ours, %", "ours - official", "n", "p, Holm"]
+    header = ["deviation", "official", "ours", "official, %", "ours, %", "ours - official", "p, Holm"]
     body = [
         [name, DEVIATIONS[name].official, DEVIATIONS[name].ours]
         + [str(grid.cells[side, name]) for side in ("official", "ours")]
-        + [f"{found[name].difference:+.1f} ± {found[name].std:.1f}", str(found[name].n), f"{found[name].p_holm:.3f}"]
+        + [f"{found[name].difference:+.1f} ± {found[name].std:.1f}", f"{found[name].p_holm:.3f}"]
         for name in DEVIATIONS
         if name in grid.columns
     ]
-    about = f"Top-1 accuracy after the last epoch, {SPREAD}; differences are paired by seed (t-test, Holm)."
+    about = (
+        f"Top-1 accuracy after the last epoch, {SPREAD}, {counts(grid)}; differences are paired by seed (t-test, Holm)."
+    )
     first = only(rows, deviation=grid.columns[0])
     return [
         Section("The official behaviour and ours", [about, markdown_table([header, *body], text=True),

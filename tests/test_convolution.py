@@ -8,7 +8,6 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gift_jax.models import convolution
 from gift_jax.models.convolution import DIMENSIONS, convolve, is_own, weight_gradient
 from gift_jax.models.layers import conv
 
@@ -74,12 +73,6 @@ def test_value_and_gradients_are_xlas(case, dtype):
 def test_any_shape_has_xlas_gradients(batch, side, inputs, kernel, stride, padding):
     images, weights = arrays(batch, side, inputs, 3, kernel)
     assert_same(images, weights, strides=(stride, stride), padding=((padding, padding),) * 2)
-
-
-@pytest.mark.parametrize("images_a_chunk", [1, 2, 3, 7, 100])
-def test_chunks_and_their_remainder_sum_to_the_same(images_a_chunk, monkeypatch):
-    monkeypatch.setattr(convolution, "PATCH_BYTES", images_a_chunk * 6 * 6 * 27 * 4)
-    assert_same(*arrays(7, (6, 6), 3, 4, 3))
 
 
 def test_bfloat16_is_kept_and_summed_in_float32():

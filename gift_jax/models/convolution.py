@@ -1,8 +1,8 @@
 """Convolution with a weight gradient of its own where XLA:CPU's is slow: `lax.conv_general_dilated` otherwise.
 
-The gradient is a matrix product, (patches)^T @ (gradient of the output), over a few images at a time. With the
-options of `compiling.py` XLA's weight gradient is the faster one for wide 3x3 convolutions, and this one for two
-kinds: few input channels, and strided 1x1 (docs/performance.md has the figures).
+The gradient is a matrix product an image, (patches)^T @ (gradient of the output), and their sum. With the options of
+`compiling.py` XLA's weight gradient is the faster one for wide 3x3 convolutions, and this one for two kinds: few input
+channels, and strided 1x1 (docs/performance.md has the figures).
 """
 
 import functools
@@ -16,7 +16,6 @@ from jax import lax
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 NARROW = 64  # values a patch, up to which the product wins: 3x3 over three channels has 27
-PATCH_BYTES = 2**21  # of patches at a time: what a core's cache holds
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -110,24 +109,14 @@ def weight_gradient(
     Args: images [B, H, W, C_in]; gradient of the output [B, H', W', C_out]; window (h, w).
     Returns: [h, w, C_in, C_out].
     """
-    length, outputs = window[0] * window[1] * images.shape[3], gradient.shape[3]
+    length, outputs, batch = window[0] * window[1] * images.shape[3], gradient.shape[3], len(images)
     dtype = images.dtype if images.dtype.itemsize >= 4 else jnp.float32
-
-    def product(images: jax.Array, gradient: jax.Array) -> jax.Array:
-        columns = _patches(images, gradient.shape[1:3], window, strides, padding).reshape(-1, length)
-        contracted = ((0,), (0,)), ((), ())
-        return lax.dot_general(columns, gradient.reshape(-1, outputs), contracted, preferred_element_type=dtype)
-
-    batch = len(images)
-    patch_bytes = gradient.shape[1] * gradient.shape[2] * length * images.dtype.itemsize
-    chunk = min(max(PATCH_BYTES // max(patch_bytes, 1), 1), batch)
-    whole = batch - batch % chunk
-    chunks = [x[:whole].reshape(-1, chunk, *x.shape[1:]) for x in (images, gradient)]
-    total = jnp.zeros((length, outputs), dtype)
-    total, _ = lax.scan(lambda total, pair: (total + product(*pair), None), total, tuple(chunks))
-    if batch % chunk:
-        total = total + product(images[whole:], gradient[whole:])
-    return total.reshape(*window, -1, outputs).astype(images.dtype)
+    columns = _patches(images, gradient.shape[1:3], window, strides, padding).reshape(batch, -1, length)
+    # A product an image, which run side by side; as a single one, or in a loop, they do not.
+    products = lax.dot_general(
+        columns, gradient.reshape(batch, -1, outputs), (((1,), (1,)), ((0,), (0,))), preferred_element_type=dtype
+    )
+    return products.sum(axis=0).reshape(*window, -1, outputs).astype(images.dtype)
 
 
 def _patches(
