@@ -11,15 +11,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from flax import nnx
-
 from benchmarks import ours
 from benchmarks.compare import RESULTS, measure, ratio
 from benchmarks.workloads import Workload
 from gift_jax import cli, compiling, epochs
 from gift_jax.errors import GiftError
 from gift_jax.files import write_text
-from gift_jax.models import convnet, convolution
 from gift_jax.sharding import jit_over
 from gift_jax.step import make_step
 
@@ -36,14 +33,6 @@ def _use_default_kernels() -> None:
     compiling.OPTIONS = MappingProxyType({})  # type: ignore[misc]
 
 
-def _use_xla_gradient() -> None:
-    convolution.is_own = lambda *_: False
-
-
-def _use_flax_pooling() -> None:
-    convnet.avg_pool = lambda x, window: nnx.avg_pool(x, (window, window), (window, window))
-
-
 def _scan_on_cpu() -> None:
     ours.make_epoch = functools.partial(epochs.make_epoch, driver="scan")
 
@@ -58,14 +47,6 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
             _use_default_kernels,
             ("conv3-32", "resnet18_modified-32"),
             "2 to 4 times: convolutions alone were that much slower with YNNPACK",
-        ),
-        "weight-gradient": Change(
-            _use_xla_gradient,
-            ("conv3-32", "conv4-64"),
-            "1.4 times on ConvNet-3, from 0.80 to 0.55 s a step (docs/porting.md's first measurements)",
-        ),
-        "pooling": Change(
-            _use_flax_pooling, ("conv3-32", "conv4-64"), "faster: elementwise work fuses, a window sum does not"
         ),
         "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
         "parts": Change(

@@ -5,8 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from gift_jax.models.convolution import convolve
-
 # torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
 kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -54,7 +52,6 @@ def conv(
         use_bias=bias,
         kernel_init=kernel_init,
         bias_init=bias_init or torch_bias_init(in_channels // groups * kernel**2),
-        conv_general_dilated=convolve,
         rngs=rngs,
     )
 
@@ -82,8 +79,7 @@ def linear(
 def avg_pool(x: jax.Array, window: int) -> jax.Array:
     """Non-overlapping mean over window x window pixels, the remainder dropped, as `torch.nn.AvgPool2d`.
 
-    A sum of slices rather than `nnx.avg_pool`, whose gradient is a dilated window sum, or a mean over axes:
-    elementwise work fuses with its neighbours, on the CPU too (docs/performance.md).
+    Not `nnx.avg_pool`, which is as fast, but divides by an integer: strict promotion refuses that.
     """
     batch, height, width, channels = x.shape
     rows, columns = height // window, width // window
