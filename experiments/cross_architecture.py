@@ -4,7 +4,7 @@ Question: does GIFT help students of another architecture than the set was made 
 architectures is not known here.)
 Command: `python -m experiments.cross_architecture`; on real sets with the options of `experiments.evaluate`, such as
 `--dataset cifar100 --model conv3 --students conv3 resnet18_modified vgg11 mobilenet_v2 --epochs 1000 --data tfds`.
-Time: TIME
+Time: 360 runs took 4 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
 A student is an architecture with its family's options: `conv2:norm=instance,width=64`. Options that are not given are
 the teacher's where student and teacher are of one family. Each student is trained by the official recipe at its

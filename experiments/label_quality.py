@@ -5,7 +5,7 @@ GIFT's labels gain over hard and other soft ones on either? Beyond the paper, wh
 only; none published for GIFT. DD-Ranking (Li et al., 2025) asks the first half of it, and its scores are computed.
 Command: `python -m experiments.label_quality`; on real sets with the options of `experiments.evaluate`, such as
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
-Time: 125 runs took 4 minutes on 2 of 4 CPU cores that other work shared (load 10 to 14).
+Time: 125 runs took 2 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
 Every student is trained by the official recipe; nothing is chosen, with test images or without. Seed s trains student
 s, on random images on draw s. Soft labels are the teacher's on the augmented images. Without augmentation the recipe is

@@ -143,7 +143,7 @@ def across_in_words(joined: Sequence[Across], column: str, subject: str) -> list
 
 
 def _equals(p: float) -> str:
-    return _chance(p) if p < 0.001 else f"= {_chance(p)}"
+    return p_text(p) if p < 0.001 else f"= {p_text(p)}"
 
 
 def comparison_rows(comparisons: Sequence[Comparison], column: str) -> list[list[str]]:
@@ -154,11 +154,12 @@ def comparison_rows(comparisons: Sequence[Comparison], column: str) -> list[list
 
 
 def _comparison_row(c: Comparison) -> list[str]:
-    figures = [f"{c.difference:+.1f}", f"{c.std:.1f}", str(c.n), _chance(c.p), _chance(c.p_holm)]
+    figures = [f"{c.difference:+.1f}", f"{c.std:.1f}", str(c.n), p_text(c.p), p_text(c.p_holm)]
     return [c.column, f"`{c.other}`", *figures, c.verdict]
 
 
-def _chance(p: float) -> str:
+def p_text(p: float) -> str:
+    """A p value for a table."""
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
