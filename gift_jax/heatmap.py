@@ -3,6 +3,7 @@
 The colour scale, cividis, is the same for colour-blind eyes and in grey print.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,18 @@ def draw_grid(figure: Any, axes: Any, grid: Grid, title: str, *, worst: bool) ->
             colour = "black" if (cell.mean - low) > 0.55 * (high - low) else "white"
             axes.text(place, index, _cell_text(cell), ha="center", va="center", color=colour, fontsize=12)
     axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
-    axes.set_xticks(places, names, fontsize=12)
+    axes.set_xticks(places, names, fontsize=12, **slant(names, 10))
     axes.set_yticks(range(len(rows)), rows, fontsize=12)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(title, loc="left", fontsize=12)
     figure.colorbar(ScalarMappable(**colours), ax=axes, label="top-1 accuracy, %", fraction=0.04, pad=0.02)
+
+
+def slant(names: Sequence[str], longest: int) -> dict[str, Any]:
+    """Options of tick labels: slanted if one has more letters than fit beside its neighbours."""
+    crowded = max(map(len, names), default=0) > longest
+    return {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
 
 
 def _cell_text(cell: Cell) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.heatmap import draw_grid
+from gift_jax.heatmap import draw_grid, slant
 from gift_jax.page import Picture
 from gift_jax.report import Grid, make_grid, name_on
 
@@ -63,7 +63,7 @@ def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %") 
         axes.errorbar(places, [cell.mean for cell in cells], [cell.std for cell in cells], **drawn)
     for place in range(1, len(grid.columns)):
         axes.axvline(place - 0.5, color="#cccccc", linewidth=0.8)
-    axes.set_xticks(range(len(grid.columns)), grid.columns)
+    axes.set_xticks(range(len(grid.columns)), grid.columns, **slant(grid.columns, 14))
     axes.set(title=title, ylabel=label, xlim=(-0.5, len(grid.columns) - 0.5))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False)
