@@ -102,7 +102,7 @@ def configuration(rows: Sequence[Row]) -> Section:
     common = {name: value for name, value in recipes[0].items() if name not in differing}
     facts = [
         ["runs", f"{len(runs)}, of which {sum('failed' in row for row in runs)} failed"],
-        ["time", f"{in_words(seconds)} of training and testing, one run after another"],
+        ["time", f"{in_words(seconds)} of training and testing, summed over runs, some of them side by side"],
         ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
         ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
         ["teacher", f"{finished[0]['teacher']}, source SHA-256 {str(finished[0]['teacher_sha256'])[:16]}"],
