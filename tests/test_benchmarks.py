@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import compare
+from benchmarks import changes, compare, ours
 from benchmarks.workloads import WORKLOADS, evaluation_epochs, make_pixels
-from gift_jax import augment, losses
+from gift_jax import augment, compiling, epochs, losses
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
@@ -126,3 +126,25 @@ def test_the_table_has_ratios_round_by_round_and_gifts_own_cost():
 def test_unknown_names_are_refused(arguments, message):
     with pytest.raises(GiftError, match=message):
         compare.main(**arguments)
+
+
+def test_changes_are_taken_back_where_they_are(monkeypatch):
+    """Each undo replaces what is there under that name: else a change would be timed against itself."""
+    places = {
+        "kernels": (compiling, "OPTIONS"),
+        "loop": (ours, "make_epoch"),
+        "parts": (epochs, "_make_jitted_step"),
+    }
+    assert places.keys() == changes.CHANGES.keys()
+    for name, (module, attribute) in places.items():
+        before = getattr(module, attribute)
+        monkeypatch.setattr(module, attribute, before)  # restored afterwards
+        changes.CHANGES[name].undo()
+        assert getattr(module, attribute) is not before
+
+
+def test_the_table_of_changes_has_expectation_and_measurement():
+    result = {"change": "loop", "workload": "conv3-32", "expected": "14 times", "ratio": (2.0, 1.5, 3.0), "n": 7}
+    assert changes.make_table([result]).splitlines()[-1] == "| loop | conv3-32 | 14 times | 2.00 (1.50 to 3.00), 7 |"
+    with pytest.raises(GiftError, match="'speed' is unknown"):
+        changes.main(("speed",))
