@@ -32,6 +32,7 @@ OFFICIAL = 0.1  # refinement weight and smoothing of the official code
 class Ablation(Study):
     """Grids over the loss's parts."""
 
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/ablation")
     # Method of the set.
     method: str = "rded"

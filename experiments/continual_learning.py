@@ -43,7 +43,9 @@ NAME = "continual_learning"
 class ContinualLearning(Study):
     """Losses x sequences of steps; a seed decides the order of classes and the student."""
 
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/continual_learning")
+    # Epochs of each student.
     epochs: int = 200
     # Method of the set.
     method: str = "rded"

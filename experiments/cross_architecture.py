@@ -36,6 +36,7 @@ NAME = "cross_architecture"
 class CrossArchitecture(Study):
     """Students x losses on one set."""
 
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/cross_architecture")
     # Method of the set.
     method: str = "rded"

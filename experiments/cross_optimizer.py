@@ -38,6 +38,7 @@ SQUARED = "kl_t2"  # KL times T^2
 class CrossOptimizer(Study):
     """Losses x optimizers x learning rates."""
 
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/cross_optimizer")
     # Method of the set.
     method: str = "rded"

@@ -45,8 +45,11 @@ SGD = Optimizer("sgd", 0.1, 1e-4)  # torchvision's reference
 class Fidelity(Study):
     """The official behaviour against ours."""
 
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/fidelity")
+    # Students a cell.
     seeds: int = 10
+    # Epochs of each student.
     epochs: int = 200
     # Names of deviations; all of them if none is given.
     deviations: tuple[str, ...] = ()

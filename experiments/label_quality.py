@@ -36,8 +36,11 @@ AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}
 class LabelQuality(Study):
     """Distilled and random images x losses x augmentation."""
 
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/label_quality")
+    # Students a cell.
     seeds: int = 5
+    # Epochs of each student.
     epochs: int = 200
     # Methods whose sets are compared with random images; on the digits: rded herding kmeans.
     methods: tuple[str, ...] = ("rded", "kmeans")

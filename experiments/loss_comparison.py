@@ -34,8 +34,11 @@ NAME = "loss_comparison"
 class LossComparison(Study):
     """Methods x losses."""
 
+    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
     out: Path = Path("runs/loss_comparison")
+    # Students a cell.
     seeds: int = 5
+    # Epochs of each student.
     epochs: int = 200
     # Methods whose sets are trained on; on the digits: rded random herding kmeans.
     methods: tuple[str, ...] = ("rded", "random", "herding", "kmeans")
