@@ -10,10 +10,13 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import jax
 import pytest
+
+from gift_jax import cli
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -42,3 +45,17 @@ def golden() -> Path:
 @pytest.fixture
 def key() -> jax.Array:
     return jax.random.key(20250)
+
+
+@pytest.fixture
+def command_line(monkeypatch, capfd):
+    """Run a command, or one of several, with arguments. Returns (exit status, standard output, standard error)."""
+
+    def run(command, program, *arguments):
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.run(command, program=program)
+        output = capfd.readouterr()
+        return stopped.value.code or 0, output.out, output.err
+
+    return run

@@ -1,26 +1,17 @@
 """The command line, in this process."""
 
-import sys
+import functools
 
 import pytest
 
 import gift_jax
 from convert.__main__ import COMMANDS
-from gift_jax import cli
 
 
 @pytest.fixture
-def convert(monkeypatch, capfd):
+def convert(command_line):
     """Run `python -m convert ...`. Returns (exit status, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["convert", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(COMMANDS, program="convert")
-        output = capfd.readouterr()
-        return stopped.value.code or 0, output.out, output.err
-
-    return run
+    return functools.partial(command_line, COMMANDS, "convert")
 
 
 @pytest.fixture
