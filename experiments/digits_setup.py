@@ -50,16 +50,19 @@ def make_teacher(out: Path) -> Teacher:
 def load_digits(out: Path, ipc: int, methods: tuple[str, ...]) -> Digits:
     """Make, or take from out, everything that a study on the digits needs. Raises: GiftError."""
     teacher = load_teacher(out / "teacher") if (out / "teacher" / INFO).is_file() else make_teacher(out)
-    split, held = load_split(), held_out()
-    images, labels = split.train_images, split.train_labels
-    sets = {method: _find_set(out, method, images[~held], labels[~held], teacher, ipc) for method in methods}
-    validation = EvaluationSet(images[held], labels[held], "digits")
-    return Digits(teacher, sets, load_digits_test(), validation)
+    images, labels = training_digits()
+    sets = {method: _find_set(out, method, images, labels, teacher, ipc) for method in methods}
+    return Digits(teacher, sets, load_digits_test(), EvaluationSet(*training_digits(held_out=True), "digits"))
 
 
-def held_out() -> np.ndarray:
-    """Which real training images are for choosing settings only, bool [N]: of the others sets are made."""
-    return np.arange(len(load_split().train_labels)) % HELD_OUT == HELD_OUT - 1
+def training_digits(*, held_out: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Real training digits, uint8 [N, 8, 8, 1], and their labels, int32 [N].
+
+    Those that sets are made of, or those that are held out, of which no set is made, for choosing settings.
+    """
+    split = load_split()
+    chosen = (np.arange(len(split.train_labels)) % HELD_OUT == HELD_OUT - 1) == held_out
+    return split.train_images[chosen], split.train_labels[chosen]
 
 
 def _find_set(

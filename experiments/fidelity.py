@@ -24,14 +24,13 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from experiments.digits_setup import CROPS, SEED, held_out
+from experiments.digits_setup import CROPS, SEED, training_digits
 from experiments.pages import SPREAD, Row, guessing, only
 from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import DistilledSet, GiftError, cli, pictures, rded, significance
 from gift_jax.cells import Cell
 from gift_jax.crops import random_boxes, resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation
-from gift_jax.data.digits import load_split
 from gift_jax.optim import Optimizer
 from gift_jax.page import Section
 from gift_jax.report import counts, make_cell, make_grid, markdown_table
@@ -76,11 +75,9 @@ def as_jpeg(materials: Materials) -> DistilledSet:
 
 def synthesized(materials: Materials, settings: rded.RDED, times: int = 1) -> DistilledSet:
     """An RDED set of the real training digits, of so many times the images a class."""
-    split, held = load_split(), held_out()
-    images, labels = split.train_images[~held], split.train_labels[~held]
     assert materials.teacher is not None
     ipc = times * materials.sets[METHOD].ipc
-    return rded.synthesize(images, labels, materials.teacher, ipc=ipc, settings=settings, seed=SEED)
+    return rded.synthesize(*training_digits(), materials.teacher, ipc=ipc, settings=settings, seed=SEED)
 
 
 def of_small_crops(materials: Materials) -> DistilledSet:

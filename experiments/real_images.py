@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.digits_setup import held_out
+from experiments.digits_setup import training_digits
 from experiments.studies import Study
 from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
@@ -40,9 +39,8 @@ class RealImages(NamedTuple):
 def load_real(study: Study, image_size: int) -> RealImages:
     """The images that the digits' sets are made from, or those of --train-data. Raises: GiftError if it is missing."""
     if study.dataset == DIGITS:
-        split, kept = load_split(), ~held_out()
-        images = split.train_images[kept]
-        return RealImages(DIGITS, split.train_labels[kept], lambda rows: images[rows])
+        images, labels = training_digits()
+        return RealImages(DIGITS, labels, lambda rows: images[rows])
     if study.train_data is None:
         raise GiftError("real training images are missing; give a directory of class folders, or tfds, by --train-data")
     records = load_records(study.dataset, source=study.train_data, class_order=study.class_order, train=True)
