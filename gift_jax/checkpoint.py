@@ -14,6 +14,7 @@ import numpy as np
 from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
+from gift_jax.clean_reads import clean_reads
 from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.files import read_json_object, reported, sha256_tree, write_text, written_whole
@@ -155,12 +156,13 @@ def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
     """
     expected = {name: flatten(tree) for name, tree in zip(("params", "batch_stats"), model.abstract(), strict=True)}
     try:
-        found = ocp.metadata(str(path.absolute())).metadata
-        _check_structure(path, found, expected)
-        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
-        # On the host: arrays that are committed to a device would make the first two training steps compile apart.
-        arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))
+        with clean_reads():
+            found = ocp.metadata(str(path.absolute())).metadata
+            _check_structure(path, found, expected)
+            device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+            abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
+            # On the host: arrays that are committed to a device would make the first two training steps compile apart.
+            arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))
     except GiftError:
         raise
     except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.

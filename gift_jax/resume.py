@@ -21,6 +21,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
+from gift_jax.clean_reads import clean_reads
 from gift_jax.configuration import differences, digest
 from gift_jax.errors import GiftError, Preempted, short_reason
 
@@ -83,8 +84,9 @@ class Store:
         return None
 
     def _read(self, step: int, like: Tree) -> tuple[Tree, Record]:
-        record: Any = self.orbax.metadata(step).custom_metadata
-        arrays: Any = self.orbax.load(step)
+        with clean_reads():
+            record: Any = self.orbax.metadata(step).custom_metadata
+            arrays: Any = self.orbax.load(step)
         if record.pop("digest") != digest(arrays):
             raise ValueError("its digest is another one")
         names, treedef = _names(like)
