@@ -29,15 +29,21 @@ from experiments.pages import SPREAD, Row, guessing, only
 from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import DistilledSet, GiftError, cli, pictures, rded, significance
 from gift_jax.cells import Cell
+from gift_jax.checkpoint import make_teacher
 from gift_jax.crops import random_boxes, resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation
+from gift_jax.data.evaluation import whiten
+from gift_jax.data.pixels import to_input
+from gift_jax.data.zca import fit_zca
 from gift_jax.optim import Optimizer
 from gift_jax.page import Section
+from gift_jax.recipe import Recipe
 from gift_jax.report import counts, make_cell, make_grid, markdown_table
 
 NAME = "fidelity"
 METHOD = "rded"
 SGD = Optimizer("sgd", 0.1, 1e-4)  # torchvision's reference
+EVERY_EPOCH = 10**6  # more looks at the test images than any run here has epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +67,20 @@ class Fidelity(Study):
             raise GiftError(f"--deviations: {min(unknown)!r} is unknown; choose of {', '.join(DEVIATIONS)}")
 
 
-def as_jpeg(materials: Materials) -> DistilledSet:
+def replaced(materials: Materials, **changes: Any) -> Materials:
+    """The materials with these fields of the set changed."""
+    return materials._replace(sets={METHOD: dataclasses.replace(materials.sets[METHOD], **changes)})
+
+
+def as_jpeg(materials: Materials) -> Materials:
     """The set after JPEG, as RDED's authors store theirs."""
-    distilled = materials.sets[METHOD]
 
     def stored(image: np.ndarray) -> np.ndarray:
         file = io.BytesIO()
         Image.fromarray(image[:, :, 0]).save(file, "JPEG")
         return np.asarray(Image.open(file))[:, :, None]
 
-    return dataclasses.replace(distilled, images=np.stack([stored(image) for image in distilled.images]))
+    return replaced(materials, images=np.stack([stored(image) for image in materials.sets[METHOD].images]))
 
 
 def synthesized(materials: Materials, settings: rded.RDED, times: int = 1) -> DistilledSet:
@@ -80,22 +90,24 @@ def synthesized(materials: Materials, settings: rded.RDED, times: int = 1) -> Di
     return rded.synthesize(*training_digits(), materials.teacher, ipc=ipc, settings=settings, seed=SEED)
 
 
-def of_small_crops(materials: Materials) -> DistilledSet:
+def of_small_crops(materials: Materials) -> Materials:
     """An RDED set with the authors' smallest crop, 8 % of the image."""
-    return synthesized(materials, rded.RDED())
+    return materials._replace(sets={METHOD: synthesized(materials, rded.RDED())})
 
 
-def cropped(materials: Materials, *, whole: bool) -> DistilledSet:
-    """A random crop of each image, resized to whole levels as Pillow does, or as floats."""
-    distilled = materials.sets[METHOD]
-    images, size = jnp.asarray(distilled.images), distilled.images.shape[1]
+def cropped(materials: Materials, pixels: str) -> Materials:
+    """A random crop of each image, resized as `8 bits`, as Pillow does, or as floats, `whole` and `cut` to levels."""
+    images = jnp.asarray(materials.sets[METHOD].images)
+    size = images.shape[1]
     boxes = random_boxes(jax.random.key(SEED), len(images), size, CROPS.smallest_area)
-    levels = resized_crop_bytes(images, *boxes, size)
-    floats = jnp.clip(resized_crop(images.astype(jnp.float32) / 255, *boxes, size), 0, 1)
-    return dataclasses.replace(distilled, images=np.asarray(levels if whole else floats))
+    if pixels == "8 bits":
+        return replaced(materials, images=np.asarray(resized_crop_bytes(images, *boxes, size)))
+    floats = np.asarray(jnp.clip(resized_crop(images.astype(jnp.float32) / 255, *boxes, size), 0, 1))
+    levels = {"floats": floats, "whole": np.rint(255 * floats), "cut": np.floor(255 * floats)}[pixels]
+    return replaced(materials, images=levels if pixels == "floats" else levels.astype(np.uint8))
 
 
-def first_half(materials: Materials, *, by_name: bool) -> DistilledSet:
+def first_half(materials: Materials, *, by_name: bool) -> Materials:
     """Half of a set of twice the images: the first by name, or in an order such as a directory's, of hashed names."""
     double = synthesized(materials, CROPS, times=2)
     names = [f"class{label:05d}_id{index:05d}.jpg" for index, label in enumerate(double.labels)]
@@ -103,17 +115,54 @@ def first_half(materials: Materials, *, by_name: bool) -> DistilledSet:
     ipc = materials.sets[METHOD].ipc
     rows = [sorted(np.flatnonzero(double.labels == label), key=keys.__getitem__)[:ipc] for label in range(10)]
     chosen = np.concatenate(rows)
-    return dataclasses.replace(double, images=double.images[chosen], labels=double.labels[chosen], ipc=ipc)
+    return replaced(materials, images=double.images[chosen], labels=double.labels[chosen])
 
 
-def with_one_hot(materials: Materials) -> DistilledSet:
+def with_one_hot(materials: Materials) -> Materials:
     """The set with its hard labels in the place of the teacher's logits."""
     distilled = materials.sets[METHOD]
-    return dataclasses.replace(distilled, soft_labels=np.eye(distilled.num_classes, dtype=np.float32)[distilled.labels])
+    return replaced(materials, soft_labels=np.eye(distilled.num_classes, dtype=np.float32)[distilled.labels])
+
+
+def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
+    """The set with the teacher's logits of its images, stored in their order or in that of another set."""
+    assert materials.teacher is not None
+    images, teacher = jnp.asarray(materials.sets[METHOD].images), materials.teacher
+    logits = np.asarray(teacher.logits(to_input(images, "raw", teacher.info.normalisation)))
+    order = np.random.default_rng(SEED).permutation(len(logits)) if disordered else np.arange(len(logits))
+    return replaced(materials, soft_labels=logits[order])
+
+
+def whitened(materials: Materials, *, normalised: bool) -> Materials:
+    """Set and test images whitened as DATM's are, the set normalised by the dataset's statistics too, or not."""
+    assert materials.teacher is not None
+    zca = fit_zca([training_digits()[0]])
+    labelled = with_logits(materials)
+    images = zca.whiten(labelled.sets[METHOD].images)
+    if normalised:
+        statistics = materials.teacher.info.normalisation
+        images = (images - np.float32(statistics.mean)) / np.float32(statistics.std)
+    evaluation_set = whiten(materials.evaluation_set, zca)
+    return replaced(labelled, images=images, pixel_space="zca")._replace(evaluation_set=evaluation_set)
+
+
+def with_untrained_teacher(materials: Materials) -> Materials:
+    """A teacher of random weights, as a loader leaves it that forgets the file."""
+    assert materials.teacher is not None
+    params, batch_stats = materials.student.init(jax.random.key(SEED))
+    return materials._replace(teacher=make_teacher(materials.teacher.info, params, batch_stats))
+
+
+def unchanged(materials: Materials) -> Materials:
+    """The materials as they are."""
+    return materials
+
+
+Change = Callable[[Materials], Materials]
 
 
 class Deviation(NamedTuple):
-    """Both behaviours in words, the recipe's fields that both share and those of each, and the sides' own sets.
+    """Both behaviours in words, the recipe's fields that both share and those of each, and the sides' own materials.
 
     A set that stores soft labels is trained without the teacher.
     """
@@ -123,14 +172,15 @@ class Deviation(NamedTuple):
     shared: Mapping[str, Any] = {}
     officially: Mapping[str, Any] = {}
     here: Mapping[str, Any] = {}
-    official_set: Callable[[Materials], DistilledSet] | None = None
-    our_set: Callable[[Materials], DistilledSet] | None = None
+    officially_of: Change = unchanged
+    here_of: Change = unchanged
 
 
 DEVIATIONS: Mapping[str, Deviation] = {
     "convex labels": Deviation(
         "GIFT's README: `(1 - w) soft + w hard` with w = 0.1",
         "GIFT's code: `soft + w hard`",
+        shared={"evaluations": EVERY_EPOCH},  # for "Ways of reporting" below
         officially={"loss_options": (("form", "convex"),)},
     ),
     "KL without T^2, SGD": Deviation(
@@ -154,25 +204,48 @@ DEVIATIONS: Mapping[str, Deviation] = {
         "without a teacher, one-hot labels take the place of logits in silence",
         "refused; instead cross-entropy with the hard labels",
         here={"loss": "ce"},
-        official_set=with_one_hot,
+        officially_of=with_one_hot,
+    ),
+    "stored labels of another order": Deviation(
+        "soft labels of another set or order are trained on in silence",
+        "refused; instead those of the set",
+        officially_of=functools.partial(with_logits, disordered=True),
+        here_of=with_logits,
+    ),
+    "untrained teacher": Deviation(
+        "`load_model` forgets to load CIFAR's teachers, which stay random",
+        "the teacher that the file holds",
+        officially_of=with_untrained_teacher,
+    ),
+    "whitened and normalised": Deviation(
+        "DATM with GIFT's code: training images whitened and normalised, test images whitened",
+        "all images whitened",
+        officially_of=functools.partial(whitened, normalised=True),
+        here_of=functools.partial(whitened, normalised=False),
     ),
     "crops in 8 bits": Deviation(
         "SRe2L and G-VBSM resize crops as 8-bit pixels",
         "as floats",
-        official_set=functools.partial(cropped, whole=True),
-        our_set=functools.partial(cropped, whole=False),
+        officially_of=functools.partial(cropped, pixels="8 bits"),
+        here_of=functools.partial(cropped, pixels="floats"),
     ),
     "order of the directory": Deviation(
         "RDED's reader takes the first images as the directory lists them",
         "by sorted names",
-        official_set=functools.partial(first_half, by_name=False),
-        our_set=functools.partial(first_half, by_name=True),
+        officially_of=functools.partial(first_half, by_name=False),
+        here_of=functools.partial(first_half, by_name=True),
     ),
-    "JPEG": Deviation("RDED stores JPEG", "pixels without loss", official_set=as_jpeg),
+    "truncated pixels": Deviation(
+        "RDED cuts pixels to whole numbers",
+        "rounds them",
+        officially_of=functools.partial(cropped, pixels="cut"),
+        here_of=functools.partial(cropped, pixels="whole"),
+    ),
+    "JPEG": Deviation("RDED stores JPEG", "pixels without loss", officially_of=as_jpeg),
     "small crops": Deviation(
         "RDED cuts crops of 8 % and more",
         "the digits' set: of half and more",
-        official_set=of_small_crops,
+        officially_of=of_small_crops,
     ),
 }
 
@@ -183,14 +256,15 @@ def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
     for name in config.deviations or DEVIATIONS:
         deviation = DEVIATIONS[name]
         sides = (
-            ("official", deviation.officially, deviation.official_set),
-            ("ours", deviation.here, deviation.our_set),
+            ("official", deviation.officially, deviation.officially_of),
+            ("ours", deviation.here, deviation.here_of),
         )
-        for side, own, make_set in sides:
-            recipe = materials.recipe(METHOD, config, evaluations=4, **{**deviation.shared, **own})
-            distilled = make_set(materials) if make_set else materials.sets[METHOD]
-            teacher = materials.teacher if distilled.soft_labels is None else None
-            parts = (recipe, materials.student, distilled, teacher, materials.evaluation_set)
+        for side, own, change in sides:
+            recipe = materials.recipe(METHOD, config, **{"evaluations": 4, **deviation.shared, **own})
+            changed = change(materials)
+            distilled = changed.sets[METHOD]
+            teacher = changed.teacher if distilled.soft_labels is None else None
+            parts = (recipe, changed.student, distilled, teacher, changed.evaluation_set)
             cells += [Cell({"deviation": name, "side": side}, *parts, seed) for seed in range(config.seeds)]
     return cells
 
@@ -221,6 +295,20 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     ]  # fmt: skip
 
 
+def looks(first: float, last: float, count: int) -> list[int]:
+    """So many epochs, evenly spread after the first, of which the last is one."""
+    return [round(first + (last - first) * (index + 1) / count) for index in range(count)]
+
+
+# Which looks at the test images their authors' code takes the best of, of so many epochs.
+WAYS: Mapping[str, Callable[[int], list[int]]] = {
+    "best of 4 (GIFT)": lambda epochs: [*filter(Recipe(epochs=epochs).is_evaluated, range(1, epochs + 1))],
+    "of 6 in the last fifth (RDED)": lambda epochs: looks(0.8 * epochs, epochs, 6),
+    "of one in ten epochs (SRe2L, G-VBSM)": lambda epochs: looks(0, epochs, max(epochs // 10, 1)),
+    "of every epoch (SRe2L, Tiny-ImageNet)": lambda epochs: looks(0, epochs, epochs),
+}
+
+
 def reporting(rows: Sequence[Row]) -> str:
     """What the best of the looks, and the population's standard deviation, make of our side's runs."""
     settings: dict[str, dict[int, Row]] = defaultdict(dict)
@@ -228,21 +316,27 @@ def reporting(rows: Sequence[Row]) -> str:
         if "failed" not in row:
             options = "".join(f", {name}" for name, value in row["recipe"]["loss_options"] if value is True)
             settings[f"{row['loss']}{options}, {row['optimizer']}"].setdefault(row["seed"], row)
-    header = ["our side", "n", "last, %", "best of 4 looks, %", "best - last", "std, ddof 1", "std, ddof 0"]
+    header = ["our side", "n", "last, %", *(f"{way} - last" for way in WAYS), "std, ddof 1", "std, ddof 0"]
     return markdown_table([header, *([name, *_reported([*runs.values()])] for name, runs in settings.items())])
 
 
 def _reported(runs: Sequence[Row]) -> list[str]:
-    last, best = ([run[key] for run in runs] for key in ("top1_last", "top1_best"))
-    gained = make_cell([more - less for more, less in zip(best, last, strict=True)])
+    last = [run["top1_last"] for run in runs]
+    gained = [_gained(runs, way(runs[0]["epochs"])) for way in WAYS.values()]
     spreads = [f"{np.std(last, ddof=ddof):.2f}" if len(last) > 1 else "-" for ddof in (1, 0)]
-    return [
-        str(len(runs)),
-        str(make_cell(last)),
-        str(make_cell(best)),
-        f"{gained.mean:+.1f} ± {gained.std:.1f}",
-        *spreads,
-    ]
+    return [str(len(runs)), str(make_cell(last)), *gained, *spreads]
+
+
+def _gained(runs: Sequence[Row], epochs: Sequence[int]) -> str:
+    """The best accuracy after these epochs minus the last, or a dash if runs were not tested after all of them."""
+    gains = []
+    for run in runs:
+        history = {look["epoch"]: look["top1"] for look in run["history"]}
+        if not history.keys() >= set(epochs):
+            return "-"
+        gains.append(max(history[epoch] for epoch in epochs) - run["top1_last"])
+    cell = make_cell(gains)
+    return f"{cell.mean:+.1f} ± {cell.std:.1f}"
 
 
 def main(config: Annotated[Fidelity, tyro.conf.arg(name="")]) -> None:

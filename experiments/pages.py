@@ -10,10 +10,10 @@ from typing import Any
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.grid import name_of
-from gift_jax.grid_plan import in_words
 from gift_jax.page import Section, write_page
 from gift_jax.report import Cell, Grid, counts, markdown_table, name_on
 from gift_jax.sheet import read_png
+from gift_jax.timing import duration
 
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
@@ -102,7 +102,7 @@ def configuration(rows: Sequence[Row]) -> Section:
     common = {name: value for name, value in recipes[0].items() if name not in differing}
     facts = [
         ["runs", f"{len(runs)}, of which {sum('failed' in row for row in runs)} failed"],
-        ["time", f"{in_words(seconds)} of training and testing, summed over runs, some of them side by side"],
+        ["time", f"{duration(seconds)} of training and testing, summed over runs, some of them side by side"],
         ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
         ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
         ["teacher", f"{finished[0]['teacher']}, source SHA-256 {str(finished[0]['teacher_sha256'])[:16]}"],

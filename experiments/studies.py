@@ -24,6 +24,7 @@ from gift_jax.page import Section
 from gift_jax.recipe import Recipe
 from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.sheet import contact_sheet
+from gift_jax.timing import duration
 
 VALIDATION_IMAGES = 5000  # at most, of the real training images
 
@@ -172,5 +173,5 @@ def print_plan(plan: grid_plan.Plan) -> None:
     for line in plan.lines:
         table.add_row(*line)
     rich.print(table)
-    time = "" if plan.seconds is None else f", about {grid_plan.in_words(plan.seconds)}"
+    time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
     print(f"a dry run: {plan.pending} of {len(plan.lines)} cells to run, {plan.epochs} epochs{time} ({plan.source})")

@@ -56,11 +56,3 @@ def measure(cell: Work) -> tuple[float, float]:
     cell.shortened(MEASURED_EPOCHS).run(lambda epochs, loss: times.append(time.perf_counter()))
     whole, later = time.perf_counter() - times[0], times[-1] - times[1]
     return whole - later, later / max(len(times) - 2, 1)
-
-
-def in_words(seconds: float) -> str:
-    """A duration as `1 h 05 min`, `4 min 10 s` or `12 s`."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
