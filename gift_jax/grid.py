@@ -5,7 +5,6 @@ should follow one another: compiled functions are shared through the caches of `
 """
 
 import contextlib
-import functools
 import json
 import sys
 import threading
@@ -22,8 +21,10 @@ from gift_jax.study import drop_cut_line, read_results
 from gift_jax.threads import in_order
 
 Row = dict[str, Any]
-Log = Callable[[str, str, float, int], None]
-"""`(cell, curve, value, epoch)`: a figure to watch while the grid runs."""
+Watch = Callable[[str, float, int], None]
+"""Told of `(curve, value, epoch)`: a figure to watch while the cell runs."""
+Log = Callable[[str], contextlib.AbstractContextManager[Watch]]
+"""Where the figures of a named cell go while it runs."""
 
 # What may differ between two runs of one cell without a contradiction.
 CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "versions", "device"}
@@ -143,8 +144,8 @@ def run_grid(
 
     A failing cell becomes a row with `failed` (`diverged` or `error`) and `reason`; the rest go on, and it is run
     again only with retry_failed. Of cells with one configuration and several labels, one is run.
-    Args: experiment, the study's name in the rows; jobs, how many cells run at once, in threads; log, told of losses
-    and accuracies as they come.
+    Args: experiment, the study's name in the rows; jobs, how many cells run at once, in threads; log, where losses
+    and accuracies go as they come.
     Returns: a row a cell of the part, in order.
     """
     shard = shard or Shard()
@@ -180,17 +181,17 @@ def known_rows(out: Path, retry_failed: bool = False) -> list[Row]:
 
 
 def _attempts(cells: Iterable[Work], jobs: int, advance: progress.Advance, log: Log | None) -> Any:
-    """Rows of cells in their order, so many of which run at once; what they tell comes one at a time. To be closed."""
+    """Rows of cells in their order, so many of which run at once; advance is told one at a time. To be closed."""
     lock = threading.Lock()
 
     def attempt(cell: Work, stop: threading.Event) -> Row:
-        def tell(function: Callable[..., None], *arguments: Any) -> None:
+        def tell(epochs: int, status: str) -> None:
             if stop.is_set():
                 raise KeyboardInterrupt
             with lock:
-                function(*arguments)
+                advance(epochs, status)
 
-        return _attempt(cell, functools.partial(tell, advance), functools.partial(tell, log) if log else None)
+        return _attempt(cell, tell, log)
 
     return contextlib.closing(in_order(attempt, cells, jobs))
 
@@ -199,25 +200,28 @@ def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:
     """Run a cell, or describe why it failed."""
     configuration, done = cell.configuration(), 0
     name = name_of(cell.labels, configuration.get("seed"))
+    with log(name) if log else contextlib.nullcontext(_unwatched) as watch:
 
-    def on_epoch(epochs: int, loss: float) -> None:
-        nonlocal done
-        done += epochs
-        advance(epochs, f"{name}, loss {loss:.3g}")
-        if log:
-            log(name, "loss", loss, done)
+        def on_epoch(epochs: int, loss: float) -> None:
+            nonlocal done
+            done += epochs
+            advance(epochs, f"{name}, loss {loss:.3g}")
+            watch("loss", loss, done)
 
-    try:
-        row = cell.run(on_epoch)
-    except Exception as error:
-        advance(cell.epochs - done, f"{name}: failed")
-        kind, reason = ("diverged" if isinstance(error, Diverged) else "error"), _reason(error)
-        print(f"{name}: {kind}: {reason}", file=sys.stderr)
-        return {"failed": kind, "reason": reason, "seed": configuration.get("seed"), "configuration": configuration}
-    if log:
+        try:
+            row = cell.run(on_epoch)
+        except Exception as error:
+            advance(cell.epochs - done, f"{name}: failed")
+            kind, reason = ("diverged" if isinstance(error, Diverged) else "error"), _reason(error)
+            print(f"{name}: {kind}: {reason}", file=sys.stderr)
+            return {"failed": kind, "reason": reason, "seed": configuration.get("seed"), "configuration": configuration}
         for evaluation in row.get("history", ()):
-            log(name, "top1", evaluation["top1"], evaluation["epoch"])
-    return row
+            watch("top1", evaluation["top1"], evaluation["epoch"])
+        return row
+
+
+def _unwatched(curve: str, value: float, epoch: int) -> None:
+    """Nobody watches."""
 
 
 def _reason(error: Exception) -> str:

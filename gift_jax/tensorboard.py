@@ -1,33 +1,33 @@
 """Scalar event files for those who watch runs live; tensorboardX writes them without TensorFlow."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from gift_jax.errors import GiftError
 from gift_jax.files import reported
-from gift_jax.grid import Log
+from gift_jax.grid import Log, Watch
 
 
 def make_writer(directory: Path) -> Log:
-    """Build `(cell, curve, value, epoch)` that writes a scalar to the cell's own directory in directory.
+    """Build what writes a cell's scalars to an event file in its own directory in directory, while it runs.
 
-    Raises: GiftError if tensorboardX is not installed.
+    Raises: GiftError if tensorboardX is not installed, or, when a cell begins, if its directory cannot be written.
     """
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
         raise GiftError("--tensorboard needs tensorboardX; run `pip install 'gift-jax[tensorboard]'`") from None
-    current: dict[str, Any] = {}
 
-    def log(cell: str, curve: str, value: float, epoch: int) -> None:
-        name = re.sub(r"[^\w.-]+", "_", cell)
-        if name not in current:  # cells follow one another: the last one's file is complete
-            for writer in current.values():
-                writer.close()
-            current.clear()
-            with reported(directory / name):
-                current[name] = SummaryWriter(str(directory / name))
-        current[name].add_scalar(curve, value, epoch)
+    @contextlib.contextmanager
+    def log(cell: str) -> Iterator[Watch]:
+        path = directory / re.sub(r"[^\w.-]+", "_", cell)
+        with reported(path):
+            writer = SummaryWriter(str(path))
+        try:
+            yield writer.add_scalar
+        finally:
+            writer.close()
 
     return log

@@ -1,7 +1,9 @@
 """Grids of runs: what is run, what is not run again, what fails, and how parts come together."""
 
+import contextlib
 import dataclasses
 import json
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -184,14 +186,22 @@ def make_cell(**changes):
 
 
 def test_an_ordinary_cell_is_trained_tested_and_validated(tmp_path):
-    watched = []
+    watched = defaultdict(list)
+
+    @contextlib.contextmanager
+    def log(name):
+        yield lambda *figures: watched[name].append(figures)
+        watched[name].append("the end")
+
     cells = [make_cell(seed=seed, validation_set=evaluation_set(7)) for seed in (0, 1)]
-    rows = run(cells, tmp_path, log=lambda *figures: watched.append(figures))
+    rows = run(cells, tmp_path, log=log, jobs=2)
     assert rows[0]["labels"] == {"loss": "gift"}
     assert [len(row["losses"]) for row in rows] == [2, 2]
     assert all(0 <= row["validation_top1"] <= 100 for row in rows)
-    assert [name for name, *_ in watched[:3]] == ["gift, seed 0"] * 3
-    assert [(curve, epoch) for _, curve, _, epoch in watched[:3]] == [("loss", 1), ("loss", 2), ("top1", 2)]
+    assert set(watched) == {"gift, seed 0", "gift, seed 1"}
+    for *figures, end in watched.values():
+        assert [(curve, epoch) for curve, _, epoch in figures] == [("loss", 1), ("loss", 2), ("top1", 2)]
+        assert end == "the end"
     assert json.loads((tmp_path / "results.jsonl").read_text().splitlines()[1])["seed"] == 1
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import struct
 import sys
 
 import jax
@@ -169,6 +170,30 @@ def test_the_area_is_each_seeds_mean_and_a_diverged_run_counts_as_guessing():
     ]
     [area] = views.over_rates(rows, 10.0, "optimizer").rows
     assert area["top1_last"] == pytest.approx((50 + 70 + 10) / 3)
+
+
+def scalars(path):
+    """(curve, value, epoch) of an event file: records of a length, its checksum, the message and its checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    data, found = path.read_bytes(), []
+    while data:
+        [length] = struct.unpack("<Q", data[:8])
+        event = Event.FromString(data[12 : 12 + length])
+        found += [(value.tag, value.simple_value, event.step) for value in event.summary.value]
+        data = data[16 + length :]
+    return found
+
+
+def test_cells_that_run_at_once_have_whole_event_files_of_their_own(tmp_path):
+    pytest.importorskip("tensorboardX")
+    log, figures = make_writer(tmp_path), [("loss", 1 / 2**epoch, epoch) for epoch in range(1, 40)]
+    with log("gift, seed 0") as first, log("gift, seed 1") as second:
+        for figure in figures:
+            first(*figure)
+            second(*figure)
+    found = {path.parent.name: scalars(path) for path in tmp_path.glob("*/events*")}
+    assert found == {"gift_seed_0": figures, "gift_seed_1": figures}
 
 
 def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkeypatch):
