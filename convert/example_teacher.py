@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from convert.families.convnet import Reference
+from convert.torch_file import save_object
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
-from gift_jax.files import reported, written_whole
 from gift_jax.models import ModelSpec
 
 SPEC = ModelSpec("conv2", 10, 8, 1, (("width", 32),))
@@ -53,8 +53,7 @@ def train_example(out: Path, *, epochs: int, seed: int) -> float:
         "epoch": epochs - 1,
         "args": argparse.Namespace(model=SPEC.name, data="digits", epochs=epochs, seed=seed),
     }
-    with written_whole(out) as temporary, reported(out):
-        torch.save(checkpoint, temporary)
+    save_object(out, checkpoint)
     print(f"written   {out}: {SPEC.name}, top-1 {accuracy:.1f} % on {len(split.test_labels)} test digits")
     return accuracy
 

@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 from gift_jax.files import reported, written_whole
 
 # NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
@@ -121,8 +121,17 @@ def _without_prefixes(name: str) -> str:
 def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
     """Write a state dict, whole or not at all: safetensors by that suffix, else `{"model": ...}` by torch.save."""
     tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in state.items()}
+    if path.suffix != ".safetensors":
+        save_object(path, {"model": tensors})
+        return
     with written_whole(path) as temporary, reported(path):
-        if path.suffix == ".safetensors":
-            safetensors.torch.save_file(tensors, temporary)
-        else:
-            torch.save({"model": tensors}, temporary)
+        safetensors.torch.save_file(tensors, temporary)
+
+
+def save_object(path: Path, value: Any) -> None:
+    """Write what `torch.save` takes, whole or not at all. Raises: GiftError if the file cannot be written."""
+    with written_whole(path) as temporary, reported(path):
+        try:
+            torch.save(value, temporary)
+        except RuntimeError as error:  # what PyTorch makes of a disk that is full
+            raise OSError(short_reason(error)) from None

@@ -18,7 +18,7 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_records
 from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
-from gift_jax.files import written_whole
+from gift_jax.files import reported, written_whole
 from gift_jax.models import Model, get_model
 from gift_jax.page import Section
 from gift_jax.recipe import Recipe
@@ -154,7 +154,8 @@ def save_sheets(out: Path, materials: Materials) -> None:
     for method, distilled in materials.sets.items():
         names = materials.evaluation_set.class_names
         sheet = contact_sheet(f"sheet_{method}", distilled, materials.teacher, names)
-        with written_whole(out / "sheets" / sheet.file_name) as temporary:
+        path = out / "sheets" / sheet.file_name
+        with written_whole(path) as temporary, reported(path):
             temporary.write_bytes(sheet.content if isinstance(sheet.content, bytes) else sheet.content.encode())
 
 

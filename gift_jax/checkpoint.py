@@ -14,11 +14,11 @@ import numpy as np
 from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
-from gift_jax.clean_reads import clean_reads
 from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.files import read_json_object, reported, sha256_tree, write_text, written_whole
+from gift_jax.files import read_json_object, sha256_tree, write_text, written_whole
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.quiet_orbax import quiet_orbax
 
 _WRITE_BYTES = 2**26  # of buffers while arrays are written
 WEIGHTS, INFO = "weights", "teacher.json"
@@ -139,14 +139,19 @@ def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variabl
 
 
 def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:
-    """Write params and statistics as an Orbax checkpoint of flat `a/b/c` names."""
+    """Write params and statistics as an Orbax checkpoint of flat `a/b/c` names. Raises: GiftError if that fails."""
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
     context = ocp.Context()
     # Nothing changes the arrays while they are written: Orbax needs no copies, nor all of its buffers at once.
     context.memory.deepcopy_host_arrays = False
     context.memory.write_concurrent_bytes = _WRITE_BYTES
-    with reported(path), context:
-        ocp.save(str(path.absolute()), jax.tree.map(np.asarray, flat))
+    try:
+        with quiet_orbax(), context:
+            ocp.save(str(path.absolute()), jax.tree.map(np.asarray, flat))
+    except Exception as error:  # Orbax and TensorStore have their own types for a full disk.
+        raise GiftError(
+            f"{path}: could not be written ({short_reason(error)}); free some space, or choose another place"
+        ) from None
 
 
 def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
@@ -156,7 +161,7 @@ def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
     """
     expected = {name: flatten(tree) for name, tree in zip(("params", "batch_stats"), model.abstract(), strict=True)}
     try:
-        with clean_reads():
+        with quiet_orbax():
             found = ocp.metadata(str(path.absolute())).metadata
             _check_structure(path, found, expected)
             device = jax.sharding.SingleDeviceSharding(jax.devices()[0])

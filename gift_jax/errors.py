@@ -1,5 +1,8 @@
 """The exceptions: a mistake that the user can mend, a run asked to stop, a training that went astray."""
 
+import os
+import re
+
 
 class GiftError(Exception):
     """A user's mistake: the message names the file or option and says how to mend it.
@@ -17,5 +20,11 @@ class Diverged(GiftError):
 
 
 def short_reason(error: BaseException) -> str:
-    """What a foreign exception says, for a sentence of ours: its first line, at most 200 characters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    """What a foreign exception says, for a sentence of ours: its first line, at most 200 characters.
+
+    Of TensorStore's, which name all of its settings too, only what the operating system said, if it did.
+    """
+    text = str(error).strip() or type(error).__name__
+    if code := re.search(r"\[os_error_code='(\d+)'\]", text):
+        return os.strerror(int(code[1]))
+    return text.splitlines()[0][:200]

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gift_jax.errors import GiftError
+import safetensors
+
+from gift_jax.errors import GiftError, short_reason
 
 
 @contextlib.contextmanager
@@ -54,10 +56,9 @@ def reported(path: Path) -> Iterator[None]:
     """Turn an operating system's refusal about path into a GiftError that names it."""
     try:
         yield
-    except OSError as error:
-        raise GiftError(
-            f"{path}: {error.strerror or error}; check the path, its permissions and the free space"
-        ) from None
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or short_reason(error)
+        raise GiftError(f"{path}: {reason}; check the path, its permissions and the free space") from None
 
 
 def cache_directory(kind: str) -> Path:

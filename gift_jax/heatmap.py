@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.files import written_whole
+from gift_jax.files import reported, written_whole
 from gift_jax.report import Cell, Grid
 
 
@@ -26,7 +26,7 @@ def save_heatmap(path: Path, grid: Grid, *, title: str, images: np.ndarray, imag
     spaces = GridSpec(1, 2, figure, width_ratios=(1, 1.55))
     _draw_sheet(figure.add_subplot(spaces[0]), images, images_title)
     draw_grid(figure, figure.add_subplot(spaces[1]), grid, title, worst=True)
-    with written_whole(path) as temporary:
+    with written_whole(path) as temporary, reported(path):
         figure.savefig(temporary, dpi=150)
 
 

@@ -21,9 +21,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from gift_jax.clean_reads import clean_reads
 from gift_jax.configuration import differences, digest
 from gift_jax.errors import GiftError, Preempted, short_reason
+from gift_jax.quiet_orbax import quiet_orbax
 
 Tree = TypeVar("Tree")
 Record = dict[str, Any]
@@ -84,7 +84,7 @@ class Store:
         return None
 
     def _read(self, step: int, like: Tree) -> tuple[Tree, Record]:
-        with clean_reads():
+        with quiet_orbax():
             record: Any = self.orbax.metadata(step).custom_metadata
             arrays: Any = self.orbax.load(step)
         if record.pop("digest") != digest(arrays):

@@ -9,7 +9,9 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 # Every worker of pytest-xdist has a PyTorch of its own: with several threads each they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import contextlib
 import importlib.util
+import resource
 import sys
 from pathlib import Path
 
@@ -40,6 +42,22 @@ def fresh_console(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def golden() -> Path:
     return GOLDEN
+
+
+@pytest.fixture
+def full_disk():
+    """A context in which no file grows beyond so many bytes: to this process, a disk that is full."""
+
+    @contextlib.contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
 
 
 @pytest.fixture

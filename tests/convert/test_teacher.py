@@ -184,6 +184,17 @@ def test_export_gives_the_same_bits_back(suffix, golden, convert, tmp_path):
     make_reference(find_family("conv3"), info.spec, back)  # load_state_dict(strict=True)
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_an_export_to_a_full_disk_is_one_sentence(suffix, full_disk, golden, convert, tmp_path):
+    convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out", tmp_path / "t")
+    with full_disk(1000):
+        status, _, err = convert("export", tmp_path / "t", "--out", tmp_path / f"back.{suffix}")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert f"back.{suffix}: " in err
+    assert "free space" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
 def test_normalisation_can_be_given(golden, convert, tmp_path):
     values = ("--mean", "0.1", "0.2", "0.3", "--std", "0.5", "0.5", "0.5")
     convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, *values, "--out", tmp_path / "t")

@@ -1,4 +1,4 @@
-"""Reads by Orbax of which, when one fails, its exception is all that is left."""
+"""Orbax, of which, when a read or write fails, its exception is all that is left."""
 
 import asyncio
 import contextlib
@@ -25,11 +25,11 @@ class _FinishingLoop(asyncio.SelectorEventLoop):
 
 
 @contextlib.contextmanager
-def clean_reads() -> Iterator[None]:
+def quiet_orbax() -> Iterator[None]:
     """Inside, Orbax logs and warns of nothing, and the event loops that it makes finish their tasks.
 
-    Orbax reads all arrays at once and closes its loop at the first that fails. The others would then end on a closed
-    loop or be collected half way, and Python would print a traceback for each, at any later time.
+    Orbax reads and writes all arrays at once and closes its loop at the first that fails. The others would then end on
+    a closed loop or be collected half way, and Python would print a traceback for each, at any later time.
     """
     makers = ["asyncio.new_event_loop"]
     if importlib.util.find_spec("uvloop"):  # which Orbax takes where a loop is running already

@@ -1,0 +1,52 @@
+"""What is written to a disk that is full: one sentence, no noise, and nothing half-written left behind."""
+
+import gc
+
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, make_variables
+
+from gift_jax import save_distilled
+from gift_jax.checkpoint import save_teacher
+from gift_jax.data.zca import fit_zca, save_zca
+from gift_jax.errors import GiftError
+from gift_jax.files import append_json_line, write_text
+from gift_jax.heatmap import save_heatmap
+from gift_jax.report import make_grid
+from gift_jax.study import drop_cut_line, read_results
+
+IMAGES = np.zeros((20, 8, 8, 1), np.uint8)
+GRID = make_grid([{"labels": {"a": "1", "b": "2"}, "top1_last": 50.0}], "a", "b")
+WRITERS = {
+    "teacher": lambda path: save_teacher(path, INFO, *make_variables()),
+    "set": lambda path: save_distilled(path, distilled_set()),
+    "whitening": lambda path: save_zca(path, fit_zca([IMAGES])),
+    "text": lambda path: write_text(path, 2000 * "x"),
+    "picture.png": lambda path: save_heatmap(path, GRID, title="", images=IMAGES, images_title=""),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_one_sentence_and_nothing_left(name, full_disk, tmp_path, caplog, capfd):
+    with full_disk(1000), pytest.raises(GiftError) as refused:
+        WRITERS[name](tmp_path / name)
+    message = str(refused.value)
+    assert str(tmp_path) in message
+    assert "File too large" in message
+    assert "free" in message
+    assert "\n" not in message
+    gc.collect()  # so that what a failed write leaves behind complains in this test
+    assert caplog.records == []
+    assert capfd.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_is_cut_is_dropped_and_those_before_are_kept(full_disk, tmp_path):
+    path, row = tmp_path / "results.jsonl", {"method": 400 * "x"}
+    with full_disk(1000):
+        append_json_line(path, row)
+        append_json_line(path, row)
+        with pytest.raises(GiftError, match="free space"):
+            append_json_line(path, row)
+    drop_cut_line(path)
+    assert read_results(path) == [row, row]
