@@ -313,8 +313,8 @@ WAYS: Mapping[str, Callable[[int], list[int]]] = {
     "of all": lambda epochs: looks(0, epochs, epochs),
 }
 ABOUT_WAYS = (
-    "What the best of several looks at the test images adds to the last accuracy, in points. GIFT's code takes the best "
-    "of 4, RDED's of 6 in the last fifth of the training, SRe2L's and G-VBSM's of one in ten epochs, SRe2L's for "
+    "What the best of several looks at the test images adds to the last accuracy, in points. GIFT's code takes the "
+    "best of 4, RDED's of 6 in the last fifth of the training, SRe2L's and G-VBSM's of one in ten epochs, SRe2L's for "
     "Tiny-ImageNet of all epochs. A dash: not all of these looks were taken."
 )
 
