@@ -56,7 +56,16 @@ def test_only_common_seeds_count_and_diverged_ones_count_as_guessing():
     assert (found.n, found.difference) == (2, 25.0)
 
 
-@pytest.mark.parametrize(("values", "p"), [([0.0, 0.0, 0.0], 1.0), ([2.0, 2.0], 0.0), ([1.0], math.nan)])
+EQUAL = [
+    ([0.0, 0.0, 0.0], 1.0),
+    ([-2.0, -2.0], 1 / 2),
+    ([0.1661, 0.1662, 0.1661], 1 / 4),  # one image of 602 each
+    (10 * [5.0], 1 / 512),
+    ([1.0], math.nan),
+]
+
+
+@pytest.mark.parametrize(("values", "p"), EQUAL)
 def test_degenerate_differences(values, p):
     assert significance.paired_p(np.array(values)) == pytest.approx(p, nan_ok=True)
 
