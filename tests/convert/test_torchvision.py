@@ -17,13 +17,6 @@ from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec, get_model
 
 
-@pytest.fixture(autouse=True)
-def let_go():
-    """Of what was compiled: no other test runs it, and of these networks it takes gigabytes."""
-    yield
-    jax.clear_caches()
-
-
 def resnet_features(module, images):
     """After the stem's pooling and after each stage."""
     x = module.maxpool(module.relu(module.bn1(module.conv1(images))))
