@@ -10,9 +10,12 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import contextlib
+import ctypes
 import importlib.util
 import resource
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -37,6 +40,16 @@ collect_ignore_glob = [] if importlib.util.find_spec("torch") else WITH_TORCH
 def fresh_console(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables are as wide as COLUMNS says in this test, not in the one that printed first."""
     monkeypatch.setattr("rich._console", None)
+
+
+@pytest.fixture(autouse=True)
+def memory_given_back() -> Iterator[None]:
+    """After a long test, for that one has compiled much: glibc keeps what the compiler frees, gigabytes a worker."""
+    start = time.monotonic()
+    yield
+    if time.monotonic() - start > 5:
+        with contextlib.suppress(OSError, AttributeError):  # where the C library is another one
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @pytest.fixture
