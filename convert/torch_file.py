@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError
 from gift_jax.files import reported, written_whole
 
 # NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
@@ -130,8 +130,5 @@ def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
 
 def save_object(path: Path, value: Any) -> None:
     """Write what `torch.save` takes, whole or not at all. Raises: GiftError if the file cannot be written."""
-    with written_whole(path) as temporary, reported(path):
-        try:
-            torch.save(value, temporary)
-        except RuntimeError as error:  # what PyTorch makes of a disk that is full
-            raise OSError(short_reason(error)) from None
+    with written_whole(path) as temporary, reported(path, RuntimeError):  # PyTorch's, of a disk that is full
+        torch.save(value, temporary)

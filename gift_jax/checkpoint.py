@@ -16,7 +16,7 @@ from orbax.checkpoint import v1 as ocp
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.files import read_json_object, sha256_tree, write_text, written_whole
+from gift_jax.files import read_json_object, reported, sha256_tree, write_text, written_whole
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 from gift_jax.quiet_orbax import quiet_orbax
 
@@ -145,13 +145,8 @@ def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:
     # Nothing changes the arrays while they are written: Orbax needs no copies, nor all of its buffers at once.
     context.memory.deepcopy_host_arrays = False
     context.memory.write_concurrent_bytes = _WRITE_BYTES
-    try:
-        with quiet_orbax(), context:
-            ocp.save(str(path.absolute()), jax.tree.map(np.asarray, flat))
-    except Exception as error:  # Orbax and TensorStore have their own types for a full disk.
-        raise GiftError(
-            f"{path}: could not be written ({short_reason(error)}); free some space, or choose another place"
-        ) from None
+    with reported(path, Exception), quiet_orbax(), context:  # Orbax and TensorStore raise what they like
+        ocp.save(str(path.absolute()), jax.tree.map(np.asarray, flat))
 
 
 def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:

@@ -52,11 +52,16 @@ def remove_unfinished(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def reported(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal about path into a GiftError that names it."""
+def reported(path: Path, *foreign: type[Exception]) -> Iterator[None]:
+    """Turn an operating system's refusal about path into a GiftError that names it.
+
+    Args: foreign, what a library raises of its own where the system refuses it.
+    """
     try:
         yield
-    except (OSError, safetensors.SafetensorError) as error:
+    except GiftError:
+        raise
+    except (OSError, safetensors.SafetensorError, *foreign) as error:
         reason = getattr(error, "strerror", None) or short_reason(error)
         raise GiftError(f"{path}: {reason}; check the path, its permissions and the free space") from None
 
