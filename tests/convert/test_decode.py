@@ -44,7 +44,7 @@ def test_bad_images_are_named(name, refused, tmp_path):
     folder = write(tmp_path / "SYN", tree(ipc=2) | {VICTIM: content})
     start = time.monotonic()
     refused("distilled", folder, *RDED, message=message, names=repr(VICTIM))
-    assert time.monotonic() - start < 20  # not decoded: that takes minutes, or all memory
+    assert time.monotonic() - start < 5
 
 
 def test_nothing_is_decoded_or_allocated_for_a_gigantic_first_image(monkeypatch):

@@ -94,9 +94,6 @@ CASES = {
     "swin_v2_t": Case(28_351_570, 96, channels_last_feature),
 }
 
-# resnet34 has resnet18's blocks and resnet101 has resnet50's, only more of them.
-OF_OWN_PARTS = [name for name in CASES if name not in ("resnet34", "resnet101", "resnet101_modified")]
-
 
 def spec(name, classes=10, size=32):
     return ModelSpec(name, classes, size)
@@ -178,7 +175,7 @@ def without_dropout(module):
     return module
 
 
-@pytest.mark.parametrize("name", OF_OWN_PARTS)
+@pytest.mark.parametrize("name", CASES)
 def test_one_training_step_equals_torchvision(name, tmp_path):
     """Loss, gradients and new running statistics in float64, where no rounding hides a difference."""
     model_spec = spec(name, size=CASES[name].size)
@@ -208,7 +205,7 @@ def test_one_training_step_equals_torchvision(name, tmp_path):
         np.testing.assert_allclose(found[key], tensor.numpy(), atol=1e-7 * scale, err_msg=key)
 
 
-@pytest.mark.parametrize("name", OF_OWN_PARTS)
+@pytest.mark.parametrize("name", CASES)
 def test_initial_distribution_is_torchvisions(name):
     """Mean, standard deviation and largest value of every layer; three seeds of each, one of the largest models."""
     model_spec = spec(name)

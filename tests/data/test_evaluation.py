@@ -153,7 +153,7 @@ def test_what_a_killed_process_left_is_swept_and_another_waits_for_a_living_one(
         assert process.stdout.readline() == "stuck\n"
         thread = threading.Thread(target=lambda: load(root, tmp_path))
         thread.start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 20
         while "waiting for another process" not in (err := capfd.readouterr().err):
             assert time.monotonic() < deadline, err
             time.sleep(0.02)
