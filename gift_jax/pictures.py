@@ -17,6 +17,7 @@ from gift_jax.report import Grid, make_grid, name_on
 # Okabe and Ito (2008), without yellow, which white paper swallows; then again with another marker and line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 MARKERS, LINES = "osD^vP*X<>ph", ("-", "--", ":", "-.")
+NARROWEST = 7.0  # inches, that a title has room
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -47,14 +48,15 @@ def style(index: int) -> dict[str, Any]:
 
 def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Picture:
     """The grid as a heat map; with worst, ordered by the worst column, which is set apart."""
-    figure = new_figure(2.4 + 0.95 * (len(grid.columns) + worst), 1.2 + 0.6 * len(grid.rows))
+    width = max(NARROWEST, 2.4 + 0.95 * (len(grid.columns) + worst))
+    figure = new_figure(width, 1.2 + 0.6 * len(grid.rows))
     draw_grid(figure, figure.add_subplot(), grid, title, worst=worst)
     return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", _svg(figure))
 
 
 def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %") -> Picture:
     """Means with their standard deviations: columns side by side, a colour and a marker for each row of the grid."""
-    figure = new_figure(max(7.0, 1.2 * len(grid.columns) + 2), 4.2)
+    figure = new_figure(max(NARROWEST, 1.2 * len(grid.columns) + 2), 4.2)
     axes, count = figure.add_subplot(), len(grid.rows)
     for index, row in enumerate(grid.rows):
         cells = [grid.cells[row, column] for column in grid.columns]
