@@ -26,10 +26,10 @@ from gift_jax import (
     Teacher,
     cli,
     heatmap,
+    provenance,
     rded,
     report,
     save_distilled,
-    study,
 )
 from gift_jax.cells import Cell
 from gift_jax.data.digits import load_split
@@ -122,7 +122,7 @@ Fixed beforehand: {rates}. No setting was chosen with the test images.
 
 {report.markdown_table(report.table_rows(best, "loss"))}
 
-Each run is a line of `results.jsonl`, with its configuration, versions and device ({study.device()}).
+Each run is a line of `results.jsonl`, with its configuration, versions and device ({provenance.device()}).
 """
     write_text(config.out / "report.md", text)
     sheet = distilled.images.reshape(-1, config.ipc, *distilled.images.shape[1:3])[:, :10]

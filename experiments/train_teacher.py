@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from experiments.sources import find_images
-from gift_jax import GiftError, cli, progress, save_teacher, study
+from gift_jax import GiftError, cli, progress, provenance, save_teacher, study
 from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
@@ -135,7 +135,7 @@ def make_info(config: TrainTeacher, spec: ModelSpec) -> TeacherInfo:
         source_file=f"experiments.train_teacher, seed {config.seed}",
         source_sha256="",
         verification=None,
-        versions=study.versions(),
+        versions=provenance.versions(),
     )
 
 

@@ -1,15 +1,11 @@
 """Results of runs: one JSON line a finished run, with everything needed to repeat it."""
 
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
-
-import jax
 
 from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
@@ -18,23 +14,10 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.files import reported
 from gift_jax.models import Model
+from gift_jax.provenance import device, versions
 from gift_jax.recipe import Recipe
 from gift_jax.replay import adapt_recipe
 from gift_jax.train import Run
-
-PACKAGES = ("gift-jax", "jax", "flax", "optax", "numpy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
-
-
-def device() -> str:
-    """The accelerator in words, such as `8 x TPU v4`; for the CPU its architecture."""
-    devices = jax.local_devices()
-    kind = devices[0].device_kind if devices[0].platform != "cpu" else f"CPU {platform.machine()}"
-    return f"{len(devices)} x {kind}"
 
 
 def make_row(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gift_jax import heatmap, progress, report, study
+from gift_jax import heatmap, progress, provenance, report, study
 from gift_jax.errors import GiftError
 from gift_jax.files import append_json_line
 
@@ -91,6 +91,6 @@ def test_progress_on_a_terminal_is_a_bar(capsys, monkeypatch):
 
 
 def test_rows_name_versions_and_device():
-    assert {"python", "jax", "flax", "optax"} <= study.versions().keys()
-    assert study.device().startswith("8 x CPU")
-    assert json.dumps(vars(SimpleNamespace(**study.versions())))
+    assert {"python", "jax", "flax", "optax"} <= provenance.versions().keys()
+    assert provenance.device().startswith("8 x CPU")
+    assert json.dumps(vars(SimpleNamespace(**provenance.versions())))
