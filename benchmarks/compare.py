@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.worker import SIDES
 from benchmarks.workloads import SEEDS, WORKLOADS
-from gift_jax import cli
 from gift_jax.errors import GiftError
-from gift_jax.files import write_text
-from gift_jax.progress import display
+from gift_jax.runtime import cli
+from gift_jax.runtime.files import write_text
+from gift_jax.runtime.progress import display
 
 RESULTS = Path(__file__).parent / "results"
 

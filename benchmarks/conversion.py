@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gift_jax import cli
+from gift_jax.runtime import cli
 
 INTERVAL = 0.01  # s between two looks at the memory
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from gift_jax import cli
 from gift_jax.losses import LOSSES
+from gift_jax.runtime import cli
 
 CALLS = 200  # a round
 

@@ -23,12 +23,12 @@ from flax import nnx
 from benchmarks.compare import RESULTS
 from benchmarks.ours import Ours
 from benchmarks.workloads import WORKLOADS, Size
-from gift_jax import cli, provenance
 from gift_jax.errors import GiftError
-from gift_jax.files import write_text
 from gift_jax.models import ModelSpec
 from gift_jax.models.norms import BatchNorm
-from gift_jax.sharding import choose_devices
+from gift_jax.runtime import cli, provenance
+from gift_jax.runtime.files import write_text
+from gift_jax.runtime.sharding import choose_devices
 
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -112,8 +112,9 @@ def main(
     traffic = messages(workload)
     found = predict(times, batch, seeds, traffic, LINKS[link])
     content = {
-        "workload": workload, "batch": batch, "seeds": seeds, "link": [link, *LINKS[link]], "device": provenance.device(),
-        "versions": provenance.versions(), "rounds": rounds, "gradient_bytes": traffic[0], "collectives": traffic[1],
+        "workload": workload, "batch": batch, "seeds": seeds, "link": [link, *LINKS[link]],
+        "device": provenance.device(), "versions": provenance.versions(),
+        "rounds": rounds, "gradient_bytes": traffic[0], "collectives": traffic[1],
         "step_seconds": {batch // share: seconds for share, seconds in times.items()}, "predictions": found,
     }  # fmt: skip
     write_text(RESULTS / f"scaling-{workload}.json", json.dumps(content, indent=1) + "\n")

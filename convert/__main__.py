@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from gift_jax import cli
+from gift_jax.runtime import cli
 
 Source = Annotated[Path, tyro.conf.Positional]
 

@@ -26,8 +26,8 @@ from gift_jax.checkpoint import (
 )
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.files import sha256
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.runtime.files import sha256
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.

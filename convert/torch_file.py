@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from gift_jax.errors import GiftError
-from gift_jax.files import reported, written_whole
+from gift_jax.runtime.files import reported, written_whole
 
 # NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
 _SCALAR: Any = np.float64(0).__reduce__()[0]

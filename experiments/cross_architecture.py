@@ -23,11 +23,12 @@ from experiments import views
 from experiments.cross_optimizer import SQUARED, at_rate, check_rates, loss_changes
 from experiments.pages import Row
 from experiments.studies import Materials, Study, load_materials, run_study
-from gift_jax import GiftError, cli
+from gift_jax import GiftError
 from gift_jax.cells import Cell
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
 from gift_jax.page import Section
+from gift_jax.runtime import cli
 
 NAME = "cross_architecture"
 

@@ -18,13 +18,14 @@ import numpy as np
 import tyro
 
 from experiments.sources import find_images
-from gift_jax import GiftError, Teacher, cli, load_teacher, progress, rded, save_distilled
+from gift_jax import GiftError, Teacher, load_teacher, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
-from gift_jax.files import reported, written_whole
+from gift_jax.runtime import cli, progress
+from gift_jax.runtime.files import reported, written_whole
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from experiments.running import finished_rows, spread_seeds
 from experiments.sources import find_distilled, find_images, find_teacher
-from gift_jax import DistilledSet, GiftError, Teacher, cli, files, plan, progress, study
+from gift_jax import DistilledSet, GiftError, Teacher, plan, study
 from gift_jax.cells import Cell
 from gift_jax.configuration import fingerprint
 from gift_jax.data.datasets import get_dataset
@@ -34,7 +34,8 @@ from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipe import Recipe
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.resume import Checkpoints, remove
-from gift_jax.sharding import is_writer, join_hosts, side_by_side
+from gift_jax.runtime import cli, files, progress
+from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 

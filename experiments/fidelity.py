@@ -27,7 +27,7 @@ from PIL import Image
 from experiments.digits_setup import CROPS, SEED, training_digits
 from experiments.pages import SPREAD, Row, guessing, only
 from experiments.studies import Materials, Study, load_materials, run_study
-from gift_jax import DistilledSet, GiftError, cli, pictures, rded, significance
+from gift_jax import DistilledSet, GiftError, pictures, rded, significance
 from gift_jax.cells import Cell
 from gift_jax.checkpoint import make_teacher
 from gift_jax.crops import random_boxes, resized_crop, resized_crop_bytes
@@ -39,6 +39,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.page import Section
 from gift_jax.recipe import Recipe
 from gift_jax.report import counts, make_cell, make_grid, markdown_table
+from gift_jax.runtime import cli
 
 NAME = "fidelity"
 METHOD = "rded"

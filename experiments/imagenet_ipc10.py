@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments import evaluate
-from gift_jax import cli
+from gift_jax.runtime import cli
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,25 +20,16 @@ import tyro
 from rich.table import Table
 
 from experiments.digits_setup import CROPS, at_once, make_teacher
-from gift_jax import (
-    DistilledSet,
-    GiftError,
-    Teacher,
-    cli,
-    heatmap,
-    provenance,
-    rded,
-    report,
-    save_distilled,
-)
+from gift_jax import DistilledSet, GiftError, Teacher, heatmap, rded, report, save_distilled
 from gift_jax.cells import Cell
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
-from gift_jax.files import write_text
 from gift_jax.grid import run_grid
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
+from gift_jax.runtime import cli, provenance
+from gift_jax.runtime.files import write_text
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
 # The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.

@@ -9,7 +9,7 @@ import jax
 from gift_jax import GiftError, study
 from gift_jax.cells import Cell
 from gift_jax.configuration import fingerprint
-from gift_jax.sharding import Seeds, make_mesh
+from gift_jax.runtime.sharding import Seeds, make_mesh
 from gift_jax.train import choose_seeds
 
 

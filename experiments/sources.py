@@ -16,7 +16,7 @@ from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teac
 from gift_jax.checkpoint import INFO
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
-from gift_jax.files import cache_directory, reported
+from gift_jax.runtime.files import cache_directory, reported
 from gift_jax.zoo import RDED, ZOO
 
 _MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-10 has one of ImageNet-1K"

@@ -19,10 +19,11 @@ import tyro
 from rich.table import Table
 
 from experiments.sources import find_images
-from gift_jax import GiftError, Teacher, cli, load_teacher
+from gift_jax import GiftError, Teacher, load_teacher
 from gift_jax.data.class_order import write_class_order
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.diagnose import Finding, class_order, diagnose, examine
+from gift_jax.runtime import cli
 from gift_jax.zoo import ZOO
 
 

@@ -19,18 +19,19 @@ import numpy as np
 import tyro
 
 from experiments.sources import find_images
-from gift_jax import GiftError, cli, progress, provenance, save_teacher, study
+from gift_jax import GiftError, save_teacher, study
 from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.data.record_set import RecordSet
 from gift_jax.data.transforms import TrainingTransform, make_transform
-from gift_jax.files import append_json_line, make_directory
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipe import Recipe
 from gift_jax.resume import Checkpoints, remove
+from gift_jax.runtime import cli, progress, provenance
+from gift_jax.runtime.files import append_json_line, make_directory
 from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 

@@ -16,9 +16,9 @@ from orbax.checkpoint import v1 as ocp
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.files import read_json_object, reported, sha256_tree, write_text, written_whole
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
-from gift_jax.quiet_orbax import quiet_orbax
+from gift_jax.runtime.files import read_json_object, reported, sha256_tree, write_text, written_whole
+from gift_jax.runtime.quiet_orbax import quiet_orbax
 
 _WRITE_BYTES = 2**26  # of buffers while arrays are written
 WEIGHTS, INFO = "weights", "teacher.json"

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gift_jax.compiling import jit, shared
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.models import Model, Variables
-from gift_jax.sharding import put_shares
+from gift_jax.runtime.compiling import jit, shared
+from gift_jax.runtime.sharding import put_shares
 
 BATCH_SIZE = 1000
 # Images of 224 pixels come in smaller batches: 167, half a gigabyte after ResNet's first convolution.

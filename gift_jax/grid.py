@@ -13,12 +13,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from gift_jax import progress
 from gift_jax.configuration import fingerprint
 from gift_jax.errors import Diverged, GiftError
-from gift_jax.files import append_json_line
+from gift_jax.runtime import progress
+from gift_jax.runtime.files import append_json_line
+from gift_jax.runtime.threads import in_order
 from gift_jax.study import drop_cut_line, read_results
-from gift_jax.threads import in_order
 
 Row = dict[str, Any]
 Watch = Callable[[str, float, int], None]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.files import reported, written_whole
 from gift_jax.report import Cell, Grid
+from gift_jax.runtime.files import reported, written_whole
 
 
 def save_heatmap(path: Path, grid: Grid, *, title: str, images: np.ndarray, images_title: str) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from gift_jax.files import reported, write_text, written_whole
+from gift_jax.runtime.files import reported, write_text, written_whole
 
 
 class Picture(NamedTuple):

@@ -19,7 +19,7 @@ from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_diges
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.recipe import Recipe
-from gift_jax.sharding import Seeds, jit_over, over_seeds
+from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds
 
 
 def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:

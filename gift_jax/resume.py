@@ -23,7 +23,7 @@ from orbax.checkpoint import v1 as ocp
 
 from gift_jax.configuration import differences, digest
 from gift_jax.errors import GiftError, Preempted, short_reason
-from gift_jax.quiet_orbax import quiet_orbax
+from gift_jax.runtime.quiet_orbax import quiet_orbax
 
 Tree = TypeVar("Tree")
 Record = dict[str, Any]

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import optax.contrib
 
-from gift_jax.compiling import jit, shared
 from gift_jax.errors import GiftError
 from gift_jax.models import Variables
+from gift_jax.runtime.compiling import jit, shared
 from gift_jax.step import Data, Program, State, make_drawing
 
 NAMES = ("schedule_free_sgd", "schedule_free_adamw")

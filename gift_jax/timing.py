@@ -2,8 +2,8 @@
 
 import time
 
-from gift_jax.progress import Advance
 from gift_jax.recipe import Recipe
+from gift_jax.runtime.progress import Advance
 
 
 class Estimate:

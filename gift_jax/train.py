@@ -21,8 +21,8 @@ from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipe import Recipe
 from gift_jax.resume import Checkpoints, Store, open_store
+from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, put, take
 from gift_jax.schedule_free import Tested, make_tested
-from gift_jax.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, put, take
 from gift_jax.step import Data, Metrics, Program, State, init_state, make_data, make_program
 from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 

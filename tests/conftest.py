@@ -21,7 +21,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from gift_jax import cli
+from gift_jax.runtime import cli
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

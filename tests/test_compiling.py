@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gift_jax import compiling
+from gift_jax.runtime import compiling
 
 
 def test_options_are_for_the_platform_and_reach_the_compiler():

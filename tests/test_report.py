@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gift_jax import heatmap, progress, provenance, report, study
+from gift_jax import heatmap, report, study
 from gift_jax.errors import GiftError
-from gift_jax.files import append_json_line
+from gift_jax.runtime import progress, provenance
+from gift_jax.runtime.files import append_json_line
 
 RESULTS = [
     {"loss": loss, "optimizer": optimizer, "top1_last": value}

@@ -15,7 +15,7 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
 from gift_jax.resume import Checkpoints
-from gift_jax.sharding import choose_devices, jit_over, make_mesh, over_seeds, put, split_batch
+from gift_jax.runtime.sharding import choose_devices, jit_over, make_mesh, over_seeds, put, split_batch
 from gift_jax.step import init_state, make_data, make_program, make_step
 from gift_jax.train import train
 

@@ -15,7 +15,7 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipe import Recipe
 from gift_jax.resume import Checkpoints
-from gift_jax.sharding import make_mesh
+from gift_jax.runtime.sharding import make_mesh
 from gift_jax.step import init_state, make_data, make_program
 from gift_jax.streaming import make_streamed_data, make_streamed_epoch, place
 from gift_jax.train import train

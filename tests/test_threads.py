@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from gift_jax.compiling import shared
-from gift_jax.threads import in_order
+from gift_jax.runtime.compiling import shared
+from gift_jax.runtime.threads import in_order
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])

@@ -9,7 +9,7 @@ import numpy as np
 from convert.distilled.content import Content, Request, first_of_each_class, split_labels
 from convert.distilled.source import Source, readable
 from gift_jax.errors import GiftError
-from gift_jax.progress import display
+from gift_jax.runtime.progress import display
 
 IMAGES, LABELS = "images.npy", "labels.npy"
 LARGEST_LABELS = 2 << 30  # bytes

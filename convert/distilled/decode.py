@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from gift_jax.errors import GiftError
-from gift_jax.progress import display
+from gift_jax.runtime.progress import display
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")

@@ -15,7 +15,7 @@ from convert.distilled.decode import LARGEST_FILE, SUFFIXES, Blob, decode
 from convert.distilled.source import Source
 from gift_jax.data.class_order import read_class_order
 from gift_jax.errors import GiftError
-from gift_jax.files import sha256
+from gift_jax.runtime.files import sha256
 
 _NUMBERED = re.compile(r"(?:new)?([0-9]{1,9})")
 

@@ -15,7 +15,7 @@ from convert.distilled.source import Source, directory, readable, single_file
 from convert.torch_file import is_safetensors
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.errors import GiftError
-from gift_jax.files import reported
+from gift_jax.runtime.files import reported
 
 
 class Layout(NamedTuple):

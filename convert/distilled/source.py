@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from gift_jax.errors import GiftError
-from gift_jax.files import reported, sha256
+from gift_jax.runtime.files import reported, sha256
 
 # What the standard library raises about damaged, encrypted or unknown archives and files.
 _UNREADABLE = (

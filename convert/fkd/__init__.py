@@ -15,8 +15,8 @@ from convert.fkd.records import Record, join, parse
 from gift_jax.data.distilled import DistilledSet, load_distilled
 from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
-from gift_jax.files import written_whole
-from gift_jax.progress import display
+from gift_jax.runtime.files import written_whole
+from gift_jax.runtime.progress import display
 
 # Labels of other images agree with these by chance, a teacher's labels far more often.
 _LEAST_AGREEMENT = 1.5  # times chance

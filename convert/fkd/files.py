@@ -9,7 +9,7 @@ from typing import NamedTuple
 from convert.distilled.archives import open_archive
 from convert.distilled.source import Source, directory
 from gift_jax.errors import GiftError
-from gift_jax.files import reported
+from gift_jax.runtime.files import reported
 
 _NAME = re.compile(r"(?:.*/)?epoch_(\d{1,6})/batch_(\d{1,6})\.tar")
 

@@ -16,8 +16,8 @@ import PIL
 from gift_jax.data.records import Records, decoded
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
-from gift_jax.files import read_json_object, remove_unfinished, reported, write_text, written_whole
-from gift_jax.progress import display
+from gift_jax.runtime.files import read_json_object, remove_unfinished, reported, write_text, written_whole
+from gift_jax.runtime.progress import display
 
 IMAGES, INFO, LOCK = "images.npy", "info.json", "lock"
 _SAMPLES, _BLOCK = 64, 4096  # what a check reads: that many blocks of that many bytes, evenly spread

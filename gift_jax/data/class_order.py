@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gift_jax.errors import GiftError
-from gift_jax.files import reported, write_text
+from gift_jax.runtime.files import reported, write_text
 
 
 def read_class_order(path: Path, num_classes: int) -> tuple[str, ...]:

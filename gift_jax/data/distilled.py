@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.files import reported, written_whole
+from gift_jax.runtime.files import reported, written_whole
 
 PixelSpace = Literal["raw", "normalised", "zca"]
 PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)

@@ -18,7 +18,7 @@ from gift_jax.data.tfds import read_tfds
 from gift_jax.data.transforms import make_transform
 from gift_jax.data.zca import ZCA
 from gift_jax.errors import GiftError
-from gift_jax.files import cache_directory
+from gift_jax.runtime.files import cache_directory
 
 DIGITS = "digits"
 BATCH_SIZE = 500

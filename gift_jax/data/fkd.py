@@ -18,7 +18,7 @@ from gift_jax.augment import MIXINGS
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
-from gift_jax.files import read_json_object, reported, write_text
+from gift_jax.runtime.files import read_json_object, reported, write_text
 
 INFO = "fkd.json"
 _FORMAT = "gift_jax stored soft labels 1"

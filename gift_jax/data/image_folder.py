@@ -11,7 +11,7 @@ from gift_jax.data.class_order import read_class_order
 from gift_jax.data.datasets import DatasetSpec
 from gift_jax.data.records import Records, listing_digest
 from gift_jax.errors import GiftError
-from gift_jax.files import reported
+from gift_jax.runtime.files import reported
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 PICKLES = ("cifar-10-batches-py", "cifar-100-python", "test_batch", "meta")

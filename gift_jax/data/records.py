@@ -10,7 +10,7 @@ import numpy as np
 
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
-from gift_jax.files import reported
+from gift_jax.runtime.files import reported
 
 THREADS, WAITING = 16, 64
 

@@ -13,8 +13,8 @@ import safetensors
 from safetensors.numpy import load_file, save_file
 
 from gift_jax.errors import GiftError
-from gift_jax.files import reported, written_whole
-from gift_jax.progress import display
+from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.progress import display
 
 EPS = 0.1
 

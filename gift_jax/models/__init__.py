@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from gift_jax.compiling import shared
 from gift_jax.errors import GiftError
 from gift_jax.models import resnet, vgg
 from gift_jax.models.alexnet import AlexNet
@@ -28,6 +27,7 @@ from gift_jax.models.shufflenet import ShuffleNetV2
 from gift_jax.models.swin import SwinV2
 from gift_jax.models.vgg import VGG
 from gift_jax.models.vit import ViT
+from gift_jax.runtime.compiling import shared
 
 Variables = dict[Any, Any]
 """A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from trees import NAMES, RDED, assert_same, encoded, expected, pixels, tree, write
 
-from gift_jax.files import sha256_tree
+from gift_jax.runtime.files import sha256_tree
 
 NETTE = ("--method", "rded", "--dataset", "imagenet-nette", "--ipc", "2")
 WNIDS = [f"n0{number}" for number in (2979186, 1440764, 3888257, 3000684, 2102040, 3028079, 3394916, 3417042, 3425413)]

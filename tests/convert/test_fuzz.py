@@ -22,7 +22,7 @@ from modules import official, spec
 from convert.families import find_family
 from convert.teacher import convert_teacher, read_variables
 from gift_jax import GiftError, load_teacher
-from gift_jax.files import sha256_tree
+from gift_jax.runtime.files import sha256_tree
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gift_jax.compiling import jit
 from gift_jax.errors import GiftError, short_reason
+from gift_jax.runtime.compiling import jit
 
 Seeds: TypeAlias = Literal["loop", "vmap"] | Mesh
 """How seeds run: a single one, several by `vmap` on one device, or one a row of a mesh of devices."""

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import tyro
 
 from gift_jax.errors import GiftError, Preempted
-from gift_jax.files import cache_directory
+from gift_jax.runtime.files import cache_directory
 
 
 def run(command: Callable[..., Any] | dict[str, Callable[..., Any]], *, program: str) -> NoReturn:
