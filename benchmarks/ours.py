@@ -12,7 +12,7 @@ from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.epochs import make_epoch
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
 from gift_jax.step import init_state, make_data, make_program
 from gift_jax.train import train

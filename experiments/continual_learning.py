@@ -33,7 +33,7 @@ from gift_jax import GiftError
 from gift_jax.cells import Cell
 from gift_jax.continual import ClassCell, class_steps
 from gift_jax.data.datasets import get_dataset
-from gift_jax.recipe import official_batch_size
+from gift_jax.recipes.recipe import official_batch_size
 from gift_jax.runtime import cli
 from gift_jax.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
 

@@ -31,8 +31,8 @@ from gift_jax.data.fkd import StoredLabels, load_soft_labels
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import make_optimizer, make_schedule
-from gift_jax.recipe import Recipe
 from gift_jax.recipes import Setting, make_recipe, setting_of
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints, remove
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side

@@ -37,7 +37,7 @@ from gift_jax.data.pixels import to_input
 from gift_jax.data.zca import fit_zca
 from gift_jax.optim import Optimizer
 from gift_jax.page import Section
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.report import counts, make_cell, make_grid, markdown_table
 from gift_jax.runtime import cli
 

@@ -27,7 +27,7 @@ from gift_jax.data.evaluation import load_digits_test
 from gift_jax.grid import run_grid
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, provenance
 from gift_jax.runtime.files import write_text
 

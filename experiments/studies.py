@@ -20,8 +20,8 @@ from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
 from gift_jax.models import Model, get_model
 from gift_jax.page import Section
-from gift_jax.recipe import Recipe
 from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.files import reported, written_whole
 from gift_jax.sheet import contact_sheet
 from gift_jax.timing import duration

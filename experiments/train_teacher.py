@@ -28,7 +28,7 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.data.transforms import TrainingTransform, make_transform
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints, remove
 from gift_jax.runtime import cli, progress, provenance
 from gift_jax.runtime.files import append_json_line, make_directory

@@ -14,7 +14,7 @@ from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model, Variables
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.schedule_free import make_tested
 from gift_jax.step import Program, make_data, make_program
 from gift_jax.study import make_row

@@ -15,7 +15,7 @@ from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels, set_digest
 from gift_jax.data.record_set import RecordSet
 from gift_jax.models import Model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 
 _SAMPLE = 64  # evaluation images that enter a digest: a whole set may be mapped from disk
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.data.fkd import StoredLabels
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.replay import make_stored_epoch
 from gift_jax.runtime.compiling import jit, shared
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds, split_batch

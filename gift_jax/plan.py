@@ -12,7 +12,7 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.models import Model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
 from gift_jax.step import Data, Program, init_state, make_program, make_step
 from gift_jax.streaming import Placed, place

@@ -18,7 +18,7 @@ from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds
 
 

@@ -13,7 +13,7 @@ from gift_jax.data.fkd import StoredLabels
 from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.models import Model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.replay import adapt_recipe
 from gift_jax.runtime.files import reported
 from gift_jax.runtime.provenance import device, versions

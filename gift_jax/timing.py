@@ -2,7 +2,7 @@
 
 import time
 
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.progress import Advance
 
 

@@ -19,7 +19,7 @@ from gift_jax.epochs import Driver, Epoch, make_epoch
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints, Store, open_store
 from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, put, take
 from gift_jax.schedule_free import Tested, make_tested

@@ -11,7 +11,7 @@ from gift_jax import augment, epochs, losses
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import compiling
 
 torch = pytest.importorskip("torch")

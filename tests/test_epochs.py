@@ -13,7 +13,7 @@ from gift_jax import epochs
 from gift_jax.epochs import make_batches, make_epoch
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.step import init_state, make_data, make_differentiate, make_prepare, make_program, make_update
 
 STUDENT = get_model(INFO.spec)

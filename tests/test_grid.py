@@ -16,7 +16,7 @@ from gift_jax.epochs import make_epoch
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,8 +18,8 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES, ce
 from gift_jax.models import get_model
 from gift_jax.optim import make_optimizer, make_schedule
-from gift_jax.recipe import Recipe
 from gift_jax.recipes import RECIPES, Setting, make_recipe, setting_of
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.step import init_state, make_data, make_program, make_step
 from gift_jax.train import train
 

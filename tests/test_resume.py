@@ -21,7 +21,7 @@ from setups import INFO, distilled_set, evaluation_set, random_teacher
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints
 from gift_jax.train import train
 

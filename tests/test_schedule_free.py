@@ -10,7 +10,7 @@ from setups import distilled_set, evaluation_set, random_teacher
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule, make_optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.schedule_free import average, make_tested
 from gift_jax.step import init_state, make_data, make_program
 from gift_jax.train import train

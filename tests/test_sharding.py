@@ -13,7 +13,7 @@ from gift_jax.errors import GiftError
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints
 from gift_jax.runtime.sharding import choose_devices, jit_over, make_mesh, over_seeds, put, split_batch
 from gift_jax.step import init_state, make_data, make_program, make_step

@@ -13,7 +13,7 @@ from gift_jax.augment import DSA_STRATEGY
 from gift_jax.epochs import make_epoch
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints
 from gift_jax.runtime.sharding import make_mesh
 from gift_jax.step import init_state, make_data, make_program

@@ -11,7 +11,7 @@ from gift_jax import load_distilled, save_distilled, subset
 from gift_jax.checkpoint import make_teacher
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.train import train
 
 CLASSES = (1, 4, 7)

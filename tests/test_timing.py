@@ -3,7 +3,7 @@
 import pytest
 
 from gift_jax import timing
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 
 
 @pytest.fixture

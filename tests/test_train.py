@@ -13,7 +13,7 @@ from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.recipe import Recipe, official_batch_size
+from gift_jax.recipes.recipe import Recipe, official_batch_size
 from gift_jax.step import Metrics
 from gift_jax.train import check_finite, train
 

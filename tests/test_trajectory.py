@@ -15,7 +15,7 @@ from torch_names import sub_state, to_variables
 from gift_jax.data.datasets import CIFAR
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import jit
 from gift_jax.step import Data, Program, State, make_step
 

@@ -18,7 +18,7 @@ from setups import INFO, distilled_set, evaluation_set, random_teacher
 from gift_jax.configuration import digest
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints
 from gift_jax.runtime import cli
 from gift_jax.train import train

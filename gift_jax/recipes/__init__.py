@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from gift_jax.errors import GiftError
-from gift_jax.recipe import Recipe
 from gift_jax.recipes import cda, datm, gift, gvbsm, rded, sre2l
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, setting_of
 
 __all__ = ["RECIPES", "Setting", "make_recipe", "setting_of"]

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from gift_jax.recipe import Recipe
 from gift_jax.recipes import sre2l
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, of_dataset
 
 RECIPES = {

@@ -2,7 +2,7 @@
 
 from gift_jax.errors import GiftError
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, of_dataset
 
 # The rate falls after the epoch that is numbered 1000 // 2 + 1 from 0, of 1001 epochs.

@@ -1,7 +1,7 @@
 """GIFT's official recipe. Reference: `eval_syn_data.py` and `validate/evaluator_benchmark.py` of LINs-lab/GIFT."""
 
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe, official_batch_size
+from gift_jax.recipes.recipe import Recipe, official_batch_size
 from gift_jax.recipes.setting import Setting
 
 LEARNING_RATES = {"swin_v2_t": 1e-4, "vit_b_16": 1e-4}

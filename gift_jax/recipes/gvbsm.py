@@ -5,7 +5,7 @@ import dataclasses
 
 from gift_jax.data.datasets import IMAGENET, Normalisation
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, of_dataset
 
 CIFAR = Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))

@@ -2,7 +2,7 @@
 
 from gift_jax.data.datasets import IMAGENET, get_dataset
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting
 
 LEARNING_RATES = {

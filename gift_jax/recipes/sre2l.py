@@ -3,7 +3,7 @@ VILA-Lab/SRe2L, `classification/train_kd.py` and `script/train_kd.sh` of zeyuany
 
 from gift_jax.data.datasets import CIFAR, IMAGENET, Normalisation
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, of_dataset
 
 TINY = Normalisation((0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262))

@@ -25,7 +25,7 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import kl
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.replay import replay
 from gift_jax.step import init_state, make_data, make_program, make_step
 from gift_jax.study import make_row

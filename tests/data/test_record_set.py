@@ -16,7 +16,7 @@ from gift_jax.data.record_set import RecordSet, decoded_batches, permutation
 from gift_jax.data.transforms import TrainingTransform, Transform
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.train import train
 
 CLASSES = [f"{label:05d}" for label in range(10)]

@@ -27,7 +27,7 @@ from gift_jax.checkpoint import flatten
 from gift_jax.data.datasets import CIFAR
 from gift_jax.epochs import make_batches
 from gift_jax.models import ModelSpec, get_model
-from gift_jax.recipe import Recipe
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.step import Program
 
 IPC, BATCH, EPOCHS, TESTS = 4, 15, 4, 6  # three steps an epoch, the last one of the ten images that remain
