@@ -5,7 +5,6 @@ from typing import Any
 import jax
 
 from benchmarks.workloads import LEARNING_RATE, SEEDS, WEIGHT_DECAY, Workload, make_pixels
-from gift_jax.checkpoint import Teacher, TeacherInfo, Verification, make_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
@@ -15,6 +14,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
 from gift_jax.step import init_state, make_data, make_program
+from gift_jax.teachers.teacher import Teacher, TeacherInfo, Verification, make_teacher
 from gift_jax.train import train
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from convert.families import find_family
 from convert.rules import to_torch
 from convert.torch_file import save_state
-from gift_jax.checkpoint import flatten, load_weights
+from gift_jax.teachers.teacher import flatten, load_weights
 
 
 def export(directory: Path, out: Path) -> None:

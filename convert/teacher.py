@@ -13,7 +13,11 @@ import torch
 from convert.families import Family, find_family
 from convert.rules import Flat, batches_tracked, from_torch
 from convert.torch_file import load_state
-from gift_jax.checkpoint import (
+from gift_jax.data.datasets import Normalisation, get_dataset
+from gift_jax.errors import GiftError
+from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.runtime.files import sha256
+from gift_jax.teachers.teacher import (
     WEIGHTS,
     TeacherInfo,
     Verification,
@@ -24,10 +28,6 @@ from gift_jax.checkpoint import (
     unflatten,
     write_info,
 )
-from gift_jax.data.datasets import Normalisation, get_dataset
-from gift_jax.errors import GiftError
-from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
-from gift_jax.runtime.files import sha256
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.

@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
-from gift_jax.checkpoint import INFO
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.runtime.files import cache_directory, reported
-from gift_jax.zoo import RDED, ZOO
+from gift_jax.teachers.published import RDED, ZOO
+from gift_jax.teachers.teacher import INFO
 
 _MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-10 has one of ImageNet-1K"
 # Where each method's sets are published.

@@ -22,9 +22,9 @@ from experiments.sources import find_images
 from gift_jax import GiftError, Teacher, load_teacher
 from gift_jax.data.class_order import write_class_order
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
-from gift_jax.diagnose import Finding, class_order, diagnose, examine
 from gift_jax.runtime import cli
-from gift_jax.zoo import ZOO
+from gift_jax.teachers.diagnose import Finding, class_order, diagnose, examine
+from gift_jax.teachers.published import ZOO
 
 
 @dataclasses.dataclass(frozen=True)

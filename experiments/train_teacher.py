@@ -20,7 +20,6 @@ import tyro
 
 from experiments.sources import find_images
 from gift_jax import GiftError, save_teacher, study
-from gift_jax.checkpoint import TeacherInfo
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
@@ -32,6 +31,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.resume import Checkpoints, remove
 from gift_jax.runtime import cli, progress, provenance
 from gift_jax.runtime.files import append_json_line, make_directory
+from gift_jax.teachers.teacher import TeacherInfo
 from gift_jax.timing import Estimate
 from gift_jax.train import Run, train
 

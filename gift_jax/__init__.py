@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from gift_jax.errors import GiftError
 
 if TYPE_CHECKING:
-    from gift_jax.checkpoint import Teacher, TeacherInfo, load_teacher, save_teacher
     from gift_jax.data.distilled import DistilledSet, load_distilled, save_distilled
+    from gift_jax.teachers.teacher import Teacher, TeacherInfo, load_teacher, save_teacher
 
 __all__ = [
     "DistilledSet",
@@ -22,7 +22,7 @@ __all__ = [
 
 # Imported when first asked for, so that a command line answers --help without loading JAX.
 _HOMES = {
-    **dict.fromkeys(("Teacher", "TeacherInfo", "load_teacher", "save_teacher"), "gift_jax.checkpoint"),
+    **dict.fromkeys(("Teacher", "TeacherInfo", "load_teacher", "save_teacher"), "gift_jax.teachers.teacher"),
     **dict.fromkeys(("DistilledSet", "load_distilled", "save_distilled"), "gift_jax.data.distilled"),
 }
 

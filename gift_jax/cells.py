@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.configuration import describe, describe_evaluation
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
@@ -18,6 +17,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.schedule_free import make_tested
 from gift_jax.step import Program, make_data, make_program
 from gift_jax.study import make_row
+from gift_jax.teachers.teacher import Teacher
 from gift_jax.train import Run, train
 
 OnEpoch = Callable[[int, float], None]

@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels, set_digest
 from gift_jax.data.record_set import RecordSet
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.teachers.teacher import Teacher
 
 _SAMPLE = 64  # evaluation images that enter a digest: a whole set may be mapped from disk
 

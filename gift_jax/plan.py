@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
@@ -16,6 +15,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
 from gift_jax.step import Data, Program, init_state, make_program, make_step
 from gift_jax.streaming import Placed, place
+from gift_jax.teachers.teacher import Teacher
 
 
 def training_bytes(

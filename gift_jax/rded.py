@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.crops import resized_crop
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet
@@ -23,6 +22,7 @@ from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import ce
 from gift_jax.models import Model, Variables
+from gift_jax.teachers.teacher import Teacher
 
 _CHUNK = 100  # images scored at a time
 

@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.pixels import to_input
 from gift_jax.page import Picture
 from gift_jax.pictures import new_figure
 from gift_jax.runtime.files import reported
+from gift_jax.teachers.teacher import Teacher
 
 CLASSES, IMAGES = 10, 10  # of a contact sheet
 

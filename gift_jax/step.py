@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import optax
 
 from gift_jax.augment import MIXINGS, make_strategy
-from gift_jax.checkpoint import Teacher
 from gift_jax.crops import make_crop
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
@@ -27,6 +26,7 @@ from gift_jax.models import Model, Variables, cast
 from gift_jax.optim import make_optimizer, make_schedule, restart_steps, with_rate
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.replay import adapt_recipe, check_set, replay
+from gift_jax.teachers.teacher import Teacher
 
 
 class Program(NamedTuple):

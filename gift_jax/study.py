@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.data.record_set import RecordSet
@@ -17,6 +16,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.replay import adapt_recipe
 from gift_jax.runtime.files import reported
 from gift_jax.runtime.provenance import device, versions
+from gift_jax.teachers.teacher import Teacher
 from gift_jax.train import Run
 
 

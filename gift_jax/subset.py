@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.checkpoint import Teacher, make_teacher
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, get_model
+from gift_jax.teachers.teacher import Teacher, make_teacher
 
 
 def restrict(distilled: DistilledSet, classes: Sequence[int]) -> DistilledSet:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.configuration import describe
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
@@ -25,6 +24,7 @@ from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mes
 from gift_jax.schedule_free import Tested, make_tested
 from gift_jax.step import Data, Metrics, Program, State, init_state, make_data, make_program
 from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
+from gift_jax.teachers.teacher import Teacher
 
 
 class Evaluation(NamedTuple):

@@ -9,9 +9,9 @@ import pytest
 from setups import INFO, make_variables, random_digits
 
 import gift_jax
-from gift_jax.checkpoint import load_arrays, load_weights, save_teacher
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
+from gift_jax.teachers.teacher import load_arrays, load_weights, save_teacher
 
 
 @pytest.fixture(scope="module")

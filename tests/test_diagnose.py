@@ -9,13 +9,13 @@ import optax
 import pytest
 from setups import INFO
 
-from gift_jax.checkpoint import make_teacher
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
-from gift_jax.diagnose import KNOWN, best_order, class_order, confusion_matrix, diagnose, examine, predict
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import ModelSpec, get_model
+from gift_jax.teachers.diagnose import KNOWN, best_order, class_order, confusion_matrix, diagnose, examine, predict
+from gift_jax.teachers.teacher import make_teacher
 
 TRAINED_WITH = KNOWN["none, grey"]
 SPEC = ModelSpec("conv2", 10, 8, 1, (("norm", "none"), ("width", 16)))

@@ -8,10 +8,10 @@ import pytest
 from setups import distilled_set, evaluation_set, random_teacher
 
 from gift_jax import load_distilled, save_distilled, subset
-from gift_jax.checkpoint import make_teacher
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.teachers.teacher import make_teacher
 from gift_jax.train import train
 
 CLASSES = (1, 4, 7)

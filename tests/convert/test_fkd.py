@@ -16,7 +16,6 @@ from trees import pixels
 
 from convert.fkd.order import sampler_order
 from convert.torch_file import load_object
-from gift_jax.checkpoint import make_teacher
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, save_distilled
 from gift_jax.data.evaluation import EvaluationSet
@@ -29,6 +28,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.replay import replay
 from gift_jax.step import init_state, make_data, make_program, make_step
 from gift_jax.study import make_row
+from gift_jax.teachers.teacher import make_teacher
 from gift_jax.train import train
 
 SIDE, COUNT, EPOCHS = 32, 30, 2

@@ -16,8 +16,8 @@ from modules import NORMS, dc_module, dc_names, official, spec
 import gift_jax
 from convert.families import find_family
 from convert.teacher import make_reference, read_variables
-from gift_jax.checkpoint import load_weights
 from gift_jax.models import get_model
+from gift_jax.teachers.teacher import load_weights
 
 CIFAR = ("--dataset", "cifar10", "--model", "conv3")
 

@@ -12,9 +12,9 @@ import torch
 from convert.families import find_family
 from convert.rules import to_torch
 from convert.teacher import read_variables
-from gift_jax.checkpoint import flatten
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec, get_model
+from gift_jax.teachers.teacher import flatten
 
 
 def resnet_features(module, images):

@@ -8,7 +8,7 @@ import torch
 from convert.families import find_family
 from gift_jax import load_teacher
 from gift_jax.models import ModelSpec
-from gift_jax.zoo import ZOO
+from gift_jax.teachers.published import ZOO
 
 
 def test_the_table_has_the_fifteen_published_teachers_and_torchvisions():

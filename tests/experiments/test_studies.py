@@ -15,9 +15,9 @@ from experiments import ablation, cross_architecture, cross_optimizer, fidelity,
 from experiments.digits_setup import METHODS, cluster_centres, herded_images, load_digits
 from experiments.studies import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled, study
-from gift_jax.checkpoint import save_teacher
 from gift_jax.data.datasets import CIFAR
 from gift_jax.models import get_model
+from gift_jax.teachers.teacher import save_teacher
 from gift_jax.tensorboard import make_writer
 
 SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)

@@ -13,10 +13,10 @@ from gift_jax.data.datasets import DIGITS
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_digits_test
-from gift_jax.diagnose import KNOWN
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.teachers.diagnose import KNOWN
 from gift_jax.train import train
 
 SPEC = ModelSpec("conv2", 10, 8, 1, (("norm", "none"), ("width", 16)))

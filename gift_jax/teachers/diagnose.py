@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from gift_jax.checkpoint import Teacher
 from gift_jax.data.datasets import CIFAR, DIGITS, IMAGENET, Normalisation
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.evaluate import Accuracy, label_ranks
 from gift_jax.models import Model, Variables
+from gift_jax.teachers.teacher import Teacher
 
 BATCH_SIZE = 500
 

@@ -1,0 +1,1 @@
+"""Teachers: converted networks with frozen weights, why one scores too low, and which ones are published."""
