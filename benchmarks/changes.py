@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from benchmarks import ours
 from benchmarks.compare import RESULTS, measure, ratio
 from benchmarks.workloads import Workload
-from gift_jax import epochs
 from gift_jax.errors import GiftError
 from gift_jax.runtime import cli, compiling
 from gift_jax.runtime.files import write_text
 from gift_jax.runtime.sharding import jit_over
-from gift_jax.step import make_step
+from gift_jax.training import epochs
+from gift_jax.training.step import make_step
 
 
 class Change(NamedTuple):

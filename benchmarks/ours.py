@@ -8,14 +8,14 @@ from benchmarks.workloads import LEARNING_RATE, SEEDS, WEIGHT_DECAY, Workload, m
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.epochs import make_epoch
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
-from gift_jax.step import init_state, make_data, make_program
 from gift_jax.teachers.teacher import Teacher, TeacherInfo, Verification, make_teacher
-from gift_jax.train import train
+from gift_jax.training.epochs import make_epoch
+from gift_jax.training.step import init_state, make_data, make_program
+from gift_jax.training.train import train
 
 
 class Ours:

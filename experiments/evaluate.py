@@ -22,9 +22,8 @@ from rich.table import Table
 
 from experiments.running import finished_rows, spread_seeds
 from experiments.sources import find_distilled, find_images, find_teacher
-from gift_jax import DistilledSet, GiftError, Teacher, plan, study
+from gift_jax import DistilledSet, GiftError, Teacher, study
 from gift_jax.cells import Cell
-from gift_jax.configuration import fingerprint
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.fkd import StoredLabels, load_soft_labels
@@ -33,11 +32,13 @@ from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.resume import Checkpoints, remove
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
-from gift_jax.timing import Estimate
-from gift_jax.train import Run, train
+from gift_jax.training import plan
+from gift_jax.training.configuration import fingerprint
+from gift_jax.training.resume import Checkpoints, remove
+from gift_jax.training.timing import Estimate
+from gift_jax.training.train import Run, train
 
 TEACHERLESS = "none"
 
@@ -130,7 +131,7 @@ def _given(options: dict) -> dict:
 
 
 class Parts(NamedTuple):
-    """What is trained: the arguments of `gift_jax.train.train`."""
+    """What is trained: the arguments of `gift_jax.training.train.train`."""
 
     recipe: Recipe
     student: Model

@@ -13,7 +13,7 @@ from gift_jax.grid import name_of
 from gift_jax.page import Section, write_page
 from gift_jax.report import Cell, Grid, counts, markdown_table, name_on
 from gift_jax.sheet import read_png
-from gift_jax.timing import duration
+from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]

@@ -8,13 +8,13 @@ import jax
 
 from gift_jax import GiftError, study
 from gift_jax.cells import Cell
-from gift_jax.configuration import fingerprint
 from gift_jax.runtime.sharding import Seeds, make_mesh
-from gift_jax.train import choose_seeds
+from gift_jax.training.configuration import fingerprint
+from gift_jax.training.train import choose_seeds
 
 
 def spread_seeds(devices: int | None, seeds: int, batch_size: int) -> Seeds:
-    """How seeds run on so many devices; without a number as `gift_jax.train.choose_seeds` has it."""
+    """How seeds run on so many devices; without a number as `gift_jax.training.train.choose_seeds` has it."""
     if devices is None:
         return choose_seeds(seeds, batch_size)
     if not 1 <= devices <= jax.device_count():

@@ -24,7 +24,7 @@ from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.files import reported, written_whole
 from gift_jax.sheet import contact_sheet
-from gift_jax.timing import duration
+from gift_jax.training.timing import duration
 
 VALIDATION_IMAGES = 5000  # at most, of the real training images
 

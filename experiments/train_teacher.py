@@ -28,12 +28,12 @@ from gift_jax.data.transforms import TrainingTransform, make_transform
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.resume import Checkpoints, remove
 from gift_jax.runtime import cli, progress, provenance
 from gift_jax.runtime.files import append_json_line, make_directory
 from gift_jax.teachers.teacher import TeacherInfo
-from gift_jax.timing import Estimate
-from gift_jax.train import Run, train
+from gift_jax.training.resume import Checkpoints, remove
+from gift_jax.training.timing import Estimate
+from gift_jax.training.train import Run, train
 
 SCHEDULES = {
     "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),

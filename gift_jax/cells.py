@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.configuration import describe, describe_evaluation
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model, Variables
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.schedule_free import make_tested
-from gift_jax.step import Program, make_data, make_program
 from gift_jax.study import make_row
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.train import Run, train
+from gift_jax.training.configuration import describe, describe_evaluation
+from gift_jax.training.schedule_free import make_tested
+from gift_jax.training.step import Program, make_data, make_program
+from gift_jax.training.train import Run, train
 
 OnEpoch = Callable[[int, float], None]
 """Told how many epochs were done since the last call, and their mean loss."""
@@ -28,7 +28,7 @@ CURVE_POINTS = 20  # of a training curve that are kept in a row
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cell:
-    """One run of a study: the arguments of `gift_jax.train.train`, one seed, and its place in the study.
+    """One run of a study: the arguments of `gift_jax.training.train.train`, one seed, and its place in the study.
 
     labels: names along the study's axes, such as `{"loss": "gift", "optimizer": "sgd"}`; they are not part of the
     cell's identity. validation_set: real training images that settings may be chosen on, measured once at the end.

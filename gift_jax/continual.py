@@ -8,7 +8,7 @@ import numpy as np
 from gift_jax.cells import Cell
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import make_ranker
-from gift_jax.train import Run
+from gift_jax.training.train import Run
 
 
 def class_steps(num_classes: int, steps: int, seed: int) -> tuple[tuple[int, ...], ...]:

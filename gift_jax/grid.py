@@ -1,7 +1,7 @@
 """Grids of runs: many cells in one process, each result on disk as it comes, and nothing run twice.
 
 A cell is anything with the methods of `Work`; `gift_jax.cells.Cell` is the ordinary one. Cells of one compilation
-should follow one another: compiled functions are shared through the caches of `gift_jax.epochs`.
+should follow one another: compiled functions are shared through the caches of `gift_jax.training.epochs`.
 """
 
 import contextlib
@@ -13,12 +13,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from gift_jax.configuration import fingerprint
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import append_json_line
 from gift_jax.runtime.threads import in_order
 from gift_jax.study import drop_cut_line, read_results
+from gift_jax.training.configuration import fingerprint
 
 Row = dict[str, Any]
 Watch = Callable[[str, float, int], None]

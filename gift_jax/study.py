@@ -13,11 +13,11 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.replay import adapt_recipe
 from gift_jax.runtime.files import reported
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.train import Run
+from gift_jax.training.replay import adapt_recipe
+from gift_jax.training.train import Run
 
 
 def make_row(

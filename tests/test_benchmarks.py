@@ -7,12 +7,13 @@ import pytest
 
 from benchmarks import changes, compare, ours
 from benchmarks.workloads import WORKLOADS, evaluation_epochs, make_pixels
-from gift_jax import augment, epochs, losses
+from gift_jax import augment, losses
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import compiling
+from gift_jax.training import epochs
 
 torch = pytest.importorskip("torch")
 

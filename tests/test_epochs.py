@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set, random_teacher
 
-from gift_jax import epochs
-from gift_jax.epochs import make_batches, make_epoch
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.step import init_state, make_data, make_differentiate, make_prepare, make_program, make_update
+from gift_jax.training import epochs
+from gift_jax.training.epochs import make_batches, make_epoch
+from gift_jax.training.step import init_state, make_data, make_differentiate, make_prepare, make_program, make_update
 
 STUDENT = get_model(INFO.spec)
 RECIPE = Recipe(epochs=3, batch_size=8, optimizer=Optimizer("sgd", 0.05))

@@ -11,12 +11,12 @@ from setups import distilled_set, evaluation_set, random_teacher
 
 from gift_jax import grid, grid_plan, study
 from gift_jax.cells import Cell, curve, rounded
-from gift_jax.configuration import fingerprint
-from gift_jax.epochs import make_epoch
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.training.configuration import fingerprint
+from gift_jax.training.epochs import make_epoch
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,8 +20,8 @@ from gift_jax.models import get_model
 from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipes import RECIPES, Setting, make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.step import init_state, make_data, make_program, make_step
-from gift_jax.train import train
+from gift_jax.training.step import init_state, make_data, make_program, make_step
+from gift_jax.training.train import train
 
 GOLDEN = Path(__file__).parent / "golden_recipes"
 

@@ -11,9 +11,9 @@ from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule, make_optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.schedule_free import average, make_tested
-from gift_jax.step import init_state, make_data, make_program
-from gift_jax.train import train
+from gift_jax.training.schedule_free import average, make_tested
+from gift_jax.training.step import init_state, make_data, make_program
+from gift_jax.training.train import train
 
 
 def program_of(name, teacher, schedule=None):

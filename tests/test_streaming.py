@@ -8,17 +8,17 @@ import pytest
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 import gift_jax
-from gift_jax import plan, streaming
 from gift_jax.augment import DSA_STRATEGY
-from gift_jax.epochs import make_epoch
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.resume import Checkpoints
 from gift_jax.runtime.sharding import make_mesh
-from gift_jax.step import init_state, make_data, make_program
-from gift_jax.streaming import make_streamed_data, make_streamed_epoch, place
-from gift_jax.train import train
+from gift_jax.training import plan, streaming
+from gift_jax.training.epochs import make_epoch
+from gift_jax.training.resume import Checkpoints
+from gift_jax.training.step import init_state, make_data, make_program
+from gift_jax.training.streaming import make_streamed_data, make_streamed_epoch, place
+from gift_jax.training.train import train
 
 STUDENT = get_model(INFO.spec)
 # One operation alone: most of the time of these tests is compilation.
@@ -92,7 +92,7 @@ def test_what_does_not_fit_streams_by_itself(monkeypatch):
     assert place(distilled).streamed
     lines = dict(plan.describe(RECIPE, STUDENT, distilled, random_teacher(), evaluation_set(), (0,)))
     assert lines["placement"].startswith("the set streams from the host: 0.0 MiB, more than 25%")
-    monkeypatch.setattr("gift_jax.train.make_data", None)  # the resident path would call it
+    monkeypatch.setattr("gift_jax.training.train.make_data", None)  # the resident path would call it
     run("auto")
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gift_jax import timing
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.training import timing
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe, official_batch_size
-from gift_jax.step import Metrics
-from gift_jax.train import check_finite, train
+from gift_jax.training.step import Metrics
+from gift_jax.training.train import check_finite, train
 
 STUDENT = get_model(INFO.spec)
 RECIPE = Recipe(epochs=3, batch_size=8, evaluations=3, optimizer=Optimizer("sgd", 0.05))

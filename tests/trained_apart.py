@@ -15,13 +15,13 @@ from pathlib import Path
 
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
-from gift_jax.configuration import digest
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.resume import Checkpoints
 from gift_jax.runtime import cli
-from gift_jax.train import train
+from gift_jax.training.configuration import digest
+from gift_jax.training.resume import Checkpoints
+from gift_jax.training.train import train
 
 EPOCHS, LARGEST = 12, 2**18  # less than the student's largest array, more than the log
 STUDENT = get_model(dataclasses.replace(INFO.spec, options=(("width", 64),)))

@@ -22,13 +22,13 @@ from convert.families import find_family
 from convert.rules import to_torch
 from experiments import evaluate
 from gift_jax import augment
-from gift_jax import train as training
 from gift_jax.data.datasets import CIFAR
-from gift_jax.epochs import make_batches
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.step import Program
 from gift_jax.teachers.teacher import flatten
+from gift_jax.training import train as training
+from gift_jax.training.epochs import make_batches
+from gift_jax.training.step import Program
 
 IPC, BATCH, EPOCHS, TESTS = 4, 15, 4, 6  # three steps an epoch, the last one of the ten images that remain
 DRAWING = ("flip", "brightness", "saturation", "contrast", "crop", "cutout", "scale", "rotate")

@@ -10,7 +10,7 @@ from gift_jax import load_distilled, load_teacher, report, study
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.train import train
+from gift_jax.training.train import train
 
 pytest.importorskip("torch")
 

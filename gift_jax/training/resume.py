@@ -21,9 +21,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from gift_jax.configuration import differences, digest
 from gift_jax.errors import GiftError, Preempted, short_reason
 from gift_jax.runtime.quiet_orbax import quiet_orbax
+from gift_jax.training.configuration import differences, digest
 
 Tree = TypeVar("Tree")
 Record = dict[str, Any]

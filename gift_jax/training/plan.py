@@ -13,9 +13,9 @@ from gift_jax.data.fkd import StoredLabels
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
-from gift_jax.step import Data, Program, init_state, make_program, make_step
-from gift_jax.streaming import Placed, place
 from gift_jax.teachers.teacher import Teacher
+from gift_jax.training.step import Data, Program, init_state, make_program, make_step
+from gift_jax.training.streaming import Placed, place
 
 
 def training_bytes(

@@ -18,11 +18,11 @@ from jax.sharding import Mesh
 from gift_jax.data.batches import HostBatch, Order, gathered
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet, Words, decoded_batches, permutation
-from gift_jax.epochs import Epoch, make_batches
 from gift_jax.errors import GiftError
 from gift_jax.runtime.sharding import SEED, Seeds, jit_over, over_seeds, put, split_batch
-from gift_jax.step import Data, Metrics, Program, State, make_step
 from gift_jax.teachers.teacher import Teacher
+from gift_jax.training.epochs import Epoch, make_batches
+from gift_jax.training.step import Data, Metrics, Program, State, make_step
 
 Placement = Literal["auto", "device", "stream"]
 

@@ -9,22 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from gift_jax.configuration import describe
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.data.record_set import RecordSet
-from gift_jax.epochs import Driver, Epoch, make_epoch
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.resume import Checkpoints, Store, open_store
 from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, put, take
-from gift_jax.schedule_free import Tested, make_tested
-from gift_jax.step import Data, Metrics, Program, State, init_state, make_data, make_program
-from gift_jax.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 from gift_jax.teachers.teacher import Teacher
+from gift_jax.training.configuration import describe
+from gift_jax.training.epochs import Driver, Epoch, make_epoch
+from gift_jax.training.resume import Checkpoints, Store, open_store
+from gift_jax.training.schedule_free import Tested, make_tested
+from gift_jax.training.step import Data, Metrics, Program, State, init_state, make_data, make_program
+from gift_jax.training.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 
 
 class Evaluation(NamedTuple):
@@ -84,7 +84,7 @@ def train(
 
     Args: soft_labels, stored ones instead of a teacher (`gift_jax.data.fkd.load_soft_labels`), whose batches, crops
     and mixing are then trained on; driver and seed_driver, see `make_epoch` and `choose_seeds`; placement, whether the
-    set is kept on the device or streamed to it, by itself the former if it fits (`gift_jax.streaming.place`);
+    set is kept on the device or streamed to it, by itself the former if it fits (`gift_jax.training.streaming.place`);
     checkpoints, where the state is saved and taken up again; on_epoch is told how many epochs (of any seed) were done
     since the last call, and their mean loss; on_run of each finished run.
     Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other; Diverged if a loss is not

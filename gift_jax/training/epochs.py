@@ -14,10 +14,10 @@ import numpy as np
 
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.replay import make_stored_epoch
 from gift_jax.runtime.compiling import jit, shared
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds, split_batch
-from gift_jax.step import (
+from gift_jax.training.replay import make_stored_epoch
+from gift_jax.training.step import (
     Data,
     Metrics,
     Parts,

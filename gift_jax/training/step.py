@@ -25,8 +25,8 @@ from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
 from gift_jax.optim import make_optimizer, make_schedule, restart_steps, with_rate
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.replay import adapt_recipe, check_set, replay
 from gift_jax.teachers.teacher import Teacher
+from gift_jax.training.replay import adapt_recipe, check_set, replay
 
 
 class Program(NamedTuple):
