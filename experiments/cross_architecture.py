@@ -27,7 +27,7 @@ from gift_jax import GiftError
 from gift_jax.cells import Cell
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
-from gift_jax.page import Section
+from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 
 NAME = "cross_architecture"

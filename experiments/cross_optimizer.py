@@ -27,8 +27,8 @@ from gift_jax import GiftError
 from gift_jax.cells import Cell
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer
-from gift_jax.page import Section
-from gift_jax.report import markdown_table, name_on
+from gift_jax.reports.page import Section
+from gift_jax.reports.tables import markdown_table, name_on
 from gift_jax.runtime import cli
 
 NAME = "cross_optimizer"

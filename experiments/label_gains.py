@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.pages import SPREAD, Row, grid_of, guessing
-from gift_jax import pictures, ranking
-from gift_jax.page import Section
-from gift_jax.report import Cell, make_cell, markdown_table
+from gift_jax.reports import pictures, ranking
+from gift_jax.reports.page import Section
+from gift_jax.reports.tables import Cell, make_cell, markdown_table
 
 HARD, RANDOM = "ce", "random"
 WITH, WITHOUT = "dsa", "none"

@@ -24,9 +24,10 @@ import tyro
 from experiments.label_views import make_sections
 from experiments.real_images import RealImages, load_real
 from experiments.studies import Materials, Study, load_materials, run_study
-from gift_jax import GiftError, ranking
+from gift_jax import GiftError
 from gift_jax.cells import Cell
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.reports import ranking
 from gift_jax.runtime import cli
 
 NAME = "label_quality"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from experiments.label_gains import HARD, RANDOM, WITH, WITHOUT, read_accuracies, score_section, share_section
 from experiments.pages import SPREAD, Row, guessing, only, table
-from gift_jax import pictures, significance
-from gift_jax.page import Block, Section
-from gift_jax.report import make_grid
+from gift_jax.reports import pictures, significance
+from gift_jax.reports.page import Block, Section
+from gift_jax.reports.tables import make_grid
 
 SUBJECT = "gift"
 

@@ -21,11 +21,11 @@ import tyro
 
 from experiments.pages import SPREAD, Row, guessing, only, table
 from experiments.studies import Materials, Study, load_materials, run_study
-from gift_jax import pictures, significance
 from gift_jax.cells import Cell
 from gift_jax.losses import LOSSES
-from gift_jax.page import Section
-from gift_jax.report import describe, make_grid
+from gift_jax.reports import pictures, significance
+from gift_jax.reports.page import Section
+from gift_jax.reports.tables import describe, make_grid
 from gift_jax.runtime import cli
 
 NAME = "loss_comparison"

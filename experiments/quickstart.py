@@ -20,7 +20,7 @@ import tyro
 from rich.table import Table
 
 from experiments.digits_setup import CROPS, at_once, make_teacher
-from gift_jax import DistilledSet, GiftError, Teacher, heatmap, rded, report, save_distilled
+from gift_jax import DistilledSet, GiftError, Teacher, rded, save_distilled
 from gift_jax.cells import Cell
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
@@ -28,6 +28,7 @@ from gift_jax.grid import run_grid
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.reports import heatmap, tables
 from gift_jax.runtime import cli, provenance
 from gift_jax.runtime.files import write_text
 
@@ -85,10 +86,10 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
     return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())
 
 
-def write_report(config: Quickstart, teacher: Teacher, distilled: DistilledSet, results: list[dict]) -> report.Grid:
+def write_report(config: Quickstart, teacher: Teacher, distilled: DistilledSet, results: list[dict]) -> tables.Grid:
     """Write report.md and heatmap.png from the results."""
-    grid = report.make_grid(results, "loss", "optimizer")
-    best = report.make_grid(results, "loss", "optimizer", "top1_best")
+    grid = tables.make_grid(results, "loss", "optimizer")
+    best = tables.make_grid(results, "loss", "optimizer", "top1_best")
     heading = f"Top-1 accuracy, %, mean ± std of {config.seeds} seeds"
     rates = "; ".join(
         f"{o.name}: learning rate {o.learning_rate:g}, weight decay {o.weight_decay:g}"
@@ -105,13 +106,13 @@ Fixed beforehand: {rates}. No setting was chosen with the test images.
 
 ## After the last epoch: {heading.lower()}
 
-{report.markdown_table(report.table_rows(grid, "loss"))}
+{tables.markdown_table(tables.table_rows(grid, "loss"))}
 
-{report.describe(grid, "gift")}
+{tables.describe(grid, "gift")}
 
 ## The best of {Recipe().evaluations} looks at the test images, as the official code reports: {heading.lower()}
 
-{report.markdown_table(report.table_rows(best, "loss"))}
+{tables.markdown_table(tables.table_rows(best, "loss"))}
 
 Each run is a line of `results.jsonl`, with its configuration, versions and device ({provenance.device()}).
 """
@@ -122,9 +123,9 @@ Each run is a line of `results.jsonl`, with its configuration, versions and devi
     return grid
 
 
-def print_table(grid: report.Grid, title: str) -> None:
+def print_table(grid: tables.Grid, title: str) -> None:
     """Print the grid to the terminal."""
-    header, *body = report.table_rows(grid, "loss")
+    header, *body = tables.table_rows(grid, "loss")
     table = Table(*header, title=title, title_justify="left")
     for row in body:
         table.add_row(*row)
@@ -138,7 +139,7 @@ def main(config: Annotated[Quickstart, tyro.conf.arg(name="")]) -> None:
     results = train_students(config, teacher, distilled)
     grid = write_report(config, teacher, distilled, results)
     print_table(grid, f"Top-1 accuracy after the last epoch, %, mean ± std of {config.seeds} seeds")
-    print(report.describe(grid, "gift"))
+    print(tables.describe(grid, "gift"))
     print(f"\nWritten: {config.out}/report.md, heatmap.png, results.jsonl")
 
 

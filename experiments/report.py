@@ -26,8 +26,8 @@ from experiments import (
 )
 from experiments.pages import SPREAD, MakeSections, Row, guessing, table, write_report
 from gift_jax import GiftError, grid
-from gift_jax.page import Section
-from gift_jax.report import make_grid
+from gift_jax.reports.page import Section
+from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(

@@ -19,11 +19,11 @@ from gift_jax.data.evaluation import EvaluationSet, load_records
 from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
 from gift_jax.models import Model, get_model
-from gift_jax.page import Section
 from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.reports.page import Section
+from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.files import reported, written_whole
-from gift_jax.sheet import contact_sheet
 from gift_jax.training.timing import duration
 
 VALIDATION_IMAGES = 5000  # at most, of the real training images

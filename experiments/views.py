@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.pages import SPREAD, Row, guessing, only, table
-from gift_jax import pictures, significance
-from gift_jax.page import Section
-from gift_jax.report import Grid, describe, make_grid, markdown_table, name_on
+from gift_jax.reports import pictures, significance
+from gift_jax.reports.page import Section
+from gift_jax.reports.tables import Grid, describe, make_grid, markdown_table, name_on
 
 SUBJECT = "gift"
 

@@ -9,8 +9,8 @@ from setups import INFO, distilled_set, make_variables
 from gift_jax import save_distilled
 from gift_jax.data.zca import fit_zca, save_zca
 from gift_jax.errors import GiftError
-from gift_jax.heatmap import save_heatmap
-from gift_jax.report import make_grid
+from gift_jax.reports.heatmap import save_heatmap
+from gift_jax.reports.tables import make_grid
 from gift_jax.runtime.files import append_json_line, write_text
 from gift_jax.study import drop_cut_line, read_results
 from gift_jax.teachers.teacher import save_teacher

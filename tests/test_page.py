@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from setups import distilled_set, random_teacher
 
-from gift_jax import page, pictures, report, sheet
-from gift_jax.page import Picture, Section
+from gift_jax.reports import page, pictures, sheet, tables
+from gift_jax.reports.page import Picture, Section
 
 RESULTS = [
     {"loss": loss, "optimizer": optimizer, "rate": rate, "seed": seed, "top1_last": value + seed}
@@ -19,7 +19,7 @@ RESULTS = [
     for seed in (0, 1)
 ]
 DIVERGED = [{**row, "failed": "diverged"} for row in RESULTS if row["loss"] == "kl" and row["rate"] == "1"]
-GRID = report.make_grid([*RESULTS, *DIVERGED], "loss", "optimizer", guessing=10.0)
+GRID = tables.make_grid([*RESULTS, *DIVERGED], "loss", "optimizer", guessing=10.0)
 
 
 def all_pictures():
@@ -34,7 +34,7 @@ def all_pictures():
 
 @pytest.fixture(scope="module")
 def sections():
-    table = report.markdown_table(report.table_rows(GRID, "loss"))
+    table = tables.markdown_table(tables.table_rows(GRID, "loss"))
     return [Section("Tables <1>", ["A `code` & **bold** word.", table]), Section("Pictures", all_pictures())]
 
 
@@ -98,9 +98,9 @@ def test_the_teachers_three_likeliest_classes():
 
 
 def test_diverged_runs_are_shown_as_such():
-    assert str(report.make_cell([None, None], 10.0)) == "diverged"
-    assert str(report.make_cell([None, 20.0], 10.0)) == "15.0 ± 7.1 (1 of 2 diverged)"
-    assert report.counts(GRID) == "n = 4 to 6"
-    grid = report.make_grid([{**row, "failed": "diverged"} for row in RESULTS], "loss", "optimizer", guessing=10.0)
+    assert str(tables.make_cell([None, None], 10.0)) == "diverged"
+    assert str(tables.make_cell([None, 20.0], 10.0)) == "15.0 ± 7.1 (1 of 2 diverged)"
+    assert tables.counts(GRID) == "n = 4 to 6"
+    grid = tables.make_grid([{**row, "failed": "diverged"} for row in RESULTS], "loss", "optimizer", guessing=10.0)
     assert "diverged" in pictures.heat_map("map", grid, "Heat").content
     assert isinstance(pictures.heat_map("map", grid, "Heat"), Picture)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from gift_jax import ranking
 from gift_jax.errors import GiftError
+from gift_jax.reports import ranking
 
 
 def test_nothing_gained_and_nothing_lost_is_one_over_one_plus_e():

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gift_jax import heatmap, report, study
+from gift_jax import study
 from gift_jax.errors import GiftError
+from gift_jax.reports import heatmap, tables
 from gift_jax.runtime import progress, provenance
 from gift_jax.runtime.files import append_json_line
 
@@ -21,34 +22,34 @@ RESULTS = [
     ]
     for value in values
 ]
-GRID = report.make_grid(RESULTS, "loss", "optimizer")
+GRID = tables.make_grid(RESULTS, "loss", "optimizer")
 
 
 def test_cells_hold_mean_sample_std_and_n():
     assert GRID.cells["kl", "sgd"] == pytest.approx((11.0, np.sqrt(2), 2, 0))
-    assert report.make_cell([5.0]) == (5.0, 0.0, 1, 0)
+    assert tables.make_cell([5.0]) == (5.0, 0.0, 1, 0)
 
 
 def test_table_is_ordered_by_the_worst_column():
-    rows = report.table_rows(GRID, "loss")
+    rows = tables.table_rows(GRID, "loss")
     assert rows[0] == ["loss", "sgd", "adam", "worst"]
     assert [row[0] for row in rows[1:]] == ["gift", "kl"]
     assert rows[2] == ["kl", "11.0 ± 1.4", "91.0 ± 1.4", "11.0 ± 1.4"]
-    assert report.markdown_table(rows).splitlines()[1] == "| --- | ---: | ---: | ---: |"
+    assert tables.markdown_table(rows).splitlines()[1] == "| --- | ---: | ---: | ---: |"
 
 
 def test_words_tell_victories_and_defeats():
-    text = report.describe(GRID, "gift")
+    text = tables.describe(GRID, "gift")
     assert "best under 1 of 2 (sgd)" in text
     assert "Under adam it loses to `kl` by 1.0 points, within one standard deviation (1.4)." in text
     assert "`gift` falls by 9.0 points; `kl` falls furthest, by 80.0." in text
     assert "number 1 of 2: `gift` 81.0, `kl` 11.0" in text
-    assert "more than one standard deviation" in report.describe(GRID, "kl")
+    assert "more than one standard deviation" in tables.describe(GRID, "kl")
 
 
 def test_a_missing_cell_is_an_error():
     with pytest.raises(KeyError):
-        report.table_rows(report.make_grid(RESULTS[:6], "loss", "optimizer"), "loss")
+        tables.table_rows(tables.make_grid(RESULTS[:6], "loss", "optimizer"), "loss")
 
 
 def test_heatmap_is_a_picture(tmp_path):

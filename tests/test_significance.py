@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gift_jax import significance
+from gift_jax.reports import significance
 
 
 def rows(loss, optimizer, values, failed=()):

@@ -6,10 +6,11 @@ import sys
 import pytest
 
 from experiments import quickstart
-from gift_jax import load_distilled, load_teacher, report, study
+from gift_jax import load_distilled, load_teacher, study
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.reports import tables
 from gift_jax.training.train import train
 
 pytest.importorskip("torch")
@@ -54,7 +55,7 @@ def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
     for precision in ("float32", "bfloat16"):
         recipe = Recipe(optimizer=quickstart.OPTIMIZERS[2], epochs=config.epochs, precision=precision)
         runs = train(recipe, get_model(teacher.info.spec), distilled, teacher, test, seeds=range(config.seeds))
-        cells.append(report.make_cell([run.top1_last for run in runs]))
+        cells.append(tables.make_cell([run.top1_last for run in runs]))
     assert cells[0].mean > 90
     assert abs(cells[1].mean - cells[0].mean) <= max(cell.std for cell in cells), cells
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.report import Cell, Grid
+from gift_jax.reports.tables import Cell, Grid
 from gift_jax.runtime.files import reported, written_whole
 
 

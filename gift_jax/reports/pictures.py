@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.heatmap import draw_grid, slant
-from gift_jax.page import Picture
-from gift_jax.report import Grid, make_grid, name_on
+from gift_jax.reports.heatmap import draw_grid, slant
+from gift_jax.reports.page import Picture
+from gift_jax.reports.tables import Grid, make_grid, name_on
 
 # Okabe and Ito (2008), without yellow, which white paper swallows; then again with another marker and line.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")

@@ -11,8 +11,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.pixels import to_input
-from gift_jax.page import Picture
-from gift_jax.pictures import new_figure
+from gift_jax.reports.page import Picture
+from gift_jax.reports.pictures import new_figure
 from gift_jax.runtime.files import reported
 from gift_jax.teachers.teacher import Teacher
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from gift_jax.report import markdown_table, name_on
+from gift_jax.reports.tables import markdown_table, name_on
 
 LEVEL = 0.05
 GRAIN = 1e-3  # percentage points: rows keep six digits, and no test set has so many images that one counts less
