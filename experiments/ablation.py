@@ -18,11 +18,11 @@ import tyro
 from experiments.optimizers import customary
 from experiments.pages import SPREAD, Row, guessing, only, table
 from experiments.studies import Materials, Study, load_materials, run_study
-from gift_jax.cells import Cell
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid
 from gift_jax.runtime import cli
+from gift_jax.studies.cells import Cell
 
 NAME = "ablation"
 LOGITS = "logits"

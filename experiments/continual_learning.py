@@ -30,12 +30,12 @@ import tyro
 from experiments.continual_views import make_sections, stage_name
 from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
-from gift_jax.cells import Cell
-from gift_jax.continual import ClassCell, class_steps
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
 from gift_jax.runtime import cli
-from gift_jax.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.continual import ClassCell, class_steps
+from gift_jax.studies.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
 
 NAME = "continual_learning"
 

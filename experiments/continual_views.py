@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.pages import SPREAD, Row, grid_of, only, table
-from gift_jax.continual import average_accuracy, class_steps, forgetting
 from gift_jax.data.datasets import get_dataset
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, describe, make_grid
+from gift_jax.studies.continual import average_accuracy, class_steps, forgetting
 
 SUBJECT = "gift"
 

@@ -24,11 +24,11 @@ from experiments.cross_optimizer import SQUARED, at_rate, check_rates, loss_chan
 from experiments.pages import Row
 from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
-from gift_jax.cells import Cell
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
 from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
+from gift_jax.studies.cells import Cell
 
 NAME = "cross_architecture"
 

@@ -24,12 +24,12 @@ from experiments.optimizers import CUSTOMARY, customary
 from experiments.pages import Row
 from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
-from gift_jax.cells import Cell
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import markdown_table, name_on
 from gift_jax.runtime import cli
+from gift_jax.studies.cells import Cell
 
 NAME = "cross_optimizer"
 SQUARED = "kl_t2"  # KL times T^2

@@ -22,8 +22,7 @@ from rich.table import Table
 
 from experiments.running import finished_rows, spread_seeds
 from experiments.sources import find_distilled, find_images, find_teacher
-from gift_jax import DistilledSet, GiftError, Teacher, study
-from gift_jax.cells import Cell
+from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.fkd import StoredLabels, load_soft_labels
@@ -34,6 +33,8 @@ from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.results import make_row
 from gift_jax.training import plan
 from gift_jax.training.configuration import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
@@ -195,7 +196,7 @@ def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]
     checkpoints = Checkpoints(config.out / "checkpoints", minutes=config.save_minutes, resume=config.resume)
 
     def on_run(run: Run) -> None:
-        row = study.make_row(run, *given[:4], soft_labels)
+        row = make_row(run, *given[:4], soft_labels)
         rows[run.seed] = {"cell": fingerprint(cells[run.seed].configuration()), **row}
         if is_writer():
             files.append_json_line(results, rows[run.seed])

@@ -28,7 +28,6 @@ from experiments.digits_setup import CROPS, SEED, training_digits
 from experiments.pages import SPREAD, Row, guessing, only
 from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import DistilledSet, GiftError, rded
-from gift_jax.cells import Cell
 from gift_jax.crops import random_boxes, resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.evaluation import whiten
@@ -40,6 +39,7 @@ from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import counts, make_cell, make_grid, markdown_table
 from gift_jax.runtime import cli
+from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
 NAME = "fidelity"

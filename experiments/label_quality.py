@@ -25,10 +25,10 @@ from experiments.label_views import make_sections
 from experiments.real_images import RealImages, load_real
 from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
-from gift_jax.cells import Cell
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import ranking
 from gift_jax.runtime import cli
+from gift_jax.studies.cells import Cell
 
 NAME = "label_quality"
 AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}

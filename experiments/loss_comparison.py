@@ -21,12 +21,12 @@ import tyro
 
 from experiments.pages import SPREAD, Row, guessing, only, table
 from experiments.studies import Materials, Study, load_materials, run_study
-from gift_jax.cells import Cell
 from gift_jax.losses import LOSSES
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import describe, make_grid
 from gift_jax.runtime import cli
+from gift_jax.studies.cells import Cell
 
 NAME = "loss_comparison"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gift_jax.data.datasets import get_dataset
-from gift_jax.grid import name_of
 from gift_jax.reports.page import Section, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.tables import Cell, Grid, counts, markdown_table, name_on
+from gift_jax.studies.grid import name_of
 from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]

@@ -21,16 +21,16 @@ from rich.table import Table
 
 from experiments.digits_setup import CROPS, at_once, make_teacher
 from gift_jax import DistilledSet, GiftError, Teacher, rded, save_distilled
-from gift_jax.cells import Cell
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
-from gift_jax.grid import run_grid
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import heatmap, tables
 from gift_jax.runtime import cli, provenance
 from gift_jax.runtime.files import write_text
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.grid import run_grid
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
 # The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.

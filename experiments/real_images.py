@@ -12,7 +12,7 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
-from gift_jax.subset import draw_rows
+from gift_jax.studies.subset import draw_rows
 
 
 class RealImages(NamedTuple):

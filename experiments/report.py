@@ -25,10 +25,11 @@ from experiments import (
     loss_comparison,
 )
 from experiments.pages import SPREAD, MakeSections, Row, guessing, table, write_report
-from gift_jax import GiftError, grid
+from gift_jax import GiftError
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
+from gift_jax.studies import grid
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
     {

@@ -12,8 +12,7 @@ from rich.table import Table
 from experiments.digits_setup import at_once, load_digits
 from experiments.evaluate import Evaluate, load_parts
 from experiments.pages import Row, write_report
-from gift_jax import DistilledSet, GiftError, Teacher, grid, grid_plan
-from gift_jax.cells import Cell
+from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_records
 from gift_jax.data.records import decoded
@@ -24,6 +23,8 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Section
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.files import reported, written_whole
+from gift_jax.studies import grid, grid_plan
+from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
 
 VALIDATION_IMAGES = 5000  # at most, of the real training images
@@ -163,7 +164,7 @@ def make_log(study: Study) -> grid.Log | None:
     """Where figures go while the study runs, if they were asked for."""
     if not study.tensorboard:
         return None
-    from gift_jax.tensorboard import make_writer
+    from gift_jax.studies.tensorboard import make_writer
 
     return make_writer(study.out / "tensorboard")
 

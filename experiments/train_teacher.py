@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 
 from experiments.sources import find_images
-from gift_jax import GiftError, save_teacher, study
+from gift_jax import GiftError, save_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
@@ -30,6 +30,7 @@ from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, progress, provenance
 from gift_jax.runtime.files import append_json_line, make_directory
+from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import TeacherInfo
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
@@ -164,7 +165,7 @@ def run(config: TrainTeacher) -> Run:
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
         )  # fmt: skip
     save_teacher(config.out, make_info(config, student.spec), result.state.params, result.state.batch_stats)
-    append_json_line(config.out / "results.jsonl", study.make_row(result, recipe, student, images, None))
+    append_json_line(config.out / "results.jsonl", make_row(result, recipe, student, images, None))
     remove(checkpoints)
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
     return result

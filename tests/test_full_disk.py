@@ -12,7 +12,7 @@ from gift_jax.errors import GiftError
 from gift_jax.reports.heatmap import save_heatmap
 from gift_jax.reports.tables import make_grid
 from gift_jax.runtime.files import append_json_line, write_text
-from gift_jax.study import drop_cut_line, read_results
+from gift_jax.studies.results import drop_cut_line, read_results
 from gift_jax.teachers.teacher import save_teacher
 
 IMAGES = np.zeros((20, 8, 8, 1), np.uint8)

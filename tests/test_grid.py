@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from setups import distilled_set, evaluation_set, random_teacher
 
-from gift_jax import grid, grid_plan, study
-from gift_jax.cells import Cell, curve, rounded
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.studies import grid, grid_plan
+from gift_jax.studies.cells import Cell, curve, rounded
+from gift_jax.studies.results import read_results
 from gift_jax.training.configuration import fingerprint
 from gift_jax.training.epochs import make_epoch
 
@@ -111,11 +112,11 @@ def test_a_cut_last_line_is_passed_over_and_its_cell_run_again(tmp_path, capsys)
     rows = run(CELLS, tmp_path)
     path = tmp_path / "results.jsonl"
     path.write_text(path.read_text()[:-20])
-    assert study.read_results(path) == rows[:-1]
+    assert read_results(path) == rows[:-1]
     assert "warning" in capsys.readouterr().err
     assert run(CELLS, tmp_path) == rows
     assert RUNS[6:] == [(3.0, 1)]
-    assert study.read_results(path) == rows
+    assert read_results(path) == rows
 
 
 def test_parts_are_disjoint_complete_and_keep_seeds_together(tmp_path):

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gift_jax import study
 from gift_jax.errors import GiftError
 from gift_jax.reports import heatmap, tables
 from gift_jax.runtime import progress, provenance
 from gift_jax.runtime.files import append_json_line
+from gift_jax.studies.results import read_results
 
 RESULTS = [
     {"loss": loss, "optimizer": optimizer, "top1_last": value}
@@ -63,12 +63,12 @@ def test_results_are_read_back_and_a_damaged_line_is_named(tmp_path):
     path = tmp_path / "runs" / "results.jsonl"
     for row in RESULTS:
         append_json_line(path, row)
-    assert study.read_results(path) == RESULTS
+    assert read_results(path) == RESULTS
     path.write_text(path.read_text() + '{"loss": \n')
     with pytest.raises(GiftError, match=r"results\.jsonl: line 9 is not JSON"):
-        study.read_results(path)
+        read_results(path)
     with pytest.raises(GiftError, match=r"none\.jsonl"):
-        study.read_results(tmp_path / "none.jsonl")
+        read_results(tmp_path / "none.jsonl")
 
 
 def test_progress_in_a_log_is_plain_lines(capsys, monkeypatch):

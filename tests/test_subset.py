@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from setups import distilled_set, evaluation_set, random_teacher
 
-from gift_jax import load_distilled, save_distilled, subset
+from gift_jax import load_distilled, save_distilled
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.studies import subset
 from gift_jax.teachers.teacher import make_teacher
 from gift_jax.training.train import train
 

@@ -32,7 +32,8 @@ class DistilledSet:
     logits stored with the images, or None. pixel_space says what was done to the pixels: `raw` (0..255, or
     [0, 1] if float), `normalised` (with the dataset's statistics) or `zca` (whitened). dataset and method are
     names, ipc the images a class, provenance free text about the source. classes are the dataset's class ids that
-    labels 0, 1, ... stand for if the set is of some classes only (`gift_jax.subset.restrict`), None if it is of all.
+    labels 0, 1, ... stand for if the set is of some classes only (`gift_jax.studies.subset.restrict`), None if it is
+    of all.
     Raises: GiftError if the parts do not fit each other.
     """
 

@@ -99,7 +99,7 @@ def train(
     if (tested := len(evaluation_set.class_names)) != distilled.num_classes:
         raise GiftError(
             f"the evaluation set has {tested} classes, the distilled set {distilled.num_classes}; restrict both to the "
-            "same classes by `gift_jax.subset`"
+            "same classes by `gift_jax.studies.subset`"
         )
     _check_pixel_spaces(distilled, evaluation_set)
     mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver

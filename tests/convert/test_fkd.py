@@ -25,7 +25,7 @@ from gift_jax.losses import kl
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.study import make_row
+from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import make_teacher
 from gift_jax.training.replay import replay
 from gift_jax.training.step import init_state, make_data, make_program, make_step

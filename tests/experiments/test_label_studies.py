@@ -11,7 +11,7 @@ from experiments.label_quality import LabelQuality
 from experiments.real_images import load_real
 from experiments.studies import Materials
 from gift_jax import GiftError
-from gift_jax.continual import class_steps
+from gift_jax.studies.continual import class_steps
 from gift_jax.teachers.teacher import save_teacher
 from gift_jax.training.configuration import fingerprint
 

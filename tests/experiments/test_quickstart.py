@@ -6,11 +6,12 @@ import sys
 import pytest
 
 from experiments import quickstart
-from gift_jax import load_distilled, load_teacher, study
+from gift_jax import load_distilled, load_teacher
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import tables
+from gift_jax.studies.results import read_results
 from gift_jax.training.train import train
 
 pytest.importorskip("torch")
@@ -33,7 +34,7 @@ def test_quickstart_goes_from_teacher_to_report(tmp_path):
     assert {path.name for path in (tmp_path / "q").iterdir()} == {
         "teacher.pth", "teacher", "rded.safetensors", "results.jsonl", "report.md", "heatmap.png",
     }  # fmt: skip
-    results = study.read_results(tmp_path / "q" / "results.jsonl")
+    results = read_results(tmp_path / "q" / "results.jsonl")
     assert len(results) == 5 * 3 * 2
     assert results[0].keys() >= FIELDS
     assert load_teacher(tmp_path / "q" / "teacher").info.verification.max_relative < 1e-4

@@ -14,11 +14,12 @@ from setups import INFO, make_variables
 from experiments import ablation, cross_architecture, cross_optimizer, fidelity, loss_comparison, pages, report, views
 from experiments.digits_setup import METHODS, cluster_centres, herded_images, load_digits
 from experiments.studies import load_materials
-from gift_jax import DistilledSet, GiftError, save_distilled, study
+from gift_jax import DistilledSet, GiftError, save_distilled
 from gift_jax.data.datasets import CIFAR
 from gift_jax.models import get_model
+from gift_jax.studies.results import read_results
+from gift_jax.studies.tensorboard import make_writer
 from gift_jax.teachers.teacher import save_teacher
-from gift_jax.tensorboard import make_writer
 
 SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
 
@@ -78,7 +79,7 @@ def test_every_study_runs_to_its_report(module, options, count, headings, comman
     teacher_at(tmp_path)
     status, _, err = command(module, "--out", tmp_path, *SMALL, *options)
     assert status == 0, err
-    assert len(study.read_results(tmp_path / "results.jsonl")) == count
+    assert len(read_results(tmp_path / "results.jsonl")) == count
     text = (tmp_path / "report.md").read_text()
     for heading in [*headings, "Training curves", "The distilled images", "Configuration"]:
         assert f"\n## {heading}" in text
@@ -102,7 +103,7 @@ def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_
     assert command(loss_comparison, *options, "--shard", "2/4")[0] == 0
     assert command(loss_comparison, *options, "--shard", "3/4")[0] == 0
     assert len(list(tmp_path.glob("tensorboard/*/events*"))) == 2
-    rows = study.read_results(tmp_path / "results-1-of-4.jsonl")
+    rows = read_results(tmp_path / "results-1-of-4.jsonl")
     other = tmp_path / "other.jsonl"
     other.write_text("".join(json.dumps({**row, "top1_last": 0.0}) + "\n" for row in rows[:1]))
     status, out, err = command(report, tmp_path, other, "--out", tmp_path / "joined")
@@ -129,7 +130,7 @@ def test_real_sets_are_studied_where_the_files_are(command, tmp_path, monkeypatc
     small = ("--epochs", 2, "--seeds", 1, "--losses", "gift", "kl", "--optimizers", "adamw", "--rates", 1)
     status, _, err = command(cross_optimizer, *options, *small, "--data", test, "--train-data", train, "--out", "out")
     assert status == 0, err
-    rows = study.read_results(tmp_path / "out" / "results.jsonl")
+    rows = read_results(tmp_path / "out" / "results.jsonl")
     assert [(row["method"], row["dataset"], row["model"]) for row in rows] == [("sre2l", "cifar10", "conv1")] * 2
     assert all("validation_top1" in row for row in rows)
     assert "sre2l set" in (tmp_path / "out" / "report.md").read_text()

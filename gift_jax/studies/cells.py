@@ -13,7 +13,7 @@ from gift_jax.data.fkd import StoredLabels
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model, Variables
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.study import make_row
+from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.configuration import describe, describe_evaluation
 from gift_jax.training.schedule_free import make_tested

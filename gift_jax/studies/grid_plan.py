@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gift_jax.grid import Row, Shard, Work, known_rows, name_of, take_shard
+from gift_jax.studies.grid import Row, Shard, Work, known_rows, name_of, take_shard
 from gift_jax.training.configuration import fingerprint
 
 MEASURED_EPOCHS = 3

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.cells import Cell
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import make_ranker
+from gift_jax.studies.cells import Cell
 from gift_jax.training.train import Run
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gift_jax.errors import GiftError
-from gift_jax.grid import Log, Watch
 from gift_jax.runtime.files import reported
+from gift_jax.studies.grid import Log, Watch
 
 
 def make_writer(directory: Path) -> Log:

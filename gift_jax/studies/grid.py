@@ -1,7 +1,7 @@
 """Grids of runs: many cells in one process, each result on disk as it comes, and nothing run twice.
 
-A cell is anything with the methods of `Work`; `gift_jax.cells.Cell` is the ordinary one. Cells of one compilation
-should follow one another: compiled functions are shared through the caches of `gift_jax.training.epochs`.
+A cell is anything with the methods of `Work`; `gift_jax.studies.cells.Cell` is the ordinary one. Cells of one
+compilation should follow one another: compiled functions are shared through the caches of `gift_jax.training.epochs`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import append_json_line
 from gift_jax.runtime.threads import in_order
-from gift_jax.study import drop_cut_line, read_results
+from gift_jax.studies.results import drop_cut_line, read_results
 from gift_jax.training.configuration import fingerprint
 
 Row = dict[str, Any]

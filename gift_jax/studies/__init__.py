@@ -1,0 +1,1 @@
+"""Studies: grids of cells, their results on disk, subsets of classes, and live curves."""
