@@ -15,9 +15,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.optimizers import customary
-from experiments.pages import SPREAD, Row, guessing, only, table
-from experiments.studies import Materials, Study, load_materials, run_study
+from experiments.common.optimizers import customary
+from experiments.common.reporting import SPREAD, Row, guessing, only, table
+from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid
@@ -37,7 +37,7 @@ class Ablation(Study):
     out: Path = Path("runs/ablation")
     # Method of the set.
     method: str = "rded"
-    # Names in `experiments.optimizers`, that each grid is trained with at their customary rates.
+    # Names in `experiments.common.optimizers`, that each grid is trained with at their customary rates.
     optimizers: tuple[str, ...] = ("sgd", "adamw")
     # Of the refinement.
     weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0)

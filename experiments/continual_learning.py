@@ -27,8 +27,8 @@ from typing import Annotated
 
 import tyro
 
-from experiments.continual_views import make_sections, stage_name
-from experiments.studies import Materials, Study, load_materials, run_study
+from experiments.common.continual_views import make_sections, stage_name
+from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size

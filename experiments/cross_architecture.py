@@ -19,10 +19,10 @@ from typing import Annotated
 
 import tyro
 
-from experiments import views
+from experiments.common import rate_views
+from experiments.common.reporting import Row
+from experiments.common.study import Materials, Study, load_materials, run_study
 from experiments.cross_optimizer import SQUARED, at_rate, check_rates, loss_changes
-from experiments.pages import Row
-from experiments.studies import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
@@ -94,7 +94,7 @@ def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
     """Three views of the learning rate."""
-    return views.make_sections(rows, "student")
+    return rate_views.make_sections(rows, "student")
 
 
 def main(config: Annotated[CrossArchitecture, tyro.conf.arg(name="")]) -> None:

@@ -6,7 +6,7 @@ Command: `python -m experiments.cross_optimizer`; on real sets with the options 
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 660 runs took 4 min 36 s on 2 of 4 CPU cores, with nothing compiled before.
 
-Each loss is trained under each optimizer at its customary rate (`experiments.optimizers`) and at multiples of it.
+Each loss is trained under each optimizer at its customary rate (`experiments.common.optimizers`) and at multiples of it.
 `kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
 times smaller than GIFT's; the factor gives them back. Rates are chosen by accuracy on real training images of which
 no set is made, never on test images; the teacher has seen these in its own training.
@@ -19,10 +19,10 @@ from typing import Annotated
 
 import tyro
 
-from experiments import views
-from experiments.optimizers import CUSTOMARY, customary
-from experiments.pages import Row
-from experiments.studies import Materials, Study, load_materials, run_study
+from experiments.common import rate_views
+from experiments.common.optimizers import CUSTOMARY, customary
+from experiments.common.reporting import Row
+from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer
@@ -45,7 +45,7 @@ class CrossOptimizer(Study):
     method: str = "rded"
     # Names of losses, or kl_t2.
     losses: tuple[str, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
-    # Names in `experiments.optimizers`.
+    # Names in `experiments.common.optimizers`.
     optimizers: tuple[str, ...] = tuple(CUSTOMARY)
     # Multiples of the customary learning rate, 1 among them.
     rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
@@ -100,7 +100,7 @@ def settings(rows: Sequence[Row]) -> Section:
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
     """Three views of the learning rate, and the customary settings."""
-    return [*views.make_sections(rows, "optimizer"), settings(rows)]
+    return [*rate_views.make_sections(rows, "optimizer"), settings(rows)]
 
 
 def main(config: Annotated[CrossOptimizer, tyro.conf.arg(name="")]) -> None:

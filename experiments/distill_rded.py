@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from experiments.sources import find_images
+from experiments.common.sources import find_images
 from gift_jax import GiftError, Teacher, load_teacher, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split

@@ -20,8 +20,8 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.running import finished_rows, spread_seeds
-from experiments.sources import find_distilled, find_images, find_teacher
+from experiments.common.running import finished_rows, spread_seeds
+from experiments.common.sources import find_distilled, find_images, find_teacher
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten

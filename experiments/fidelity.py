@@ -24,9 +24,9 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from experiments.digits_setup import CROPS, SEED, training_digits
-from experiments.pages import SPREAD, Row, guessing, only
-from experiments.studies import Materials, Study, load_materials, run_study
+from experiments.common.digits_setup import CROPS, SEED, training_digits
+from experiments.common.reporting import SPREAD, Row, guessing, only
+from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import DistilledSet, GiftError, rded
 from gift_jax.crops import random_boxes, resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation

@@ -21,9 +21,9 @@ from typing import Annotated
 
 import tyro
 
-from experiments.label_views import make_sections
-from experiments.real_images import RealImages, load_real
-from experiments.studies import Materials, Study, load_materials, run_study
+from experiments.common.label_views import make_sections
+from experiments.common.real_images import RealImages, load_real
+from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import ranking

@@ -19,8 +19,8 @@ from typing import Annotated
 
 import tyro
 
-from experiments.pages import SPREAD, Row, guessing, only, table
-from experiments.studies import Materials, Study, load_materials, run_study
+from experiments.common.reporting import SPREAD, Row, guessing, only, table
+from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax.losses import LOSSES
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section

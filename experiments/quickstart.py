@@ -19,7 +19,7 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.digits_setup import CROPS, at_once, make_teacher
+from experiments.common.digits_setup import CROPS, at_once, make_teacher
 from gift_jax import DistilledSet, GiftError, Teacher, rded, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test

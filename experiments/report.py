@@ -16,15 +16,14 @@ import tyro
 from experiments import (
     ablation,
     continual_learning,
-    continual_views,
     cross_architecture,
     cross_optimizer,
     fidelity,
     label_quality,
-    label_views,
     loss_comparison,
 )
-from experiments.pages import SPREAD, MakeSections, Row, guessing, table, write_report
+from experiments.common import continual_views, label_views
+from experiments.common.reporting import SPREAD, MakeSections, Row, guessing, table, write_report
 from gift_jax import GiftError
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import make_grid

@@ -18,7 +18,7 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.sources import find_images
+from experiments.common.sources import find_images
 from gift_jax import GiftError, Teacher, load_teacher
 from gift_jax.data.class_order import write_class_order
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from experiments.sources import find_images
+from experiments.common.sources import find_images
 from gift_jax import GiftError, save_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet

@@ -5,11 +5,12 @@ import pytest
 from folders import pixels, write_tree
 from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
 
-from experiments import continual_learning, continual_views, label_gains, label_quality, pages, report
+from experiments import continual_learning, label_quality, report
+from experiments.common import continual_views, label_gains, reporting
+from experiments.common.real_images import load_real
+from experiments.common.study import Materials
 from experiments.continual_learning import ContinualLearning, even_batch_size
 from experiments.label_quality import LabelQuality
-from experiments.real_images import load_real
-from experiments.studies import Materials
 from gift_jax import GiftError
 from gift_jax.studies.continual import class_steps
 from gift_jax.teachers.teacher import save_teacher
@@ -136,7 +137,7 @@ def test_a_run_under_two_labels_takes_its_time_once():
         "teacher": None,
     }
     row |= {"teacher_sha256": None, "method": "rded", "distilled": {}}
-    text = pages.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0]
+    text = reporting.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0]
     assert "| runs | 2, of which 0 failed |" in text
     assert "| time | 60 s of" in text
 

@@ -11,9 +11,10 @@ import pytest
 from folders import pixels, write_tree
 from setups import INFO, make_variables
 
-from experiments import ablation, cross_architecture, cross_optimizer, fidelity, loss_comparison, pages, report, views
-from experiments.digits_setup import METHODS, cluster_centres, herded_images, load_digits
-from experiments.studies import load_materials
+from experiments import ablation, cross_architecture, cross_optimizer, fidelity, loss_comparison, report
+from experiments.common import rate_views, reporting
+from experiments.common.digits_setup import METHODS, cluster_centres, herded_images, load_digits
+from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
 from gift_jax.data.datasets import CIFAR
 from gift_jax.models import get_model
@@ -148,11 +149,11 @@ def tuning_rows(**validation):
 
 def test_rates_are_chosen_on_validation_images_never_on_test_images():
     rows = tuning_rows(at_0=90.0, at_1=10.0)
-    [chosen] = views.at_chosen(rows, 10.0, "optimizer").rows
+    [chosen] = rate_views.at_chosen(rows, 10.0, "optimizer").rows
     assert chosen["top1_last"] == 50.0
-    assert "2 choices" not in views.at_chosen(rows, 10.0, "optimizer").about
-    assert "1 of 1 choices are at an end" in views.at_chosen(rows, 10.0, "optimizer").about
-    without = views.at_chosen(tuning_rows(), 10.0, "optimizer")
+    assert "2 choices" not in rate_views.at_chosen(rows, 10.0, "optimizer").about
+    assert "1 of 1 choices are at an end" in rate_views.at_chosen(rows, 10.0, "optimizer").about
+    without = rate_views.at_chosen(tuning_rows(), 10.0, "optimizer")
     assert without.rows == []
     assert without.about.startswith("No rate was chosen")
     assert "At the best learning rate" in [
@@ -169,7 +170,7 @@ def test_the_area_is_each_seeds_mean_and_a_diverged_run_counts_as_guessing():
         *tuning_rows(),
         {"labels": {"loss": "gift", "optimizer": "sgd", "rate": "10"}, "seed": 0, "failed": "diverged"},
     ]
-    [area] = views.over_rates(rows, 10.0, "optimizer").rows
+    [area] = rate_views.over_rates(rows, 10.0, "optimizer").rows
     assert area["top1_last"] == pytest.approx((50 + 70 + 10) / 3)
 
 
@@ -298,7 +299,7 @@ def test_herding_and_clusters_by_hand():
 
 def test_the_largest_hole_is_left_out():
     rows = [{"labels": {"a": a, "b": b}, "experiment": "x"} for a in "123" for b in "45" if (a, b) != ("3", "5")]
-    kept, omitted = pages.complete(rows)
+    kept, omitted = reporting.complete(rows)
     assert omitted == ["a 3"]
     assert len(kept) == 4
-    assert pages.complete(kept) == (kept, [])
+    assert reporting.complete(kept) == (kept, [])

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.pages import SPREAD, Row, grid_of, guessing
+from experiments.common.reporting import SPREAD, Row, grid_of, guessing
 from gift_jax.reports import pictures, ranking
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Cell, make_cell, markdown_table

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.pages import SPREAD, Row, grid_of, only, table
+from experiments.common.reporting import SPREAD, Row, grid_of, only, table
 from gift_jax.data.datasets import get_dataset
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section

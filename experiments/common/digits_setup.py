@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.sources import run_convert
+from experiments.common.sources import run_convert
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher, rded, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import EvaluationSet, load_digits_test

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.digits_setup import training_digits
-from experiments.studies import Study
+from experiments.common.digits_setup import training_digits
+from experiments.common.study import Study
 from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records

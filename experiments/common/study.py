@@ -9,9 +9,9 @@ import numpy as np
 import rich
 from rich.table import Table
 
-from experiments.digits_setup import at_once, load_digits
+from experiments.common.digits_setup import at_once, load_digits
+from experiments.common.reporting import Row, write_report
 from experiments.evaluate import Evaluate, load_parts
-from experiments.pages import Row, write_report
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_records
