@@ -6,8 +6,8 @@ Command: `python -m experiments.cross_optimizer`; on real sets with the options 
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 660 runs took 4 min 36 s on 2 of 4 CPU cores, with nothing compiled before.
 
-Each loss is trained under each optimizer at its customary rate (`experiments.common.optimizers`) and at multiples of it.
-`kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
+Each loss is trained under each optimizer at its customary rate (`experiments.common.optimizers`) and at multiples of
+it. `kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
 times smaller than GIFT's; the factor gives them back. Rates are chosen by accuracy on real training images of which
 no set is made, never on test images; the teacher has seen these in its own training.
 """
