@@ -1,4 +1,4 @@
-"""Random boxes and shuffled cells against their definitions. (The resizing itself: convert/test_resized_crops.py.)"""
+"""Random boxes and shuffled cells against their definitions. (The resizing itself: test_crops_resized.py.)"""
 
 import jax
 import jax.numpy as jnp

@@ -174,10 +174,10 @@ class Trainer:
     """`trained_apart.py`: forks a training a request."""
 
     def __init__(self, directory):
-        root = Path(__file__).parent
-        environment = {**os.environ, "PYTHONPATH": f"{root}:{root.parent}", "PYTHONWARNINGS": "default"}
+        helpers = Path(__file__).parents[2] / "helpers"
+        environment = {**os.environ, "PYTHONPATH": f"{helpers}:{helpers.parents[1]}", "PYTHONWARNINGS": "default"}
         environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(directory)}
-        command = [sys.executable, str(root / "trained_apart.py")]
+        command = [sys.executable, str(helpers / "trained_apart.py")]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
         self.process, self.directory = subprocess.Popen(command, **pipes), directory
 

@@ -1,6 +1,7 @@
 """Named recipes against golden text: a changed hyper-parameter shows as a difference there.
 
-`python tests/test_recipes.py` writes tests/golden_recipes/ again; read the difference before committing it.
+`PYTHONPATH=tests/helpers python tests/gift_jax/test_recipes.py` writes tests/golden_recipes/ again; read the difference
+before committing it.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.step import init_state, make_data, make_program, make_step
 from gift_jax.training.train import train
 
-GOLDEN = Path(__file__).parent / "golden_recipes"
+GOLDEN = Path(__file__).parents[1] / "golden_recipes"
 
 # (dataset, model, images a class) of each recipe; methods beside a recipe's own where they decide something.
 SETTINGS = {

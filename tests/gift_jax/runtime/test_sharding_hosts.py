@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from one_host import flat, train_all
 
-ROOT = Path(__file__).parent
+HELPERS = Path(__file__).parents[2] / "helpers"
 
 
 def start(directory, epochs, devices=2):
@@ -22,12 +22,12 @@ def start(directory, epochs, devices=2):
         port = free.getsockname()[1]
     shared = {
         **os.environ,
-        "PYTHONPATH": f"{ROOT}:{ROOT.parent}",
+        "PYTHONPATH": f"{HELPERS}:{HELPERS.parents[1]}",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
         "JAX_NUM_PROCESSES": "2",
     }
-    command = [sys.executable, str(ROOT / "one_host.py"), str(directory), str(epochs)]
+    command = [sys.executable, str(HELPERS / "one_host.py"), str(directory), str(epochs)]
     processes = []
     for number in range(2):
         with (directory / f"log_{number}").open("w") as log:

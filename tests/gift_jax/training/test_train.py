@@ -1,4 +1,4 @@
-"""The training loop: seeds, drivers, errors. (Its numbers: test_trajectory.py; one epoch: test_epochs.py.)"""
+"""The training loop: seeds, drivers, errors. (Its numbers: test_step.py; one epoch: test_epochs.py.)"""
 
 import dataclasses
 
