@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[2]
+BROWSE = TESTS / "helpers" / "browse.py"
 REPORTS = sorted((TESTS.parent / "docs" / "results").glob("*/report.html"))
 
 
 @pytest.fixture(scope="module")
 def browser():
     """Whether Chromium starts here: it needs libraries of the system."""
-    tried = subprocess.run(
-        [sys.executable, TESTS / "helpers" / "browse.py", "800"], capture_output=True, text=True, timeout=120
-    )
+    tried = subprocess.run([sys.executable, BROWSE, "800"], capture_output=True, text=True, timeout=120)
     if tried.returncode:
         pytest.skip(f"no headless browser: {(tried.stderr.strip() or 'it does not start').splitlines()[-1]}")
 
@@ -28,7 +27,7 @@ def test_there_are_reports():
 @pytest.mark.parametrize("width", [1200, 420], ids=["screen", "telephone"])
 def test_reports_are_whole_in_a_browser(browser, width):
     """No complaint, nothing fetched from elsewhere, every picture drawn, and no line wider than the window."""
-    command = [sys.executable, TESTS / "helpers" / "browse.py", str(width), *map(str, REPORTS)]
+    command = [sys.executable, BROWSE, str(width), *map(str, REPORTS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     pages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
