@@ -38,9 +38,10 @@ def teacher(
         std: standard deviation of each colour channel.
         ema: take the averaged weights (model_ema) of the checkpoint rather than the last ones.
     """
-    from convert.teacher import convert_teacher
     from gift_jax.data.datasets import Normalisation
     from gift_jax.errors import GiftError
+
+    from .teacher import convert_teacher
 
     if (mean is None) != (std is None):
         raise GiftError("--mean and --std go together; give both, one value for each channel")
@@ -64,7 +65,7 @@ def zoo(source: Source, /, *, out: Path) -> None:
         source: directory of the downloaded files, under their official names.
         out: directory of the teacher directories.
     """
-    from convert.zoo import convert_zoo
+    from .zoo import convert_zoo
 
     convert_zoo(source, out)
 
@@ -76,7 +77,7 @@ def export(directory: Source, /, *, out: Path) -> None:
         directory: a teacher that `convert teacher` wrote.
         out: file to write: .safetensors, or else {"model": state_dict} by torch.save.
     """
-    from convert.export import export as run
+    from .export import export as run
 
     run(directory, out)
 
@@ -104,7 +105,7 @@ def distilled(
         pixel_space: what was done to the pixels, where the method's release does not tell.
         class_order: text file of class folders by class id, one a line, if their sorted order is not the classes'.
     """
-    from convert.distilled import convert_distilled
+    from .distilled import convert_distilled
 
     convert_distilled(
         source,
@@ -127,7 +128,7 @@ def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = N
         epochs: how many to import, the first ones; all if not given.
         seed: of the authors' sampler, where the order of the images is not stored (SRe2L).
     """
-    from convert.fkd import convert_fkd
+    from .fkd import convert_fkd
 
     convert_fkd(source, distilled=distilled, out=out, epochs=epochs, seed=seed)
 
@@ -140,7 +141,7 @@ def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
         epochs: passes over the training digits.
         seed: of weights and batches.
     """
-    from convert.example_teacher import train_example
+    from .example_teacher import train_example
 
     train_example(out, epochs=epochs, seed=seed)
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from convert.families.convnet import Reference
-from convert.torch_file import save_object
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.models import ModelSpec
+
+from .families.convnet import Reference
+from .torch_file import save_object
 
 SPEC = ModelSpec("conv2", 10, 8, 1, (("width", 32),))
 BATCH_SIZE = 64

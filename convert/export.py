@@ -5,10 +5,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from convert.families import find_family
-from convert.rules import to_torch
-from convert.torch_file import save_state
 from gift_jax.teachers.teacher import flatten, load_weights
+
+from .families import find_family
+from .rules import to_torch
+from .torch_file import save_state
 
 
 def export(directory: Path, out: Path) -> None:

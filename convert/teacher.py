@@ -10,9 +10,6 @@ import jax
 import numpy as np
 import torch
 
-from convert.families import Family, find_family
-from convert.rules import Flat, batches_tracked, from_torch
-from convert.torch_file import load_state
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
@@ -28,6 +25,10 @@ from gift_jax.teachers.teacher import (
     unflatten,
     write_info,
 )
+
+from .families import Family, find_family
+from .rules import Flat, batches_tracked, from_torch
+from .torch_file import load_state
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import rich
 from rich.table import Table
 
-from convert.teacher import convert_teacher
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported, sha256
 from gift_jax.runtime.progress import display
 from gift_jax.teachers.published import ZOO, Published
 from gift_jax.teachers.teacher import TeacherInfo, load_teacher
+
+from .teacher import convert_teacher
 
 SUFFIXES = (".pth", ".pt", ".tar", ".safetensors")
 

@@ -27,8 +27,6 @@ from typing import Annotated
 
 import tyro
 
-from experiments.common.continual_views import make_sections, stage_name
-from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
@@ -36,6 +34,9 @@ from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.continual import ClassCell, class_steps
 from gift_jax.studies.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
+
+from .common.continual_views import make_sections, stage_name
+from .common.study import Materials, Study, load_materials, run_study
 
 NAME = "continual_learning"
 

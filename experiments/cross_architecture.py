@@ -19,16 +19,17 @@ from typing import Annotated
 
 import tyro
 
-from experiments.common import rate_views
-from experiments.common.reporting import Row
-from experiments.common.study import Materials, Study, load_materials, run_study
-from experiments.cross_optimizer import SQUARED, at_rate, check_rates, loss_changes
 from gift_jax import GiftError
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
 from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
+
+from .common import rate_views
+from .common.reporting import Row
+from .common.study import Materials, Study, load_materials, run_study
+from .cross_optimizer import SQUARED, at_rate, check_rates, loss_changes
 
 NAME = "cross_architecture"
 

@@ -19,10 +19,6 @@ from typing import Annotated
 
 import tyro
 
-from experiments.common import rate_views
-from experiments.common.optimizers import CUSTOMARY, customary
-from experiments.common.reporting import Row
-from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer
@@ -30,6 +26,11 @@ from gift_jax.reports.page import Section
 from gift_jax.reports.tables import markdown_table, name_on
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
+
+from .common import rate_views
+from .common.optimizers import CUSTOMARY, customary
+from .common.reporting import Row
+from .common.study import Materials, Study, load_materials, run_study
 
 NAME = "cross_optimizer"
 SQUARED = "kl_t2"  # KL times T^2

@@ -17,7 +17,6 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from experiments.common.sources import find_images
 from gift_jax import GiftError, Teacher, load_teacher, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
@@ -26,6 +25,8 @@ from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.files import reported, written_whole
+
+from .common.sources import find_images
 
 
 @dataclasses.dataclass(frozen=True)

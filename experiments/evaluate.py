@@ -20,8 +20,6 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.common.running import finished_rows, spread_seeds
-from experiments.common.sources import find_distilled, find_images, find_teacher
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
@@ -40,6 +38,9 @@ from gift_jax.training.configuration import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
+
+from .common.running import finished_rows, spread_seeds
+from .common.sources import find_distilled, find_images, find_teacher
 
 TEACHERLESS = "none"
 

@@ -24,9 +24,6 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from experiments.common.digits_setup import CROPS, SEED, training_digits
-from experiments.common.reporting import SPREAD, Row, guessing, only
-from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import DistilledSet, GiftError, rded
 from gift_jax.crops import random_boxes, resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation
@@ -41,6 +38,10 @@ from gift_jax.reports.tables import counts, make_cell, make_grid, markdown_table
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
+
+from .common.digits_setup import CROPS, SEED, training_digits
+from .common.reporting import SPREAD, Row, guessing, only
+from .common.study import Materials, Study, load_materials, run_study
 
 NAME = "fidelity"
 METHOD = "rded"

@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments import evaluate
 from gift_jax.runtime import cli
+
+from . import evaluate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,14 +21,15 @@ from typing import Annotated
 
 import tyro
 
-from experiments.common.label_views import make_sections
-from experiments.common.real_images import RealImages, load_real
-from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import ranking
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
+
+from .common.label_views import make_sections
+from .common.real_images import RealImages, load_real
+from .common.study import Materials, Study, load_materials, run_study
 
 NAME = "label_quality"
 AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}

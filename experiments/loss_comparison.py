@@ -19,14 +19,15 @@ from typing import Annotated
 
 import tyro
 
-from experiments.common.reporting import SPREAD, Row, guessing, only, table
-from experiments.common.study import Materials, Study, load_materials, run_study
 from gift_jax.losses import LOSSES
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import describe, make_grid
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
+
+from .common.reporting import SPREAD, Row, guessing, only, table
+from .common.study import Materials, Study, load_materials, run_study
 
 NAME = "loss_comparison"
 

@@ -19,7 +19,6 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.common.digits_setup import CROPS, at_once, make_teacher
 from gift_jax import DistilledSet, GiftError, Teacher, rded, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
@@ -31,6 +30,8 @@ from gift_jax.runtime import cli, provenance
 from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
+
+from .common.digits_setup import CROPS, at_once, make_teacher
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
 # The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.

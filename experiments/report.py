@@ -13,7 +13,13 @@ from typing import Annotated
 
 import tyro
 
-from experiments import (
+from gift_jax import GiftError
+from gift_jax.reports.page import Section
+from gift_jax.reports.tables import make_grid
+from gift_jax.runtime import cli
+from gift_jax.studies import grid
+
+from . import (
     ablation,
     continual_learning,
     cross_architecture,
@@ -22,13 +28,8 @@ from experiments import (
     label_quality,
     loss_comparison,
 )
-from experiments.common import continual_views, label_views
-from experiments.common.reporting import SPREAD, MakeSections, Row, guessing, table, write_report
-from gift_jax import GiftError
-from gift_jax.reports.page import Section
-from gift_jax.reports.tables import make_grid
-from gift_jax.runtime import cli
-from gift_jax.studies import grid
+from .common import continual_views, label_views
+from .common.reporting import SPREAD, MakeSections, Row, guessing, table, write_report
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
     {

@@ -18,13 +18,14 @@ import rich
 import tyro
 from rich.table import Table
 
-from experiments.common.sources import find_images
 from gift_jax import GiftError, Teacher, load_teacher
 from gift_jax.data.class_order import write_class_order
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.runtime import cli
 from gift_jax.teachers.diagnose import Finding, class_order, diagnose, examine
 from gift_jax.teachers.published import ZOO
+
+from .common.sources import find_images
 
 
 @dataclasses.dataclass(frozen=True)

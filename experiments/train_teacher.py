@@ -18,7 +18,6 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from experiments.common.sources import find_images
 from gift_jax import GiftError, save_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
@@ -35,6 +34,8 @@ from gift_jax.teachers.teacher import TeacherInfo
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
+
+from .common.sources import find_images
 
 SCHEDULES = {
     "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),

@@ -7,12 +7,13 @@ from typing import cast
 
 import torch
 
-from convert.distilled.content import Content, Request, as_bytes
-from convert.distilled.layouts import ENCODED, LAYOUTS, METHODS, open_source, release_of
-from convert.distilled.source import Source
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, save_distilled
 from gift_jax.errors import GiftError
+
+from .content import Content, Request, as_bytes
+from .layouts import ENCODED, LAYOUTS, METHODS, open_source, release_of
+from .source import Source
 
 
 def convert_distilled(

@@ -6,10 +6,11 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from convert.distilled.content import Content, Request, first_of_each_class, split_labels
-from convert.distilled.source import Source, readable
 from gift_jax.errors import GiftError
 from gift_jax.runtime.progress import display
+
+from .content import Content, Request, first_of_each_class, split_labels
+from .source import Source, readable
 
 IMAGES, LABELS = "images.npy", "labels.npy"
 LARGEST_LABELS = 2 << 30  # bytes

@@ -2,10 +2,11 @@
 
 import torch
 
-from convert.distilled.content import Content, Request, first_of_each_class, split_labels
-from convert.distilled.source import Source
-from convert.torch_file import load_object, load_stream
 from gift_jax.errors import GiftError
+
+from ..torch_file import load_object, load_stream
+from .content import Content, Request, first_of_each_class, split_labels
+from .source import Source
 
 NAME = "data.pt"
 LARGEST = 8 << 30  # bytes of a torch file inside an archive; larger ones are read from disk, where they are mapped

@@ -5,10 +5,11 @@ from pathlib import PurePosixPath
 import numpy as np
 import torch
 
-from convert.distilled.content import Content, Request
-from convert.distilled.data_pt import from_tensors, load_torch
-from convert.distilled.source import Source
 from gift_jax.errors import GiftError
+
+from .content import Content, Request
+from .data_pt import from_tensors, load_torch
+from .source import Source
 
 IMAGES, LABELS, RATE = "images_best.pt", "labels_best.pt", "lr_best.pt"
 

@@ -10,12 +10,13 @@ from pathlib import PurePosixPath
 import numpy as np
 import PIL
 
-from convert.distilled.content import Content, Request, too_few
-from convert.distilled.decode import LARGEST_FILE, SUFFIXES, Blob, decode
-from convert.distilled.source import Source
 from gift_jax.data.class_order import read_class_order
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import sha256
+
+from .content import Content, Request, too_few
+from .decode import LARGEST_FILE, SUFFIXES, Blob, decode
+from .source import Source
 
 _NUMBERED = re.compile(r"(?:new)?([0-9]{1,9})")
 

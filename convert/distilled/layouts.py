@@ -8,14 +8,15 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
-from convert.distilled import arrays, data_pt, datm, decode, folders, parquet
-from convert.distilled.archives import open_archive, open_inner
-from convert.distilled.content import Content, Request
-from convert.distilled.source import Source, directory, readable, single_file
-from convert.torch_file import is_safetensors
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
+
+from ..torch_file import is_safetensors
+from . import arrays, data_pt, datm, decode, folders, parquet
+from .archives import open_archive, open_inner
+from .content import Content, Request
+from .source import Source, directory, readable, single_file
 
 
 class Layout(NamedTuple):

@@ -13,10 +13,11 @@ import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from convert.distilled.content import Content, Request, first_of_each_class
-from convert.distilled.decode import LARGEST_FILE, Blob, decode
-from convert.distilled.source import Source, readable
 from gift_jax.errors import GiftError
+
+from .content import Content, Request, first_of_each_class
+from .decode import LARGEST_FILE, Blob, decode
+from .source import Source, readable
 
 SUFFIX = ".parquet"
 LABELS = ("class_id", "label")

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from convert.families import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, shufflenet, swin, vgg, vit
-from convert.families.base import Family
 from gift_jax.errors import GiftError
+
+from . import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, shufflenet, swin, vgg, vit
+from .base import Family
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {

@@ -1,7 +1,7 @@
 """AlexNet: torchvision's names."""
 
-from convert.families.base import torchvision_family
-from convert.rules import CONV, LINEAR, affine, flattened
+from ..rules import CONV, LINEAR, affine, flattened
+from .base import torchvision_family
 
 RULES = (
     *(rule for i, n in enumerate((0, 3, 6, 8, 10), 1) for rule in affine(f"features.{n}", f"conv{i}", CONV)),

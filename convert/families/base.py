@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from convert.rules import Rule
-from convert.vision import load_torchvision_models
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
+
+from ..rules import Rule
+from ..vision import load_torchvision_models
 
 
 class Family(NamedTuple):

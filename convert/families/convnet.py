@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from convert.families.base import CHANNELS, CLASSES, DEPTH, Family, check
-from convert.rules import CHW, CONV, SAME, Rule, flattened
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
 from gift_jax.models.convnet import feature_side, first_padding
+
+from ..rules import CHW, CONV, SAME, Rule, flattened
+from .base import CHANNELS, CLASSES, DEPTH, Family, check
 
 DEFAULT_WIDTH, DEFAULT_NORM = 128, "batch"
 

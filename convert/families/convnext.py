@@ -1,8 +1,9 @@
 """ConvNeXt: torchvision's names, which number stem, stages and halvings together."""
 
-from convert.families.base import torchvision_family
-from convert.rules import CHW, CONV, LINEAR, Rule, affine, norm
 from gift_jax.models.convnext import STAGES
+
+from ..rules import CHW, CONV, LINEAR, Rule, affine, norm
+from .base import torchvision_family
 
 
 def _stage(number: int) -> tuple[Rule, ...]:

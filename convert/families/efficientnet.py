@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from convert.families.base import torchvision_family
-from convert.rules import CONV, LINEAR, Rule, affine, conv_norm
 from gift_jax.models.efficientnet import STAGES
+
+from ..rules import CONV, LINEAR, Rule, affine, conv_norm
+from .base import torchvision_family
 
 
 def _block(source: str, target: str, *, expands: bool) -> tuple[Rule, ...]:

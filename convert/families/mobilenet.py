@@ -1,7 +1,7 @@
 """MobileNetV2: torchvision's names."""
 
-from convert.families.base import torchvision_family
-from convert.rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
+from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
+from .base import torchvision_family
 
 # In torchvision's block 1, which does not expand, the other layers come one place earlier.
 RULES = (

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from convert.families import base
-from convert.rules import CONV, LINEAR, Rule, batch_norm
 from gift_jax.models import ModelSpec
+
+from ..rules import CONV, LINEAR, Rule, batch_norm
+from . import base
 
 RULES = (
     Rule("conv1.weight", "stem/conv/kernel", CONV),

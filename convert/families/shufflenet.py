@@ -1,8 +1,9 @@
 """ShuffleNetV2: torchvision's names; its stages are numbered from 2."""
 
-from convert.families.base import torchvision_family
-from convert.rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
 from gift_jax.models.shufflenet import STAGES
+
+from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
+from .base import torchvision_family
 
 
 def _layer(source: str, place: int, target: str) -> tuple[Rule, ...]:

@@ -1,8 +1,9 @@
 """Swin-V2: torchvision's names, which number stem, stages and merges together, and its two tables a block."""
 
-from convert.families.base import torchvision_family
-from convert.rules import CONV, LINEAR, Rule, affine, norm
 from gift_jax.models.swin import STAGES, relative_coordinates, relative_positions
+
+from ..rules import CONV, LINEAR, Rule, affine, norm
+from .base import torchvision_family
 
 TABLES = {"relative_coords_table": relative_coordinates(), "relative_position_index": relative_positions()}
 

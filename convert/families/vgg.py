@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from convert.families.base import torchvision_family
-from convert.rules import CONV, LINEAR, affine, flattened
 from gift_jax.models.vgg import PARTS
+
+from ..rules import CONV, LINEAR, affine, flattened
+from .base import torchvision_family
 
 
 def _numbers(parts: tuple[tuple[int, ...], ...]) -> Iterator[int]:

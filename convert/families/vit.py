@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from convert.families import base
-from convert.rules import CONV, LINEAR, Rule, affine, norm
-from convert.vision import load_torchvision_models
 from gift_jax.models import ModelSpec
 from gift_jax.models.vit import PATCH
+
+from ..rules import CONV, LINEAR, Rule, affine, norm
+from ..vision import load_torchvision_models
+from . import base
 
 _BLOCK = "encoder.layers.encoder_layer_{i}"
 RULES = (

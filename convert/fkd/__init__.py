@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.distilled.data_pt import load_torch
-from convert.distilled.source import Source
-from convert.fkd.files import Place, find_batches, open_files, size_on_disk
-from convert.fkd.order import sampler_order
-from convert.fkd.records import Record, join, parse
 from gift_jax.data.distilled import DistilledSet, load_distilled
 from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import written_whole
 from gift_jax.runtime.progress import display
+
+from ..distilled.data_pt import load_torch
+from ..distilled.source import Source
+from .files import Place, find_batches, open_files, size_on_disk
+from .order import sampler_order
+from .records import Record, join, parse
 
 # Labels of other images agree with these by chance, a teacher's labels far more often.
 _LEAST_AGREEMENT = 1.5  # times chance

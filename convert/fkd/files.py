@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from convert.distilled.archives import open_archive
-from convert.distilled.source import Source, directory
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
+
+from ..distilled.archives import open_archive
+from ..distilled.source import Source, directory
 
 _NAME = re.compile(r"(?:.*/)?epoch_(\d{1,6})/batch_(\d{1,6})\.tar")
 

@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.common.reporting import SPREAD, Row, grid_of, only, table
 from gift_jax.data.datasets import get_dataset
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, describe, make_grid
 from gift_jax.studies.continual import average_accuracy, class_steps, forgetting
+
+from .reporting import SPREAD, Row, grid_of, only, table
 
 SUBJECT = "gift"
 

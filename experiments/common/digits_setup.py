@@ -11,12 +11,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.common.sources import run_convert
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher, rded, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import EvaluationSet, load_digits_test
 from gift_jax.runtime.files import reported
 from gift_jax.teachers.teacher import INFO
+
+from .sources import run_convert
 
 # Less than half of an 8x8 image shows no digit, though the teacher may be sure of one.
 CROPS = rded.RDED(smallest_area=0.5)

@@ -4,10 +4,11 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.common.reporting import SPREAD, Row, grid_of, guessing
 from gift_jax.reports import pictures, ranking
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Cell, make_cell, markdown_table
+
+from .reporting import SPREAD, Row, grid_of, guessing
 
 HARD, RANDOM = "ce", "random"
 WITH, WITHOUT = "dsa", "none"

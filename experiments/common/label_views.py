@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from experiments.common.label_gains import HARD, RANDOM, WITH, WITHOUT, read_accuracies, score_section, share_section
-from experiments.common.reporting import SPREAD, Row, guessing, only, table
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Block, Section
 from gift_jax.reports.tables import make_grid
+
+from .label_gains import HARD, RANDOM, WITH, WITHOUT, read_accuracies, score_section, share_section
+from .reporting import SPREAD, Row, guessing, only, table
 
 SUBJECT = "gift"
 

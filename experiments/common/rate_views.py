@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.common.reporting import SPREAD, Row, guessing, only, table
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, describe, make_grid, markdown_table, name_on
+
+from .reporting import SPREAD, Row, guessing, only, table
 
 SUBJECT = "gift"
 

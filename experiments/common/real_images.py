@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.common.digits_setup import training_digits
-from experiments.common.study import Study
 from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
 from gift_jax.studies.subset import draw_rows
+
+from .digits_setup import training_digits
+from .study import Study
 
 
 class RealImages(NamedTuple):

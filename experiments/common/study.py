@@ -9,9 +9,6 @@ import numpy as np
 import rich
 from rich.table import Table
 
-from experiments.common.digits_setup import at_once, load_digits
-from experiments.common.reporting import Row, write_report
-from experiments.evaluate import Evaluate, load_parts
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_records
@@ -26,6 +23,10 @@ from gift_jax.runtime.files import reported, written_whole
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
+
+from ..evaluate import Evaluate, load_parts
+from .digits_setup import at_once, load_digits
+from .reporting import Row, write_report
 
 VALIDATION_IMAGES = 5000  # at most, of the real training images
 
