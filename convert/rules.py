@@ -15,20 +15,20 @@ from gift_jax.errors import GiftError
 Array = np.ndarray
 
 
-class Transform(NamedTuple):
+class Relayout(NamedTuple):
     """A change of layout and its inverse."""
 
     forward: Callable[[Array], Array]
     inverse: Callable[[Array], Array]
 
 
-SAME = Transform(lambda array: array, lambda array: array)
-CONV = Transform(lambda oihw: oihw.transpose(2, 3, 1, 0), lambda hwio: hwio.transpose(3, 2, 0, 1))
-LINEAR = Transform(lambda oi: oi.T, lambda io: io.T)
-CHW = Transform(lambda chw: chw.transpose(1, 2, 0), lambda hwc: hwc.transpose(2, 0, 1))
+SAME = Relayout(lambda array: array, lambda array: array)
+CONV = Relayout(lambda oihw: oihw.transpose(2, 3, 1, 0), lambda hwio: hwio.transpose(3, 2, 0, 1))
+LINEAR = Relayout(lambda oi: oi.T, lambda io: io.T)
+CHW = Relayout(lambda chw: chw.transpose(1, 2, 0), lambda hwc: hwc.transpose(2, 0, 1))
 
 
-def flattened(channels: int) -> Transform:
+def flattened(channels: int) -> Relayout:
     """A linear layer behind a flattened feature map: PyTorch flattens CHW, this library HWC."""
 
     def forward(weight: Array) -> Array:
@@ -39,7 +39,7 @@ def flattened(channels: int) -> Transform:
         inputs, outputs = kernel.shape
         return kernel.reshape(inputs // channels, channels, outputs).transpose(2, 1, 0).reshape(outputs, inputs)
 
-    return Transform(forward, inverse)
+    return Relayout(forward, inverse)
 
 
 class Rule(NamedTuple):
@@ -51,7 +51,7 @@ class Rule(NamedTuple):
 
     source: str
     target: str
-    transform: Transform = SAME
+    transform: Relayout = SAME
     group: str = "params"
     buffers: Mapping[str, Array] = MappingProxyType({})
 
@@ -68,7 +68,7 @@ def _beside(source: str, name: str) -> str:
     return f"{source.rpartition('.')[0]}.{name}"
 
 
-def affine(source: str, target: str, transform: Transform) -> tuple[Rule, Rule]:
+def affine(source: str, target: str, transform: Relayout) -> tuple[Rule, Rule]:
     """The rules of a layer with weights, of this layout, and biases."""
     return Rule(f"{source}.weight", f"{target}/kernel", transform), Rule(f"{source}.bias", f"{target}/bias")
 
@@ -147,7 +147,7 @@ def _check_buffer(where: str, name: str, tensor: torch.Tensor, expected: Array) 
         raise GiftError(f"{where}: {name} is not what this architecture has; check --model")
 
 
-def _transformed(where: str, name: str, tensor: torch.Tensor, transform: Transform, shape: tuple[int, ...]) -> Array:
+def _transformed(where: str, name: str, tensor: torch.Tensor, transform: Relayout, shape: tuple[int, ...]) -> Array:
     # Kind and size first: a few bytes of a file can stand for a tensor that fits into no memory.
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
         raise GiftError(

@@ -34,7 +34,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
-from gift_jax.reports.tables import counts, make_cell, make_grid, markdown_table
+from gift_jax.reports.tables import counts, make_grid, markdown_table, summarize
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
@@ -337,7 +337,7 @@ def _reported(runs: Sequence[Row]) -> list[str]:
     last = [run["top1_last"] for run in runs]
     gained = [_gained(runs, way(runs[0]["epochs"])) for way in WAYS.values()]
     spreads = [f"{np.std(last, ddof=ddof):.2f}" if len(last) > 1 else "-" for ddof in (1, 0)]
-    return [str(len(runs)), str(make_cell(last)), *gained, *spreads]
+    return [str(len(runs)), str(summarize(last)), *gained, *spreads]
 
 
 def _gained(runs: Sequence[Row], epochs: Sequence[int]) -> str:
@@ -348,7 +348,7 @@ def _gained(runs: Sequence[Row], epochs: Sequence[int]) -> str:
         if not history.keys() >= set(epochs):
             return "-"
         gains.append(max(history[epoch] for epoch in epochs) - run["top1_last"])
-    cell = make_cell(gains)
+    cell = summarize(gains)
     return f"{cell.mean:+.1f} ± {cell.std:.1f}"
 
 

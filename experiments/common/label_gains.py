@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gift_jax.reports import pictures, ranking
 from gift_jax.reports.page import Section
-from gift_jax.reports.tables import Cell, make_cell, markdown_table
+from gift_jax.reports.tables import Summary, markdown_table, summarize
 
 from .reporting import SPREAD, Row, grid_of, guessing
 
@@ -62,7 +62,7 @@ def shares(accuracies: Accuracies, images: str, loss: str) -> Shares:
 
 
 def _cell(values: Mapping[int, float], form: str = "{:+.1f}") -> str:
-    cell: Cell = make_cell(list(values.values()))
+    cell: Summary = summarize(list(values.values()))
     return f"{form.format(cell.mean)} ± {cell.std:.1f}"
 
 
@@ -81,7 +81,7 @@ def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequen
         "add once both have the loss."
     )
     cells = {
-        (part, f"{method}, {loss}"): make_cell(list(getattr(own, part).values()))
+        (part, f"{method}, {loss}"): summarize(list(getattr(own, part).values()))
         for (method, loss), own in found.items()
         for part in ("labels", "images")
     }

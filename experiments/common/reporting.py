@@ -11,7 +11,7 @@ from typing import Any
 from gift_jax.data.datasets import get_dataset
 from gift_jax.reports.page import Section, write_page
 from gift_jax.reports.sheet import read_png
-from gift_jax.reports.tables import Cell, Grid, counts, markdown_table, name_on
+from gift_jax.reports.tables import Grid, Summary, counts, markdown_table, name_on
 from gift_jax.studies.grid import name_of
 from gift_jax.training.timing import duration
 
@@ -72,7 +72,7 @@ def guessing(rows: Sequence[Row]) -> float:
     return 0.0 if finished is None else 100 / get_dataset(finished["dataset"]).num_classes
 
 
-def grid_of(cells: Mapping[tuple[str, str], Cell]) -> Grid:
+def grid_of(cells: Mapping[tuple[str, str], Summary]) -> Grid:
     """A grid of cells by (row, column)."""
     rows, columns = (tuple(dict.fromkeys(names[axis] for names in cells)) for axis in (0, 1))
     return Grid(rows, columns, cells)

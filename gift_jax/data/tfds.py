@@ -12,7 +12,7 @@ from gift_jax.data.records import Records, listing_digest
 from gift_jax.errors import GiftError
 
 
-class Source(NamedTuple):
+class TfdsSplits(NamedTuple):
     """The name there, and the splits for training and evaluation."""
 
     name: str
@@ -20,12 +20,12 @@ class Source(NamedTuple):
     evaluation: str
 
 
-SOURCES: Mapping[str, Source] = MappingProxyType(
+SOURCES: Mapping[str, TfdsSplits] = MappingProxyType(
     {
-        "cifar10": Source("cifar10", "train", "test"),
-        "cifar100": Source("cifar100", "train", "test"),
-        "imagenet-1k": Source("imagenet2012", "train", "validation"),
-        "imagenet-nette": Source("imagenette", "train", "validation"),
+        "cifar10": TfdsSplits("cifar10", "train", "test"),
+        "cifar100": TfdsSplits("cifar100", "train", "test"),
+        "imagenet-1k": TfdsSplits("imagenet2012", "train", "validation"),
+        "imagenet-nette": TfdsSplits("imagenette", "train", "validation"),
     }
 )
 
@@ -75,7 +75,7 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _open(source: Source, split: str, directory: Path | None) -> tuple[Any, Any]:
+def _open(source: TfdsSplits, split: str, directory: Path | None) -> tuple[Any, Any]:
     try:
         import tensorflow_datasets as tfds
     except ImportError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.reports.tables import Cell, Grid
+from gift_jax.reports.tables import Grid, Summary
 from gift_jax.runtime.files import reported, written_whole
 
 
@@ -80,5 +80,5 @@ def slant(names: Sequence[str], longest: int) -> dict[str, Any]:
     return {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
 
 
-def _cell_text(cell: Cell) -> str:
+def _cell_text(cell: Summary) -> str:
     return "diverged" if cell.diverged == cell.n else f"{cell.mean:.1f}\n±{cell.std:.1f}" + "*" * bool(cell.diverged)

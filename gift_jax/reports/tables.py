@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Cell(NamedTuple):
+class Summary(NamedTuple):
     """Mean and sample standard deviation (ddof 1; 0 for one run) of n runs, in percent, of which some diverged.
 
-    Runs that diverged count with the accuracy of guessing (`make_cell`).
+    Runs that diverged count with the accuracy of guessing (`summarize`).
     """
 
     mean: float
@@ -30,9 +30,9 @@ class Grid(NamedTuple):
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
-    cells: Mapping[tuple[str, str], Cell]
+    cells: Mapping[tuple[str, str], Summary]
 
-    def worst(self, row: str) -> Cell:
+    def worst(self, row: str) -> Summary:
         """The row's cell of lowest mean."""
         return min((self.cells[row, column] for column in self.columns), key=lambda cell: cell.mean)
 
@@ -53,7 +53,7 @@ def make_grid(
     for result in results:
         names = (name_on(result, row), name_on(result, column))
         groups[names].append(None if "failed" in result else result[value])
-    cells = {names: make_cell(values, guessing) for names, values in groups.items()}
+    cells = {names: summarize(values, guessing) for names, values in groups.items()}
     rows, columns = (tuple(dict.fromkeys(names[axis] for names in groups)) for axis in (0, 1))
     return Grid(rows, columns, cells)
 
@@ -64,11 +64,11 @@ def name_on(result: Mapping[str, Any], axis: str) -> str:
     return labels[axis] if axis in labels else result[axis]
 
 
-def make_cell(values: Sequence[float | None], guessing: float = 0.0) -> Cell:
+def summarize(values: Sequence[float | None], guessing: float = 0.0) -> Summary:
     """Mean and sample standard deviation of some runs; None diverged and counts as guessing, in percent."""
     figures = [guessing if value is None else value for value in values]
     std = float(np.std(figures, ddof=1)) if len(figures) > 1 else 0.0
-    return Cell(float(np.mean(figures)), std, len(figures), sum(value is None for value in values))
+    return Summary(float(np.mean(figures)), std, len(figures), sum(value is None for value in values))
 
 
 def counts(grid: Grid) -> str:

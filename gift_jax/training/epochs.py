@@ -20,10 +20,10 @@ from gift_jax.training.replay import make_stored_epoch
 from gift_jax.training.step import (
     Data,
     Metrics,
-    Parts,
     Program,
     State,
     Step,
+    StepParts,
     compose,
     make_differentiate,
     make_prepare,
@@ -116,7 +116,7 @@ def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
     # Preparing a batch reads no network: students of one teacher share it too.
     networkless = program._replace(model=program.teacher or program.model, teacher=None)
     return compose(
-        Parts(
+        StepParts(
             jit_prepare(_alike(networkless, PREPARED)),
             jit_differentiate(_alike(program, DIFFERENTIATED)),
             jit_update(_alike(program._replace(teacher=None), UPDATED)),

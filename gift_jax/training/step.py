@@ -173,7 +173,7 @@ def init_state(program: Program, key: jax.Array) -> State:
     return State(params, batch_stats, program.optimizer().init(params), jnp.zeros((), jnp.int32))
 
 
-class Parts(NamedTuple):
+class StepParts(NamedTuple):
     """The step in three functions, each of which reads its own part of a program.
 
     prepare: `(data, chosen, key, step) -> (Batch, dropout key)`; differentiate: `(params, batch_stats, teacher_params,
@@ -192,10 +192,10 @@ def make_step(program: Program) -> Step:
     With stored soft labels a `StoredBatches` of one batch takes the place of indices. The step's own key is
     `fold_in(key, state.step)`, so a run is decided by its seed alone.
     """
-    return compose(Parts(make_prepare(program), make_differentiate(program), make_update(program)))
+    return compose(StepParts(make_prepare(program), make_differentiate(program), make_update(program)))
 
 
-def compose(parts: Parts) -> Step:
+def compose(parts: StepParts) -> Step:
     """The step of its parts."""
 
     def step(state: State, data: Data, chosen: Any, key: jax.Array) -> tuple[State, Metrics]:

@@ -56,7 +56,7 @@ def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
     for precision in ("float32", "bfloat16"):
         recipe = Recipe(optimizer=quickstart.OPTIMIZERS[2], epochs=config.epochs, precision=precision)
         runs = train(recipe, get_model(teacher.info.spec), distilled, teacher, test, seeds=range(config.seeds))
-        cells.append(tables.make_cell([run.top1_last for run in runs]))
+        cells.append(tables.summarize([run.top1_last for run in runs]))
     assert cells[0].mean > 90
     assert abs(cells[1].mean - cells[0].mean) <= max(cell.std for cell in cells), cells
 

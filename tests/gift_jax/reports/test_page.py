@@ -98,8 +98,8 @@ def test_the_teachers_three_likeliest_classes():
 
 
 def test_diverged_runs_are_shown_as_such():
-    assert str(tables.make_cell([None, None], 10.0)) == "diverged"
-    assert str(tables.make_cell([None, 20.0], 10.0)) == "15.0 ± 7.1 (1 of 2 diverged)"
+    assert str(tables.summarize([None, None], 10.0)) == "diverged"
+    assert str(tables.summarize([None, 20.0], 10.0)) == "15.0 ± 7.1 (1 of 2 diverged)"
     assert tables.counts(GRID) == "n = 4 to 6"
     grid = tables.make_grid([{**row, "failed": "diverged"} for row in RESULTS], "loss", "optimizer", guessing=10.0)
     assert "diverged" in pictures.heat_map("map", grid, "Heat").content

@@ -27,7 +27,7 @@ GRID = tables.make_grid(RESULTS, "loss", "optimizer")
 
 def test_cells_hold_mean_sample_std_and_n():
     assert GRID.cells["kl", "sgd"] == pytest.approx((11.0, np.sqrt(2), 2, 0))
-    assert tables.make_cell([5.0]) == (5.0, 0.0, 1, 0)
+    assert tables.summarize([5.0]) == (5.0, 0.0, 1, 0)
 
 
 def test_table_is_ordered_by_the_worst_column():
