@@ -41,7 +41,7 @@ lint: $(READY)
 
 # The API reference, from the docstrings; what pdoc warns about is an error.
 docs: $(READY)
-	$(BIN)/python -W error::UserWarning -m pdoc gift_jax convert experiments -o build/docs
+	$(BIN)/python docs/reference.py build/docs
 
 clean:
 	rm -rf .venv runs build *.egg-info
