@@ -8,16 +8,18 @@ from typing import Annotated, Literal
 import tyro
 
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import Choices, Dataset, ModelName
 
 Source = Annotated[Path, tyro.conf.Positional]
+Method = Annotated[str, Choices(f"{__package__}.distilled.layouts:METHODS")]
 
 
 def teacher(
     source: Source,
     /,
     *,
-    dataset: str,
-    model: str,
+    dataset: Dataset,
+    model: ModelName,
     out: Path,
     norm: Literal["batch", "instance", "group", "layer", "none"] | None = None,
     image_size: int | None = None,
@@ -29,14 +31,16 @@ def teacher(
 
     Args:
         source: checkpoint of a trainer, or a bare state dict.
-        dataset: what it was trained on, such as cifar10, tinyimagenet, imagenet-1k or digits.
-        model: its architecture, such as conv3.
+        dataset: dataset that it was trained on.
+        model: its architecture.
         out: directory to write.
         norm: the ConvNet's normalisation, where weights cannot tell (group: 4 groups; default instance).
         image_size: side of its input in pixels, if not the dataset's usual one.
         mean: mean of each colour channel, if not the dataset's usual ones; with std.
         std: standard deviation of each colour channel.
         ema: take the averaged weights (model_ema) of the checkpoint rather than the last ones.
+
+    Example: `python -m convert teacher cifar10_conv3.pth --dataset cifar10 --model conv3 --out teachers/cifar10_conv3`
     """
     from gift_jax.data.datasets import Normalisation
     from gift_jax.errors import GiftError
@@ -64,6 +68,8 @@ def zoo(source: Source, /, *, out: Path) -> None:
     Args:
         source: directory of the downloaded files, under their official names.
         out: directory of the teacher directories.
+
+    Example: `python -m convert zoo DOWNLOADS --out teachers`
     """
     from .zoo import convert_zoo
 
@@ -76,6 +82,8 @@ def export(directory: Source, /, *, out: Path) -> None:
     Args:
         directory: a teacher that `convert teacher` wrote.
         out: file to write: .safetensors, or else {"model": state_dict} by torch.save.
+
+    Example: `python -m convert export teachers/cifar10_conv3 --out cifar10_conv3.pth`
     """
     from .export import export as run
 
@@ -86,24 +94,26 @@ def distilled(
     source: Source,
     /,
     *,
-    method: str,
-    dataset: str,
+    method: Method,
+    dataset: Dataset,
     ipc: int,
     out: Path,
     pixel_space: Literal["raw", "normalised", "zca"] | None = None,
     class_order: Path | None = None,
 ) -> None:
-    """Convert a released distilled set.
+    """Convert a released distilled set to one safetensors file.
 
     Args:
         source: class folders of images, Parquet shards, DATM's three torch files, the official data.pt, or NumPy's
             images and labels: a file, a directory, or a zip or tar of it, which is read without unpacking.
-        method: sre2l, cda, gvbsm, rded, datm, lpld, dwa, random, or any other name with --pixel-space.
+        method: that made it; any other name goes with --pixel-space.
         dataset: what it distils, such as cifar100.
-        ipc: images a class to keep, the first ones in sorted or the file's order.
+        ipc: images per class to keep: the first ones in sorted order, or in the file's.
         out: safetensors file to write.
-        pixel_space: what was done to the pixels, where the method's release does not tell.
-        class_order: text file of class folders by class id, one a line, if their sorted order is not the classes'.
+        pixel_space: how its pixels are stored, where the method's release does not tell.
+        class_order: file with a class folder per line, in the order of class ids, if sorting them gives another order.
+
+    Example: `python -m convert distilled SET.zip --method sre2l --dataset imagenet-1k --ipc 10 --out SET.safetensors`
     """
     from .distilled import convert_distilled
 
@@ -119,14 +129,16 @@ def distilled(
 
 
 def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = None, seed: int = 42) -> None:
-    """Import stored soft labels (SRe2L's and G-VBSM's FKD), to train from them without a teacher.
+    """Import stored soft labels (FKD, of SRe2L and G-VBSM), so that training needs no teacher.
 
     Args:
         source: directory of epoch_0/batch_0.tar and so on, or the released tar.gz, which is read without unpacking.
-        distilled: the set that they are of, as `convert distilled` wrote it, whole.
-        out: directory to write, one file an epoch.
-        epochs: how many to import, the first ones; all if not given.
+        distilled: the distilled set that they belong to, whole, as `convert distilled` wrote it.
+        out: directory to write, with a file per epoch.
+        epochs: import the first ones only.
         seed: of the authors' sampler, where the order of the images is not stored (SRe2L).
+
+    Example: `python -m convert fkd FKD_cutmix_fp16.tar.gz --distilled sre2l_ipc50.safetensors --out fkd_labels`
     """
     from .fkd import convert_fkd
 
@@ -140,6 +152,8 @@ def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
         out: .pth file to write.
         epochs: passes over the training digits.
         seed: of weights and batches.
+
+    Example: `python -m convert example-teacher --out runs/teacher.pth`
     """
     from .example_teacher import train_example
 

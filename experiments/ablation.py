@@ -1,4 +1,4 @@
-"""What in the GIFT loss does the work: refinement weight, smoothing, logits or probabilities; and KL's temperature.
+"""Find out which part of the GIFT loss does the work: refinement weight, smoothing, logits, temperature.
 
 Question: how sensitive is GIFT to its two constants (0.1 and 0.1 in the official code), and to taking the teacher's
 logits rather than its probabilities? The paper's ablations are not known here.
@@ -11,9 +11,7 @@ Accuracies are on test images and nothing is chosen by them: the official consta
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
@@ -21,9 +19,9 @@ from gift_jax.reports.tables import Grid, make_grid
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
-from .common.optimizers import customary
+from .common.optimizers import CustomaryName, customary
 from .common.reporting import SPREAD, Row, guessing, only, table
-from .common.study import Materials, Study, load_materials, run_study
+from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "ablation"
 LOGITS = "logits"
@@ -32,21 +30,23 @@ OFFICIAL = 0.1  # refinement weight and smoothing of the official code
 
 @dataclasses.dataclass(frozen=True)
 class Ablation(Study):
-    """Grids over the loss's parts."""
+    """Grids over the loss's parts.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        method: method of the set.
+        optimizers: names in `experiments.common.optimizers`, that each grid is trained with at their customary rates.
+        weights: of the refinement.
+        smoothings: of the hard labels in it.
+        temperatures: of the teacher's probabilities, in the place of its logits.
+        kl_temperatures: of KL, with and without the factor T^2.
+    """
+
     out: Path = Path("runs/ablation")
-    # Method of the set.
-    method: str = "rded"
-    # Names in `experiments.common.optimizers`, that each grid is trained with at their customary rates.
-    optimizers: tuple[str, ...] = ("sgd", "adamw")
-    # Of the refinement.
+    method: Method = "rded"
+    optimizers: tuple[CustomaryName, ...] = ("sgd", "adamw")
     weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0)
-    # Of the hard labels in it.
     smoothings: tuple[float, ...] = (0.0, 0.1, 0.5)
-    # Of the teacher's probabilities, in the place of its logits.
     temperatures: tuple[float, ...] = (1.0, 4.0, 20.0)
-    # Of KL, with and without the factor T^2.
     kl_temperatures: tuple[float, ...] = (1.0, 4.0, 20.0)
 
 
@@ -144,7 +144,7 @@ def _spread(grid: Grid, official: Sequence[str]) -> str:
     return f"{text} The official setting ({', '.join(place)}) has {grid.cells[place]}, {rank}."
 
 
-def main(config: Annotated[Ablation, tyro.conf.arg(name="")]) -> None:
+def main(config: Ablation) -> None:
     """Run the study."""
     materials = load_materials(config, [config.method])
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)

@@ -1,4 +1,4 @@
-"""Class-incremental learning from distilled images: classes come in steps, a student is trained anew after each.
+"""Learn classes in steps from distilled images, and measure accuracy and forgetting under each loss.
 
 Question: which loss keeps accuracy best as classes are added to a memory of distilled images? (GIFT, ICLR 2025, claims
 a benefit for continual learning; its figures are not known here, and no others are published for this setting.)
@@ -23,37 +23,36 @@ and test it is the head of the classes seen. A single class needs no training: t
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.continual import ClassCell, class_steps
 from gift_jax.studies.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
 
 from .common.continual_views import make_sections, stage_name
-from .common.study import Materials, Study, load_materials, run_study
+from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "continual_learning"
 
 
 @dataclasses.dataclass(frozen=True)
 class ContinualLearning(Study):
-    """Losses x sequences of steps; a seed decides the order of classes and the student."""
+    """Losses x sequences of steps; a seed decides the order of classes and the student.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        method: method of the set.
+        losses: names of losses.
+        steps: in how many steps the classes come.
+    """
+
     out: Path = Path("runs/continual_learning")
-    # Epochs of each student.
     epochs: int = 200
-    # Method of the set.
-    method: str = "rded"
-    # Names of losses.
-    losses: tuple[str, ...] = ("gift", "cosine", "kl", "softce", "mse_ce", "ce")
-    # In how many steps the classes come.
+    method: Method = "rded"
+    losses: tuple[Loss, ...] = ("gift", "cosine", "kl", "softce", "mse_ce", "ce")
     steps: tuple[int, ...] = (5, 10)
 
     def __post_init__(self) -> None:
@@ -104,7 +103,7 @@ def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
     return cells
 
 
-def main(config: Annotated[ContinualLearning, tyro.conf.arg(name="")]) -> None:
+def main(config: ContinualLearning) -> None:
     """Run the study."""
     materials = load_materials(config, [config.method])
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)

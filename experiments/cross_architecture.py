@@ -1,4 +1,4 @@
-"""Which loss carries a distilled set over to other architectures: one set, one teacher, many students.
+"""Train many architectures on one set under one teacher, with each loss.
 
 Question: does GIFT help students of another architecture than the set was made with? (GIFT, ICLR 2025; its table of
 architectures is not known here.)
@@ -15,9 +15,6 @@ learning rate and at multiples of it, for a loss may lead at one rate only; whic
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from gift_jax import GiftError
 from gift_jax.models import Model, ModelSpec, get_model
@@ -28,28 +25,30 @@ from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.reporting import Row
-from .common.study import Materials, Study, load_materials, run_study
-from .cross_optimizer import SQUARED, at_rate, check_rates, loss_changes
+from .common.study import Materials, Method, Study, load_materials, run_study
+from .cross_optimizer import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
 
 NAME = "cross_architecture"
 
 
 @dataclasses.dataclass(frozen=True)
 class CrossArchitecture(Study):
-    """Students x losses on one set."""
+    """Students x losses on one set.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        method: method of the set.
+        students: architectures, with options after a colon: conv2:norm=instance,width=64.
+        losses: names of losses, or kl_t2.
+        rates: multiples of the official learning rate, 1 among them.
+    """
+
     out: Path = Path("runs/cross_architecture")
-    # Method of the set.
-    method: str = "rded"
-    # Architectures, with options after a colon: conv2:norm=instance,width=64.
+    method: Method = "rded"
     students: tuple[str, ...] = (
         *("conv2", "conv1", "conv3", "conv2:width=8", "conv2:width=64"),
         *("conv2:norm=instance", "conv2:norm=layer", "conv2:norm=none"),
     )
-    # Names of losses, or kl_t2.
-    losses: tuple[str, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
-    # Multiples of the official learning rate, 1 among them.
+    losses: tuple[LossOrSquared, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
     rates: tuple[float, ...] = (1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
@@ -98,7 +97,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     return rate_views.make_sections(rows, "student")
 
 
-def main(config: Annotated[CrossArchitecture, tyro.conf.arg(name="")]) -> None:
+def main(config: CrossArchitecture) -> None:
     """Run the study."""
     materials = load_materials(config, [config.method])
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)

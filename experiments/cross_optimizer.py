@@ -1,4 +1,4 @@
-"""Which losses work under which optimizers, and what remains of that when the learning rate is chosen.
+"""Compare losses under eleven optimizers, at customary and at tuned learning rates.
 
 Question: the paper reports that GIFT carries over to other optimizers where other losses do not (GIFT, ICLR 2025: on
 ImageNet-1K at 10 images a class by 30.8 points over RDED's KL). How much of that is the rate's?
@@ -17,38 +17,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from gift_jax import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import markdown_table, name_on
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import Choices
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
-from .common.optimizers import CUSTOMARY, customary
+from .common.optimizers import CUSTOMARY, CustomaryName, customary
 from .common.reporting import Row
-from .common.study import Materials, Study, load_materials, run_study
+from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "cross_optimizer"
 SQUARED = "kl_t2"  # KL times T^2
+LossOrSquared = Annotated[str, Choices("gift_jax.losses:LOSSES", (SQUARED,))]
 
 
 @dataclasses.dataclass(frozen=True)
 class CrossOptimizer(Study):
-    """Losses x optimizers x learning rates."""
+    """Losses x optimizers x learning rates.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        method: method of the set.
+        losses: names of losses, or kl_t2.
+        optimizers: names in `experiments.common.optimizers`.
+        rates: multiples of the customary learning rate, 1 among them.
+    """
+
     out: Path = Path("runs/cross_optimizer")
-    # Method of the set.
-    method: str = "rded"
-    # Names of losses, or kl_t2.
-    losses: tuple[str, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
-    # Names in `experiments.common.optimizers`.
-    optimizers: tuple[str, ...] = tuple(CUSTOMARY)
-    # Multiples of the customary learning rate, 1 among them.
+    method: Method = "rded"
+    losses: tuple[LossOrSquared, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
+    optimizers: tuple[CustomaryName, ...] = tuple(CUSTOMARY)
     rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
@@ -104,7 +106,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     return [*rate_views.make_sections(rows, "optimizer"), settings(rows)]
 
 
-def main(config: Annotated[CrossOptimizer, tyro.conf.arg(name="")]) -> None:
+def main(config: CrossOptimizer) -> None:
     """Run the study."""
     materials = load_materials(config, [config.method])
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)

@@ -1,4 +1,4 @@
-"""Make a distilled set with RDED from real images and a teacher: no download besides the dataset itself.
+"""Make a distilled set with RDED from real images and a teacher.
 
 Question: what does a set that is made in minutes give? (RDED, CVPR 2024; its own sets are not published.)
 Command: `python -m experiments.distill_rded --teacher TEACHER --data imagenet/train --ipc 10 --factor 2 --out SET`.
@@ -12,10 +12,8 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
 
 from gift_jax import GiftError, Teacher, load_teacher, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
@@ -122,7 +120,7 @@ def run(config: DistillRDED) -> None:
     print(f"written   {config.out}: {len(distilled.labels)} images of {len(labels)} real ones")
 
 
-def main(config: Annotated[DistillRDED, tyro.conf.arg(name="")]) -> None:
+def main(config: DistillRDED) -> None:
     """Run the experiment."""
     run(config)
 

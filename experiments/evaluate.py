@@ -1,4 +1,4 @@
-"""Train students on a distilled set under a teacher, and test them on real images: the paper's main experiment.
+"""Train students on a distilled set under a teacher and test them: the paper's main experiment.
 
 Question: how good is a distilled set, for a loss, an optimizer and a student? (GIFT, ICLR 2025, Tables 1 to 3.)
 Command: `python -m experiments.evaluate --method rded --dataset cifar100 --model conv3 --ipc 10`, with the
@@ -14,10 +14,9 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import rich
-import tyro
 from rich.table import Table
 
 from gift_jax import DistilledSet, GiftError, Teacher
@@ -30,6 +29,7 @@ from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
+from gift_jax.runtime.options import Dataset, Loss, ModelName, OptimizerName, RecipeName
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import make_row
@@ -40,52 +40,52 @@ from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
 
 from .common.running import finished_rows, spread_seeds
-from .common.sources import find_distilled, find_images, find_teacher
+from .common.sources import Method, find_distilled, find_images, find_teacher
 
 TEACHERLESS = "none"
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Train students on a distilled set and test them.
+    """Students on a distilled set.
 
     Args:
-        method: of the distilled set.
-        dataset: of the distilled set, the teacher and the test images.
-        model: the architecture that the set was made with, the teacher's, and the student's unless tar_model is given.
-        ipc: images a class of the distilled set.
-        tar_model: the student's architecture.
-        recipe: `gift`, the official one, or a source method's own: rded, sre2l, datm, gvbsm, cda.
-        criterion_name: loss, instead of the recipe's.
-        optimizer: instead of the recipe's.
-        learning_rate: instead of the recipe's.
-        epochs: instead of the recipe's.
-        batch_size: instead of the recipe's.
-        max_steps: cut every epoch short, to try things out.
-        seeds: one student each.
-        precision: of the networks' arithmetic; weights, losses and statistics are float32.
+        method: method that made the distilled set.
+        dataset: dataset that was distilled; the teacher and the test images are of it too.
+        model: architecture that the set was made with; the teacher's, and the student's unless tar_model is given.
+        ipc: images per class of the distilled set.
+        tar_model: architecture of the student.
+        recipe: training recipe; `gift` is the official one, the others are each method's own.
+        criterion_name: loss in place of the recipe's.
+        optimizer: optimizer in place of the recipe's.
+        learning_rate: learning rate in place of the recipe's.
+        epochs: epochs in place of the recipe's.
+        batch_size: batch size in place of the recipe's.
+        max_steps: cut each epoch short, to try things out.
+        seeds: one student is trained for each.
+        precision: of the networks' arithmetic; weights, losses and statistics stay float32.
         distilled: the set, or a directory in the official layout.
-        teacher: the teacher, or a directory of teachers; `none` takes the labels that are stored with the set.
-        soft_labels: directory that `convert fkd` wrote, to train from instead of a teacher.
-        data: test images, a directory of class folders, `tfds` or `tfds:DIR`.
+        teacher: the teacher, or a directory of teachers; `none` takes the labels stored with the set.
+        soft_labels: directory that `convert fkd` wrote, to train from in place of a teacher.
+        data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
         train_data: real training images, for whitened (DATM) sets.
-        class_order: file of class folders by class id.
+        class_order: file with a class folder per line, in the order of class ids.
         out: directory of results.jsonl.
-        resume: go on with what is unfinished there, and do nothing that is finished again.
-        save_minutes: how often the training state is saved.
-        devices: how many take part; by default all accelerators.
-        hosts: this is one of several processes, of SLURM or by JAX_COORDINATOR_ADDRESS and its like (docs/scaling.md).
-        dry_run: say what would be done, and stop.
+        resume: take up unfinished runs there, and repeat none that is finished.
+        save_minutes: minutes between two checkpoints.
+        devices: how many to use; by default all accelerators.
+        hosts: this is one of several processes, under SLURM or with JAX_COORDINATOR_ADDRESS set (docs/scaling.md).
+        dry_run: print the plan and stop.
     """
 
-    method: str
-    dataset: str
-    model: str
+    method: Method
+    dataset: Dataset
+    model: ModelName
     ipc: int = 10
-    tar_model: str | None = None
-    recipe: str = "gift"
-    criterion_name: str | None = None
-    optimizer: str | None = None
+    tar_model: ModelName | None = None
+    recipe: RecipeName = "gift"
+    criterion_name: Loss | None = None
+    optimizer: OptimizerName | None = None
     learning_rate: float | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -251,7 +251,7 @@ def run(config: Evaluate) -> list[Run]:
     return runs
 
 
-def main(config: Annotated[Evaluate, tyro.conf.arg(name="")]) -> None:
+def main(config: Evaluate) -> None:
     """Run the experiment."""
     run(config)
 

@@ -1,4 +1,4 @@
-"""What the deviations from the official code do to accuracy: the official behaviour and ours, in pairs.
+"""Measure what each deviation from the official code does to accuracy, in pairs.
 
 Question: docs/fidelity.md lists where this differs from the official code; which of these differences can be seen?
 (Beyond the paper.)
@@ -16,12 +16,11 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from PIL import Image
 
 from gift_jax import DistilledSet, GiftError, rded
@@ -51,15 +50,15 @@ EVERY_EPOCH = 10**6  # more looks at the test images than any run here has epoch
 
 @dataclasses.dataclass(frozen=True)
 class Fidelity(Study):
-    """The official behaviour against ours."""
+    """The official behaviour against ours.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        deviations: names of deviations; all of them if none is given.
+    """
+
     out: Path = Path("runs/fidelity")
-    # Students a cell.
     seeds: int = 10
-    # Epochs of each student.
     epochs: int = 200
-    # Names of deviations; all of them if none is given.
     deviations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -352,7 +351,7 @@ def _gained(runs: Sequence[Row], epochs: Sequence[int]) -> str:
     return f"{cell.mean:+.1f} ± {cell.std:.1f}"
 
 
-def main(config: Annotated[Fidelity, tyro.conf.arg(name="")]) -> None:
+def main(config: Fidelity) -> None:
     """Run the study."""
     materials = load_materials(config, [METHOD])
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)

@@ -1,4 +1,4 @@
-"""GIFT on ImageNet-1K with ten images a class: ResNet-18 at 224 pixels under torchvision's teacher.
+"""Run GIFT on ImageNet-1K at ten images per class, with ResNet-18 at 224 pixels.
 
 Question: what does the loss add on the largest benchmark? (GIFT, ICLR 2025: over RDED's own loss, +1.8 points with
 ResNet-18 and +3.9 with the ConvNet; RDED's README has 42 % for ResNet-18.)
@@ -9,46 +9,46 @@ apart in training, AdamW at 0.001, multi-step schedule, batches of 100.
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import Loss, OptimizerName
 
 from . import evaluate
+from .common.sources import Method
 
 
 @dataclasses.dataclass(frozen=True)
 class ImagenetIpc10:
-    """Students on ImageNet-1K at ten images a class.
+    """Students on ImageNet-1K at ten images per class.
 
     Args:
-        model: resnet18 sees 224 pixels, conv4 64.
-        method: whose distilled set.
-        loss: name of the loss.
-        optimizer: instead of the official recipe's.
-        learning_rate: instead of the official recipe's.
-        epochs: instead of the official recipe's 300.
-        batch_size: instead of the official recipe's 100.
-        max_steps: cut every epoch short, to try things out.
-        seeds: one student each.
-        precision: of the networks' arithmetic; weights, losses and statistics are float32.
-        distilled: the set, converted or as published, or a directory in the official layout.
-        teacher: converted or as published, or a directory of teachers.
-        data: test images, a directory of class folders, `tfds` or `tfds:DIR`.
-        class_order: file of class folders by class id.
+        model: resnet18 sees 224 pixels, conv4 sees 64.
+        method: method that made the distilled set.
+        loss: loss in place of GIFT.
+        optimizer: optimizer in place of the official AdamW.
+        learning_rate: learning rate in place of the official 0.001.
+        epochs: epochs in place of the official 300.
+        batch_size: batch size in place of the official 100.
+        max_steps: cut each epoch short, to try things out.
+        seeds: one student is trained for each.
+        precision: of the networks' arithmetic; weights, losses and statistics stay float32.
+        distilled: the set, or a directory in the official layout.
+        teacher: the teacher, or a directory of teachers; `none` takes the labels stored with the set.
+        data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
+        class_order: file with a class folder per line, in the order of class ids.
         out: directory of results.jsonl.
-        resume: go on with what is unfinished there, and do nothing that is finished again.
-        save_minutes: how often the training state is saved.
-        devices: how many take part; by default all accelerators.
-        hosts: this is one of several processes, of SLURM or by JAX_COORDINATOR_ADDRESS and its like (docs/scaling.md).
-        dry_run: say the plan and stop.
+        resume: take up unfinished runs there, and repeat none that is finished.
+        save_minutes: minutes between two checkpoints.
+        devices: how many to use; by default all accelerators.
+        hosts: this is one of several processes, under SLURM or with JAX_COORDINATOR_ADDRESS set (docs/scaling.md).
+        dry_run: print the plan and stop.
     """
 
     model: Literal["resnet18", "conv4"] = "resnet18"
-    method: str = "rded"
-    loss: str = "gift"
-    optimizer: str | None = None
+    method: Method = "rded"
+    loss: Loss = "gift"
+    optimizer: OptimizerName | None = None
     learning_rate: float | None = None
     epochs: int | None = None
     batch_size: int | None = None
@@ -67,7 +67,7 @@ class ImagenetIpc10:
     dry_run: bool = False
 
 
-def main(config: Annotated[ImagenetIpc10, tyro.conf.arg(name="")]) -> None:
+def main(config: ImagenetIpc10) -> None:
     """Run `experiments.evaluate` with these options."""
     options = dataclasses.asdict(config)
     evaluate.run(evaluate.Evaluate(dataset="imagenet-1k", ipc=10, criterion_name=options.pop("loss"), **options))

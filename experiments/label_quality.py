@@ -1,4 +1,4 @@
-"""How much of a distilled set's accuracy is its images', and how much its labels': the same labels on random images.
+"""Tell what distilled images are worth from what their soft labels are worth.
 
 Question: what do distilled images gain over as many random real ones once both have a teacher's labels, and what do
 GIFT's labels gain over hard and other soft ones on either? Beyond the paper, which compares labels on distilled images
@@ -17,19 +17,17 @@ the best epoch with test images for each of its accuracies; here accuracies are 
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from gift_jax import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import ranking
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 
 from .common.label_views import make_sections
 from .common.real_images import RealImages, load_real
-from .common.study import Materials, Study, load_materials, run_study
+from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "label_quality"
 AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}
@@ -37,23 +35,23 @@ AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}
 
 @dataclasses.dataclass(frozen=True)
 class LabelQuality(Study):
-    """Distilled and random images x losses x augmentation."""
+    """Distilled and random images x losses x augmentation.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        methods: methods whose sets are compared with random images; on the digits: rded herding kmeans.
+        losses: names of losses, ce among them, which takes hard labels.
+        real_epochs: epochs of students of all real images; 0 leaves them out, and the label-robust score with them.
+        lrs_weight: weight of IOR in the label-robust score.
+        ars_weight: weight of IOR with augmentation in the augmentation-robust score.
+    """
+
     out: Path = Path("runs/label_quality")
-    # Students a cell.
     seeds: int = 5
-    # Epochs of each student.
     epochs: int = 200
-    # Methods whose sets are compared with random images; on the digits: rded herding kmeans.
-    methods: tuple[str, ...] = ("rded", "kmeans")
-    # Names of losses, ce among them, which takes hard labels.
-    losses: tuple[str, ...] = ("ce", "softce", "kl", "gift")
-    # Epochs of students of all real images; 0 leaves them out, and the label-robust score with them.
+    methods: tuple[Method, ...] = ("rded", "kmeans")
+    losses: tuple[Loss, ...] = ("ce", "softce", "kl", "gift")
     real_epochs: int = 50
-    # Weight of IOR in the label-robust score.
     lrs_weight: float = 0.5
-    # Weight of IOR with augmentation in the augmentation-robust score.
     ars_weight: float = 0.5
 
     def __post_init__(self) -> None:
@@ -98,7 +96,7 @@ def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages
     return [everything.cell(labels, "real", recipe, seed) for seed in range(config.seeds)]
 
 
-def main(config: Annotated[LabelQuality, tyro.conf.arg(name="")]) -> None:
+def main(config: LabelQuality) -> None:
     """Run the study."""
     materials = load_materials(config, config.methods)
     real = load_real(config, materials.student.spec.image_size)

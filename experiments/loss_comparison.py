@@ -1,4 +1,4 @@
-"""Which loss suits which distilled set: methods x the eight losses.
+"""Train on every distilled set with each of the eight losses.
 
 Question: does the GIFT loss beat each method's own loss on its own set? (GIFT, ICLR 2025, Figure 1.)
 Command: `python -m experiments.loss_comparison`; on real sets as `experiments.evaluate`, such as
@@ -15,37 +15,35 @@ images whose mean is the class's; `kmeans`, centres of clusters. Nothing is chos
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from gift_jax.losses import LOSSES
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import describe, make_grid
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 
 from .common.reporting import SPREAD, Row, guessing, only, table
-from .common.study import Materials, Study, load_materials, run_study
+from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "loss_comparison"
 
 
 @dataclasses.dataclass(frozen=True)
 class LossComparison(Study):
-    """Methods x losses."""
+    """Methods x losses.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        methods: methods whose sets are trained on; on the digits: rded random herding kmeans.
+        losses: names of losses.
+    """
+
     out: Path = Path("runs/loss_comparison")
-    # Students a cell.
     seeds: int = 5
-    # Epochs of each student.
     epochs: int = 200
-    # Methods whose sets are trained on; on the digits: rded random herding kmeans.
-    methods: tuple[str, ...] = ("rded", "random", "herding", "kmeans")
-    # Names of losses.
-    losses: tuple[str, ...] = tuple(LOSSES)
+    methods: tuple[Method, ...] = ("rded", "random", "herding", "kmeans")
+    losses: tuple[Loss, ...] = tuple(LOSSES)
 
 
 def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
@@ -85,7 +83,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     ]
 
 
-def main(config: Annotated[LossComparison, tyro.conf.arg(name="")]) -> None:
+def main(config: LossComparison) -> None:
     """Run the study."""
     materials = load_materials(config, config.methods)
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)

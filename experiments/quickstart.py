@@ -1,4 +1,4 @@
-"""GIFT from end to end on real data, in about a minute: losses x optimizers on handwritten digits.
+"""Run GIFT from end to end on real handwritten digits, in about a minute.
 
 Question: how does the loss decide which optimizers can train a student on a distilled set? (GIFT, ICLR 2025)
 Command: `python -m experiments.quickstart`, or `make demo`.
@@ -13,10 +13,8 @@ chosen with the test images.
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Annotated
 
 import rich
-import tyro
 from rich.table import Table
 
 from gift_jax import DistilledSet, GiftError, Teacher, rded, save_distilled
@@ -133,7 +131,7 @@ def print_table(grid: tables.Grid, title: str) -> None:
     rich.print(table)
 
 
-def main(config: Annotated[Quickstart, tyro.conf.arg(name="")]) -> None:
+def main(config: Quickstart) -> None:
     """Run the whole path: teacher, conversion, distillation, students, report."""
     teacher = make_teacher(config.out)
     distilled = distill(config, teacher)

@@ -1,4 +1,4 @@
-"""One report of several runs: duplicates of a cell become one, contradictions and what is missing are named.
+"""Join the results of several runs into one report.
 
 Command: `python -m experiments.report runs/cross_optimizer other/results.jsonl --out runs/report`.
 Runs are directories that studies wrote, the parts of one among them (`results-1-of-4.jsonl`), or results files; rows
@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
 
 import tyro
 
@@ -46,11 +45,14 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Join results into one report."""
+    """Join results into one report.
 
-    # Directories that studies wrote, or results files.
+    Args:
+        runs: directories that studies wrote, or results files.
+        out: directory of the report.
+    """
+
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    # Directory of the report.
     out: Path = Path("runs/report")
 
 
@@ -68,7 +70,7 @@ def with_study(row: Row) -> Row:
     return {**row, "experiment": name, "labels": {"loss": row["loss"], "optimizer": row["optimizer"]}}
 
 
-def main(config: Annotated[Report, tyro.conf.arg(name="")]) -> None:
+def main(config: Report) -> None:
     """Read, join, report."""
     if not config.runs:
         raise GiftError("give directories or results.jsonl files of runs to report on")

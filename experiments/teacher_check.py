@@ -1,4 +1,4 @@
-"""Does a converted teacher score what was published? And if not, why?
+"""Check whether a converted teacher scores what was published, and find out why if not.
 
 Question: users of released teachers report 23 % instead of 50, or 0.5 instead of 40: their classes are in
 another order, or their pixels are normalised otherwise (RDED's issues 3, 4, 6, 9, 10; no order is published for
@@ -12,7 +12,7 @@ be written as a class-order file, which every experiment and conversion accepts.
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import rich
 import tyro
@@ -106,7 +106,7 @@ def _options(finding: Finding) -> str:
     return " ".join(f"{option} {' '.join(map(str, values))}" for option, values in pairs)
 
 
-def main(config: Annotated[TeacherCheck, tyro.conf.arg(name="")]) -> None:
+def main(config: TeacherCheck) -> None:
     """Measure, compare, explain."""
     teacher = load_teacher(config.teacher)
     info = teacher.info

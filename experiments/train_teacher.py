@@ -13,10 +13,9 @@ The result is a teacher directory like a converted one; `python -m convert expor
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import tyro
 
 from gift_jax import GiftError, save_teacher
 from gift_jax.data.datasets import get_dataset
@@ -29,6 +28,7 @@ from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, progress, provenance
 from gift_jax.runtime.files import append_json_line, make_directory
+from gift_jax.runtime.options import Dataset, ModelName
 from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import TeacherInfo
 from gift_jax.training.resume import Checkpoints, remove
@@ -72,8 +72,8 @@ class TrainTeacher:
         save_minutes: how often that state is saved.
     """
 
-    dataset: str
-    model: str
+    dataset: Dataset
+    model: ModelName
     out: Path
     data: str | None = None
     test_data: str | None = None
@@ -172,7 +172,7 @@ def run(config: TrainTeacher) -> Run:
     return result
 
 
-def main(config: Annotated[TrainTeacher, tyro.conf.arg(name="")]) -> None:
+def main(config: TrainTeacher) -> None:
     """Run the experiment."""
     run(config)
 

@@ -5,13 +5,16 @@ Nothing here was chosen by looking at results of this project.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from gift_jax import GiftError
 from gift_jax.optim import Optimizer, Schedule
+from gift_jax.runtime.options import Choices
 
 _OFFICIAL = Schedule()
 _CONSTANT = Schedule("constant")
+
+CustomaryName = Annotated[str, Choices(f"{__name__}:CUSTOMARY")]
 
 
 class Custom(NamedTuple):

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.runtime.files import cache_directory, reported
+from gift_jax.runtime.options import Choices
 from gift_jax.teachers.published import RDED, ZOO
 from gift_jax.teachers.teacher import INFO
 
@@ -38,6 +39,7 @@ SETS: Mapping[str, str] = MappingProxyType(
         "dwa": _MIRROR.format("dwa"),
     }
 )
+Method = Annotated[str, Choices(f"{__name__}:SETS")]
 SUFFIXES = (".pth", ".pt", ".safetensors")
 
 

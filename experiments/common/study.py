@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import rich
@@ -20,52 +20,58 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Section
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.options import Choices, Dataset, ModelName
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
 
 from ..evaluate import Evaluate, load_parts
+from . import sources
 from .digits_setup import at_once, load_digits
 from .reporting import Row, write_report
 
+Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans"))]
 VALIDATION_IMAGES = 5000  # at most, of the real training images
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Options of every study; the comments are the command line's help."""
+    """Options of every study.
 
-    # Directory of results, report.md, report.html and pictures; what is finished there is not run again.
+    Args:
+        out: directory of results, report and pictures; what is finished there is not run again.
+        dataset: the digits need no files; others are found as `experiments.evaluate` finds them.
+        model: architecture of the teacher, which the sets were made with.
+        ipc: images per class.
+        seeds: students per cell.
+        epochs: of each student.
+        distilled: distilled sets, as a file, a release, or a directory in the official layout.
+        teacher: a converted teacher, a checkpoint, or a directory of them.
+        data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
+        train_data: real training images, to choose settings on, and for whitened (DATM) sets.
+        class_order: file with a class folder per line, in the order of class ids.
+        shard: i/n runs part i of n, for one of several machines or jobs.
+        jobs: students trained at once; by default 3 for the digits on a CPU, else 1.
+        dry_run: list the cells and how long they take, and stop.
+        retry_failed: run cells again that failed before.
+        tensorboard: write losses and accuracies to out/tensorboard.
+    """
+
     out: Path = Path("runs/study")
-    # `digits` needs no files; others are found as `experiments.evaluate` finds them.
-    dataset: str = "digits"
-    # Architecture that the sets were made with, and the teacher's.
-    model: str = "conv2"
-    # Images a class.
+    dataset: Dataset = "digits"
+    model: ModelName = "conv2"
     ipc: int = 10
-    # Students a cell.
     seeds: int = 3
-    # Epochs of each student.
     epochs: int = 100
-    # Distilled sets: a file, a release, or a directory in the official layout.
     distilled: Path = Path("syn_data")
-    # Teacher: a converted directory, a checkpoint, or a directory of them.
     teacher: Path = Path("data/pretrain_models")
-    # Test images: a directory of class folders, `tfds` or `tfds:DIR`.
     data: str | None = None
-    # Real training images, for settings to be chosen on and for whitened (DATM) sets.
     train_data: str | None = None
-    # File of class folders by class id.
     class_order: Path | None = None
-    # i/n: run this part of n only, one of several machines or jobs.
     shard: str = "1/1"
-    # Students at once: by default 3 of the digits on the CPU, which one of them does not fill, else 1.
     jobs: int | None = None
-    # List the cells and the time they take, and stop.
     dry_run: bool = False
-    # Run cells again that failed before.
     retry_failed: bool = False
-    # Write event files of losses and accuracies into out/tensorboard.
     tensorboard: bool = False
 
     def __post_init__(self) -> None:

@@ -10,8 +10,10 @@ from typing import Any, NoReturn
 
 import tyro
 
+import gift_jax
 from gift_jax.errors import GiftError, Preempted
 from gift_jax.runtime.files import cache_directory
+from gift_jax.runtime.options import make_command
 
 
 def run(command: Callable[..., Any] | dict[str, Callable[..., Any]], *, program: str) -> NoReturn:
@@ -22,10 +24,7 @@ def run(command: Callable[..., Any] | dict[str, Callable[..., Any]], *, program:
     """
     _keep_compiled()
     try:
-        if isinstance(command, dict):
-            tyro.extras.subcommand_cli_from_dict(command, prog=program)
-        else:
-            tyro.cli(command, prog=program)
+        _dispatch(command, spoken(program))
     except Preempted as stop:
         sys.exit(_fail(str(stop), 143))
     except GiftError as error:
@@ -33,6 +32,34 @@ def run(command: Callable[..., Any] | dict[str, Callable[..., Any]], *, program:
     except KeyboardInterrupt:
         sys.exit(_fail("stopped by the user", 130))
     sys.exit(0)
+
+
+def _dispatch(command: Callable[..., Any] | dict[str, Callable[..., Any]], program: str) -> None:
+    """Parse the options of a command, or of the one that is named first, and call it. Help ends with an example."""
+    helping = bool({"-h", "--help"} & set(sys.argv[1:]))
+    subcommands = command if isinstance(command, dict) else {}
+    named = subcommands.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    known = {name: make_command(run, with_choices=helping and run is named) for name, run in subcommands.items()}
+    single = make_command(command, with_choices=helping) if not isinstance(command, dict) else None
+    try:
+        if single is None:
+            parsed = tyro.extras.subcommand_cli_from_dict({name: one.form for name, one in known.items()}, prog=program)
+        else:
+            parsed = tyro.cli(single.form, prog=program, description=spoken(single.description))
+    except SystemExit as stop:
+        shown = single or known.get(sys.argv[1] if len(sys.argv) > 1 else "")
+        if stop.code == 0 and shown and shown.example:
+            print(f"example: {spoken(shown.example)}")
+        raise
+    chosen = single or next(one for one in known.values() if one.form is type(parsed))
+    chosen.call(parsed)
+
+
+def spoken(text: str) -> str:
+    """A text with commands as they are run here: without a checkout, as `gift-jax convert` and `gift-jax evaluate`."""
+    if (Path(gift_jax.__path__[0]).parent / "convert").is_dir():
+        return text
+    return text.replace("python -m convert", "gift-jax convert").replace("python -m experiments.", "gift-jax ")
 
 
 def _keep_compiled() -> None:
@@ -56,5 +83,5 @@ def _keep_compiled() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {spoken(message)}", file=sys.stderr)
     return status

@@ -1,0 +1,33 @@
+"""`gift-jax COMMAND ...`, or `python -m gift_jax COMMAND ...`: every command of convert and of the experiments."""
+
+import importlib.util
+import runpy
+import sys
+from typing import NoReturn
+
+
+def find_package(name: str) -> str:
+    """Where `convert` or `experiments` is: inside an installed gift_jax, else beside it in a checkout."""
+    return f"gift_jax.{name}" if importlib.util.find_spec(f"gift_jax.{name}") else name
+
+
+def main() -> NoReturn:
+    """Run `convert`, or the experiment of that name; without a name, or for help, list the commands."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0].startswith("-"):
+        module = find_package("experiments")
+    elif arguments[0] == "convert":
+        module, arguments = find_package("convert"), arguments[1:]
+    else:
+        module = f"{find_package('experiments')}.{arguments[0]}"
+        if not arguments[0].isidentifier() or importlib.util.find_spec(module) is None:
+            print(f"error: there is no command {arguments[0]!r}; run `gift-jax` alone to list them", file=sys.stderr)
+            sys.exit(2)
+        arguments = arguments[1:]
+    sys.argv = [sys.argv[0], *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
