@@ -123,13 +123,21 @@ def test_commands_help_without_a_checkout(installed, tmp_path, name):
     assert "usage" in done.stdout
 
 
+@pytest.mark.parametrize(("arguments", "shown"), [((), "quickstart"), (("convert", "--help"), "example-teacher")])
+def test_gift_jax_runs_the_commands(installed, tmp_path, arguments, shown):
+    done = command(installed.with_name("gift-jax"), *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+    assert "python -m" not in done.stdout
+
+
 @pytest.mark.exhaustive
 def test_the_demo_runs_without_a_checkout(installed, tmp_path):
     pytest.importorskip("torch")
     options = ("--epochs", 2, "--seeds", 1, "--out", tmp_path / "demo")
     done = command(installed, "-m", "gift_jax.experiments.quickstart", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "$ python -m gift_jax.convert teacher" in done.stdout
+    assert "$ gift-jax convert teacher" in done.stdout
     assert (tmp_path / "demo" / "report.md").is_file()
 
 

@@ -15,14 +15,14 @@ from typing import Annotated, Literal
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
+from gift_jax.runtime.cli import spoken
 from gift_jax.runtime.files import cache_directory, reported
 from gift_jax.runtime.options import Choices
 from gift_jax.teachers.published import RDED, ZOO
 from gift_jax.teachers.teacher import INFO
 
 # The package beside this one: `convert` in a checkout, `gift_jax.convert` in a wheel.
-_PREFIX = (__package__ or "").removesuffix("experiments.common")
-CONVERT = f"{_PREFIX}convert"
+CONVERT = f"{(__package__ or '').removesuffix('experiments.common')}convert"
 
 _MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-10 has one of ImageNet-1K"
 # Where each method's sets are published.
@@ -30,8 +30,7 @@ SETS: Mapping[str, str] = MappingProxyType(
     {
         "sre2l": f"its authors' are on https://huggingface.co/zeyuanyin/SRe2L, {_MIRROR.format('sre2l')}",
         "cda": f"its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda, {_MIRROR.format('cda')}",
-        "rded": f"its authors release none, `python -m {_PREFIX}experiments.distill_rded` makes one, "
-        f"{_MIRROR.format('rded')}",
+        "rded": f"its authors release none, `python -m experiments.distill_rded` makes one, {_MIRROR.format('rded')}",
         "datm": "its authors' are on Google Drive, linked from https://github.com/NUS-HPC-AI-Lab/DATM",
         "gvbsm": "its authors' are on Baidu Pan, linked from "
         f"https://github.com/shaoshitong/G_VBSM_Dataset_Condensation, {_MIRROR.format('gvbsm')}",
@@ -48,9 +47,9 @@ def run_convert(*arguments: str) -> None:
 
     Raises: GiftError if it fails.
     """
-    print(f"$ python -m {CONVERT} " + " ".join(arguments), flush=True)
+    print(spoken(f"$ python -m convert {' '.join(arguments)}"), flush=True)
     if subprocess.run([sys.executable, "-m", CONVERT, *arguments], check=False).returncode:
-        raise GiftError(f"`python -m {CONVERT} {arguments[0]}` failed; its message above says how to mend that")
+        raise GiftError(f"`python -m convert {arguments[0]}` failed; its message above says how to mend that")
 
 
 def convert_once(command: str, source: Path, options: Sequence[str], name: str) -> Path:
@@ -87,7 +86,7 @@ def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
     wanted = " or ".join(f"{stem}.pth" for stem in names)
     raise GiftError(
         f"{path}: holds no teacher {model} of {dataset} ({wanted}, or a directory {name}); it is published on {where}; "
-        f"run `python -m {CONVERT} teacher FILE --dataset {dataset} --model {model} --out {path / name}`"
+        f"run `python -m convert teacher FILE --dataset {dataset} --model {model} --out {path / name}`"
     )
 
 
@@ -105,7 +104,7 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
         out = official / "set.safetensors"
         raise GiftError(
             f"{official}: no {method} set of {dataset} with {ipc} images a class here{where}; run "
-            f"`python -m {CONVERT} distilled RELEASE {' '.join(options)} --out {out}`"
+            f"`python -m convert distilled RELEASE {' '.join(options)} --out {out}`"
         )
     if len(converted) == 1 and converted[0].suffix == ".safetensors":
         distilled = load_distilled(converted[0])
