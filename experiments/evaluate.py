@@ -110,6 +110,8 @@ def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
     if not config.seeds or config.ipc < 1:
         raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
+    if len(set(config.seeds)) < len(config.seeds):
+        raise GiftError(f"--seeds {' '.join(map(str, config.seeds))}: give each seed once")
     spec, student = get_dataset(config.dataset), config.tar_model or config.model
     for model in (config.model, student):
         get_model(ModelSpec(model, spec.num_classes, spec.input_size(model), spec.channels))

@@ -1,4 +1,4 @@
-"""The direction of imports, and what a command line loads before it is asked for work."""
+"""The direction of imports, the mirrored tests, and what a command line loads before it is asked for work."""
 
 import ast
 import subprocess
@@ -8,30 +8,103 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("gift_jax", "convert", "experiments", "benchmarks")
+
+# The floors of gift_jax, from the ground up: each imports only what stands before it, and its own wing.
+FLOORS = (
+    "errors",
+    "runtime",
+    "losses",
+    "augment",
+    "crops",
+    "optim",
+    "data",
+    "models",
+    "evaluate",
+    "teachers",
+    "rded",
+    "recipes",
+    "training",
+    "reports",
+    "studies",
+)
+FRONT_DOOR = {"__init__", "__main__"}  # of the package itself; they name what they load by need
 
 
-def imported(package):
-    for path in (ROOT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = (
-                    [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-                )
-                yield from ((str(path), name.split(".")[0]) for name in names)
+def modules(package):
+    """Paths of a package's modules, by dotted name."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imported(name, path):
+    """Dotted names that a module imports, relative imports resolved; modules behind `from package import` too."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def test_every_wing_stands_on_a_floor():
+    found = {
+        path.stem for path in (ROOT / "gift_jax").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert found - FRONT_DOOR == set(FLOORS)
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_wing_imports_one_above_it(floor):
+    above = {f"gift_jax.{name}" for name in FLOORS[FLOORS.index(floor) + 1 :]}
+    own = [(name, path) for name, path in modules("gift_jax") if f"{name}.".startswith(f"gift_jax.{floor}.")]
+    assert own
+    upward = [
+        (name, target)
+        for name, path in own
+        for target in imported(name, path)
+        if ".".join(target.split(".")[:2]) in above
+    ]
+    assert upward == []
 
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("gift_jax", {"torch", "tensorflow", "convert", "experiments"}),
-        ("experiments", {"torch", "tensorflow", "convert"}),
-        ("convert", {"experiments", "tensorflow"}),
+        ("gift_jax", {"torch", "tensorflow", "convert", "experiments", "benchmarks"}),
+        ("experiments", {"torch", "tensorflow", "convert", "benchmarks"}),
+        ("convert", {"experiments", "tensorflow", "benchmarks"}),
     ],
 )
 def test_imports_go_one_way(package, forbidden):
-    found = list(imported(package))
+    found = [(name, target.split(".")[0]) for name, path in modules(package) for target in imported(name, path)]
     assert found
     assert [pair for pair in found if pair[1] in forbidden] == []
+
+
+def test_only_commands_lie_in_experiments():
+    for name, path in modules("experiments"):
+        if name.count(".") == 1 and path.name not in ("__init__.py", "__main__.py"):
+            assert 'if __name__ == "__main__":' in path.read_text(), (
+                f"{path} is no command; experiments/common has the rest"
+            )
+
+
+def test_tests_mirror_the_tree():
+    """tests/PACKAGE/.../test_MODULE.py, or test_MODULE_CLAIM.py, stands for PACKAGE/.../MODULE, a file or a package."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / "tests" / package).rglob("test_*.py")):
+            place = ROOT / path.parent.relative_to(ROOT / "tests")
+            words = path.stem.removeprefix("test_").split("_")
+            stems = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
+            known = [
+                stem for stem in stems if any((place / own).exists() for own in (f"{stem}.py", stem, f"__{stem}__.py"))
+            ]
+            assert known, f"{path.relative_to(ROOT)} mirrors no module in {place.relative_to(ROOT)}"
 
 
 def loaded_after(code):
@@ -40,9 +113,13 @@ def loaded_after(code):
 
 
 def test_the_library_loads_neither_torch_nor_tensorflow():
-    loaded = loaded_after("import gift_jax; [getattr(gift_jax, name) for name in gift_jax.__all__]")
+    loaded = set(loaded_after("import gift_jax; [getattr(gift_jax, name) for name in gift_jax.__all__]"))
     assert "jax" in loaded
-    assert not {"torch", "tensorflow"} & set(loaded)
+    assert not {"torch", "tensorflow", "matplotlib"} & loaded
+
+
+def test_importing_loads_no_jax():
+    assert "jax" not in loaded_after("import gift_jax")
 
 
 def test_help_loads_neither_torch_nor_jax():

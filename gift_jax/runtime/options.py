@@ -134,7 +134,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[dict[str, Parameter], Cal
             lambda values: function(config(**values)),
         )
     first = [name for name, parameter in found.items() if parameter.positional_only]
-    return found, lambda values: function(*(values.pop(name) for name in first), **values)
+    return found, lambda values: function(*[values.pop(name) for name in first], **values)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -1,0 +1,50 @@
+"""`python -m experiments` lists what there is; each command says what it does, and with what."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tyro
+
+from experiments.__main__ import commands
+from gift_jax.runtime.options import make_command
+
+COMMANDS = sorted(path.stem for path in Path("experiments").glob("*.py") if not path.stem.startswith("_"))
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_every_command_is_listed_with_what_it_does():
+    listed = run("experiments").stdout
+    assert sorted(commands()) == COMMANDS
+    assert "evaluate" in COMMANDS
+    for name, line in commands().items():
+        assert name in listed
+        assert line.endswith(".")
+
+
+def test_gift_jax_lists_runs_and_refuses():
+    assert run("gift_jax").stdout == run("experiments").stdout
+    assert "Convert a PyTorch teacher" in run("gift_jax", "convert", "--help").stdout
+    unknown = run("gift_jax", "nothing")
+    assert unknown.returncode == 2
+    assert unknown.stderr == "error: there is no command 'nothing'; run `gift-jax` alone to list them\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_it_does_and_ends_with_an_example(name, capsys):
+    module = __import__(f"experiments.{name}", fromlist=["main"])
+    command = make_command(module.main, with_choices=True)
+    with pytest.raises(SystemExit):
+        tyro.cli(command.form, args=["--help"], description=command.description)
+    text = capsys.readouterr().out
+    assert command.description == commands()[name]
+    assert command.example
+    assert command.example.startswith(f"python -m experiments.{name}")
+    assert "None" not in text
+    for option, hint in (("--losses", "gift"), ("--dataset", "digits"), ("--model", "conv")):
+        line = next((line for line in text.splitlines() if f"{option} " in line), None)
+        assert line is None or hint in line

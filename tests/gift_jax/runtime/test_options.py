@@ -1,0 +1,140 @@
+"""Options as a user meets them: names to choose from, lists with commas or spaces, groups, and an example."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import tyro
+
+from gift_jax.losses import LOSSES
+from gift_jax.runtime.options import Dataset, Loss, ModelName, make_command
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """Common options.
+
+    Args:
+        out: where results go.
+        epochs: in place of the recipe's.
+    """
+
+    out: Path = Path("runs")
+    epochs: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Base):
+    """Options of a command.
+
+    Args:
+        model: architecture.
+        losses: to compare.
+    """
+
+    model: ModelName = "conv3"
+    dataset: Dataset = "digits"
+    losses: tuple[Loss, ...] = ("gift",)
+    seeds: tuple[int, ...] = (0, 1)
+    rate: float | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    devices: int | None = None
+    dry_run: bool = False
+
+
+def take(config: Options) -> Options:
+    """Hand back what was parsed.
+
+    Example: `python -m take --model conv3`
+    """
+    return config
+
+
+def parse(*arguments, function=take):
+    command = make_command(function)
+    return command.call(tyro.cli(command.form, args=arguments))
+
+
+@pytest.fixture
+def shown(capsys, monkeypatch):
+    """The help of a command, in a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def show(function, **options):
+        command = make_command(function, **options)
+        with pytest.raises(SystemExit):
+            tyro.cli(command.form, args=["--help"], description=command.description)
+        return capsys.readouterr().out
+
+    return show
+
+
+def test_nothing_given_is_the_defaults():
+    assert parse() == Options()
+
+
+@pytest.mark.parametrize("seeds", [["0,1,2"], ["0", "1", "2"], ["0,", "1,2"]])
+def test_lists_are_written_with_commas_or_spaces(seeds):
+    assert parse("--seeds", *seeds).seeds == (0, 1, 2)
+    assert parse("--losses", "gift,kl").losses == ("gift", "kl")
+
+
+def test_options_of_every_kind_are_parsed():
+    given = {"out": "x", "epochs": "3", "model": "conv2", "rate": "0.5", "precision": "bfloat16", "devices": "2"}
+    wanted = Options(Path("x"), 3, "conv2", rate=0.5, precision="bfloat16", devices=2, dry_run=True)
+    assert parse(*[text for name, value in given.items() for text in (f"--{name}", value)], "--dry-run") == wanted
+
+
+@pytest.mark.parametrize("given", [("--epochs", "many"), ("--seeds", "0,x"), ("--precision", "float16")])
+def test_what_is_no_value_of_an_option_names_the_option(given, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(*given)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert given[0] in error
+    assert "None" not in error
+
+
+def test_help_lists_names_and_shows_no_none(shown):
+    text = shown(take, with_choices=True)
+    assert "--losses {" + ",".join(LOSSES) + "}" in text
+    assert "conv3" in text
+    assert "--epochs INT" in text
+    assert "None" not in text
+
+
+def test_help_groups_many_options(shown):
+    text = shown(take)
+    places = [text.index(f"{group} options") for group in ("what", "training", "where", "machine")]
+    assert places == sorted(places)
+    assert places[1] < text.index("--epochs") < places[2] < text.index("--out") < places[3] < text.index("--devices")
+
+
+def test_help_of_inherited_options_is_their_class_s(shown):
+    text = shown(take)
+    assert "where results go" in text
+    assert "to compare" in text
+
+
+def test_few_options_are_not_grouped(shown):
+    def few(*, out: Path, epochs: int = 3) -> None:
+        """Do little."""
+
+    assert "what options" not in shown(few)
+    assert "Do little." in shown(few)
+
+
+def test_a_function_s_positional_parameter_stays_one():
+    def convert(source: tyro.conf.Positional[Path], /, *, mean: tuple[float, ...] | None = None) -> object:
+        """Convert."""
+        return source, mean
+
+    assert parse("a.pth", "--mean", "0.5", "0.25", function=convert) == (Path("a.pth"), (0.5, 0.25))
+    assert parse("a.pth", function=convert) == (Path("a.pth"), None)
+
+
+def test_the_example_is_read_off_the_docstring():
+    command = make_command(take)
+    assert command.description == "Hand back what was parsed."
+    assert command.example == "python -m take --model conv3"
