@@ -1,9 +1,28 @@
 # `make demo` and `make test` set up all they need in .venv; PYTHON may name another interpreter (3.11 or later).
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test bench lint clean
+# JAX for an accelerator: ACCELERATOR=cuda12, cuda13 or tpu; empty, for the CPU alone. Where it is not given, it is
+# chosen by the CUDA version that nvidia-smi prints; where nothing is printed, as on a cluster's login node, .venv keeps
+# what it has.
+ifeq ($(origin ACCELERATOR),undefined)
+ACCELERATOR := $(shell nvidia-smi 2>/dev/null | \
+	sed -n -e 's/.*CUDA[A-Za-z ]*Version: *12[^0-9].*/cuda12/p' -e 's/.*CUDA[A-Za-z ]*Version: *1[3-9][^0-9].*/cuda13/p')
+ACCELERATOR := $(or $(ACCELERATOR),$(patsubst .venv/ready-%,%,$(wildcard .venv/ready-*)))
+endif
+ifneq ($(filter-out cuda12 cuda13 tpu,$(ACCELERATOR)),)
+$(error ACCELERATOR=$(ACCELERATOR) is unknown; give cuda12, cuda13 or tpu, or nothing for the CPU)
+endif
+READY := .venv/ready$(ACCELERATOR:%=-%)
+
+# PyTorch runs on the CPU, for conversion. On Linux the package index's build of it brings a CUDA of its own, of other
+# versions than JAX's; so with an accelerator, builds without CUDA are taken first, from PyTorch's index: their versions
+# (2.13.0+cpu) come before the package index's (2.13.0) and satisfy the same constraint, and what is installed next finds
+# PyTorch there. TORCH_INDEX may name another index, or none.
+TORCH_INDEX ?= $(if $(ACCELERATOR),https://download.pytorch.org/whl/cpu)
+
+.PHONY: demo test bench lint docs clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.quickstart
@@ -20,10 +39,16 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# The API reference, from the docstrings; what pdoc warns about is an error.
+docs: $(READY)
+	$(BIN)/python docs/reference.py build/docs
+
 clean:
 	rm -rf .venv runs build *.egg-info
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,data,demo,test,lint]'
-	touch $(READY)
+# Two builds of JAX or PyTorch in one environment would be in each other's way: another accelerator is a new .venv.
+$(READY): pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(if $(filter-out $(READY),$(wildcard .venv/ready*)),--clear) .venv
+	$(if $(TORCH_INDEX),$(PIP) --extra-index-url $(TORCH_INDEX) torch torchvision)
+	$(PIP) -e '.[torch,data,demo,test,lint,docs$(ACCELERATOR:%=,%)]'
+	touch $@

@@ -78,7 +78,11 @@ def refine_labels(
 
 
 def ce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Cross-entropy with the hard labels: `-log softmax(z)[y]`, float [B]. The teacher is not used."""
+    """Cross-entropy with the hard labels: `-log softmax(z)[y]`, in nats. The teacher is not used.
+
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
+    Reference: `torch.nn.functional.cross_entropy`.
+    """
     del teacher_logits
     return optax.softmax_cross_entropy_with_integer_labels(student_logits, labels)
 
@@ -91,11 +95,14 @@ def kl(
     temperature: float = 20.0,
     t_squared: bool = False,
 ) -> jax.Array:
-    """Divergence of softened predictions: `KL(softmax(t / T) || softmax(z / T))`, float [B].
+    """Divergence of softened predictions: `KL(softmax(t / T) || softmax(z / T))`, in nats.
 
     With t_squared the loss is multiplied by T^2, as Hinton et al. (2015), section 2.1, ask for, so that its
     gradient does not shrink with T. The official GIFT code (T = 20) leaves the factor out, which makes its
     gradient in the logits about a hundredth of GIFT's.
+
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
+    Reference: Hinton et al. (2015), section 2.1; official `losses_benchmark.py`.
     """
     del labels
     log_student = jax.nn.log_softmax(student_logits / temperature)
@@ -105,13 +112,21 @@ def kl(
 
 
 def softce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Cross-entropy with the teacher's probabilities: `-sum_c softmax(t)_c log softmax(z)_c`, float [B]."""
+    """Cross-entropy with the teacher's probabilities: `-sum_c softmax(t)_c log softmax(z)_c`, in nats.
+
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
+    Reference: official `losses_benchmark.py`.
+    """
     del labels
     return optax.softmax_cross_entropy(student_logits, jax.nn.softmax(teacher_logits))
 
 
 def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean squared difference of the logits: `mean_c (z_c - t_c)^2`, float [B]."""
+    """Mean squared difference of the logits: `mean_c (z_c - t_c)^2`.
+
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
+    Reference: `torch.nn.functional.mse_loss`, by image.
+    """
     del labels
     return jnp.mean(jnp.square(student_logits - teacher_logits), axis=-1)
 
@@ -119,20 +134,29 @@ def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array)
 def mse_ce(
     student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array, *, ce_weight: float = 0.1
 ) -> jax.Array:
-    """`mse + ce_weight * ce`, float [B]: G-VBSM's criterion."""
+    """G-VBSM's criterion: `mse + ce_weight * ce`.
+
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
+    Reference: G-VBSM (Shao et al., CVPR 2024); official `losses_benchmark.py`.
+    """
     return mse(student_logits, teacher_logits, labels) + ce_weight * ce(student_logits, teacher_logits, labels)
 
 
 def softce_ce(
     student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array, *, ce_weight: float = 0.1
 ) -> jax.Array:
-    """`softce + ce_weight * ce`, float [B]."""
+    """Cross-entropy with the teacher's and the hard labels: `softce + ce_weight * ce`, in nats.
+
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
+    Reference: official `losses_benchmark.py`.
+    """
     return softce(student_logits, teacher_logits, labels) + ce_weight * ce(student_logits, teacher_logits, labels)
 
 
 def cosine(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """One minus the cosine similarity: `1 - z . t / (max(|z|, e) max(|t|, e))`, e = 1e-8, float [B].
+    """One minus the cosine similarity: `1 - z . t / (max(|z|, e) max(|t|, e))`, e = 1e-8.
 
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
     Reference: `torch.nn.functional.cosine_similarity`; optax clips the squared norms, hence e^2.
     """
     del labels
@@ -150,10 +174,13 @@ def gift(
     soft: Literal["logits", "probabilities"] = "logits",
     temperature: float = 1.0,
 ) -> jax.Array:
-    """Cosine loss against refined labels: `1 - cos(z, refine_labels(t, y))`, float [B].
+    """Cosine loss against refined labels: `1 - cos(z, refine_labels(t, y))`.
 
     The paper's README prints `loss = cosine_similarity(...)`, which would minimise the similarity; its code,
     and this function, minimise one minus it. See `refine_labels` for the options.
+
+    Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
+    Reference: GIFT (ICLR 2025), section 4; official `losses_benchmark.py`.
     """
     options = {"weight": weight, "smoothing": smoothing, "temperature": temperature}
     refined = refine_labels(teacher_logits, labels, form=form, soft=soft, **options)

@@ -26,6 +26,7 @@ class Schedule:
     milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. With restart the optimizer
     starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly to the whole, from the
     share warmup_start of it (None: from one step).
+    Reference: `torch.optim.lr_scheduler` MultiStepLR, CosineAnnealingLR and LinearLR.
     """
 
     name: str = "multistep"
@@ -96,6 +97,7 @@ class Optimizer:
     Adam's and AdamW's. weight_decay is decoupled where the optimizer has it so (AdamW), else added to the
     gradient, as in PyTorch; decay_vectors=False spares biases and normalisations.
     Raises: GiftError for a learning rate or weight decay below zero.
+    Reference: `torch.optim` SGD, Adam and AdamW; optax's own for the others.
     """
 
     name: str = "adamw"

@@ -29,7 +29,10 @@ _CHUNK = 100  # images scored at a time
 
 @dataclasses.dataclass(frozen=True)
 class RDED:
-    """Settings of the synthesis: crops an image, real images a class, cells a side, smallest crop's area share."""
+    """Settings of the synthesis: crops an image, real images a class, cells a side, smallest crop's area share.
+
+    Reference: RDED (Sun et al., CVPR 2024), section 4.
+    """
 
     factor: int = 1
     num_crops: int = 5
@@ -116,6 +119,7 @@ def synthesize(
     Args: images, uint8 [N, H, W, C], square or not; labels, int [N]; ipc, images a class of the result.
     Returns: raw uint8 images of the teacher's input size, class by class, the surest first.
     Raises: GiftError if a class has too few images for ipc * factor^2 patches.
+    Reference: RDED (Sun et al., CVPR 2024), section 4, and the authors' `synthesize/main.py`.
     """
     settings = settings or RDED()
     mosaics = []

@@ -15,10 +15,14 @@ from typing import Annotated, Literal
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
+from gift_jax.runtime.cli import spoken
 from gift_jax.runtime.files import cache_directory, reported
 from gift_jax.runtime.options import Choices
 from gift_jax.teachers.published import RDED, ZOO
 from gift_jax.teachers.teacher import INFO
+
+# The package beside this one: `convert` in a checkout, `gift_jax.convert` in a wheel.
+CONVERT = f"{(__package__ or '').removesuffix('experiments.common')}convert"
 
 _MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-10 has one of ImageNet-1K"
 # Where each method's sets are published.
@@ -39,9 +43,12 @@ SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def run_convert(*arguments: str) -> None:
-    """Run `python -m convert ...` in a process of its own, where PyTorch lives; show the command."""
-    print("$ python -m convert " + " ".join(arguments), flush=True)
-    if subprocess.run([sys.executable, "-m", "convert", *arguments], check=False).returncode:
+    """Run `python -m convert ...` in a process of its own, where PyTorch lives; show the command.
+
+    Raises: GiftError if it fails.
+    """
+    print(spoken(f"$ python -m convert {' '.join(arguments)}"), flush=True)
+    if subprocess.run([sys.executable, "-m", CONVERT, *arguments], check=False).returncode:
         raise GiftError(f"`python -m convert {arguments[0]}` failed; its message above says how to mend that")
 
 

@@ -79,7 +79,10 @@ class DistilledSet:
 
     @property
     def num_classes(self) -> int:
-        """Classes that the labels tell apart: the dataset's, or those that the set was restricted to."""
+        """Classes that the labels tell apart: the dataset's, or those that the set was restricted to.
+
+        Raises: GiftError if the dataset is unknown.
+        """
         return get_dataset(self.dataset).num_classes if self.classes is None else len(self.classes)
 
 
@@ -89,7 +92,7 @@ def _finite(array: np.ndarray) -> bool:
 
 
 def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
-    """Write a distilled set as safetensors, whole or not at all."""
+    """Write a distilled set as safetensors, whole or not at all. Raises: GiftError if that fails."""
     arrays = {"images": distilled.images, "labels": distilled.labels}
     if distilled.soft_labels is not None:
         arrays["soft_labels"] = distilled.soft_labels

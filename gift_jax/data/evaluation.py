@@ -28,9 +28,10 @@ _DTYPES = {"raw": np.uint8, "zca": np.float32}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EvaluationSet:
-    """Images [N, H, W, C], labels int32 [N], the dataset's name and what was done to the pixels.
+    """Images, labels, the dataset's name and what was done to the pixels.
 
-    images: uint8 if pixel_space is `raw`, float32 if it is `zca` (see `whiten`); possibly mapped from disk.
+    images: [N, H, W, C], uint8 if pixel_space is `raw`, float32 if it is `zca` (see `whiten`); possibly mapped from
+    disk. labels: int32 [N].
     class_names: of the class folders, by class id; the numbers if there are none. Raises: GiftError on a misfit.
     """
 
@@ -90,8 +91,9 @@ def load_evaluation(
 ) -> EvaluationSet:
     """Load a dataset's test images as a network of that input size sees them.
 
-    Args: source, a directory of class folders, `tfds` or `tfds:DIRECTORY`, None for the digits; class_order, a file
-    of class folders by class id; cache, where decoded images are kept (by default `cache_directory`).
+    Args: image_size, the side in pixels; source, a directory of class folders, `tfds` or `tfds:DIRECTORY`, None for
+    the digits; class_order, a file of class folders by class id; cache, where decoded images are kept (by default
+    `cache_directory`).
     Raises: GiftError that says what is missing, where it is published and how to give it.
     """
     spec = get_dataset(dataset)

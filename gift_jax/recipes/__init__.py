@@ -26,6 +26,7 @@ def make_recipe(name: str, setting: Setting) -> Recipe:
     """The recipe of that name for a setting, such as `make_recipe("sre2l", setting_of(distilled, "resnet18"))`.
 
     Raises: GiftError if the name is unknown, or if the method has no recipe for the dataset.
+    Reference: the authors' code; each recipe's module names the files.
     """
     if name not in RECIPES:
         raise GiftError(f"recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")

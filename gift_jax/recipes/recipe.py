@@ -23,6 +23,8 @@ class Recipe:
     precision is of the networks' arithmetic: weights, losses and statistics are float32 with bfloat16 too.
     normalisation None is the teacher's, or without one the dataset's. The student is evaluated `evaluations`
     times, evenly spread, the last one at the end. max_steps cuts every epoch short, to try a recipe out.
+    Raises: GiftError for an unknown name or a number out of range.
+    Reference: the defaults are the official GIFT code's, `eval_syn_data.py`.
     """
 
     loss: str = "gift"

@@ -21,7 +21,7 @@ class Setting(NamedTuple):
 
     @property
     def num_images(self) -> int:
-        """Images of the set."""
+        """Images of the set. Raises: GiftError if the dataset is unknown."""
         return self.ipc * get_dataset(self.dataset).num_classes
 
 

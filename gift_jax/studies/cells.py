@@ -60,7 +60,7 @@ class Cell:
 
     @property
     def program(self) -> Program:
-        """What is compiled for it."""
+        """What is compiled for it. Raises: GiftError if the parts do not fit each other."""
         return make_program(self.recipe, self.student, self.distilled, self.teacher, self.soft_labels).compiled()
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any]:
@@ -76,14 +76,17 @@ class Cell:
         return rounded({**row, "seconds": time.perf_counter() - start})
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Figures of the student that go into its row beside those of the run: of the validation set, if any."""
+        """Figures of the student that go into its row beside those of the run: of the validation set, if any.
+
+        Returns: `validation_top1`, in percent. Raises: GiftError if the set is not one that the student takes.
+        """
         if self.validation_set is None:
             return {}
         evaluator = make_evaluator(self.student, self.validation_set, self.program.normalisation)
         return {"validation_top1": evaluator(*self.tested(run)).top1}
 
     def tested(self, run: Run) -> tuple[Variables, Variables]:
-        """The weights and statistics that a run's student is tested with."""
+        """The weights and statistics that a run's student is tested with. Raises: GiftError as `run` does."""
         return make_tested(self.program)(run.state, make_data(self.distilled, self.teacher))
 
 

@@ -146,7 +146,7 @@ def run_grid(
     again only with retry_failed. Of cells with one configuration and several labels, one is run.
     Args: experiment, the study's name in the rows; jobs, how many cells run at once, in threads; log, where losses
     and accuracies go as they come.
-    Returns: a row a cell of the part, in order.
+    Returns: a row a cell of the part, in order. Raises: GiftError if results in out cannot be read or written.
     """
     shard = shard or Shard()
     path = results_path(out, shard)

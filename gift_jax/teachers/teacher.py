@@ -40,8 +40,9 @@ class Verification:
 class TeacherInfo:
     """What a teacher is and where it came from: the content of `teacher.json`.
 
-    verification is None for a teacher that was trained here. ema says that the weights are the
-    trainer's averaged ones. batches_tracked is PyTorch's counter of training batches, kept for export.
+    image_size is the side of its input in pixels. verification is None for a teacher that was trained here. ema says
+    that the weights are the trainer's averaged ones. batches_tracked is PyTorch's counter of training batches, kept
+    for export.
     """
 
     architecture: str
@@ -73,7 +74,10 @@ class Teacher(typing.NamedTuple):
     info: TeacherInfo
 
     def logits(self, images: jax.Array | np.ndarray) -> jax.Array:
-        """Classify. Args: images, float32 [B, H, W, C], normalised. Returns: logits, float32 [B, classes]."""
+        """Classify. Args: images, float32 [B, H, W, C], normalised. Returns: logits, float32 [B, classes].
+
+        Raises: GiftError if the images are not of the teacher's shape.
+        """
         if images.shape[1:] != self.model.input_shape:
             raise GiftError(
                 f"teacher {self.info.architecture!r} takes images of shape {self.model.input_shape}, not "
@@ -96,7 +100,10 @@ def make_teacher(info: TeacherInfo, params: Variables, batch_stats: Variables) -
 
 
 def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, batch_stats: Variables) -> None:
-    """Write a teacher directory, whole or not at all; the weights are stored unfolded."""
+    """Write a teacher directory, whole or not at all; the weights are stored unfolded.
+
+    Raises: GiftError if something else is there, or if it cannot be written.
+    """
     with new_teacher(Path(directory)) as temporary:
         save_arrays(temporary / WEIGHTS, params, batch_stats)
         write_info(temporary, info)

@@ -35,6 +35,7 @@ class Checkpoints:
     """Where and how often the training state is saved: after `epochs` epochs or `minutes` minutes, what comes first.
 
     keep is how many of the newest stay. Without resume, older ones in the directory are removed at the start.
+    Raises: GiftError for epochs or keep below 1, or minutes below 0.
     """
 
     directory: Path

@@ -1,0 +1,105 @@
+"""The device that is used, in one line, and a warning where an accelerator is here that JAX cannot use.
+
+JAX is imported only when a function is called.
+"""
+
+import contextlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+_GOOGLE = "0x1ae0"
+# PCI device numbers of Google's TPUs, as `jax._src.hardware_utils` has them; its network cards have others.
+_TPUS = frozenset({"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"})
+_PATIENCE = 10  # seconds that nvidia-smi may take
+
+
+def announce() -> None:
+    """Print `device: ...` to standard output and, where it is called for, a warning to standard error; never raises.
+
+    The line is `describe`'s, the warning `unused_accelerator`'s.
+    """
+    with contextlib.suppress(Exception):  # what JAX cannot do is said by whoever needs it done
+        print(f"device: {describe()}", flush=True)
+        if warning := unused_accelerator():
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
+
+
+def describe() -> str:
+    """The device in words: `1 x NVIDIA H100 80GB HBM3 (cuda)`, or `CPU x86_64, 2 cores` (those this process may use).
+
+    Raises: what JAX raises where it finds none.
+    """
+    import jax
+
+    from gift_jax.runtime import provenance
+
+    words, kind = provenance.device(), jax.local_devices()[0]
+    if kind.platform != "cpu":
+        return f"{words} ({getattr(kind.client, 'platform', kind.platform)})"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{words.removeprefix('1 x ')}, {cores} core{'s' if cores > 1 else ''}"
+
+
+def unused_accelerator() -> str | None:
+    """A sentence about a GPU or TPU that is here while JAX runs on the CPU, and what lets JAX use it; else None.
+
+    None too where the user asked for the CPU (`JAX_PLATFORMS=cpu`) or hid the GPUs (`CUDA_VISIBLE_DEVICES=`).
+    """
+    import jax
+
+    wanted = getattr(jax.config, "jax_platforms", None) or ""
+    if jax.default_backend() != "cpu" or wanted.split(",")[0] == "cpu":
+        return None
+    found = _nvidia() or _tpu()
+    if not found:
+        return None
+    name, extra = found
+    if _installed(extra):
+        return (
+            f"{name} is here, but JAX runs on the CPU although its {extra} build is installed; JAX's own messages say "
+            f"why: look there, and whether another process holds the device"
+        )
+    return (
+        f"{name} is here, but JAX runs on the CPU; `pip install 'gift-jax[{extra}]'`, or `make demo "
+        f"ACCELERATOR={extra}` in a checkout, lets it use that"
+    )
+
+
+def _nvidia(root: Path = Path("/")) -> tuple[str, str] | None:
+    """An NVIDIA GPU's name, and the extra for its driver's CUDA version; None if there is none or it is hidden."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return None
+    listed = re.match(r"GPU \d+: (.+?) \(UUID", _nvidia_smi("-L"))
+    if not listed and not (root / "dev" / "nvidia0").exists():
+        return None
+    # A driver that does not tell is of an unknown age: all that jax supports run CUDA 12.
+    version = re.search(r"CUDA[A-Za-z ]*Version: *(\d+)", _nvidia_smi())
+    extra = "cuda13" if version and int(version[1]) >= 13 else "cuda12"
+    return (listed[1] if listed else "an NVIDIA GPU"), extra
+
+
+def _nvidia_smi(*arguments: str) -> str:
+    """What `nvidia-smi` prints; nothing where it is missing, fails or hangs."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["nvidia-smi", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=True).stdout
+    return ""
+
+
+def _tpu(root: Path = Path("/")) -> tuple[str, str] | None:
+    """A TPU on the PCI bus, or by its device files, and its extra."""
+    for vendor in root.glob("sys/bus/pci/devices/*/vendor"):
+        with contextlib.suppress(OSError):
+            if vendor.read_text().strip() == _GOOGLE and vendor.with_name("device").read_text().strip() in _TPUS:
+                return "a TPU", "tpu"
+    # Only Google's machines have an accelerator's files there; the kernel's own are in /dev/accel/.
+    return ("a TPU", "tpu") if any(root.glob("dev/accel[0-9]*")) else None
+
+
+def _installed(extra: str) -> bool:
+    """Whether what the extra adds to JAX is there."""
+    return importlib.util.find_spec("libtpu" if extra == "tpu" else f"jax_{extra}_plugin") is not None

@@ -1,0 +1,121 @@
+"""What `make` would do, by what nvidia-smi prints and what is in .venv; nothing is installed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SMI = """\
++-----------------------------------------------------------------------------------------+
+| NVIDIA-SMI 580.95.05              Driver Version: 580.95.05      {}     |
++-----------------------------------------+------------------------+----------------------+
+"""
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """The commands that make would run, or its error; smi is what nvidia-smi prints, None if it fails."""
+    for name in ("Makefile", "pyproject.toml", "setup.py", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+
+    def run(*arguments, smi=None):
+        place = tmp_path / "bin"
+        place.mkdir(exist_ok=True)
+        printed = "exit 9" if smi is None else f"cat <<'END'\n{SMI.format(smi)}END"
+        (place / "nvidia-smi").write_text(f"#!/bin/sh\n{printed}\n")
+        (place / "nvidia-smi").chmod(0o755)
+        ours = ("ACCELERATOR", "TORCH_INDEX", "PYTHON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+        environment = {name: value for name, value in os.environ.items() if name not in ours}
+        environment["PATH"] = f"{place}:{environment['PATH']}"
+        command = ["make", "--dry-run", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    return run
+
+
+def ready(tmp_path, name):
+    (tmp_path / ".venv").mkdir(exist_ok=True)
+    (tmp_path / ".venv" / name).touch()
+
+
+def test_without_an_accelerator_nothing_speaks_of_one(plan):
+    text = plan("demo")
+    assert "python3 -m venv  .venv" in text
+    assert "-e '.[torch,data,demo,test,lint,docs]'" in text
+    assert text.count("pip install") == 1
+    assert "index-url" not in text
+    assert "touch .venv/ready\n" in text
+    assert "-m experiments.quickstart" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "extra"),
+    [
+        ("CUDA Version: 12.8 ", "cuda12"),
+        ("CUDA Version: 13.0 ", "cuda13"),
+        ("CUDA Version: 14.1 ", "cuda13"),
+        ("CUDA UMD Version: 13.2 ", "cuda13"),
+        ("CUDA Version: 11.8 ", None),
+        ("CUDA Version: N/A  ", None),
+        ("CUDA Version: 1.2  ", None),
+    ],
+)
+def test_the_driver_decides(plan, version, extra):
+    text = plan("demo", smi=version)
+    assert f"touch .venv/ready{f'-{extra}' if extra else ''}\n" in text
+    assert (f",docs,{extra}]'" if extra else ",docs]'") in text
+    assert (CPU_INDEX in text) == bool(extra)
+
+
+def test_pytorch_without_cuda_comes_first(plan):
+    lines = plan("test", "ACCELERATOR=cuda12").splitlines()
+    torch, rest = (line for line in lines if "pip install" in line)
+    assert torch.endswith(f"--extra-index-url {CPU_INDEX} torch torchvision")
+    assert "-c constraints.txt" in torch
+    assert rest.endswith("-e '.[torch,data,demo,test,lint,docs,cuda12]'")
+
+
+def test_pytorch_s_index_is_the_user_s_choice(plan):
+    assert plan("test", "ACCELERATOR=tpu", "TORCH_INDEX=").count("pip install") == 1
+    assert "--extra-index-url https://mirror.example/cpu torch" in plan(
+        "test", "TORCH_INDEX=https://mirror.example/cpu"
+    )
+
+
+def test_what_is_given_goes_before_what_is_found(plan):
+    assert ",docs,tpu]'" in plan("demo", "ACCELERATOR=tpu", smi="CUDA Version: 12.8 ")
+    assert ",docs]'" in plan("demo", "ACCELERATOR=", smi="CUDA Version: 12.8 ")
+
+
+def test_an_unknown_accelerator_is_one_sentence(plan):
+    text = plan("demo", "ACCELERATOR=cuda11")
+    assert "ACCELERATOR=cuda11 is unknown; give cuda12, cuda13 or tpu, or nothing for the CPU" in text
+    assert len(text.splitlines()) == 1
+
+
+def test_another_accelerator_is_a_new_environment(plan, tmp_path):
+    ready(tmp_path, "ready")
+    assert "venv" not in plan("demo").replace(".venv/bin", "")
+    assert "python3 -m venv --clear .venv" in plan("demo", "ACCELERATOR=cuda12")
+    assert "python3 -m venv --clear .venv" in plan("demo", smi="CUDA Version: 13.0 ")
+
+
+def test_an_environment_keeps_its_accelerator_where_nvidia_smi_is_silent(plan, tmp_path):
+    ready(tmp_path, "ready-cuda13")
+    assert "pip install" not in plan("demo")
+    assert "python3 -m venv --clear .venv" in plan("demo", "ACCELERATOR=")
+
+
+def test_an_older_environment_is_brought_up_to_date_not_cleared(plan, tmp_path):
+    ready(tmp_path, "ready-cuda12")
+    os.utime(tmp_path / ".venv" / "ready-cuda12", (0, 0))
+    text = plan("demo")
+    assert "--clear" not in text
+    assert ",docs,cuda12]'" in text

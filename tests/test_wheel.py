@@ -1,0 +1,157 @@
+"""What a package index would get: the wheel, made from the source distribution, and its commands without a checkout."""
+
+import email
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# What the wheel carries, and the folder of the checkout it comes from.
+PACKAGES = {"gift_jax": "gift_jax", "gift_jax/convert": "convert", "gift_jax/experiments": "experiments"}
+BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in")
+BUILT_WITH = ("CHANGELOG.md", "CITATION.cff", "constraints.txt")  # in the source distribution, as MANIFEST.in says
+
+
+def expected_files():
+    for place, folder in PACKAGES.items():
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in {".py", ".pyi", ".typed"}:
+                yield f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
+
+
+def command(*arguments, cwd):
+    outside = ("PYTHONPATH", "PYTHONHOME")
+    environment = {name: value for name, value in os.environ.items() if name not in outside}
+    return subprocess.run(
+        list(map(str, arguments)), cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory):
+    """The source distribution, and the wheel made from it; from a copy, for setuptools leaves files where it builds."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    for folder in PACKAGES.values():
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (*BUILT_FROM, *BUILT_WITH):
+        shutil.copy(ROOT / name, source)
+    done = command(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source, cwd=out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return source, next(out.glob("*.tar.gz")), next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions):
+    with zipfile.ZipFile(distributions[2]) as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def installed(distributions, tmp_path_factory):
+    """The interpreter of an environment with the wheel, and with what these tests' own environment has beside it.
+
+    That is added as a folder of imports alone: its .pth files, and so its editable install, are not read.
+    """
+    place = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    python = place / "bin" / "python"
+    purelib = Path(
+        command(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).stdout[:-1]
+    )
+    install = ("install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", distributions[2])
+    done = command(sys.executable, "-m", "pip", "--python", python, *install, cwd=place)
+    assert done.returncode == 0, done.stderr
+    (purelib / "beside.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    return python
+
+
+def test_the_source_distribution_can_be_built_and_read(distributions):
+    with tarfile.open(distributions[1]) as file:
+        packed = {name.split("/", 1)[-1] for name in file.getnames()}
+    assert packed >= {*BUILT_FROM, *BUILT_WITH, "convert/fkd/__init__.py", "gift_jax/__init__.pyi"}
+    assert not any(name.startswith("tests/") for name in packed)
+
+
+def test_the_wheel_owns_one_name(wheel):
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert {name for name in tops if not name.endswith(".dist-info")} == {"gift_jax"}
+    assert len(tops) == 2
+
+
+def test_no_module_is_forgotten(wheel):
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == set(expected_files())
+    assert {"gift_jax/py.typed", "gift_jax/__init__.pyi", "gift_jax/convert/fkd/__init__.py"} <= packed
+
+
+def test_metadata(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    fields = email.message_from_bytes(wheel.read(name))
+    assert fields["Name"] == "gift-jax"
+    assert fields["License-Expression"] == "Apache-2.0"
+    assert fields["License-File"] == "LICENSE"
+    assert fields["Author"] == "gift_jax contributors"
+    assert fields["Requires-Python"] == ">=3.11"
+    assert fields["Description-Content-Type"] == "text/markdown"
+    urls = {url.split(",")[0] for url in fields.get_all("Project-URL")}
+    assert urls == {"Homepage", "Repository", "Documentation", "Changelog", "Issues"}
+    assert {"torch", "data", "demo", "cuda12", "cuda13", "tpu"} <= set(fields.get_all("Provides-Extra"))
+    assert "Typing :: Typed" in fields.get_all("Classifier")
+    scripts = wheel.read(name.replace("METADATA", "entry_points.txt")).decode()
+    assert "gift-jax = gift_jax.__main__:main" in scripts
+
+
+def test_the_wheel_is_imported_not_the_checkout(installed, tmp_path):
+    code = "import gift_jax, importlib.util; print(gift_jax.__file__, importlib.util.find_spec('convert'))"
+    done = command(installed, "-c", code, cwd=tmp_path)
+    path, convert = done.stdout.split()
+    assert Path(path).is_relative_to(installed.parents[1])
+    assert convert == "None"
+
+
+@pytest.mark.parametrize("name", ["convert", "experiments.evaluate", "experiments.report"])
+def test_commands_help_without_a_checkout(installed, tmp_path, name):
+    done = command(installed, "-m", f"gift_jax.{name}", "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "shown"), [((), "quickstart"), (("convert", "--help"), "example-teacher")])
+def test_gift_jax_runs_the_commands(installed, tmp_path, arguments, shown):
+    done = command(installed.with_name("gift-jax"), *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+    assert "python -m" not in done.stdout
+
+
+@pytest.mark.exhaustive
+def test_the_demo_runs_without_a_checkout(installed, tmp_path):
+    pytest.importorskip("torch")
+    options = ("--epochs", 2, "--seeds", 1, "--out", tmp_path / "demo")
+    done = command(installed, "-m", "gift_jax.experiments.quickstart", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "$ gift-jax convert teacher" in done.stdout
+    assert (tmp_path / "demo" / "report.md").is_file()
+
+
+def test_an_editable_install_has_the_checkout_s_names_too(distributions, tmp_path):
+    source = distributions[0]
+    code = f"""
+import os, setuptools.build_meta
+os.chdir({str(source)!r})
+print(setuptools.build_meta.build_editable({str(tmp_path)!r}))
+"""
+    done = command(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as file:
+        (finder,) = (file.read(name).decode() for name in file.namelist() if name.endswith("_finder.py"))
+    (mapping,) = (line for line in finder.splitlines() if line.startswith("MAPPING"))
+    for name in ("convert", "experiments", "gift_jax", "gift_jax.convert", "gift_jax.experiments"):
+        assert f"'{name}': " in mapping
