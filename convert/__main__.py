@@ -44,12 +44,14 @@ def teacher(
     """
     from gift_jax.data.datasets import Normalisation
     from gift_jax.errors import GiftError
+    from gift_jax.runtime.devices import announce
 
     from .teacher import convert_teacher
 
     if (mean is None) != (std is None):
         raise GiftError("--mean and --std go together; give both, one value for each channel")
     normalisation = Normalisation(mean, std) if mean and std else None
+    announce()
     convert_teacher(
         source,
         dataset=dataset,
@@ -71,8 +73,11 @@ def zoo(source: Source, /, *, out: Path) -> None:
 
     Example: `python -m convert zoo DOWNLOADS --out teachers`
     """
+    from gift_jax.runtime.devices import announce
+
     from .zoo import convert_zoo
 
+    announce()
     convert_zoo(source, out)
 
 

@@ -22,6 +22,7 @@ from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
 from gift_jax.runtime import cli, progress
+from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import reported, written_whole
 
 from .common.sources import find_images
@@ -122,6 +123,7 @@ def run(config: DistillRDED) -> None:
 
 def main(config: DistillRDED) -> None:
     """Run the experiment."""
+    announce()
     run(config)
 
 

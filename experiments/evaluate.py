@@ -29,6 +29,7 @@ from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
+from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Dataset, Loss, ModelName, OptimizerName, RecipeName
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.studies.cells import Cell
@@ -241,6 +242,8 @@ def run(config: Evaluate) -> list[Run]:
     """Load, say the plan, train, report. Returns: the runs that were not finished before, none if it is a dry run."""
     if config.hosts:
         join_hosts()
+    if is_writer():
+        announce()
     check_options(config)
     parts = load_parts(config)
     print_plan(config, parts)

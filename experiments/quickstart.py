@@ -25,6 +25,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import heatmap, tables
 from gift_jax.runtime import cli, provenance
+from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
@@ -133,6 +134,7 @@ def print_table(grid: tables.Grid, title: str) -> None:
 
 def main(config: Quickstart) -> None:
     """Run the whole path: teacher, conversion, distillation, students, report."""
+    announce()
     teacher = make_teacher(config.out)
     distilled = distill(config, teacher)
     results = train_students(config, teacher, distilled)

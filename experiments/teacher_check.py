@@ -22,6 +22,7 @@ from gift_jax import GiftError, Teacher, load_teacher
 from gift_jax.data.class_order import write_class_order
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.runtime import cli
+from gift_jax.runtime.devices import announce
 from gift_jax.teachers.diagnose import Finding, class_order, diagnose, examine
 from gift_jax.teachers.published import ZOO
 
@@ -108,6 +109,7 @@ def _options(finding: Finding) -> str:
 
 def main(config: TeacherCheck) -> None:
     """Measure, compare, explain."""
+    announce()
     teacher = load_teacher(config.teacher)
     info = teacher.info
     source = find_images(config.data, info.dataset, "val", "--data")

@@ -27,6 +27,7 @@ from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, progress, provenance
+from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import append_json_line, make_directory
 from gift_jax.runtime.options import Dataset, ModelName
 from gift_jax.studies.results import make_row
@@ -174,6 +175,7 @@ def run(config: TrainTeacher) -> Run:
 
 def main(config: TrainTeacher) -> None:
     """Run the experiment."""
+    announce()
     run(config)
 
 

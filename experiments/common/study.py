@@ -19,6 +19,7 @@ from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Section
 from gift_jax.reports.sheet import contact_sheet
+from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import reported, written_whole
 from gift_jax.runtime.options import Choices, Dataset, ModelName
 from gift_jax.studies import grid, grid_plan
@@ -110,6 +111,7 @@ class Materials(NamedTuple):
 
 def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     """Make the digits' pieces, or find and convert real ones. Raises: GiftError about what is missing."""
+    announce()
     if study.dataset == "digits":
         digits = load_digits(study.out, study.ipc, tuple(methods))
         return Materials(*digits, get_model(digits.teacher.info.spec))

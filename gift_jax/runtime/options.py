@@ -1,7 +1,7 @@
 """Options of a command line, read off a function or a frozen dataclass: their groups, choices, help and example.
 
 tyro reads and checks them. What it does not do by itself is done here: names to choose from are listed, options come
-in groups, lists may be written with commas, and an option without a default shows no `None`.
+in groups, lists of numbers and names may be written with commas, and an option without a default shows no `None`.
 """
 
 import dataclasses
@@ -185,7 +185,7 @@ def _constructor(name: str, annotation: Any, with_choices: bool) -> tyro.constru
             raise ValueError(f"{option} takes {kind.metavar}, not {text!r}") from None
 
     def read_all(texts: list[str]) -> tuple[Any, ...]:
-        parts = texts if inner is Path else [part for text in texts for part in text.split(",") if part]
+        parts = texts if inner in (str, Path) else [part for text in texts for part in text.split(",") if part]
         return tuple(read(part) for part in parts)
 
     def shown(value: Any) -> list[str]:

@@ -80,6 +80,15 @@ def test_lists_are_written_with_commas_or_spaces(seeds):
     assert parse("--losses", "gift,kl").losses == ("gift", "kl")
 
 
+def test_free_text_keeps_its_commas():
+    def take_texts(*, students: tuple[str, ...] = ()) -> object:
+        """Take."""
+        return students
+
+    texts = ("conv2:norm=instance,width=64", "conv3")
+    assert parse("--students", *texts, function=take_texts) == texts
+
+
 def test_options_of_every_kind_are_parsed():
     given = {"out": "x", "epochs": "3", "model": "conv2", "rate": "0.5", "precision": "bfloat16", "devices": "2"}
     wanted = Options(Path("x"), 3, "conv2", rate=0.5, precision="bfloat16", devices=2, dry_run=True)
