@@ -30,10 +30,11 @@ Block = str | Picture
 
 
 class Section(NamedTuple):
-    """A heading and what is under it."""
+    """A heading and what is under it; if folded, what is under it opens when its summary is chosen."""
 
     title: str
     blocks: Sequence[Block]
+    folded: bool = False
 
 
 _STYLE = """
@@ -49,9 +50,11 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; white-space: nowr
 thead th { border-bottom: 2px solid #555; }
 figure { margin: 1rem 0; } figure svg, figure img { width: 100%; min-width: 34rem; height: auto; display: block; }
 figcaption { font-size: .9rem; color: #444; }
+summary { cursor: pointer; color: #00558a; padding: .2rem 0; }
 @media print {
   body { max-width: none; font-size: 9pt; } nav { display: none; } h2 { break-after: avoid; }
   .scroll { overflow: visible; } figure svg, figure img { min-width: 0; } figure, tr { break-inside: avoid; }
+  summary { display: none; } details::details-content { display: block; content-visibility: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
@@ -61,8 +64,26 @@ def to_markdown(title: str, sections: Sequence[Section]) -> str:
     """The report as Markdown that refers to `pictures/`."""
     parts = [f"# {title}"]
     for section in sections:
-        parts += [f"## {section.title}", *(_markdown(block) for block in section.blocks)]
+        parts += [f"## {section.title}", *_under(section)]
     return "\n\n".join(parts) + "\n"
+
+
+def _under(section: Section) -> list[str]:
+    """What is under a heading, as paragraphs of Markdown."""
+    blocks = [_markdown(block) for block in section.blocks]
+    return [f"<details><summary>{contents(section)}</summary>", *blocks, "</details>"] if section.folded else blocks
+
+
+def contents(section: Section) -> str:
+    """What a folded section holds: `Show 2 tables and 1 picture`, or `Show the text`."""
+    found = {
+        "picture": sum(isinstance(block, Picture) for block in section.blocks),
+        "table": sum(
+            isinstance(block, str) and bool(re.search(r"^\| -", block, re.MULTILINE)) for block in section.blocks
+        ),
+    }
+    named = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in found.items() if count]
+    return f"Show {' and '.join(named) or 'the text'}"
 
 
 def _markdown(block: Block) -> str:
@@ -72,22 +93,26 @@ def _markdown(block: Block) -> str:
 def to_html(title: str, sections: Sequence[Section]) -> str:
     """The report as one HTML page that refers to nothing outside of itself."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    contents = "".join(
+    links = "".join(
         f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>'
         for number, section in enumerate(sections, 1)
     )
     body = "".join(
         f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>'
-        + "".join(_html(markdown, block, f"p{number}-{place}-") for place, block in enumerate(section.blocks))
+        + _fold(section, "".join(_html(markdown, block, f"p{number}-{i}-") for i, block in enumerate(section.blocks)))
         + "</section>\n"
         for number, section in enumerate(sections, 1)
     )
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_STYLE}</style>\n</head>\n'
-        f'<body>\n<h1>{html.escape(title)}</h1>\n<nav aria-label="Sections"><ul>{contents}</ul></nav>\n'
+        f'<body>\n<h1>{html.escape(title)}</h1>\n<nav aria-label="Sections"><ul>{links}</ul></nav>\n'
         f"<main>\n{body}</main>\n</body>\n</html>\n"
     )
+
+
+def _fold(section: Section, text: str) -> str:
+    return f"<details><summary>{contents(section)}</summary>{text}</details>" if section.folded else text
 
 
 def _html(markdown: MarkdownIt, block: Block, prefix: str) -> str:
