@@ -65,19 +65,33 @@ def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Pictur
     return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", _svg(figure))
 
 
-def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %") -> Picture:
-    """Means with their standard deviations: columns side by side, a colour and a marker for each row of the grid."""
-    figure = new_figure(max(NARROWEST, 1.2 * len(grid.columns) + 2), 4.2)
+def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %", *, sideways: bool = False) -> Picture:
+    """Means with their standard deviations: a colour and a marker for each row of the grid, columns side by side.
+
+    Args: sideways, columns one below the other instead, for many of them or long names.
+    """
+    size = (8.5, 1.4 + 0.42 * len(grid.columns)) if sideways else (max(NARROWEST, 1.2 * len(grid.columns) + 2), 4.2)
+    figure = new_figure(*size)
     axes, count, looks = figure.add_subplot(), len(grid.rows), styles(grid.rows)
     for index, row in enumerate(grid.rows):
         cells = [grid.cells[row, column] for column in grid.columns]
         places = np.arange(len(cells)) + 0.7 * ((index + 0.5) / count - 0.5)
+        means, spreads = [cell.mean for cell in cells], [cell.std for cell in cells]
         drawn = {**looks[row], "linestyle": "none", "capsize": 3, "label": row}
-        axes.errorbar(places, [cell.mean for cell in cells], [cell.std for cell in cells], **drawn)
+        if sideways:
+            axes.errorbar(means, places, xerr=spreads, **drawn)
+        else:
+            axes.errorbar(places, means, spreads, **drawn)
+    line = axes.axhline if sideways else axes.axvline
     for place in range(1, len(grid.columns)):
-        axes.axvline(place - 0.5, color="#cccccc", linewidth=0.8)
-    axes.set_xticks(range(len(grid.columns)), grid.columns, **slant(grid.columns, 14))
-    axes.set(title=title, ylabel=label, xlim=(-0.5, len(grid.columns) - 0.5))
+        line(place - 0.5, color="#cccccc", linewidth=0.8)
+    if sideways:
+        axes.set_yticks(range(len(grid.columns)), grid.columns)
+        axes.set(xlabel=label, ylim=(len(grid.columns) - 0.5, -0.5))
+    else:
+        axes.set_xticks(range(len(grid.columns)), grid.columns, **slant(grid.columns, 14))
+        axes.set(ylabel=label, xlim=(-0.5, len(grid.columns) - 0.5))
+    axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False)
     return Picture(name, f"{title}: mean and standard deviation of {', '.join(grid.rows)}", _svg(figure))
