@@ -75,14 +75,11 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
             pictures.points("losses_by_method", grid, title),
             answer.sentences(grid, comparisons, "gift", answer.Words("on", "sets")),
             table(grid, "loss"),
+            f"Top-1 accuracy after the last epoch, %, {SPREAD}.",
         ),
         Section(
             "Losses by method",
-            [
-                f"Top-1 accuracy after the last epoch, %, {SPREAD}.",
-                describe(grid, "gift") if "gift" in grid.rows else "",
-                map_of_all,
-            ],
+            [describe(grid, "gift") if "gift" in grid.rows else "", map_of_all],
             folded=True,
         ),
         Section("What is beyond noise", significance.blocks(comparisons, "method", "gift"), folded=True),

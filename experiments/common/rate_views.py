@@ -64,7 +64,7 @@ def chosen_rates(rows: Sequence[Row], chance: float, column: str) -> dict[tuple[
 
 def at_chosen(rows: Sequence[Row], chance: float, column: str) -> View:
     """The rate that validation images choose."""
-    names = ("At the best learning rate", "validated rate", "at the rate chosen on validation images")
+    names = ("At the best learning rate", "validated rate", "at the validated rate")
     if not all("failed" in row or "validation_top1" in row for row in rows):
         about = "No rate was chosen: there are no training images (--train-data), and test images must not choose."
         return View(*names, about, [])
@@ -143,7 +143,12 @@ def answer_section(views: Sequence[View], grids: Mapping[str, Grid], chance: flo
         for loss in order
     ]
     picture = pictures.points("answer", joined, title)
-    return answer.section(picture, text, markdown_table([header, *body]))
+    note = (
+        f"Top-1 accuracy after the last epoch, %, {SPREAD}: over the seeds' means over all {column}s, and of the worst "
+        f"{column}. The customary rate is fixed beforehand; the validated one is chosen for each loss and {column} on "
+        "real training images that no set is made from, never on test images."
+    )
+    return answer.section(picture, text, markdown_table([header, *body]), note)
 
 
 _PREPOSITIONS = {"optimizer": "under", "student": "for"}

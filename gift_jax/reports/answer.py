@@ -73,7 +73,7 @@ def sentences(
     last = beyond_noise(comparisons, subject, words, scope)
     if shown != subject:
         last = f"No difference was tested, for `{subject}` was not run."
-    return " ".join([what_wins(grid, shown, words, figure), by_how_much(leads(grid, shown), words), last])
+    return " ".join([what_wins(grid, shown, words, figure), by_how_much(leads(grid, shown), shown, words), last])
 
 
 def overall_best(grid: Grid) -> str:
@@ -102,22 +102,22 @@ def _by_other(found: Sequence[Lead], sign: int) -> dict[str, list[str]]:
     return {other: [lead.column for lead in found if lead.sign == sign and lead.other == other] for other in others}
 
 
-def by_how_much(found: Sequence[Lead], words: Words) -> str:
+def by_how_much(found: Sequence[Lead], subject: str, words: Words) -> str:
     """How far the subject leads the runner-up, and how far it trails the best where it loses."""
     ahead, behind = ([lead for lead in found if lead.sign == sign] for sign in (1, -1))
     runners = {lead.other for lead in ahead}
     runner = f"`{ahead[0].other}`, the runner-up," if len(runners) == 1 else "the runner-up"
     parts = [f"leads {runner} by {_span(ahead, words)}"] if ahead else []
     parts += [f"trails the best by {_span(behind, words)}"] if behind else []
-    return f"It {listed(parts)}." if parts else "The means are equal."
+    return f"`{subject}` {listed(parts)}." if parts else "The means are equal."
 
 
 def _span(found: Sequence[Lead], words: Words) -> str:
     """`1.0 points under sgd and 2.0 under adam`, or from the least to the most."""
     if len(found) > NAMED:
         order = sorted(found, key=lambda lead: abs(lead.points))
-        least, most = (f"{_points(lead)} ({lead.column})" for lead in (order[0], order[-1]))
-        return f"{least} to {most} points"
+        least, most = order[0], order[-1]
+        return f"{_points(least)} ({least.column}) to {_points(most)} points ({most.column})"
     first, *others = found
     return listed(
         [f"{_points(first)} points {words.one(first.column)}"]
@@ -159,6 +159,6 @@ def number_of(count: int) -> str:
     return f"{count or 'none'} {'are' if count > 1 else 'is'}"
 
 
-def section(picture: Picture, text: str, table: str) -> Section:
-    """The section that a report begins with."""
-    return Section(TITLE, [picture, text, table])
+def section(picture: Picture, text: str, table: str, note: str) -> Section:
+    """The section that a report begins with. Args: note, what the table's figures are."""
+    return Section(TITLE, [picture, text, table, note])
