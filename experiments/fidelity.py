@@ -34,7 +34,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
-from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, summarize
+from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, number_of, summarize
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
@@ -340,7 +340,7 @@ def _span(found: Sequence[significance.Comparison]) -> str:
 def _undecided(found: Sequence[significance.Comparison], tests: Sequence[significance.Comparison]) -> str:
     """How many pairs are undecided, and how far their means lie apart at most."""
     subjects = {0: "None is", len(tests): f"All {len(tests)} are"}
-    subject = subjects.get(len(found), f"The other {answer.number_of(len(found))}")
+    subject = subjects.get(len(found), f"The other {number_of(len(found))}")
     apart = f", with means at most {abs(found[0].difference):.1f} points apart" if found else ""
     n = " to ".join(dict.fromkeys(str(pick(test.n for test in tests)) for pick in (min, max)))
     return f"{subject} undecided{apart} (paired t-tests by seed, Holm, n = {n})"

@@ -64,12 +64,9 @@ def other_sections(rows: Sequence[Row]) -> list[Section]:
         pictures.points("losses_by_optimizer", grid, "Top-1 accuracy after the last epoch"),
         answer.sentences(grid, tests, "gift", answer.Words("under", "optimizers")),
         table(grid, "loss"),
+        f"Top-1 accuracy after the last epoch, %, {SPREAD}.",
     )
-    about = f"Top-1 accuracy after the last epoch, %, {SPREAD}."
-    return [
-        first,
-        Section("Losses by optimizer", [about, *significance.blocks(tests, "optimizer", "gift")], folded=True),
-    ]
+    return [first, Section("What is beyond noise", significance.blocks(tests, "optimizer", "gift"), folded=True)]
 
 
 def with_study(row: Row) -> Row:

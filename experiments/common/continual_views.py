@@ -15,12 +15,13 @@ from .reporting import SPREAD, Row, grid_of, only, table
 SUBJECT = "gift"
 
 PROTOCOL = (
-    "As in GIFT's setting, one teacher knows all classes and one set is distilled under it. Each seed has its own order "
+    "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order "
     "of classes. After each step a new student learns the distilled images of all classes seen and is tested on their "
     "test images. Teacher and student have outputs for the classes seen only. Earlier work (DSA, DM, IDC) has no "
-    "teacher, whereas this teacher and set know classes before they come: figures are not comparable. A student depends "
-    "only on the classes seen, so sequences of different length share students. A step with a single class counts as "
-    "100 % without training. All steps have the same number of epochs, so small memories take fewer optimizer steps."
+    "teacher, whereas this teacher and set know classes before they come: figures are not comparable. A student "
+    "depends only on the classes seen, so sequences of different length share students. A step with a single class "
+    "counts as 100 % without training. All steps have the same number of epochs, so small memories take fewer "
+    "optimizer steps."
 )
 
 

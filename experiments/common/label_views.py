@@ -54,7 +54,7 @@ def answer_section(
 
 
 def in_words(grid: Grid, accuracies: Accuracies, methods: Sequence[str]) -> str:
-    """Three sentences: the best loss and images, what the subject's labels and the images gain, what is beyond noise."""
+    """Three sentences: the best loss and images, what labels and images gain, what is beyond noise."""
     means = {images: grid.cells[SUBJECT, images].mean for images in grid.columns}
     order = sorted(means, key=lambda images: -means[images])
     first, *others = (f"{images} ({means[images]:.1f})" for images in order)
@@ -81,9 +81,9 @@ def _noise(labels: Mapping[str, Mapping[int, float]], gains: Mapping[str, Mappin
         for p, differences in zip(chances, every, strict=True)
     ]
     parts = [
-        f"{kind} in {found.count('better') or 'none'} of {len(found)} cases"
+        f"{kind} in {found.count('better') or 'none'} of {len(found)}"
         + (f" (they harm in {found.count('worse')})" if "worse" in found else "")
-        for kind, found in (("the labels help", sides[: len(labels)]), ("the images", sides[len(labels) :]))
+        for kind, found in (("its labels help", sides[: len(labels)]), ("the images", sides[len(labels) :]))
     ]
     return f"Beyond noise, {answer.listed(parts)} (paired t-tests by seed, Holm, n = {max(map(len, every))})"
 

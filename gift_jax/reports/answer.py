@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gift_jax.reports.page import Picture, Section
 from gift_jax.reports.significance import GRAIN, Comparison
-from gift_jax.reports.tables import Grid
+from gift_jax.reports.tables import Grid, number_of
 
 TITLE = "Answer"
 NAMED = 3  # so many columns or defeats are named one by one
@@ -72,7 +72,7 @@ def sentences(
     shown = subject if subject in grid.rows else overall_best(grid)
     last = beyond_noise(comparisons, subject, words, scope)
     if shown != subject:
-        last = f"No difference was tested, for `{subject}` was not run."
+        last = f"No difference was tested because `{subject}` was not run."
     return " ".join([what_wins(grid, shown, words, figure), by_how_much(leads(grid, shown), shown, words), last])
 
 
@@ -152,11 +152,6 @@ def beyond_noise(comparisons: Sequence[Comparison], subject: str, words: Words, 
         + (f", and {number_of(untested)} of one seed only" if untested else "")
         + "."
     )
-
-
-def number_of(count: int) -> str:
-    """`2 are`, `1 is`, `none is`."""
-    return f"{count or 'none'} {'are' if count > 1 else 'is'}"
 
 
 def section(picture: Picture, text: str, table: str, note: str) -> Section:

@@ -77,6 +77,11 @@ def counts(grid: Grid) -> str:
     return f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
 
 
+def number_of(count: int) -> str:
+    """`2 are`, `1 is`, `none is`."""
+    return f"{count or 'none'} {'are' if count > 1 else 'is'}"
+
+
 def table_rows(grid: Grid, corner: str) -> list[list[str]]:
     """The grid as text with a header and the worst column's figure at the end; rows by that figure, best first."""
     order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean)
