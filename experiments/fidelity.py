@@ -339,9 +339,9 @@ def _span(found: Sequence[significance.Comparison]) -> str:
 
 def _undecided(found: Sequence[significance.Comparison], tests: Sequence[significance.Comparison]) -> str:
     """How many pairs are undecided, and how far their means lie apart at most."""
-    subjects = {0: "None is", len(tests): f"All {len(tests)} are"}
-    subject = subjects.get(len(found), f"The other {number_of(len(found))}")
-    apart = f", with means at most {abs(found[0].difference):.1f} points apart" if found else ""
+    everything = {1: "It is", 2: "Both are"}.get(len(tests), f"All {len(tests)} are")
+    subject = {0: "None is", len(tests): everything}.get(len(found), f"The other {number_of(len(found))}")
+    apart = f", their means at most {abs(found[0].difference):.1f} points apart" if found else ""
     n = " to ".join(dict.fromkeys(str(pick(test.n for test in tests)) for pick in (min, max)))
     return f"{subject} undecided{apart} (paired t-tests by seed, Holm, n = {n})"
 

@@ -82,7 +82,7 @@ def _noise(labels: Mapping[str, Mapping[int, float]], gains: Mapping[str, Mappin
     ]
     parts = [
         f"{kind} in {found.count('better') or 'none'} of {len(found)}"
-        + (f" (they harm in {found.count('worse')})" if "worse" in found else "")
+        + (f" but harm in {found.count('worse')}" if "worse" in found else "")
         for kind, found in (("its labels help", sides[: len(labels)]), ("the images", sides[len(labels) :]))
     ]
     return f"Beyond noise, {answer.listed(parts)} (paired t-tests by seed, Holm, n = {max(map(len, every))})"

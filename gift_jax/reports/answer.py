@@ -136,22 +136,34 @@ def beyond_noise(comparisons: Sequence[Comparison], subject: str, words: Words, 
     tested = [comparison for comparison in comparisons if comparison.verdict != "not testable"]
     if not tested:
         return "Nothing can be said about noise: one seed cannot be tested (n = 1)."
+    numbers = sorted({c.n for c in tested})
+    n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
+    if len(comparisons) == 1:
+        return _capital(f"{scope}{_SINGLE[tested[0].verdict].format(subject)} (paired t-test by seed, {n}).")
     count = {name: sum(c.verdict == name for c in tested) for name in ("better", "worse", "undecided")}
     lost = sorted((c for c in tested if c.verdict == "worse"), key=lambda c: c.difference)
     named = [f"{words.one(c.column)} to `{c.other}` by {-c.difference:.1f}" for c in lost[:NAMED]]
     more = [f"{len(lost) - NAMED} more below"] if len(lost) > NAMED else []
-    numbers = sorted({c.n for c in tested})
-    n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
-    test = f"paired t-tests by seed (Holm, {n})"
     untested = len(comparisons) - len(tested)
-    return (
-        f"{scope + test if scope else test[0].upper() + test[1:]} find {count['better'] or 'none'} of {len(tested)} "
+    return _capital(
+        f"{scope}paired t-tests by seed (Holm, {n}) find {count['better'] or 'none'} of {len(tested)} "
         f"differences beyond noise for `{subject}` and {count['worse'] or 'none'} against it"
         + (f" ({listed([*named, *more])})" if lost else "")
         + f"; {number_of(count['undecided'])} undecided"
         + (f", and {number_of(untested)} of one seed only" if untested else "")
         + "."
     )
+
+
+_SINGLE = {
+    "better": "the difference is beyond noise",
+    "worse": "the difference against `{}` is beyond noise",
+    "undecided": "the difference is within noise",
+}
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def section(picture: Picture, text: str, table: str, note: str) -> Section:

@@ -49,6 +49,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; white-space: nowrap; text-align: left; }
 thead th { border-bottom: 2px solid #555; }
 figure { margin: 1rem 0; } figure svg, figure img { width: 100%; min-width: 34rem; height: auto; display: block; }
+#section-1 figure svg { max-width: 54rem; }
 figcaption { font-size: .9rem; color: #444; }
 summary { cursor: pointer; color: #00558a; padding: .2rem 0; }
 @media print {
@@ -93,22 +94,27 @@ def _markdown(block: Block) -> str:
 def to_html(title: str, sections: Sequence[Section]) -> str:
     """The report as one HTML page that refers to nothing outside of itself."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    links = "".join(
-        f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>'
-        for number, section in enumerate(sections, 1)
-    )
-    body = "".join(
+    parts = [
         f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>'
         + _fold(section, "".join(_html(markdown, block, f"p{number}-{i}-") for i, block in enumerate(section.blocks)))
         + "</section>\n"
         for number, section in enumerate(sections, 1)
-    )
+    ]
+    body = "".join([*parts[:1], _navigation(sections), *parts[1:]])
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_STYLE}</style>\n</head>\n'
-        f'<body>\n<h1>{html.escape(title)}</h1>\n<nav aria-label="Sections"><ul>{links}</ul></nav>\n'
-        f"<main>\n{body}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n<h1>{html.escape(title)}</h1>\n{body}</main>\n</body>\n</html>\n"
     )
+
+
+def _navigation(sections: Sequence[Section]) -> str:
+    """Links to what comes after the first section; nothing if that is all."""
+    links = "".join(
+        f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>'
+        for number, section in enumerate(sections[1:], 2)
+    )
+    return f'<nav aria-label="More sections"><ul>{links}</ul></nav>\n' if links else ""
 
 
 def _fold(section: Section, text: str) -> str:
