@@ -81,11 +81,11 @@ def _noise(labels: Mapping[str, Mapping[int, float]], gains: Mapping[str, Mappin
         for p, differences in zip(chances, every, strict=True)
     ]
     parts = [
-        f"{kind} in {found.count('better') or 'none'} of {len(found)}"
+        f"{kind} {found.count('better') or 'none'} of {len(found)}"
         + (f" but harm in {found.count('worse')}" if "worse" in found else "")
-        for kind, found in (("its labels help", sides[: len(labels)]), ("the images", sides[len(labels) :]))
+        for kind, found in (("its labels help in", sides[: len(labels)]), ("the images in", sides[len(labels) :]))
     ]
-    return f"Beyond noise, {answer.listed(parts)} (paired t-tests by seed, Holm, n = {max(map(len, every))})"
+    return f"Beyond noise, {answer.listed(parts)} cases (paired t-tests by seed, Holm, n = {max(map(len, every))})"
 
 
 WORDS = answer.Words("on", "kinds of images")

@@ -42,9 +42,10 @@ def write_report(
             first, *rest = made if len(experiments) == 1 else [_of_experiment(name, section) for section in made]
             answers.append(first)
             others += rest
-    # What is wrong with the results stands unfolded, and before what is long.
     flaws = problems(rows, contradictions, omitted)
-    write_page(out, title, [*answers, *flaws, *others, *sheets(runs), configuration(rows)])
+    # What is wrong with the results follows the answers, but for a long list of failures.
+    short, long = ([section for section in flaws if section.folded is folded] for folded in (False, True))
+    write_page(out, title, [*answers, *short, *others, *sheets(runs), *long, configuration(rows)])
 
 
 def _of_experiment(name: str, section: Section) -> Section:

@@ -109,7 +109,7 @@ def by_how_much(found: Sequence[Lead], subject: str, words: Words) -> str:
     runner = f"`{ahead[0].other}`, the runner-up," if len(runners) == 1 else "the runner-up"
     parts = [f"leads {runner} by {_span(ahead, words)}"] if ahead else []
     parts += [f"trails the best by {_span(behind, words)}"] if behind else []
-    return f"`{subject}` {listed(parts)}." if parts else "The means are equal."
+    return f"{f'`{subject}`' if behind else 'It'} {listed(parts)}." if parts else "The means are equal."
 
 
 def _span(found: Sequence[Lead], words: Words) -> str:
@@ -142,17 +142,29 @@ def beyond_noise(comparisons: Sequence[Comparison], subject: str, words: Words, 
         return _capital(f"{scope}{_SINGLE[tested[0].verdict].format(subject)} (paired t-test by seed, {n}).")
     count = {name: sum(c.verdict == name for c in tested) for name in ("better", "worse", "undecided")}
     lost = sorted((c for c in tested if c.verdict == "worse"), key=lambda c: c.difference)
-    named = [f"{words.one(c.column)} to `{c.other}` by {-c.difference:.1f}" for c in lost[:NAMED]]
-    more = [f"{len(lost) - NAMED} more below"] if len(lost) > NAMED else []
     untested = len(comparisons) - len(tested)
+    if count["undecided"] == len(comparisons):
+        return _capital(
+            f"{scope}paired t-tests by seed (Holm, {n}) find none of {len(tested)} differences beyond noise."
+        )
     return _capital(
         f"{scope}paired t-tests by seed (Holm, {n}) find {count['better'] or 'none'} of {len(tested)} "
         f"differences beyond noise for `{subject}` and {count['worse'] or 'none'} against it"
-        + (f" ({listed([*named, *more])})" if lost else "")
+        + (f" ({_defeats(lost, words)})" if lost else "")
         + f"; {number_of(count['undecided'])} undecided"
         + (f", and {number_of(untested)} of one seed only" if untested else "")
         + "."
     )
+
+
+def _defeats(lost: Sequence[Comparison], words: Words) -> str:
+    """The worst of them by name; a column is named once if it follows itself."""
+    named, before = [], ""
+    for c in lost[:NAMED]:
+        place = "" if c.column == before else f"{words.one(c.column)} "
+        named.append(f"{place}to `{c.other}` by {-c.difference:.1f}")
+        before = c.column
+    return listed([*named, f"{len(lost) - NAMED} more below"] if len(lost) > NAMED else named)
 
 
 _SINGLE = {

@@ -47,7 +47,7 @@ code { background: #f0f0f0; padding: 0 .2em; } pre { background: #f0f0f0; paddin
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; white-space: nowrap; text-align: left; }
-thead th { border-bottom: 2px solid #555; }
+thead th { border-bottom: 2px solid #555; white-space: normal; vertical-align: bottom; }
 figure { margin: 1rem 0; } figure svg, figure img { width: 100%; min-width: 34rem; height: auto; display: block; }
 #section-1 figure svg { max-width: 54rem; }
 figcaption { font-size: .9rem; color: #444; }

@@ -98,7 +98,8 @@ def markdown_table(rows: Sequence[Sequence[str]], *, text: bool = False) -> str:
 def describe(grid: Grid, subject: str) -> str:
     """Say in words what a grid's means show about one row, its defeats included, and nothing else."""
     best = [column for column in grid.columns if grid.ranking(column)[0] == subject]
-    sentences = [f"By mean, `{subject}` is best under {len(best)} of {len(grid.columns)} ({_names(best)})."]
+    where = f"{len(best)} of {len(grid.columns)} ({', '.join(best)})" if best else f"none of {len(grid.columns)}"
+    sentences = [f"By mean, `{subject}` is best under {where}."]
     for column in grid.columns:
         winner = grid.ranking(column)[0]
         if winner != subject:
@@ -115,7 +116,3 @@ def describe(grid: Grid, subject: str) -> str:
     worst = ", ".join(f"`{row}` {grid.worst(row).mean:.1f}" for row in order)
     sentences.append(f"In the worst column it is number {place} of {len(order)}: {worst}.")
     return " ".join(sentences)
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none"

@@ -168,8 +168,8 @@ def test_labels_and_images_in_words():
         "Its labels add +40.0 (rded) and +35.0 (random) points to hard ones, and the images add -5.0 (rded) to random "
         "ones.",
         # 35, 35, 35 are all equal: p = 2^(1 - 3) = 0.25.
-        "Beyond noise, its labels help in 1 of 2 and the images in none of 1 but harm in 1 (paired t-tests by seed, "
-        "Holm, n = 3).",
+        "Beyond noise, its labels help in 1 of 2 and the images in none of 1 but harm in 1 cases (paired t-tests by "
+        "seed, Holm, n = 3).",
     ]
 
 

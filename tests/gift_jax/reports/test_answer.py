@@ -29,7 +29,7 @@ def test_a_win_beyond_noise():
     # Differences 10, 11, 12: t = 11 / (1 / sqrt 3) = 19.1, p = 0.003.
     assert sentences([*rows("gift", "sgd", [90, 92, 94]), *rows("kl", "sgd", [80, 81, 82])]) == [
         "`gift` has the highest mean under sgd.",
-        "`gift` leads `kl`, the runner-up, by 11.0 points under sgd.",
+        "It leads `kl`, the runner-up, by 11.0 points under sgd.",
         "The difference is beyond noise (paired t-test by seed, n = 3).",
     ]
 
@@ -37,7 +37,7 @@ def test_a_win_beyond_noise():
 def test_a_win_within_noise():
     # Differences 3, -1, 1: t = 1 / (2 / sqrt 3) = 0.87, p = 0.48.
     assert sentences([*rows("gift", "sgd", [83, 80, 82]), *rows("kl", "sgd", [80, 81, 81])])[1:] == [
-        "`gift` leads `kl`, the runner-up, by 1.0 points under sgd.",
+        "It leads `kl`, the runner-up, by 1.0 points under sgd.",
         "The difference is within noise (paired t-test by seed, n = 3).",
     ]
 
@@ -67,14 +67,14 @@ def test_a_tie():
 
 def test_of_one_seed_nothing_is_said_about_noise():
     found = sentences([*rows("gift", "sgd", [90]), *rows("kl", "sgd", [10])])
-    assert found[1] == "`gift` leads `kl`, the runner-up, by 80.0 points under sgd."
+    assert found[1] == "It leads `kl`, the runner-up, by 80.0 points under sgd."
     assert found[2] == "Nothing can be said about noise: one seed cannot be tested (n = 1)."
 
 
 def test_without_the_subject_the_best_is_named_and_nothing_is_tested():
     assert sentences([*rows("kl", "sgd", [90]), *rows("ce", "sgd", [10])]) == [
         "`kl` has the highest mean under sgd.",
-        "`kl` leads `ce`, the runner-up, by 80.0 points under sgd.",
+        "It leads `ce`, the runner-up, by 80.0 points under sgd.",
         "No difference was tested because `gift` was not run.",
     ]
     assert sentences(rows("gift", "sgd", [90]))[0] == "Only `gift` was run."
@@ -91,7 +91,7 @@ def test_many_columns_are_counted_and_their_extremes_named():
         "`gift` leads `kl`, the runner-up, by less than 0.1 (b) to 3.0 points (c) and trails the best by 0.5 points "
         "under e."
     )
-    assert "none of 10 differences" in third
+    assert third == "Paired t-tests by seed (Holm, n = 2) find none of 10 differences beyond noise."
 
 
 def test_phrases_take_the_place_of_columns():
@@ -112,6 +112,11 @@ def test_a_scope_begins_the_last_sentence_and_at_most_three_defeats_are_named():
         "4 against it (under a to `kl` by 78.5, under b to `kl` by 77.5, under c to `kl` by 76.5 and 1 more below)"
         in last
     )
+
+
+def test_defeats_in_one_column_name_it_once():
+    results = [*rows("gift", "sgd", [10, 11, 12]), *rows("kl", "sgd", [90, 90, 90]), *rows("ce", "sgd", [80, 80, 80])]
+    assert "2 against it (under sgd to `kl` by 79.0 and to `ce` by 69.0)" in sentences(results)[2]
 
 
 @pytest.fixture
