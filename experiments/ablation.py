@@ -184,7 +184,7 @@ def _blocks(rows: Sequence[Row], row: str, column: str, official: Sequence[str],
     tests = significance.compare(rows, row=row, column=column, subject=official[0], guessing=chance)
     words = significance.blocks(tests, column, official[0]) if official[0] in grid.rows else []
     words = words[:1] and [f"The official {row} against the others. {words[0]}", *words[1:]]
-    picture = pictures.heat_map(name, grid, f"{title}: {row} down, {column} across", worst=False)
+    picture = pictures.heat_map(name, grid, f"{title} (rows: {row}, columns: {column})", worst=False)
     return [about, table(grid, row, worst=None), picture, _spread(grid, official), *words]
 
 

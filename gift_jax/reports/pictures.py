@@ -22,6 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 MARKERS = "osD^vP*X<>ph"
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (1, 2.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (6, 1, 1, 1)), (0, (9, 2)))
 FAMILIAR = (*LOSSES, "kl_t2")  # the losses look the same in every picture
+MARKED = 20  # points of a curve at most have markers
 NARROWEST = 7.0  # inches, that a title has room
 
 
@@ -108,10 +109,11 @@ def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: st
     looks = styles([*groups])
     for label, runs in groups.items():
         line = {**looks[label], "markersize": 4}
-        left.plot(*_looks(runs), **line, label=label)
+        epochs, means = _looks(runs)
+        left.plot(epochs, means, **line, label=label, markevery=-(-len(epochs) // MARKED))
         right.plot(*_losses(runs), **{**line, "marker": None})
     left.set(title=title, xlabel="epoch", ylabel="top-1 accuracy, %")
-    right.set(title="training loss over its first epoch's", xlabel="epoch", yscale="log")
+    right.set(title="training loss relative to the first epoch", xlabel="epoch", yscale="log")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False)
@@ -151,6 +153,7 @@ def panels(
             drawn = {**looks[label], "capsize": 2, "markersize": 4, "label": label}
             axes.errorbar([float(column) for column in xs], [c.mean for c in cells], [c.std for c in cells], **drawn)
         axes.set(title=place, xscale="log")
+        axes.tick_params(labelbottom=place in places[-columns:])  # nothing is below it
         axes.set_xticks([float(column) for column in xs], xs)
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
