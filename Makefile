@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test test-all bench lint clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.quickstart
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# What `make test` leaves out: the long forms of tests whose short forms it runs.
+test-all: $(READY)
+	$(BIN)/python -m pytest -m exhaustive
 
 # Speed beside PyTorch, on what this machine has; writes benchmarks/results/.
 bench: $(READY)
