@@ -14,7 +14,6 @@ from convert.rules import to_torch
 from convert.teacher import read_variables
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec, get_model
-from gift_jax.runtime.compiling import jit
 from gift_jax.teachers.teacher import flatten
 
 
@@ -95,16 +94,10 @@ CASES = {
     "swin_v2_t": Case(28_351_570, 96, channels_last_feature),
 }
 
-# For what the others' structure shows as well, in short: one ResNet of each stem and of each kind of block.
-MEMBERS = set(CASES) - {
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet18_modified",
-    "resnet101_modified",
-    "alexnet",
-    "vgg11",
-}
+# Where one of a structure speaks for the others: a ResNet of each stem and each kind of block; in full, all.
+REPEATED = {"resnet34", "resnet50", "resnet101", "resnet18_modified", "resnet101_modified"}
+LARGE_HEADS = ("alexnet", "vgg11")
+FULL = pytest.mark.exhaustive
 # Sides at which a training step, in float64 several times as slow, has all of its parts.
 SMALLEST = {"alexnet": 64, "vgg11": 32}
 
@@ -172,7 +165,7 @@ def test_features_and_logits_equal_torchvision(name, tmp_path):
     def run(params, stats, images):  # compiled together, they are one network
         return model.merge(params, stats).features(images, train=False), model.apply(params, stats, images)[0]
 
-    found, logits = jit(run)(params, stats, ours)
+    found, logits = jax.jit(run)(params, stats, ours)
     for one, other in zip(found, nhwc(CASES[name].features(module, images)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
     expected = module(images).detach().numpy()
@@ -203,14 +196,10 @@ def with_a_small_head(module, side, name, monkeypatch):
     return module
 
 
-LARGE_HEADS = ("alexnet", "vgg11")
-FULL = pytest.mark.exhaustive
-
-
 @pytest.mark.parametrize(
     ("name", "pooled"),
     [
-        *(pytest.param(name, None, marks=() if name in MEMBERS else FULL, id=name) for name in CASES),
+        *(pytest.param(name, None, marks=FULL if name in {*REPEATED, *LARGE_HEADS} else (), id=name) for name in CASES),
         *(pytest.param(name, 2, id=f"{name}-pooled_to_2") for name in LARGE_HEADS),
     ],
 )
@@ -237,7 +226,7 @@ def test_one_training_step_equals_torchvision(name, pooled, tmp_path, monkeypatc
             logits, new = model.apply(params, wide[1], ours, train=True)
             return -jax.nn.log_softmax(logits)[jnp.arange(2), jnp.arange(2)].mean(), new
 
-        (value, new), gradients = jit(jax.value_and_grad(ours_loss, has_aux=True))(wide[0])
+        (value, new), gradients = jax.jit(jax.value_and_grad(ours_loss, has_aux=True))(wide[0])
         found = to_torch({"params": flatten(gradients), "batch_stats": flatten(new)}, rules(name))
     np.testing.assert_allclose(value, loss.detach().numpy(), rtol=1e-9)
     expected = {name: parameter.grad for name, parameter in module.named_parameters()}
@@ -247,9 +236,7 @@ def test_one_training_step_equals_torchvision(name, pooled, tmp_path, monkeypatc
         np.testing.assert_allclose(found[key], tensor.numpy(), atol=1e-7 * scale, err_msg=key)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in (*MEMBERS, *LARGE_HEADS) else FULL) for name in CASES]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=FULL if name in REPEATED else ()) for name in CASES])
 def test_initial_distribution_is_torchvisions(name):
     """Mean, standard deviation and largest value of every layer; three seeds of each, one of the largest models."""
     model_spec = spec(name)
