@@ -1,4 +1,4 @@
-"""Damaged files by the hundred, in `make test-all` by the thousand: each loads or gives the one-line error; none hangs, runs code or leaves a part behind."""
+"""Hundreds of damaged files, or thousands: each loads or is refused in one line; none hangs or leaves a part behind."""
 
 import argparse
 import functools

@@ -32,7 +32,17 @@ def expected():
     return run("loop", (0, 1, 2))
 
 
-@pytest.mark.parametrize(("shape", "driver"), [((1, 2), "scan"), ((1, 8), "loop"), ((2, 2), "loop"), ((3, 2), "scan")])
+# Meshes of seeds and batches at once; one seed's, which are parts of these, in full.
+FULL = pytest.mark.exhaustive
+MESHES = [
+    pytest.param((1, 2), "scan", marks=FULL),
+    pytest.param((1, 8), "loop", marks=FULL),
+    ((2, 2), "loop"),
+    ((3, 2), "scan"),
+]
+
+
+@pytest.mark.parametrize(("shape", "driver"), MESHES)
 def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, expected):
     mesh = make_mesh(shape[0], 8, jax.devices()[: shape[0] * shape[1]])
     assert tuple(mesh.shape.values()) == shape
