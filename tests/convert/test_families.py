@@ -218,19 +218,22 @@ def test_one_training_step_equals_torchvision(name, pooled, tmp_path, monkeypatc
     module = module.float().double()
     loss = torch.nn.functional.cross_entropy(module.train()(images), torch.arange(2))
     loss.backward()
+    expected = {name: parameter.grad for name, parameter in module.named_parameters()}
+    expected |= {name: buffer for name, buffer in module.named_buffers() if "running" in name}
+    loss = loss.item()
+    del module  # the largest networks are gigabytes in float64: only what is compared is kept
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, stats))
+        del params
         ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
 
         def ours_loss(params):
             logits, new = model.apply(params, wide[1], ours, train=True)
             return -jax.nn.log_softmax(logits)[jnp.arange(2), jnp.arange(2)].mean(), new
 
-        (value, new), gradients = jax.jit(jax.value_and_grad(ours_loss, has_aux=True))(wide[0])
+        (value, new), gradients = jax.jit(jax.value_and_grad(ours_loss, has_aux=True), donate_argnums=0)(wide[0])
         found = to_torch({"params": flatten(gradients), "batch_stats": flatten(new)}, rules(name))
-    np.testing.assert_allclose(value, loss.detach().numpy(), rtol=1e-9)
-    expected = {name: parameter.grad for name, parameter in module.named_parameters()}
-    expected |= {name: buffer for name, buffer in module.named_buffers() if "running" in name}
+    np.testing.assert_allclose(value, loss, rtol=1e-9)
     for key, tensor in expected.items():
         scale = max(float(tensor.abs().max()), 1e-6)
         np.testing.assert_allclose(found[key], tensor.numpy(), atol=1e-7 * scale, err_msg=key)
