@@ -2,8 +2,8 @@
 
 import os
 
-# Most of the time of these tests is compilation, and LLVM's lowest level that still vectorises a little compiles in
-# two thirds of the time; at level 0 the networks run several times slower than that saves.
+# Much of the time of these tests is compilation. Processor time of three networks' tests in convert/test_families.py:
+# 69 s at LLVM's default level, 51 s at level 1, 65 s at level 0, which compiles faster still and runs more slowly.
 os.environ["XLA_FLAGS"] = " ".join(
     ["--xla_backend_optimization_level=1", os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
 )
