@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from forms import short_form
 
 from convert.families import find_family
 from convert.rules import to_torch
@@ -94,8 +95,12 @@ CASES = {
     "swin_v2_t": Case(28_351_570, 96, channels_last_feature),
 }
 
-# Where one of a structure speaks for the others: a ResNet of each stem and each kind of block; in full, all.
-REPEATED = {"resnet34", "resnet50", "resnet101", "resnet18_modified", "resnet101_modified"}
+# A training step compiles for seconds, in float64: here plain, grouped and depthwise convolutions, both norms, dropout.
+STEPPED = {"resnet18", "shufflenet_v2_x0_5", "convnext_tiny"}
+# Every kind of initial distribution is in one of these.
+DRAWN = {"resnet18_modified", "alexnet", "shufflenet_v2_x0_5", "vit_b_16"}
+# Each structure in its smallest form; the deeper ResNets repeat it.
+COMPARED = {name for name in CASES if name not in ("resnet50", "resnet101", "resnet101_modified")}
 LARGE_HEADS = ("alexnet", "vgg11")
 FULL = pytest.mark.exhaustive
 # Sides at which a training step, in float64 several times as slow, has all of its parts.
@@ -154,7 +159,7 @@ def scaled(module, seed=0):
     return module.eval()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", short_form(CASES, COMPARED))
 def test_features_and_logits_equal_torchvision(name, tmp_path):
     model_spec = spec(name, size=CASES[name].size)
     module = scaled(reference(model_spec))
@@ -199,7 +204,7 @@ def with_a_small_head(module, side, name, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "pooled"),
     [
-        *(pytest.param(name, None, marks=FULL if name in {*REPEATED, *LARGE_HEADS} else (), id=name) for name in CASES),
+        *(pytest.param(name, None, marks=() if name in STEPPED else FULL, id=name) for name in CASES),
         *(pytest.param(name, 2, id=f"{name}-pooled_to_2") for name in LARGE_HEADS),
     ],
 )
@@ -239,7 +244,7 @@ def test_one_training_step_equals_torchvision(name, pooled, tmp_path, monkeypatc
         np.testing.assert_allclose(found[key], tensor.numpy(), atol=1e-7 * scale, err_msg=key)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=FULL if name in REPEATED else ()) for name in CASES])
+@pytest.mark.parametrize("name", short_form(CASES, DRAWN))
 def test_initial_distribution_is_torchvisions(name):
     """Mean, standard deviation and largest value of every layer; three seeds of each, one of the largest models."""
     model_spec = spec(name)

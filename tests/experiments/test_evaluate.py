@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from folders import write_tree
+from forms import short_form
 from PIL import Image
 
 from convert.families import find_family
@@ -87,7 +88,7 @@ def run(place, monkeypatch, command):
     return run
 
 
-@pytest.mark.parametrize("method", RELEASES)
+@pytest.mark.parametrize("method", short_form(RELEASES, ["rded", "datm"]))
 def test_every_methods_release_is_converted_trained_on_and_tested(method, run, place, tmp_path):
     arguments = ("--method", method, *CHOSEN, *SHORT, "--criterion_name", "gift", "--out", tmp_path / "out")
     status, out, err = run(*arguments)

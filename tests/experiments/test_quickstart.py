@@ -45,6 +45,7 @@ def test_quickstart_goes_from_teacher_to_report(tmp_path):
     assert "quickstart, 30 of 30 cells to run: 120/120 epochs" in done.stderr
 
 
+@pytest.mark.exhaustive
 def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
     """The demo's GIFT with AdamW, three seeds in full."""
     config = quickstart.Quickstart(out=tmp_path)

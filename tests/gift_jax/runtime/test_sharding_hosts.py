@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forms import short_form
 from one_host import flat, train_all
 
 HELPERS = Path(__file__).parents[2] / "helpers"
@@ -48,7 +49,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
 
 
 # Without the first process, which coordinates, JAX ends the others itself.
-@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.exhaustive), 1])
+@pytest.mark.parametrize("killed", short_form([0, 1], []))
 def test_a_killed_process_ends_the_other(killed, tmp_path):
     processes = start(tmp_path, 100_000)
     log, limit = tmp_path / f"log_{1 - killed}", time.monotonic() + 120

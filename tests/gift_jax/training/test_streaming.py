@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from forms import short_form
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 import gift_jax
@@ -51,7 +52,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", short_form(CASES, ["mixing", "soft labels"]))
 def test_a_streamed_run_equals_a_resident_one_bit_for_bit(name):
     runs = [run(placement, seeds=(0, 5), **CASES[name]) for placement in ("stream", "device")]
     for streamed, resident in zip(*runs, strict=True):
