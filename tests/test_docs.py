@@ -25,10 +25,9 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 PLACES = "gift_jax|convert|experiments|benchmarks|tests|docs"
 PATH = re.compile(rf"`((?:{PLACES})/[\w./*-]*)[^`]*`")
 TEST = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`")
-PROGRAM = re.compile(
-    r"^(?:\$ )?(?:\w+=\S* |srun (?:-\S+ )*)*(?:python -m (?=convert|experiments|gift_jax)|(?=gift-jax))(.*)"
-)
-PLACEHOLDER = re.compile(r"(?<![A-Z])[A-Z]{2,}(?![A-Z.])")
+BEFORE = r"(?:\$ )?(?:\w+=\S* |srun (?:-\S+ )*)*"  # a prompt, variables of the environment, SLURM
+PROGRAM = re.compile(rf"^{BEFORE}(?:python -m (?=convert|experiments|gift_jax)|(?=gift-jax))(.*)")
+PLACEHOLDER = re.compile(r"NAME|[*]|[.]{3}")
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 each_guide = pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
