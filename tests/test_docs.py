@@ -29,8 +29,8 @@ BEFORE = r"(?:\$ )?(?:\w+=\S* |srun (?:-\S+ )*)*"  # a prompt, variables of the 
 PROGRAM = re.compile(rf"^{BEFORE}(?:python -m (?=convert|experiments|gift_jax)|(?=gift-jax))(.*)")
 PLACEHOLDER = re.compile(r"NAME|[*]|[.]{3}")
 
-each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-each_guide = pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+each_guide = pytest.mark.parametrize("path", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 class Block(NamedTuple):
