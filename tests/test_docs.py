@@ -25,7 +25,8 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 PLACES = "gift_jax|convert|experiments|benchmarks|tests|docs"
 PATH = re.compile(rf"`((?:{PLACES})/[\w./*-]*)[^`]*`")
 TEST = re.compile(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`")
-BEFORE = r"(?:\$ )?(?:\w+=\S* |srun (?:-\S+ )*)*"  # a prompt, variables of the environment, SLURM
+# A prompt, variables of the environment, SLURM, the place of the programs.
+BEFORE = r"(?:\$ )?(?:\w+=\S* |srun (?:-\S+ )*)*(?:\.venv/bin/)?"
 PROGRAM = re.compile(rf"^{BEFORE}(?:python -m (?=convert|experiments|gift_jax)|(?=gift-jax))(.*)")
 PLACEHOLDER = re.compile(r"NAME|[*]|[.]{3}")
 
