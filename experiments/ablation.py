@@ -9,11 +9,11 @@ Accuracies are on test images and nothing is chosen by them: the official consta
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gift_jax.reports import pictures, significance
+from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid
 from gift_jax.runtime import cli
@@ -101,20 +101,79 @@ GRIDS = (
 """Heading, axes of rows and columns, and the official code's names on them."""
 
 
+SUBJECT = "official"
+KINDS = (SUBJECT, "weight", "smoothing", "probabilities")  # of settings, in the order of the table
+CHANGES = {"weight": ("smoothing", f"{OFFICIAL:g}"), "smoothing": ("weight", f"{OFFICIAL:g}")}
+"""An axis of the first grid: the other axis, and the official name on that one."""
+
+
+def single_changes(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows by setting and optimizer: the official setting, and all that differ from it in one part."""
+    found = []
+    for row in rows:
+        if name := _setting(row["labels"]):
+            found.append({**row, "labels": {"setting": name, "optimizer": row["labels"]["optimizer"]}})
+    return sorted(found, key=lambda row: KINDS.index(row["labels"]["setting"].partition(" ")[0].strip(",")))
+
+
+def _setting(labels: Mapping[str, str]) -> str | None:
+    """What a run differs from the official setting in: `weight 0.3`, `probabilities, T = 4`; None if in more."""
+    if "target" in labels:  # the logits are the first grid's official setting
+        refined = labels["refinement"] == "refined" and labels["target"] != LOGITS
+        return f"probabilities, {labels['target']}" if refined else None
+    if "weight" not in labels:
+        return None
+    changed = [axis for axis in CHANGES if labels[axis] != f"{OFFICIAL:g}"]
+    return {0: SUBJECT, 1: f"{changed[0]} {labels[changed[0]]}" if changed else ""}.get(len(changed))
+
+
+def answer_section(rows: Sequence[Row]) -> Section:
+    """What one change of the official setting does under each optimizer."""
+    chance, changed = guessing(rows), single_changes(rows)
+    grid = make_grid(changed, "setting", "optimizer", guessing=chance)
+    turned = make_grid(changed, "optimizer", "setting", guessing=chance)
+    tests = significance.compare(changed, row="setting", column="optimizer", subject=SUBJECT, guessing=chance)
+    words = answer.Words("under", "optimizers")
+    text = answer.sentences(grid, tests, SUBJECT, words)
+    if SUBJECT in grid.rows and len(grid.rows) > 1:
+        spread = _sensitivity(grid, words)
+        text = f"{answer.what_wins(grid, SUBJECT, words)} {spread} {answer.beyond_noise(tests, SUBJECT, words)}"
+    picture = pictures.points("answer", turned, "GIFT with one change at a time", sideways=True)
+    note = (
+        f"Top-1 accuracy after the last epoch, %, {SPREAD}. `{SUBJECT}` is weight {OFFICIAL:g}, smoothing {OFFICIAL:g} "
+        "and the teacher's logits; every other row changes one of these."
+    )
+    return answer.section(picture, text, table(grid, "setting", worst=None), note)
+
+
+def _sensitivity(grid: Grid, words: answer.Words) -> str:
+    """The changes that cost most and least, in a sentence."""
+    found = {
+        (name, column): grid.cells[name, column].mean - grid.cells[SUBJECT, column].mean
+        for name in grid.rows
+        if name != SUBJECT
+        for column in grid.columns
+    }
+    low, high = (pick(found, key=lambda names: found[names]) for pick in (min, max))
+    least, most = (f"`{end[0]}` {words.one(end[1])}" for end in (low, high))
+    return f"A single change moves the mean by {found[low]:+.1f} ({least}) to {found[high]:+.1f} points ({most})."
+
+
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """A heat map and a table for each grid and optimizer."""
-    sections = []
+    """The answer, then a heat map and a table for each grid and optimizer."""
+    sections = [answer_section(rows)] if single_changes(rows) else []
     for number, (heading, row, column, *official) in enumerate(GRIDS):
         own = [result for result in rows if row in result["labels"]]
         for optimizer in dict.fromkeys(result["labels"]["optimizer"] for result in own):
             chosen, title = only(own, optimizer=optimizer), f"{heading}, {optimizer}"
-            sections.append(Section(title, _blocks(chosen, row, column, official, f"grid_{number}_{optimizer}", title)))
+            blocks = _blocks(chosen, row, column, official, f"grid_{number}_{optimizer}", title)
+            sections.append(Section(title, blocks, folded=True))
     finished = [result for result in rows if "weight" in result["labels"]]
     if finished:
         first = finished[0]["labels"]
         drawn = only(finished, optimizer=first["optimizer"], smoothing=first["smoothing"])
         curves = pictures.curves("curves", drawn, "weight", f"By weight, smoothing {first['smoothing']}")
-        sections.append(Section("Training curves", [curves]))
+        sections.append(Section("Training curves", [curves], folded=True))
     return sections
 
 
@@ -124,13 +183,13 @@ def _blocks(rows: Sequence[Row], row: str, column: str, official: Sequence[str],
     about = f"Top-1 accuracy after the last epoch, %, {SPREAD}; rows {row}, columns {column}."
     tests = significance.compare(rows, row=row, column=column, subject=official[0], guessing=chance)
     words = significance.blocks(tests, column, official[0]) if official[0] in grid.rows else []
-    words = words[:1] and [f"Against the official {row}: {words[0]}", *words[1:]]
-    picture = pictures.heat_map(name, grid, f"{title}: {row} down, {column} across", worst=False)
+    words = words[:1] and [f"The official {row} against the others. {words[0]}", *words[1:]]
+    picture = pictures.heat_map(name, grid, f"{title} (rows: {row}, columns: {column})", worst=False)
     return [about, table(grid, row, worst=None), picture, _spread(grid, official), *words]
 
 
 def _spread(grid: Grid, official: Sequence[str]) -> str:
-    """How far the grid's means lie apart, and where the official setting stands."""
+    """The range of the grid's means, and the rank of the official setting."""
     order = sorted(grid.cells, key=lambda names: -grid.cells[names].mean)
     best, least = grid.cells[order[0]], grid.cells[order[-1]]
     text = (
@@ -140,7 +199,7 @@ def _spread(grid: Grid, official: Sequence[str]) -> str:
     place = tuple(official)
     if place not in grid.cells:
         return text
-    rank = f"number {order.index(place) + 1} of {len(order)}"
+    rank = f"rank {order.index(place) + 1} of {len(order)}"
     return f"{text} The official setting ({', '.join(place)}) has {grid.cells[place]}, {rank}."
 
 

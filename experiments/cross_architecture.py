@@ -16,15 +16,13 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from gift_jax import GiftError
-from gift_jax.models import Model, ModelSpec, get_model
-from gift_jax.optim import OptionValue
 from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.reporting import Row
+from .common.students import parse_student
 from .common.study import Materials, Method, Study, load_materials, run_study
 from .cross_optimizer import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
 
@@ -54,28 +52,6 @@ class CrossArchitecture(Study):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rates(self.rates)
-
-
-def parse_student(text: str, teacher: ModelSpec) -> Model:
-    """Read `name` or `name:option=value,...`. Raises: GiftError about what does not fit."""
-    name, _, options = text.partition(":")
-    pairs = [pair.partition("=") for pair in options.split(",") if pair]
-    if not all(key and value for key, _, value in pairs):
-        raise GiftError(f"--students {text!r} must be a name, or name:option=value,...; such as conv2:norm=instance")
-    family = name.rstrip("0123456789")
-    inherited = dict(teacher.options) if family == teacher.name.rstrip("0123456789") else {}
-    chosen = {**inherited, **{key: _value(value) for key, _, value in pairs}}
-    sizes = (teacher.num_classes, teacher.image_size, teacher.channels)
-    return get_model(ModelSpec(name, *sizes, tuple(sorted(chosen.items()))))
-
-
-def _value(text: str) -> OptionValue:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:

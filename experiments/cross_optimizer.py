@@ -91,14 +91,14 @@ def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
 
 
 def settings(rows: Sequence[Row]) -> Section:
-    """The optimizers' settings and where they come from."""
+    """The optimizers' settings and their sources."""
     names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in CUSTOMARY]
-    header = ["optimizer", "learning rate", "weight decay", "schedule", "custom of"]
+    header = ["optimizer", "learning rate", "weight decay", "schedule", "source"]
     body = [
         [f"`{name}`", f"{c.optimizer.learning_rate:g}", f"{c.optimizer.weight_decay:g}", c.schedule.name, c.source]
         for name, c in ((name, CUSTOMARY[name]) for name in names)
     ]
-    return Section("Customary settings", [markdown_table([header, *body], text=True)])
+    return Section("Customary settings", [markdown_table([header, *body], text=True)], folded=True)
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:

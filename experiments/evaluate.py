@@ -10,10 +10,12 @@ Figures of the paper that are known (Figure 1, ten images a class): 44.0 % for R
 48.1 % for conv3 on CIFAR-100.
 """
 
+import contextlib
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import rich
@@ -24,7 +26,8 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.fkd import StoredLabels, load_soft_labels
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
-from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.models import MODELS, Model, ModelSpec, get_model
+from gift_jax.models.convnet import ConvNet
 from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
@@ -42,8 +45,11 @@ from gift_jax.training.train import Run, train
 
 from .common.running import finished_rows, spread_seeds
 from .common.sources import Method, find_distilled, find_images, find_teacher
+from .common.students import Options, parse_options
 
 TEACHERLESS = "none"
+# Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`.
+STUDENTS: Mapping[str, Options] = MappingProxyType({"datm": (("norm", "instance"),)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +59,10 @@ class Evaluate:
     Args:
         method: method that made the distilled set.
         dataset: dataset that was distilled; the teacher and the test images are of it too.
-        model: architecture that the set was made with; the teacher's, and the student's unless tar_model is given.
+        model: architecture of the student, and of the teacher unless tar_model is given.
         ipc: images per class of the distilled set.
-        tar_model: architecture of the student.
+        tar_model: architecture of the teacher, which the set was made with.
+        student_options: options of the student, such as norm=instance,width=64; DATM's ConvNets have norm=instance.
         recipe: training recipe; `gift` is the official one, the others are each method's own.
         criterion_name: loss in place of the recipe's.
         optimizer: optimizer in place of the recipe's.
@@ -66,7 +73,8 @@ class Evaluate:
         seeds: one student is trained for each.
         precision: of the networks' arithmetic; weights, losses and statistics stay float32.
         distilled: the set, or a directory in the official layout.
-        teacher: the teacher, or a directory of teachers; `none` takes the labels stored with the set.
+        teacher: the teacher, or a directory of teachers; labels stored with the set come before it unless it is given;
+            `none` takes nothing else.
         soft_labels: directory that `convert fkd` wrote, to train from in place of a teacher.
         data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
         train_data: real training images, for whitened (DATM) sets.
@@ -79,11 +87,12 @@ class Evaluate:
         dry_run: print the plan and stop.
     """
 
-    method: Method
-    dataset: Dataset
-    model: ModelName
+    method: Method = "rded"
+    dataset: Dataset = "cifar100"
+    model: ModelName = "conv3"
     ipc: int = 10
     tar_model: ModelName | None = None
+    student_options: str | None = None
     recipe: RecipeName = "gift"
     criterion_name: Loss | None = None
     optimizer: OptimizerName | None = None
@@ -106,6 +115,11 @@ class Evaluate:
     hosts: bool = False
     dry_run: bool = False
 
+    @property
+    def teacher_model(self) -> str:
+        """Architecture of the teacher, after which the official layout names its files and its sets."""
+        return self.tar_model or self.model
+
 
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
@@ -113,10 +127,10 @@ def check_options(config: Evaluate) -> None:
         raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
     if len(set(config.seeds)) < len(config.seeds):
         raise GiftError(f"--seeds {' '.join(map(str, config.seeds))}: give each seed once")
-    spec, student = get_dataset(config.dataset), config.tar_model or config.model
-    for model in (config.model, student):
+    spec = get_dataset(config.dataset)
+    for model in (config.model, config.teacher_model):
         get_model(ModelSpec(model, spec.num_classes, spec.input_size(model), spec.channels))
-    recipe = resolve_recipe(config, Setting(config.method, config.dataset, student, config.ipc, learning_rate=1.0))
+    recipe = resolve_recipe(config, Setting(config.method, config.dataset, config.model, config.ipc, learning_rate=1.0))
     make_optimizer(recipe.optimizer, make_schedule(recipe.schedule, 1.0, 1, 1))
 
 
@@ -148,19 +162,30 @@ class Parts(NamedTuple):
 
 def load_parts(config: Evaluate) -> Parts:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
-    distilled = find_distilled(config.distilled, config.method, config.dataset, config.model, config.ipc)
-    recipe = resolve_recipe(config, setting_of(distilled, config.tar_model or config.model))
-    has_labels = distilled.soft_labels is not None and not config.teacher.exists()
+    distilled = find_distilled(config.distilled, config.method, config.dataset, config.teacher_model, config.ipc)
+    recipe = resolve_recipe(config, setting_of(distilled, config.model))
+    given = config.teacher != Evaluate.teacher
+    has_labels = distilled.soft_labels is not None and not given
     teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels
-    teacher = None if teacherless else find_teacher(config.teacher, config.dataset, config.model)
+    teacher = None if teacherless else find_teacher(config.teacher, config.dataset, config.teacher_model)
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
-    student = get_model(ModelSpec(config.tar_model or config.model, distilled.num_classes, size, channels))
+    if teacher and config.tar_model and teacher.info.architecture != config.tar_model:
+        raise GiftError(f"{config.teacher}: is a {teacher.info.architecture}, not the --tar_model {config.tar_model}")
+    student = get_model(ModelSpec(config.model, distilled.num_classes, size, channels, student_options(config)))
     source = find_images(config.data, config.dataset, "val", "--data")
     evaluation_set = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     if distilled.pixel_space == "zca":
         evaluation_set = whiten(evaluation_set, find_whitening(config, size))
     soft_labels = load_soft_labels(config.soft_labels) if config.soft_labels else None
     return Parts(recipe, student, distilled, teacher, evaluation_set, soft_labels)
+
+
+def student_options(config: Evaluate) -> Options:
+    """The student's options: the method's own, and over them those that are given."""
+    convolutional = MODELS[config.model].func is ConvNet
+    own = STUDENTS.get(config.method, ()) if convolutional else ()
+    given = parse_options(config.student_options or "", "--student-options")
+    return tuple(sorted({**dict(own), **dict(given)}.items()))
 
 
 def find_whitening(config: Evaluate, size: int) -> ZCA:
@@ -195,9 +220,12 @@ def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]
     cells = {seed: Cell({}, *given, seed, soft_labels=soft_labels) for seed in config.seeds}
     rows = finished_rows(results, cells.values()) if config.resume else {}
     for seed in rows:
-        print(f"seed {seed}: finished before, in {results}")
+        print(f"seed {seed}: finished before, in {results}; --no-resume trains it again")
     pending = [seed for seed in config.seeds if seed not in rows]
-    checkpoints = Checkpoints(config.out / "checkpoints", minutes=config.save_minutes, resume=config.resume)
+    # Evaluations of other settings may share the directory, at the same time too.
+    setting = fingerprint({**cells[config.seeds[0]].configuration(), "seed": None})[:12]
+    directory = config.out / "checkpoints" / setting
+    checkpoints = Checkpoints(directory, minutes=config.save_minutes, resume=config.resume)
 
     def on_run(run: Run) -> None:
         row = make_row(run, *given[:4], soft_labels)
@@ -221,6 +249,8 @@ def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]
             on_run=on_run,
         )
     remove(checkpoints)
+    with contextlib.suppress(OSError):  # while another evaluation's are there
+        directory.parent.rmdir()
     return runs, [rows[seed] for seed in config.seeds]
 
 

@@ -31,9 +31,9 @@ from gift_jax.data.pixels import to_input
 from gift_jax.data.zca import fit_zca
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.reports import pictures, significance
+from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
-from gift_jax.reports.tables import counts, make_grid, markdown_table, summarize
+from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, number_of, summarize
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
@@ -272,34 +272,77 @@ def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """Differences of the pairs, and what the ways of reporting do."""
+    """The answer by pairs, what their sides are, and what the ways of reporting do."""
     rows = sorted(rows, key=lambda row: [*DEVIATIONS].index(row["labels"]["deviation"]))
     chance = guessing(rows)
     tests = significance.compare(rows, row="side", column="deviation", subject="ours", guessing=chance)
     grid = make_grid(rows, "side", "deviation", guessing=chance)
-    found = {test.column: test for test in tests}
-    header = ["deviation", "official, %", "ours, %", "ours - official", "p, Holm", "official", "ours"]
-    body = [
-        [
-            name,
-            *(str(grid.cells[side, name]) for side in ("official", "ours")),
-            f"{found[name].difference:+.1f} ± {found[name].std:.1f}",
-            significance.p_text(found[name].p_holm),
-            DEVIATIONS[name].official,
-            DEVIATIONS[name].ours,
-        ]
-        for name in grid.columns
-    ]
-    about = (
-        f"Top-1 accuracy after the last epoch, {SPREAD}, {counts(grid)}; differences are paired by seed (t-test, Holm)."
-    )
     first = only(rows, deviation=grid.columns[0])
+    sides = [[name, DEVIATIONS[name].official, DEVIATIONS[name].ours] for name in grid.columns]
+    curves = pictures.curves("curves", first, "side", grid.columns[0])
     return [
-        Section("The official behaviour and ours", [about, markdown_table([header, *body], text=True),
-                pictures.points("sides", grid, "Top-1 accuracy after the last epoch")]),
-        Section("Ways of reporting", [ABOUT_WAYS, reporting(rows)]),
-        Section("Training curves", [pictures.curves("curves", first, "side", grid.columns[0])]),
-    ]  # fmt: skip
+        answer.section(
+            pictures.points("sides", grid, "Top-1 accuracy after the last epoch", sideways=True),
+            in_words(tests),
+            markdown_table(pairs(grid, tests)),
+            f"Top-1 accuracy after the last epoch, {SPREAD}, {counts(grid)}; differences are paired by seed.",
+        ),
+        Section(
+            "The official behaviour and ours",
+            [markdown_table([["deviation", "official", "ours"], *sides], text=True)],
+            folded=True,
+        ),
+        Section("Ways of reporting", [ABOUT_WAYS, reporting(rows)], folded=True),
+        Section("Training curves", [curves], folded=True),
+    ]
+
+
+def pairs(grid: Grid, tests: Sequence[significance.Comparison]) -> list[list[str]]:
+    """A table of both sides' accuracies, their difference, and whether that is beyond noise; with a header."""
+    header = ["deviation", "official, %", "ours, %", "ours - official", "p, Holm", "ours is"]
+    return [header, *([*_sides(grid, test), significance.p_text(test.p_holm), test.verdict] for test in tests)]
+
+
+def _sides(grid: Grid, test: significance.Comparison) -> list[str]:
+    both = [str(grid.cells[side, test.column]) for side in ("official", "ours")]
+    return [test.column, *both, f"{test.difference:+.1f} ± {test.std:.1f}"]
+
+
+def in_words(tests: Sequence[significance.Comparison]) -> str:
+    """Three sentences: where ours is better or worse beyond noise, by how much, and what is within noise."""
+    named = {
+        verdict: sorted((test for test in tests if test.verdict == verdict), key=lambda test: -abs(test.difference))
+        for verdict in ("better", "worse", "undecided", "not testable")
+    }
+    what = (
+        f"Our behaviour is more accurate beyond noise in {len(named['better']) or 'none'} of {len(tests)} deviations "
+        f"and less accurate in {len(named['worse']) or 'none'}"
+        + (f" ({answer.listed([test.column for test in named['worse']])})" if named["worse"] else "")
+    )
+    if len(named["not testable"]) == len(tests):
+        return f"{what}. No difference was tested. Nothing can be said about noise from one seed (n = 1)."
+    spans = [
+        f"{verb} {_span(found)}" for verb, found in (("gains", named["better"]), ("loses", named["worse"])) if found
+    ]
+    size = f"It {answer.listed(spans)}" if spans else "No difference is beyond noise"
+    return f"{what}. {size}. {_undecided(named['undecided'], tests)}."
+
+
+def _span(found: Sequence[significance.Comparison]) -> str:
+    """`4.8 (a) to 9.1 points (b)`, of differences in falling order."""
+    least, most = (f"{abs(test.difference):.1f}" for test in (found[-1], found[0]))
+    if len(found) == 1:
+        return f"{most} points ({found[0].column})"
+    return f"{least} ({found[-1].column}) to {most} points ({found[0].column})"
+
+
+def _undecided(found: Sequence[significance.Comparison], tests: Sequence[significance.Comparison]) -> str:
+    """How many pairs are undecided, and how far their means lie apart at most."""
+    everything = {1: "It is", 2: "Both are"}.get(len(tests), f"All {len(tests)} are")
+    subject = {0: "None is", len(tests): everything}.get(len(found), f"The other {number_of(len(found))}")
+    apart = f", their means at most {abs(found[0].difference):.1f} points apart" if found else ""
+    n = " to ".join(dict.fromkeys(str(pick(test.n for test in tests)) for pick in (min, max)))
+    return f"{subject} undecided{apart} (paired t-tests by seed, Holm, n = {n})"
 
 
 def looks(first: float, last: float, count: int) -> list[int]:

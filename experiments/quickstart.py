@@ -23,7 +23,7 @@ from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.reports import heatmap, tables
+from gift_jax.reports import answer, heatmap, significance, tables
 from gift_jax.runtime import cli, provenance
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import write_text
@@ -90,6 +90,7 @@ def write_report(config: Quickstart, teacher: Teacher, distilled: DistilledSet, 
     """Write report.md and heatmap.png from the results."""
     grid = tables.make_grid(results, "loss", "optimizer")
     best = tables.make_grid(results, "loss", "optimizer", "top1_best")
+    tests = significance.compare(results, row="loss", column="optimizer", subject="gift")
     heading = f"Top-1 accuracy, %, mean ± std of {config.seeds} seeds"
     rates = "; ".join(
         f"{o.name}: learning rate {o.learning_rate:g}, weight decay {o.weight_decay:g}"
@@ -98,21 +99,29 @@ def write_report(config: Quickstart, teacher: Teacher, distilled: DistilledSet, 
     )
     text = f"""# Losses and optimizers on a distilled set of digits
 
+![Distilled images and accuracies](heatmap.png)
+
+{answer.sentences(grid, tests, "gift", answer.Words("under", "optimizers"))}
+
+{tables.markdown_table(tables.table_rows(grid, "loss"))}
+
+After the last epoch: {heading.lower()}. {tables.describe(grid, "gift")}
+
+## Setting
+
 {len(distilled.labels)} RDED images ({config.ipc} a class), {teacher.info.architecture} teacher and students, \
 {config.epochs} epochs of the official recipe, {len(load_split().test_labels)} test images. \
 Fixed beforehand: {rates}. No setting was chosen with the test images.
 
-![Distilled images and accuracies](heatmap.png)
+## The best of {Recipe().evaluations} looks at the test images
 
-## After the last epoch: {heading.lower()}
+<details><summary>Show 1 table</summary>
 
-{tables.markdown_table(tables.table_rows(grid, "loss"))}
-
-{tables.describe(grid, "gift")}
-
-## The best of {Recipe().evaluations} looks at the test images, as the official code reports: {heading.lower()}
+As the official code reports: {heading.lower()}.
 
 {tables.markdown_table(tables.table_rows(best, "loss"))}
+
+</details>
 
 Each run is a line of `results.jsonl`, with its configuration, versions and device ({provenance.device()}).
 """

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import tyro
 
 from gift_jax import GiftError
+from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
@@ -57,9 +58,17 @@ class Report:
 
 
 def other_sections(rows: Sequence[Row]) -> list[Section]:
-    """A table of loss by optimizer, for the rows of one setting that no study wrote."""
-    text = table(make_grid(rows, "loss", "optimizer", guessing=guessing(rows)), "loss")
-    return [Section("Losses by optimizer", [f"Top-1 accuracy after the last epoch, %, {SPREAD}.", text])]
+    """The answer by loss and optimizer, for the rows of one setting that no study wrote."""
+    chance = guessing(rows)
+    grid = make_grid(rows, "loss", "optimizer", guessing=chance)
+    tests = significance.compare(rows, row="loss", column="optimizer", subject="gift", guessing=chance)
+    first = answer.section(
+        pictures.points("losses_by_optimizer", grid, "Top-1 accuracy after the last epoch"),
+        answer.sentences(grid, tests, "gift", answer.Words("under", "optimizers")),
+        table(grid, "loss"),
+        f"Top-1 accuracy after the last epoch, %, {SPREAD}.",
+    )
+    return [first, Section("What is beyond noise", significance.blocks(tests, "optimizer", "gift"), folded=True)]
 
 
 def with_study(row: Row) -> Row:

@@ -109,11 +109,15 @@ def test_metadata(wheel):
 
 
 def test_the_wheel_is_imported_not_the_checkout(installed, tmp_path):
-    code = "import gift_jax, importlib.util; print(gift_jax.__file__, importlib.util.find_spec('convert'))"
+    code = """
+import importlib.util
+from gift_jax.experiments.common import sources
+print(sources.__file__, importlib.util.find_spec("convert"), sources.CONVERT)
+"""
     done = command(installed, "-c", code, cwd=tmp_path)
-    path, convert = done.stdout.split()
+    path, convert, run = done.stdout.split()
     assert Path(path).is_relative_to(installed.parents[1])
-    assert convert == "None"
+    assert (convert, run) == ("None", "gift_jax.convert")
 
 
 @pytest.mark.parametrize("name", ["convert", "experiments.evaluate", "experiments.report"])

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gift_jax.errors import GiftError
+from gift_jax.models import MODELS
+from gift_jax.models.resnet import STAGES
 
 from . import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, shufflenet, swin, vgg, vit
 from .base import Family
@@ -12,7 +14,7 @@ from .base import Family
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         r"conv[1-9]": convnet.FAMILY,
-        r"resnet(18|34|50|101)(_modified)?": resnet.FAMILY,
+        rf"resnet({'|'.join(map(str, STAGES))})(_modified)?": resnet.FAMILY,
         r"alexnet": alexnet.FAMILY,
         r"vgg11": vgg.FAMILY,
         r"mobilenet_v2": mobilenet.FAMILY,
@@ -30,4 +32,4 @@ def find_family(model: str) -> Family:
     for pattern, family in FAMILIES.items():
         if re.fullmatch(pattern, model):
             return family
-    raise GiftError(f"--model {model!r} is unknown; known are {', '.join(FAMILIES)}")
+    raise GiftError(f"--model {model!r} is unknown; known are {', '.join(MODELS)}")

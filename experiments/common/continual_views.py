@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gift_jax.data.datasets import get_dataset
-from gift_jax.reports import pictures, significance
-from gift_jax.reports.page import Section
+from gift_jax.reports import answer, pictures, significance
+from gift_jax.reports.page import Picture, Section
 from gift_jax.reports.tables import Grid, describe, make_grid
 from gift_jax.studies.continual import average_accuracy, class_steps, forgetting
 
@@ -15,13 +15,13 @@ from .reporting import SPREAD, Row, grid_of, only, table
 SUBJECT = "gift"
 
 PROTOCOL = (
-    "One teacher of all classes and one set distilled under it, as GIFT has it; each seed has its own order of "
-    "classes. After each step a fresh student learns the distilled images of all classes seen and is tested on these "
-    "classes' test images; teacher and student have outputs for the classes seen only. Teacher and set know classes "
-    "before they come, unlike in the lineage (DSA, DM, IDC), which has no teacher: figures are not comparable with "
-    "theirs. A student depends on the classes seen alone, so sequences of different length share the students of the "
-    "classes that they have in common. A step with a single class counts as 100 % without training. "
-    "Epochs are the same after every step, so that small memories take fewer optimizer steps than large ones."
+    "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order "
+    "of classes. After each step a new student learns the distilled images of all classes seen and is tested on their "
+    "test images. Teacher and student have outputs for the classes seen only. Earlier work (DSA, DM, IDC) has no "
+    "teacher, whereas this teacher and set know classes before they come: figures are not comparable. A student "
+    "depends only on the classes seen, so sequences of different length share students. A step with a single class "
+    "counts as 100 % without training. All steps have the same number of epochs, so small memories take fewer "
+    "optimizer steps."
 )
 
 
@@ -108,18 +108,33 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     if not grids:
         return [Section("Protocol", [PROTOCOL, "No sequence of steps is complete."])]
     picture = pictures.lines("accuracy_by_classes", grids, "classes seen", "Accuracy on the classes seen")
-    sections = [Section("Protocol", [PROTOCOL]), Section("Accuracy as classes come", [picture])]
+    summaries = sequence_rows(sequences)
+    sections = [answer_section(summaries, picture), Section("Protocol", [PROTOCOL])]
     about = f"Top-1 accuracy on the classes seen, after the last epoch, by their number, %, {SPREAD}."
     for title, grid in grids.items():
         own = accuracy_rows(sequences, int(title.split()[0]))
         compared = significance.compare(own, row="loss", column="classes", subject=SUBJECT)
         named = [comparison._replace(column=f"{comparison.column} classes") for comparison in compared]
         words = [significance.in_words(named, SUBJECT)] if named else []
-        sections.append(Section(f"In {title}", [about, table(grid, "loss", worst=None), *words]))
-    summaries = sequence_rows(sequences)
+        sections.append(Section(f"In {title}", [about, table(grid, "loss", worst=None), *words], folded=True))
     last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]
     curves = pictures.curves("curves", only(rows, stage=last), "loss", "With all classes")
-    return [*sections, averages(summaries), forgettings(summaries), Section("Training curves", [curves])]
+    drawn = Section("Training curves", [curves], folded=True)
+    return [*sections, averages(summaries), forgettings(summaries), drawn]
+
+
+def answer_section(summaries: Sequence[Row], picture: Picture) -> Section:
+    """Average incremental accuracy by loss and number of steps. Args: picture, accuracy by classes seen."""
+    grid = make_grid(summaries, "loss", "sequence")
+    compared = significance.compare(summaries, row="loss", column="sequence", subject=SUBJECT)
+    text = answer.sentences(grid, compared, SUBJECT, answer.Words("in", "sequences"), "average incremental accuracy")
+    return answer.section(picture, text, table(grid, "loss"), ABOUT_AVERAGES)
+
+
+ABOUT_AVERAGES = (
+    "Average incremental accuracy: mean over steps of the accuracy on the classes seen, after the last epoch, %, "
+    f"{SPREAD} over seeds."
+)
 
 
 def ordered(grid: Grid) -> Grid:
@@ -130,18 +145,12 @@ def ordered(grid: Grid) -> Grid:
 
 
 def averages(summaries: Sequence[Row]) -> Section:
-    """Average incremental accuracy by loss and number of steps, and GIFT's place in it."""
+    """Average incremental accuracy in words and tests, and by the best look."""
     grid, best = (make_grid(summaries, "loss", "sequence", look) for look in ("top1_last", "top1_best"))
     compared = significance.compare(summaries, row="loss", column="sequence", subject=SUBJECT)
     words = [describe(grid, SUBJECT), *significance.blocks(compared, "sequence", SUBJECT)] if compared else []
-    blocks = [
-        f"Mean over steps of the accuracy on the classes seen, after the last epoch, %, {SPREAD} over seeds.",
-        table(grid, "loss"),
-        *words,
-        "The same from the best look of each student at the test images, which flatters every loss:",
-        table(best, "loss"),
-    ]
-    return Section("Average incremental accuracy", blocks)
+    flattered = "The same from each student's best look at the test images, which flatters every loss:"
+    return Section("Average incremental accuracy", [*words, flattered, table(best, "loss")], folded=True)
 
 
 def forgettings(summaries: Sequence[Row]) -> Section:
@@ -149,10 +158,10 @@ def forgettings(summaries: Sequence[Row]) -> Section:
     grid = make_grid(summaries, "loss", "sequence", "forgetting")
     about = (
         "Best earlier minus final accuracy on the classes of each step but the last, mean over steps, in percentage "
-        f"points, {SPREAD} (Chaudhry et al., 2018). Students are trained anew, so that it is not old weights that are "
-        "lost: with more classes there is more to confuse."
+        f"points, {SPREAD} (Chaudhry et al., 2018). Students are trained anew after each step, so no old weights are "
+        "lost: there are more classes to confuse."
     )
-    return Section("Forgetting (less is better)", [about, table(grid, "loss", worst=None), _least(grid)])
+    return Section("Forgetting (less is better)", [about, table(grid, "loss", worst=None), _least(grid)], folded=True)
 
 
 def _least(grid: Grid) -> str:
@@ -161,6 +170,6 @@ def _least(grid: Grid) -> str:
     for column in grid.columns:
         order = sorted(grid.rows, key=lambda row: grid.cells[row, column].mean)
         first, last = (f"`{row}` ({grid.cells[row, column].mean:.1f})" for row in (order[0], order[-1]))
-        own = f"; `{SUBJECT}` is number {order.index(SUBJECT) + 1} of {len(order)}" if SUBJECT in order else ""
-        sentences.append(f"In {column}, {first} forgets least by mean and {last} most{own}.")
+        own = f"; `{SUBJECT}` is in place {order.index(SUBJECT) + 1} of {len(order)}" if SUBJECT in order else ""
+        sentences.append(f"In {column}, {first} forgets least and {last} most by mean{own}.")
     return " ".join(sentences)

@@ -75,10 +75,10 @@ def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequen
         for (method, loss), own in found.items()
     ]
     about = (
-        f"Points over as many random images with hard labels, paired by seed, {SPREAD} (n = "
-        f"{len(next(iter(accuracies.of.values())))}). A share is the mean of what labels add before the images are "
-        "changed and after it; the last columns are what the loss adds on random images, and what distilled images "
-        "add once both have the loss."
+        f"Points over the same number of random images with hard labels, paired by seed, {SPREAD} (n = "
+        f"{len(next(iter(accuracies.of.values())))}). The labels' share is the mean of what they add on random and on "
+        "distilled images. The last two columns are what the loss adds on random images, and what distilled images add "
+        "to random ones under the same loss."
     )
     cells = {
         (part, f"{method}, {loss}"): summarize(list(getattr(own, part).values()))
@@ -87,7 +87,7 @@ def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequen
     }
     picture = pictures.points("shares", grid_of(cells), "Gain over random images with hard labels", "points, by share")
     text = "\n".join(_in_words(found))
-    return Section("Whose the gain is", [about, markdown_table([header, *body]), text, picture])
+    return Section("Whose the gain is", [about, markdown_table([header, *body]), text, picture], folded=True)
 
 
 def _alone(accuracies: Accuracies, images: str, loss: str) -> tuple[dict[int, float], dict[int, float]]:
@@ -100,7 +100,7 @@ def _in_words(found: Mapping[tuple[str, str], Shares]) -> list[str]:
     lines = []
     for (method, loss), own in found.items():
         total, labels, images = (statistics.fmean(part.values()) for part in own)
-        larger = "the labels' is the larger share" if labels > images else "the images' is the larger share"
+        larger = "the labels add more" if labels > images else "the images add more"
         verdict = larger if total > 0 else "nothing is gained"
         lines.append(
             f"- {method} with `{loss}`: {total:+.1f} points, {labels:+.1f} by labels, {images:+.1f} by images; "
@@ -132,7 +132,7 @@ def score_section(
     )
     real = accuracies.real
     reached = [f"Students of all real images with hard labels reach {_cell(real, '{:.1f}')} %."] if real else []
-    return Section("DD-Ranking's scores", [about, markdown_table([header, *body]), *reached])
+    return Section("DD-Ranking's scores", [about, markdown_table([header, *body]), *reached], folded=True)
 
 
 def _scores(

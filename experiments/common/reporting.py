@@ -31,17 +31,21 @@ def write_report(
 ) -> None:
     """Write report.md, report.html and pictures/ in out.
 
-    Args: experiments, what makes the sections of the rows of each experiment; runs, directories whose `sheets/` of
-    distilled images are shown.
+    Args: experiments, what makes the sections of the rows of each experiment, the answer first; runs, directories whose
+    `sheets/` of distilled images are shown.
     """
     whole, omitted = complete([row for row in rows if row.get("failed") != "error"])
-    sections = []
+    answers, others = [], []
     for name, make_sections in experiments.items():
         if own := [row for row in whole if row.get("experiment", name) == name]:
             made = make_sections(own)
-            sections += made if len(experiments) == 1 else [_of_experiment(name, section) for section in made]
-    sections += [*sheets(runs), configuration(rows), *problems(rows, contradictions, omitted)]
-    write_page(out, title, sections)
+            first, *rest = made if len(experiments) == 1 else [_of_experiment(name, section) for section in made]
+            answers.append(first)
+            others += rest
+    flaws = problems(rows, contradictions, omitted)
+    # What is wrong with the results follows the answers, but for a long list of failures.
+    short, long = ([section for section in flaws if section.folded is folded] for folded in (False, True))
+    write_page(out, title, [*answers, *short, *others, *sheets(runs), *long, configuration(rows)])
 
 
 def _of_experiment(name: str, section: Section) -> Section:
@@ -50,7 +54,7 @@ def _of_experiment(name: str, section: Section) -> Section:
     named = [
         block if isinstance(block, str) else block._replace(name=f"{stem}_{block.name}") for block in section.blocks
     ]
-    return Section(f"{name}: {section.title}", named)
+    return section._replace(title=f"{name}: {section.title}", blocks=named)
 
 
 def table(grid: Grid, corner: str, *, worst: str | None = "worst") -> str:
@@ -86,7 +90,7 @@ def only(rows: Sequence[Row], **names: str) -> list[Row]:
 def sheets(runs: Sequence[Path]) -> list[Section]:
     """The distilled images that lie in the runs' directories."""
     found = {path.name: path for run in runs if run.is_dir() for path in sorted(run.glob("sheets/*.png"))}
-    return [Section("The distilled images", [read_png(path) for path in found.values()])] if found else []
+    return [Section("The distilled images", [read_png(path) for path in found.values()], folded=True)] if found else []
 
 
 def configuration(rows: Sequence[Row]) -> Section:
@@ -102,7 +106,7 @@ def configuration(rows: Sequence[Row]) -> Section:
     common = {name: value for name, value in recipes[0].items() if name not in differing}
     facts = [
         ["runs", f"{len(runs)}, of which {sum('failed' in row for row in runs)} failed"],
-        ["time", f"{duration(seconds)} of training and testing, summed over runs, some of them side by side"],
+        ["time", f"{duration(seconds)} of training and testing, summed over all runs; some ran at the same time"],
         ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
         ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
         ["teacher", f"{finished[0]['teacher']}, source SHA-256 {str(finished[0]['teacher_sha256'])[:16]}"],
@@ -111,7 +115,7 @@ def configuration(rows: Sequence[Row]) -> Section:
     ]
     text = f"```json\n{json.dumps(common, indent=1)}\n```"
     about = "Every run is a line of `results.jsonl` with its complete configuration."
-    return Section("Configuration", [markdown_table([["", ""], *facts], text=True), about, text])
+    return Section("Configuration", [markdown_table([["", ""], *facts], text=True), about, text], folded=True)
 
 
 def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequence[str]) -> list[Section]:
@@ -119,15 +123,19 @@ def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequen
     failed = [[name_of(row["labels"], row["seed"]), row["failed"], row["reason"]] for row in rows if "failed" in row]
     sections = []
     if failed:
-        text = "Diverged runs count with the accuracy of guessing wherever a figure is made of several runs."
+        text = "A diverged run counts as guessing wherever several runs are summarized."
         sections.append(
-            Section("Failed runs", [text, markdown_table([["run", "failed", "reason"], *failed], text=True)])
+            Section(
+                "Failed runs",
+                [text, markdown_table([["run", "failed", "reason"], *failed], text=True)],
+                folded=len(failed) > 10,
+            )
         )
     if contradictions:
         lines = "\n".join(f"- {sentence}" for sentence in contradictions)
         sections.append(Section("Contradictions", [f"The first result of each is shown.\n\n{lines}"]))
     if omitted:
-        text = f"Left out above, for some of their cells have no result: {', '.join(omitted)}."
+        text = f"Left out because some of their cells have no result: {', '.join(omitted)}."
         sections.append(Section("Incomplete", [text]))
     return sections
 

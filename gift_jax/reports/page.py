@@ -30,10 +30,11 @@ Block = str | Picture
 
 
 class Section(NamedTuple):
-    """A heading and what is under it."""
+    """A heading and what is under it; if folded, what is under it opens when its summary is chosen."""
 
     title: str
     blocks: Sequence[Block]
+    folded: bool = False
 
 
 _STYLE = """
@@ -46,12 +47,15 @@ code { background: #f0f0f0; padding: 0 .2em; } pre { background: #f0f0f0; paddin
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; white-space: nowrap; text-align: left; }
-thead th { border-bottom: 2px solid #555; }
+thead th { border-bottom: 2px solid #555; white-space: normal; vertical-align: bottom; }
 figure { margin: 1rem 0; } figure svg, figure img { width: 100%; min-width: 34rem; height: auto; display: block; }
+#section-1 figure svg { max-width: 54rem; }
 figcaption { font-size: .9rem; color: #444; }
+summary { cursor: pointer; color: #00558a; padding: .2rem 0; }
 @media print {
   body { max-width: none; font-size: 9pt; } nav { display: none; } h2 { break-after: avoid; }
   .scroll { overflow: visible; } figure svg, figure img { min-width: 0; } figure, tr { break-inside: avoid; }
+  summary { display: none; } details::details-content { display: block; content-visibility: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
@@ -61,8 +65,26 @@ def to_markdown(title: str, sections: Sequence[Section]) -> str:
     """The report as Markdown that refers to `pictures/`."""
     parts = [f"# {title}"]
     for section in sections:
-        parts += [f"## {section.title}", *(_markdown(block) for block in section.blocks)]
+        parts += [f"## {section.title}", *_under(section)]
     return "\n\n".join(parts) + "\n"
+
+
+def _under(section: Section) -> list[str]:
+    """What is under a heading, as paragraphs of Markdown."""
+    blocks = [_markdown(block) for block in section.blocks]
+    return [f"<details><summary>{contents(section)}</summary>", *blocks, "</details>"] if section.folded else blocks
+
+
+def contents(section: Section) -> str:
+    """What a folded section holds: `Show 2 tables and 1 picture`, or `Show the text`."""
+    found = {
+        "picture": sum(isinstance(block, Picture) for block in section.blocks),
+        "table": sum(
+            isinstance(block, str) and bool(re.search(r"^\| -", block, re.MULTILINE)) for block in section.blocks
+        ),
+    }
+    named = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in found.items() if count]
+    return f"Show {' and '.join(named) or 'the text'}"
 
 
 def _markdown(block: Block) -> str:
@@ -72,22 +94,31 @@ def _markdown(block: Block) -> str:
 def to_html(title: str, sections: Sequence[Section]) -> str:
     """The report as one HTML page that refers to nothing outside of itself."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    contents = "".join(
-        f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>'
-        for number, section in enumerate(sections, 1)
-    )
-    body = "".join(
+    parts = [
         f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>'
-        + "".join(_html(markdown, block, f"p{number}-{place}-") for place, block in enumerate(section.blocks))
+        + _fold(section, "".join(_html(markdown, block, f"p{number}-{i}-") for i, block in enumerate(section.blocks)))
         + "</section>\n"
         for number, section in enumerate(sections, 1)
-    )
+    ]
+    body = "".join([*parts[:1], _navigation(sections), *parts[1:]])
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_STYLE}</style>\n</head>\n'
-        f'<body>\n<h1>{html.escape(title)}</h1>\n<nav aria-label="Sections"><ul>{contents}</ul></nav>\n'
-        f"<main>\n{body}</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n<h1>{html.escape(title)}</h1>\n{body}</main>\n</body>\n</html>\n"
     )
+
+
+def _navigation(sections: Sequence[Section]) -> str:
+    """Links to what comes after the first section; nothing if that is all."""
+    links = "".join(
+        f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>'
+        for number, section in enumerate(sections[1:], 2)
+    )
+    return f'<nav aria-label="More sections"><ul>{links}</ul></nav>\n' if links else ""
+
+
+def _fold(section: Section, text: str) -> str:
+    return f"<details><summary>{contents(section)}</summary>{text}</details>" if section.folded else text
 
 
 def _html(markdown: MarkdownIt, block: Block, prefix: str) -> str:

@@ -1,6 +1,7 @@
 """Pictures for reports: grids as heat maps or points with their spread, and curves.
 
-Colours are cividis and those of Okabe and Ito, which colour-blind eyes tell apart; line styles and markers differ too.
+Heat maps are in cividis. Series have eight colours that colour-blind eyes tell apart, and markers and lines that differ
+in grey print.
 """
 
 import io
@@ -10,13 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from gift_jax.losses import LOSSES
 from gift_jax.reports.heatmap import draw_grid, slant
 from gift_jax.reports.page import Picture
 from gift_jax.reports.tables import Grid, make_grid, name_on
 
-# Okabe and Ito (2008), without yellow, which white paper swallows; then again with another marker and line.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-MARKERS, LINES = "osD^vP*X<>ph", ("-", "--", ":", "-.")
+# Okabe and Ito (2008) with a dark brown in place of yellow, which is lost on white paper. Colours of similar lightness
+# have lines of different kinds.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#772200", "#000000")
+MARKERS = "osD^vP*X<>ph"
+LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (1, 2.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (6, 1, 1, 1)), (0, (9, 2)))
+FAMILIAR = (*LOSSES, "kl_t2")  # the losses look the same in every picture
+MARKED = 20  # points of a curve at most have markers
 NARROWEST = 7.0  # inches, that a title has room
 
 
@@ -38,12 +44,18 @@ def _svg(figure: Any) -> str:
 
 
 def style(index: int) -> dict[str, Any]:
-    """Colour, marker and line of a series."""
+    """Colour, marker and line of a series: the first eight share none of them."""
     return {
         "color": COLOURS[index % len(COLOURS)],
         "marker": MARKERS[index % len(MARKERS)],
-        "linestyle": LINES[index // len(COLOURS) % len(LINES)],
+        "linestyle": LINES[index % len(LINES)],
     }
+
+
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The look of each series: a loss has its own everywhere; others look as their place in the list decides."""
+    losses = set(names) <= set(FAMILIAR)
+    return {name: style(FAMILIAR.index(name) if losses else place) for place, name in enumerate(names)}
 
 
 def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Picture:
@@ -54,19 +66,33 @@ def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Pictur
     return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", _svg(figure))
 
 
-def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %") -> Picture:
-    """Means with their standard deviations: columns side by side, a colour and a marker for each row of the grid."""
-    figure = new_figure(max(NARROWEST, 1.2 * len(grid.columns) + 2), 4.2)
-    axes, count = figure.add_subplot(), len(grid.rows)
+def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %", *, sideways: bool = False) -> Picture:
+    """Means with their standard deviations: a colour and a marker for each row of the grid, columns side by side.
+
+    Args: sideways, columns one below the other instead, for many of them or long names.
+    """
+    size = (8.5, 1.4 + 0.42 * len(grid.columns)) if sideways else (max(NARROWEST, 1.2 * len(grid.columns) + 2), 4.2)
+    figure = new_figure(*size)
+    axes, count, looks = figure.add_subplot(), len(grid.rows), styles(grid.rows)
     for index, row in enumerate(grid.rows):
         cells = [grid.cells[row, column] for column in grid.columns]
         places = np.arange(len(cells)) + 0.7 * ((index + 0.5) / count - 0.5)
-        drawn = {**style(index), "linestyle": "none", "capsize": 3, "label": row}
-        axes.errorbar(places, [cell.mean for cell in cells], [cell.std for cell in cells], **drawn)
+        means, spreads = [cell.mean for cell in cells], [cell.std for cell in cells]
+        drawn = {**looks[row], "linestyle": "none", "capsize": 3, "label": row}
+        if sideways:
+            axes.errorbar(means, places, xerr=spreads, **drawn)
+        else:
+            axes.errorbar(places, means, spreads, **drawn)
+    line = axes.axhline if sideways else axes.axvline
     for place in range(1, len(grid.columns)):
-        axes.axvline(place - 0.5, color="#cccccc", linewidth=0.8)
-    axes.set_xticks(range(len(grid.columns)), grid.columns, **slant(grid.columns, 14))
-    axes.set(title=title, ylabel=label, xlim=(-0.5, len(grid.columns) - 0.5))
+        line(place - 0.5, color="#cccccc", linewidth=0.8)
+    if sideways:
+        axes.set_yticks(range(len(grid.columns)), grid.columns)
+        axes.set(xlabel=label, ylim=(len(grid.columns) - 0.5, -0.5))
+    else:
+        axes.set_xticks(range(len(grid.columns)), grid.columns, **slant(grid.columns, 14))
+        axes.set(ylabel=label, xlim=(-0.5, len(grid.columns) - 0.5))
+    axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False)
     return Picture(name, f"{title}: mean and standard deviation of {', '.join(grid.rows)}", _svg(figure))
@@ -80,12 +106,14 @@ def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: st
             groups[name_on(result, axis)].append(result)
     figure = new_figure(10.5, 4.0)
     left, right = figure.subplots(1, 2)
-    for index, (label, runs) in enumerate(groups.items()):
-        line = {**style(index), "markersize": 4}
-        left.plot(*_looks(runs), **line, label=label)
+    looks = styles([*groups])
+    for label, runs in groups.items():
+        line = {**looks[label], "markersize": 4}
+        epochs, means = _looks(runs)
+        left.plot(epochs, means, **line, label=label, markevery=-(-len(epochs) // MARKED))
         right.plot(*_losses(runs), **{**line, "marker": None})
     left.set(title=title, xlabel="epoch", ylabel="top-1 accuracy, %")
-    right.set(title="training loss over its first epoch's", xlabel="epoch", yscale="log")
+    right.set(title="training loss relative to the first epoch", xlabel="epoch", yscale="log")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False)
@@ -111,7 +139,7 @@ def panels(
     """Accuracy over a numeric axis x, on a logarithmic scale: a panel for each name on one axis, a line for another."""
     rows = list(results)
     places, lines = ([*dict.fromkeys(name_on(row, axis) for row in rows)] for axis in (panel, line))
-    columns = min(len(places), 4)
+    columns, looks = min(len(places), 4), styles(lines)
     height = -(-len(places) // columns)
     figure = new_figure(3.0 * columns + 1.2, 2.5 * height)
     grid = figure.subplots(height, columns, squeeze=False, sharex=True, sharey=True)
@@ -120,11 +148,12 @@ def panels(
     for axes, place in zip(grid.flat, places, strict=False):
         own = make_grid([row for row in rows if name_on(row, panel) == place], line, x, guessing=guessing)
         xs = sorted(own.columns, key=float)
-        for index, label in enumerate(lines):
+        for label in lines:
             cells = [own.cells[label, column] for column in xs]
-            drawn = {**style(index), "capsize": 2, "markersize": 4, "label": label}
+            drawn = {**looks[label], "capsize": 2, "markersize": 4, "label": label}
             axes.errorbar([float(column) for column in xs], [c.mean for c in cells], [c.std for c in cells], **drawn)
         axes.set(title=place, xscale="log")
+        axes.tick_params(labelbottom=place in places[-columns:])  # nothing is below it
         axes.set_xticks([float(column) for column in xs], xs)
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
@@ -139,10 +168,10 @@ def lines(name: str, grids: Mapping[str, Grid], xlabel: str, title: str, ylabel:
     figure = new_figure(4.6 * len(grids) + 1.6, 4.2)
     panes = figure.subplots(1, len(grids), squeeze=False, sharey=True)[0]
     for axes, (heading, grid) in zip(panes, grids.items(), strict=True):
-        xs = sorted(grid.columns, key=float)
+        xs, looks = sorted(grid.columns, key=float), styles(grid.rows)
         for index, row in enumerate(grid.rows):
             cells = [grid.cells[row, column] for column in xs]
-            drawn = {**style(index), "capsize": 3, "markersize": 5, "label": row}
+            drawn = {**looks[row], "capsize": 3, "markersize": 5, "label": row}
             # Side by side, so that bars of equal means do not hide one another.
             places = np.array([float(column) for column in xs]) + 0.06 * (index - (len(grid.rows) - 1) / 2)
             axes.errorbar(places, [cell.mean for cell in cells], [cell.std for cell in cells], **drawn)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from gift_jax.reports.tables import markdown_table, name_on
+from gift_jax.reports.tables import markdown_table, name_on, number_of
 
 LEVEL = 0.05
 GRAIN = 1e-3  # percentage points: rows keep six digits, and no test set has so many images that one counts less
@@ -142,8 +142,8 @@ def across_in_words(joined: Sequence[Across], column: str, subject: str) -> list
         return []
     named = ", ".join(f"`{one.other}` in {one.ahead} (p {_equals(one.p_holm)})" for one in joined)
     return [
-        f"Over the {joined[0].columns} columns of {column} as a sample of their kind (signed-rank test of mean "
-        f"differences, Holm): by mean `{subject}` is ahead of {named}."
+        f"With the {joined[0].columns} {column}s taken as a sample (signed-rank test of mean differences, Holm), "
+        f"by mean `{subject}` is ahead of {named}."
     ]
 
 
@@ -173,7 +173,8 @@ def in_words(comparisons: Sequence[Comparison], subject: str) -> str:
     counts = {verdict: sum(c.verdict == verdict for c in comparisons) for verdict in ("better", "worse", "undecided")}
     text = (
         f"Of {len(comparisons)} comparisons paired by seed, `{subject}` is better in {counts['better']} and worse in "
-        f"{counts['worse']} beyond noise (paired t-test, Holm, p < {LEVEL:g}); {counts['undecided']} are undecided."
+        f"{counts['worse']} beyond noise (paired t-test, Holm, p < {LEVEL:g}); "
+        f"{number_of(counts['undecided'])} undecided."
     )
     losses = sorted((c for c in comparisons if c.difference < 0), key=lambda c: c.difference)
     if not losses:

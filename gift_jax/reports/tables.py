@@ -77,6 +77,11 @@ def counts(grid: Grid) -> str:
     return f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
 
 
+def number_of(count: int) -> str:
+    """`2 are`, `1 is`, `none is`."""
+    return f"{count or 'none'} {'are' if count > 1 else 'is'}"
+
+
 def table_rows(grid: Grid, corner: str) -> list[list[str]]:
     """The grid as text with a header and the worst column's figure at the end; rows by that figure, best first."""
     order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean)
@@ -93,7 +98,8 @@ def markdown_table(rows: Sequence[Sequence[str]], *, text: bool = False) -> str:
 def describe(grid: Grid, subject: str) -> str:
     """Say in words what a grid's means show about one row, its defeats included, and nothing else."""
     best = [column for column in grid.columns if grid.ranking(column)[0] == subject]
-    sentences = [f"By mean, `{subject}` is best under {len(best)} of {len(grid.columns)} ({_names(best)})."]
+    where = f"{len(best)} of {len(grid.columns)} ({', '.join(best)})" if best else f"none of {len(grid.columns)}"
+    sentences = [f"By mean, `{subject}` is best under {where}."]
     for column in grid.columns:
         winner = grid.ranking(column)[0]
         if winner != subject:
@@ -110,7 +116,3 @@ def describe(grid: Grid, subject: str) -> str:
     worst = ", ".join(f"`{row}` {grid.worst(row).mean:.1f}" for row in order)
     sentences.append(f"In the worst column it is number {place} of {len(order)}: {worst}.")
     return " ".join(sentences)
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none"

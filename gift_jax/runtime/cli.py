@@ -57,7 +57,7 @@ def _dispatch(command: Callable[..., Any] | dict[str, Callable[..., Any]], progr
 
 def spoken(text: str) -> str:
     """A text with commands as they are run here: without a checkout, as `gift-jax convert` and `gift-jax evaluate`."""
-    if (Path(gift_jax.__path__[0]).parent / "convert").is_dir():
+    if (Path(gift_jax.__path__[0]).parent / "convert" / "families").is_dir():
         return text
     return text.replace("python -m convert", "gift-jax convert").replace("python -m experiments.", "gift-jax ")
 

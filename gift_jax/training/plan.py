@@ -67,7 +67,7 @@ def describe(
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
         ("teacher", _teacher(teacher) if soft_labels is None else f"soft labels stored in {soft_labels.directory}"),
-        ("student", f"{student.spec.name}, {count:,} parameters, {student.spec.image_size} pixels"),
+        ("student", f"{_student(student)} under {_labels(teacher, soft_labels)}, {count:,} parameters"),
         (
             "evaluation set",
             f"{_array(evaluation_set.images)}, {recipe.evaluations} looks, the last one after the last epoch",
@@ -95,6 +95,18 @@ def describe(
 def _placement(placed: Placed) -> str:
     where = "streams from the host" if placed.streamed else "is kept on the device"
     return f"{where}: {placed.why}"
+
+
+def _student(student: Model) -> str:
+    spec = student.spec
+    options = "".join(f", {name} {value}" for name, value in spec.options)
+    return f"student {spec.name} ({spec.image_size} pixels{options})"
+
+
+def _labels(teacher: Teacher | None, soft_labels: StoredLabels | None) -> str:
+    if teacher is not None:
+        return f"teacher {teacher.info.architecture}"
+    return "stored soft labels" if soft_labels else "the set's labels"
 
 
 def _array(array: np.ndarray) -> str:

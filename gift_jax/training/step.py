@@ -234,7 +234,7 @@ def make_differentiate(
         dropout_key: jax.Array,
     ) -> tuple[Variables, Variables, Metrics]:
         images, labels, partners, kept, _ = batch
-        teacher_logits = jax.lax.stop_gradient(_targets(program, teacher_params, batch))
+        teacher_logits = jax.lax.stop_gradient(_teacher_logits(program, teacher_params, batch))
 
         def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
             inputs = images.astype(program.dtype(images))
@@ -302,7 +302,7 @@ def _make_replay(program: Program) -> Callable[[Data, StoredBatches, Sequence[ja
     return prepare
 
 
-def _targets(program: Program, teacher_params: Variables | None, batch: Batch) -> jax.Array:
+def _teacher_logits(program: Program, teacher_params: Variables | None, batch: Batch) -> jax.Array:
     """The teacher's logits on this very batch; else the stored ones; else, for `ce`, which reads none, zeros."""
     images = batch.images
     if program.teacher is not None:

@@ -90,8 +90,7 @@ def run(place, monkeypatch, command):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", RELEASES)
 def test_every_methods_release_is_converted_trained_on_and_tested(method, run, place, tmp_path):
-    teacher = ("--teacher", "none") if method == "datm" else ()
-    arguments = ("--method", method, *CHOSEN, *SHORT, *teacher, "--criterion_name", "gift", "--out", tmp_path / "out")
+    arguments = ("--method", method, *CHOSEN, *SHORT, "--criterion_name", "gift", "--out", tmp_path / "out")
     status, out, err = run(*arguments)
     assert status == 0, err
     [row] = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
@@ -103,15 +102,16 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         2,
     )
     assert row["teacher"] == (None if method == "datm" else "conv2")
+    assert row["student"]["options"] == ([["norm", "instance"]] if method == "datm" else [])
     assert row["recipe"]["epochs"] == 2
     assert f"top-1 {row['top1_last']:.2f} % after the last epoch" in out
     assert "GiB on the device while training" in out
     assert " an epoch with its evaluation, about " in out
     if method == "rded":  # once converted, it is taken from the cache; another student, and a dry run
-        status, out, _ = run(*arguments, "--tar_model", "conv1", "--dry-run")
+        other = ["conv1" if word == "conv2" else word for word in arguments]
+        status, out, _ = run(*other, "--tar_model", "conv2", "--dry-run")
         assert (status, out.count("converted before")) == (0, 2)
-        assert "student" in out
-        assert "conv1" in out
+        assert "student conv1 (8 pixels) under teacher conv2" in out
         assert "nothing was trained" in out
         assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 1
         # What is finished is not repeated; a further seed, on two devices, is added.
@@ -122,6 +122,13 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
         assert [row["seed"] for row in rows] == [0, 1]
         assert not (tmp_path / "out" / "checkpoints").exists()
+        # Other settings in the same directory are other rows, and another run's checkpoints are left alone.
+        (unfinished := tmp_path / "out" / "checkpoints" / "another").mkdir(parents=True)
+        status, _, err = run(*arguments, "--learning-rate", 0.01)
+        assert status == 0, err
+        assert unfinished.is_dir()
+        rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+        assert [row["recipe"]["optimizer"]["learning_rate"] for row in rows] == [0.001, 0.001, 0.01]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +148,12 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         (("--method", "none", "--dataset", "imagenet", "--model", "conv3"), "dataset 'imagenet' is unknown"),
         (("--method", "rded", *CHOSEN, "--teacher", "nowhere"), "holds no teacher conv2 of digits"),
         (("--method", "rded", *CHOSEN, "--ipc", 0), "--ipc 1 or more"),
+        (("--method", "rded", *CHOSEN, "--seeds", 0, 0), "--seeds 0 0: give each seed once"),
+        (("--method", "rded", *CHOSEN, "--student-options", "norm"), "--student-options 'norm' must be name=value,..."),
+        (
+            ("--method", "rded", *CHOSEN, "--student-options", "norm=instanse"),
+            "norm 'instanse' is unknown; choose one of",
+        ),
         (("--method", "rded", *CHOSEN, "--devices", 99), "--devices must be from 1 to "),
         (("--method", "rded", *CHOSEN, "--hosts"), "--hosts: the other processes could not be joined"),
     ],

@@ -16,6 +16,7 @@ from PySide6.QtWebEngineWidgets import QWebEngineView
 from PySide6.QtWidgets import QApplication
 
 SEEN = """
+document.querySelectorAll("details").forEach(one => { one.open = true; });
 JSON.stringify({
     title: document.title,
     text: document.body.innerText.length,

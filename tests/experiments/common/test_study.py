@@ -112,7 +112,7 @@ def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_
     assert "6 results of 2 runs; 1 contradictions" in out
     text = (tmp_path / "joined" / "report.md").read_text()
     assert "random, gift, seed 0: top1_last differ" in text
-    assert "Left out above, for some of their cells have no result: loss kl." in text
+    assert "Left out because some of their cells have no result: loss kl." in text
 
 
 @pytest.mark.slow

@@ -75,6 +75,23 @@ def test_markdown_refers_to_the_files_beside_it(sections, tmp_path):
     assert list((tmp_path / "pictures").iterdir()) == []
 
 
+def test_what_is_folded_is_whole_in_markdown_and_in_html(sections):
+    folded = [section._replace(folded=True) for section in sections]
+    text = page.to_markdown("x", folded)
+    assert "## Tables <1>\n\n<details><summary>Show 1 table</summary>\n\nA `code`" in text  # the blank line counts
+    assert "## Pictures\n\n<details><summary>Show 5 pictures</summary>\n\n![" in text
+    assert text.count("\n\n</details>") == 2
+    html = page.to_html("x", folded)
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+    assert [len(one.findall(".//table")) for one in tree.iter("details")] == [1, 0]
+    assert [len(one.findall(".//figure")) for one in tree.iter("details")] == [0, 5]
+    assert "::details-content" in html.split("@media print")[1]  # what is folded is printed
+    words = [re.findall(r"\w+", re.sub(r"<style.*?</style>|<summary.*?</summary>|<[^>]*>", " ", found, flags=re.DOTALL))
+             for found in (html, page.to_html("x", sections))]  # fmt: skip
+    assert words[0] == words[1]
+    assert page.contents(Section("", ["Words."])) == "Show the text"
+
+
 def test_svg_ids_get_the_prefix():
     svg = '<?xml?><!DOCTYPE svg><svg width="1"><metadata>http://x</metadata><g id="a"/><use xlink:href="#a"/>'
     found = page.inline_svg(svg + '<path clip-path="url(#a)"/></svg>', "A & b", "p-")

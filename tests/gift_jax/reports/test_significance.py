@@ -88,7 +88,7 @@ def test_words_name_every_defeat():
     ]
     text = significance.in_words(compare(results), "gift")
     assert "Of 3 comparisons paired by seed, `gift` is better in 1 and worse in 1 beyond noise" in text
-    assert "1 are undecided" in text
+    assert "1 is undecided" in text
     assert "By mean it loses 2: adam: to `kl` by 5.0; adam: to `mse` by 2.1, undecided." in text
     table = significance.comparison_rows(compare(results), "optimizer")
     assert table[0][0] == "optimizer"

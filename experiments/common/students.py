@@ -1,0 +1,37 @@
+"""Students as the command line names them: an architecture, and options of its family."""
+
+from gift_jax import GiftError
+from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.optim import OptionValue
+
+Options = tuple[tuple[str, OptionValue], ...]
+
+
+def parse_options(text: str, option: str) -> Options:
+    """Read `name=value,...`, sorted by name. Raises: GiftError that names the option."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    if not all(key and value for key, _, value in pairs):
+        raise GiftError(f"{option} {text!r} must be name=value,...; such as norm=instance,width=64")
+    return tuple(sorted((key, _value(value)) for key, _, value in pairs))
+
+
+def parse_student(text: str, teacher: ModelSpec) -> Model:
+    """Read `name` or `name:option=value,...`; options of the teacher's are kept within its family.
+
+    Raises: GiftError about what does not fit.
+    """
+    name, _, options = text.partition(":")
+    family = name.rstrip("0123456789")
+    inherited = dict(teacher.options) if family == teacher.name.rstrip("0123456789") else {}
+    chosen = {**inherited, **dict(parse_options(options, "--students"))}
+    sizes = (teacher.num_classes, teacher.image_size, teacher.channels)
+    return get_model(ModelSpec(name, *sizes, tuple(sorted(chosen.items()))))
+
+
+def _value(text: str) -> OptionValue:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
