@@ -22,13 +22,17 @@ READY := .venv/ready$(ACCELERATOR:%=-%)
 # PyTorch there. TORCH_INDEX may name another index, or none.
 TORCH_INDEX ?= $(if $(ACCELERATOR),https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test bench lint docs clean
+.PHONY: demo test test-all bench lint docs clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.quickstart
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# What `make test` leaves out: the long forms of tests whose short forms it runs.
+test-all: $(READY)
+	$(BIN)/python -m pytest -m exhaustive
 
 # Speed beside PyTorch, on what this machine has; writes benchmarks/results/.
 bench: $(READY)

@@ -64,7 +64,7 @@ class TrainTeacher:
         schedule: of the learning rate: a tenth at each third, or cosine.
         crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out
             parts of 8 % of the area or more.
-        flip: mirror half of the images.
+        flip: mirror half of the images; by default where a mirrored image is still of its class.
         image_size: side of the input, if not the dataset's usual one.
         workers: processes that decode, by default one a core.
         precision: of the networks' arithmetic; weights, losses and statistics are float32.
@@ -85,7 +85,7 @@ class TrainTeacher:
     weight_decay: float = 1e-4
     schedule: Literal["steps", "cosine"] = "steps"
     crop: bool = True
-    flip: bool = True
+    flip: bool | None = None
     image_size: int | None = None
     workers: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -94,9 +94,15 @@ class TrainTeacher:
     save_minutes: float = 5.0
 
 
+def flips(config: TrainTeacher) -> bool:
+    """Whether images are mirrored: as the option says, else as the dataset allows."""
+    return get_dataset(config.dataset).mirrors if config.flip is None else config.flip
+
+
 def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
     """The torchvision reference recipe with these options; images decoded on the fly come cropped and flipped."""
-    operations = [name for name in ("flip", "crop") if getattr(config, name) and not decoded]
+    chosen = {"flip": flips(config), "crop": config.crop}
+    operations = [name for name, wanted in chosen.items() if wanted and not decoded]
     return Recipe(
         loss="ce",
         optimizer=Optimizer("sgd", config.learning_rate, config.weight_decay, momentum=0.9),
@@ -115,7 +121,7 @@ def load_images(config: TrainTeacher, image_size: int) -> DistilledSet | RecordS
     spec = get_dataset(config.dataset)
     needed = len(training.labels) * image_size**2 * spec.channels
     if training.records is not None and needed > LARGEST:
-        transform = TrainingTransform(make_transform(spec, image_size), crop=config.crop, flip=config.flip)
+        transform = TrainingTransform(make_transform(spec, image_size), crop=config.crop, flip=flips(config))
         return RecordSet(training.records, transform, config.dataset, config.workers)
     with progress.display("reading", len(training.labels), "images") as advance:
         parts = []

@@ -12,7 +12,6 @@ pytest.importorskip("torch")
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "tutorial.ipynb"
 
 
-@pytest.mark.slow
 def test_the_tutorial_runs_from_a_checkpoint_to_a_report(tmp_path):
     shutil.copy(NOTEBOOK, tmp_path)
     command = [str(Path(sys.executable).with_name("jupyter-execute")), "--inplace", "tutorial.ipynb"]

@@ -120,13 +120,14 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
 
 
 def find_images(given: str | None, dataset: str, split: Literal["train", "val"], option: str) -> str | None:
-    """The given source of real images; else `data/DATASET/SPLIT` of the official layout; None for the digits.
+    """The given source of real images; else what its description says, or `data/DATASET/SPLIT`; None for the digits.
 
     Args: option, by which it is given. Raises: GiftError that says what is missing and where it is published.
     """
     spec, official = get_dataset(dataset), Path("data") / dataset / split
-    if given or dataset == DIGITS:
-        return given
+    recorded = spec.train if split == "train" else spec.test
+    if given or recorded or dataset == DIGITS:
+        return given or recorded
     if official.is_dir():
         return str(official)
     raise GiftError(

@@ -7,10 +7,10 @@ from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported, write_text
 
 
-def read_class_order(path: Path, num_classes: int) -> tuple[str, ...]:
+def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
     """Read folder names, one a line: line i is class i; empty lines and lines that begin with `#` do not count.
 
-    Raises: GiftError unless there are num_classes different names.
+    Args: num_classes, how many there must be; None takes any number. Raises: GiftError unless they all differ.
     """
     try:
         with reported(path):
@@ -18,7 +18,7 @@ def read_class_order(path: Path, num_classes: int) -> tuple[str, ...]:
     except UnicodeDecodeError:
         raise GiftError(f"{path}: not a text file; write one folder name a line") from None
     names = tuple(line for line in lines if line and not line.startswith("#"))
-    if len(names) != num_classes:
+    if num_classes is not None and len(names) != num_classes:
         raise GiftError(f"{path}: names {len(names)} classes, expected {num_classes}; write one folder name a line")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

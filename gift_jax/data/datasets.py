@@ -1,11 +1,23 @@
-"""Datasets by name: classes, input sizes and the normalisation that the official code uses."""
+"""Datasets by name: classes, input sizes and the normalisation that the official code uses.
+
+One that is not in the table is described by a file, `data/NAME/dataset.json`, which `python -m experiments.add_dataset`
+writes. The description travels inside teachers and distilled sets, so that they work where that file is not.
+"""
 
 import dataclasses
+import functools
+import json
 import math
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from gift_jax.errors import GiftError
+from gift_jax.runtime.files import read_json_object, write_text
+
+DIRECTORY, FILE = Path("data"), "dataset.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +48,11 @@ DIGITS = Normalisation((0.3056,), (0.3764,))
 class DatasetSpec:
     """A dataset: number of classes, side of its images in pixels (ConvNets may use another), channels.
 
-    home says where its real images are published.
+    home says where its real images are published. resize (a, b): an image's shorter side is scaled to a/b of the input
+    before the middle is cut out; None takes images as they are. mirrors: whether a mirrored image is still of its
+    class, and training may flip it. class_names: by class id, () if not known. train, test: where its real images
+    are, None for the official directories.
+    Raises: GiftError if sizes are not positive, or names and statistics do not fit them.
     """
 
     name: str
@@ -46,6 +62,19 @@ class DatasetSpec:
     home: str
     convnet_size: int | None = None
     channels: int = 3
+    resize: tuple[int, int] | None = None
+    mirrors: bool = True
+    class_names: tuple[str, ...] = ()
+    train: str | None = None
+    test: str | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.+-]*", self.name):
+            raise GiftError(f"dataset name {self.name!r} must be letters, digits, '.', '_', '+' or '-'")
+        if min(self.num_classes, self.image_size) < 1 or self.channels not in (1, 3):
+            raise GiftError(f"dataset {self.name!r} needs a class, a pixel, and 1 or 3 channels")
+        if len(self.normalisation.mean) != self.channels or len(self.class_names) not in (0, self.num_classes):
+            raise GiftError(f"dataset {self.name!r}: statistics or class names do not fit its channels and classes")
 
     def input_size(self, model: str) -> int:
         """Side of the input in pixels for a model, as the official code has it (`conv*` may see smaller images)."""
@@ -55,11 +84,15 @@ class DatasetSpec:
 _CIFAR_HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _TINY_HOME = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 _IMAGENET_HOME = "https://www.image-net.org"
+_MNIST_HOME = "https://yann.lecun.com/exdb/mnist"
+_FASHION_HOME = "https://github.com/zalandoresearch/fashion-mnist; on Debian the package dataset-fashion-mnist has them"
+_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_SVHN_HOME = "http://ufldl.stanford.edu/housenumbers"
 _NETTE_HOME = "https://github.com/fastai/imagenette"
 
 
 def _imagenet(name: str, num_classes: int, convnet_size: int, home: str = _IMAGENET_HOME) -> DatasetSpec:
-    return DatasetSpec(name, num_classes, 224, IMAGENET, home, convnet_size)
+    return DatasetSpec(name, num_classes, 224, IMAGENET, home, convnet_size, resize=(8, 7))
 
 
 DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
@@ -69,10 +102,29 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
             DatasetSpec("digits", 10, 8, DIGITS, "scikit-learn", channels=1),
             DatasetSpec("cifar10", 10, 32, CIFAR, _CIFAR_HOME),
             DatasetSpec("cifar100", 100, 32, CIFAR, _CIFAR_HOME),
+            # Statistics and mirrors as the DC family's code has them (VICO-UoE/DatasetCondensation, `utils.py`).
+            DatasetSpec("mnist", 10, 28, Normalisation((0.1307,), (0.3081,)), _MNIST_HOME, channels=1, mirrors=False),
+            DatasetSpec(
+                "fashion-mnist",
+                10,
+                28,
+                Normalisation((0.2861,), (0.3530,)),
+                _FASHION_HOME,
+                channels=1,
+                class_names=_FASHION,
+            ),
+            DatasetSpec(
+                "svhn",
+                10,
+                32,
+                Normalisation((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+                _SVHN_HOME,
+                mirrors=False,
+            ),
             DatasetSpec("tinyimagenet", 200, 64, IMAGENET, _TINY_HOME),
             _imagenet("imagenet-1k", 1000, 64),
             # The pruned ImageNet-21K-P, whose published networks take pixels in [0, 1] as they are.
-            DatasetSpec("imagenet-21k", 10450, 224, PLAIN, _IMAGENET_HOME),
+            DatasetSpec("imagenet-21k", 10450, 224, PLAIN, _IMAGENET_HOME, resize=(8, 7)),
             _imagenet("imagenet-nette", 10, 128, _NETTE_HOME),
             _imagenet("imagenet-woof", 10, 128, _NETTE_HOME),
             _imagenet("imagenet-10", 10, 128),
@@ -82,8 +134,94 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
 )
 
 
-def get_dataset(name: str) -> DatasetSpec:
-    """The dataset of that name. Raises: GiftError that lists the known ones."""
-    if name not in DATASETS:
-        raise GiftError(f"dataset {name!r} is unknown; choose one of {', '.join(DATASETS)}")
-    return DATASETS[name]
+_travelled: dict[str, DatasetSpec] = {}  # described by teachers and sets that were loaded
+
+
+def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
+    """The dataset of that name: of `data/NAME/dataset.json`, of the table, or of a file that was loaded.
+
+    Raises: GiftError that lists the known ones and says how to add one.
+    """
+    if isinstance(dataset, DatasetSpec):
+        return dataset
+    path = DIRECTORY / dataset / FILE
+    if re.fullmatch(r"\w[\w.+-]*", dataset) and path.is_file():
+        return read_dataset(path)
+    if (known := DATASETS.get(dataset) or _travelled.get(dataset)) is not None:
+        return known
+    raise GiftError(
+        f"dataset {dataset!r} is unknown; choose one of {', '.join(DATASETS)}, or describe your own by "
+        "`python -m experiments.add_dataset NAME --data DIRECTORY`"
+    )
+
+
+def read_dataset(path: Path) -> DatasetSpec:
+    """Read a `dataset.json`. Raises: GiftError if it is damaged, or contradicts the table."""
+    return _read(path.resolve(), path.stat().st_mtime_ns)
+
+
+@functools.lru_cache
+def _read(path: Path, _: int) -> DatasetSpec:
+    spec = parse_dataset(read_json_object(path), str(path))
+    known = DATASETS.get(spec.name)
+    if known is not None and identity(known) != identity(spec):
+        raise GiftError(f"{path}: contradicts what {spec.name} is known to be; give the dataset another name")
+    return spec
+
+
+def parse_dataset(content: Mapping[str, Any], where: str) -> DatasetSpec:
+    """Make a spec of the object that `describe_dataset` gave. Raises: GiftError that names where it stood."""
+    try:
+        statistics = {name: tuple(map(float, values)) for name, values in content["normalisation"].items()}
+        listed = {name: tuple(content[name]) for name in ("class_names", "resize") if content.get(name)}
+        return DatasetSpec(**{**content, **listed, "normalisation": Normalisation(**statistics)})
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise GiftError(f"{where}: is no description of a dataset ({error}); write it again by add_dataset") from None
+    except GiftError as error:
+        raise GiftError(f"{where}: {error}") from None
+
+
+def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
+    """The spec as JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(spec)))
+
+
+def write_dataset(path: Path, spec: DatasetSpec) -> None:
+    """Write a `dataset.json`, whole or not at all."""
+    write_text(path, json.dumps(describe_dataset(spec), indent=1, ensure_ascii=False) + "\n")
+
+
+def identity(spec: DatasetSpec) -> DatasetSpec:
+    """What a dataset is, without where its images are on this machine."""
+    return dataclasses.replace(spec, train=None, test=None, home="")
+
+
+def travelling(name: str) -> dict[str, Any] | None:
+    """What a teacher or a set says of its dataset, for other machines; None of one in the table."""
+    try:
+        return None if name in DATASETS else describe_dataset(identity(get_dataset(name)))
+    except GiftError:  # whoever needs the description will say so
+        return None
+
+
+def arrive(content: Mapping[str, Any] | None, where: str) -> None:
+    """Know a dataset by what a teacher or a set says of it. Raises: GiftError if another one has that name here."""
+    if content is None:
+        return
+    spec = identity(parse_dataset(content, where))
+    try:
+        known = identity(get_dataset(spec.name))
+    except GiftError:
+        known = None
+    if known not in (None, spec):
+        raise GiftError(f"{where}: is of another dataset than the {spec.name} here; rename one of the two")
+    _travelled.setdefault(spec.name, spec)
+
+
+def name_of(text: str) -> str:
+    """The name of a dataset that is given by its name, or by the path of its `dataset.json`."""
+    if not text.endswith(".json"):
+        return text
+    spec = parse_dataset(read_json_object(Path(text)), text)
+    _travelled.setdefault(spec.name, spec)
+    return spec.name

@@ -11,7 +11,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save_file
 
-from gift_jax.data.datasets import get_dataset
+from gift_jax.data.datasets import arrive, get_dataset, travelling
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported, written_whole
 
@@ -104,6 +104,7 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
         "ipc": str(distilled.ipc),
         "provenance": json.dumps(dict(distilled.provenance), sort_keys=True),
         "classes": json.dumps(distilled.classes),
+        "dataset_description": json.dumps(travelling(distilled.dataset)),
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with written_whole(Path(path)) as temporary, reported(Path(path)):
@@ -123,6 +124,7 @@ def load_distilled(path: Path | str) -> DistilledSet:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
                 raise GiftError(f"{path}: a safetensors file, but not a distilled set; {_REMAKE}")
+            arrive(json.loads(metadata.get("dataset_description", "null")), str(path))
             labels = file.get_tensor("labels")
             soft_labels = file.get_tensor("soft_labels") if "soft_labels" in file.keys() else None  # noqa: SIM118
         return DistilledSet(

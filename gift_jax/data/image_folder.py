@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,29 +15,33 @@ from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
-PICKLES = ("cifar-10-batches-py", "cifar-100-python", "test_batch", "meta")
 TINY_LABELS, TINY_CLASSES = "val_annotations.txt", "wnids.txt"
 
 
-def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = None) -> Records:
+def read_image_folder(root: Path, spec: DatasetSpec | None, class_order: Path | None = None) -> Records:
     """Read the list of images: class folders (numbers, wnids or names), or Tiny-ImageNet's `val` directory.
+
+    Args: spec, whose classes the folders must be; None takes the classes that are there.
 
     Class ids are the folders' numbers, else their sorted order, else the lines of a class-order file. With such a
     file other folders are ignored: a subset can be read out of the whole of ImageNet. Images are in the order of
     their folders' names whatever the classes are.
-    Raises: GiftError if the classes are not the dataset's, one has no images, or CIFAR's pickles are there instead.
+    Raises: GiftError if the classes are not the dataset's, or one has no images.
     """
     root = Path(root)
-    _refuse_pickles(root, spec)
     with reported(root):
         tiny = next((place for place in (root, root / "val") if (place / TINY_LABELS).is_file()), None)
         by_class = _tiny(tiny) if tiny else _folders(root)
     names = _class_names(root, sorted(by_class), spec, class_order)
-    empty = next((name for name in names if not by_class[name]), None)
+    missing = [name for name in names if name not in by_class]
+    if missing:
+        print(f"warning: {root}: has no images of {len(missing)} classes, {missing[0]!r} among them", file=sys.stderr)
+    present = [(name, label) for label, name in enumerate(names) if name in by_class]
+    empty = next((name for name, _ in present if not by_class[name]), None)
     if empty is not None:
         raise GiftError(f"{root}: the class {empty!r} has no images; take them from the source again")
     # Not in the order of the classes: with another class order the decoded images stay where they are.
-    by_name = sorted((name, label) for label, name in enumerate(names))
+    by_name = sorted(present)
     paths = [path for name, _ in by_name for path in by_class[name]]
     labels = np.array([label for name, label in by_name for _ in by_class[name]], np.int32)
     # As one array of bytes: processes that decode get a copy each, and a million Path objects take ten seconds to copy.
@@ -52,15 +57,6 @@ def read_image_folder(root: Path, spec: DatasetSpec, class_order: Path | None = 
         where=lambda row: str(path_of(row)),
         digest=listing_digest(root, paths),
     )
-
-
-def _refuse_pickles(root: Path, spec: DatasetSpec) -> None:
-    found = next((root / name for name in PICKLES if (root / name).exists()), None)
-    if found is not None and spec.name.startswith("cifar"):
-        raise GiftError(
-            f"{found}: CIFAR's pickle files are not read, because reading them would run code that they hold; give "
-            f"{spec.name} as class folders of images, or as `tfds` (docs/data.md says how to make either)"
-        )
 
 
 def _images(directory: Path) -> list[Path]:
@@ -84,14 +80,16 @@ def _tiny(val: Path) -> dict[str, list[Path]]:
     return by_class
 
 
-def _class_names(root: Path, folders: Sequence[str], spec: DatasetSpec, order: Path | None) -> Sequence[str]:
+def _class_names(root: Path, folders: Sequence[str], spec: DatasetSpec | None, order: Path | None) -> Sequence[str]:
+    if order is None and spec is not None and spec.class_names and set(folders) <= set(spec.class_names):
+        return spec.class_names
     if order is not None:
-        names = read_class_order(order, spec.num_classes)
+        names = read_class_order(order, spec.num_classes if spec else None)
         missing = next((name for name in names if name not in folders), None)
         if missing is not None:
             raise GiftError(f"{root}: has no class folder {missing!r}, which {order} names; check the two")
         return names
-    if len(folders) != spec.num_classes:
+    if spec is not None and len(folders) != spec.num_classes:
         raise GiftError(
             f"{root}: has {len(folders)} class folders, but {spec.name} has {spec.num_classes} classes; check the "
             "path, or name the folders to take by --class-order"
@@ -99,6 +97,6 @@ def _class_names(root: Path, folders: Sequence[str], spec: DatasetSpec, order: P
     numbers = [int(folder) for folder in folders if re.fullmatch(r"[0-9]{1,9}", folder)]
     if len(numbers) < len(folders):
         return folders
-    if sorted(numbers) != list(range(spec.num_classes)):
-        raise GiftError(f"{root}: its numbered class folders are not 0..{spec.num_classes - 1}; rename them")
+    if sorted(numbers) != list(range(len(folders))):
+        raise GiftError(f"{root}: its numbered class folders are not 0..{len(folders) - 1}; rename them")
     return sorted(folders, key=int)

@@ -99,9 +99,9 @@ def open_image(content: bytes, where: str, channels: int) -> Image.Image:
 
 
 def make_transform(spec: DatasetSpec, image_size: int) -> Transform:
-    """The official test transform for an input of image_size pixels: on ImageNet and its subsets 256 to 224 and in
-    that proportion 146 to 128 and 73 to 64; elsewhere images are taken as they are."""
-    resized = image_size * 8 // 7 if spec.name.startswith("imagenet") else None
+    """The test transform for an input of image_size pixels: on ImageNet and its subsets 256 to 224 and in that
+    proportion 146 to 128 and 73 to 64; CIFAR's and such small images are taken as they are."""
+    resized = None if spec.resize is None else image_size * spec.resize[0] // spec.resize[1]
     return Transform(resized, image_size, spec.channels)
 
 

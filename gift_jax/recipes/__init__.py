@@ -1,8 +1,10 @@
 """Named recipes: GIFT's official one and each source method's own, one method a file."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.recipes import cda, datm, gift, gvbsm, rded, sre2l
 from gift_jax.recipes.recipe import Recipe
@@ -25,9 +27,14 @@ RECIPES: Mapping[str, Callable[[Setting], Recipe]] = MappingProxyType(
 def make_recipe(name: str, setting: Setting) -> Recipe:
     """The recipe of that name for a setting, such as `make_recipe("sre2l", setting_of(distilled, "resnet18"))`.
 
+    Images are not flipped where a mirrored one is of no class, or of another.
     Raises: GiftError if the name is unknown, or if the method has no recipe for the dataset.
     Reference: the authors' code; each recipe's module names the files.
     """
     if name not in RECIPES:
         raise GiftError(f"recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")
-    return RECIPES[name](setting)
+    recipe = RECIPES[name](setting)
+    if get_dataset(setting.dataset).mirrors:
+        return recipe
+    operations = [operation for operation in recipe.augment.split("_") if operation != "flip"]
+    return dataclasses.replace(recipe, augment="_".join(operations) or "none")

@@ -41,22 +41,33 @@ class Choices:
     """Marks an option whose values are the names in a table, such as `gift_jax.losses:LOSSES`, and further ones.
 
     The table is read when help is asked for, so that a command line need not import it. The command itself refuses
-    other names.
+    other names. reader: a function of a module, named likewise, that makes a name of what was given.
     """
 
     table: str
     further: tuple[str, ...] = ()
+    reader: str | None = None
 
     def names(self) -> tuple[str, ...]:
         """The names in the table's order, then the further ones."""
-        module, name = self.table.split(":")
-        return (*getattr(importlib.import_module(module), name), *self.further)
+        return (*_load(self.table), *self.further)
+
+    def read(self, text: str) -> str:
+        """The name that a text stands for."""
+        return _load(self.reader)(text) if self.reader else text
+
+
+def _load(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
 
 
 Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
 OptimizerName = Annotated[str, Choices("gift_jax.optim:OPTIMIZERS", ("lion", "lamb", "..."))]
 ModelName = Annotated[str, Choices("gift_jax.models:MODELS")]
-Dataset = Annotated[str, Choices("gift_jax.data.datasets:DATASETS")]
+Dataset = Annotated[
+    str, Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:name_of")
+]
 RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 
 
@@ -219,7 +230,7 @@ def _kind(annotation: Any, with_choices: bool) -> Kind | None:
         base, *marks = typing.get_args(annotation)
         choices = next((mark for mark in marks if isinstance(mark, Choices)), None)
         metavar = "{" + ",".join(choices.names()) + "}" if choices and with_choices else KINDS[base].metavar
-        return Kind(metavar, KINDS[base].read)
+        return Kind(metavar, choices.read if choices else KINDS[base].read)
     return KINDS.get(annotation)
 
 

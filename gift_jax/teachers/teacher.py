@@ -14,7 +14,7 @@ import numpy as np
 from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
-from gift_jax.data.datasets import Normalisation
+from gift_jax.data.datasets import Normalisation, arrive, travelling
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 from gift_jax.runtime.files import read_json_object, reported, sha256_tree, write_text, written_whole
@@ -120,7 +120,8 @@ def new_teacher(directory: Path) -> Iterator[Path]:
 
 def write_info(directory: Path, info: TeacherInfo) -> None:
     """Write `teacher.json` beside weights that are there already, whose digest it keeps."""
-    content = {**dataclasses.asdict(info), "weights_sha256": sha256_tree(directory / WEIGHTS)}
+    digest, described = sha256_tree(directory / WEIGHTS), travelling(info.dataset)
+    content = {**dataclasses.asdict(info), "weights_sha256": digest, "dataset_description": described}
     write_text(directory / INFO, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
@@ -138,10 +139,11 @@ def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variabl
     if not (directory / INFO).is_file():
         raise GiftError(f"{directory}: no teacher here ({INFO} is missing); make one with `python -m convert teacher`")
     content = read_json_object(directory / INFO)
-    digest = content.pop("weights_sha256", None)
+    digest, described = content.pop("weights_sha256", None), content.pop("dataset_description", None)
     info = _parse_info(directory / INFO, content)
     if digest != sha256_tree(directory / WEIGHTS):
         raise GiftError(f"{directory / WEIGHTS}: files were damaged or changed since they were written; {_REMAKE}")
+    arrive(described, str(directory / INFO))
     return info, *load_arrays(directory / WEIGHTS, get_model(info.spec))
 
 

@@ -87,7 +87,6 @@ def run(place, monkeypatch, command):
     return run
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", RELEASES)
 def test_every_methods_release_is_converted_trained_on_and_tested(method, run, place, tmp_path):
     arguments = ("--method", method, *CHOSEN, *SHORT, "--criterion_name", "gift", "--out", tmp_path / "out")

@@ -153,7 +153,6 @@ def rms(found, exact):
     return {name: (found[name].double() - exact[name].double()).square().mean().sqrt().item() for name in names}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loss", official.CRITERIA)
 def test_evaluate_equals_the_official_loop(loss, place, derived, tmp_path, monkeypatch):
     monkeypatch.chdir(place)

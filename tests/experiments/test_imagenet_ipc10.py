@@ -1,4 +1,4 @@
-"""`python -m experiments.imagenet_ipc10` from the authors' files to a result, at the real shapes, for two steps."""
+"""`python -m experiments.imagenet_ipc10` from the authors' files to a result, for two steps; in full at 224 pixels."""
 
 import io
 import json
@@ -13,6 +13,7 @@ from experiments import imagenet_ipc10
 from gift_jax.models import ModelSpec
 
 CLASSES = 1000
+FACTORS = {"resnet18": 2, "conv4": 1}  # of RDED's recipes
 
 
 def jpeg(width, height, seed):
@@ -22,10 +23,20 @@ def jpeg(width, height, seed):
     return stream.getvalue()
 
 
+LARGE = pytest.param(("resnet18", 224), marks=pytest.mark.exhaustive)
+
+
+@pytest.fixture(params=[("conv4", 64), LARGE], ids=["conv4", "resnet18"])
+def student(request):
+    """Name of the network and side of its images."""
+    return request.param
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """RDED's mosaics, ten a class; one test image a class; torchvision's file of a ResNet-18, with random weights."""
-    mosaics, photographs = ([jpeg(*size, seed) for seed in range(5)] for size in ((224, 224), (500, 375)))
+def place(student, tmp_path, monkeypatch):
+    """RDED's mosaics, ten a class; one test image a class; the teacher's file as published, with random weights."""
+    name, side = student
+    mosaics, photographs = ([jpeg(*size, seed) for seed in range(5)] for size in ((side, side), (500, 375)))
     for label in range(CLASSES):
         folder = tmp_path / "rded" / f"{label:05d}"
         folder.mkdir(parents=True)
@@ -35,26 +46,27 @@ def place(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "ILSVRC2012_val.JPEG").write_bytes(photographs[label % 5])
     torch.manual_seed(0)
-    module = find_family("resnet18").reference(ModelSpec("resnet18", CLASSES, 224))
-    torch.save(module.state_dict(), tmp_path / "resnet18-f37072fd.pth")
+    module = find_family(name).reference(ModelSpec(name, CLASSES, side))
+    torch.save(module.state_dict(), tmp_path / f"{name}-f37072fd.pth")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.slow
-def test_from_the_authors_files_to_a_result(place, command):
+def test_from_the_authors_files_to_a_result(student, place, command):
+    name, side = student
     options = {
-        "distilled": "rded", "teacher": "resnet18-f37072fd.pth", "data": "val", "out": "out",
+        "model": name, "distilled": "rded", "teacher": f"{name}-f37072fd.pth", "data": "val", "out": "out",
         "seeds": 0, "epochs": 1, "max-steps": 2, "batch-size": 8,
     }  # fmt: skip
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     status, out, err = command(imagenet_ipc10, *arguments)
     assert status == 0, err
-    for text in ("uint8[10000, 224, 224, 3]", "resnet18 of imagenet-1k", "top-1 agreement 100 %", "uint8[1000, 224"):
+    images = f"uint8[10000, {side}, {side}, 3]"
+    for text in (images, f"{name} of imagenet-1k", "top-1 agreement 100 %", f"uint8[1000, {side}"):
         assert text in out
     [row] = [json.loads(line) for line in (place / "out" / "results.jsonl").read_text().splitlines()]
-    assert (row["recipe"]["factor"], row["recipe"]["batch_size"], row["loss"]) == (2, 8, "gift")
+    assert (row["recipe"]["factor"], row["recipe"]["batch_size"], row["loss"]) == (FACTORS[name], 8, "gift")
     assert row["recipe"]["optimizer"]["name"] == "adamw"
     assert 0 <= row["top1_last"] <= 5

@@ -27,7 +27,6 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
 def test_quickstart_goes_from_teacher_to_report(tmp_path):
     done = run("--out", tmp_path / "q", "--ipc", 2, "--seeds", 2, "--epochs", 4)
     assert done.returncode == 0, done.stderr
@@ -46,7 +45,6 @@ def test_quickstart_goes_from_teacher_to_report(tmp_path):
     assert "quickstart, 30 of 30 cells to run: 120/120 epochs" in done.stderr
 
 
-@pytest.mark.slow
 def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
     """The demo's GIFT with AdamW, three seeds in full."""
     config = quickstart.Quickstart(out=tmp_path)

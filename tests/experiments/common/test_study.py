@@ -74,7 +74,6 @@ STUDIES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("module", "options", "count", "headings"), STUDIES, ids=[s[0].NAME for s in STUDIES])
 def test_every_study_runs_to_its_report(module, options, count, headings, command, teacher_at, tmp_path):
     teacher_at(tmp_path)
@@ -92,7 +91,6 @@ def test_every_study_runs_to_its_report(module, options, count, headings, comman
     assert written == {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
 
 
-@pytest.mark.slow
 def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_path):
     pytest.importorskip("tensorboardX")
     teacher_at(tmp_path)
@@ -115,7 +113,6 @@ def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_
     assert "Left out because some of their cells have no result: loss kl." in text
 
 
-@pytest.mark.slow
 def test_real_sets_are_studied_where_the_files_are(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -40,7 +40,6 @@ STUDIES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("module", "options", "count", "headings"), STUDIES, ids=[s[0].NAME for s in STUDIES])
 def test_a_reduced_grid_runs_to_its_report(module, options, count, headings, command, tmp_path):
     save_teacher(tmp_path / "teacher", INFO, *make_variables())

@@ -32,7 +32,17 @@ def expected():
     return run("loop", (0, 1, 2))
 
 
-@pytest.mark.parametrize(("shape", "driver"), [((1, 2), "scan"), ((1, 8), "loop"), ((2, 2), "loop"), ((3, 2), "scan")])
+# One seed's are parts of these; three seeds over two, by the loop, are what test_sharding_hosts.py trains, too.
+FULL = pytest.mark.exhaustive
+MESHES = [
+    pytest.param((1, 2), "scan", marks=FULL),
+    pytest.param((1, 8), "loop", marks=FULL),
+    pytest.param((2, 2), "loop", marks=FULL),
+    ((3, 2), "scan"),
+]
+
+
+@pytest.mark.parametrize(("shape", "driver"), MESHES)
 def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, expected):
     mesh = make_mesh(shape[0], 8, jax.devices()[: shape[0] * shape[1]])
     assert tuple(mesh.shape.values()) == shape

@@ -23,7 +23,7 @@ def start(directory, epochs, devices=2):
     shared = {
         **os.environ,
         "PYTHONPATH": f"{HELPERS}:{HELPERS.parents[1]}",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
         "JAX_NUM_PROCESSES": "2",
     }
@@ -36,7 +36,6 @@ def start(directory, epochs, devices=2):
     return processes
 
 
-@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(tmp_path):
     processes = start(tmp_path, 2)
     statuses = [process.wait(180) for process in processes]
@@ -48,8 +47,8 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
+# Without the first process, which coordinates, JAX ends the others itself.
+@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.exhaustive), 1])
 def test_a_killed_process_ends_the_other(killed, tmp_path):
     processes = start(tmp_path, 100_000)
     log, limit = tmp_path / f"log_{1 - killed}", time.monotonic() + 120
@@ -61,5 +60,4 @@ def test_a_killed_process_ends_the_other(killed, tmp_path):
     processes[killed].wait()
     assert processes[1 - killed].wait(60) != 0
     assert not (tmp_path / "result.npz").exists()
-    # Without the first process, which coordinates, JAX ends the others itself.
     assert killed == 0 or "error: another host does not answer any more" in log.read_text()

@@ -224,12 +224,12 @@ def wait_for(path, text):
         time.sleep(0.01)
 
 
-@pytest.mark.slow
-def test_killed_at_twenty_instants(trainer, undisturbed):
-    """Of a run's life, drawn evenly; seed 0. (Compilations come from the cache.)"""
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.exhaustive)])
+def test_killed_at_twenty_instants(count, trainer, undisturbed):
+    """Of a run's life, drawn evenly; seed 0; three instants in short. (Compilations come from the cache.)"""
     result, seconds = undisturbed
     instants, kills = random.Random(0), 0
-    while kills < 20:
+    while kills < count:
         child = trainer.start("killed")
         time.sleep(instants.uniform(0.0, seconds))
         with contextlib.suppress(ProcessLookupError):
@@ -244,7 +244,6 @@ def test_killed_at_twenty_instants(trainer, undisturbed):
     assert "Traceback" not in trainer.log("killed").read_text()
 
 
-@pytest.mark.slow
 def test_sigterm_saves_and_exits(trainer, undisturbed):
     child = trainer.start("preempted", pause=0.2)
     wait_for(trainer.log("preempted"), "epoch 5")
@@ -259,7 +258,6 @@ def test_sigterm_saves_and_exits(trainer, undisturbed):
     assert "epoch 1\n" not in trainer.log("preempted").read_text().removeprefix(text)
 
 
-@pytest.mark.slow
 def test_a_full_disk(trainer, undisturbed):
     trainer.start("full", fail_after=5)
     assert trainer.ended() == 2

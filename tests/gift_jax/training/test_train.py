@@ -159,7 +159,7 @@ def test_students_of_other_sizes_are_refused():
         train(RECIPE, get_model(ModelSpec("conv2", 9, 8, 1)), distilled_set(), random_teacher(), evaluation_set())
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance", "layer"])
+@pytest.mark.parametrize("norm", ["batch", "instance", pytest.param("layer", marks=pytest.mark.exhaustive)])
 def test_bfloat16_keeps_weights_and_statistics_in_float32_and_the_loss_close(norm):
     options = (("norm", norm), ("width", 4)) if norm != "batch" else (("width", 4),)
     student = get_model(dataclasses.replace(INFO.spec, options=options))
