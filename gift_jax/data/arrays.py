@@ -53,7 +53,7 @@ def array_records(images: np.ndarray, labels: np.ndarray, names: Sequence[str], 
 
 def numbered(labels: np.ndarray) -> tuple[str, ...]:
     """Names of classes that have none: their numbers."""
-    return tuple(map(str, range(int(labels.max(initial=-1)) + 1)))
+    return tuple(map(str, range(int(labels.max()) + 1 if len(labels) else 0)))
 
 
 def read_npz(path: Path, *, train: bool) -> Records | None:

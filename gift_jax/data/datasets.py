@@ -173,7 +173,7 @@ def parse_dataset(content: Mapping[str, Any], where: str) -> DatasetSpec:
     """Make a spec of the object that `describe_dataset` gave. Raises: GiftError that names where it stood."""
     try:
         statistics = {name: tuple(map(float, values)) for name, values in content["normalisation"].items()}
-        listed = {name: tuple(content[name]) for name in ("class_names", "resize") if content.get(name)}
+        listed = {name: tuple(content[name]) for name in ("class_names", "resize") if content.get(name) is not None}
         return DatasetSpec(**{**content, **listed, "normalisation": Normalisation(**statistics)})
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise GiftError(f"{where}: is no description of a dataset ({error}); write it again by add_dataset") from None

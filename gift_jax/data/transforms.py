@@ -92,10 +92,20 @@ def open_image(content: bytes, where: str, channels: int) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(content), formats=FORMATS).convert(_MODES[channels])
+            return _eight_bits(Image.open(io.BytesIO(content), formats=FORMATS)).convert(_MODES[channels])
     except Exception as error:  # Pillow raises what it likes about a damaged file.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """An image of 16-bit grey values scaled to 8 bits, which Pillow's own conversion would clip; others as they are."""
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image, np.int64)
+    if values.min() < 0 or values.max() >= 2**16:
+        raise ValueError("its values do not fit into 16 bits")
+    return Image.fromarray(np.round(values / 257).astype(np.uint8))
 
 
 def make_transform(spec: DatasetSpec, image_size: int) -> Transform:

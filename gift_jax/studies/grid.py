@@ -106,13 +106,14 @@ def merge(rows: Iterable[Row]) -> Merged:
     kept: dict[str, Row] = {}
     contradictions = []
     for row in rows:
-        key = _key(row["experiment"], row["cell"], row["labels"]) if "cell" in row else json.dumps(row, sort_keys=True)
+        labels = row.get("labels", {})  # which rows of experiments.evaluate lack, as they lack an experiment
+        key = _key(row.get("experiment", ""), row["cell"], labels) if "cell" in row else json.dumps(row, sort_keys=True)
         known = kept.setdefault(key, row)
         if "failed" in known:
             kept[key] = row
         elif "failed" not in row and (differing := _differing(known, row)):
             where = f"{known.get('device')} and {row.get('device')}"
-            contradictions.append(f"{name_of(row['labels'], row['seed'])}: {', '.join(differing)} differ ({where})")
+            contradictions.append(f"{name_of(labels, row['seed'])}: {', '.join(differing)} differ ({where})")
     return Merged(list(kept.values()), contradictions)
 
 

@@ -244,14 +244,6 @@ def test_a_class_order_that_names_a_missing_folder_is_refused(tmp_path):
         load(root, tmp_path, class_order=tmp_path / "order.txt")
 
 
-@pytest.mark.parametrize("name", ["cifar-10-batches-py/data_batch_1", "test_batch", "cifar-100-python/train", "meta"])
-def test_cifars_pickles_are_refused_with_what_to_do(name, tmp_path):
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_bytes(b"cos\nsystem\n(S'touch /tmp/run'\ntR.")
-    with pytest.raises(GiftError, match=r"pickle files are not read.*class folders of images, or as `tfds`"):
-        load(tmp_path, tmp_path)
-
-
 def test_missing_data_says_where_it_is_published(tmp_path):
     with pytest.raises(GiftError, match=r"missing \(https://www.image-net.org\); give a directory"):
         load_evaluation("imagenet-1k", image_size=224)

@@ -1,0 +1,123 @@
+"""From a user's own pictures to a student's report, by commands alone."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import add_dataset, distill_rded, evaluate, report, train_teacher
+from gift_jax.data import datasets
+from gift_jax.data.datasets import get_dataset
+
+CLASSES = ("Aster", "Löwenzahn", "バラ", "tulip", "0 weed")
+
+
+def paint(label, rng):
+    """A small colour picture whose brightest channel and half tell its class; of any shape."""
+    width, height = (int(side) for side in rng.integers(9, 20, 2))
+    pixels = rng.integers(0, 80, (height, width, 3), np.uint8)
+    half = slice(None, height // 2) if label % 2 else slice(height // 2, None)
+    pixels[half, :, label % 3] += 170
+    return Image.fromarray(pixels)
+
+
+def write_pictures(root, per_class, seed, names=CLASSES):
+    rng = np.random.default_rng(seed)
+    for label, name in enumerate(sorted(names)):
+        (root / name).mkdir(parents=True)
+        for number in range(per_class):
+            paint(label, rng).save(root / name / f"{number}.png")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(datasets, "_travelled", {})
+    return tmp_path
+
+
+@pytest.fixture
+def succeed(command):
+    def run(module, *arguments):
+        status, out, err = command(module, *arguments)
+        assert status == 0, err
+        return out
+
+    return run
+
+
+def test_from_five_folders_of_pictures_to_a_report(place, succeed):
+    write_pictures(place / "train", 12, 0)
+    write_pictures(place / "test", 4, 1)
+    out = succeed(add_dataset, "flowers", "--data", "train", "--test-data", "test", "--image-size", 8)
+    assert "training images 60, 12 to 12 per class, of " in out
+    assert "test images     20" in out
+    assert "バラ" in out
+    assert "--dataset flowers" in out
+    with Image.open("data/flowers/sheet.png") as sheet:
+        assert sheet.size == (640, 320)
+    spec = get_dataset("flowers")
+    assert (spec.class_names, spec.image_size, spec.channels) == (tuple(sorted(CLASSES)), 8, 3)
+    common = ("--dataset", "flowers", "--model", "conv2", "--epochs")
+    succeed(train_teacher, *common, 6, "--batch-size", 20, "--out", "teacher")
+    succeed(distill_rded, "--teacher", "teacher", "--ipc", 2, "--out", "set.safetensors", "--smallest-area", 0.5)
+    paths = ("--distilled", "set.safetensors", "--teacher", "teacher", "--out", "runs/flowers")
+    out = succeed(evaluate, *common, 4, "--ipc", 2, "--seeds", 0, *paths)
+    assert "student conv2 (8 pixels) under teacher conv2" in out
+    [row] = [json.loads(line) for line in (place / "runs" / "flowers" / "results.jsonl").read_text().splitlines()]
+    assert row["dataset"] == "flowers"
+    assert "1 result" in succeed(report, "runs/flowers", "--out", "runs/report")
+    assert (place / "runs" / "report" / "report.html").is_file()
+
+
+def test_statistics_are_of_the_pixels_that_a_network_sees(place, succeed):
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 6, 6), np.uint8)
+    np.savez("mine.npz", images=pixels, labels=np.arange(10) % 2)
+    succeed(add_dataset, "noise", "--data", "mine.npz", "--no-mirrors")
+    spec = get_dataset("noise")
+    assert (spec.image_size, spec.channels, spec.num_classes, spec.mirrors, spec.resize) == (6, 1, 2, False, None)
+    assert spec.normalisation.mean == pytest.approx(((pixels / 255).mean(),), abs=1e-4)
+    assert spec.normalisation.std == pytest.approx(((pixels / 255).std(),), abs=1e-4)
+
+
+def test_a_sixteen_bit_picture_is_scaled_not_clipped(place, succeed):
+    for label in range(2):
+        (place / "train" / str(label)).mkdir(parents=True)
+        values = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+        Image.fromarray(values).save(place / "train" / str(label) / "0.png")
+    succeed(add_dataset, "scans", "--data", "train")
+    spec = get_dataset("scans")
+    assert spec.channels == 1
+    assert spec.normalisation.mean == pytest.approx((0.5,), abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("flowers", "--data", "train"), "have sides of 9 to 19 pixels; give --image-size"),
+        (("flowers", "--data", "nowhere"), "nowhere: no such file or directory"),
+        (("flow ers", "--data", "train", "--image-size", 8), "must be letters, digits"),
+        (("cifar10", "--data", "train"), "cifar10 has 10 classes, but 5 are here; give the dataset another name"),
+        (("flowers", "--data", "train", "--image-size", 0), "--image-size must be 1 or more"),
+        (("flowers", "--data", "empty", "--image-size", 8), "has no class folders"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(arguments, message, place, command):
+    write_pictures(place / "train", 2, 0)
+    (place / "empty").mkdir()
+    status, _, error = command(add_dataset, *arguments)
+    assert status == 2
+    assert message in error.splitlines()[-1]
+    assert not (place / "data").exists()
+
+
+def test_a_class_without_test_images_is_said(place, command):
+    write_pictures(place / "train", 2, 0)
+    write_pictures(place / "test", 2, 0, CLASSES[:4])
+    status, _, error = command(add_dataset, "flowers", "--data", "train", "--test-data", "test", "--image-size", 8)
+    assert status == 0
+    assert "has no images of 1 classes, '0 weed' among them" in error

@@ -1,0 +1,96 @@
+"""Datasets as data: described in a file, known by name, carried by teachers and sets to where the file is not."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from setups import INFO, make_variables
+
+from gift_jax import DistilledSet, load_distilled, load_teacher, save_distilled, save_teacher
+from gift_jax.data import datasets
+from gift_jax.data.datasets import DATASETS, DatasetSpec, Normalisation, get_dataset, name_of, write_dataset
+from gift_jax.errors import GiftError
+
+FLOWERS = DatasetSpec(
+    "flowers", 3, 8, Normalisation((0.4,), (0.2,)), "here", channels=1, mirrors=False, resize=(1, 1),
+    class_names=("Rose", "蓮", "Ñandú"), train="/somewhere",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "_travelled", {})
+
+
+def test_a_description_is_read_as_it_was_written(tmp_path):
+    write_dataset(tmp_path / "data" / "flowers" / "dataset.json", FLOWERS)
+    assert get_dataset("flowers") == FLOWERS
+    assert get_dataset(FLOWERS) is FLOWERS
+    assert name_of(str(tmp_path / "data" / "flowers" / "dataset.json")) == "flowers"
+
+
+def test_an_unknown_name_says_how_to_describe_one():
+    with pytest.raises(GiftError, match=r"'flowers' is unknown; choose one of digits, .*add_dataset NAME"):
+        get_dataset("flowers")
+
+
+def make_set(tmp_path):
+    write_dataset(tmp_path / "data" / "flowers" / "dataset.json", FLOWERS)
+    images, labels = np.zeros((3, 8, 8, 1), np.uint8), np.arange(3, dtype=np.int32)
+    save_distilled(tmp_path / "set.safetensors", DistilledSet(images, labels, None, "raw", "flowers", "rded", 1))
+    (tmp_path / "data" / "flowers" / "dataset.json").unlink()
+
+
+def test_a_set_knows_its_dataset_on_another_machine(tmp_path):
+    make_set(tmp_path)
+    assert load_distilled(tmp_path / "set.safetensors").num_classes == 3
+    assert get_dataset("flowers") == dataclasses.replace(FLOWERS, train=None, home="")
+
+
+def test_a_teacher_knows_its_dataset_on_another_machine(tmp_path):
+    write_dataset(
+        tmp_path / "data" / "digits10" / "dataset.json", dataclasses.replace(DATASETS["digits"], name="digits10")
+    )
+    save_teacher(tmp_path / "teacher", dataclasses.replace(INFO, dataset="digits10"), *make_variables())
+    (tmp_path / "data" / "digits10" / "dataset.json").unlink()
+    load_teacher(tmp_path / "teacher")
+    assert get_dataset("digits10").num_classes == 10
+
+
+def test_two_datasets_of_one_name_are_refused(tmp_path):
+    make_set(tmp_path)
+    other = dataclasses.replace(FLOWERS, class_names=("Rose", "Tulip", "Aster"))
+    write_dataset(tmp_path / "data" / "flowers" / "dataset.json", other)
+    with pytest.raises(GiftError, match="is of another dataset than the flowers here"):
+        load_distilled(tmp_path / "set.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_classes": "three"}, "is no description of a dataset"),
+        ({"surprise": 1}, "is no description of a dataset"),
+        ({"channels": 2}, "1 or 3 channels"),
+        ({"class_names": ["Rose"]}, "class names do not fit"),
+        ({"name": "../flowers"}, "must be letters"),
+        ({"normalisation": {"mean": [0.5], "std": [0.0]}}, "above zero"),
+    ],
+)
+def test_a_damaged_description_is_one_sentence(change, message, tmp_path):
+    path = tmp_path / "data" / "flowers" / "dataset.json"
+    write_dataset(path, FLOWERS)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(GiftError, match=message) as caught:
+        get_dataset("flowers")
+    assert str(path) in str(caught.value)
+
+
+def test_what_is_in_the_table_may_be_placed_but_not_changed(tmp_path):
+    path = tmp_path / "data" / "mnist" / "dataset.json"
+    write_dataset(path, dataclasses.replace(DATASETS["mnist"], train="/somewhere"))
+    assert get_dataset("mnist").train == "/somewhere"
+    write_dataset(path, dataclasses.replace(DATASETS["mnist"], num_classes=9))
+    with pytest.raises(GiftError, match="contradicts what mnist is known to be"):
+        get_dataset("mnist")
