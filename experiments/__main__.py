@@ -7,7 +7,7 @@ from pathlib import Path
 import rich
 from rich.table import Table
 
-from gift_jax.runtime.cli import spoken
+from gift_jax.runtime.cli import spoken, until_unread
 
 HERE = Path(__file__).parent
 
@@ -34,4 +34,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with until_unread():
+        main()

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +24,8 @@ def run(command: Callable[..., Any] | dict[str, Callable[..., Any]], *, program:
     """
     _keep_compiled()
     try:
-        _dispatch(command, spoken(program))
+        with until_unread():
+            _dispatch(command, spoken(program))
     except Preempted as stop:
         sys.exit(_fail(str(stop), 143))
     except GiftError as error:
@@ -60,6 +61,17 @@ def spoken(text: str) -> str:
     if (Path(gift_jax.__path__[0]).parent / "convert" / "families").is_dir():
         return text
     return text.replace("python -m convert", "gift-jax convert").replace("python -m experiments.", "gift-jax ")
+
+
+@contextlib.contextmanager
+def until_unread() -> Iterator[None]:
+    """Stop without complaint, with the shell's status for it, when nobody reads the output any more (`| head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at exit
+        sys.exit(128 + 13)
 
 
 def _keep_compiled() -> None:

@@ -34,6 +34,12 @@ def test_gift_jax_lists_runs_and_refuses():
     assert unknown.stderr == "error: there is no command 'nothing'; run `gift-jax` alone to list them\n"
 
 
+def test_output_that_is_cut_off_is_no_error():
+    done = subprocess.run(f"{sys.executable} -m experiments | head -1", shell=True, capture_output=True, check=False)
+    assert done.stdout.startswith(b"usage: python -m experiments.NAME")
+    assert done.stderr == b""
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_says_what_it_does_and_ends_with_an_example(name, capsys):
     module = __import__(f"experiments.{name}", fromlist=["main"])
