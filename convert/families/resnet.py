@@ -1,4 +1,4 @@
-"""ResNets: torchvision's names, and RDED's modified stem."""
+"""ResNets: torchvision's names, which are timm's too, CIFAR code's, and RDED's modified stem."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from gift_jax.models import ModelSpec
 
 from ..rules import CONV, LINEAR, Rule, batch_norm
 from . import base
+from .spelling import Spelling, beginnings
 
 RULES = (
     Rule("conv1.weight", "stem/conv/kernel", CONV),
@@ -20,6 +21,13 @@ RULES = (
     *batch_norm("layer{s}.{b}.downsample.1", "layer{s}/{b}/downsample/norm"),
     Rule("fc.weight", "fc/kernel", LINEAR),
     Rule("fc.bias", "fc/bias"),
+)
+
+
+# Of the most copied code for CIFAR, and of DC's, whose classifier has another name.
+CIFAR = tuple(
+    Spelling(beginnings({"layer{s}.{b}.shortcut.": "layer{s}.{b}.downsample.", f"{head}.": "fc."}))
+    for head in ("linear", "classifier")
 )
 
 
@@ -38,4 +46,6 @@ def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Che
     return ((state["conv1.weight"].shape[2], 3 if spec.name.endswith("_modified") else 7, message),)
 
 
-FAMILY = base.torchvision_family(RULES, stem="conv1.weight", head="fc.weight", reference=reference, checks=checks)
+FAMILY = base.torchvision_family(
+    RULES, stem="conv1.weight", head="fc", reference=reference, spellings=CIFAR, checks=checks
+)
