@@ -30,7 +30,7 @@ from gift_jax.teachers.teacher import (
 
 from .families import ALIASES, Family, check_arch, find_family
 from .families.spelling import in_official_names, nearest
-from .rules import Flat, batches_tracked, from_torch, shown
+from .rules import IGNORED, Flat, batches_tracked, from_torch, shown
 from .torch_file import EMA_KEYS, find_states, load_object
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
@@ -209,8 +209,9 @@ def _with_parts(
     error: GiftError, key: str, state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family
 ) -> GiftError:
     """A refusal that also names the networks within one state dict, of which --key takes one."""
-    parts = {name: recognised(part, spec, family) == len(part) for name, part in _parts_of(key, state).items()}
-    whole = [name for name, fits in parts.items() if fits and len(parts) > 1]
+    parts = _parts_of(key, state)
+    counts = {name: sum(not IGNORED.fullmatch(inner) for inner in part) for name, part in parts.items()}
+    whole = [name for name, part in parts.items() if len(parts) > 1 and recognised(part, spec, family) == counts[name]]
     return GiftError(f"{error}; it holds several networks, and --key takes one: {_listed(whole)}") if whole else error
 
 

@@ -87,9 +87,10 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _load_torch(file: Path | IO[bytes], label: str) -> Any:
     try:
-        with torch.serialization.safe_globals(list(ALLOWED)), warnings.catch_warnings():
+        with torch.serialization.safe_globals(list(ALLOWED)), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old pickle protocols: the user asked for weights, not for advice
-            # Zip archives on disk are mapped, so that only what is read takes memory.
+            # Without no_grad, PyTorch cannot load float8 that requires gradients. Zip archives on disk are mapped, so
+            # that only what is read takes memory.
             mapped = isinstance(file, Path) and zipfile.is_zipfile(file)
             return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises what it likes about a damaged file.
@@ -173,13 +174,16 @@ def find_states(where: str, content: Any) -> dict[str, dict[str, torch.Tensor]]:
     GiftError that says what the file holds, if it holds none.
     """
     found: dict[str, dict[str, torch.Tensor]] = {}
-    level, seen = [("", content)], set()
+    level, seen = [("", content)], set[int]()
     for _ in range(DEEPEST):
-        states = [(key, value) for key, value in level if is_state(value)]
-        found |= {key: _network_names(where, value) for key, value in states}
-        inner = [(key, value) for key, value in level if not is_state(value) and id(value) not in seen]
-        seen |= {id(value) for _, value in inner}  # a file may hold one mapping a million times
-        level = [(f"{key}.{name}" if key else str(name), part) for key, value in inner for name, part in _parts(value)]
+        below: list[tuple[str, Any]] = []
+        for key, value in level:
+            if is_state(value):
+                found[key] = _network_names(where, value)
+            elif id(value) not in seen:  # a file of a few bytes may hold one mapping a million times
+                seen.add(id(value))
+                below += [(f"{key}.{name}" if key else str(name), part) for name, part in _parts(value)]
+        level = below
     if not found:
         raise GiftError(f"{where}: holds no state dict, but {describe(content)}; save `model.state_dict()`")
     return found
@@ -207,7 +211,8 @@ def describe(content: Any) -> str:
         if content and len(strangers) < len(content):
             first = strangers[0] if strangers else next(iter(content))
             kind = type(content[first]).__name__
-            return f"{len(content) - len(strangers)} tensors beside {shown(first)!r}, of type {kind}, which is none"
+            count = len(content) - len(strangers)
+            return f"{count} tensor{'s' * (count != 1)} beside {shown(first)!r}, of type {kind}"
         return f"a mapping of {', '.join(shown(name) for name in list(content)[:4]) or 'nothing'}"
     if isinstance(content, list | tuple):
         return f"a {type(content).__name__} of {len(content)} things"

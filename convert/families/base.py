@@ -48,7 +48,7 @@ def check(where: str, checks: Sequence[Check]) -> None:
 def begins(state: Mapping[str, torch.Tensor]) -> str:
     """What a state dict holds instead of what was asked for: the first of its names, for a sentence."""
     names = ", ".join(f"{shown(name)} {list(tensor.shape)}" for name, tensor in list(state.items())[:2])
-    return f", but {len(state)} tensors from {names}" if names else ", but no tensors"
+    return f", but {len(state)} tensor{'s' * (len(state) != 1)}: {names}" + ", ..." * (len(state) > 2)
 
 
 CHANNELS = "takes {0} channels, but the dataset has {1}; check --dataset"
