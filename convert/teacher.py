@@ -1,6 +1,7 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
 import contextlib
+import dataclasses
 import functools
 import importlib.metadata
 import platform
@@ -14,7 +15,7 @@ import torch
 
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.models import MODELS, Model, ModelSpec, Variables, fold, get_model
 from gift_jax.runtime.files import sha256
 from gift_jax.teachers.teacher import (
     WEIGHTS,
@@ -197,7 +198,7 @@ def _read_state(
     try:
         spec = family.read_spec(where, spec, official)
     except GiftError as error:
-        raise _with_parts(error, key, state, spec, family) from None
+        raise _explained(error, key, state, spec, family) from None
     shapes = dict(zip(("params", "batch_stats"), get_model(spec).abstract(), strict=True))
     flat = from_torch(where, official, family.rules(spec), {group: flatten(tree) for group, tree in shapes.items()})
     _check_variances(where, flat)
@@ -205,14 +206,21 @@ def _read_state(
     return Read(spec, params, batch_stats, official, key)
 
 
-def _with_parts(
+def _explained(
     error: GiftError, key: str, state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family
 ) -> GiftError:
-    """A refusal that also names the networks within one state dict, of which --key takes one."""
+    """A refusal that also says what would fit: a network within the state dict, or another architecture."""
     parts = _parts_of(key, state)
-    counts = {name: sum(not IGNORED.fullmatch(inner) for inner in part) for name, part in parts.items()}
-    whole = [name for name, part in parts.items() if len(parts) > 1 and recognised(part, spec, family) == counts[name]]
-    return GiftError(f"{error}; it holds several networks, and --key takes one: {_listed(whole)}") if whole else error
+    if within := [name for name, part in parts.items() if len(parts) > 1 and _all_known(part, spec, family)]:
+        return GiftError(f"{error}; it holds several networks, and --key takes one: {_listed(within)}")
+    specs = (dataclasses.replace(spec, name=name) for name in MODELS)
+    relatives = (other.name for other in specs if _all_known(state, other, find_family(other.name)))
+    relative = None if recognised(state, spec, family) else next(relatives, None)
+    return GiftError(f"{error}; its names are those of a {relative} or a relative of it") if relative else error
+
+
+def _all_known(state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family) -> bool:
+    return recognised(state, spec, family) == sum(not IGNORED.fullmatch(name) for name in state)
 
 
 def head_rows(where: str, head: str, state: Mapping[str, torch.Tensor], rows: Sequence[int]) -> dict[str, torch.Tensor]:
@@ -303,7 +311,7 @@ def convert_teacher(
     requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
     read = read_checkpoint(source, requested, family, ema=ema, key=key, rows=rows)
     spec, params, batch_stats, state, key = read
-    averaged = read.averaged
+    averaged = ema or read.averaged
     del read
     with blamed_on(source):
         theirs = reference_logits(make_reference(family, spec, state), spec)

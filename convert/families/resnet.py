@@ -25,9 +25,25 @@ RULES = (
 
 
 # Of the most copied code for CIFAR, and of DC's, whose classifier has another name.
-CIFAR = tuple(
+SHORTCUTS = tuple(
     Spelling(beginnings({"layer{s}.{b}.shortcut.": "layer{s}.{b}.downsample.", f"{head}.": "fc."}))
     for head in ("linear", "classifier")
+)
+_PLACES = {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2", 6: "conv3", 7: "bn3"}
+# Of the code that most CIFAR-100 networks are trained with, whose stages are numbered as in the paper.
+STAGES_FROM_TWO = Spelling(
+    beginnings(
+        {
+            "conv1.0.": "conv1.",
+            "conv1.1.": "bn1.",
+            **{
+                f"conv{stage + 1}_x.{{b}}.residual_function.{place}.": f"layer{stage}.{{b}}.{layer}."
+                for stage in range(1, 5)
+                for place, layer in _PLACES.items()
+            },
+            **{f"conv{stage + 1}_x.{{b}}.shortcut.": f"layer{stage}.{{b}}.downsample." for stage in range(1, 5)},
+        }
+    )
 )
 
 
@@ -47,5 +63,5 @@ def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Che
 
 
 FAMILY = base.torchvision_family(
-    RULES, stem="conv1.weight", head="fc", reference=reference, spellings=CIFAR, checks=checks
+    RULES, stem="conv1.weight", head="fc", reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks
 )

@@ -8,12 +8,12 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from modules import dc_names, official, randomised, spec
+from modules import ResidualFunctionResNet, ShortcutResNet, dc_names, official, randomised, spec
 
 import convert.teacher as conversion
 import gift_jax
 from convert.families import find_family
-from convert.teacher import read_checkpoint
+from convert.teacher import make_reference, read_checkpoint
 from gift_jax.data.datasets import CONVNETS, DATASETS
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec
@@ -147,28 +147,32 @@ def test_of_several_that_do_not_fit_the_largest_is_spoken_of(refused, tmp_path):
     refused("teacher", path, *CONV2, message="(under net): has 100 outputs, but the dataset has 10", names=path)
 
 
+def moderate(module):
+    """Weights and statistics that are not the initial ones, and that keep activations near one."""
+    for name, tensor in randomised(module).state_dict().items():
+        if name.endswith(".weight") and tensor.ndim > 1:
+            tensor.sub_(0.25)
+    return module.eval()
+
+
 @pytest.fixture(scope="module")
 def resnet():
-    """A CIFAR ResNet-18 (3x3 stem, no max-pool), and its logits."""
-    module = find_family("resnet18_modified").reference(ModelSpec("resnet18_modified", 10, 32))
-    for name, tensor in randomised(module).state_dict().items():
-        if name.endswith(".weight"):
-            tensor.sub_(0.25 if tensor.ndim > 1 else 0)
-    return module.eval()
+    """A CIFAR ResNet-18 (3x3 stem, no max-pool) under torchvision's names."""
+    return moderate(find_family("resnet18_modified").reference(ModelSpec("resnet18_modified", 10, 32)))
 
 
 def cifar_names(state, head):
     return {name.replace("downsample", "shortcut").replace("fc.", f"{head}."): value for name, value in state.items()}
 
 
-def test_t02_the_most_copied_cifar_codes_names(resnet, convert, tmp_path):
-    state = behind("module.", cifar_names(resnet.state_dict(), "linear"))
-    torch.save({"net": state, "acc": 95.4, "epoch": 199}, tmp_path / "ckpt.pth")
+def test_t02_the_most_copied_cifar_codes_resnet(convert, tmp_path):
+    module = moderate(ShortcutResNet("linear"))
+    torch.save({"net": behind("module.", module.state_dict()), "acc": 95.4, "epoch": 199}, tmp_path / "ckpt.pth")
     arguments = ("--dataset", "cifar10", "--model", "resnet18_modified", "--out", tmp_path / "t")
     status, out, err = convert("teacher", tmp_path / "ckpt.pth", *arguments)
     assert status == 0, err
     assert "ckpt.pth, its net" in out
-    expected = logits_of(resnet)
+    expected = logits_of(module)
     found = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
@@ -181,11 +185,18 @@ def read_resnet(state, tmp_path, **options):
     return read_checkpoint(tmp_path / "w.pth", RESNET, find_family("resnet18_modified"), **options)
 
 
-def test_dcs_resnet_is_read_under_its_names(resnet, tmp_path):
-    state = resnet.state_dict()
-    read = read_resnet(cifar_names(state, "classifier"), tmp_path)
-    assert read.state.keys() == state.keys()
-    assert all(torch.equal(read.state[name], state[name]) for name in state)
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ShortcutResNet("linear"), lambda: ShortcutResNet("classifier"), ResidualFunctionResNet],
+    ids=["linear", "DC's classifier", "residual_function"],
+)
+def test_cifar_codes_resnets_are_torchvisions(make, tmp_path):
+    """Their logits are those of torchvision's module, whose logits `test_families.py` compares."""
+    module = moderate(make())
+    read = read_resnet(module.state_dict(), tmp_path)
+    reference = make_reference(find_family("resnet18_modified"), read.spec, read.state)
+    expected = logits_of(module)
+    np.testing.assert_allclose(logits_of(reference.eval()), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def without(state, *ends):
@@ -424,6 +435,14 @@ def test_one_mapping_a_million_times_is_looked_at_once(refused, tmp_path):
         level = {f"k{i}": level for i in range(100)}
     torch.save(level, tmp_path / "w.pth")
     refused("teacher", tmp_path / "w.pth", *CONV2, message="holds no state dict", names="w.pth")
+
+
+def test_another_architecture_is_named(resnet, refused, tmp_path):
+    torch.save(resnet.state_dict(), tmp_path / "w.pth")
+    message = "holds no ConvNet (layers.conv.0.weight, classifier.weight), but 122 tensors: conv1.weight [64, 3, 3, 3]"
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=message, names="w.pth")
+    relative = "its names are those of a resnet18 or a relative of it"
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=relative, names="w.pth")
 
 
 @pytest.mark.parametrize(
