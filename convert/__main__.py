@@ -26,6 +26,8 @@ def teacher(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
     ema: bool = False,
+    key: str | None = None,
+    rows: tuple[int, ...] | None = None,
 ) -> None:
     """Convert a PyTorch teacher (.pth, .pt, .safetensors) and verify it against PyTorch.
 
@@ -34,11 +36,13 @@ def teacher(
         dataset: dataset that it was trained on.
         model: its architecture.
         out: directory to write.
-        norm: the ConvNet's normalisation, where weights cannot tell (group: 4 groups; default instance).
+        norm: the ConvNet's normalisation, where weights cannot tell: instance, DC's default, or group, of 4 groups.
         image_size: side of its input in pixels, if not the dataset's usual one.
         mean: mean of each colour channel, if not the dataset's usual ones; with std.
         std: standard deviation of each colour channel.
-        ema: take the averaged weights (model_ema) of the checkpoint rather than the last ones.
+        ema: take the averaged weights (model_ema, state_dict_ema, ...) of the checkpoint rather than the last ones.
+        key: of the weights in the checkpoint, where several fit, such as net or state_dict.student.
+        rows: outputs of a head with more classes than the dataset to keep, from 0, one a class in the dataset's order.
 
     Example: `python -m convert teacher cifar10_conv3.pth --dataset cifar10 --model conv3 --out teachers/cifar10_conv3`
     """
@@ -61,6 +65,8 @@ def teacher(
         image_size=image_size,
         normalisation=normalisation,
         ema=ema,
+        key=key,
+        rows=rows,
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from gift_jax.errors import GiftError
 
 Array = np.ndarray
+LONGEST_NAME = 100  # characters of a name in a message
 
 
 class Relayout(NamedTuple):
@@ -57,15 +58,22 @@ class Rule(NamedTuple):
 
     def pattern(self) -> re.Pattern[str]:
         """The source template as an expression: `{i}` stands for a number."""
-        return _as_pattern(self.source)
+        return as_pattern(self.source)
 
 
-def _as_pattern(template: str) -> re.Pattern[str]:
+def as_pattern(template: str) -> re.Pattern[str]:
+    """A template of names as an expression: `{i}` stands for a number."""
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(template)))
 
 
 def _beside(source: str, name: str) -> str:
     return f"{source.rpartition('.')[0]}.{name}"
+
+
+def shown(name: object) -> str:
+    """A name out of a file, for a sentence: short, and without characters that break the line."""
+    text = str(name)
+    return text if text.isprintable() and len(text) <= LONGEST_NAME else repr(text[:LONGEST_NAME])
 
 
 def affine(source: str, target: str, transform: Relayout) -> tuple[Rule, Rule]:
@@ -95,6 +103,11 @@ def batch_norm(source: str, target: str) -> tuple[Rule, ...]:
 # A counter that neither evaluation nor training with a fixed momentum reads.
 IGNORED = re.compile(r".*\.num_batches_tracked")
 
+NO_STATISTICS = (
+    "BatchNorm's running statistics are missing, as if named_parameters() had been saved or the network had another "
+    "norm; save `model.state_dict()`, which holds them"
+)
+
 Flat = dict[str, dict[str, Array]]
 """`{"params": {"blocks/0/conv/kernel": array}, "batch_stats": {...}}`."""
 
@@ -108,7 +121,7 @@ def from_torch(
     Raises: GiftError that names the array that is missing, left over, of the wrong shape or kind, or not finite.
     """
     flat: Flat = {group: {} for group in expected}
-    buffers = {_as_pattern(_beside(rule.source, name)): value for rule in rules for name, value in rule.buffers.items()}
+    buffers = {as_pattern(_beside(rule.source, name)): value for rule in rules for name, value in rule.buffers.items()}
     for name, tensor in state.items():
         if IGNORED.fullmatch(name):
             continue
@@ -118,13 +131,15 @@ def from_torch(
             continue
         matches = [(rule, match) for rule in rules if (match := rule.pattern().fullmatch(name))]
         if not matches:
-            raise GiftError(f"{where}: {name} is not part of this architecture; check --model")
+            raise GiftError(f"{where}: {shown(name)} is not part of this architecture; check --model")
         [(rule, match)] = matches
         target = rule.target.format(**match.groupdict())
         want = expected[rule.group].get(target)
         if want is None:
-            raise GiftError(f"{where}: {name} is not part of this architecture; check --model")
+            raise GiftError(f"{where}: {shown(name)} is not part of this architecture; check --model")
         flat[rule.group][target] = _transformed(where, name, tensor, rule.transform, tuple(want.shape))
+    if expected["batch_stats"] and not flat["batch_stats"]:
+        raise GiftError(f"{where}: {NO_STATISTICS}")
     for group, arrays in expected.items():
         for target in arrays:
             if target not in flat[group]:
@@ -153,23 +168,35 @@ def _transformed(where: str, name: str, tensor: torch.Tensor, transform: Relayou
         raise GiftError(
             f"{where}: {name} is {tensor.dtype}, {tensor.layout}, not an array of floats; save it as float32"
         )
+    if tensor.is_meta:
+        raise GiftError(
+            f"{where}: {name} is on PyTorch's meta device, without values; save the network once it is loaded"
+        )
     value = None
     if tensor.numel() == math.prod(shape):
-        if not torch.isfinite(tensor).all():
+        wide = tensor.to(torch.float32)  # first: float8 can be told finite by no operator of its own
+        if not torch.isfinite(wide).all():
             raise GiftError(f"{where}: {name} holds values that are not finite; take a checkpoint from before it broke")
         with contextlib.suppress(ValueError):
-            value = transform.forward(tensor.to(torch.float32).numpy())
+            value = transform.forward(wide.numpy())
     if value is None or value.shape != shape:
         raise GiftError(
-            f"{where}: {name} has shape {list(tensor.shape)}, which does not fit; check --model and --dataset"
+            f"{where}: {name} has shape {list(tensor.shape)}, which does not fit {_source_shape(transform, shape)}; "
+            "check --model and --dataset"
         )
     # A copy: checkpoints are mapped into memory, all of the file for as long as one array refers to it.
     return np.array(value, order="C")
 
 
+def _source_shape(transform: Relayout, shape: tuple[int, ...]) -> list[int]:
+    """The shape that PyTorch has for an array of ours; no memory is taken."""
+    return list(transform.inverse(np.broadcast_to(np.zeros((), np.bool_), shape)).shape)
+
+
 def batches_tracked(state: Mapping[str, torch.Tensor]) -> int:
     """The number of training batches that all BatchNorms have counted; zero if they differ or have not."""
-    counts = {int(tensor) for name, tensor in state.items() if IGNORED.fullmatch(name) and tensor.numel() == 1}
+    counters = (tensor for name, tensor in state.items() if IGNORED.fullmatch(name) and tensor.numel() == 1)
+    counts = {int(tensor) for tensor in counters if tensor.dtype == torch.int64 and not tensor.is_meta}
     return counts.pop() if len(counts) == 1 else 0
 
 
@@ -190,7 +217,7 @@ def to_torch(
 
 def _invert(rules: Sequence[Rule], group: str, target: str) -> tuple[Rule, str]:
     for rule in rules:
-        match = _as_pattern(rule.target).fullmatch(target)
+        match = as_pattern(rule.target).fullmatch(target)
         if match and rule.group == group:
             return rule, rule.source.format(**match.groupdict())
     raise KeyError(target)

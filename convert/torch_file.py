@@ -1,12 +1,13 @@
 """Reading and writing PyTorch checkpoints and safetensors without ever executing what they hold."""
 
 import argparse
+import contextlib
 import io
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,8 @@ import torch
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported, written_whole
 
+from .rules import shown
+
 # NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
 _SCALAR: Any = np.float64(0).__reduce__()[0]
 _NUMPY = (
@@ -28,13 +31,22 @@ _NUMPY = (
 # Besides tensors and plain containers: what the torchvision reference trainer stores under "args", and numbers.
 ALLOWED: tuple[Any, ...] = (argparse.Namespace, *_NUMPY)
 
-# Where trainers keep the weights, in order of preference; a file without any of these is a bare state dict.
-EMA = "model_ema"
-STATE_KEYS = ("model", "state_dict", EMA)
-# What torch.optim.swa_utils.AveragedModel, the torchvision reference's model_ema, counts beside its weights.
-COUNTER = "n_averaged"
-# What DataParallel and torch.compile put in front of every name.
-PREFIXES = ("module.", "_orig_mod.")
+# Under which keys trainers keep averaged weights: torchvision's reference, timm's trainer, and others.
+EMA_KEYS = (
+    "model_ema",
+    "state_dict_ema",
+    "ema_state_dict",
+    "ema",
+    "ema_model",
+    "ema_model_state_dict",
+    "averaged_model",
+)
+# What is no weight and part of no network: how often torch.optim.swa_utils.AveragedModel has averaged, thop's counters.
+COUNTERS = re.compile(r"n_averaged|(.*\.)?total_(ops|params)")
+# Attributes that DataParallel, torch.compile and FSDP put into names, in front of all or of a wrapped part.
+WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+# How far down mappings of tensors are looked for, as under `checkpoint["state"]["net"]`.
+DEEPEST = 4
 
 _AGAIN = "download it again, or save `model.state_dict()` with torch.save"
 
@@ -45,10 +57,12 @@ def load_object(path: Path) -> Any:
     The file's content decides its kind, not its name. Raises: GiftError if it is missing, damaged, of another
     kind, or would run code if it were unpickled.
     """
+    if path.is_dir():
+        raise GiftError(f"{path}: {_what_folder(path)}")
     if not path.is_file():
         raise GiftError(f"{path}: no such file; check the path")
     with reported(path), path.open("rb") as file:
-        head = file.read(9)
+        head = file.read(HEAD)
     if is_safetensors(head):
         return _load_safetensors(path)
     return _load_torch(path, str(path))
@@ -60,7 +74,7 @@ def load_stream(content: bytes, label: str) -> Any:
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Whether a file with these first nine bytes is safetensors: the length of its JSON header, then a brace."""
+    """Whether a file with these first bytes, nine or more, is safetensors: its JSON header's length, then a brace."""
     return head[8:9] == b"{"
 
 
@@ -73,9 +87,10 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _load_torch(file: Path | IO[bytes], label: str) -> Any:
     try:
-        with torch.serialization.safe_globals(list(ALLOWED)), warnings.catch_warnings():
+        with torch.serialization.safe_globals(list(ALLOWED)), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old pickle protocols: the user asked for weights, not for advice
-            # Zip archives on disk are mapped, so that only what is read takes memory.
+            # Without no_grad, PyTorch cannot load float8 that requires gradients. Zip archives on disk are mapped, so
+            # that only what is read takes memory.
             mapped = isinstance(file, Path) and zipfile.is_zipfile(file)
             return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises what it likes about a damaged file.
@@ -83,39 +98,139 @@ def _load_torch(file: Path | IO[bytes], label: str) -> Any:
         if refused:
             reason = f"refused, because loading it would run code ({refused[1]}); save its state_dict alone"
             raise GiftError(f"{label}: {reason}") from None
+        with contextlib.suppress(OSError):
+            raise GiftError(f"{label}: not a PyTorch checkpoint{_what_instead(file)}") from None
         raise GiftError(f"{label}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
 
 
-def load_state(path: Path, *, ema: bool = False) -> dict[str, torch.Tensor]:
-    """Load a state dict: of a trainer's checkpoint, bare, or safetensors; prefixes of wrappers removed.
+# What is saved for a checkpoint by mistake, by how it begins.
+HEAD = 512  # bytes
+INSTEAD: Mapping[str, str] = {
+    r"version https://git-lfs": "a git-lfs pointer, which stands for the file; fetch that with `git lfs pull`",
+    r"(?i)\s*(<!doctype html|<html|<\?xml)": "a web page; follow its download link, and save what is behind it",
+    r"\x89HDF": "an HDF5 file, as Keras writes; only PyTorch's weights are converted",
+    r"\x93NUMPY": "a NumPy array; only PyTorch's weights are converted",
+    r"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!": "a compressed file; unpack it first",
+    r"(?s).{257}ustar": "a tar archive; unpack it first",
+}
 
-    Args: ema, take the trainer's averaged weights, `model_ema`, rather than the last ones.
-    Raises: GiftError if there is none in the file.
+
+def _what_instead(file: Path | IO[bytes]) -> str:
+    """The end of a sentence about a file that is no checkpoint: what it is, and what would help."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            head = opened.read(HEAD)
+    else:
+        file.seek(0)
+        head = file.read(HEAD)
+    if not head:
+        return f", but an empty file; {_AGAIN}"
+    text = head.decode("latin-1")
+    found = next((what for pattern, what in INSTEAD.items() if re.match(pattern, text)), None) or _what_zip(file)
+    return f", but {found}" if found else f", or a damaged one; {_AGAIN}"
+
+
+def _what_zip(file: Path | IO[bytes]) -> str | None:
+    """What a zip archive is that PyTorch does not take for a checkpoint."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except Exception:  # zipfile raises what it likes about a damaged archive.
+        return None
+    if any(name.endswith("constants.pkl") for name in names):
+        return "a TorchScript program; save `torch.jit.load(FILE).state_dict()` with torch.save"
+    if any(name.endswith("data.pkl") for name in names):
+        return None
+    return (
+        f"a zip of other files ({', '.join(map(shown, names[:2])) or 'none'}); unpack it, and give the checkpoint in it"
+    )
+
+
+# What a folder is that is given for a checkpoint, by a file that it holds.
+FOLDERS: Mapping[str, str] = {
+    "teacher.json": "a folder with a teacher that was converted already; use it as it is",
+    "data.pkl": "a folder that unpacking a .pth has left; `zip -0 -r FILE.pth {0}` beside it makes a file again",
+    "*/data.pkl": "a folder around an unpacked .pth; `zip -0 -r FILE.pth {1}` in it makes a file again",
+    "*.safetensors": "a folder, not a checkpoint; give {1} in it",
+    "*.pt[h]*": "a folder, not a checkpoint; give {1} in it",
+    "*.pt": "a folder, not a checkpoint; give {1} in it",
+    "*.bin": "a folder, not a checkpoint; give {1} in it",
+    "*.ckpt": "a folder, not a checkpoint; give {1} in it",
+}
+
+
+def _what_folder(path: Path) -> str:
+    with reported(path):
+        for pattern, what in FOLDERS.items():
+            for found in sorted(path.glob(pattern))[:1]:
+                return what.format(path.name, shown(found.relative_to(path).parts[0]))
+    return "a folder without a checkpoint in it; give the .pth, .pt or .safetensors file"
+
+
+def find_states(where: str, content: Any) -> dict[str, dict[str, torch.Tensor]]:
+    """Every mapping of names to tensors in a file's content, by the dotted path of its keys, the outermost first.
+
+    A bare state dict has the path "". Counters are left out, and wrappers' attributes out of the names. Raises:
+    GiftError that says what the file holds, if it holds none.
     """
-    content = load_object(path)
+    found: dict[str, dict[str, torch.Tensor]] = {}
+    level, seen = [("", content)], set[int]()
+    for _ in range(DEEPEST):
+        below: list[tuple[str, Any]] = []
+        for key, value in level:
+            if is_state(value):
+                found[key] = _network_names(where, value)
+            elif id(value) not in seen:  # a file of a few bytes may hold one mapping a million times
+                seen.add(id(value))
+                below += [(f"{key}.{name}" if key else str(name), part) for name, part in _parts(value)]
+        level = below
+    if not found:
+        raise GiftError(f"{where}: holds no state dict, but {describe(content)}; save `model.state_dict()`")
+    return found
+
+
+def is_state(value: Any) -> bool:
+    """Whether something is a state dict: a mapping of names to tensors, and not an empty one."""
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in value.items())
+    )
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, list | tuple) else ()
+
+
+def describe(content: Any) -> str:
+    """What a file's content is, in a few words."""
     if isinstance(content, Mapping):
-        keys = [key for key in ((EMA,) if ema else STATE_KEYS) if isinstance(content.get(key), Mapping)]
-        if ema and not keys:
-            raise GiftError(f"{path}: holds no averaged weights ({EMA}); leave out --ema")
-        content = content[keys[0]] if keys else content
-    if not isinstance(content, Mapping) or not content:
-        raise GiftError(f"{path}: holds no state dict; save `model.state_dict()`")
-    strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
-    if strangers:
-        raise GiftError(
-            f"{path}: {strangers[0]!r} is not a tensor, so this is no state dict; save `model.state_dict()`"
-        )
-    names = [name for name in content if name != COUNTER]
-    state = {_without_prefixes(str(name)): content[name] for name in names}
-    if len(state) != len(names):
-        raise GiftError(f"{path}: holds the same weights with and without a prefix; save `model.state_dict()` once")
-    return state
+        strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+        if content and len(strangers) < len(content):
+            first = strangers[0] if strangers else next(iter(content))
+            kind = type(content[first]).__name__
+            count = len(content) - len(strangers)
+            return f"{count} tensor{'s' * (count != 1)} beside {shown(first)!r}, of type {kind}"
+        return f"a mapping of {', '.join(shown(name) for name in list(content)[:4]) or 'nothing'}"
+    if isinstance(content, list | tuple):
+        return f"a {type(content).__name__} of {len(content)} things"
+    return f"a {type(content).__name__}"
 
 
-def _without_prefixes(name: str) -> str:
-    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
-        name = name.removeprefix(prefix)
-    return name
+def _network_names(where: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors apart from the graph that computed them, under names without wrappers, and without counters."""
+    names = [name for name in state if not COUNTERS.fullmatch(name)]
+    # A tensor that requires gradients, as parameters do, and one that is stored negated give no NumPy array.
+    bare = {_without_wrappers(name): state[name].detach().resolve_neg() for name in names}
+    if len(bare) != len(names):
+        raise GiftError(f"{where}: holds the same weights with and without a prefix; save `model.state_dict()` once")
+    return bare
+
+
+def _without_wrappers(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:

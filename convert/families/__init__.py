@@ -23,13 +23,40 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         r"convnext_tiny": convnext.FAMILY,
         r"vit_b_16": vit.FAMILY,
         r"swin_v2_t": swin.FAMILY,
+        r"swinv2_tiny_window8_256": swin.TIMM,
+    }
+)
+# What timm calls the same networks. A Swin's weights do not tell its windows; the name does.
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "mobilenetv2_100": "mobilenet_v2",
+        "vit_base_patch16_224": "vit_b_16",
+        "swinv2_tiny_window8_256": "swin_v2_t",
+    }
+)
+# timm's networks with the names and shapes of ours and other mathematics, which only `arch` in a file can tell.
+LOOKALIKES: Mapping[str, str] = MappingProxyType(
+    {
+        r"tf_.*": "pads and normalises as TensorFlow does",
+        r"resnet(blur|aa)\d.*": "blurs where it halves the image",
+        r"swinv2_tiny_window(?!8_256).*": "has windows of another size",
     }
 )
 
 
 def find_family(model: str) -> Family:
     """The family of a model's name. Raises: GiftError if there is none."""
-    for pattern, family in FAMILIES.items():
-        if re.fullmatch(pattern, model):
-            return family
-    raise GiftError(f"--model {model!r} is unknown; known are {', '.join(MODELS)}")
+    for name in (model, ALIASES.get(model, model)):
+        for pattern, family in FAMILIES.items():
+            if re.fullmatch(pattern, name):
+                return family
+    raise GiftError(f"--model {model!r} is unknown; known are {', '.join((*MODELS, *ALIASES))}")
+
+
+def check_arch(where: str, arch: object) -> None:
+    """Compare what a trainer wrote under `arch` with networks that ours would be mistaken for. Raises: GiftError."""
+    for pattern, difference in LOOKALIKES.items():
+        if isinstance(arch, str) and re.fullmatch(pattern, arch):
+            raise GiftError(
+                f"{where}: holds a {arch}, which {difference} and is not converted; train another architecture"
+            )

@@ -9,4 +9,4 @@ RULES = (
     *affine("classifier.4", "fc2", LINEAR),
     *affine("classifier.6", "fc3", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6.weight")
+FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6")

@@ -12,7 +12,8 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.convnet import feature_side, first_padding
 
 from ..rules import CHW, CONV, SAME, Rule, flattened
-from .base import CHANNELS, CLASSES, DEPTH, Family, check
+from .base import CHANNELS, DEPTH, Family, begins, check, classes
+from .spelling import Spelling
 
 DEFAULT_WIDTH, DEFAULT_NORM = 128, "batch"
 
@@ -33,13 +34,13 @@ def rules(spec: ModelSpec) -> tuple[Rule, ...]:
     )
 
 
-def normalise_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename DC/MTT/DATM's one Sequential, `features.{n}.*`, to `layers.conv.{i}.*` and `layers.norm.{i}.*`.
+def sequential_names(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """DC/MTT/DATM's one Sequential, `features.{n}.*`, as `layers.conv.{i}.*` and `layers.norm.{i}.*`.
 
     A block there is conv, norm, ReLU, pool, or without norm conv, ReLU, pool; ReLU and pool hold nothing.
     """
     numbers = [int(m[1]) for name in state if (m := re.fullmatch(r"features\.(\d+)\.weight", name))]
-    convs = [n for n in numbers if state[f"features.{n}.weight"].ndim == 4]
+    convs = sorted(n for n in numbers if f"features.{n}.weight" in state and state[f"features.{n}.weight"].ndim == 4)
     stride = convs[1] - convs[0] if len(convs) > 1 else 4
     parts = {0: "conv", 1: "norm"}
 
@@ -49,16 +50,19 @@ def normalise_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
             return name
         return f"layers.{parts[int(match[1]) % stride]}.{int(match[1]) // stride}.{match[2]}"
 
-    return {rename(name): tensor for name, tensor in state.items()}
+    return {name: rename(name) for name in state}
 
 
 def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> ModelSpec:
     """Read width and norm off the weights; check depth, channels, classes and input size against the request."""
     depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
     first, last = state.get("layers.conv.0.weight"), state.get("classifier.weight")
-    if first is None or last is None or first.ndim != 4 or last.ndim != 2:
-        raise GiftError(f"{where}: holds no ConvNet (layers.conv.0.weight, classifier.weight); check --model")
-    width, channels, norm = first.shape[0], first.shape[1], dict(spec.options).get("norm") or _read_norm(state)
+    if first is None or last is None or first.ndim != 4 or last.ndim != 2 or not len(first):
+        raise GiftError(
+            f"{where}: holds no ConvNet (layers.conv.0.weight, classifier.weight){begins(state)}; check --model"
+        )
+    width, channels = first.shape[:2]
+    norm = _norm(where, dict(spec.options).get("norm"), state)
     inputs = width * feature_side(depth, channels, spec.image_size) ** 2
     features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
     check(
@@ -66,7 +70,7 @@ def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) ->
         (
             (f"conv{depth}", spec.name, DEPTH),
             (channels, spec.channels, CHANNELS),
-            (last.shape[0], spec.num_classes, CLASSES),
+            classes(last.shape[0], spec.num_classes),
             (last.shape[1], inputs, features),
         ),
     )
@@ -76,14 +80,26 @@ def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) ->
     return dataclasses.replace(spec, options=stated)
 
 
-def _read_norm(state: Mapping[str, torch.Tensor]) -> str:
-    """The norm that the weights tell. Instance and group norm hold the same arrays: instance, DC's default."""
+def _norm(where: str, asked: object, state: Mapping[str, torch.Tensor]) -> str:
+    """The norm that the weights tell, or the one asked for where they do not: instance and group hold the same."""
+    told = _told_norm(state)
+    if told is None and asked is None:
+        raise GiftError(
+            f"{where}: its norms keep no running statistics, which leaves open what they were; give --norm instance, "
+            f"as DC's networks have, or --norm group; of BatchNorm save `model.state_dict()`, not named_parameters()"
+        )
+    if told is not None and asked is not None and asked != told:
+        raise GiftError(f"{where}: its weights are those of --norm {told}, not {asked}; leave out --norm")
+    return told or str(asked)
+
+
+def _told_norm(state: Mapping[str, torch.Tensor]) -> str | None:
     scale = state.get("layers.norm.0.weight")
     if scale is None:
         return "none"
     if "layers.norm.0.running_mean" in state:
         return "batch"
-    return "layer" if scale.ndim == 3 else "instance"
+    return "layer" if scale.ndim == 3 else None
 
 
 def _torch_norm(norm: str, channels: int, side: int) -> nn.Module:
@@ -129,4 +145,4 @@ class Reference(nn.Module):
         return self.classifier(self.blocks(images)[-1].flatten(1))
 
 
-FAMILY = Family(normalise_names, read_spec, rules, Reference)
+FAMILY = Family((Spelling(sequential_names),), read_spec, rules, Reference, "classifier")

@@ -1,9 +1,14 @@
-"""ConvNeXt: torchvision's names, which number stem, stages and halvings together."""
+"""ConvNeXt: torchvision's names, which number stem, stages and halvings together, and timm's."""
+
+from collections.abc import Mapping
+
+import torch
 
 from gift_jax.models.convnext import STAGES
 
 from ..rules import CHW, CONV, LINEAR, Rule, affine, norm
 from .base import torchvision_family
+from .spelling import Spelling, beginnings
 
 
 def _stage(number: int) -> tuple[Rule, ...]:
@@ -30,4 +35,30 @@ RULES = (
     *norm("classifier.0", "norm"),
     *affine("classifier.2", "classifier", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="classifier.2.weight")
+
+
+def _names() -> dict[str, str]:
+    """timm's beginnings of names, and torchvision's."""
+    table = {"stem.": "features.0.", "head.norm.": "classifier.0.", "head.fc.": "classifier.2."}
+    for number in range(len(STAGES)):
+        source, target = f"stages.{number}.blocks.{{b}}", f"features.{2 * number + 1}.{{b}}"
+        parts = {"conv_dw.": "block.0.", "norm.": "block.2.", "mlp.fc1.": "block.3.", "mlp.fc2.": "block.5."}
+        table |= {f"{source}.{old}": f"{target}.{new}" for old, new in parts.items()}
+        table |= {f"{source}.gamma": f"{target}.layer_scale", f"stages.{number}.downsample.": f"features.{2 * number}."}
+    return table
+
+
+def _with_wide_scales(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """timm's layer scales have no axes for the image, [C] for torchvision's [C, 1, 1]."""
+    return {
+        name: tensor[:, None, None] if name.endswith(".layer_scale") and tensor.ndim == 1 else tensor
+        for name, tensor in state.items()
+    }
+
+
+FAMILY = torchvision_family(
+    RULES,
+    stem="features.0.0.weight",
+    head="classifier.2",
+    spellings=(Spelling(beginnings(_names()), _with_wide_scales),),
+)

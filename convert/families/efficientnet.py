@@ -1,4 +1,4 @@
-"""EfficientNet: torchvision's names, stage by stage."""
+"""EfficientNet: torchvision's names, stage by stage, and timm's."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ from gift_jax.models.efficientnet import STAGES
 
 from ..rules import CONV, LINEAR, Rule, affine, conv_norm
 from .base import torchvision_family
+from .spelling import Spelling, beginnings
 
 
 def _block(source: str, target: str, *, expands: bool) -> tuple[Rule, ...]:
@@ -34,4 +35,28 @@ RULES = (
     *conv_norm(f"features.{len(STAGES) + 1}", "head"),
     *affine("classifier.1", "classifier", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="classifier.1.weight")
+
+
+def _names() -> dict[str, str]:
+    """timm's beginnings of names, and torchvision's. timm's own networks, not its `tf_` ones (see `LOOKALIKES`)."""
+    last = len(STAGES) + 1
+    table = {"conv_stem.": "features.0.0.", "bn1.": "features.0.1.", "classifier.": "classifier.1."}
+    table |= {"conv_head.": f"features.{last}.0.", "bn2.": f"features.{last}.1."}
+    for stage, (expansion, *_) in enumerate(STAGES):
+        first = 1 if expansion != 1 else 0
+        layers = ["conv_pw", "conv_dw", "conv_pwl"] if first else ["conv_dw", "conv_pw"]
+        # Excitation stands between filter and projection.
+        places = [place if place <= first else place + 1 for place in range(len(layers))]
+        source, target = f"blocks.{stage}.{{b}}", f"features.{stage + 1}.{{b}}.block"
+        for place, (number, layer) in zip(places, enumerate(layers, 1), strict=True):
+            table |= {f"{source}.{layer}.": f"{target}.{place}.0.", f"{source}.bn{number}.": f"{target}.{place}.1."}
+        table |= {
+            f"{source}.se.conv_reduce.": f"{target}.{first + 1}.fc1.",
+            f"{source}.se.conv_expand.": f"{target}.{first + 1}.fc2.",
+        }
+    return table
+
+
+FAMILY = torchvision_family(
+    RULES, stem="features.0.0.weight", head="classifier.1", spellings=(Spelling(beginnings(_names())),)
+)

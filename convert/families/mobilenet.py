@@ -1,8 +1,10 @@
-"""MobileNetV2: torchvision's names."""
+"""MobileNetV2: torchvision's names, and timm's."""
 
 from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
 from .base import torchvision_family
+from .spelling import Spelling, beginnings
 
+STAGE_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 # In torchvision's block 1, which does not expand, the other layers come one place earlier.
 RULES = (
     *conv_norm("features.0", "stem"),
@@ -22,4 +24,30 @@ RULES = (
     *conv_norm("features.18", "head"),
     *affine("classifier.1", "classifier", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="classifier.1.weight")
+
+
+def _names() -> dict[str, str]:
+    """timm's beginnings of names, a stage at a time, and torchvision's."""
+    ends = {
+        "conv_stem.": "features.0.0.",
+        "bn1.": "features.0.1.",
+        "conv_head.": "features.18.0.",
+        "bn2.": "features.18.1.",
+    }
+    first = {"conv_dw.": "0.0.", "bn1.": "0.1.", "conv_pw.": "1.", "bn2.": "2."}
+    other = {"conv_pw.": "0.0.", "bn1.": "0.1.", "conv_dw.": "1.0.", "bn2.": "1.1.", "conv_pwl.": "2.", "bn3.": "3."}
+    places = [(stage, block) for stage, blocks in enumerate(STAGE_BLOCKS) for block in range(blocks)]
+    return {
+        **ends,
+        "classifier.": "classifier.1.",
+        **{
+            f"blocks.{stage}.{block}.{old}": f"features.{number}.conv.{new}"
+            for number, (stage, block) in enumerate(places, 1)
+            for old, new in (first if number == 1 else other).items()
+        },
+    }
+
+
+FAMILY = torchvision_family(
+    RULES, stem="features.0.0.weight", head="classifier.1", spellings=(Spelling(beginnings(_names())),)
+)

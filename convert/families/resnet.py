@@ -1,4 +1,4 @@
-"""ResNets: torchvision's names, and RDED's modified stem."""
+"""ResNets: torchvision's names, which are timm's too, CIFAR code's, and RDED's modified stem."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from gift_jax.models import ModelSpec
 
 from ..rules import CONV, LINEAR, Rule, batch_norm
 from . import base
+from .spelling import Spelling, beginnings
 
 RULES = (
     Rule("conv1.weight", "stem/conv/kernel", CONV),
@@ -20,6 +21,29 @@ RULES = (
     *batch_norm("layer{s}.{b}.downsample.1", "layer{s}/{b}/downsample/norm"),
     Rule("fc.weight", "fc/kernel", LINEAR),
     Rule("fc.bias", "fc/bias"),
+)
+
+
+# Of the most copied code for CIFAR, and of DC's, whose classifier has another name.
+SHORTCUTS = tuple(
+    Spelling(beginnings({"layer{s}.{b}.shortcut.": "layer{s}.{b}.downsample.", f"{head}.": "fc."}))
+    for head in ("linear", "classifier")
+)
+_PLACES = {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2", 6: "conv3", 7: "bn3"}
+# Of the code that most CIFAR-100 networks are trained with, whose stages are numbered as in the paper.
+STAGES_FROM_TWO = Spelling(
+    beginnings(
+        {
+            "conv1.0.": "conv1.",
+            "conv1.1.": "bn1.",
+            **{
+                f"conv{stage + 1}_x.{{b}}.residual_function.{place}.": f"layer{stage}.{{b}}.{layer}."
+                for stage in range(1, 5)
+                for place, layer in _PLACES.items()
+            },
+            **{f"conv{stage + 1}_x.{{b}}.shortcut.": f"layer{stage}.{{b}}.downsample." for stage in range(1, 5)},
+        }
+    )
 )
 
 
@@ -38,4 +62,6 @@ def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Che
     return ((state["conv1.weight"].shape[2], 3 if spec.name.endswith("_modified") else 7, message),)
 
 
-FAMILY = base.torchvision_family(RULES, stem="conv1.weight", head="fc.weight", reference=reference, checks=checks)
+FAMILY = base.torchvision_family(
+    RULES, stem="conv1.weight", head="fc", reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks
+)

@@ -31,4 +31,4 @@ RULES = (
     *conv_norm("conv5", "head"),
     *affine("fc", "fc", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="conv1.0.weight", head="fc.weight")
+FAMILY = torchvision_family(RULES, stem="conv1.0.weight", head="fc")

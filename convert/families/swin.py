@@ -1,9 +1,16 @@
-"""Swin-V2: torchvision's names, which number stem, stages and merges together, and its two tables a block."""
+"""Swin-V2: torchvision's names, which number stem, stages and merges together, and its two tables a block; timm's."""
 
+import functools
+from collections.abc import Mapping
+
+import torch
+
+from gift_jax.models import ModelSpec
 from gift_jax.models.swin import STAGES, relative_coordinates, relative_positions
 
 from ..rules import CONV, LINEAR, Rule, affine, norm
 from .base import torchvision_family
+from .spelling import Spelling, beginnings
 
 TABLES = {"relative_coords_table": relative_coordinates(), "relative_position_index": relative_positions()}
 
@@ -38,4 +45,42 @@ RULES = (
     *norm("norm", "norm"),
     *affine("head", "head", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="head.weight")
+
+
+def _names() -> dict[str, str]:
+    """timm's beginnings of names, and torchvision's."""
+    table = {"patch_embed.proj.": "features.0.0.", "patch_embed.norm.": "features.0.2.", "head.fc.": "head."}
+    for number in range(len(STAGES)):
+        source, target = f"layers.{number}.blocks.{{b}}", f"features.{2 * number + 1}.{{b}}"
+        table |= {f"{source}.mlp.fc1.": f"{target}.mlp.0.", f"{source}.mlp.fc2.": f"{target}.mlp.3."}
+        table |= {f"{source}.": f"{target}.", f"layers.{number}.downsample.": f"features.{2 * number}."}
+    return table
+
+
+def _with_whole_biases(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """timm stores no bias of the keys, which is zero in torchvision too, and no tables."""
+    whole = {name: tensor for name, tensor in state.items() if not name.endswith((".q_bias", ".v_bias"))}
+    for name, query in state.items():
+        block, _, last = name.rpartition(".")
+        if last == "q_bias" and (value := state.get(f"{block}.v_bias")) is not None:
+            whole[f"{block}.qkv.bias"] = torch.cat([query, torch.zeros_like(query), value])
+            whole |= {f"{block}.{table}": torch.from_numpy(array) for table, array in TABLES.items()}
+    return whole
+
+
+def _other_windows(spec: ModelSpec) -> str:
+    cut = "timm's Swin-V2 cuts windows otherwise than torchvision's unless the side is a multiple of 256 pixels"
+    return f"{cut}; give --image-size 256" if spec.image_size % 256 else ""
+
+
+def _unknown_window(spec: ModelSpec) -> str:
+    return (
+        "its names are timm's, which do not tell the size of the windows; "
+        "give --model swinv2_tiny_window8_256 if that is what was trained (windows of 16 are not torchvision's)"
+    )
+
+
+_family = functools.partial(torchvision_family, RULES, stem="features.0.0.weight", head="head")
+_timm = Spelling(beginnings(_names()), _with_whole_biases, _other_windows)
+FAMILY = _family(spellings=(_timm._replace(refusal=_unknown_window),))
+TIMM = _family(spellings=(_timm,))

@@ -1,11 +1,15 @@
-"""VGG: torchvision's names, which number convolutions, activations and pools together."""
+"""VGG: torchvision's names, which number convolutions, activations and pools together, and timm's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import torch
+
+from gift_jax.models import ModelSpec
 from gift_jax.models.vgg import PARTS
 
 from ..rules import CONV, LINEAR, affine, flattened
 from .base import torchvision_family
+from .spelling import Spelling, beginnings
 
 
 def _numbers(parts: tuple[tuple[int, ...], ...]) -> Iterator[int]:
@@ -24,4 +28,26 @@ RULES = (
     *affine("classifier.3", "fc2", LINEAR),
     *affine("classifier.6", "fc3", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6.weight")
+
+
+def _flat(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """timm has linear layers as convolutions over the last feature map, whose weights flatten as torchvision's map."""
+    return {
+        name: tensor.flatten(1) if name.startswith("classifier.") and tensor.ndim == 4 else tensor
+        for name, tensor in state.items()
+    }
+
+
+def _too_large(spec: ModelSpec) -> str:
+    larger = (
+        "timm's VGG averages logits over images larger than 224 pixels, torchvision's features; give --image-size 224"
+    )
+    return larger if spec.image_size // 32 > 7 else ""
+
+
+TIMM = Spelling(
+    beginnings({"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3.", "head.fc.": "classifier.6."}),
+    _flat,
+    _too_large,
+)
+FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6", spellings=(TIMM,))

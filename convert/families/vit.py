@@ -1,4 +1,4 @@
-"""ViT: torchvision's names, and the older ones that its released files still have."""
+"""ViT: torchvision's names, the older ones that its released files still have, and timm's."""
 
 from collections.abc import Mapping
 
@@ -11,6 +11,7 @@ from gift_jax.models.vit import PATCH
 from ..rules import CONV, LINEAR, Rule, affine, norm
 from ..vision import load_torchvision_models
 from . import base
+from .spelling import Spelling, beginnings
 
 _BLOCK = "encoder.layers.encoder_layer_{i}"
 RULES = (
@@ -29,16 +30,27 @@ RULES = (
 )
 
 
-def normalise_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename the linear layers of files from before torchvision 0.14, such as its IMAGENET1K_V1 weights."""
-    older = {".mlp.linear_1.": ".mlp.0.", ".mlp.linear_2.": ".mlp.3."}
-
-    def rename(name: str) -> str:
-        for old, new in older.items():
-            name = name.replace(old, new)
-        return name
-
-    return {rename(name): tensor for name, tensor in state.items()}
+# Of files from before torchvision 0.14, such as its IMAGENET1K_V1 weights.
+OLDER = Spelling(
+    beginnings({f"{_BLOCK}.mlp.linear_1.": f"{_BLOCK}.mlp.0.", f"{_BLOCK}.mlp.linear_2.": f"{_BLOCK}.mlp.3."})
+)
+TIMM = Spelling(
+    beginnings(
+        {
+            "patch_embed.proj.": "conv_proj.",
+            "cls_token": "class_token",
+            "pos_embed": "encoder.pos_embedding",
+            "blocks.{i}.norm1.": f"{_BLOCK}.ln_1.",
+            "blocks.{i}.attn.qkv.": f"{_BLOCK}.self_attention.in_proj_",
+            "blocks.{i}.attn.proj.": f"{_BLOCK}.self_attention.out_proj.",
+            "blocks.{i}.norm2.": f"{_BLOCK}.ln_2.",
+            "blocks.{i}.mlp.fc1.": f"{_BLOCK}.mlp.0.",
+            "blocks.{i}.mlp.fc2.": f"{_BLOCK}.mlp.3.",
+            "norm.": "encoder.ln.",
+            "head.": "heads.head.",
+        }
+    )
+)
 
 
 def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Check, ...]:
@@ -56,8 +68,8 @@ def reference(spec: ModelSpec) -> nn.Module:
 FAMILY = base.torchvision_family(
     RULES,
     stem="conv_proj.weight",
-    head="heads.head.weight",
+    head="heads.head",
     reference=reference,
-    normalise_names=normalise_names,
+    spellings=(OLDER, TIMM),
     checks=checks,
 )

@@ -44,6 +44,10 @@ PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 DIGITS = Normalisation((0.3056,), (0.3764,))
 
 
+# The architectures that the official code trains on smaller images, its ConvNets; ConvNeXt is none of them.
+CONVNETS = frozenset(f"conv{depth}" for depth in range(1, 10))
+
+
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec:
     """A dataset: number of classes, side of its images in pixels (ConvNets may use another), channels.
@@ -78,7 +82,7 @@ class DatasetSpec:
 
     def input_size(self, model: str) -> int:
         """Side of the input in pixels for a model, as the official code has it (`conv*` may see smaller images)."""
-        return self.convnet_size if self.convnet_size and model.startswith("conv") else self.image_size
+        return self.convnet_size if self.convnet_size and model in CONVNETS else self.image_size
 
 
 _CIFAR_HOME = "https://www.cs.toronto.edu/~kriz/cifar.html"

@@ -1,0 +1,458 @@
+"""Checkpoints as people have them: each kind is converted with PyTorch's logits, or refused in one sentence."""
+
+import argparse
+import collections
+import io
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from modules import ResidualFunctionResNet, ShortcutResNet, dc_names, official, randomised, spec
+
+import convert.teacher as conversion
+import gift_jax
+from convert.families import find_family
+from convert.teacher import make_reference, read_checkpoint
+from gift_jax.data.datasets import CONVNETS, DATASETS
+from gift_jax.errors import GiftError
+from gift_jax.models import MODELS, ModelSpec
+from gift_jax.models.convnet import ConvNet
+from gift_jax.teachers.teacher import load_weights
+
+CONV2 = ("--dataset", "cifar10", "--model", "conv2")
+IMAGES = np.random.default_rng(3).standard_normal((4, 32, 32, 3), np.float32)
+
+
+def network(seed=0, **options):
+    return official(spec(size=32, **options), seed)
+
+
+def logits_of(module):
+    with torch.inference_mode():
+        return module(torch.from_numpy(IMAGES.transpose(0, 3, 1, 2).copy())).numpy()
+
+
+def behind(prefix, state):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def with_counters(state):
+    """As thop leaves a network whose operations it has counted."""
+    layers = {name.rpartition(".")[0] for name in state}
+    counters = {f"{layer}.{count}": torch.zeros(1, dtype=torch.float64) for layer in layers for count in COUNTS}
+    return {**state, **counters, "total_ops": torch.zeros(1), "total_params": torch.zeros(1)}
+
+
+COUNTS = ("total_ops", "total_params")
+
+
+def as_parameters(state):
+    return collections.OrderedDict(
+        (name, torch.nn.Parameter(tensor) if tensor.is_floating_point() else tensor) for name, tensor in state.items()
+    )
+
+
+def adam(state):
+    moments = {"step": torch.tensor(5.0), "exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3)}
+    return {"state": dict.fromkeys(range(len(state)), moments), "param_groups": [{"lr": 0.1, "params": [0, 1]}]}
+
+
+def views(tensor):
+    """The same values as every second one of a larger storage."""
+    if not tensor.ndim:
+        return tensor
+    wide = torch.zeros(*tensor.shape, 2, dtype=tensor.dtype)
+    wide[..., 1] = tensor
+    return wide[..., 1]
+
+
+FILES = {
+    "t01 net": lambda s: {"net": s, "acc": torch.tensor(95.4), "epoch": 199},
+    "t03 model_state_dict": lambda s: {"model_state_dict": s, "optimizer_state_dict": adam(s), "epoch": 3},
+    "t04 a trainer's prefix": lambda s: {"state_dict": behind("model.net.", s), "hyper_parameters": {"lr": 0.1}},
+    "t06 parameters": as_parameters,
+    "weights": lambda s: {"weights": s},
+    "params": lambda s: {"params": s, "opt": adam(s)},
+    "nested": lambda s: {"checkpoint": {"student": s}, "loss": 0.1},
+    "in a tuple": lambda s: (s, 3),
+    "counters": with_counters,
+    "a wrapper within": lambda s: {name.replace("layers.", "layers.module."): tensor for name, tensor in s.items()},
+    "DC's names in a wrapper": lambda s: {
+        name.replace("features.", "features.module."): tensor for name, tensor in dc_names(spec(), s).items()
+    },
+    "another network beside": lambda s: {"net": s, "teacher": {"conv1.weight": torch.zeros(4, 3, 7, 7)}},
+    "another size beside": lambda s: {"net": s, "teacher": network(classes=100).state_dict()},
+    "views": lambda s: {name: views(tensor) for name, tensor in s.items()},
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_weights_are_found_wherever_a_trainer_put_them(kind, convert, tmp_path):
+    module = network()
+    torch.save(FILES[kind](module.state_dict()), tmp_path / "w.pth")
+    status, _, err = convert("teacher", tmp_path / "w.pth", *CONV2, "--out", tmp_path / "t")
+    assert status == 0, err
+    expected = logits_of(module)
+    np.testing.assert_allclose(
+        gift_jax.load_teacher(tmp_path / "t").logits(IMAGES), expected, atol=1e-5 * np.abs(expected).max()
+    )
+
+
+@pytest.mark.parametrize("key", ["model_ema", "state_dict_ema", "ema_state_dict", "ema"])
+def test_averaged_weights_under_every_trainers_key(key, convert, tmp_path):
+    last, averaged = (network(seed).state_dict() for seed in (0, 1))
+    zoo = {"arch": "conv2", "state_dict": last, key: {"module": averaged}, "args": argparse.Namespace(lr=0.1)}
+    torch.save(zoo, tmp_path / "w.pth.tar")
+    for options, state in (((), last), (("--ema",), averaged)):
+        status, out, err = convert("teacher", tmp_path / "w.pth.tar", *CONV2, *options, "--out", tmp_path / "t")
+        assert status == 0, err
+        info, params, _ = load_weights(tmp_path / "t")
+        assert (info.ema, "averaged weights" in out) == (bool(options), bool(options))
+        np.testing.assert_array_equal(params["classifier"]["bias"], state["classifier.bias"].numpy())
+
+
+def test_averaged_weights_alone_are_taken_and_said_to_be_averaged(tmp_path):
+    torch.save({"ema": network().state_dict(), "decay": 0.999}, tmp_path / "w.pth")
+    read = read_checkpoint(tmp_path / "w.pth", spec(size=32, width=128), find_family("conv2"))
+    assert (read.key, read.averaged) == ("ema", True)
+
+
+def test_of_several_that_fit_one_is_chosen_by_key(convert, refused, tmp_path):
+    path = tmp_path / "w.pth"
+    first, second = (network(seed).state_dict() for seed in (0, 1))
+    torch.save({"last": first, "best": second, "optimizer": adam(first)}, path)
+    refused("teacher", path, *CONV2, message="holds several state dicts that fit, last, best; choose one", names=path)
+    refused("teacher", path, *CONV2, "--key", "net", message="has no state dict under --key net; it has", names=path)
+    assert convert("teacher", path, *CONV2, "--key", "best", "--out", tmp_path / "t")[0] == 0
+    bias = load_weights(tmp_path / "t")[1]["classifier"]["bias"]
+    np.testing.assert_array_equal(bias, second["classifier.bias"].numpy())
+
+
+def test_of_several_networks_in_one_state_dict_one_is_chosen_by_key(convert, refused, tmp_path):
+    path = tmp_path / "w.ckpt"
+    student, teacher = network(0).state_dict(), network(1).state_dict()
+    torch.save({"state_dict": {**behind("student.", student), **behind("teacher.", teacher)}}, path)
+    message = "it holds several networks, and --key takes one: state_dict.student, state_dict.teacher"
+    refused("teacher", path, *CONV2, message=message, names=path)
+    assert convert("teacher", path, *CONV2, "--key", "state_dict.teacher", "--out", tmp_path / "t")[0] == 0
+    bias = load_weights(tmp_path / "t")[1]["classifier"]["bias"]
+    np.testing.assert_array_equal(bias, teacher["classifier.bias"].numpy())
+
+
+def test_of_several_that_do_not_fit_the_largest_is_spoken_of(refused, tmp_path):
+    path = tmp_path / "w.pth"
+    state = network(classes=100).state_dict()
+    torch.save({"net": state, "other": {"classifier.bias": state["classifier.bias"]}}, path)
+    refused("teacher", path, *CONV2, message="(under net): has 100 outputs, but the dataset has 10", names=path)
+
+
+def moderate(module):
+    """Weights and statistics that are not the initial ones, and that keep activations near one."""
+    for name, tensor in randomised(module).state_dict().items():
+        if name.endswith(".weight") and tensor.ndim > 1:
+            tensor.sub_(0.25)
+    return module.eval()
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    """A CIFAR ResNet-18 (3x3 stem, no max-pool) under torchvision's names."""
+    return moderate(find_family("resnet18_modified").reference(ModelSpec("resnet18_modified", 10, 32)))
+
+
+def cifar_names(state, head):
+    return {name.replace("downsample", "shortcut").replace("fc.", f"{head}."): value for name, value in state.items()}
+
+
+def test_t02_the_most_copied_cifar_codes_resnet(convert, tmp_path):
+    module = moderate(ShortcutResNet("linear"))
+    torch.save({"net": behind("module.", module.state_dict()), "acc": 95.4, "epoch": 199}, tmp_path / "ckpt.pth")
+    arguments = ("--dataset", "cifar10", "--model", "resnet18_modified", "--out", tmp_path / "t")
+    status, out, err = convert("teacher", tmp_path / "ckpt.pth", *arguments)
+    assert status == 0, err
+    assert "ckpt.pth, its net" in out
+    expected = logits_of(module)
+    found = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+RESNET = ModelSpec("resnet18_modified", 10, 32)
+
+
+def read_resnet(state, tmp_path, **options):
+    torch.save(state, tmp_path / "w.pth")
+    return read_checkpoint(tmp_path / "w.pth", RESNET, find_family("resnet18_modified"), **options)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ShortcutResNet("linear"), lambda: ShortcutResNet("classifier"), ResidualFunctionResNet],
+    ids=["linear", "DC's classifier", "residual_function"],
+)
+def test_cifar_codes_resnets_are_torchvisions(make, tmp_path):
+    """Their logits are those of torchvision's module, whose logits `test_families.py` compares."""
+    module = moderate(make())
+    read = read_resnet(module.state_dict(), tmp_path)
+    reference = make_reference(find_family("resnet18_modified"), read.spec, read.state)
+    expected = logits_of(module)
+    np.testing.assert_allclose(logits_of(reference.eval()), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def without(state, *ends):
+    return {name: tensor for name, tensor in state.items() if not name.endswith(ends)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: cifar_names(without(s, "running_mean", "running_var", "tracked"), "classifier"), "running stat"),
+        (lambda s: {**s, "linear.bias": s["fc.bias"]}, r"fc.bias and linear.bias mean the same weights"),
+        (
+            lambda s: {**cifar_names(s, "linear"), "fc.bias": s["fc.bias"]},
+            r"linear.bias and fc.bias mean the same weights",
+        ),
+        (lambda s: {**behind("model.", s), "loss.weight": torch.ones(10)}, "--key takes one: model$"),
+        (
+            lambda s: behind("features.", without(s, "fc.weight")),
+            r"holds no resnet18_modified .* but 121 tensors: conv1",
+        ),
+    ],
+    ids=["DC's InstanceNorm", "two heads", "two spellings", "a loss beside", "no head"],
+)
+def test_resnets_that_are_not_whole_or_not_alone(change, message, resnet, tmp_path):
+    with pytest.raises(GiftError, match=message):
+        read_resnet(change(resnet.state_dict()), tmp_path)
+
+
+def test_rows_of_a_larger_head(resnet, tmp_path):
+    state = resnet.state_dict()
+    wide = {**state, "fc.weight": torch.randn(1000, 512), "fc.bias": torch.randn(1000)}
+    with pytest.raises(GiftError, match=r"has 1000 outputs, but the dataset has 10 classes; .* or give --rows"):
+        read_resnet(wide, tmp_path)
+    rows = (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
+    read = read_resnet(wide, tmp_path, rows=rows)
+    np.testing.assert_array_equal(read.params["fc"]["kernel"], wide["fc.weight"][list(rows)].numpy().T)
+    for wrong in ((), (0, 1000), (0, 0), (-1, 3)):
+        with pytest.raises(GiftError, match=r"has 1000 rows; give different --rows from 0 to 999"):
+            read_resnet(wide, tmp_path, rows=wrong)
+    with pytest.raises(GiftError, match=r"has 2 outputs, but the dataset has 10 classes; check --dataset$"):
+        read_resnet(wide, tmp_path, rows=(0, 1))
+
+
+def test_t07_only_convnets_see_smaller_images(monkeypatch, tmp_path):
+    """ConvNeXt's name begins as theirs, and it takes 224 pixels."""
+    assert {name for name, model in MODELS.items() if model.func is ConvNet} == CONVNETS
+    asked = []
+
+    def stop(path, requested, family, **options):
+        asked.append(requested)
+        raise GiftError("seen")
+
+    monkeypatch.setattr(conversion, "read_checkpoint", stop)
+    for model in ("convnext_tiny", "conv4"):
+        with pytest.raises(GiftError, match="seen"):
+            conversion.convert_teacher(tmp_path, dataset="imagenet-1k", model=model, out=tmp_path / "t")
+    assert [requested.image_size for requested in asked] == [224, 64]
+    assert DATASETS["imagenet-100"].input_size("convnext_tiny") == 224
+
+
+def test_norms_that_keep_no_statistics_are_named_by_the_user(convert, refused, tmp_path):
+    """Parameters alone of a BatchNorm network look like InstanceNorm's weights."""
+    module, path = network(norm="instance"), tmp_path / "w.pth"
+    torch.save(dict(network().named_parameters()), path)
+    refused("teacher", path, *CONV2, message="give --norm instance", names=path)
+    refused("teacher", path, *CONV2, "--norm", "batch", message="running statistics are missing", names=path)
+    torch.save(module.state_dict(), path)
+    refused("teacher", path, *CONV2, message="which leaves open what they were", names=path)
+    assert convert("teacher", path, *CONV2, "--norm", "instance", "--out", tmp_path / "t")[0] == 0
+    found, expected = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES), logits_of(module)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_norm_that_the_weights_contradict_is_refused(refused, tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save(network().state_dict(), path)
+    message = "its weights are those of --norm batch, not instance; leave out --norm"
+    refused("teacher", path, *CONV2, "--norm", "instance", message=message, names=path)
+
+
+def test_float8_weights_are_read(tmp_path):
+    module = network()
+    small = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in module.named_parameters()}
+    torch.save({**module.state_dict(), **small}, tmp_path / "w.pth")  # PyTorch's own reader fails on these
+    read = read_checkpoint(tmp_path / "w.pth", spec(size=32, width=128), find_family("conv2"))
+    bias = small["classifier.bias"].detach().float().numpy()
+    np.testing.assert_array_equal(read.params["classifier"]["bias"], bias)
+
+
+def test_negated_views_are_read(tmp_path):
+    state = network().state_dict()
+    bias = torch.complex(state["classifier.bias"], -state["classifier.bias"]).conj().imag
+    assert bias.is_neg()
+    torch.save({**state, "classifier.bias": bias}, tmp_path / "w.pth")
+    read = read_checkpoint(tmp_path / "w.pth", spec(size=32, width=128), find_family("conv2"))
+    np.testing.assert_array_equal(read.params["classifier"]["bias"], state["classifier.bias"].numpy())
+
+
+BIAS = "layers.norm.0.bias"
+KINDS = {
+    "quantised": lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8),
+    "complex": lambda t: t.to(torch.complex64),
+    "sparse": lambda t: t.to_sparse(),
+    "compressed": lambda t: t[None].to_sparse_csr(),
+    "meta": lambda t: t.to("meta"),
+    "empty": lambda t: t[:0],
+    "scalar": lambda t: t[0],
+    "bool": lambda t: t > 0,
+    "float8 of exponents": lambda t: t.to(torch.float8_e8m0fnu),
+    "nested": lambda t: torch.nested.nested_tensor([t, t[:2]]),
+}
+PLACES = (BIAS, "layers.conv.0.weight", "classifier.weight", "layers.norm.0.num_batches_tracked")
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # PyTorch's, of kinds that are prototypes or deprecated
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensors_of_every_kind_are_read_or_refused_in_one_sentence(kind, place, tmp_path):
+    state, path = network().state_dict(), tmp_path / "w.pth"
+    try:
+        tensor = KINDS[kind](state[place].float().reshape(-1) if state[place].ndim < 2 else state[place].float())
+        torch.save({**state, place: tensor}, path)
+    except (RuntimeError, NotImplementedError) as error:
+        pytest.skip(f"PyTorch makes or saves no such tensor: {error}")
+    read, sentence = None, f"{path}: "
+    try:
+        read = read_checkpoint(path, spec(size=32, width=128), find_family("conv2"))
+    except GiftError as error:
+        sentence = str(error)
+    assert sentence.startswith(f"{path}: ")
+    assert "\n" not in sentence
+    assert len(sentence) < 400
+    if read:
+        assert place.endswith("num_batches_tracked") or kind == "float8 of exponents"
+        assert all(np.isfinite(array).all() for array in read.params["classifier"].values())
+
+
+def test_a_kind_that_makes_pytorch_raise_what_it_likes(monkeypatch, refused, tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save(network().state_dict(), path)
+
+    def raises(*arguments):
+        raise RecursionError("maximum\nrecursion")
+
+    monkeypatch.setattr(conversion, "from_torch", raises)
+    message = "holds what cannot be read as weights (RecursionError: maximum); save"
+    refused("teacher", path, *CONV2, message=message, names=path)
+
+
+def archive(**files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as zipped:
+        for name, text in files.items():
+            zipped.writestr(name.replace("__", "/"), text)
+    return content.getvalue()
+
+
+def scripted():
+    content = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), content)
+    return content.getvalue()
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 44789\n"
+INSTEAD = {
+    "empty": (lambda: b"", "but an empty file"),
+    "pointer": (lambda: POINTER, "but a git-lfs pointer, which stands for the file; fetch that with `git lfs pull`"),
+    "page": (lambda: b"\n<!DOCTYPE html><html><head>Google Drive", "but a web page; follow its download link"),
+    "tar": (lambda: b"w.pth".ljust(257, b"\0") + b"ustar\0" + bytes(300), "but a tar archive; unpack it first"),
+    "gzip": (lambda: b"\x1f\x8b\x08\0", "but a compressed file; unpack it first"),
+    "keras": (lambda: b"\x89HDF\r\n\x1a\n", "but an HDF5 file, as Keras writes"),
+    "a zip of it": (lambda: archive(weights__w="1"), "but a zip of other files (weights/w); unpack it"),
+    "script": (scripted, "but a TorchScript program; save `torch.jit.load(FILE).state_dict()`"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("kind", INSTEAD)
+def test_what_is_saved_for_a_checkpoint_by_mistake_is_named(kind, refused, tmp_path):
+    make, message = INSTEAD[kind]
+    (tmp_path / "w.pth").write_bytes(make())
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=f"not a PyTorch checkpoint, {message}", names="w.pth")
+
+
+def test_folders_are_named_too(refused, tmp_path):
+    def folder(message, *files):
+        place = tmp_path / f"folder{len(list(tmp_path.iterdir()))}"
+        for file in (place / name for name in (".keep", *files)):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"")
+        refused("teacher", place, *CONV2, message=message, names=place)
+
+    folder("a folder without a checkpoint in it; give the .pth")
+    folder("`zip -0 -r FILE.pth folder", "data.pkl", "data/0", "version")
+    folder("`zip -0 -r FILE.pth archive` in it makes a file again", "archive/data.pkl", "archive/data/0")
+    folder("give model.safetensors in it", "model.safetensors", "config.json")
+    folder("a teacher that was converted already; use it as it is", "teacher.json")
+
+
+def test_an_unpacked_checkpoint_that_is_zipped_again_is_read(tmp_path):
+    """What the sentence about folders advises."""
+    state = network().state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "w.pth") as zipped, zipfile.ZipFile(tmp_path / "again.pth", "w") as again:
+        for name in sorted(zipped.namelist()):
+            again.writestr(name, zipped.read(name))
+    read = read_checkpoint(tmp_path / "again.pth", spec(size=32, width=128), find_family("conv2"))
+    assert torch.equal(read.state["classifier.bias"], state["classifier.bias"])
+
+
+def test_whole_modules_stay_refused_and_named(refused, tmp_path):
+    torch.save({"net": network()}, tmp_path / "w.pth")
+    message = "would run code (convert.families.convnet.Reference); save its state_dict alone"
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=message, names="w.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"epoch": 3, "lr": 0.1}, "but a mapping of epoch, lr; save"),
+        ({"classifier.bias": torch.zeros(10), "epoch": 3}, "but 1 tensor beside 'epoch', of type int; save"),
+        ([torch.zeros(2), torch.zeros(2)], "but a list of 2 things; save"),
+        (torch.zeros(2), "but a Tensor; save"),
+        ({}, "but a mapping of nothing; save"),
+        ({"a\nb" * 99: torch.zeros(2)}, "holds no ConvNet (layers.conv.0.weight, classifier.weight), but 1 tensor: "),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_what_was_found(content, message, refused, tmp_path):
+    torch.save(content, tmp_path / "w.pth")
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=message, names="w.pth")
+
+
+def test_one_mapping_a_million_times_is_looked_at_once(refused, tmp_path):
+    level = {"a": 1}
+    for _ in range(4):
+        level = {f"k{i}": level for i in range(100)}
+    torch.save(level, tmp_path / "w.pth")
+    refused("teacher", tmp_path / "w.pth", *CONV2, message="holds no state dict", names="w.pth")
+
+
+def test_another_architecture_is_named(resnet, refused, tmp_path):
+    torch.save(resnet.state_dict(), tmp_path / "w.pth")
+    message = "holds no ConvNet (layers.conv.0.weight, classifier.weight), but 122 tensors: conv1.weight [64, 3, 3, 3]"
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=message, names="w.pth")
+    relative = "its names are those of a resnet18 or a relative of it"
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=relative, names="w.pth")
+
+
+@pytest.mark.parametrize(
+    ("arch", "message"),
+    [
+        ("tf_efficientnet_b0", "pads and normalises as TensorFlow does"),
+        ("resnetblur50", "blurs where it halves the image"),
+        ("swinv2_tiny_window16_256", "has windows of another size"),
+    ],
+)
+def test_networks_that_ours_would_be_mistaken_for(arch, message, refused, tmp_path):
+    torch.save({"arch": arch, "state_dict": network().state_dict()}, tmp_path / "w.pth")
+    refused("teacher", tmp_path / "w.pth", *CONV2, message=f"holds a {arch}, which {message}", names="w.pth")

@@ -1,0 +1,89 @@
+"""timm's checkpoints against live timm: its names, and its logits from torchvision's module with those weights."""
+
+import importlib
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from convert.families import ALIASES, find_family
+from convert.teacher import make_reference, read_checkpoint
+from convert.vision import load_torchvision_models
+from gift_jax.errors import GiftError
+from gift_jax.models import ModelSpec
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # timm's own
+
+
+@pytest.fixture(scope="module")
+def timm():
+    load_torchvision_models()  # timm imports it, which fails by itself beside a CPU build
+    if find_spec("timm") is None:
+        pytest.skip("installed by the tests' extra for 3.11")
+    return importlib.import_module("timm")
+
+
+def randomised(module):
+    """Without biases and statistics that are zero or one, which any other would pass for."""
+    torch.manual_seed(0)
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+        elif tensor.is_floating_point() and tensor.ndim == 1:
+            tensor.add_(torch.rand_like(tensor) * 0.2)
+    return module.eval()
+
+
+# timm's name, the side of the test's image, timm's own options for it.
+CASES = {
+    "resnet18": (64, {}),
+    "resnet50": (64, {}),
+    "vit_base_patch16_224": (32, {"img_size": 32}),
+    "convnext_tiny": (64, {}),
+    "mobilenetv2_100": (64, {}),
+    "efficientnet_b0": (64, {}),
+    "vgg11": (64, {}),
+    "swinv2_tiny_window8_256": (256, {}),
+}
+
+
+def read(name, size, module, tmp_path):
+    torch.save({"arch": name, "state_dict": module.state_dict()}, tmp_path / "w.pth")
+    return read_checkpoint(tmp_path / "w.pth", ModelSpec(ALIASES.get(name, name), 10, size), find_family(name))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_timms_names_give_timms_logits(name, timm, tmp_path):
+    """This library's logits are compared with torchvision's, of the same weights, in `test_families.py`."""
+    size, options = CASES[name]
+    module = randomised(timm.create_model(name, num_classes=10, **options))
+    found = read(name, size, module, tmp_path)
+    reference = make_reference(find_family(name), found.spec, found.state)
+    images = torch.randn(1, 3, size, size)
+    with torch.inference_mode():
+        ours, theirs = reference.eval()(images), module(images)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "size", "message"),
+    [
+        ("swinv2_tiny_window8_256", "swin_v2_t", 256, "give --model swinv2_tiny_window8_256 if that is what was"),
+        ("swinv2_tiny_window8_256", "swinv2_tiny_window8_256", 224, "give --image-size 256"),
+        ("vgg11", "vgg11", 256, "give --image-size 224"),
+        ("resnet18d", "resnet18", 64, "holds no resnet18"),
+        ("seresnet18", "resnet18", 64, "is not part of this architecture"),
+    ],
+)
+def test_where_timms_mathematics_is_another_it_is_refused(name, asked, size, message, timm, tmp_path):
+    with torch.device("meta"):
+        shapes = timm.create_model(name, num_classes=10).state_dict()
+    torch.save({key: torch.zeros_like(tensor, device="cpu") for key, tensor in shapes.items()}, tmp_path / "w.pth")
+    with pytest.raises(GiftError, match=message):
+        read_checkpoint(tmp_path / "w.pth", ModelSpec(ALIASES.get(asked, asked), 10, size), find_family(asked))
+
+
+def test_timms_names_of_architectures_are_known():
+    assert {name for name in CASES if find_family(name)} == set(CASES)
+    with pytest.raises(GiftError, match=r"'tf_efficientnet_b0' is unknown; known are .*vit_base_patch16_224"):
+        find_family("tf_efficientnet_b0")
