@@ -62,9 +62,9 @@ def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
     entries = _listed(
         label,
         (
-            (entry.filename, entry, not stat.S_ISLNK(entry.external_attr >> 16))
+            (entry.filename.replace("\\", "/"), entry, not stat.S_ISLNK(entry.external_attr >> 16))
             for entry in in_order
-            if not entry.is_dir()
+            if not entry.filename.endswith(("/", "\\"))  # folders; some that make zips on Windows write backslashes
         ),
     )
     sizes = {name: entry.file_size for name, entry in entries.items()}
