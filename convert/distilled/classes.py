@@ -19,6 +19,9 @@ def order_classes(label: str, names: Sequence[str], request: Request, kind: str)
 
     Args: kind, what has the names: `folder` or `name`. Raises: GiftError if they are not the dataset's classes.
     """
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise GiftError(f"{label}: has the class {kind} {twice!r} twice; rename one of them")
     if request.class_order:
         return _ordered_by_file(label, names, request, kind)
     num_classes = request.spec.num_classes

@@ -95,7 +95,7 @@ def axes_of(label: str, shape: tuple[int, ...], request: Request, usual: str | N
     """
     channels = request.spec.channels
     places = ((name, [shape[axis] for axis in axes]) for name, axes in AXES.items() if len(shape) == len(axes))
-    fitting = [name for name, (_, height, width, last) in places if height == width and last == channels]
+    fitting = [name for name, (_, height, width, last) in places if height == width > 0 and last == channels]
     if len(fitting) == 1 or usual in fitting:
         return usual if usual in fitting and usual else fitting[0]
     expected = f"square images, [N, H, W, {channels}] or [N, {channels}, H, W]"

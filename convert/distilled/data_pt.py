@@ -43,7 +43,7 @@ def read(source: Source, request: Request) -> Content:
         raise GiftError(f"{label}: is of {told!r}, but --dataset is {dataset}; give the right one")
     pair, notes = _pair(label, content, request)
     images, labels = (torch.as_tensor(value) if _is_numbers(value) else value for value in pair)
-    if not all(isinstance(value, torch.Tensor) for value in (images, labels)):
+    if not all(isinstance(value, torch.Tensor) and _has_values(value) for value in (images, labels)):
         raise GiftError(f"{label}: its images and labels must be tensors, found {_kinds(pair)}; write the file again")
     content = from_tensors(label, images, labels, request)
     return content._replace(notes={**content.notes, **notes})
@@ -81,7 +81,16 @@ def _is_pair(value: object) -> bool:
 
 
 def _is_numbers(value: object) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(type(entry) is int for entry in value)
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(type(entry) is int and abs(entry) < 2**31 for entry in value)
+    )
+
+
+def _has_values(tensor: torch.Tensor) -> bool:
+    """Not sparse, and not a shape alone."""
+    return tensor.layout is torch.strided and tensor.device.type == "cpu"
 
 
 def _kinds(value: object) -> str:

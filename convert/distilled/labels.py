@@ -45,9 +45,8 @@ def counted_from_zero(label: str, ids: np.ndarray, request: Request) -> np.ndarr
     ids, last = ids.astype(np.int64) - request.first_label, request.spec.num_classes
     if len(ids) and (ids.min(), ids.max()) == (1, last):
         raise GiftError(f"{label}: its labels count from 1 to {last}, expected 0..{last - 1}; say --first-label 1")
-    outside = ids[(ids < 0) | (ids >= last)]
-    if len(outside) and (abs(outside) > 2**31 - 1).any():
-        raise GiftError(f"{label}: has a label {outside[0]}, expected 0..{last - 1}; check --dataset")
+    if len(too_large := ids[(ids < -(2**31)) | (ids >= 2**31)]):
+        raise GiftError(f"{label}: has a label {too_large[0]}, expected 0..{last - 1}; check --dataset")
     return ids.astype(np.int32)
 
 
@@ -57,9 +56,19 @@ def _refuse_soft(label: str, what: str, request: Request) -> None:
 
 
 def _soft(label: str, rows: np.ndarray, request: Request) -> Labels:
+    """Logits float32 [N, classes] of soft rows; students take their softmax."""
     by_class = request.method in ROWS_BY_CLASS
-    kind, told = ("logits" if by_class else None), request.soft_labels
-    kind = told or kind
+    kind = _kind(label, rows, request.soft_labels or ("logits" if by_class else None))
+    ids = _ids_by_row(label, len(rows), request) if by_class else _ids_by_argmax(label, rows)
+    if kind == "logits":
+        return Labels(ids, rows, kind)
+    # Zeros, whose logarithm is not finite, become 1e-38.
+    soft = np.log(np.maximum(rows, np.finfo(np.float32).tiny))
+    return Labels(ids, soft, "probabilities, stored as their logarithms")
+
+
+def _kind(label: str, rows: np.ndarray, kind: str | None) -> str:
+    """What soft rows are taken for. Raises: GiftError if nobody said so, or if their values say otherwise."""
     sums_to_one = bool((rows >= 0).all() and (abs(rows.sum(1) - 1) < _SUM_TOLERANCE).all())
     found = "probabilities (no row is negative, each sums to 1)" if sums_to_one else "no probabilities"
     if kind is None:
@@ -67,12 +76,7 @@ def _soft(label: str, rows: np.ndarray, request: Request) -> Labels:
         raise GiftError(f"{label}: its labels are {likely}; {_ASK}, or give class ids")
     if (kind == "probabilities") != sums_to_one:
         raise GiftError(f"{label}: its labels are {found}, but were taken for {kind}; {_ASK}")
-    ids = _ids_by_row(label, len(rows), request) if by_class else _ids_by_argmax(label, rows)
-    if kind == "logits":
-        return Labels(ids, rows, "logits")
-    # Students take the softmax of what is stored; zeros, whose logarithm is not finite, become 1e-38.
-    soft = np.log(np.maximum(rows, np.finfo(np.float32).tiny))
-    return Labels(ids, soft, "probabilities, stored as their logarithms")
+    return kind
 
 
 def _ids_by_row(label: str, count: int, request: Request) -> np.ndarray:

@@ -89,6 +89,8 @@ def _columns(source: Source, shard: str, request: Request) -> _Columns:
     with _opened(source, shard) as file:
         schema = file.schema_arrow
     label = f"{source.label}: {shard!r} has the columns {', '.join(schema.names)}"
+    if len(set(schema.names)) < len(schema.names):
+        raise GiftError(f"{label}, one of them twice; write each once")
     images = [name for name in IMAGES if name in schema.names]
     labels = [request.label_column] if request.label_column else [name for name in LABELS if name in schema.names]
     whole = [name for name in labels if name in schema.names and pa.types.is_integer(schema.field(name).type)]

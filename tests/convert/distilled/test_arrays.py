@@ -82,6 +82,7 @@ UNSAID = {
     "undecided": (np.zeros((40, 10)), ("logits",), "row 0 of its labels has no single largest entry"),
     "twenty classes": (np.eye(20)[LABELS], (), "label is float64[40, 20], expected class ids [N] or rows [N, 10]"),
     "from 1": (LABELS + 1, (), "its labels count from 1 to 10, expected 0..9; say --first-label 1"),
+    "far below": (np.full(40, -(2**63)), (), "has a label -9223372036854775808"),
     "far away": (LABELS + 2**40, (), "has a label 1099511627776"),
 }
 
@@ -166,6 +167,7 @@ def test_the_statistics_of_normalised_pixels_are_kept(imported, refused, tmp_pat
 
 
 BAD = {
+    "no pixels": ((np.zeros((40, 0, 0, 3), np.uint8), LABELS), "expected square images"),
     "not square": ((IMAGES[:, 1:], LABELS), "expected square images, [N, H, W, 3] or [N, 3, H, W]"),
     "both orders of axes": ((IMAGES[:, :3, :3], LABELS), "fits both"),
     "Fortran order": ((np.asfortranarray(IMAGES), LABELS), "np.ascontiguousarray"),

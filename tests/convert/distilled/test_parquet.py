@@ -62,6 +62,7 @@ def test_row_groups_are_read_one_by_one_and_only_where_needed(imported, tmp_path
 
 BAD = {
     "no label": (columns(label="target"), "has the columns image, target; expected image or img"),
+    "two labels": (columns().append_column("class_id", pa.array(LABELS)), "one of them twice"),
     "two images": (columns().append_column("img", columns().column(0)), "expected image or img"),
     "names of classes": (
         columns().set_column(1, "label", pa.array([str(label) for label in LABELS])),
@@ -172,6 +173,7 @@ NAMED = {
     "eleven names": (named([*map(str, range(11))]), "class 10 has 1 names"),
     "eleven words": (named([*"abcdefghijk"]), "has 11 class names ('a' ...), expected 10"),
     "from 1": (named([*map(str, range(1, 11))]), "its class names count from 1 to 10"),
+    "a name twice": (named([*"abcdefghii"]), "has the class name 'i' twice"),
     "a stranger": (named([*map(str, range(9)), "x"]), "'x' is among names that are numbered"),
     "not labelled": (named([*map(str, range(10))], LABELS - 1), "has a label -1, but 10 class names"),
     "from 1, unnamed": (named([], LABELS + 1), "its labels count from 1 to 10, expected 0..9; say --first-label 1"),
