@@ -1,5 +1,6 @@
 """Torch files of images, labels and a learned learning rate: DATM's release, MTT's pair, DD-Ranking's."""
 
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -36,11 +37,7 @@ def read(source: Source, request: Request) -> Content:
     bases = {PurePosixPath(name).name for name in source.sizes}
     names = next((names for names in NAMES if names.images in bases), None)
     if names is None:
-        raise GiftError(
-            f"{source.label}: {BEST.images} is not there, and images_zca_*.pt are inverse-transformed copies to look "
-            f"at, which students are not trained on; add {BEST.images}, {BEST.labels} and {BEST.rate} of the same "
-            "release"
-        )
+        raise _no_images(source, bases)
     strict = request.method in ROWS_BY_CLASS
     images, labels = (load_torch(source, source.find(name)) for name in names[:2])
     rate = load_torch(source, source.find(names.rate)) if strict or names.rate in bases else None
@@ -52,6 +49,13 @@ def read(source: Source, request: Request) -> Content:
     content = from_tensors(source.label, images, labels, request)
     notes = {} if rate is None else {"learning_rate": _learning_rate(source, names.rate, rate)}
     return content._replace(notes={**content.notes, **notes})
+
+
+def _no_images(source: Source, bases: Collection[str]) -> GiftError:
+    copies = "images_zca_*.pt are inverse-transformed copies to look at, which students are not trained on"
+    hint = f", and {copies}" if any(base.startswith("images_zca") for base in bases) else f", nor {NAMES[1].images}"
+    wanted = f"add {BEST.images}, {BEST.labels} and {BEST.rate} of the same release"
+    return GiftError(f"{source.label}: {BEST.images} is not there{hint}; {wanted}")
 
 
 def _learning_rate(source: Source, name: str, rate: object) -> str:
