@@ -13,7 +13,7 @@ from gift_jax.runtime.progress import display
 from .choices import choose_pair
 from .content import AXES, Content, Request, axes_of, first_of_each_class
 from .labels import read_labels
-from .source import Source, readable, refuse_stand_in
+from .source import Source, head_of, readable, refuse_stand_in
 
 SUFFIX = ".npy"
 LARGEST_LABELS = 2 << 30  # bytes
@@ -35,8 +35,8 @@ def read(source: Source, request: Request) -> Content:
     read = read_labels(source.label, _read_labels(source, labels), request)
     kept = first_of_each_class(source.label, read.ids, request)
     label = f"{source.label}: {images!r}"
-    refuse_stand_in(label, source.head(images))
     with readable(label), source.open(images) as stream:
+        refuse_stand_in(label, head_of(stream))
         header = _header(label, stream, source.sizes[images])
         axes = _check(label, header, len(read.ids), request)
         pixels = _rows(stream, header, kept)

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
+from gift_jax.runtime.files import reported
 
 from ..torch_file import load_object, load_stream
 from .choices import choose_pair, listed
 from .content import FIRST, LAST, Content, Request, axes_of, first_of_each_class
 from .labels import read_labels
-from .source import Source, refuse_stand_in
+from .source import Source, head_of, refuse_stand_in
 
 NAME = "data.pt"
 LARGEST = 8 << 30  # bytes of a torch file inside an archive; larger ones are read from disk, where they are mapped
@@ -25,7 +26,8 @@ def load_torch(source: Source, name: str) -> object:
     """What a torch file of a source holds: mapped from disk, or read whole out of an archive."""
     path = source.on_disk(name)
     if path:
-        refuse_stand_in(f"{source.label}: {name!r}" if path != source.path else source.label, source.head(name))
+        with reported(path), path.open("rb") as stream:
+            refuse_stand_in(str(path), head_of(stream))
     return load_object(path) if path else load_stream(source.read(name, LARGEST), f"{source.label}: {name!r}")
 
 

@@ -13,7 +13,7 @@ from .choices import one_split, split_of_image
 from .classes import order_classes
 from .content import Content, Request, images_a_class
 from .decode import LARGEST_FILE, SUFFIXES, Blob, decode, decoder_notes
-from .source import Source
+from .source import Source, openable
 
 
 def read(source: Source, request: Request) -> Content:
@@ -57,7 +57,9 @@ def _images_by_folder(source: Source, request: Request) -> dict[str, list[str]]:
     for name in images:
         parts = PurePosixPath(name).parts
         if len(parts) < shared + 2:
-            raise GiftError(f"{source.label}: {name!r} is in no class folder; give a folder that holds class folders")
+            hint = f", or the file {others[0]!r} itself" if (others := openable(source)) else ""
+            problem = f"{name!r} is in no class folder; give a folder that holds class folders{hint}"
+            raise GiftError(f"{source.label}: {problem}")
         by_folder.setdefault(parts[shared], []).append(name)
     return by_folder
 

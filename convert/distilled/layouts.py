@@ -14,10 +14,10 @@ from gift_jax.runtime.files import reported
 
 from ..torch_file import is_safetensors
 from . import arrays, data_pt, datm, decode, folders, parquet
-from .archives import SUFFIXES, open_archive, open_inner
+from .archives import open_archive, open_inner
 from .choices import PAIRS, listed
 from .content import Content, Request
-from .source import Source, directory, readable, refuse_stand_in, single_file
+from .source import TORCH, Source, directory, openable, readable, refuse_stand_in, single_file
 
 
 class Layout(NamedTuple):
@@ -58,7 +58,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     }
 )
 
-# Layouts of encoded images, which can hold nothing but 8-bit pixels.
+# Layouts of encoded images, whose pixels cannot be normalised or whitened ones.
 ENCODED = frozenset({"images", "parquet"})
 
 Release = Mapping[str, PixelSpace | None]
@@ -97,27 +97,28 @@ def find_layout(source: Source) -> str | None:
 def open_source(path: Path, stack: contextlib.ExitStack) -> tuple[str, Source]:
     """The layout's name and the files of a released set; of an archive in an archive, those of the inner one.
 
-    A directory that holds one archive or torch file, and nothing else that is understood, is read as that file.
+    Where one archive or torch file, and nothing else that is understood, lies in a directory or archive, it is read.
     Raises: GiftError if it is missing, damaged, or of no layout that is understood.
     """
     source = directory(path) if path.is_dir() else _open_file(path, stack)
     layout = source and find_layout(source)
-    if source and not layout and path.is_dir() and len(files := _openable(source)) == 1:
-        return open_source(path / files[0], stack)
-    if source and not layout and not path.is_dir() and (inner := open_inner(source, stack)):
-        source, layout = inner, find_layout(inner)
+    if source and not layout and len(files := openable(source)) == 1:
+        if path.is_dir():
+            return open_source(path / files[0], stack)
+        source = _open_member(source, files[0], stack)
+        layout = source and find_layout(source)
     if not source or not layout:
         titles = "; ".join(layout.title for layout in LAYOUTS.values())
         raise GiftError(f"{path}: not understood, {_found(source)}; it may be, or hold in a zip or tar: {titles}")
     return layout, source
 
 
-def _openable(source: Source) -> list[str]:
-    return [name for name in source.sizes if name.lower().endswith((*SUFFIXES, ".npz", ".pt", ".pth", ".safetensors"))]
+def _open_member(source: Source, name: str, stack: contextlib.ExitStack) -> Source | None:
+    return source.alone(name, data_pt.NAME) if name.lower().endswith(TORCH) else open_inner(source, name, stack)
 
 
 def _found(source: Source | None) -> str:
-    files = _openable(source) if source else []
+    files = openable(source) if source else []
     if len(files) > 1:
         return f"it holds {len(files)} archives or torch files ({listed(files, 2)}), give one of them"
     return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"

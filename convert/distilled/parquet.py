@@ -22,7 +22,7 @@ from .classes import order_classes
 from .content import Content, Request, first_of_each_class
 from .decode import LARGEST_FILE, Blob, decode, decoder_notes
 from .labels import counted_from_zero
-from .source import Source, readable, refuse_stand_in
+from .source import Source, head_of, readable, refuse_stand_in
 
 SUFFIX = ".parquet"
 IMAGES = ("image", "img")
@@ -133,11 +133,13 @@ def _class_ids(
 
 @contextlib.contextmanager
 def _opened(source: Source, shard: str) -> Iterator[pq.ParquetFile]:
-    refuse_stand_in(f"{source.label}: {shard!r}", source.head(shard))
-    with readable(f"{source.label}: {shard!r}"):
+    label = f"{source.label}: {shard!r}"
+    with readable(label):
         try:
-            with source.open(shard) as stream, pq.ParquetFile(stream) as file:
-                yield file
+            with source.open(shard) as stream:
+                refuse_stand_in(label, head_of(stream))
+                with pq.ParquetFile(stream) as file:
+                    yield file
         except pa.ArrowException as error:
             raise ValueError(str(error)) from None
 

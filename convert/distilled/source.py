@@ -28,6 +28,9 @@ _UNREADABLE = (
     tarfile.TarError,
 )
 
+# Files that may be a set by themselves, by their suffixes.
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz")
+TORCH = (".pt", ".pth", ".safetensors")
 _HEAD = 64  # bytes
 # What lies there in place of a file whose download went another way: how it begins, and what it is.
 _PAGE = "is a web page that was saved in place of the file; download the file itself, not the page about it"
@@ -63,11 +66,6 @@ class Source(NamedTuple):
         refuse_stand_in(f"{self.label}: {name!r}", content[:_HEAD])
         return content
 
-    def head(self, name: str) -> bytes:
-        """A file's first bytes, which tell its kind."""
-        with readable(f"{self.label}: {name!r}"), self.open(name) as stream:
-            return stream.read(_HEAD)
-
     def find(self, base: str) -> str:
         """The one file of that base name. Raises: GiftError if there is none, or more than one."""
         found = [name for name in self.sizes if PurePosixPath(name).name == base]
@@ -76,12 +74,29 @@ class Source(NamedTuple):
             raise GiftError(f"{self.label}: {base} {reason}; give the directory or archive of one set")
         return found[0]
 
+    def alone(self, name: str, known_as: str) -> "Source":
+        """One of the files as a source, under the name that layouts know it by."""
+        label, sizes = f"{self.label}: {name!r}", {known_as: self.sizes[name]}
+        return Source(self.path, label, sizes, lambda _: self.open(name), lambda _: self.on_disk(name))
+
     def digest(self) -> str:
         """SHA-256 of the file that the user named, or of the names and digests of all files of a directory."""
         if not self.path.is_dir():
             return sha256(self.path)
         lines = (f"{name} {sha256(self.path / name)}\n" for name in sorted(self.sizes))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def openable(source: Source) -> list[str]:
+    """The files that may be a set by themselves: archives, and torch files."""
+    return [name for name in source.sizes if name.lower().endswith((*ARCHIVES, *TORCH))]
+
+
+def head_of(stream: IO[bytes]) -> bytes:
+    """A file's first bytes, which tell its kind; the stream stands at its beginning again."""
+    head = stream.read(_HEAD)
+    stream.seek(0)  # a second stream would be unpacked from the archive's beginning
+    return head
 
 
 def refuse_stand_in(label: str, head: bytes) -> None:

@@ -1,5 +1,7 @@
 """The official `data.pt`, written here as the official code writes it."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -145,9 +147,15 @@ def test_a_directory_with_one_torch_file_is_that_file(imported, refused, tmp_pat
     torch.save(PAIR, folder / "res.pt")
     (folder / "log.txt").write_text("mine")
     np.testing.assert_array_equal(imported(folder, *MINE).labels, LABELS)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(folder / "res.pt", "result/res.pt")
+    np.testing.assert_array_equal(imported(tmp_path / "x.zip", *MINE).images, IMAGES.permute(0, 2, 3, 1))
     torch.save(PAIR, folder / "other.pt")
     message = "it holds 2 archives or torch files ('other.pt', 'res.pt'), give one of them"
     refused("distilled", folder, *MINE, message=message, names=folder)
+    (folder / "vis.png").write_bytes(b"")
+    message = "'vis.png' is in no class folder; give a folder that holds class folders, or the file 'other.pt' itself"
+    refused("distilled", folder, *MINE[:4], "--pixel-space", "raw", message=message, names=folder)
 
 
 def test_bytes_and_floats_from_0_to_255_are_raw_pixels(imported, tmp_path):
