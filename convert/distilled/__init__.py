@@ -5,15 +5,19 @@ import importlib.metadata
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 
-from gift_jax.data.datasets import get_dataset
+from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, save_distilled
 from gift_jax.errors import GiftError
 
-from .content import Content, Request, as_bytes
-from .layouts import ENCODED, LAYOUTS, METHODS, open_source, release_of
+from .content import Content, Request, raw_pixels
+from .labels import SOFT_LABELS
+from .layouts import ENCODED, LAYOUTS, METHODS, OPTIONS, open_source, release_of
 from .source import Source
+
+_CHOSEN = ("repetition", "split", "label_column", "depth")  # notes that are said when a set is written
 
 
 def convert_distilled(
@@ -21,32 +25,79 @@ def convert_distilled(
     *,
     method: str,
     dataset: str,
-    ipc: int,
     out: Path,
+    ipc: int | None = None,
     pixel_space: str | None = None,
+    normalisation: Normalisation | None = None,
     class_order: Path | None = None,
+    soft_labels: str | None = None,
+    repetition: int | None = None,
+    split: str | None = None,
+    label_column: str | None = None,
+    first_label: int = 0,
 ) -> DistilledSet:
-    """Read a released set, keep the first ipc images of each class and write them with their provenance.
+    """Read a released set, keep the first ipc images of each class (all of them by default) and write them.
 
     Args: source, a file or directory in one of `LAYOUTS`; pixel_space, where the method's release does not tell;
-    class_order, a text file of folder names by class id, for class folders of images.
-    Raises: GiftError if anything does not fit, or if it is not known what was done to the pixels.
+    normalisation, the statistics of normalised pixels; the others as `Request` has them.
+    Raises: GiftError if anything does not fit, or if it is not known what was done to the pixels or what labels are.
     """
-    request = Request(get_dataset(dataset), ipc, class_order)
-    if ipc < 1:
-        raise GiftError(f"--ipc is {ipc}, expected 1 or more")
+    request = Request(
+        get_dataset(dataset),
+        ipc,
+        method,
+        class_order,
+        soft_labels,
+        repetition,
+        split,
+        label_column,
+        first_label,
+    )
+    _check_numbers(request)
     with contextlib.ExitStack() as stack:
         layout, files = open_source(source, stack)
         space = _pixel_space(source, layout, method, pixel_space)
-        if class_order and layout != "images":
-            raise GiftError(f"{source}: --class-order is for class folders of images, and this is {_title(layout)}")
+        _check_options(source, layout, request)
         content = LAYOUTS[layout].read(files, request)
-        provenance = _provenance(files, layout, content, request)
-    distilled = _assemble(source, content, space, request, method, provenance)
+        provenance = _provenance(files, layout, content)
+    distilled = _assemble(source, content, space, request, provenance, normalisation)
     save_distilled(out, distilled)
     images = distilled.images
     print(f"written   {out}: {len(images)} {space} images, {images.shape[1]} pixels, {content.images.dtype} read")
+    print(f"check     {_evidence(distilled, content)}")
     return distilled
+
+
+def _check_numbers(request: Request) -> None:
+    if request.ipc is not None and request.ipc < 1:
+        raise GiftError(f"--ipc is {request.ipc}, expected 1 or more")
+    if request.first_label not in (0, 1):
+        raise GiftError(f"--first-label is {request.first_label}, expected 0 or 1")
+    if request.soft_labels not in (None, *SOFT_LABELS):
+        raise GiftError(f"--soft-labels is {request.soft_labels}, expected {' or '.join(SOFT_LABELS)}")
+    if request.class_order and request.first_label:
+        raise GiftError("--class-order names each class, so that --first-label has no meaning; drop one of them")
+
+
+def _check_options(path: Path, layout: str, request: Request) -> None:
+    for name, layouts in OPTIONS.items():
+        if getattr(request, name) is not None and layout not in layouts:
+            option, titles = f"--{name.replace('_', '-')}", " or ".join(map(_title, layouts))
+            raise GiftError(f"{path}: {option} is for {titles}, and this is {_title(layout)}; drop it")
+
+
+def _evidence(distilled: DistilledSet, content: Content) -> str:
+    """A line to check a set by: its first class, the values of its pixels, what was left out and what was chosen."""
+    images, count = distilled.images, len(distilled.labels)
+    first = "" if content.first is None else f" ({content.first!r})"
+    soft = "" if distilled.soft_labels is None else f", soft labels: {content.notes['labels']}"
+    parts = (
+        f"class 0{first}: {distilled.ipc} images, of {distilled.num_classes} classes{soft}",
+        f"pixels {images.min():.4g} to {images.max():.4g}, mean {images.mean(dtype=np.float64):.4g}",
+        f"{content.total - count} of {content.total} images left out",
+        *(f"{name}: {content.notes[name]}" for name in _CHOSEN if name in content.notes),
+    )
+    return "; ".join(parts)
 
 
 def _title(layout: str) -> str:
@@ -73,31 +124,39 @@ def _pixel_space(path: Path, layout: str, method: str, told: str | None) -> Pixe
     return cast(PixelSpace, space)
 
 
-def _provenance(files: Source, layout: str, content: Content, request: Request) -> dict[str, str]:
+def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:
     kept = len(content.labels)
+    ipc = (content.labels == 0).sum()
     return {
         "source": files.path.resolve().name,
         "layout": _title(layout),
         "sha256": files.digest(),
-        "subset": f"the first {request.ipc} of each class, {content.order}: {kept} of {content.total} images",
+        "subset": f"the first {ipc} of each class, {content.order}: {kept} of {content.total} images",
         "versions": f"gift-jax {importlib.metadata.version('gift-jax')}, torch {torch.__version__}",
         **content.notes,
     }
 
 
 def _assemble(
-    source: Path, content: Content, space: PixelSpace, request: Request, method: str, provenance: dict[str, str]
+    source: Path,
+    content: Content,
+    space: PixelSpace,
+    request: Request,
+    provenance: dict[str, str],
+    normalisation: Normalisation | None,
 ) -> DistilledSet:
+    images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
     try:
         return DistilledSet(
-            images=as_bytes(content.images) if space == "raw" else content.images,
+            images=images,
             labels=content.labels,
             soft_labels=content.soft_labels,
             pixel_space=space,
             dataset=request.spec.name,
-            method=method,
-            ipc=request.ipc,
-            provenance=provenance,
+            method=request.method,
+            ipc=int((content.labels == 0).sum()),
+            provenance={**provenance, "values": values},
+            normalisation=normalisation,
         )
     except GiftError as error:
         raise GiftError(f"{source}: {error}") from None

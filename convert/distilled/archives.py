@@ -10,9 +10,8 @@ from typing import IO, TypeVar
 
 from gift_jax.errors import GiftError
 
-from .source import Source, readable, visible
+from .source import Source, head_of, readable, refuse_stand_in, visible
 
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MOST_MEMBERS = 5_000_000  # ImageNet-1K has 1.3 million; a compressed list of members could otherwise fill the memory
 
 Entry = TypeVar("Entry", zipfile.ZipInfo, tarfile.TarInfo)
@@ -47,14 +46,13 @@ def _no_archive(label: str, file: IO[bytes]) -> None:
         raise GiftError(f"{label}: begins as a zip or gzip archive, but is no whole one; download it again")
 
 
-def open_inner(source: Source, stack: contextlib.ExitStack) -> Source | None:
-    """The files of the archive that is the only one in a source, read through it; None if there is none."""
-    names = [name for name in source.sizes if name.lower().endswith(SUFFIXES)]
-    if len(names) != 1:
-        return None
-    with readable(f"{source.label}: {names[0]!r}"):
-        stream = stack.enter_context(source.open(names[0]))
-    return open_archive(source.path, f"{source.label}: {names[0]!r}", stream, stack)
+def open_inner(source: Source, name: str, stack: contextlib.ExitStack) -> Source | None:
+    """The files of an archive in a source, read through it; None if it is none."""
+    label = f"{source.label}: {name!r}"
+    with readable(label):
+        stream = stack.enter_context(source.open(name))
+        refuse_stand_in(label, head_of(stream))
+    return open_archive(source.path, label, stream, stack)
 
 
 def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
@@ -62,9 +60,9 @@ def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
     entries = _listed(
         label,
         (
-            (entry.filename, entry, not stat.S_ISLNK(entry.external_attr >> 16))
+            (entry.filename.replace("\\", "/"), entry, not stat.S_ISLNK(entry.external_attr >> 16))
             for entry in in_order
-            if not entry.is_dir()
+            if not entry.filename.endswith(("/", "\\"))  # folders; some that make zips on Windows write backslashes
         ),
     )
     sizes = {name: entry.file_size for name, entry in entries.items()}

@@ -1,7 +1,8 @@
-"""Array pairs: images and labels as NumPy arrays, in a directory (`images.npy`, `labels.npy`) or an `.npz`."""
+"""Array pairs: images and labels as NumPy arrays, under usual names, in a directory of `.npy` files or an `.npz`."""
 
 import io
 import math
+from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from gift_jax.errors import GiftError
 from gift_jax.runtime.progress import display
 
-from .content import Content, Request, first_of_each_class, split_labels
-from .source import Source, readable
+from .choices import choose_pair
+from .content import AXES, Content, Request, axes_of, first_of_each_class
+from .labels import read_labels
+from .source import Source, head_of, readable, refuse_stand_in
 
-IMAGES, LABELS = "images.npy", "labels.npy"
+SUFFIX = ".npy"
 LARGEST_LABELS = 2 << 30  # bytes
 
 
@@ -22,21 +25,27 @@ class _Header(NamedTuple):
 
 
 def read(source: Source, request: Request) -> Content:
-    """Read images [N, H, W, C] (uint8, or floats) and labels (ids [N], or logits [N, classes] class by class).
+    """Read images (uint8, or floats), [N, H, W, C] or [N, C, H, W], and labels as `read_labels` has them.
 
     Only the rows that are kept take memory. Raises: GiftError if the arrays are of another kind, or do not fit.
     """
-    images, labels = source.find(IMAGES), source.find(LABELS)
-    ids, soft_labels = split_labels(source.label, _read_labels(source, labels), request.spec)
-    kept = first_of_each_class(source.label, ids, request)
+    names = [PurePosixPath(name) for name in source.sizes if name.endswith(SUFFIX)]
+    pair = choose_pair(source.label, [name.stem for name in names], request.split)
+    images, labels = (source.find(name + SUFFIX) for name in pair)
+    read = read_labels(source.label, _read_labels(source, labels), request)
+    kept = first_of_each_class(source.label, read.ids, request)
     label = f"{source.label}: {images!r}"
     with readable(label), source.open(images) as stream:
+        refuse_stand_in(label, head_of(stream))
         header = _header(label, stream, source.sizes[images])
-        _check(label, header, len(ids), request)
+        axes = _check(label, header, len(read.ids), request)
         pixels = _rows(stream, header, kept)
     with np.errstate(over="ignore"):  # what becomes infinite is refused as such
         pixels = pixels if header.dtype == np.uint8 else pixels.astype(np.float32)
-    return Content(pixels, ids[kept], None if soft_labels is None else soft_labels[kept], len(ids), "in their order")
+    notes = {"arrays": " and ".join(pair), "labels": read.note, "axes": axes}
+    soft_labels = None if read.soft is None else read.soft[kept]
+    pixels = pixels.transpose(AXES[axes])
+    return Content(pixels, read.ids[kept], soft_labels, len(read.ids), "in their order", notes)
 
 
 def _read_labels(source: Source, name: str) -> np.ndarray:
@@ -60,14 +69,14 @@ def _header(label: str, stream: IO[bytes], size: int) -> _Header:
     return _Header(shape, dtype)
 
 
-def _check(label: str, header: _Header, count: int, request: Request) -> None:
-    shape, channels = header.shape, request.spec.channels
-    if len(shape) != 4 or shape[1] != shape[2] or shape[3] != channels:
-        raise GiftError(f"{label} is {list(shape)}, expected square images, [N, H, W, {channels}]; transpose it")
-    if shape[0] != count:
-        raise GiftError(f"{label} has {shape[0]} images, but there are {count} labels; take both from one set")
+def _check(label: str, header: _Header, count: int, request: Request) -> str:
+    """The order of the images' axes. Raises: GiftError if they do not fit."""
+    axes = axes_of(label, header.shape, request)
+    if header.shape[0] != count:
+        raise GiftError(f"{label} has {header.shape[0]} images, but there are {count} labels; take both from one set")
     if header.dtype != np.uint8 and header.dtype.kind != "f":
         raise GiftError(f"{label} is {header.dtype}, expected uint8 or floats; save it as one of them")
+    return axes
 
 
 def _rows(stream: IO[bytes], header: _Header, kept: np.ndarray) -> np.ndarray:

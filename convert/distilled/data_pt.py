@@ -1,47 +1,125 @@
-"""The official `data.pt`."""
+"""Torch files of images and labels: the official `data.pt`, and what other methods' code saves."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
+from gift_jax.runtime.files import reported
 
 from ..torch_file import load_object, load_stream
-from .content import Content, Request, first_of_each_class, split_labels
-from .source import Source
+from .choices import choose_pair, listed
+from .content import FIRST, LAST, Content, Request, axes_of, first_of_each_class
+from .labels import read_labels
+from .source import Source, head_of, refuse_stand_in
 
 NAME = "data.pt"
 LARGEST = 8 << 30  # bytes of a torch file inside an archive; larger ones are read from disk, where they are mapped
+_EXPECTED = (
+    "expected [images, labels], a dictionary of both, or {'data': [[images, labels], ...]} of several repetitions"
+)
 
 
 def load_torch(source: Source, name: str) -> object:
     """What a torch file of a source holds: mapped from disk, or read whole out of an archive."""
     path = source.on_disk(name)
+    if path:
+        with reported(path), path.open("rb") as stream:
+            refuse_stand_in(str(path), head_of(stream))
     return load_object(path) if path else load_stream(source.read(name, LARGEST), f"{source.label}: {name!r}")
 
 
 def read(source: Source, request: Request) -> Content:
-    """Read the official `data.pt`: a dictionary of dataset (name), data (float [N, C, H, W]) and label.
+    """Read images, float or uint8 [N, C, H, W], and labels out of one torch file, or safetensors.
 
     Raises: GiftError if it holds something else, or another dataset.
+    Reference: the official `data.pt` is a dictionary of dataset (name), data and label. IDC and DREAM save
+    [images, labels]; DC, DSA and DM save {"data": [[images, labels], ...]}, a pair for each repetition.
     """
     label, dataset = source.label, request.spec.name
     content = load_torch(source, source.find(NAME))
-    if not isinstance(content, dict) or not {"data", "label"} <= content.keys():
-        raise GiftError(f"{label}: not the official data.pt, a dictionary of dataset, data and label; check the path")
-    images, labels = content["data"], content["label"]
-    if not all(isinstance(value, torch.Tensor) for value in (images, labels)) or images.ndim != 4:
-        raise GiftError(f"{label}: data must be a tensor [N, C, H, W] and label a tensor; write the file again")
-    if content.get("dataset", dataset) != dataset:
-        raise GiftError(f"{label}: is of {content['dataset']!r}, but --dataset is {dataset}; give the right one")
-    return from_tensors(label, images, labels, request)
+    told = content.get("dataset", dataset) if isinstance(content, Mapping) else dataset
+    if isinstance(told, str) and told != dataset:
+        raise GiftError(f"{label}: is of {told!r}, but --dataset is {dataset}; give the right one")
+    pair, notes = _pair(label, content, request)
+    images, labels = (torch.as_tensor(value) if _is_numbers(value) else value for value in pair)
+    if not all(isinstance(value, torch.Tensor) and _has_values(value) for value in (images, labels)):
+        raise GiftError(f"{label}: its images and labels must be tensors, found {_kinds(pair)}; write the file again")
+    content = from_tensors(label, images, labels, request)
+    return content._replace(notes={**content.notes, **notes})
+
+
+def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any], dict[str, str]]:
+    """Images and labels of what a torch file holds, and a note about the choice."""
+    repetitions = content.get("data") if isinstance(content, Mapping) else content
+    if isinstance(repetitions, list | tuple) and repetitions and all(map(_is_pair, repetitions)):
+        return _repetition(label, repetitions, request)
+    if request.repetition is not None:
+        raise GiftError(f"{label}: holds one set, not several repetitions; drop --repetition")
+    if _is_pair(content):
+        return content, {}  # pyright: ignore[reportReturnType]
+    if not isinstance(content, Mapping):
+        raise GiftError(f"{label}: holds {_kinds(content)}; {_EXPECTED}")
+    if strangers := [name for name in content if not isinstance(name, str)]:
+        raise GiftError(f"{label}: holds a dictionary with the key {strangers[0]!r}; {_EXPECTED}")
+    images, labels = choose_pair(label, content, request.split)
+    return (content[images], content[labels]), {"arrays": f"{images} and {labels}"}
+
+
+def _repetition(label: str, repetitions: Sequence[Any], request: Request) -> tuple[Sequence[Any], dict[str, str]]:
+    number, count = 1 if request.repetition is None else request.repetition, len(repetitions)
+    if not 1 <= number <= count:
+        raise GiftError(f"{label}: holds {count} repetitions, but --repetition is {number}; give 1 to {count}")
+    return repetitions[number - 1], {"repetition": f"{number} of {count}"}
+
+
+def _is_pair(value: object) -> bool:
+    """Images and labels: tensors, or labels as a list of numbers."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return False
+    return isinstance(value[0], torch.Tensor) and (isinstance(value[1], torch.Tensor) or _is_numbers(value[1]))
+
+
+def _is_numbers(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(type(entry) is int and abs(entry) < 2**31 for entry in value)
+    )
+
+
+def _has_values(tensor: torch.Tensor) -> bool:
+    """Not sparse, and not a shape alone."""
+    return tensor.layout is torch.strided and tensor.device.type == "cpu"
+
+
+def _kinds(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a tensor {list(value.shape)} alone"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)} ({', '.join(type(entry).__name__ for entry in value[:3])})"
+    return listed([type(value).__name__])
 
 
 def from_tensors(label: str, images: torch.Tensor, labels: torch.Tensor, request: Request) -> Content:
-    """Keep the first images of each class from images [N, C, H, W] and labels, ids [N] or logits [N, classes]."""
-    plain = labels.detach().float() if labels.is_floating_point() else labels  # numpy has no bfloat16
-    ids, soft_labels = split_labels(label, plain.numpy(), request.spec)
-    if len(ids) != len(images):
-        raise GiftError(f"{label}: has {len(images)} images, but {len(ids)} labels; take both from one release")
-    kept = first_of_each_class(label, ids, request)
-    pixels = images.detach()[torch.from_numpy(kept)].float().numpy().transpose(0, 2, 3, 1)
-    soft_labels = None if soft_labels is None else soft_labels[kept]
-    return Content(pixels, ids[kept], soft_labels, len(ids), "in the file's order")
+    """Keep the first images of each class from images, [N, C, H, W] as a rule, and labels as `read_labels` has them."""
+    read = read_labels(label, _numpy(labels), request)
+    if images.ndim == 0 or len(read.ids) != len(images):
+        count = len(images) if images.ndim else 0
+        raise GiftError(f"{label}: has {count} images, but {len(read.ids)} labels; take both from one release")
+    axes = axes_of(f"{label}: its images", tuple(images.shape), request, usual=FIRST)
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise GiftError(f"{label}: its images are {images.dtype}, expected uint8 or floats; save them as one of them")
+    kept = first_of_each_class(label, read.ids, request)
+    pixels = _numpy(images.detach()[torch.from_numpy(kept)])
+    pixels = pixels if axes == LAST else pixels.transpose(0, 2, 3, 1)
+    notes = {"labels": read.note, "axes": axes}
+    soft_labels = None if read.soft is None else read.soft[kept]
+    return Content(pixels, read.ids[kept], soft_labels, len(read.ids), "in the file's order", notes)
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16

@@ -1,6 +1,8 @@
-"""DATM's release: images, learned logits and a learned learning rate in three torch files."""
+"""Torch files of images, labels and a learned learning rate: DATM's release, MTT's pair, DD-Ranking's."""
 
+from collections.abc import Collection
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,34 +11,55 @@ from gift_jax.errors import GiftError
 
 from .content import Content, Request
 from .data_pt import from_tensors, load_torch
+from .labels import ROWS_BY_CLASS
 from .source import Source
 
-IMAGES, LABELS, RATE = "images_best.pt", "labels_best.pt", "lr_best.pt"
+
+class Names(NamedTuple):
+    """Base names of the files."""
+
+    images: str
+    labels: str
+    rate: str
+
+
+BEST = Names("images_best.pt", "labels_best.pt", "lr_best.pt")
+NAMES = (BEST, Names("images.pt", "labels.pt", "lr.pt"))
 
 
 def read(source: Source, request: Request) -> Content:
-    """Read `images_best.pt` (whitened, float [N, C, H, W]), `labels_best.pt` (logits [N, classes]) and `lr_best.pt`.
+    """Read images (float [N, C, H, W]), labels, and the learning rate, which goes to the notes.
 
-    The class of row r is r // (rows a class); the learning rate goes to the notes.
-    Raises: GiftError if one is missing or of another kind.
-    Reference: distill/DATM.py of the official repository writes them.
+    DATM's release has all three, and its labels are logits [N, classes], the class of row r r // (rows a class).
+    Others may have hard labels and no rate. Raises: GiftError if one is missing or of another kind.
+    Reference: distill/DATM.py of the official repository; MTT, TESLA and FTD write images and labels alone.
     """
-    if not any(PurePosixPath(name).name == IMAGES for name in source.sizes):
-        raise GiftError(
-            f"{source.label}: {IMAGES} is not there, and images_zca_*.pt are inverse-transformed copies to look at, "
-            f"which students are not trained on; add {IMAGES}, {LABELS} and {RATE} of the same release"
-        )
-    images, labels, rate = (load_torch(source, source.find(name)) for name in (IMAGES, LABELS, RATE))
+    bases = {PurePosixPath(name).name for name in source.sizes}
+    names = next((names for names in NAMES if names.images in bases), None)
+    if names is None:
+        raise _no_images(source, bases)
+    strict = request.method in ROWS_BY_CLASS
+    images, labels = (load_torch(source, source.find(name)) for name in names[:2])
+    rate = load_torch(source, source.find(names.rate)) if strict or names.rate in bases else None
     if not isinstance(images, torch.Tensor) or images.ndim != 4:
-        raise GiftError(f"{source.label}: {IMAGES} is no tensor [N, C, H, W]; download it again")
-    if not isinstance(labels, torch.Tensor) or labels.ndim != 2 or not labels.is_floating_point():
-        raise GiftError(f"{source.label}: {LABELS} holds no logits [N, classes]; download it again")
+        raise GiftError(f"{source.label}: {names.images} is no tensor [N, C, H, W]; download it again")
+    if not isinstance(labels, torch.Tensor) or (strict and (labels.ndim != 2 or not labels.is_floating_point())):
+        expected = "logits [N, classes]" if strict else "labels, a tensor"
+        raise GiftError(f"{source.label}: {names.labels} holds no {expected}; download it again")
     content = from_tensors(source.label, images, labels, request)
-    return content._replace(notes={"learning_rate": _learning_rate(source, rate)})
+    notes = {} if rate is None else {"learning_rate": _learning_rate(source, names.rate, rate)}
+    return content._replace(notes={**content.notes, **notes})
 
 
-def _learning_rate(source: Source, rate: object) -> str:
+def _no_images(source: Source, bases: Collection[str]) -> GiftError:
+    copies = "images_zca_*.pt are inverse-transformed copies to look at, which students are not trained on"
+    hint = f", and {copies}" if any(base.startswith("images_zca") for base in bases) else f", nor {NAMES[1].images}"
+    wanted = f"add {BEST.images}, {BEST.labels} and {BEST.rate} of the same release"
+    return GiftError(f"{source.label}: {BEST.images} is not there{hint}; {wanted}")
+
+
+def _learning_rate(source: Source, name: str, rate: object) -> str:
     number = np.asarray(rate.detach() if isinstance(rate, torch.Tensor) else rate)
     if number.size != 1 or number.dtype.kind != "f" or not np.isfinite(number).all():
-        raise GiftError(f"{source.label}: {RATE} holds no learning rate, a single number; download it again")
+        raise GiftError(f"{source.label}: {name} holds no learning rate, a single number; download it again")
     return str(number.ravel()[0])

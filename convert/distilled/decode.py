@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.progress import display
@@ -20,6 +20,17 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 LARGEST_FILE = 32 << 20  # bytes
 LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224
 _MODES = {1: "L", 3: "RGB"}
+_SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16-bit grey, of which `convert` keeps 0 to 255 only
+_WIDE = ("I", "F")
+_SCALED = ("PNG", "PPM")  # formats whose mode I holds 16 bits over the whole of their range
+_BITS = 258  # TIFF's tag of bits per sample
+
+
+class Decoded(NamedTuple):
+    """images: uint8 [N, S, S, channels]; deep: how many of them had 16 bits a pixel."""
+
+    images: np.ndarray
+    deep: int
 
 
 class Blob(NamedTuple):
@@ -30,18 +41,19 @@ class Blob(NamedTuple):
     content: Callable[[], bytes]
 
 
-def decode(blobs: Iterable[Blob], count: int, channels: int, threads: int | None = None) -> np.ndarray:
-    """Decode count image files, converted to RGB or grey as torchvision's ImageFolder does.
+def decode(blobs: Iterable[Blob], count: int, channels: int, threads: int | None = None) -> Decoded:
+    """Decode count image files, converted to RGB or grey as torchvision's ImageFolder does; 16 bits are scaled to 8.
 
     Args: blobs, taken one after another while others are being decoded; channels, 1 or 3; threads, as many as there
     are cores if not given, which also ask blobs for their contents.
-    Returns: uint8 [count, S, S, channels]; the first image decides S.
-    Raises: GiftError that names the first file that is damaged, too large, not square or of another size.
+    Returns: images of the size of the first.
+    Raises: GiftError that names the first file that is damaged, too large, too deep, not square or of another size.
     """
     blobs = iter(blobs)
     first = next(blobs)
     threads = threads or os.cpu_count() or 1
-    pending: collections.deque[Future[None]] = collections.deque()
+    pending: collections.deque[Future[bool]] = collections.deque()
+    deep = 0
     with (
         warnings.catch_warnings(),
         display("decoding", count, "images") as advance,
@@ -53,12 +65,17 @@ def decode(blobs: Iterable[Blob], count: int, channels: int, threads: int | None
         for blob in itertools.chain([first], blobs):
             pending.append(pool.submit(_decode_into, images[blob.row], blob))
             if len(pending) > 8 * threads:  # bounds the bytes that wait
-                pending.popleft().result()
+                deep += pending.popleft().result()
                 advance(1, "")
         while pending:
-            pending.popleft().result()
+            deep += pending.popleft().result()
             advance(1, "")
-    return images
+    return Decoded(images, deep)
+
+
+def decoder_notes(decoded: Decoded, decoder: str) -> dict[str, str]:
+    """What a set's provenance says of the decoding."""
+    return {"decoder": decoder} | ({"depth": f"{decoded.deep} images of 16 bits, scaled to 8"} if decoded.deep else {})
 
 
 def _room(first: Blob, count: int, channels: int) -> np.ndarray:
@@ -87,16 +104,36 @@ def _opened(blob: Blob) -> Image.Image:
     return image
 
 
-def _decode_into(room: np.ndarray, blob: Blob) -> None:
+def _decode_into(room: np.ndarray, blob: Blob) -> bool:
+    """Whether the image had 16 bits a pixel."""
     image, side = _opened(blob), len(room)
     if image.height != side:
         raise _refusal(blob, f"is {image.height} pixels a side, but the first image is {side}")
     try:
+        deep = _is_deep(blob, image)
+        image = _scaled(image) if deep else image
         pixels = np.asarray(image.convert(_MODES[room.shape[2]]))
+    except GiftError:
+        raise
     except Exception as error:  # Pillow raises what it likes about a damaged file.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise _refusal(blob, f"is damaged ({reason})") from None
     room[:] = pixels.reshape(room.shape)
+    return deep
+
+
+def _is_deep(blob: Blob, image: Image.Image) -> bool:
+    """Whether it is a grey image of 16 bits. Raises: GiftError if its depth has no known range."""
+    bits = image.tag_v2.get(_BITS, (16,)) if isinstance(image, TiffImagePlugin.TiffImageFile) else (16,)
+    deep = image.mode in _SIXTEEN or (image.mode == "I" and image.format in _SCALED)
+    if (image.mode in _WIDE and not deep) or (deep and tuple(bits) != (16,)):
+        raise GiftError(f"{blob.label} has pixels of mode {image.mode}, whose range is not known; save it with 8 bits")
+    return deep
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """16-bit grey to 8 bits: 65535 becomes 255, in between the nearest level."""
+    return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 def _refusal(blob: Blob, problem: str) -> GiftError:

@@ -15,8 +15,9 @@ from gift_jax.runtime.files import reported
 from ..torch_file import is_safetensors
 from . import arrays, data_pt, datm, decode, folders, parquet
 from .archives import open_archive, open_inner
+from .choices import PAIRS, listed
 from .content import Content, Request
-from .source import Source, directory, readable, single_file
+from .source import TORCH, Source, directory, openable, readable, refuse_stand_in, single_file
 
 
 class Layout(NamedTuple):
@@ -31,24 +32,33 @@ def _layout(title: str, pattern: str, read: Callable[[Source, Request], Content]
     return Layout(title, re.compile(pattern, re.IGNORECASE), read)
 
 
+_ARRAY = "|".join(sorted({name for pair in PAIRS for name in (pair.images, pair.labels)}))
 _IMAGE = "|".join(suffix.removeprefix(".") for suffix in decode.SUFFIXES)
 
 # The first that matches is taken: authors put pictures to look at beside their tensors.
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
-        "data.pt": _layout("the official data.pt", r"data\.pt", data_pt.read),
+        "data.pt": _layout(
+            "one torch file of images and labels (data.pt, [images, labels] or {'data': [[images, labels], ...]})",
+            r"data\.pt",
+            data_pt.read,
+        ),
         "datm": _layout(
-            "DATM's images_best.pt, labels_best.pt and lr_best.pt",
-            r"(images|labels|lr)_best\.pt|images_zca_.*\.pt",
+            "DATM's images_best.pt, labels_best.pt and lr_best.pt (MTT's pair, images.pt and labels.pt)",
+            r"(images|labels|lr)(_best)?\.pt|images_zca_.*\.pt",
             datm.read,
         ),
-        "arrays": _layout("images.npy and labels.npy, or one .npz of both", r"(images|labels)\.npy", arrays.read),
+        "arrays": _layout(
+            "images.npy and labels.npy, or one .npz of both (x_train and y_train, ...)",
+            rf"({_ARRAY})\.npy",
+            arrays.read,
+        ),
         "parquet": _layout("Parquet shards", r".*\.parquet", parquet.read),
         "images": _layout("class folders of images", rf".*\.({_IMAGE})", folders.read),
     }
 )
 
-# Layouts of encoded images, which can hold nothing but 8-bit pixels.
+# Layouts of encoded images, whose pixels cannot be normalised or whitened ones.
 ENCODED = frozenset({"images", "parquet"})
 
 Release = Mapping[str, PixelSpace | None]
@@ -58,6 +68,17 @@ Release = Mapping[str, PixelSpace | None]
 _IMAGES: Release = MappingProxyType({"images": "raw", "parquet": "raw", "data.pt": "raw", "arrays": None})
 _WHITENED: Release = MappingProxyType({"datm": "zca", "data.pt": None, "arrays": None})
 _UNKNOWN: Release = MappingProxyType(dict.fromkeys(LAYOUTS))
+
+# Options that say what a source does not, and the layouts that they are for.
+OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "class_order": ("images", "parquet"),
+        "soft_labels": ("data.pt", "datm", "arrays"),
+        "repetition": ("data.pt",),
+        "split": ("images", "parquet", "arrays", "data.pt"),
+        "label_column": ("parquet",),
+    }
+)
 
 METHODS: Mapping[str, Release] = MappingProxyType(
     {
@@ -76,16 +97,31 @@ def find_layout(source: Source) -> str | None:
 def open_source(path: Path, stack: contextlib.ExitStack) -> tuple[str, Source]:
     """The layout's name and the files of a released set; of an archive in an archive, those of the inner one.
 
+    Where one archive or torch file, and nothing else that is understood, lies in a directory or archive, it is read.
     Raises: GiftError if it is missing, damaged, or of no layout that is understood.
     """
     source = directory(path) if path.is_dir() else _open_file(path, stack)
     layout = source and find_layout(source)
-    if source and not layout and not path.is_dir() and (inner := open_inner(source, stack)):
-        source, layout = inner, find_layout(inner)
+    if source and not layout and len(files := openable(source)) == 1:
+        if path.is_dir():
+            return open_source(path / files[0], stack)
+        source = _open_member(source, files[0], stack)
+        layout = source and find_layout(source)
     if not source or not layout:
         titles = "; ".join(layout.title for layout in LAYOUTS.values())
-        raise GiftError(f"{path}: not understood, it is none of these, nor a zip or tar of one: {titles}")
+        raise GiftError(f"{path}: not understood, {_found(source)}; it may be, or hold in a zip or tar: {titles}")
     return layout, source
+
+
+def _open_member(source: Source, name: str, stack: contextlib.ExitStack) -> Source | None:
+    return source.alone(name, data_pt.NAME) if name.lower().endswith(TORCH) else open_inner(source, name, stack)
+
+
+def _found(source: Source | None) -> str:
+    files = openable(source) if source else []
+    if len(files) > 1:
+        return f"it holds {len(files)} archives or torch files ({listed(files, 2)}), give one of them"
+    return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"
 
 
 def release_of(method: str) -> Release:
@@ -98,8 +134,9 @@ def _open_file(path: Path, stack: contextlib.ExitStack) -> Source | None:
         raise GiftError(f"{path}: no such file or directory; check the path")
     with reported(path):
         file = stack.enter_context(path.open("rb"))
-        head = file.read(9)
+        head = file.read(64)
         file.seek(0)
+        refuse_stand_in(str(path), head)
         if head[:4] == b"PAR1":
             return single_file(path, "set.parquet")
         # Pickles of old torch versions begin with the protocol's mark.

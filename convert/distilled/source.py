@@ -28,6 +28,19 @@ _UNREADABLE = (
     tarfile.TarError,
 )
 
+# Files that may be a set by themselves, by their suffixes.
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz")
+TORCH = (".pt", ".pth", ".safetensors")
+_HEAD = 64  # bytes
+# What lies there in place of a file whose download went another way: how it begins, and what it is.
+_PAGE = "is a web page that was saved in place of the file; download the file itself, not the page about it"
+_STAND_INS = {
+    b"version https://git-lfs": "is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`",
+    b"<!doctype html": _PAGE,
+    b"<html": _PAGE,
+    b"<?xml": _PAGE,
+}
+
 
 class Source(NamedTuple):
     """Files to read from.
@@ -49,7 +62,9 @@ class Source(NamedTuple):
             size = f"{self.sizes[name]:,} bytes, and more than {limit:,} are not read"
             raise GiftError(f"{self.label}: {name!r} declares {size}; check that this is the released file")
         with readable(f"{self.label}: {name!r}"), self.open(name) as stream:
-            return stream.read(limit)
+            content = stream.read(limit)
+        refuse_stand_in(f"{self.label}: {name!r}", content[:_HEAD])
+        return content
 
     def find(self, base: str) -> str:
         """The one file of that base name. Raises: GiftError if there is none, or more than one."""
@@ -59,12 +74,36 @@ class Source(NamedTuple):
             raise GiftError(f"{self.label}: {base} {reason}; give the directory or archive of one set")
         return found[0]
 
+    def alone(self, name: str, known_as: str) -> "Source":
+        """One of the files as a source, under the name that layouts know it by."""
+        label, sizes = f"{self.label}: {name!r}", {known_as: self.sizes[name]}
+        return Source(self.path, label, sizes, lambda _: self.open(name), lambda _: self.on_disk(name))
+
     def digest(self) -> str:
         """SHA-256 of the file that the user named, or of the names and digests of all files of a directory."""
         if not self.path.is_dir():
             return sha256(self.path)
         lines = (f"{name} {sha256(self.path / name)}\n" for name in sorted(self.sizes))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def openable(source: Source) -> list[str]:
+    """The files that may be a set by themselves: archives, and torch files."""
+    return [name for name in source.sizes if name.lower().endswith((*ARCHIVES, *TORCH))]
+
+
+def head_of(stream: IO[bytes]) -> bytes:
+    """A file's first bytes, which tell its kind; the stream stands at its beginning again."""
+    head = stream.read(_HEAD)
+    stream.seek(0)  # a second stream would be unpacked from the archive's beginning
+    return head
+
+
+def refuse_stand_in(label: str, head: bytes) -> None:
+    """Raises: GiftError if a file that begins with head is a git-lfs pointer or a web page."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for problem in (problem for mark, problem in _STAND_INS.items() if start.startswith(mark)):
+        raise GiftError(f"{label} {problem}")
 
 
 @contextlib.contextmanager
@@ -95,14 +134,14 @@ def directory(path: Path) -> Source:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    seen = set()
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_raise):
-        if os.path.realpath(folder) in seen:  # a link to a folder above it
-            subfolders.clear()
-            continue
-        seen.add(os.path.realpath(folder))
-        subfolders.sort()
-        yield from ((Path(folder) / file).relative_to(root).as_posix() for file in sorted(files))
+        path = Path(folder)
+        above = {os.path.realpath(parent) for parent in (path, *path.parents) if parent.is_relative_to(root)}
+        # Not those that are links to a folder above, whose files would have no end; hidden ones are not part of a set.
+        subfolders[:] = sorted(
+            name for name in subfolders if visible(name) and os.path.realpath(path / name) not in above
+        )
+        yield from ((path / file).relative_to(root).as_posix() for file in sorted(files))
 
 
 def _raise(error: OSError) -> None:

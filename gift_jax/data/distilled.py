@@ -1,6 +1,7 @@
 """Distilled sets: images, labels and what was done to the pixels, in one safetensors file."""
 
 import dataclasses
+import hashlib
 import json
 import typing
 from collections.abc import Mapping
@@ -11,14 +12,16 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save_file
 
-from gift_jax.data.datasets import arrive, get_dataset, travelling
+from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travelling
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported, written_whole
 
 PixelSpace = Literal["raw", "normalised", "zca"]
 PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
 
-_FORMAT = "gift_jax distilled set 1"
+_FORMAT = "gift_jax distilled set 2"
+_OLD_FORMAT = "gift_jax distilled set 1"  # without a digest; still read
+_DIGEST = "sha256"
 _DTYPES = {"U8": np.uint8, "F32": np.float32, "F64": np.float64}  # of images; others are refused as unknown
 _PART = 1024  # images that are checked at a time
 _REMAKE = "make it again with `python -m convert distilled` or an experiment that distils"
@@ -33,7 +36,7 @@ class DistilledSet:
     [0, 1] if float), `normalised` (with the dataset's statistics) or `zca` (whitened). dataset and method are
     names, ipc the images a class, provenance free text about the source. classes are the dataset's class ids that
     labels 0, 1, ... stand for if the set is of some classes only (`gift_jax.studies.subset.restrict`), None if it is
-    of all.
+    of all. normalisation holds the statistics of a `normalised` set where its source tells them.
     Raises: GiftError if the parts do not fit each other.
     """
 
@@ -46,6 +49,7 @@ class DistilledSet:
     ipc: int
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
     classes: tuple[int, ...] | None = None
+    normalisation: Normalisation | None = None
 
     def __post_init__(self) -> None:
         for problem in self._problems():
@@ -71,6 +75,8 @@ class DistilledSet:
                 yield f"its {name} hold values that are not finite; take them from the source again"
         if self.pixel_space == "raw" and images.dtype == np.float32 and (images.min() < 0 or images.max() > 1):
             yield "raw float images must be in [0, 1]; if they were normalised or whitened, say so in pixel_space"
+        if self.normalisation and (self.pixel_space, len(self.normalisation.mean)) != ("normalised", spec.channels):
+            yield f"a mean and a standard deviation go with normalised pixels, {spec.channels} of each"
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -91,11 +97,21 @@ def _finite(array: np.ndarray) -> bool:
     return all(np.isfinite(array[start : start + _PART]).all() for start in range(0, len(array), _PART))
 
 
+def content_digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of arrays (their names, shapes, kinds and values) and of the metadata that give them their meaning.
+
+    Arrays are read by parts, so that those mapped from a file need not fit into memory.
+    """
+    kinds = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
+    digest = hashlib.sha256(json.dumps([kinds, dict(metadata)], sort_keys=True).encode())
+    for _, array in sorted(arrays.items()):
+        for start in range(0, len(array), _PART):
+            digest.update(np.ascontiguousarray(array[start : start + _PART]).data)
+    return digest.hexdigest()
+
+
 def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
-    """Write a distilled set as safetensors, whole or not at all. Raises: GiftError if that fails."""
-    arrays = {"images": distilled.images, "labels": distilled.labels}
-    if distilled.soft_labels is not None:
-        arrays["soft_labels"] = distilled.soft_labels
+    """Write a distilled set as safetensors, whole or not at all, with its digest. Raises: GiftError if that fails."""
     metadata = {
         "format": _FORMAT,
         "pixel_space": distilled.pixel_space,
@@ -105,43 +121,66 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
         "provenance": json.dumps(dict(distilled.provenance), sort_keys=True),
         "classes": json.dumps(distilled.classes),
         "dataset_description": json.dumps(travelling(distilled.dataset)),
+        "normalisation": json.dumps(distilled.normalisation and dataclasses.asdict(distilled.normalisation)),
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(distilled).items()}
+    metadata[_DIGEST] = content_digest(arrays, metadata)
     with written_whole(Path(path)) as temporary, reported(Path(path)):
         save_file(arrays, temporary, metadata)
+
+
+def _arrays(distilled: DistilledSet) -> dict[str, np.ndarray]:
+    arrays = {"images": distilled.images, "labels": distilled.labels, "soft_labels": distilled.soft_labels}
+    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def load_distilled(path: Path | str) -> DistilledSet:
     """Read a file that `save_distilled` wrote, its images mapped into memory, not copied: read-only.
 
-    Raises: GiftError if it is missing, damaged or something else.
+    Raises: GiftError if it is missing, damaged, something else, or does not fit its digest.
     """
     path = Path(path)
     if not path.is_file():
         raise GiftError(f"{path}: no such file; {_REMAKE}")
     try:
         with safetensors.safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
+            metadata = dict(file.metadata() or {})
+            if metadata.get("format") not in (_FORMAT, _OLD_FORMAT):
                 raise GiftError(f"{path}: a safetensors file, but not a distilled set; {_REMAKE}")
-            arrive(json.loads(metadata.get("dataset_description", "null")), str(path))
-            labels = file.get_tensor("labels")
-            soft_labels = file.get_tensor("soft_labels") if "soft_labels" in file.keys() else None  # noqa: SIM118
-        return DistilledSet(
-            images=_mapped(path, "images"),
-            labels=labels,
-            soft_labels=soft_labels,
-            pixel_space=typing.cast(PixelSpace, metadata["pixel_space"]),
-            dataset=metadata["dataset"],
-            method=metadata["method"],
-            ipc=int(metadata["ipc"]),
-            provenance=json.loads(metadata["provenance"]),
-            classes=tuple(classes) if (classes := json.loads(metadata.get("classes", "null"))) else None,
-        )
+            arrays = {name: file.get_tensor(name) for name in file.keys() if name != "images"}  # noqa: SIM118
+        arrays["images"] = _mapped(path, "images")
+        _check_digest(path, arrays, metadata)
+        arrive(json.loads(metadata.get("dataset_description", "null")), str(path))
+        return _from_parts(arrays, metadata)
     except GiftError as error:
         raise GiftError(f"{path}: {error}" if not str(error).startswith(str(path)) else str(error)) from None
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
         raise GiftError(f"{path}: not a readable distilled set ({error}); {_REMAKE}") from None
+
+
+def _check_digest(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Sets of the old format have none."""
+    told = metadata.get(_DIGEST)
+    if told is None and metadata["format"] == _OLD_FORMAT:
+        return
+    if told != content_digest(arrays, {name: value for name, value in metadata.items() if name != _DIGEST}):
+        raise GiftError(f"{path}: its content does not fit the digest that was stored with it; copy it again")
+
+
+def _from_parts(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> DistilledSet:
+    classes, statistics = (json.loads(metadata.get(name, "null")) for name in ("classes", "normalisation"))
+    return DistilledSet(
+        images=arrays["images"],
+        labels=arrays["labels"],
+        soft_labels=arrays.get("soft_labels"),
+        pixel_space=typing.cast(PixelSpace, metadata["pixel_space"]),
+        dataset=metadata["dataset"],
+        method=metadata["method"],
+        ipc=int(metadata["ipc"]),
+        provenance=json.loads(metadata["provenance"]),
+        classes=tuple(classes) if classes else None,
+        normalisation=statistics and Normalisation(tuple(statistics["mean"]), tuple(statistics["std"])),
+    )
 
 
 def _mapped(path: Path, name: str) -> np.ndarray:

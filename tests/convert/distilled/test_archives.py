@@ -47,6 +47,7 @@ GOOD = {
     "zip in zip": zipped({"set/inner.zip": zipped(below("SYN/")), "set/readme.txt": b""}),
     "stored zip in stored zip": zipped({"inner.zip": zipped(FILES, 0)}, 0),
     "tar.gz in zip": zipped({"inner.tar.gz": tarred(FILES, "w:gz")}),
+    "zip of Windows": zipped({"SYN\\": b"", **{"SYN\\" + name.replace("/", "\\"): FILES[name] for name in FILES}}),
     "zip in tar": tarred({"inner.zip": zipped(FILES)}),
 }
 
@@ -167,3 +168,11 @@ def test_members_are_read_once_each_and_in_order(tmp_path, imported, monkeypatch
 def test_one_image_beside_an_archive_is_a_tree(refused, tmp_path):
     folder = write(tmp_path / "x", {"preview.png": encoded(pixels(1)[0]), "set.zip": zipped(FILES)})
     refused("distilled", folder, *RDED, message="'preview.png' is in no class folder", names=folder)
+
+
+def test_a_folder_of_one_archive_is_that_archive_and_of_several_none(imported, refused, tmp_path):
+    folder = write(tmp_path / "x", {"SYN.zip": zipped(FILES), "readme.md": b""})
+    assert_same(imported(folder, *RDED), *expected(FILES, 2))
+    write(folder, {"IPC50.tar.gz": zipped(FILES)})
+    message = "it holds 2 archives or torch files ('IPC50.tar.gz', 'SYN.zip'), give one of them"
+    refused("distilled", folder, *RDED, message=message, names=folder)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from trees import assert_same, pixels
 
+from gift_jax.data.datasets import Normalisation
+
 MINE = ("--method", "mine", "--dataset", "cifar10", "--ipc", "2")
 RAW = (*MINE, "--pixel-space", "raw")
 IMAGES, LABELS = pixels(40), np.arange(40) % 10
@@ -37,16 +39,137 @@ def test_floats_become_float32_in_the_space_that_is_told(dtype, imported, tmp_pa
     assert distilled.pixel_space == "zca"
 
 
-def test_logits_are_soft_labels_class_by_class(imported, tmp_path):
-    logits = np.random.default_rng(0).normal(size=(40, 10)).astype("f")
-    distilled = imported(pair(tmp_path / "set", labels=logits), *RAW)
-    rows = np.arange(40).reshape(10, 4)[:, :2].ravel()
-    assert_same(distilled, IMAGES[rows], rows // 4)
-    np.testing.assert_array_equal(distilled.soft_labels, logits[rows])
+SOFT = np.random.default_rng(0).normal(size=(40, 10)).astype("f")
+CHANCES = np.exp(SOFT) / np.exp(SOFT).sum(1, keepdims=True)
+MIXED = np.random.default_rng(1).permutation(LABELS)
+# The largest entry is the label's, whatever the order of the rows.
+LOGITS = SOFT + 10 * np.eye(10, dtype="f")[MIXED]
+ROWS = np.sort(np.concatenate([np.flatnonzero(label == MIXED)[:2] for label in range(10)]))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "u1", "i8", "?"])
+def test_one_hot_rows_are_hard_labels_whatever_their_order(dtype, imported, tmp_path):
+    distilled = imported(npz(tmp_path / "set.npz", labels=np.eye(10)[MIXED].astype(dtype)), *RAW)
+    assert_same(distilled, IMAGES[ROWS], MIXED[ROWS])
+    assert distilled.soft_labels is None
+    assert distilled.provenance["labels"] == "one-hot rows"
+
+
+def test_logits_are_soft_labels_where_it_is_said_and_their_class_is_the_argmax(imported, tmp_path):
+    distilled = imported(pair(tmp_path / "set", labels=LOGITS), *RAW, "--soft-labels", "logits")
+    assert_same(distilled, IMAGES[ROWS], MIXED[ROWS])
+    np.testing.assert_array_equal(distilled.soft_labels, LOGITS[ROWS])
+    assert distilled.provenance["labels"] == "logits"
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_probabilities_are_stored_as_logarithms_whose_softmax_they_are(dtype, imported, tmp_path):
+    chances = np.where(np.eye(10)[MIXED] > 0, 0.91, 0.01).astype(dtype)
+    chances[0] = np.where(np.arange(10) == MIXED[0], 0.75, 0) + np.where(np.arange(10) == (MIXED[0] + 1) % 10, 0.25, 0)
+    distilled = imported(npz(tmp_path / "set.npz", labels=chances), *RAW, "--soft-labels", "probabilities")
+    assert_same(distilled, IMAGES[ROWS], MIXED[ROWS])
+    np.testing.assert_allclose(np.exp(distilled.soft_labels), chances[ROWS].astype("f"), rtol=1e-5, atol=1e-30)
+    assert distilled.provenance["labels"] == "probabilities, stored as their logarithms"
+
+
+UNSAID = {
+    "logits": (LOGITS, (), "are rows of numbers that are not one-hot; say what they are by --soft-labels prob"),
+    "probabilities": (CHANCES, (), "are rows of probabilities, not class ids; say what they are by --soft-labels"),
+    "not logits": (CHANCES, ("logits",), "are probabilities (no row is negative, each sums to 1), but were taken for"),
+    "not probabilities": (LOGITS, ("probabilities",), "are no probabilities, but were taken for probabilities"),
+    "class ids": (LABELS, ("logits",), "are class ids, but --soft-labels is logits; drop it"),
+    "one-hot": (np.eye(10)[LABELS], ("logits",), "are one-hot rows, which are hard labels, but --soft-labels"),
+    "undecided": (np.zeros((40, 10)), ("logits",), "row 0 of its labels has no single largest entry"),
+    "twenty classes": (np.eye(20)[LABELS], (), "label is float64[40, 20], expected class ids [N] or rows [N, 10]"),
+    "from 1": (LABELS + 1, (), "its labels count from 1 to 10, expected 0..9; say --first-label 1"),
+    "far below": (np.full(40, -(2**63)), (), "has a label -9223372036854775808"),
+    "far away": (LABELS + 2**40, (), "has a label 1099511627776"),
+}
+
+
+@pytest.mark.parametrize("name", UNSAID)
+def test_what_labels_are_is_never_guessed(name, refused, tmp_path):
+    labels, told, message = UNSAID[name]
+    path = npz(tmp_path / "set.npz", labels=labels)
+    options = ("--soft-labels", *told) if told else ()
+    refused("distilled", path, *RAW, *options, message=message, names=path)
+
+
+def test_labels_from_1_are_shifted_where_it_is_said(imported, refused, tmp_path):
+    path = npz(tmp_path / "set.npz", labels=LABELS + 1)
+    assert_same(imported(path, *RAW, "--first-label", "1"), IMAGES[:20], LABELS[:20])
+    refused("distilled", path, *RAW, "--first-label", "2", message="--first-label is 2", names="")
+
+
+NAMES = [("images", "labels"), ("x_train", "y_train"), ("x", "y"), ("X", "Y"), ("data", "targets"), ("data", "label")]
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_arrays_have_usual_names(names, imported, tmp_path):
+    np.savez(tmp_path / "set.npz", **dict(zip(names, (IMAGES, LABELS), strict=True)), accuracy=np.ones(1))
+    distilled = imported(tmp_path / "set.npz", *RAW)
+    assert_same(distilled, IMAGES[:20], LABELS[:20])
+    assert distilled.provenance["arrays"] == " and ".join(names)
+
+
+def test_of_several_splits_an_option_says_which(imported, refused, tmp_path):
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[::-1], y_test=LABELS[::-1])
+    refused("distilled", path, *RAW, message="holds the splits train, test; say which by --split", names=path)
+    refused("distilled", path, *RAW, "--split", "val", message="holds the splits train, test", names=path)
+    assert_same(imported(path, *RAW, "--split", "training"), IMAGES[:20], LABELS[:20])
+
+
+def test_two_pairs_are_not_one(refused, tmp_path):
+    np.savez(tmp_path / "set.npz", data=IMAGES, label=LABELS, labels=LABELS)
+    message = "holds 'data' and 'label' or 'data' and 'labels'; keep the pair that is meant"
+    refused("distilled", tmp_path / "set.npz", *RAW, message=message, names="set.npz")
+
+
+def test_channels_first_is_read_where_it_is_unambiguous(imported, tmp_path):
+    distilled = imported(npz(tmp_path / "set.npz", IMAGES.transpose(0, 3, 1, 2).copy()), *RAW)
+    assert_same(distilled, IMAGES[:20], LABELS[:20])
+    assert distilled.provenance["axes"] == "[N, C, H, W]"
+
+
+@pytest.mark.parametrize("fraction", [0, 0.25])
+def test_floats_from_0_to_255_are_told_by_their_values(fraction, imported, tmp_path):
+    images = np.minimum(IMAGES.astype("f8") + fraction, 255)
+    distilled = imported(npz(tmp_path / "set.npz", images), *RAW)
+    expected = (images[:20] / np.float32(255)).astype("f") if fraction else IMAGES[:20]
+    assert_same(distilled, expected, LABELS[:20])
+    assert distilled.provenance["values"] == "floats from 0 to 255"
+
+
+def test_ipc_is_found_and_what_is_left_out_is_said(convert, tmp_path):
+    path, out = npz(tmp_path / "set.npz"), tmp_path / "out.safetensors"
+    _, text, _ = convert("distilled", path, *MINE[:4], "--pixel-space", "raw", "--out", out)
+    assert "check     class 0: 4 images, of 10 classes; pixels 0 to 255, mean" in text
+    assert "0 of 40 images left out" in text
+    _, text, _ = convert("distilled", path, *RAW, "--out", out)
+    assert "class 0: 2 images" in text
+    assert "20 of 40 images left out" in text
+
+
+def test_classes_of_different_sizes_need_an_ipc(refused, imported, tmp_path):
+    path = npz(tmp_path / "set.npz", IMAGES[:39], LABELS[:39])
+    arguments = (*MINE[:4], "--pixel-space", "raw")
+    refused("distilled", path, *arguments, message="from 3 to 4 images; say how many of each", names=path)
+    assert imported(path, *arguments, "--ipc", "3").ipc == 3
+
+
+def test_the_statistics_of_normalised_pixels_are_kept(imported, refused, tmp_path):
+    path = npz(tmp_path / "set.npz", IMAGES / np.float32(100))
+    arguments = ("distilled", path, *MINE, "--pixel-space", "normalised", "--mean", "0.1", "0.2", "0.3")
+    distilled = imported(*arguments[1:], "--std", "0.4", "0.5", "0.6")
+    assert distilled.normalisation == Normalisation((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    refused(*arguments, message="--mean and --std go together", names="")
 
 
 BAD = {
-    "channels first": ((IMAGES.transpose(0, 3, 1, 2).copy(), LABELS), "transpose it"),
+    "no pixels": ((np.zeros((40, 0, 0, 3), np.uint8), LABELS), "expected square images"),
+    "not square": ((IMAGES[:, 1:], LABELS), "expected square images, [N, H, W, 3] or [N, 3, H, W]"),
+    "both orders of axes": ((IMAGES[:, :3, :3], LABELS), "fits both"),
     "Fortran order": ((np.asfortranarray(IMAGES), LABELS), "np.ascontiguousarray"),
     "whole numbers": ((IMAGES.astype("i8"), LABELS), "is int64, expected uint8 or floats"),
     "other counts": ((IMAGES[:30], LABELS), "30 images, but there are 40 labels"),
@@ -88,7 +211,7 @@ def test_the_pixel_space_is_asked_for_whatever_the_method(refused, tmp_path):
 def test_half_a_pair_is_refused(refused, tmp_path):
     path = pair(tmp_path / "set")
     (path / "labels.npy").unlink()
-    refused("distilled", path, *RAW, message="labels.npy is not there", names=path)
+    refused("distilled", path, *RAW, message="holds 'images', expected images and labels by usual names", names=path)
 
 
 def test_a_header_that_declares_more_than_there_is_takes_no_memory(refused, tmp_path):

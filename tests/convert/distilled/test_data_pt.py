@@ -1,7 +1,10 @@
 """The official `data.pt`, written here as the official code writes it."""
 
+import zipfile
+
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 import gift_jax
@@ -67,11 +70,11 @@ def test_learned_logits_become_soft_labels_by_row_not_by_argmax(write, convert, 
 
 GOOD = {"dataset": "cifar10", "data": torch.zeros(20, 3, 32, 32), "label": torch.arange(20) % 10}
 BAD = {
-    "no data": ({"data": None}, RDED, "data must be a tensor"),
+    "no data": ({"data": None}, RDED, "must be tensors, found a list of 2 (NoneType, Tensor)"),
     "other dataset": ({"dataset": "cifar100"}, RDED, "is of 'cifar100'"),
     "three classes": ({"label": torch.arange(20) % 3}, RDED, "class 3 has 0 images"),
     "eleven classes": ({"label": torch.arange(20) - 5}, RDED, "class 0 has 1 images|in 0..9"),
-    "float ids": ({"label": torch.rand(20)}, RDED, "expected class ids [N] or logits"),
+    "float ids": ({"label": torch.rand(20)}, RDED, "expected class ids [N] or rows [N, 10]"),
     "not in 0..1": ({"data": torch.full((20, 3, 32, 32), 2.0)}, RDED, "must be in [0, 1]"),
     "beyond float32": ({"data": torch.full((20, 3, 32, 32), 3e38)}, RDED, "must be in [0, 1]"),
     "other counts": ({"label": torch.arange(30) % 10}, RDED, "has 20 images, but 30 labels"),
@@ -91,4 +94,102 @@ def test_bad_sets_are_refused(name, write, refused):
 
 def test_files_that_are_no_data_pt_are_refused(golden, refused):
     path = golden / "cifar10_conv3.pth"
-    refused("distilled", path, *RDED, message="not the official data.pt", names=path)
+    refused("distilled", path, *RDED, message="and 1 more, expected images and labels by usual names", names=path)
+
+
+MINE = ("--method", "mine", "--dataset", "cifar10", "--pixel-space", "normalised")
+IMAGES, LABELS = torch.randn(30, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(30) // 3
+PAIR = [IMAGES, LABELS]
+FORMS = {
+    "DC, DSA and DM": {"data": [PAIR, [IMAGES + 1, LABELS]], "accs_all_exps": {"ConvNet": [0.5]}},
+    "pairs as tuples": {"data": ((IMAGES, LABELS), (IMAGES + 1, LABELS))},
+    "pairs alone": [PAIR, [IMAGES + 1, LABELS]],
+    "IDC and DREAM": PAIR,
+    "a tuple": (IMAGES, LABELS),
+    "labels in a list": [IMAGES, LABELS.tolist()],
+    "one-hot rows": [IMAGES, torch.eye(10)[LABELS]],
+    "usual names": {"images": IMAGES, "labels": LABELS},
+    "other usual names": {"x": IMAGES, "y": LABELS, "note": "mine"},
+    "half precision": [IMAGES.bfloat16().float(), LABELS],
+    "channels last": [IMAGES.permute(0, 2, 3, 1), LABELS],
+    "being optimised": [IMAGES.clone().requires_grad_(), LABELS],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_other_methods_come_back(form, imported, tmp_path):
+    torch.save(FORMS[form], tmp_path / "res_DC_CIFAR10_ConvNet_3ipc.pt")
+    distilled = imported(tmp_path / "res_DC_CIFAR10_ConvNet_3ipc.pt", *MINE)
+    expected = IMAGES.bfloat16().float() if form == "half precision" else IMAGES
+    np.testing.assert_array_equal(distilled.images, expected.permute(0, 2, 3, 1))
+    np.testing.assert_array_equal(distilled.labels, LABELS)
+    assert (distilled.ipc, distilled.soft_labels) == (3, None)
+    assert distilled.provenance.get("repetition", "1 of 2") == "1 of 2"
+
+
+def test_of_several_repetitions_an_option_says_which_and_it_is_said(convert, imported, refused, tmp_path):
+    path, out = tmp_path / "res.pt", tmp_path / "set.safetensors"
+    torch.save(FORMS["DC, DSA and DM"], path)
+    assert "repetition: 1 of 2" in convert("distilled", path, *MINE, "--out", out)[1]
+    distilled = imported(path, *MINE, "--repetition", "2")
+    np.testing.assert_array_equal(distilled.images, IMAGES.permute(0, 2, 3, 1) + 1)
+    assert distilled.provenance["repetition"] == "2 of 2"
+    message = "holds 2 repetitions, but --repetition is 3; give 1 to 2"
+    refused("distilled", path, *MINE, "--repetition", "3", message=message, names=path)
+    refused("distilled", path, *MINE, "--repetition", "0", message="--repetition is 0", names=path)
+    torch.save(PAIR, path)
+    refused("distilled", path, *MINE, "--repetition", "1", message="holds one set", names=path)
+
+
+def test_a_directory_with_one_torch_file_is_that_file(imported, refused, tmp_path):
+    folder = tmp_path / "result"
+    folder.mkdir()
+    torch.save(PAIR, folder / "res.pt")
+    (folder / "log.txt").write_text("mine")
+    np.testing.assert_array_equal(imported(folder, *MINE).labels, LABELS)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.write(folder / "res.pt", "result/res.pt")
+    np.testing.assert_array_equal(imported(tmp_path / "x.zip", *MINE).images, IMAGES.permute(0, 2, 3, 1))
+    torch.save(PAIR, folder / "other.pt")
+    message = "it holds 2 archives or torch files ('other.pt', 'res.pt'), give one of them"
+    refused("distilled", folder, *MINE, message=message, names=folder)
+    (folder / "vis.png").write_bytes(b"")
+    message = "'vis.png' is in no class folder; give a folder that holds class folders, or the file 'other.pt' itself"
+    refused("distilled", folder, *MINE[:4], "--pixel-space", "raw", message=message, names=folder)
+
+
+def test_bytes_and_floats_from_0_to_255_are_raw_pixels(imported, tmp_path):
+    images = pixels(20)
+    for tensor in (torch.from_numpy(images), torch.from_numpy(images).float()):
+        torch.save([tensor, torch.arange(20) % 10], tmp_path / "data.pt")
+        distilled = imported(tmp_path / "data.pt", *MINE[:4], "--pixel-space", "raw")
+        np.testing.assert_array_equal(distilled.images, images.transpose(0, 2, 3, 1))
+
+
+def test_safetensors_with_usual_names_are_read(imported, tmp_path):
+    safetensors.torch.save_file({"images": IMAGES, "labels": LABELS}, tmp_path / "x.safetensors")
+    np.testing.assert_array_equal(imported(tmp_path / "x.safetensors", *MINE).images, IMAGES.permute(0, 2, 3, 1))
+
+
+STRANGE = {
+    "images alone": (IMAGES, "holds a tensor [30, 3, 8, 8] alone; expected [images, labels]"),
+    "three": ([IMAGES, LABELS, LABELS], "holds a list of 3 (Tensor, Tensor, Tensor); expected [images, labels]"),
+    "a number": (3, "holds 'int'; expected [images, labels]"),
+    "a list of images": ({"data": [IMAGES, 3], "label": LABELS}, "must be tensors, found a list of 2 (list, Tensor)"),
+    "numbered keys": ({0: IMAGES, 1: LABELS}, "holds a dictionary with the key 0"),
+    "whole numbers": ([IMAGES.long(), LABELS], "its images are torch.int64, expected uint8 or floats"),
+    "flat images": ([IMAGES.flatten(1), LABELS], "is [30, 192], expected square images"),
+    "sparse": ([IMAGES.to_sparse(), LABELS], "must be tensors"),
+    "no values": ([torch.empty(30, 3, 8, 8, device="meta"), LABELS], "must be tensors"),
+    "large numbers": ({"images": IMAGES, "labels": [2**70] * 30}, "must be tensors, found a list of 2 (Tensor, list)"),
+    "logits": ([IMAGES, torch.randn(30, 10)], "are rows of numbers that are not one-hot; say what they are"),
+    "bytes that are not raw": ([IMAGES.byte(), LABELS], "normalised images are uint8"),
+    "empty": ({"data": []}, "holds 'data', expected images and labels by usual names"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_other_torch_files_are_refused(name, refused, tmp_path):
+    content, message = STRANGE[name]
+    torch.save(content, tmp_path / "x.pt")
+    refused("distilled", tmp_path / "x.pt", *MINE, message=message, names="")

@@ -97,3 +97,41 @@ def test_a_malicious_file_is_refused_and_not_run(packed, refused, tmp_path, monk
     assert not (tmp_path / "evil").exists()
     pickle.load(io.BytesIO(pickle.dumps(Payload())))
     assert (tmp_path / "evil").exists()  # the payload works
+
+
+MINE = ("--method", "mtt", "--dataset", "cifar10", "--pixel-space", "zca")
+HARD = torch.arange(30) // 3
+ORDER = torch.randperm(30, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
+def test_the_pair_of_mtt_has_hard_labels_and_no_rate(packed, imported, tmp_path):
+    folder = write(tmp_path / "IPC3", {"images_best.pt": IMAGES[ORDER], "labels_best.pt": HARD[ORDER]})
+    distilled = imported(zip_of(folder, tmp_path / "x.zip") if packed else folder, *MINE)
+    np.testing.assert_array_equal(distilled.images, IMAGES[ORDER].permute(0, 2, 3, 1))
+    np.testing.assert_array_equal(distilled.labels, HARD[ORDER])
+    assert (distilled.ipc, distilled.soft_labels) == (3, None)
+    assert "learning_rate" not in distilled.provenance
+
+
+def test_images_labels_and_rate_by_their_plain_names(imported, tmp_path):
+    files = {"images.pt": IMAGES, "labels.pt": torch.eye(10)[HARD], "lr.pt": torch.tensor(0.5)}
+    distilled = imported(write(tmp_path / "x", files), *MINE)
+    np.testing.assert_array_equal(distilled.labels, HARD)
+    assert distilled.provenance["learning_rate"] == "0.5"
+
+
+def test_soft_labels_of_other_methods_need_an_option_and_go_by_the_argmax(imported, refused, tmp_path):
+    soft = (torch.eye(10)[HARD] * 9 + LABELS)[ORDER]
+    folder = write(tmp_path / "x", {"images.pt": IMAGES, "labels.pt": soft})
+    refused("distilled", folder, *MINE, message="say what they are by --soft-labels", names=folder)
+    distilled = imported(folder, *MINE, "--soft-labels", "logits")
+    np.testing.assert_array_equal(distilled.labels, soft.argmax(1))
+    np.testing.assert_array_equal(distilled.soft_labels, soft)
+
+
+def test_a_git_lfs_pointer_is_named(refused, tmp_path):
+    folder = write(tmp_path / "IPC3", FILES)
+    (folder / "labels_best.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    for path in (folder, zip_of(folder, tmp_path / "x.zip")):
+        refused("distilled", path, *DATM, message="is a git-lfs pointer", names="labels_best.pt")

@@ -1,6 +1,7 @@
 """Decoding: damaged, truncated, mixed and gigantic images are one sentence that names the file, at once."""
 
 import functools
+import io
 import struct
 import time
 import zlib
@@ -25,7 +26,9 @@ def png_header(width, height):
 
 BAD = {
     "empty": (b"", "is no image"),
-    "text": (b"<html>not found</html>", "is no image"),
+    "text": (b"not found", "is no image"),
+    "a web page": (b"\n<!DOCTYPE html><html>not found</html>", "is a web page"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a git-lfs pointer"),
     "truncated header": (encoded(pixels(1)[0])[:20], "is no image"),
     "truncated pixels": (encoded(pixels(1)[0])[:100], "is damaged"),
     "no pixels": (png_header(8, 8), "is damaged"),
@@ -75,4 +78,30 @@ def test_rows_are_filled_by_number_whatever_the_order(threads):
     images = pixels(100)
     order = np.random.default_rng(0).permutation(100)
     blobs = (Blob(row, "x", functools.partial(encoded, images[row])) for row in order.tolist())
-    np.testing.assert_array_equal(decode(blobs, 100, 3, threads), images)
+    np.testing.assert_array_equal(decode(blobs, 100, 3, threads).images, images)
+
+
+def saved(array, suffix):
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, suffix)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["PNG", "TIFF", "PPM"])
+def test_sixteen_bits_are_scaled_and_never_clipped(suffix, imported, tmp_path):
+    deep = np.random.default_rng(0).integers(0, 2**16, (10, 8, 8)).astype(np.uint16)
+    deep[0].flat[:4] = 0, 128, 129, 65535
+    name = {"PPM": "pgm"}.get(suffix, suffix.lower())
+    files = {f"{number}/x.{name}": saved(deep[number], suffix) for number in range(10)}
+    distilled = imported(write(tmp_path / "x", files), "--method", "random", "--dataset", "cifar10")
+    expected = np.rint(deep / 257.0).astype(np.uint8)
+    np.testing.assert_array_equal(distilled.images, np.repeat(expected[..., None], 3, -1))
+    assert distilled.images[0, 0, :4, 0].tolist() == [0, 0, 1, 255]
+    assert distilled.provenance["depth"] == "10 images of 16 bits, scaled to 8"
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pixels_without_a_known_range_are_refused(dtype, refused, tmp_path):
+    files = {f"{number}/x.tif": saved(np.full((8, 8), 300, dtype), "TIFF") for number in range(10)}
+    folder = write(tmp_path / "x", files)
+    refused("distilled", folder, *RDED[:4], message="whose range is not known; save it with 8 bits", names="x.tif")

@@ -107,7 +107,7 @@ BAD = {
     "a class twice": (lambda files: {**files, "004/x.png": encoded(pixels(1)[0])}, "class 4 has 2 folders"),
     "counted from one": (
         lambda files: {f"{int(name[3:6]) + 1}/{name[7:]}": content for name, content in files.items()},
-        "class 0 has 0 folders",
+        "count from 1 to 10, expected 0..9; say --first-label 1",
     ),
     "too few images": (
         lambda files: without(files, "class007_id002"),
@@ -152,3 +152,55 @@ def test_a_missing_class_order_is_named(refused, tmp_path):
     folder = write(tmp_path / "own", own_tree(WNIDS))
     path = tmp_path / "no.txt"
     refused("distilled", folder, *NETTE, "--class-order", path, message="No such file", names=path)
+
+
+def test_links_in_class_folders_are_followed_and_hidden_ones_do_not_count(imported, tmp_path):
+    files = tree(ipc=2)
+    write(tmp_path / "elsewhere", files)
+    for number in range(10):
+        folder = tmp_path / "own" / f"{number}"
+        folder.mkdir(parents=True)
+        (folder / "part").symlink_to(tmp_path / "elsewhere" / f"new{number:03d}")
+    litter = {f"{number}/.ipynb_checkpoints/0-checkpoint.png": b"" for number in range(10)}
+    write(tmp_path / "own", {**litter, ".ipynb_checkpoints/x.png": b"", "3/.DS_Store": b"", "3/._0.png": b""})
+    assert_same(imported(tmp_path / "own", *RDED[:4]), *expected(files, 2))
+
+
+def test_one_folder_may_be_linked_from_two(imported, tmp_path):
+    image = write(tmp_path / "shared", {"x.png": encoded(pixels(1)[0])})
+    for number in range(10):
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / str(number)).symlink_to(image)
+    np.testing.assert_array_equal(imported(tmp_path / "own", *RDED[:4]).labels, np.arange(10))
+
+
+def test_of_several_splits_an_option_says_which(imported, refused, tmp_path):
+    train, test = tree(ipc=2), tree(ipc=2, side=4)
+    folder = write(tmp_path / "x", {f"train/{name}": content for name, content in train.items()})
+    write(folder, {f"val/{name}": content for name, content in test.items()})
+    refused(
+        "distilled", folder, *RDED, message="several splits (train, validation); say which by --split", names=folder
+    )
+    refused("distilled", folder, *RDED, "--split", "test", message="has no split 'test', it holds", names=folder)
+    assert_same(imported(folder, *RDED, "--split", "train"), *expected(train, 2))
+    distilled = imported(folder, *RDED, "--split", "val")
+    assert_same(distilled, *expected(test, 2))
+    assert distilled.provenance["split"] == "validation"
+
+
+def test_a_class_may_have_the_name_of_a_split(imported, tmp_path):
+    files = own_tree(["train", "bus", "car", "cat", "dog", "sheep", "cow", "horse", "boat", "test"])
+    assert_same(imported(write(tmp_path / "own", files), *NETTE), *expected(files, 2))
+
+
+def test_folders_from_1_are_shifted_where_it_is_said(imported, tmp_path):
+    files = {f"{int(name[3:6]) + 1:02d}/{name[7:]}": content for name, content in tree(ipc=2).items()}
+    assert_same(imported(write(tmp_path / "x", files), *RDED, "--first-label", "1"), *expected(files, 2))
+
+
+def test_ipc_is_found(convert, refused, tmp_path):
+    folder = write(tmp_path / "x", tree(ipc=3))
+    _, text, _ = convert("distilled", folder, *RDED[:4], "--out", tmp_path / "out.safetensors")
+    assert "class 0 ('new000'): 3 images, of 10 classes" in text
+    (folder / "new004" / "class004_id001.png").unlink()
+    refused("distilled", folder, *RDED[:4], message="from 2 to 3 images; say how many of each", names=folder)

@@ -71,3 +71,38 @@ def test_the_official_data_pt_is_found_in_its_directory(packed, imported, tmp_pa
             archive.write(folder / "data.pt", "ipc2/data.pt")
     distilled = imported(tmp_path / "x.zip" if packed else tmp_path / "syn_data", *RDED)
     assert_same(distilled, images.numpy().transpose(0, 2, 3, 1), np.arange(20) % 10)
+
+
+STAND_INS = {
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a git-lfs pointer"),
+    "a page": (
+        b"\xef\xbb\xbf\n<!DOCTYPE html><title>Sign in</title>",
+        "is a web page that was saved in place of the file",
+    ),
+    "an error": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is a web page"),
+}
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+@pytest.mark.parametrize("file", ["x.pt", "x.npz", "x.zip", "x.tar.gz", "d/data.pt", "d/images.npy", "d/x.parquet"])
+def test_what_was_downloaded_in_place_of_a_set_is_named(file, name, refused, tmp_path):
+    content, message = STAND_INS[name]
+    write(tmp_path, {file: content} | ({"d/labels.npy": content} if file == "d/images.npy" else {}))
+    path = tmp_path / "d" if file.startswith("d/") else tmp_path / file
+    arguments = ("--method", "mine", *RDED[2:], "--pixel-space", "raw")
+    refused("distilled", path, *arguments, message=message, names=path)
+
+
+OPTIONS_OF_OTHERS = [("--soft-labels", "logits"), ("--repetition", "1"), ("--label-column", "label")]
+
+
+@pytest.mark.parametrize("option", OPTIONS_OF_OTHERS, ids=lambda option: option[0])
+def test_options_of_other_layouts_are_refused(option, refused, tmp_path):
+    folder = write(tmp_path / "SYN", tree(ipc=2))
+    refused("distilled", folder, *RDED, *option, message=f"{option[0]} is for ", names=folder)
+
+
+def test_what_a_directory_holds_is_named(refused, tmp_path):
+    folder = write(tmp_path / "x", {"a.csv": b"", "b.txt": b"", "c.md": b"", "d.md": b""})
+    message = "not understood, it holds 'a.csv', 'b.txt', 'c.md' and 1 more; it may be"
+    refused("distilled", folder, *RDED, message=message, names=folder)

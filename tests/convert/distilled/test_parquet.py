@@ -1,6 +1,7 @@
 """Parquet shards as Hugging Face writes them: a struct of bytes and path, or bytes, and class_id or label."""
 
 import io
+import json
 
 import numpy as np
 import pyarrow as pa
@@ -60,13 +61,15 @@ def test_row_groups_are_read_one_by_one_and_only_where_needed(imported, tmp_path
 
 
 BAD = {
-    "no label": (columns(label="target"), "has the columns image, target; expected image"),
+    "no label": (columns(label="target"), "has the columns image, target; expected image or img"),
+    "two labels": (columns().append_column("class_id", pa.array(LABELS)), "one of them twice"),
+    "two images": (columns().append_column("img", columns().column(0)), "expected image or img"),
     "names of classes": (
         columns().set_column(1, "label", pa.array([str(label) for label in LABELS])),
         "class_id or label (whole numbers)",
     ),
-    "no image": (columns().drop_columns(["image"]), "expected image"),
-    "images as numbers": (columns().set_column(0, "image", pa.array([[1, 2]] * 40)), "expected image"),
+    "no image": (columns().drop_columns(["image"]), "expected image or img"),
+    "images as numbers": (columns().set_column(0, "image", pa.array([[1, 2]] * 40)), "expected image or img"),
     "paths alone": (columns(image=lambda row: None if row == KEPT[0] else BYTES[row]), "embed the images"),
     "a label missing": (columns().set_column(1, "label", pa.array([None, *LABELS[1:].tolist()])), "without label"),
     "eleven classes": (columns().set_column(1, "label", pa.array([*LABELS[:39], 10])), "has a label 10"),
@@ -115,3 +118,115 @@ def test_a_zip_of_shards_is_read_in_place(imported, tmp_path):
             archive.write(path, f"data/{path.name}")
     (tmp_path / "x.zip").write_bytes(stream.getvalue())
     assert_same(imported(tmp_path / "x.zip", *RDED), IMAGES[KEPT], LABELS[KEPT])
+
+
+def test_images_may_be_called_img(imported, tmp_path):
+    table = columns(label="label").rename_columns(["img", "label"])
+    assert_same(imported(shards(tmp_path / "data", table), *RDED), IMAGES[KEPT], LABELS[KEPT])
+
+
+def test_of_several_label_columns_an_option_says_which(imported, refused, tmp_path):
+    table = columns(label="fine_label").append_column("coarse_label", pa.array(LABELS[::-1].tolist()))
+    folder = shards(tmp_path / "data", table.append_column("note", pa.array(["x"] * 40)))
+    refused("distilled", folder, *RDED, message="say by --label-column which of fine_label, coarse_label", names=folder)
+    told = (*RDED, "--label-column")
+    refused("distilled", folder, *told, "note", message="'note', which is none of whole numbers", names=folder)
+    refused("distilled", folder, *told, "nothing", message="--label-column is 'nothing'", names=folder)
+    distilled = imported(folder, *told, "fine_label")
+    assert_same(distilled, IMAGES[KEPT], LABELS[KEPT])
+    assert distilled.provenance["label_column"] == "fine_label"
+
+
+def named(names, labels=LABELS):
+    """Shards as Hugging Face's `datasets` writes them: the class names are in the schema's metadata."""
+    table = columns(label="label").set_column(1, "label", pa.array(labels.tolist()))
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def test_numbers_sorted_as_text_are_their_numbers(imported, tmp_path):
+    names = sorted(map(str, range(100)))  # 0, 1, 10, 11, ...
+    labels = np.arange(100)
+    images = pixels(100)
+    table = pa.table({"image": [encoded(image) for image in images], "label": [names.index(str(i)) for i in labels]})
+    metadata = named(names).schema.metadata
+    folder = shards(tmp_path / "data", table.replace_schema_metadata(metadata), 3)
+    distilled = imported(folder, "--method", "rded", "--dataset", "cifar100")
+    assert_same(distilled, images, labels)
+    assert distilled.provenance["classes"] == "the names' numbers"
+
+
+def test_class_names_keep_their_order_unless_a_file_says_another(imported, refused, tmp_path):
+    names = [*"jihgfedcba"]
+    folder, order = shards(tmp_path / "data", named(names)), tmp_path / "order.txt"
+    distilled = imported(folder, *RDED)
+    assert_same(distilled, IMAGES[KEPT], LABELS[KEPT])
+    assert 'names in the file\'s order: ["j", "i"' in distilled.provenance["classes"]
+    order.write_text("\n".join(sorted(names)))
+    assert_same(imported(folder, *RDED, "--class-order", order), IMAGES[KEPT], 9 - LABELS[KEPT])
+    plain = shards(tmp_path / "plain")
+    refused("distilled", plain, *RDED, "--class-order", order, message="has no class names", names=plain)
+
+
+NAMED = {
+    "nine names": (named([*map(str, range(9))]), "has a label 9, but 9 class names"),
+    "eleven names": (named([*map(str, range(11))]), "class 10 has 1 names"),
+    "eleven words": (named([*"abcdefghijk"]), "has 11 class names ('a' ...), expected 10"),
+    "from 1": (named([*map(str, range(1, 11))]), "its class names count from 1 to 10"),
+    "a name twice": (named([*"abcdefghii"]), "has the class name 'i' twice"),
+    "a stranger": (named([*map(str, range(9)), "x"]), "'x' is among names that are numbered"),
+    "not labelled": (named([*map(str, range(10))], LABELS - 1), "has a label -1, but 10 class names"),
+    "from 1, unnamed": (named([], LABELS + 1), "its labels count from 1 to 10, expected 0..9; say --first-label 1"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_class_names_that_do_not_fit_are_refused(name, refused, tmp_path):
+    table, message = NAMED[name]
+    folder = shards(tmp_path / "data", table)
+    refused("distilled", folder, *RDED, message=message, names=folder)
+
+
+def test_labels_from_1_are_shifted_where_it_is_said(imported, tmp_path):
+    folder = shards(tmp_path / "data", named([], LABELS + 1))
+    assert_same(imported(folder, *RDED, "--first-label", "1"), IMAGES[KEPT], LABELS[KEPT])
+
+
+SPLITS = [
+    ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet", "train", "test"),
+    (
+        "data/train-00000-of-00001-0a1b2c.parquet",
+        "data/validation-00000-of-00001-0a1b2c.parquet",
+        "train",
+        "validation",
+    ),
+    ("default/train/0000.parquet", "default/test/0000.parquet", "train", "test"),
+    ("10ipc-00000-of-00001.parquet", "50ipc-00000-of-00001.parquet", "10ipc", "50ipc"),
+    ("train.parquet", "val.parquet", "train", "validation"),
+    ("train.parquet", "rest.parquet", "train", None),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "split", "second"), SPLITS, ids=lambda name: str(name))
+def test_splits_are_never_read_together(one, other, split, second, imported, refused, tmp_path):
+    folder = tmp_path / "x"
+    for name, table in ((one, columns()), (other, columns(range(39, -1, -1)))):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, folder / name)
+    refused("distilled", folder, *RDED, message="holds several splits (", names=folder)
+    refused("distilled", folder, *RDED, "--split", "no", message="has no split 'no', it holds", names=folder)
+    distilled = imported(folder, *RDED, "--split", split)
+    assert_same(distilled, IMAGES[KEPT], LABELS[KEPT])
+    assert distilled.provenance["split"] == split
+
+
+def test_shards_of_one_split_in_two_folders_are_not_one_set(refused, tmp_path):
+    shards(tmp_path / "x" / "ipc10"), shards(tmp_path / "x" / "ipc50")
+    message = "its shards lie in 'ipc10', 'ipc50'; give one of these folders"
+    refused("distilled", tmp_path / "x", *RDED, message=message, names=tmp_path / "x")
+
+
+def test_shards_with_other_class_names_are_not_one_set(refused, tmp_path):
+    folder = shards(tmp_path / "x")
+    pq.write_table(named([*map(str, range(10))]), folder / "train-00001-of-00002.parquet")
+    refused("distilled", folder, *RDED, message="have other columns or class names", names=folder)

@@ -32,6 +32,63 @@ def test_a_set_comes_back_as_it_was(tmp_path_factory, soft, raw, count, note):
             assert getattr(back, name).dtype == value.dtype
 
 
+def mutant(whole, rng):
+    """One to three changes of bytes, half of them in the header, where names, shapes and metadata are."""
+    header, data = 8 + int.from_bytes(whole[:8], "little"), bytearray(whole)
+    for _ in range(rng.integers(1, 4)):
+        place = int(rng.integers(0, header if rng.random() < 0.5 else len(data)))
+        data[place] = rng.integers(32, 127) if rng.random() < 0.5 else data[place] ^ 1 << int(rng.integers(8))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+def test_a_set_with_a_few_bytes_changed_is_refused_or_the_same(soft, tmp_path):
+    rng, path, outcomes = np.random.default_rng(0), tmp_path / "x.safetensors", []
+    labels = rng.normal(size=(22, 10)).astype("f") if soft else None
+    distilled = distilled_set(soft_labels=labels, provenance={"note": "mine"})
+    gift_jax.save_distilled(path, distilled)
+    whole = path.read_bytes()
+    for _ in range(1000):
+        path.write_bytes(mutant(whole, rng))
+        try:
+            back = gift_jax.load_distilled(path)
+        except GiftError as error:
+            outcomes.append(str(error).split(": ", 1)[1])
+        else:
+            for name, value in vars(distilled).items():
+                np.testing.assert_array_equal(getattr(back, name), value)
+    assert sum("does not fit the digest" in outcome for outcome in outcomes) > 300
+    assert len(outcomes) > 900
+    assert not any("\n" in outcome for outcome in outcomes)
+
+
+def test_a_set_that_does_not_fit_its_digest_says_so(tmp_path):
+    path = tmp_path / "x.safetensors"
+    gift_jax.save_distilled(path, distilled_set())
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(GiftError, match=r"x\.safetensors: its content does not fit the digest that was stored with it"):
+        gift_jax.load_distilled(path)
+
+
+def test_sets_without_a_digest_still_load_but_only_those_of_the_old_format(tmp_path):
+    path, distilled = tmp_path / "x.safetensors", distilled_set()
+    metadata = {"format": "gift_jax distilled set 1", "pixel_space": "raw", "dataset": "digits", "method": "random"}
+    metadata |= {"ipc": "2", "provenance": "{}", "classes": "null"}
+    arrays = {"images": distilled.images, "labels": distilled.labels}
+    safetensors.numpy.save_file(arrays, path, metadata)
+    np.testing.assert_array_equal(gift_jax.load_distilled(path).images, distilled.images)
+    safetensors.numpy.save_file(arrays, path, {**metadata, "format": "gift_jax distilled set 2"})
+    with pytest.raises(GiftError, match="does not fit the digest"):
+        gift_jax.load_distilled(path)
+
+
+def test_the_statistics_of_a_normalised_set_are_kept(tmp_path):
+    images = np.zeros((22, 8, 8, 1), np.float32)
+    options = {"images": images, "pixel_space": "normalised", "normalisation": Normalisation((0.5,), (0.25,))}
+    gift_jax.save_distilled(tmp_path / "x.safetensors", distilled_set(**options))
+    assert gift_jax.load_distilled(tmp_path / "x.safetensors").normalisation == options["normalisation"]
+
+
 BAD = {
     "pixel space": ({"pixel_space": "hsv"}, "'hsv' is unknown"),
     "whitened bytes": ({"pixel_space": "zca"}, "raw ones are uint8 or float32, others float32"),
@@ -43,6 +100,7 @@ BAD = {
     "soft labels": ({"soft_labels": np.zeros((22, 9), np.float32)}, r"expected float32\[22, 10\]"),
     "nan": ({"images": np.full((22, 8, 8, 1), np.nan, np.float32)}, "not finite"),
     "out of range": ({"images": np.full((22, 8, 8, 1), 1.5, np.float32)}, r"must be in \[0, 1\]"),
+    "statistics": ({"normalisation": Normalisation((0.5,), (0.5,))}, "go with normalised pixels, 1 of each"),
     "dataset": ({"dataset": "digit"}, "'digit' is unknown"),
 }
 

@@ -1,0 +1,111 @@
+"""Which part of a source is the set, where it holds several: arrays by their names, splits, repetitions."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import NamedTuple
+
+from gift_jax.errors import GiftError
+
+
+class Pair(NamedTuple):
+    """Usual names of images and labels, and the split that they are of (None: the only one)."""
+
+    images: str
+    labels: str
+    split: str | None = None
+
+
+PAIRS: tuple[Pair, ...] = (
+    Pair("images", "labels"),
+    Pair("images", "targets"),
+    Pair("image", "label"),
+    Pair("imgs", "labels"),
+    Pair("x", "y"),
+    Pair("data", "label"),
+    Pair("data", "labels"),
+    Pair("data", "targets"),
+    Pair("image_syn", "label_syn"),
+    Pair("x_train", "y_train", "train"),
+    Pair("x_val", "y_val", "validation"),
+    Pair("x_test", "y_test", "test"),
+    Pair("train_images", "train_labels", "train"),
+    Pair("val_images", "val_labels", "validation"),
+    Pair("test_images", "test_labels", "test"),
+)
+# Names of splits, in files and folders, and the one that stands for all of the same meaning.
+SPLITS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("train", "training"), "train"),
+        **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+        **dict.fromkeys(("test", "testing"), "test"),
+    }
+)
+# How the hub names shards: the split, then the shard's number.
+_SHARD = re.compile(r"(.+?)-[0-9]+-of-[0-9]+(?:-[0-9a-f]+)?\.parquet", re.IGNORECASE)
+
+
+def same_split(name: str) -> str:
+    """A split's name, or the one that stands for it in `SPLITS`."""
+    return SPLITS.get(name.lower(), name)
+
+
+def choose_pair(label: str, names: Iterable[str], split: str | None) -> tuple[str, str]:
+    """Names of the images and the labels among a source's arrays.
+
+    Raises: GiftError if no pair of `PAIRS` is there, or several are and the split does not decide.
+    """
+    names = list(names)
+    found = [
+        ((images, labels), pair.split)
+        for pair in PAIRS
+        for images in names
+        for labels in names
+        if (images.lower(), labels.lower()) == (pair.images, pair.labels)
+    ]
+    if not found:
+        known = ", ".join(f"{pair.images} and {pair.labels}" for pair in PAIRS[:1] + PAIRS[4:5] + PAIRS[9:10])
+        raise GiftError(f"{label}: holds {listed(names)}, expected images and labels by usual names ({known} ...)")
+    chosen = [pair for pair, of in found if split is None or of == same_split(split)]
+    if len(chosen) != 1:
+        splits = [of for _, of in found if of]
+        if splits:
+            raise GiftError(f"{label}: holds the splits {', '.join(splits)}; say which by --split")
+        pairs = " or ".join(f"{images!r} and {labels!r}" for (images, labels), _ in found)
+        raise GiftError(f"{label}: holds {pairs}; keep the pair that is meant{', and drop --split' if split else ''}")
+    return chosen[0]
+
+
+def split_of_shard(name: str) -> str | None:
+    """The split that a Parquet shard's name, or a folder above it, tells."""
+    path = PurePosixPath(name)
+    shard = _SHARD.fullmatch(path.name)
+    word = re.match("[a-z]+", path.name.lower())
+    words = (shard[1] if shard else None, *(part for part in path.parts[:-1] if part.lower() in SPLITS))
+    told = next((word for word in words if word), word[0] if word and word[0] in SPLITS else None)
+    return told and same_split(told)
+
+
+def split_of_image(name: str) -> str | None:
+    """The split that a folder above an image tells."""
+    return next((SPLITS[part.lower()] for part in PurePosixPath(name).parts[:-1] if part.lower() in SPLITS), None)
+
+
+def one_split(label: str, names: Sequence[str], split_of: Callable[[str], str | None], wanted: str | None) -> list[str]:
+    """The names of one split, in their order. Raises: GiftError if there are several, and it is not said which."""
+    splits = {name: split_of(name) for name in names}
+    found = list(dict.fromkeys(splits.values()))
+    titles = ", ".join(split or "one without a name" for split in found)
+    if wanted is None and len(found) > 1:
+        raise GiftError(f"{label}: holds several splits ({titles}); say which by --split")
+    if wanted is not None and same_split(wanted) not in found:
+        raise GiftError(f"{label}: has no split {wanted!r}, it holds {titles}; give --split one of them")
+    return [name for name in names if wanted is None or splits[name] == same_split(wanted)]
+
+
+def listed(names: Iterable[str], most: int = 4) -> str:
+    """Names in quotes, and how many more there are."""
+    names = list(names)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + rest if names else "nothing"

@@ -1,0 +1,94 @@
+"""What stored labels mean: class ids, one-hot rows, or soft rows, of which a file does not say what they are."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gift_jax.errors import GiftError
+
+from .content import Request
+
+SOFT_LABELS = ("probabilities", "logits")
+ROWS_BY_CLASS = frozenset({"datm"})  # methods whose soft rows are logits, written class by class whatever their argmax
+_SUM_TOLERANCE = 1e-2  # of probabilities that were stored in half precision
+_ASK = f"say what they are by --soft-labels {'|'.join(SOFT_LABELS)}"
+
+
+class Labels(NamedTuple):
+    """ids: int32 [N]; soft: logits float32 [N, classes] or None; note: what the source held, in words."""
+
+    ids: np.ndarray
+    soft: np.ndarray | None
+    note: str
+
+
+def read_labels(label: str, labels: np.ndarray, request: Request) -> Labels:
+    """Class ids [N], one-hot rows [N, classes], or soft rows whose kind an option (or the method) tells.
+
+    Raises: GiftError if they are something else, or if it would be a guess what they are.
+    """
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.ndim == 1 and labels.dtype.kind in "iu":
+        _refuse_soft(label, "class ids", request)
+        return Labels(counted_from_zero(label, labels, request), None, "class ids")
+    if labels.ndim != 2 or labels.shape[1] != request.spec.num_classes or labels.dtype.kind not in "fiub":
+        expected = f"expected class ids [N] or rows [N, {request.spec.num_classes}]"
+        raise GiftError(f"{label}: label is {labels.dtype}{list(labels.shape)}, {expected}; check --dataset")
+    if ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all():
+        _refuse_soft(label, "one-hot rows, which are hard labels", request)
+        return Labels(labels.argmax(1).astype(np.int32), None, "one-hot rows")
+    return _soft(label, labels.astype(np.float32), request)
+
+
+def counted_from_zero(label: str, ids: np.ndarray, request: Request) -> np.ndarray:
+    """Class ids int32 [N] with the first one subtracted. Raises: GiftError if they count from 1 and nobody said so."""
+    ids, last = ids.astype(np.int64) - request.first_label, request.spec.num_classes
+    if len(ids) and (ids.min(), ids.max()) == (1, last):
+        raise GiftError(f"{label}: its labels count from 1 to {last}, expected 0..{last - 1}; say --first-label 1")
+    if len(too_large := ids[(ids < -(2**31)) | (ids >= 2**31)]):
+        raise GiftError(f"{label}: has a label {too_large[0]}, expected 0..{last - 1}; check --dataset")
+    return ids.astype(np.int32)
+
+
+def _refuse_soft(label: str, what: str, request: Request) -> None:
+    if request.soft_labels:
+        raise GiftError(f"{label}: its labels are {what}, but --soft-labels is {request.soft_labels}; drop it")
+
+
+def _soft(label: str, rows: np.ndarray, request: Request) -> Labels:
+    """Logits float32 [N, classes] of soft rows; students take their softmax."""
+    by_class = request.method in ROWS_BY_CLASS
+    kind = _kind(label, rows, request.soft_labels or ("logits" if by_class else None))
+    ids = _ids_by_row(label, len(rows), request) if by_class else _ids_by_argmax(label, rows)
+    if kind == "logits":
+        return Labels(ids, rows, kind)
+    # Zeros, whose logarithm is not finite, become 1e-38.
+    soft = np.log(np.maximum(rows, np.finfo(np.float32).tiny))
+    return Labels(ids, soft, "probabilities, stored as their logarithms")
+
+
+def _kind(label: str, rows: np.ndarray, kind: str | None) -> str:
+    """What soft rows are taken for. Raises: GiftError if nobody said so, or if their values say otherwise."""
+    sums_to_one = bool((rows >= 0).all() and (abs(rows.sum(1) - 1) < _SUM_TOLERANCE).all())
+    found = "probabilities (no row is negative, each sums to 1)" if sums_to_one else "no probabilities"
+    if kind is None:
+        likely = "rows of probabilities, not class ids" if sums_to_one else "rows of numbers that are not one-hot"
+        raise GiftError(f"{label}: its labels are {likely}; {_ASK}, or give class ids")
+    if (kind == "probabilities") != sums_to_one:
+        raise GiftError(f"{label}: its labels are {found}, but were taken for {kind}; {_ASK}")
+    return kind
+
+
+def _ids_by_row(label: str, count: int, request: Request) -> np.ndarray:
+    """DATM's rule: the class of row r is r // (rows a class); its logits may well have another argmax."""
+    num_classes = request.spec.num_classes
+    if count % num_classes:
+        raise GiftError(f"{label}: has {count} rows of labels, no multiple of {num_classes} classes; check --dataset")
+    return np.repeat(np.arange(num_classes, dtype=np.int32), count // num_classes)
+
+
+def _ids_by_argmax(label: str, rows: np.ndarray) -> np.ndarray:
+    undecided = np.flatnonzero((rows == rows.max(1, keepdims=True)).sum(1) != 1)
+    if len(undecided):
+        raise GiftError(f"{label}: row {undecided[0]} of its labels has no single largest entry; give class ids too")
+    return rows.argmax(1).astype(np.int32)
