@@ -242,6 +242,17 @@ def test_rows_of_a_larger_head(resnet, tmp_path):
         read_resnet(wide, tmp_path, rows=(0, 1))
 
 
+def test_the_command_keeps_rows_in_their_order(convert, tmp_path):
+    module, rows = network(classes=100), list(range(99, 89, -1))
+    torch.save({"net": module.state_dict()}, tmp_path / "w.pth")
+    status, out, err = convert("teacher", tmp_path / "w.pth", *CONV2, "--rows", *rows, "--out", tmp_path / "t")
+    assert status == 0, err
+    assert "10 classes" in out
+    expected = logits_of(module)[:, rows]
+    found = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
 def test_t07_only_convnets_see_smaller_images(monkeypatch, tmp_path):
     """ConvNeXt's name begins as theirs, and it takes 224 pixels."""
     assert {name for name, model in MODELS.items() if model.func is ConvNet} == CONVNETS
