@@ -1,7 +1,6 @@
 """Reading and writing PyTorch checkpoints and safetensors without ever executing what they hold."""
 
 import argparse
-import contextlib
 import io
 import pickle
 import re
@@ -61,9 +60,7 @@ def load_object(path: Path) -> Any:
         raise GiftError(f"{path}: {_what_folder(path)}")
     if not path.is_file():
         raise GiftError(f"{path}: no such file; check the path")
-    with reported(path), path.open("rb") as file:
-        head = file.read(HEAD)
-    if is_safetensors(head):
+    if is_safetensors(_head(path)):
         return _load_safetensors(path)
     return _load_torch(path, str(path))
 
@@ -98,9 +95,7 @@ def _load_torch(file: Path | IO[bytes], label: str) -> Any:
         if refused:
             reason = f"refused, because loading it would run code ({refused[1]}); save its state_dict alone"
             raise GiftError(f"{label}: {reason}") from None
-        with contextlib.suppress(OSError):
-            raise GiftError(f"{label}: not a PyTorch checkpoint{_what_instead(file)}") from None
-        raise GiftError(f"{label}: not a PyTorch checkpoint, or a damaged one; {_AGAIN}") from None
+        raise GiftError(f"{label}: not a PyTorch checkpoint, {_what_instead(file)}") from None
 
 
 # What is saved for a checkpoint by mistake, by how it begins.
@@ -117,17 +112,20 @@ INSTEAD: Mapping[str, str] = {
 
 def _what_instead(file: Path | IO[bytes]) -> str:
     """The end of a sentence about a file that is no checkpoint: what it is, and what would help."""
-    if isinstance(file, Path):
-        with file.open("rb") as opened:
-            head = opened.read(HEAD)
-    else:
-        file.seek(0)
-        head = file.read(HEAD)
+    head = _head(file)
     if not head:
-        return f", but an empty file; {_AGAIN}"
+        return f"but an empty file; {_AGAIN}"
     text = head.decode("latin-1")
     found = next((what for pattern, what in INSTEAD.items() if re.match(pattern, text)), None) or _what_zip(file)
-    return f", but {found}" if found else f", or a damaged one; {_AGAIN}"
+    return f"but {found}" if found else f"or a damaged one; {_AGAIN}"
+
+
+def _head(file: Path | IO[bytes]) -> bytes:
+    if isinstance(file, Path):
+        with reported(file), file.open("rb") as opened:
+            return opened.read(HEAD)
+    file.seek(0)
+    return file.read(HEAD)
 
 
 def _what_zip(file: Path | IO[bytes]) -> str | None:

@@ -9,7 +9,7 @@ import torch
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
 
-from ..rules import Rule, as_pattern, shown
+from ..rules import Rule, as_pattern
 
 State = Mapping[str, torch.Tensor]
 # How many attributes deep a network may lie in the object that was saved, as in `model.net.conv1.weight`.
@@ -52,13 +52,17 @@ class Reading(NamedTuple):
 
 
 def nearest(state: State, rules: Sequence[Rule], spellings: Sequence[Spelling]) -> tuple[Reading, int]:
-    """The prefix and the spelling under which most names are official, and their number; of equals the plainer one."""
+    """The prefix and the spelling under which most names are official, and their number; of equals the plainer one.
+
+    One that gives two weights the same name is none.
+    """
     official = _any_of(rule.source for rule in rules)
     readings = [
         Reading(rest, spelling.names(rest), spelling)
         for rest in _without_shared_prefixes(state)
         for spelling in (OFFICIAL, *spellings)
     ]
+    readings = [reading for reading in readings if len(set(reading.names.values())) == len(reading.names)]
     counts = [sum(bool(official.fullmatch(name)) for name in reading.names.values()) for reading in readings]
     best = counts.index(max(counts))
     return readings[best], counts[best]
@@ -69,20 +73,12 @@ def in_official_names(
 ) -> dict[str, torch.Tensor]:
     """A state dict under the official names, as far as a spelling of it is known; the rules then check them all.
 
-    Raises: GiftError if two names mean the same weights, or if the spelling's weights cannot be taken for the spec.
+    Raises: GiftError if weights in this spelling cannot be taken for the spec.
     """
     reading = nearest(state, rules, spellings)[0]
     if reason := reading.spelling.refusal(spec):
         raise GiftError(f"{where}: {reason}")
-    official: dict[str, str] = {}
-    for name, new in reading.names.items():
-        if new in official:
-            raise GiftError(
-                f"{where}: {shown(official[new])} and {shown(name)} mean the same weights; "
-                "save `model.state_dict()` once"
-            )
-        official[new] = name
-    return reading.spelling.adapt({new: reading.state[name] for new, name in official.items()})
+    return reading.spelling.adapt({new: reading.state[name] for name, new in reading.names.items()})
 
 
 def _any_of(templates: Iterable[str]) -> re.Pattern[str]:

@@ -10,10 +10,12 @@ import pytest
 import torch
 from modules import ResidualFunctionResNet, ShortcutResNet, dc_names, official, randomised, spec
 
+import convert.checkpoint as checkpoint
 import convert.teacher as conversion
 import gift_jax
+from convert.checkpoint import read_checkpoint
 from convert.families import find_family
-from convert.teacher import make_reference, read_checkpoint
+from convert.teacher import make_reference
 from gift_jax.data.datasets import CONVNETS, DATASETS
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec
@@ -207,10 +209,10 @@ def without(state, *ends):
     ("change", "message"),
     [
         (lambda s: cifar_names(without(s, "running_mean", "running_var", "tracked"), "classifier"), "running stat"),
-        (lambda s: {**s, "linear.bias": s["fc.bias"]}, r"fc.bias and linear.bias mean the same weights"),
+        (lambda s: {**s, "linear.bias": s["fc.bias"]}, r"linear\.bias is not part of this architecture"),
         (
             lambda s: {**cifar_names(s, "linear"), "fc.bias": s["fc.bias"]},
-            r"linear.bias and fc.bias mean the same weights",
+            r"holds no resnet18_modified \(conv1\.weight, fc\.weight\)",
         ),
         (lambda s: {**behind("model.", s), "loss.weight": torch.ones(10)}, "--key takes one: model$"),
         (
@@ -238,6 +240,17 @@ def test_rows_of_a_larger_head(resnet, tmp_path):
             read_resnet(wide, tmp_path, rows=wrong)
     with pytest.raises(GiftError, match=r"has 2 outputs, but the dataset has 10 classes; check --dataset$"):
         read_resnet(wide, tmp_path, rows=(0, 1))
+
+
+def test_the_command_keeps_rows_in_their_order(convert, tmp_path):
+    module, rows = network(classes=100), list(range(99, 89, -1))
+    torch.save({"net": module.state_dict()}, tmp_path / "w.pth")
+    status, out, err = convert("teacher", tmp_path / "w.pth", *CONV2, "--rows", *rows, "--out", tmp_path / "t")
+    assert status == 0, err
+    assert "10 classes" in out
+    expected = logits_of(module)[:, rows]
+    found = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_t07_only_convnets_see_smaller_images(monkeypatch, tmp_path):
@@ -341,7 +354,7 @@ def test_a_kind_that_makes_pytorch_raise_what_it_likes(monkeypatch, refused, tmp
     def raises(*arguments):
         raise RecursionError("maximum\nrecursion")
 
-    monkeypatch.setattr(conversion, "from_torch", raises)
+    monkeypatch.setattr(checkpoint, "from_torch", raises)
     message = "holds what cannot be read as weights (RecursionError: maximum); save"
     refused("teacher", path, *CONV2, message=message, names=path)
 

@@ -6,8 +6,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+from convert.checkpoint import read_checkpoint
 from convert.families import ALIASES, find_family
-from convert.teacher import make_reference, read_checkpoint
+from convert.teacher import make_reference
 from convert.vision import load_torchvision_models
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
