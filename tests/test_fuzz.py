@@ -225,6 +225,7 @@ def test_teacher_json_with_other_values(examples, teacher, tmp_path):
         "normalisation",
         "ema",
         "batches_tracked",
+        "dataset_description",
         "verification",
     }
 

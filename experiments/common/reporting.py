@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gift_jax.data.datasets import get_dataset
 from gift_jax.reports.page import Section, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.tables import Grid, Summary, counts, markdown_table, name_on
@@ -72,7 +73,11 @@ def table(grid: Grid, corner: str, *, worst: str | None = "worst") -> str:
 def guessing(rows: Sequence[Row]) -> float:
     """The accuracy of guessing, in percent, that diverged runs count with."""
     finished = next((row for row in rows if "dataset" in row), None)
-    return 0.0 if finished is None else 100 / finished["student"]["num_classes"]
+    if finished is None:
+        return 0.0
+    # The student's own: a report may be made where the dataset is not known.
+    spec = finished.get("student")
+    return 100 / (spec["num_classes"] if spec else get_dataset(finished["dataset"]).num_classes)
 
 
 def grid_of(cells: Mapping[tuple[str, str], Summary]) -> Grid:
