@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from forms import short_form
 
 ROOT = Path(__file__).parent.parent
 # What the wheel carries, and the folder of the checkout it comes from.
@@ -120,13 +121,14 @@ print(sources.__file__, importlib.util.find_spec("convert"), sources.CONVERT)
     assert (convert, run) == ("None", "gift_jax.convert")
 
 
-@pytest.mark.parametrize("name", ["convert", "experiments.evaluate", "experiments.report"])
+@pytest.mark.parametrize("name", short_form(["convert", "experiments.evaluate", "experiments.report"], ["convert"]))
 def test_commands_help_without_a_checkout(installed, tmp_path, name):
     done = command(installed, "-m", f"gift_jax.{name}", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("arguments", "shown"), [((), "quickstart"), (("convert", "--help"), "example-teacher")])
 def test_gift_jax_runs_the_commands(installed, tmp_path, arguments, shown):
     done = command(installed.with_name("gift-jax"), *arguments, cwd=tmp_path)
@@ -145,6 +147,7 @@ def test_the_demo_runs_without_a_checkout(installed, tmp_path):
     assert (tmp_path / "demo" / "report.md").is_file()
 
 
+@pytest.mark.exhaustive
 def test_an_editable_install_has_the_checkout_s_names_too(distributions, tmp_path):
     source = distributions[0]
     code = f"""

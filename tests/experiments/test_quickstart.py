@@ -27,6 +27,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.exhaustive
 def test_quickstart_goes_from_teacher_to_report(tmp_path):
     done = run("--out", tmp_path / "q", "--ipc", 2, "--seeds", 2, "--epochs", 4)
     assert done.returncode == 0, done.stderr

@@ -75,7 +75,7 @@ STUDIES = [
 ]
 
 
-@pytest.mark.parametrize("name", short_form([study[0].NAME for study in STUDIES], ("cross_optimizer", "ablation")))
+@pytest.mark.parametrize("name", short_form([study[0].NAME for study in STUDIES], ("cross_optimizer",)))
 def test_every_study_runs_to_its_report(name, command, teacher_at, tmp_path):
     [(module, options, count, headings)] = [study for study in STUDIES if name == study[0].NAME]
     teacher_at(tmp_path)
