@@ -41,7 +41,7 @@ STUDIES = [
 ]
 
 
-@pytest.mark.parametrize("name", short_form([study[0].NAME for study in STUDIES], ("continual_learning",)))
+@pytest.mark.parametrize("name", short_form([study[0].NAME for study in STUDIES], ()))
 def test_a_reduced_grid_runs_to_its_report(name, command, tmp_path):
     [(module, options, count, headings)] = [study for study in STUDIES if name == study[0].NAME]
     save_teacher(tmp_path / "teacher", INFO, *make_variables())

@@ -119,7 +119,7 @@ def test_the_device_says_its_memory_or_the_machine_does(monkeypatch):
 
 
 # On a mesh seeds are side by side, too.
-@pytest.mark.parametrize("seeds", [pytest.param("vmap", marks=pytest.mark.exhaustive), "mesh"])
+@pytest.mark.parametrize("seeds", short_form(["vmap", "mesh"], []))
 def test_seeds_side_by_side_stream_their_own_batches(seeds):
     """Compiled apart, sums are ordered apart: a few float32 roundings, as in test_train.py."""
     mode = "vmap" if seeds == "vmap" else make_mesh(2, 8, jax.devices()[:4])
