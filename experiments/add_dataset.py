@@ -20,6 +20,7 @@ from PIL import Image
 from rich.table import Table
 
 from gift_jax import GiftError
+from gift_jax.data.arrays import has_test_images
 from gift_jax.data.datasets import DATASETS, DIRECTORY, FILE, DatasetSpec, Normalisation, write_dataset
 from gift_jax.data.evaluation import read_arrays
 from gift_jax.data.image_folder import read_image_folder
@@ -132,9 +133,16 @@ def measure(records: Records, spec: DatasetSpec) -> Normalisation:
     return Normalisation(tuple(map(float, mean.round(4))), tuple(map(float, std.round(4))))
 
 
+def find_test(data: Path) -> Path | None:
+    """Where the training images are, if files there keep test images apart from them; else None."""
+    if data.suffix == ".npz":
+        return data if has_test_images(data) else None
+    return data if read_arrays(data, train=True) is not None else None
+
+
 def describe(config: AddDataset, records: Records, found: Found) -> DatasetSpec:
     """The dataset as it is written; of one in the table, what the table says, and where its images are."""
-    test = config.test_data or (config.data if read_arrays(config.data, train=True) is not None else None)
+    test = config.test_data or find_test(config.data)
     places = {"train": str(config.data.resolve()), "test": str(test.resolve()) if test else None}
     if (known := DATASETS.get(config.name)) is not None:
         return dataclasses.replace(known, **places)

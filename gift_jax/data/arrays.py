@@ -56,6 +56,12 @@ def numbered(labels: np.ndarray) -> tuple[str, ...]:
     return tuple(map(str, range(int(labels.max()) + 1 if len(labels) else 0)))
 
 
+def has_test_images(path: Path) -> bool:
+    """Whether an `.npz`, which `read_npz` could read, keeps test images apart from those that serve for training."""
+    with reported(path), np.load(path, allow_pickle=False) as content:
+        return any(set(pair) <= set(content.files) for pair in NAMES[False])
+
+
 def read_npz(path: Path, *, train: bool) -> Records | None:
     """Images and labels of a split in an `.npz`; None if it is another kind of file. Raises: GiftError."""
     if path.suffix != ".npz" or not path.is_file():
