@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gift_jax.models.convolution import convolve
+
 # torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
 kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -52,6 +54,7 @@ def conv(
         use_bias=bias,
         kernel_init=kernel_init,
         bias_init=bias_init or torch_bias_init(in_channels // groups * kernel**2),
+        conv_general_dilated=convolve,
         rngs=rngs,
     )
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gift_jax.models.fused import PIXELS, Normalised, normalise
 from gift_jax.models.layers import conv, kaiming_normal
 
 
@@ -34,20 +35,19 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Normalise x [B, H, W, C], in the statistics' precision."""
-        dtype, x = x.dtype, x.astype(self.mean.dtype)
         if train:
-            mean = jnp.mean(x, axis=(0, 1, 2))
-            var = jnp.mean(jnp.square(x - _row(mean)), axis=(0, 1, 2))
-            count = x.size // x.shape[-1]
-            self._track(mean, var * (count / max(count - 1, 1)))
-        else:
-            mean, var = self.mean[...], self.var[...]
-        normal = _standardize(x, _row(mean), _row(var), self.epsilon)
-        return (normal * _row(self.scale[...]) + _row(self.bias[...])).astype(dtype)
+            return self.by_own_statistics(normalise, x)
+        normal = _standardize(x.astype(self.mean.dtype), _row(self.mean[...]), _row(self.var[...]), self.epsilon)
+        return (normal * _row(self.scale[...]) + _row(self.bias[...])).astype(x.dtype)
 
-    def _track(self, mean: jax.Array, var: jax.Array) -> None:
-        for running, new in ((self.mean, mean), (self.var, var)):
-            running[...] = self.momentum * running[...] + (1 - self.momentum) * jax.lax.stop_gradient(new)
+    def by_own_statistics(self, function: Callable[..., Normalised], x: jax.Array) -> jax.Array:
+        """Apply `normalise` or `normalise_relu_pool` to a batch x [B, H, W, C], whose statistics are tracked."""
+        single = x.astype(self.mean.dtype)
+        y, mean, var = function(single, self.scale[...], self.bias[...], PIXELS, self.epsilon)
+        count = x.size // x.shape[-1]
+        for running, new in ((self.mean, mean), (self.var, var * (count / max(count - 1, 1)))):
+            running[...] = self.momentum * running[...] + (1 - self.momentum) * new.reshape(-1)
+        return y.astype(x.dtype)
 
     def folded(self) -> tuple[np.ndarray, np.ndarray]:
         """The affine map `a x + b` that inference applies. Returns: a, b, float [C]."""
@@ -71,11 +71,18 @@ class GroupNorm(nnx.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Normalise x [B, H, W, C], in the weights' precision."""
         del train
+        if self.groups == x.shape[-1]:
+            return self.by_own_statistics(normalise, x)
         grouped = x.astype(self.scale.dtype).reshape(*x.shape[:3], self.groups, -1)
         mean = jnp.mean(grouped, axis=(1, 2, 4), keepdims=True)
         var = jnp.mean(jnp.square(grouped - mean), axis=(1, 2, 4), keepdims=True)
         normal = _standardize(grouped, mean, var, self.epsilon).reshape(x.shape)
         return (normal * _row(self.scale[...]) + _row(self.bias[...])).astype(x.dtype)
+
+    def by_own_statistics(self, function: Callable[..., Normalised], x: jax.Array) -> jax.Array:
+        """Apply `normalise` or `normalise_relu_pool` to images x [B, H, W, C], where each channel is a group."""
+        single = x.astype(self.scale.dtype)
+        return function(single, self.scale[...], self.bias[...], (1, 2), self.epsilon)[0].astype(x.dtype)
 
 
 class LayerNorm(nnx.Module):

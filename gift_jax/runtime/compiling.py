@@ -31,12 +31,17 @@ def shared(make: Maker) -> Maker:
     return locked  # type: ignore[return-value]
 
 
+def platform() -> str:
+    """The platform that functions are traced for, such as `cpu`."""
+    return jax.default_backend()
+
+
 def jit(function: Callable[..., Any], **arguments: Any) -> Any:
     """Jit a function, to be called from outside of other jitted ones, as `jax.jit`, with `compiler_options`.
 
     Args: arguments, further ones of `jax.jit`. Returns: the jitted function.
     """
-    return jax.jit(function, compiler_options=compiler_options(jax.default_backend()), **arguments)
+    return jax.jit(function, compiler_options=compiler_options(platform()), **arguments)
 
 
 @functools.lru_cache
