@@ -1,6 +1,8 @@
 """Every optimizer that optax has: it has a place here, and takes steps."""
 
+import functools
 import inspect
+import types
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ PARAMS = {"kernel": jnp.full((3, 3, 2, 4), 0.5), "matrix": jnp.full((4, 5), -0.5
 def functions(module):
     """Public functions by name, those that are made by `functools.partial` too."""
     found = {name: getattr(module, name) for name in dir(module) if not name.startswith(("_", "scale_by"))}
-    return {name: value for name, value in found.items() if callable(value) and not inspect.isclass(value)}
+    return {name: value for name, value in found.items() if isinstance(value, types.FunctionType | functools.partial)}
 
 
 def named_in_optax():
@@ -68,7 +70,7 @@ def test_each_is_built_and_steps_within_one_shape(name):
     assert kind(jax.eval_shape(step, PARAMS, state)) == kind((PARAMS, state))
 
 
-@pytest.mark.parametrize("name", ["sgd", "polyak_sgd", "momo", "sam", "rprop", "sm3", "mechanize"])
+@pytest.mark.parametrize("name", ["sgd", "polyak_sgd", "momo", "sam", "rprop", "sm3"])
 def test_a_step_goes_downhill(name):
     transformation = make(Optimizer(name, 1e-2, 1e-2))
     params, state = PARAMS, transformation.init(PARAMS)
