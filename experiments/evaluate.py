@@ -28,7 +28,7 @@ from gift_jax.data.fkd import StoredLabels, load_soft_labels
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import MODELS, Model, ModelSpec, get_model
 from gift_jax.models.convnet import ConvNet
-from gift_jax.optim import make_optimizer, make_schedule
+from gift_jax.optim import customary_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
@@ -66,7 +66,7 @@ class Evaluate:
         recipe: training recipe; `gift` is the official one, the others are each method's own.
         criterion_name: loss in place of the recipe's.
         optimizer: optimizer in place of the recipe's.
-        learning_rate: learning rate in place of the recipe's.
+        learning_rate: learning rate in place of the recipe's; another optimizer's is the customary one.
         epochs: epochs in place of the recipe's.
         batch_size: batch size in place of the recipe's.
         max_steps: cut each epoch short, to try things out.
@@ -141,7 +141,8 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
     if config.criterion_name and config.criterion_name != recipe.loss:
         changes |= {"loss": config.criterion_name, "loss_options": ()}
     rates = {"name": config.optimizer, "learning_rate": config.learning_rate}
-    optimizer = dataclasses.replace(recipe.optimizer, **_given(rates))
+    another = config.optimizer not in (None, recipe.optimizer.name)  # at its customary rate, if none is given
+    optimizer = dataclasses.replace(recipe.optimizer, **(rates if another else _given(rates)))
     return dataclasses.replace(recipe, optimizer=optimizer, **_given(changes))
 
 
@@ -206,6 +207,10 @@ def print_plan(config: Evaluate, parts: Parts) -> None:
     table = Table.grid(padding=(0, 2))
     for heading, text in plan.describe(*parts[:5], config.seeds, parts.soft_labels):
         table.add_row(f"[bold]{heading}", text)
+    if config.optimizer and config.learning_rate is None:
+        rate = customary_rate(config.optimizer)
+        if rate.value == parts.recipe.optimizer.learning_rate:
+            table.add_row("[bold]learning rate", f"{rate.value:g}, customary for {config.optimizer}: {rate.source}")
     table.add_row("[bold]results", f"{config.out}/results.jsonl")
     rich.print(table)
 

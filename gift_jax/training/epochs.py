@@ -111,7 +111,8 @@ def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) ->
 
 
 def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
-    if seeds != "loop":
+    """The step in its parts, or as a whole for several seeds, and if the update asks for the loss again."""
+    if seeds != "loop" or program.reads_loss:
         return jit_over(over_seeds(split_batch(make_step(program), seeds), seeds, (True, False, True, True)), seeds)
     # Preparing a batch reads no network: students of one teacher share it too.
     networkless = program._replace(model=program.teacher or program.model, teacher=None)

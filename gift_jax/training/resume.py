@@ -22,6 +22,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from gift_jax.errors import GiftError, Preempted, short_reason
+from gift_jax.optim import is_key
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 from gift_jax.training.configuration import differences, digest
 
@@ -91,7 +92,8 @@ class Store:
         if record.pop("digest") != digest(arrays):
             raise ValueError("its digest is another one")
         names, treedef = _names(like)
-        return jax.tree.unflatten(treedef, [arrays[name] for name in names]), record
+        leaves = zip(names, jax.tree.leaves(like), strict=True)
+        return jax.tree.unflatten(treedef, [_like(leaf, arrays, name) for name, leaf in leaves]), record
 
     def _check(self, found: Mapping[str, Any]) -> None:
         if differing := differences(found, self.configuration):
@@ -120,7 +122,8 @@ class Store:
     def save(self, epoch: int, tree: Any, record: Record) -> None:
         """Save after this epoch, in the background; waits for the save before. Raises: GiftError if that failed."""
         names, _ = _names(tree)
-        arrays = dict(zip(names, map(to_host, jax.tree.leaves(tree)), strict=True))
+        leaves = zip(names, jax.tree.leaves(tree), strict=True)
+        arrays = {name: to_host(leaf) for name, leaf in leaves if leaf.size}
         record = {**record, "configuration": self.configuration, "digest": digest(arrays)}
         self._check_space(sum(array.nbytes for array in arrays.values()))
         with self._reported(f"saved after epoch {epoch}"):
@@ -197,10 +200,23 @@ def _agreed(*flags: bool) -> list[bool]:
 
 
 def to_host(array: jax.Array) -> np.ndarray:
-    """A copy on this host, of all hosts' parts: the next step may write where the array is."""
+    """A copy on this host, of all hosts' parts: the next step may write where the array is. Keys give their data."""
+    if is_key(array):
+        array = jax.random.key_data(array)
     if isinstance(array, jax.Array) and not array.is_fully_addressable:
         return np.asarray(multihost_utils.process_allgather(array, tiled=True))
     return np.array(array)
+
+
+def _like(leaf: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
+    """What was saved of a leaf: keys as keys; of an array without elements, which Orbax does not save, itself."""
+    if not leaf.size:
+        return leaf
+    return (
+        jax.random.wrap_key_data(jax.numpy.asarray(arrays[name]), impl=jax.random.key_impl(leaf))
+        if is_key(leaf)
+        else arrays[name]
+    )
 
 
 def _names(tree: Any) -> tuple[list[str], Any]:

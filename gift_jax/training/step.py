@@ -23,7 +23,7 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
-from gift_jax.optim import make_optimizer, make_schedule, restart_steps, with_rate
+from gift_jax.optim import LOSS_READERS, make_optimizer, make_schedule, own, restart_steps, with_rate
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.replay import adapt_recipe, check_set, replay
@@ -60,7 +60,7 @@ class Program(NamedTuple):
         """Of the networks' arithmetic: the images' own, unless the recipe asks for less."""
         return images.dtype if self.recipe.precision == "float32" else jnp.dtype(self.recipe.precision)
 
-    def optimizer(self) -> optax.GradientTransformation:
+    def optimizer(self) -> optax.GradientTransformationExtraArgs:
         """The optax transformation with the schedule in steps; the learning rate is in its state."""
         recipe, steps = self.recipe, self.steps_per_epoch
         restarts = restart_steps(recipe.schedule, recipe.epochs, steps)
@@ -70,6 +70,11 @@ class Program(NamedTuple):
             return make_optimizer(recipe.optimizer, lambda step: rate * schedule(step), restarts)
 
         return with_rate(at_rate, recipe.optimizer.learning_rate)
+
+    @property
+    def reads_loss(self) -> bool:
+        """Whether the optimizer asks for the loss, and so for all that it is computed from."""
+        return self.recipe.optimizer.name in LOSS_READERS
 
     def compiled(self) -> "Program":
         """The program with a learning rate of 1, for the rate is not compiled into the step but in its state."""
@@ -170,7 +175,8 @@ def make_data(distilled: DistilledSet, teacher: Teacher | None) -> Data:
 def init_state(program: Program, key: jax.Array) -> State:
     """Draw a student from PyTorch's initial distribution and an optimizer state for it."""
     params, batch_stats = program.model.init(key)
-    return State(params, batch_stats, program.optimizer().init(params), jnp.zeros((), jnp.int32))
+    opt_state = own(program.optimizer().init(params), key)
+    return State(params, batch_stats, opt_state, jnp.zeros((), jnp.int32))
 
 
 class StepParts(NamedTuple):
@@ -179,11 +185,13 @@ class StepParts(NamedTuple):
     prepare: `(data, chosen, key, step) -> (Batch, dropout key)`; differentiate: `(params, batch_stats, teacher_params,
     Batch, dropout key) -> (gradients, batch_stats, metrics)`; update: `(params, opt_state, gradients, step) ->
     (params, opt_state, step + 1)`.
+    revisit: None, or what an optimizer that reads the loss is given besides, as of `make_revisit`.
     """
 
     prepare: Callable[..., Any]
     differentiate: Callable[..., Any]
     update: Callable[..., Any]
+    revisit: Callable[..., dict[str, Any]] | None = None
 
 
 def make_step(program: Program) -> Step:
@@ -192,7 +200,8 @@ def make_step(program: Program) -> Step:
     With stored soft labels a `StoredBatches` of one batch takes the place of indices. The step's own key is
     `fold_in(key, state.step)`, so a run is decided by its seed alone.
     """
-    return compose(StepParts(make_prepare(program), make_differentiate(program), make_update(program)))
+    revisit = make_revisit(program) if program.reads_loss else None
+    return compose(StepParts(make_prepare(program), make_differentiate(program), make_update(program), revisit))
 
 
 def compose(parts: StepParts) -> Step:
@@ -202,7 +211,10 @@ def compose(parts: StepParts) -> Step:
         batch, dropout_key = parts.prepare(data, chosen, key, state.step)
         student = (state.params, state.batch_stats)
         gradients, batch_stats, metrics = parts.differentiate(*student, data.teacher_params, batch, dropout_key)
-        params, opt_state, done = parts.update(state.params, state.opt_state, gradients, state.step)
+        extra = {}
+        if parts.revisit:
+            extra = parts.revisit(state.batch_stats, data.teacher_params, batch, dropout_key, metrics.loss, gradients)
+        params, opt_state, done = parts.update(state.params, state.opt_state, gradients, state.step, **extra)
         return State(params, batch_stats, opt_state, done), metrics
 
     return step
@@ -223,8 +235,7 @@ def make_differentiate(
     program: Program,
 ) -> Callable[[Variables, Variables, Variables | None, Batch, jax.Array], tuple[Variables, Variables, Metrics]]:
     """Build `(params, batch_stats, teacher_params, Batch, dropout key) -> (gradients, batch_stats, metrics)`."""
-    recipe = program.recipe
-    criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
+    mean_loss = _make_mean_loss(program)
 
     def differentiate(
         params: Variables,
@@ -233,38 +244,79 @@ def make_differentiate(
         batch: Batch,
         dropout_key: jax.Array,
     ) -> tuple[Variables, Variables, Metrics]:
-        images, labels, partners, kept, _ = batch
         teacher_logits = jax.lax.stop_gradient(_teacher_logits(program, teacher_params, batch))
-
-        def mean_loss(params: Variables) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
-            inputs = images.astype(program.dtype(images))
-            weights = cast(params, inputs.dtype)
-            logits, changed = program.model.apply(weights, batch_stats, inputs, train=True, key=dropout_key)
-            logits = logits.astype(images.dtype)
-            losses = criterion(logits, teacher_logits, labels)
-            if recipe.mix != "none" and recipe.mix_labels:
-                losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
-            return jnp.mean(losses), (logits, changed)
-
-        (loss, (logits, changed)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(params)
+        values = jax.value_and_grad(mean_loss, has_aux=True)(params, batch_stats, teacher_logits, batch, dropout_key)
+        (loss, (logits, changed)), gradients = values
         metrics = Metrics(loss, jnp.isfinite(teacher_logits).all(), jnp.isfinite(logits).all())
         return gradients, changed, metrics
 
     return differentiate
 
 
+def _make_mean_loss(
+    program: Program,
+) -> Callable[[Variables, Variables, jax.Array, Batch, jax.Array], tuple[jax.Array, tuple[jax.Array, Variables]]]:
+    """Build `(params, batch_stats, teacher's logits, Batch, dropout key) -> (loss, (logits, batch_stats))`."""
+    recipe = program.recipe
+    criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
+
+    def mean_loss(
+        params: Variables, batch_stats: Variables, teacher_logits: jax.Array, batch: Batch, dropout_key: jax.Array
+    ) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
+        images, labels, partners, kept, _ = batch
+        inputs = images.astype(program.dtype(images))
+        weights = cast(params, inputs.dtype)
+        logits, changed = program.model.apply(weights, batch_stats, inputs, train=True, key=dropout_key)
+        logits = logits.astype(images.dtype)
+        losses = criterion(logits, teacher_logits, labels)
+        if recipe.mix != "none" and recipe.mix_labels:
+            losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
+        return jnp.mean(losses), (logits, changed)
+
+    return mean_loss
+
+
+def make_revisit(program: Program) -> Callable[..., dict[str, Any]]:
+    """Build `(batch_stats, teacher_params, Batch, dropout key, loss, gradients) -> extra arguments of an update`.
+
+    They are the loss and its gradient, and the loss of this batch as a function of the parameters, under optax's names.
+    """
+    mean_loss = _make_mean_loss(program)
+
+    def revisit(
+        batch_stats: Variables,
+        teacher_params: Variables | None,
+        batch: Batch,
+        dropout_key: jax.Array,
+        loss: jax.Array,
+        gradients: Variables,
+    ) -> dict[str, Any]:
+        teacher_logits = jax.lax.stop_gradient(_teacher_logits(program, teacher_params, batch))
+
+        def loss_of(params: Variables) -> jax.Array:
+            with jax.numpy_dtype_promotion("strict"):
+                return mean_loss(params, batch_stats, teacher_logits, batch, dropout_key)[0]
+
+        return {"value": loss, "grad": gradients, "value_fn": loss_of, "obj_fn": loss_of}
+
+    return revisit
+
+
 def make_update(
     program: Program,
-) -> Callable[[Variables, optax.OptState, Variables, jax.Array], tuple[Variables, optax.OptState, jax.Array]]:
-    """Build `(params, opt_state, gradients, step) -> (params, opt_state, step + 1)`."""
+) -> Callable[..., tuple[Variables, optax.OptState, jax.Array]]:
+    """Build `(params, opt_state, gradients, step, **extra) -> (params, opt_state, step + 1)`.
+
+    extra is what an optimizer that reads the loss is given besides (`make_revisit`).
+    """
     optimizer = program.optimizer()
 
     def update(
-        params: Variables, opt_state: optax.OptState, gradients: Variables, step: jax.Array
+        params: Variables, opt_state: optax.OptState, gradients: Variables, step: jax.Array, **extra: Any
     ) -> tuple[Variables, optax.OptState, jax.Array]:
         # optax raises floats to integer counts, which the tests' strict promotion would refuse.
         with jax.numpy_dtype_promotion("standard"):
-            updates, opt_state = optimizer.update(gradients, opt_state, params)
+            updates, opt_state = optimizer.update(gradients, opt_state, params, **extra)
         changed: Any = optax.apply_updates(params, updates)
         return changed, opt_state, step + 1
 

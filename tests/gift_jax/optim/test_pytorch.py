@@ -150,7 +150,7 @@ def test_optax_weight_decay_is_coupled_where_the_optimizer_has_none():
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
-        (Optimizer("adamm"), "'adamm' is unknown"),
+        (Optimizer("adamm", 0.1), "'adamm' is unknown"),
         (Optimizer("rmsprop", options=(("decays", 0.5),)), "'decays'"),
         (Optimizer("sgd", options=(("momentum", 0.5),)), "takes no options"),
     ],

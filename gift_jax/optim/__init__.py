@@ -1,0 +1,32 @@
+"""Optimizers with PyTorch's weight-decay semantics, and learning-rate schedules by epoch; all from optax."""
+
+from gift_jax.optim.customary import RATES, REFUSED, Rate, customary_rate
+from gift_jax.optim.making import make_optimizer
+from gift_jax.optim.of_optax import LOSS_READERS
+from gift_jax.optim.pytorch import OPTIMIZERS, scale_by_adam
+from gift_jax.optim.schedules import SCHEDULES, Schedule, make_schedule, restart_steps
+from gift_jax.optim.settings import Optimizer, OptionValue
+from gift_jax.optim.states import RateState, RestartState, is_key, own, restarting, with_rate
+
+__all__ = [
+    "LOSS_READERS",
+    "OPTIMIZERS",
+    "RATES",
+    "REFUSED",
+    "SCHEDULES",
+    "Optimizer",
+    "OptionValue",
+    "Rate",
+    "RateState",
+    "RestartState",
+    "Schedule",
+    "customary_rate",
+    "is_key",
+    "make_optimizer",
+    "make_schedule",
+    "own",
+    "restart_steps",
+    "restarting",
+    "scale_by_adam",
+    "with_rate",
+]

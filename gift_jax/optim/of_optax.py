@@ -1,0 +1,171 @@
+"""Any optimizer of optax by its name there, with the arguments and the losses that it asks for."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+
+from gift_jax.errors import GiftError
+from gift_jax.optim import pytorch
+from gift_jax.optim.customary import REFUSED, unknown
+from gift_jax.optim.settings import Optimizer
+
+Constructor = Callable[..., optax.GradientTransformation]
+
+# Their updates take, beside the gradient, the loss and the function of the parameters that it is the value of.
+LOSS_READERS = frozenset({"lbfgs", "momo", "momo_adam", "polyak_sgd", "sam", "sophia"})
+
+
+def make_of_optax(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """Build an optimizer of optax. Raises: GiftError if there is none of that name, or for a wrong option."""
+    constructor = find_constructor(optimizer.name)
+    build = _BUILDERS.get(optimizer.name, _usual)
+    try:
+        return build(optimizer, schedule, constructor)
+    except (TypeError, ValueError) as error:
+        raise GiftError(f"optimizer {optimizer.name!r}: {error}; give its arguments as options") from None
+
+
+def find_constructor(name: str) -> Constructor:
+    """The function of optax that makes an optimizer. Raises: GiftError if there is none, or if it is refused."""
+    if name in REFUSED:
+        raise GiftError(f"optimizer {name!r} {REFUSED[name]}")
+    for module in (optax, optax.contrib):
+        constructor: Any = getattr(module, name, None)
+        if name in _BUILDERS and constructor:
+            return constructor
+        # `optax.nadam` is a partial function, and no class has a rate.
+        hidden = inspect.isclass(constructor) or name.startswith(("_", "scale_by"))
+        if hidden or not callable(constructor):
+            continue
+        if "learning_rate" in inspect.signature(constructor).parameters:
+            return cast(Constructor, constructor)
+    raise GiftError(f"optimizer {name!r} {unknown()}")
+
+
+def _usual(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
+    parameters = inspect.signature(constructor).parameters
+    # optax.contrib.muon calls its mask by another name than optax.adamw.
+    masks = {name: pytorch.mask(optimizer) for name in ("mask", "weight_decay_mask") if name in parameters}
+    decay = {"weight_decay": optimizer.weight_decay, **masks} if "weight_decay" in parameters else {}
+    arguments = _ARGUMENTS.get(optimizer.name, dict)()
+    inner = constructor(learning_rate=schedule, **{**decay, **arguments, **dict(optimizer.options)})
+    return inner if decay else pytorch.coupled(optimizer, inner)
+
+
+def _matrices(numbers: Callable[[tuple[int, ...], tuple[int, ...]], Any]) -> Callable[[optax.Params], Any]:
+    """Kernels as matrices of inputs by outputs, the last axis, in an optimizer's own terms; vectors are None."""
+
+    def dimensions(array: jax.Array) -> Any:
+        inputs = tuple(range(array.ndim - 1))
+        return numbers(inputs, (array.ndim - 1,)) if inputs else None
+
+    return lambda params: jax.tree.map(dimensions, params)
+
+
+# What optax leaves to its caller, or advises for networks such as ours; called late, as keys are made on a device.
+_ARGUMENTS: Mapping[str, Callable[[], Mapping[str, Any]]] = MappingProxyType(
+    {
+        # Of networks with BatchNorm.
+        "dog": lambda: {"init_step": ("heuristic", 1e-4)},
+        "galore": lambda: {"weight_dimension_numbers": _matrices(optax.contrib.GaLoreDimensionNumbers)},
+        # The kernels' updates are scaled to AdamW's (Liu et al., 2025), as the vectors' updates are Adam's at one rate.
+        "muon": lambda: {
+            "muon_weight_dimension_numbers": _matrices(optax.contrib.MuonDimensionNumbers),
+            "consistent_rms": 0.2,
+        },
+        "noisy_sgd": lambda: {"key": 0},
+        "sophia": lambda: {
+            "hessian_diagonal_fn": optax.contrib.hutchinson_estimator_diag_hessian(jax.random.key(0)),
+        },
+    }
+)
+
+
+def _lbfgs(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
+    return _penalised(optimizer, constructor(learning_rate=schedule, **dict(optimizer.options)))
+
+
+def _polyak_sgd(
+    optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor
+) -> optax.GradientTransformation:
+    # A smaller `scaling` of optax's would make larger steps, for the gradient is scaled before its norm is taken.
+    inner = optax.chain(constructor(**dict(optimizer.options)), optax.scale_by_schedule(schedule))
+    return _penalised(optimizer, inner)
+
+
+def _rprop(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
+    # The rate is the first step of each weight; later ones follow from the signs of the gradient alone.
+    return pytorch.coupled(optimizer, constructor(learning_rate=schedule(0), **dict(optimizer.options)))
+
+
+def _mechanize(
+    optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor
+) -> optax.GradientTransformation:
+    return constructor(pytorch.adamw(optimizer, schedule), **dict(optimizer.options))
+
+
+def _sm3(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
+    # optax's takes a number alone.
+    inner = optax.chain(constructor(learning_rate=1.0, **dict(optimizer.options)), optax.scale_by_schedule(schedule))
+    return pytorch.coupled(optimizer, inner)
+
+
+def _sam(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
+    """Sharpness-aware minimisation: SGD on the gradient at the worst point within rho (Foret et al., 2021)."""
+    options: dict[str, Any] = dict(optimizer.options)
+    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(options.pop("rho", 0.05)))
+    inner: Any = constructor(pytorch.sgd(optimizer, schedule), ascent, opaque_mode=True, **options)
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        gradient = jax.grad(extra["value_fn"])
+        return inner.update(updates, state, params, grad_fn=lambda params, step: gradient(params))
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+_BUILDERS: Mapping[str, Callable[[Optimizer, optax.Schedule, Constructor], optax.GradientTransformation]] = (
+    MappingProxyType(
+        {
+            "lbfgs": _lbfgs,
+            "mechanize": _mechanize,
+            "polyak_sgd": _polyak_sgd,
+            "rprop": _rprop,
+            "sam": _sam,
+            "sm3": _sm3,
+        }
+    )
+)
+
+
+def _penalised(optimizer: Optimizer, inner: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Weight decay of an optimizer that reads the loss: part of the loss, for gradient and loss to agree."""
+    extended, mask = optax.with_extra_args_support(inner), pytorch.mask(optimizer)
+
+    def penalty(params: Any) -> jax.Array:
+        chosen = mask(params) if mask else jax.tree.map(lambda array: True, params)
+        squares = jax.tree.map(lambda array, decayed: jnp.sum(array**2) if decayed else 0.0, params, chosen)
+        return jnp.asarray(optimizer.weight_decay / 2 * sum(jax.tree.leaves(squares)))
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        value, value_fn = extra["value"], extra["value_fn"]
+        gradient = jax.tree.map(jnp.add, updates, jax.grad(penalty)(params))
+        whole = {"value": value + penalty(params), "value_fn": lambda params: value_fn(params) + penalty(params)}
+        return extended.update(gradient, state, params, grad=gradient, **whole)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)

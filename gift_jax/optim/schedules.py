@@ -1,0 +1,81 @@
+"""Learning rates over epochs, as PyTorch's schedulers have them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax.numpy as jnp
+import optax
+
+from gift_jax.errors import GiftError
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Learning rate over epochs, stepped once an epoch as PyTorch's schedulers are.
+
+    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`. stretch is
+    how many times as long as the run the cosine is (2: it ends half-way, as RDED's).
+    milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. With restart the optimizer
+    starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly to the whole, from the
+    share warmup_start of it (None: from one step).
+    Reference: `torch.optim.lr_scheduler` MultiStepLR, CosineAnnealingLR and LinearLR.
+    """
+
+    name: str = "multistep"
+    milestones: tuple[tuple[int, int], ...] = ((2, 3), (5, 6))
+    gamma: float = 0.2
+    final: float = 0.0
+    stretch: int = 1
+    warmup_epochs: int = 0
+    warmup_start: float | None = None
+    restart: bool = False
+
+
+def _milestones(schedule: Schedule, epochs: int) -> list[int]:
+    return [numerator * epochs // denominator for numerator, denominator in schedule.milestones]
+
+
+def _multistep(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    # Two milestones may fall on one epoch of a short run: their factors then multiply.
+    factors: dict[int, float] = {}
+    for epoch in _milestones(schedule, epochs):
+        factors[epoch] = factors.get(epoch, 1.0) * schedule.gamma
+    return optax.piecewise_constant_schedule(learning_rate, factors)
+
+
+def _cosine(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    return optax.cosine_decay_schedule(learning_rate, max(epochs, 1) * schedule.stretch, schedule.final)
+
+
+def _constant(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    del schedule, epochs
+    return optax.constant_schedule(learning_rate)
+
+
+SCHEDULES: Mapping[str, Callable[[Schedule, float, int], optax.Schedule]] = MappingProxyType(
+    {"multistep": _multistep, "cosine": _cosine, "constant": _constant}
+)
+
+
+def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_per_epoch: int) -> optax.Schedule:
+    """Build the learning rate as a function of the step; constant within each epoch.
+
+    Args: epochs and steps_per_epoch of the run. Raises: GiftError for an unknown name.
+    Reference: `torch.optim.lr_scheduler` MultiStepLR, CosineAnnealingLR and LinearLR, stepped by epoch.
+    """
+    if schedule.name not in SCHEDULES:
+        raise GiftError(f"schedule {schedule.name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+    warmup = schedule.warmup_epochs
+    by_epoch = SCHEDULES[schedule.name](schedule, learning_rate, epochs - warmup)
+    if warmup:
+        start = 1 / (warmup + 1) if schedule.warmup_start is None else schedule.warmup_start
+        rising = optax.linear_schedule(learning_rate * start, learning_rate, warmup)
+        by_epoch = optax.join_schedules([rising, by_epoch], [warmup])
+    return lambda step: by_epoch(jnp.asarray(step) // steps_per_epoch)
+
+
+def restart_steps(schedule: Schedule, epochs: int, steps_per_epoch: int) -> tuple[int, ...]:
+    """Steps before which the optimizer starts anew: the milestones of a schedule with restart, else none."""
+    milestones = _milestones(schedule, epochs - schedule.warmup_epochs) if schedule.restart else []
+    return tuple((epoch + schedule.warmup_epochs) * steps_per_epoch for epoch in milestones)
