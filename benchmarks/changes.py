@@ -15,6 +15,7 @@ from benchmarks import ours
 from benchmarks.compare import RESULTS, measure, ratio
 from benchmarks.workloads import Workload
 from gift_jax.errors import GiftError
+from gift_jax.models import convolution, fused
 from gift_jax.runtime import cli, compiling
 from gift_jax.runtime.files import write_text
 from gift_jax.runtime.sharding import jit_over
@@ -38,6 +39,18 @@ def _scan_on_cpu() -> None:
     ours.make_epoch = functools.partial(epochs.make_epoch, driver="scan")
 
 
+def _differentiate_few_channels_by_xla() -> None:
+    convolution.platform = lambda: "other"
+
+
+def _differentiate_blocks_by_xla() -> None:
+    fused._OWN_NORMALISE_RELU_POOL = fused._normalise_relu_pool
+
+
+def _differentiate_norms_by_xla() -> None:
+    fused._OWN_NORMALISE = fused._normalise
+
+
 def _compile_whole_step() -> None:
     epochs._make_jitted_step = lambda program, seeds: jit_over(make_step(program), seeds)
 
@@ -50,6 +63,18 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
             "2 to 4 times: convolutions alone were that much slower with YNNPACK",
         ),
         "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
+        "few-channels": Change(
+            _differentiate_few_channels_by_xla,
+            ("conv3-grey-28", "conv3-32", "resnet18-224"),
+            "1.8 times for grey images, 1.1 for three channels",
+        ),
+        "blocks": Change(_differentiate_blocks_by_xla, ("conv3-32", "conv4-64"), "1.1 to 1.3 times"),
+        "norms": Change(_differentiate_norms_by_xla, ("resnet18_modified-32", "resnet18-224"), "1.1 times"),
+        "huge-pages": Change(
+            lambda: None,  # the process starts without them
+            ("conv3-grey-28", "conv3-32", "resnet18_modified-32"),
+            "1.1 to 1.3 times",
+        ),
         "parts": Change(
             _compile_whole_step,
             ("conv3-32", "resnet18_modified-32"),

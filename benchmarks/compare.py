@@ -23,8 +23,11 @@ from benchmarks.workloads import SEEDS, WORKLOADS
 from gift_jax.errors import GiftError
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import write_text
+from gift_jax.runtime.memory import TUNABLES
 from gift_jax.runtime.progress import display
 
+# Sides that run as their authors run them, without huge pages.
+PLAIN_PAGES = {"official", "strongest", "without-huge-pages"}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -35,6 +38,8 @@ class Process:
         command = [sys.executable, "-m", "benchmarks.worker", side, workload]
         # PyTorch shares the card; XLA would take three quarters of its memory at once.
         environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        if side not in PLAIN_PAGES:
+            environment |= TUNABLES  # as our commands start themselves
         self.name = f"{side} of {workload}"
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

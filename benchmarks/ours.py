@@ -26,7 +26,7 @@ class Ours:
         optimizer = Optimizer("adamw", LEARNING_RATE, WEIGHT_DECAY)
         epochs = self.size.epochs if workload.whole else 1000
         self.recipe = Recipe(loss=loss, optimizer=optimizer, epochs=epochs, batch_size=self.size.batch)
-        self.student = get_model(ModelSpec(workload.model, workload.classes, workload.side))
+        self.student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
         self.distilled, self.teacher = self._distilled(), self._teacher()
         program = make_program(self.recipe, self.student, self.distilled, self.teacher)
         self.data, self.steps = make_data(self.distilled, self.teacher), make_epoch(program)
@@ -39,7 +39,7 @@ class Ours:
     def _teacher(self) -> Teacher:
         workload, verified = self.workload, Verification(0, 0.0, 0.0, 1.0)
         normalisation = get_dataset(workload.dataset).normalisation
-        sizes = (workload.model, workload.dataset, workload.classes, workload.side, 3)
+        sizes = (workload.model, workload.dataset, workload.classes, workload.side, workload.channels)
         info = TeacherInfo(*sizes, {}, normalisation, "random", "0" * 64, verified, {})
         return make_teacher(info, *self.student.init(jax.random.key(100)))
 

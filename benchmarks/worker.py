@@ -21,6 +21,7 @@ SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = MappingProxyType(
         "ours-ce": ("benchmarks.ours", "Ours", ("ce",)),
         "official": ("benchmarks.official", "Official", ()),
         "strongest": ("benchmarks.strongest", "Strongest", ()),
+        "strongest-huge": ("benchmarks.strongest", "Strongest", ()),
     }
 )
 

@@ -34,9 +34,14 @@ class Workload:
     classes: int
     accelerator: Size
     cpu: Size
-    mean: tuple[float, float, float] = (0.4914, 0.4822, 0.4465)
-    std: tuple[float, float, float] = (0.2023, 0.1994, 0.2010)
+    mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465)
+    std: tuple[float, ...] = (0.2023, 0.1994, 0.2010)
     whole: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Of the images: 1 for grey, 3 for colour."""
+        return len(self.mean)
 
     def size(self, platform: str) -> Size:
         """The size for a platform such as `cpu`."""
@@ -46,6 +51,9 @@ class Workload:
 WORKLOADS: Mapping[str, Workload] = MappingProxyType(
     {
         "conv3-32": Workload("conv3", "cifar100", 32, 100, Size(100, 10_000), Size(100, 300)),
+        "conv3-grey-28": Workload(
+            "conv3", "fashion-mnist", 28, 10, Size(128, 10_000), Size(128, 256), (0.2861,), (0.3530,)
+        ),
         "resnet18_modified-32": Workload("resnet18_modified", "cifar100", 32, 100, Size(100, 5_000), Size(50, 100)),
         "conv4-64": Workload("conv4", "tinyimagenet", 64, 200, Size(100, 5_000), Size(100, 200)),
         "resnet18-224": Workload("resnet18", "imagenet-1k", 224, 1000, Size(100, 2_000), Size(10, 20)),
@@ -57,9 +65,9 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
 
 
 def make_pixels(workload: Workload, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random images, uint8 [count, side, side, 3], and labels, int32 [count]."""
+    """Random images, uint8 [count, side, side, channels], and labels, int32 [count]."""
     draw = np.random.default_rng(seed)
-    images = draw.integers(0, 256, (count, workload.side, workload.side, 3), np.uint8)
+    images = draw.integers(0, 256, (count, workload.side, workload.side, workload.channels), np.uint8)
     return images, draw.integers(0, workload.classes, count).astype(np.int32)
 
 

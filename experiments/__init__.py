@@ -1,1 +1,5 @@
 """One module per question: `python -m experiments.NAME`."""
+
+from gift_jax.runtime.memory import start_with_huge_pages
+
+start_with_huge_pages("experiments")

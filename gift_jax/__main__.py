@@ -5,6 +5,8 @@ import runpy
 import sys
 from typing import NoReturn
 
+from gift_jax.runtime.memory import start_with_huge_pages
+
 
 def find_package(name: str) -> str:
     """Where `convert` or `experiments` is: inside an installed gift_jax, else beside it in a checkout."""
@@ -13,6 +15,7 @@ def find_package(name: str) -> str:
 
 def main() -> NoReturn:
     """Run `convert`, or the experiment of that name; without a name, or for help, list the commands."""
+    start_with_huge_pages("gift-jax")
     arguments = sys.argv[1:]
     if not arguments or arguments[0].startswith("-"):
         module = find_package("experiments")

@@ -1,0 +1,49 @@
+"""Huge pages for the large arrays of a training on the CPU.
+
+XLA:CPU takes memory for every step anew. In pages of 4 KiB, finding a page takes longer than reading it, most of all in
+a virtual machine. glibc can ask for pages of 2 MiB, but only before a process starts: from Python, start it with
+`GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python ...`.
+Reference: the GNU C Library's manual, "Memory Allocation Tunables"; Linux, "Transparent Hugepage Support".
+"""
+
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+OPTION = "GIFT_JAX_HUGE_PAGES"  # 0 leaves memory as it is
+_KERNEL = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def start_with_huge_pages(package: str) -> None:
+    """Start this process again with huge pages, if it is a command of the package and they are to be had.
+
+    To be called before anything is loaded; what the user says of glibc's tunables holds. Returns if nothing is to be
+    done. Args: package, whose modules are commands by `python -m`; or the name of a script.
+    """
+    if _is_command(package, sys.orig_argv, sys.argv[0]) and _available(os.environ):
+        os.environ.update(TUNABLES)
+        with contextlib.suppress(OSError):  # such as a sandbox without exec: slower, and otherwise the same
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _is_command(package: str, arguments: list[str], program: str) -> bool:
+    """Whether Python was started for it; program is `-m` while the packages above a module are imported."""
+    if program == "-m":
+        return any(argument.partition(".")[0] == package for argument in _after(arguments, "-m"))
+    return Path(program).name == package
+
+
+def _after(arguments: list[str], option: str) -> list[str]:
+    return arguments[arguments.index(option) + 1 :][:1] if option in arguments else []
+
+
+def _available(environment: Mapping[str, str]) -> bool:
+    if environment.get(OPTION) == "0" or set(TUNABLES) & set(environment) or platform.libc_ver()[0] != "glibc":
+        return False
+    with contextlib.suppress(OSError):
+        return "[madvise]" in _KERNEL.read_text()
+    return False
