@@ -182,6 +182,11 @@ def load_parts(config: Evaluate) -> Parts:
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
     if teacher and config.tar_model and teacher.info.architecture != config.tar_model:
         raise GiftError(f"{config.teacher}: is a {teacher.info.architecture}, not the --tar_model {config.tar_model}")
+    if teacher and (takes := teacher.info.image_size) != size:
+        raise GiftError(
+            f"{config.teacher}: takes images of {takes} pixels, but the set's are {size}; resize the set's images to "
+            f"{takes} pixels before it is converted, or give a teacher of {size} pixels (convert teacher --image-size)"
+        )
     student = get_model(ModelSpec(config.model, distilled.num_classes, size, channels, student_options(config)))
     source = find_images(config.data, config.dataset, "val", "--data")
     evaluation_set = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)

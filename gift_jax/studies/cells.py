@@ -51,7 +51,10 @@ class Cell:
         return self.recipe.epochs
 
     def configuration(self) -> dict[str, Any]:
-        """Everything that decides the result, as JSON: names and settings, and digests of the arrays."""
+        """Everything that decides the result, as JSON: names and settings, and digests of the arrays.
+
+        Raises: GiftError if the dataset is unknown.
+        """
         recipe, distilled = settle(self.recipe, self.distilled, self.teacher)
         parts = (recipe, self.student, distilled, self.teacher, self.evaluation_set, self.soft_labels)
         return {**describe(*parts), "validation": describe_evaluation(self.validation_set), "seed": self.seed}

@@ -115,7 +115,7 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
     )
     if method == "rded":  # once converted, it is taken from the cache; another student, and a dry run
         other = ["conv1" if word == "conv2" else word for word in arguments]
-        where = ("--distilled", place / "syn_data" / "rded" / "digits_conv2" / f"ipc{IPC}")
+        where = ("--distilled", f"syn_data/rded/digits_conv2/ipc{IPC}")
         status, out, _ = run(*other, *where, "--tar_model", "conv2", "--dry-run")
         assert (status, out.count("converted before")) == (0, 2)
         assert "student conv1 (8 pixels) under teacher conv2" in out

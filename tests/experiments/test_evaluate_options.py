@@ -1,4 +1,4 @@
-"""The official script's options: their meanings and defaults there are ours, row by row of the table in docs/fidelity.md.
+"""The official script's options: meanings and defaults there are ours, row by row of the table in docs/fidelity.md.
 
 What is known of the script stands here as data. With GIFT_OFFICIAL=CHECKOUT (of LINs-lab/GIFT), the script itself is
 run, its parser and its directory rules, with another function in place of its training.
@@ -33,7 +33,7 @@ CASES = [
     ({"dataset": "imagenet-1k", "model": "resnet18"}, "rded/imagenet-1k_resnet18/ipc10", "resnet18", 300, 2),
     ({"model": "conv2", "tar_model": "conv3"}, "rded/cifar100_conv2/ipc10", "conv3", 1000, 1),
     ({"method": "datm"}, "datm/cifar100_conv3/ipc10", None, 1000, 1),
-    ({"method": "datm", "model": "resnet18_modified", "tar_model": "conv3"}, "datm/cifar100_conv3/ipc10", None, 1000, 1),
+    ({"method": "datm", "model": "conv4", "tar_model": "conv3"}, "datm/cifar100_conv3/ipc10", None, 1000, 1),
 ]  # fmt: skip
 
 # The script, with a teacher's name where it forgets to set one, and its calls of the training written down.
