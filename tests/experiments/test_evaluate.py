@@ -10,6 +10,7 @@ import torch
 from folders import write_tree
 from forms import short_form
 from PIL import Image
+from setups import distilled_set, random_teacher
 
 from convert.distilled import convert_distilled
 from convert.families import find_family
@@ -188,6 +189,17 @@ def test_what_is_missing_or_wrong_is_one_sentence(arguments, message, run):
 def test_a_mirror_is_named_only_for_sets_that_it_has(method, dataset, ipc, mirror):
     place = sources.published(method, dataset, ipc)
     assert mirror in place if mirror else "huggingface.co/he-yang" not in place
+
+
+def test_a_teacher_of_another_size_is_told_with_a_mend(monkeypatch):
+    larger = distilled_set(images=np.zeros((22, 16, 16, 1), np.uint8))
+    monkeypatch.setattr(evaluate, "find_distilled", lambda *_: larger)
+    monkeypatch.setattr(evaluate, "find_teacher", lambda *_: random_teacher())
+    message = (
+        "takes images of 8 pixels, but the set's are 16; resize the set's images to 8 pixels before it is converted"
+    )
+    with pytest.raises(GiftError, match=message):
+        evaluate.load_parts(evaluate.Evaluate(dataset="digits", model="conv2"))
 
 
 def test_dsas_file_is_evaluated_by_dsas_recipe_without_a_teacher(run, place, tmp_path):
