@@ -11,6 +11,7 @@ import torch
 
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import MODELS, ModelSpec, Variables, get_model
+from gift_jax.runtime.files import read_json_object
 from gift_jax.teachers.teacher import flatten, unflatten
 
 from .families import Family, check_arch, find_family
@@ -56,7 +57,8 @@ def read_checkpoint(
     """
     with blamed_on(path):
         content = load_object(path)
-        check_arch(str(path), content.get("arch") if isinstance(content, Mapping) else None)
+        for told in _told_architectures(path, content):
+            check_arch(str(path), told)
         found = find_states(str(path), content)
         named = {name: state for name, state in found.items() if recognised(state, spec, family)}
         chosen = _asked_for(path, found, named, ema=ema, key=key)
@@ -65,6 +67,14 @@ def read_checkpoint(
             [(name, state)] = chosen.items()
             return read(str(path), name, state)
         return _the_one_that_fits(path, chosen, read)
+
+
+def _told_architectures(path: Path, content: object) -> Iterator[object]:
+    """What a checkpoint, and a config.json beside it, say of the architecture."""
+    beside = path.parent / "config.json"
+    for told in (content, read_json_object(beside) if beside.is_file() else None):
+        if isinstance(told, Mapping):
+            yield from (told.get(name) for name in ("arch", "architecture"))
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from gift_jax.teachers.teacher import (
 )
 
 from .checkpoint import blamed_on, read_checkpoint
-from .families import ALIASES, Family, find_family
+from .families import ALIASES, ASSUMPTIONS, Family, find_family
 from .rules import batches_tracked, shown
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
@@ -166,6 +166,7 @@ def convert_teacher(
 
 def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: Path) -> str:
     options = "".join(f", {name} {value}" for name, value in info.options.items())
+    assumed = f"assumed   {ASSUMPTIONS[info.architecture]}\n" if info.architecture in ASSUMPTIONS else ""
     place = f", its {shown(key)}" * bool(key) + ", averaged weights" * info.ema
     return (
         f"teacher   {info.architecture} of {info.dataset}: {count:,} parameters, {info.num_classes} classes, "
@@ -173,5 +174,5 @@ def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: 
         f"source    {info.source_file}{place}, SHA-256 {info.source_sha256[:16]}...\n"
         f"verified  on {check.images} random images against PyTorch: largest logit difference {check.max_absolute:.1e} "
         f"({check.max_relative:.1e} relative), top-1 agreement {100 * check.top1_agreement:.0f} %\n"
-        f"written   {out}"
+        f"{assumed}written   {out}"
     )

@@ -5,7 +5,7 @@ Command: `python -m experiments.evaluate --method rded --dataset cifar100 --mode
 official options and directories: sets in `syn_data/METHOD/DATASET_MODEL/ipcN/`, teachers in
 `data/pretrain_models/`, test images in `data/DATASET/val/`. Converted files and unconverted ones are both read.
 Time: the plan says what is going to be done and how much memory it takes; after the first epoch, how long.
-Figures of the paper that are known (Figure 1, ten images a class): 44.0 % for RDED's set of Tiny-ImageNet with GIFT and
+Figures of the paper that are known (Figure 1, IPC 10): 44.0 % for RDED's set of Tiny-ImageNet with GIFT and
 41.4 % with its own KL, 24.0 and 20.1 % on ImageNet-1K; experiments.loss_comparison has them all. RDED itself reports
 48.1 % for conv3 on CIFAR-100.
 """
@@ -48,8 +48,11 @@ from .common.sources import Method, find_distilled, find_images, find_teacher
 from .common.students import Options, parse_options
 
 TEACHERLESS = "none"
-# Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`.
-STUDENTS: Mapping[str, Options] = MappingProxyType({"datm": (("norm", "instance"),)})
+# Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`, which is
+# the default setting of the DC family's.
+STUDENTS: Mapping[str, Options] = MappingProxyType(
+    dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt"), (("norm", "instance"),))
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +62,12 @@ class Evaluate:
     Args:
         method: method that made the distilled set.
         dataset: dataset that was distilled; the teacher and the test images are of it too.
-        model: architecture of the student, and of the teacher unless tar_model is given.
+        model: architecture of the student, and of the teacher unless tar_model is given; a set's directory in the
+            official layout is named after it, but DATM's after tar_model.
         ipc: images per class of the distilled set.
-        tar_model: architecture of the teacher, which the set was made with.
-        student_options: options of the student, such as norm=instance,width=64; DATM's ConvNets have norm=instance.
+        tar_model: architecture of the teacher.
+        student_options: options of the student, such as norm=instance,width=64; DATM's and DC's ConvNets have
+            norm=instance.
         recipe: training recipe; `gift` is the official one, the others are each method's own.
         criterion_name: loss in place of the recipe's.
         optimizer: optimizer in place of the recipe's.
@@ -73,8 +78,8 @@ class Evaluate:
         seeds: one student is trained for each.
         precision: of the networks' arithmetic; weights, losses and statistics stay float32.
         distilled: the set, or a directory in the official layout.
-        teacher: the teacher, or a directory of teachers; labels stored with the set come before it unless it is given;
-            `none` takes nothing else.
+        teacher: the teacher, or a directory of teachers; labels stored with the set come before it unless it is given,
+            and none is looked for if the loss is `ce`, which reads hard labels; `none` takes nothing else.
         soft_labels: directory that `convert fkd` wrote, to train from in place of a teacher.
         data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
         train_data: real training images, for whitened (DATM) sets.
@@ -117,8 +122,13 @@ class Evaluate:
 
     @property
     def teacher_model(self) -> str:
-        """Architecture of the teacher, after which the official layout names its files and its sets."""
+        """Architecture of the teacher, after which the official layout names its file."""
         return self.tar_model or self.model
+
+    @property
+    def set_model(self) -> str:
+        """Architecture that the official layout names the set's directory after: the student, for DATM the teacher."""
+        return self.teacher_model if self.method == "datm" else self.model
 
 
 def check_options(config: Evaluate) -> None:
@@ -163,15 +173,21 @@ class Parts(NamedTuple):
 
 def load_parts(config: Evaluate) -> Parts:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
-    distilled = find_distilled(config.distilled, config.method, config.dataset, config.teacher_model, config.ipc)
+    distilled = find_distilled(config.distilled, config.method, config.dataset, config.set_model, config.ipc)
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
     given = config.teacher != Evaluate.teacher
     has_labels = distilled.soft_labels is not None and not given
-    teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels
+    unread = recipe.loss == "ce" and not given
+    teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels or unread
     teacher = None if teacherless else find_teacher(config.teacher, config.dataset, config.teacher_model)
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
     if teacher and config.tar_model and teacher.info.architecture != config.tar_model:
         raise GiftError(f"{config.teacher}: is a {teacher.info.architecture}, not the --tar_model {config.tar_model}")
+    if teacher and (takes := teacher.info.image_size) != size:
+        raise GiftError(
+            f"{config.teacher}: takes images of {takes} pixels, but the set's are {size}; resize the set's images to "
+            f"{takes} pixels before it is converted, or give a teacher of {size} pixels (convert teacher --image-size)"
+        )
     student = get_model(ModelSpec(config.model, distilled.num_classes, size, channels, student_options(config)))
     source = find_images(config.data, config.dataset, "val", "--data")
     evaluation_set = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)

@@ -109,7 +109,7 @@ After the last epoch: {heading.lower()}. {tables.describe(grid, "gift")}
 
 ## Setting
 
-{len(distilled.labels)} RDED images ({config.ipc} a class), {teacher.info.architecture} teacher and students, \
+{len(distilled.labels)} RDED images ({config.ipc} per class), {teacher.info.architecture} teacher and students, \
 {config.epochs} epochs of the official recipe, {len(load_split().test_labels)} test images. \
 Fixed beforehand: {rates}. No setting was chosen with the test images.
 
@@ -127,7 +127,7 @@ Each run is a line of `results.jsonl`, with its configuration, versions and devi
 """
     write_text(config.out / "report.md", text)
     sheet = distilled.images.reshape(-1, config.ipc, *distilled.images.shape[1:3])[:, :10]
-    images_title = f"The distilled set: {min(config.ipc, 10)} images a class"
+    images_title = f"The distilled set: {min(config.ipc, 10)} images per class"
     heatmap.save_heatmap(config.out / "heatmap.png", grid, title=heading, images=sheet, images_title=images_title)
     return grid
 

@@ -75,7 +75,7 @@ def with_study(row: Row) -> Row:
     """A row that no study wrote as one of a study of its setting, whose axes are loss and optimizer."""
     if "experiment" in row:
         return row
-    name = "{method} of {dataset}, {ipc} images a class, {model}, {epochs} epochs".format(**row)
+    name = "{method} of {dataset}, {ipc} images per class, {model}, {epochs} epochs".format(**row)
     return {**row, "experiment": name, "labels": {"loss": row["loss"], "optimizer": row["optimizer"]}}
 
 
@@ -91,7 +91,9 @@ def main(config: Report) -> None:
     if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row, *row["labels"]}]:
         raise GiftError(f"experiment {unknown[0]!r} has no report here; known are {', '.join(EXPERIMENTS)}")
     write_report(config.out, " and ".join(names), makers, rows, config.runs, contradictions)
-    print(f"{len(rows)} results of {len(config.runs)} runs; {len(contradictions)} contradictions")
+    counts = ((rows, "result"), (config.runs, "run"), (contradictions, "contradiction"))
+    results, runs, contradicting = (f"{len(found)} {noun}{'s' * (len(found) != 1)}" for found, noun in counts)
+    print(f"{results} of {runs}; {contradicting}")
     print(f"Written: {config.out}/report.html, report.md, pictures/")
 
 

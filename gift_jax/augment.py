@@ -7,12 +7,13 @@ Reference: DSA (Zhao & Bilen, 2021), with the parameters of the official GIFT co
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 
+from gift_jax import augment_dc
 from gift_jax.errors import GiftError
 
 FLIP_PROBABILITY = 0.5
@@ -264,6 +265,7 @@ OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
 )
 # Applied to every batch; of the others, one is chosen for each batch.
 _ALWAYS_BEFORE, _ALWAYS_AFTER = ("flip", "color"), ("cutout",)
+_DC = "dc:"
 
 
 def make_strategy(strategy: str = DSA_STRATEGY, *, single: bool = False) -> Augmentation:
@@ -271,14 +273,19 @@ def make_strategy(strategy: str = DSA_STRATEGY, *, single: bool = False) -> Augm
 
     The official GIFT code's: flip, then color, on every image; then one of the named crop, scale and rotate for
     the batch (parameters still an image each); then cutout. With single, one of all named operations for the batch
-    and nothing else: mode `S` of DC's DiffAugment, which DATM trains with.
+    and nothing else: mode `S` of DC's DiffAugment, which DATM trains with. A name such as `dc:crop_scale_rotate` is of
+    DC's own augmentation (`gift_jax.augment_dc`): one of its operations for each image.
     Returns: `(key, images [B, H, W, C]) -> images`. Raises: GiftError for an unknown operation.
     """
-    names = [] if strategy == "none" else strategy.split("_")
-    unknown = [name for name in names if name not in OPERATIONS]
+    own = strategy.startswith(_DC)
+    operations = augment_dc.OPERATIONS if own else OPERATIONS
+    names = [] if strategy == "none" else strategy.removeprefix(_DC).split("_")
+    unknown = [name for name in names if name not in operations]
     if unknown:
-        known = ", ".join(OPERATIONS)
+        known = ", ".join(operations)
         raise GiftError(f"augmentation {strategy!r}: {unknown[0]!r} is unknown; join some of {known} by '_', or 'none'")
+    if own:
+        return _one_an_image([operations[name] for name in names])
     before = [OPERATIONS[name] for name in _ALWAYS_BEFORE if name in names and not single]
     after = [OPERATIONS[name] for name in _ALWAYS_AFTER if name in names and not single]
     chosen = [OPERATIONS[name] for name in names if single or name not in _ALWAYS_BEFORE + _ALWAYS_AFTER]
@@ -293,6 +300,18 @@ def make_strategy(strategy: str = DSA_STRATEGY, *, single: bool = False) -> Augm
         for operation in after:
             images = operation(keys.pop(), images)
         return images
+
+    return augment
+
+
+def _one_an_image(operations: Sequence[Augmentation]) -> Augmentation:
+    """One of the operations for each image; all are computed, since they draw little and images are small."""
+
+    def augment(key: jax.Array, images: jax.Array) -> jax.Array:
+        choice_key, *keys = jax.random.split(key, 1 + len(operations))
+        results = jnp.stack([operation(one, images) for operation, one in zip(operations, keys, strict=True)])
+        chosen = jax.random.randint(choice_key, images.shape[:1], 0, len(operations))
+        return results[chosen, jnp.arange(len(images))]
 
     return augment
 

@@ -15,6 +15,7 @@ FLOORS = (
     "errors",
     "runtime",
     "losses",
+    "augment_dc",
     "augment",
     "crops",
     "optim",

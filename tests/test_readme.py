@@ -35,8 +35,9 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("readme")
     shutil.copy(TESTS / "golden" / "cifar10_conv3.pth", place)
     split = load_split()
-    rows = np.concatenate([np.flatnonzero(split.train_labels == label)[:10] for label in range(10)])
-    np.savez(place / "mine.npz", images=split.train_images[rows], labels=split.train_labels[rows])
+    for name, start in (("train", 0), ("test", 10)):
+        rows = np.concatenate([np.flatnonzero(split.train_labels == label)[start : start + 10] for label in range(10)])
+        np.savez(place / f"{name}.npz", images=split.train_images[rows], labels=split.train_labels[rows])
     config = quickstart.Quickstart(out=place / "runs" / "quickstart")
     quickstart.distill(config, quickstart.make_teacher(config.out))
     return place

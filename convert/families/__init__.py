@@ -34,13 +34,20 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "swinv2_tiny_window8_256": "swin_v2_t",
     }
 )
-# timm's networks with the names and shapes of ours and other mathematics, which only `arch` in a file can tell.
+# timm's networks with the names and shapes of ours and other mathematics, which only `arch` in a file can tell, or
+# `architecture` in the config.json beside it, as hubs have it.
 LOOKALIKES: Mapping[str, str] = MappingProxyType(
     {
         r"tf_.*": "pads and normalises as TensorFlow does",
         r"resnet(blur|aa)\d.*": "blurs where it halves the image",
         r"swinv2_tiny_window(?!8_256).*": "has windows of another size",
     }
+)
+
+
+# What is taken for granted of weights that look alike, where no file tells.
+ASSUMPTIONS: Mapping[str, str] = MappingProxyType(
+    {"efficientnet_b0": "padding as torchvision has it; timm's tf_efficientnet_b0 has the same names and another one"}
 )
 
 
@@ -54,7 +61,7 @@ def find_family(model: str) -> Family:
 
 
 def check_arch(where: str, arch: object) -> None:
-    """Compare what a trainer wrote under `arch` with networks that ours would be mistaken for. Raises: GiftError."""
+    """Compare what a file says of its architecture with networks that ours would be mistaken for. Raises: GiftError."""
     for pattern, difference in LOOKALIKES.items():
         if isinstance(arch, str) and re.fullmatch(pattern, arch):
             raise GiftError(

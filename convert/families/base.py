@@ -51,7 +51,7 @@ def begins(state: Mapping[str, torch.Tensor]) -> str:
     return f", but {len(state)} tensor{'s' * (len(state) != 1)}: {names}" + ", ..." * (len(state) > 2)
 
 
-CHANNELS = "takes {0} channels, but the dataset has {1}; check --dataset"
+CHANNELS = "takes {0}-channel images, but the dataset's have {1}; check --dataset"
 CLASSES = "has {0} outputs, but the dataset has {1} classes; check --dataset"
 MORE_CLASSES = f"{CLASSES}, or give --rows, the outputs of the dataset's {{1}} classes in its order"
 DEPTH = "the file holds a {0}, but --model is {1}; give the model that was trained"

@@ -24,20 +24,26 @@ from gift_jax.teachers.teacher import INFO
 # The package beside this one: `convert` in a checkout, `gift_jax.convert` in a wheel.
 CONVERT = f"{(__package__ or '').removesuffix('experiments.common')}convert"
 
-_MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-10 has one of ImageNet-1K"
-# Where each method's sets are published.
+# Where each method's sets are published; `_MIRROR` has some of ImageNet-1K besides, and of a method that is not here.
+_DC = "its authors' are linked from https://github.com/VICO-UoE/DatasetCondensation"
 SETS: Mapping[str, str] = MappingProxyType(
     {
-        "sre2l": f"its authors' are on https://huggingface.co/zeyuanyin/SRe2L, {_MIRROR.format('sre2l')}",
-        "cda": f"its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda, {_MIRROR.format('cda')}",
-        "rded": f"its authors release none, `python -m experiments.distill_rded` makes one, {_MIRROR.format('rded')}",
+        "sre2l": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L",
+        "cda": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda",
+        "rded": "its authors release none, `python -m experiments.distill_rded` makes one",
         "datm": "its authors' are on Google Drive, linked from https://github.com/NUS-HPC-AI-Lab/DATM",
         "gvbsm": "its authors' are on Baidu Pan, linked from "
-        f"https://github.com/shaoshitong/G_VBSM_Dataset_Condensation, {_MIRROR.format('gvbsm')}",
-        "lpld": _MIRROR.format("lpld"),
-        "dwa": _MIRROR.format("dwa"),
+        "https://github.com/shaoshitong/G_VBSM_Dataset_Condensation",
+        "lpld": "",
+        "dwa": "",
+        "dc": _DC,
+        "dsa": _DC,
+        "dm": _DC,
+        "mtt": "its authors' are linked from https://github.com/GeorgeCazenavette/mtt-distillation",
     }
 )
+_MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
+_MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "dwa"}), (10, 50, 100)
 Method = Annotated[str, Choices(f"{__name__}:SETS")]
 SUFFIXES = (".pth", ".pt", ".safetensors")
 
@@ -90,6 +96,13 @@ def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
     )
 
 
+def published(method: str, dataset: str, ipc: int) -> str:
+    """Where such a set is published, as far as is known; "" if it is not."""
+    mirrored = dataset == "imagenet-1k" and method in _MIRRORED and ipc in _MIRRORED_IPC
+    places = (SETS.get(method, ""), _MIRROR.format(method, ipc) if mirrored else "")
+    return ", ".join(filter(None, places))
+
+
 def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) -> DistilledSet:
     """Load a distilled set: a converted file, a release, or a directory of them in the official layout.
 
@@ -100,10 +113,10 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     converted = [source] if source.is_file() else sorted(source.glob("*.safetensors"))
     options = ("--method", method, "--dataset", dataset, "--ipc", str(ipc))
     if not source.exists() or (source == path and any(path.glob("*/*/ipc*"))):
-        where = f" ({SETS[method]})" if method in SETS else ""
+        where = (place := published(method, dataset, ipc)) and f" ({place})"
         out = official / "set.safetensors"
         raise GiftError(
-            f"{official}: no {method} set of {dataset} with {ipc} images a class here{where}; run "
+            f"{official}: no {method} set of {dataset} with {ipc} images per class here{where}; run "
             f"`python -m convert distilled RELEASE {' '.join(options)} --out {out}`"
         )
     if len(converted) == 1 and converted[0].suffix == ".safetensors":
@@ -113,7 +126,7 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     found, wanted = (distilled.method, distilled.dataset, distilled.ipc), (method, dataset, ipc)
     if found != wanted:
         raise GiftError(
-            f"{source}: is the {found[0]} set of {found[1]} with {found[2]} images a class, not {wanted[0]}'s of "
+            f"{source}: is the {found[0]} set of {found[1]} with {found[2]} images per class, not {wanted[0]}'s of "
             f"{wanted[1]} with {wanted[2]}; give the options that fit it, or convert the other one"
         )
     return distilled

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.recipes import cda, datm, gift, gvbsm, rded, sre2l
+from gift_jax.recipes import cda, datm, dc, gift, gvbsm, rded, sre2l
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, setting_of
 
@@ -20,6 +20,10 @@ RECIPES: Mapping[str, Callable[[Setting], Recipe]] = MappingProxyType(
         "datm": datm.recipe,
         "gvbsm": gvbsm.recipe,
         "cda": cda.recipe,
+        "dc": dc.dc,
+        "dsa": dc.dsa,
+        "dm": dc.dsa,
+        "mtt": dc.dsa,
     }
 )
 

@@ -38,15 +38,27 @@ def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
 def _lines(title: str, total: int, unit: str) -> Iterator[Advance]:
     start = last = time.monotonic()
     count = 0
+    first: tuple[float, int] | None = None  # when the first call came, and with how many units
 
     def advance(done: int, status: str) -> None:
-        nonlocal last, count
+        nonlocal last, count, first
         count += done
         now = time.monotonic()
         if now - last >= LINE_EVERY or count == total:
             last = now
-            left = (now - start) * (total - count) / max(count, 1)
-            line = f"{title}: {count}/{total} {unit}, {now - start:.0f} s, about {left:.0f} s left  {status}"
+            left = _left(first, (now, count), total)
+            line = f"{title}: {count}/{total} {unit}, {now - start:.0f} s{left}  {status}"
             print(line, file=sys.stderr, flush=True)
+        first = first or (now, count)
 
     yield advance
+
+
+def _left(first: tuple[float, int] | None, now: tuple[float, int], total: int) -> str:
+    """The time that is left, by the rate since the first call: until then programs were compiled, or units were done
+    before that are only counted.
+    """
+    if first is None:
+        return ""
+    (began, before), (seconds, count) = first, now
+    return f", about {(seconds - began) * (total - count) / max(count - before, 1):.0f} s left"

@@ -16,6 +16,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.configuration import describe, describe_evaluation
+from gift_jax.training.normalising import settle
 from gift_jax.training.schedule_free import make_tested
 from gift_jax.training.step import Program, make_data, make_program
 from gift_jax.training.train import Run, train
@@ -50,8 +51,12 @@ class Cell:
         return self.recipe.epochs
 
     def configuration(self) -> dict[str, Any]:
-        """Everything that decides the result, as JSON: names and settings, and digests of the arrays."""
-        parts = (self.recipe, self.student, self.distilled, self.teacher, self.evaluation_set, self.soft_labels)
+        """Everything that decides the result, as JSON: names and settings, and digests of the arrays.
+
+        Raises: GiftError if the dataset is unknown.
+        """
+        recipe, distilled = settle(self.recipe, self.distilled, self.teacher)
+        parts = (recipe, self.student, distilled, self.teacher, self.evaluation_set, self.soft_labels)
         return {**describe(*parts), "validation": describe_evaluation(self.validation_set), "seed": self.seed}
 
     def shortened(self, epochs: int) -> "Cell":
@@ -61,7 +66,8 @@ class Cell:
     @property
     def program(self) -> Program:
         """What is compiled for it. Raises: GiftError if the parts do not fit each other."""
-        return make_program(self.recipe, self.student, self.distilled, self.teacher, self.soft_labels).compiled()
+        recipe, distilled = settle(self.recipe, self.distilled, self.teacher)
+        return make_program(recipe, self.student, distilled, self.teacher, self.soft_labels).compiled()
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any]:
         """Train and test the student. Returns: a row of `results.jsonl` (`make_row`) with its loss curve.

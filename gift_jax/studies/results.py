@@ -16,6 +16,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.files import reported
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.teachers.teacher import Teacher
+from gift_jax.training.normalising import settle
 from gift_jax.training.replay import adapt_recipe
 from gift_jax.training.train import Run
 
@@ -29,6 +30,7 @@ def make_row(
     soft_labels: StoredLabels | None = None,
 ) -> dict[str, Any]:
     """Describe a finished run as one JSON object: names, accuracies in percent, seconds, configuration as it ran."""
+    recipe, _ = settle(recipe, distilled, teacher)
     if soft_labels is not None:
         recipe = adapt_recipe(recipe, soft_labels.info)
     return {

@@ -14,6 +14,7 @@ from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
 from gift_jax.teachers.teacher import Teacher
+from gift_jax.training import normalising
 from gift_jax.training.step import Data, Program, init_state, make_program, make_step
 from gift_jax.training.streaming import Placed, place
 
@@ -55,6 +56,8 @@ def describe(
     soft_labels: StoredLabels | None = None,
 ) -> list[tuple[str, str]]:
     """The plan as (heading, text) lines. Raises: GiftError if the parts do not fit each other."""
+    normalised = normalising.describe(recipe, distilled, teacher)
+    recipe, distilled = normalising.settle(recipe, distilled, teacher)
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     recipe = program.recipe
     params, _ = student.abstract()
@@ -63,7 +66,7 @@ def describe(
     return [
         (
             "distilled set",
-            f"{distilled.method}, {distilled.dataset}, {distilled.ipc} a class: {_array(distilled.images)}, "
+            f"{distilled.method}, {distilled.dataset}, {distilled.ipc} per class: {_array(distilled.images)}, "
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
         ("teacher", _teacher(teacher) if soft_labels is None else f"soft labels stored in {soft_labels.directory}"),
@@ -72,6 +75,7 @@ def describe(
             "evaluation set",
             f"{_array(evaluation_set.images)}, {recipe.evaluations} looks, the last one after the last epoch",
         ),
+        ("normalisation", normalised),
         (
             "recipe",
             f"loss {recipe.loss}, {optimizer.name} at {optimizer.learning_rate:g}, weight decay "

@@ -7,51 +7,60 @@ from gift_jax.runtime.progress import Advance
 
 
 class Estimate:
-    """An `Advance` that also prints the time all students take: when epochs are measured, and again with evaluations.
+    """An `Advance` that also prints the time that is left: when epochs are measured, and again with evaluations.
 
-    It is called at the end of every epoch, before the evaluation that may follow. The first epoch is left out, since
-    the step is compiled in it; the first evaluation counts with its compilation.
+    It is called at the end of every epoch, before the evaluation that may follow. The first epoch and the first
+    evaluation are left out, since they are compiled then; both lie behind when the time that is left is said.
     """
 
     def __init__(self, advance: Advance, recipe: Recipe, students: int, *, side_by_side: int = 1) -> None:
         """Args: advance, what is called besides; students, how many there will be, so many of them side by side."""
         self._advance, self._recipe, self._students, self._rows = advance, recipe, students, side_by_side
-        self._ended = 0  # epochs
-        self._compiled = False
+        self._ended = 0  # epochs, of all rounds of students
+        self._compiled, self._looked, self._told = False, False, False
         self._last = 0.0
         self._epoch: float | None = None
-        self._told = False
 
     def __call__(self, done: int, status: str) -> None:
         """An epoch has ended. Args: as of `Advance`."""
         self._advance(done, status)
         now, epochs = time.monotonic(), max(done // self._rows, 1)
-        if self._compiled and self._ended < self._recipe.epochs and not self._told:
-            self._measure(now - self._last, self._recipe.is_evaluated(self._ended))
+        looked = self._looks(self._ended) > self._looks(self._ended - 1)
+        self._ended += epochs
+        if self._compiled and epochs == 1 and not self._told:
+            self._measure(now - self._last, looked)
         # Several epochs at once were done before: the next one is the first.
         self._compiled = self._compiled or epochs == 1
-        self._ended, self._last = self._ended + epochs, now
+        self._last = now
 
-    def _measure(self, seconds: float, evaluated: bool) -> None:
+    def _measure(self, seconds: float, looked: bool) -> None:
         """Args: seconds from the end of an epoch to the end of the next, and whether an evaluation was between."""
-        if not evaluated and self._epoch is None:
+        if looked and not self._looked:
+            self._looked = True
+        elif not looked and self._epoch is None:
             self._epoch = seconds
-            self._say(f"{duration(seconds)} an epoch", seconds * self._recipe.epochs, "evaluations not counted")
-        elif evaluated and self._epoch is None:
+            self._say(f"{duration(seconds)} an epoch", seconds, 0.0, ", evaluations not counted")
+        elif looked and self._epoch is None:
             self._told = True
-            self._say(f"{duration(seconds)} an epoch with its evaluation", seconds * self._recipe.epochs, "")
-        elif evaluated and self._epoch is not None:
+            self._say(f"{duration(seconds)} an epoch with its evaluation", seconds, 0.0, "")
+        elif looked and self._epoch is not None:
             self._told = True
             look = max(seconds - self._epoch, 0.0)
-            looks = sum(map(self._recipe.is_evaluated, range(1, self._recipe.epochs + 1)))
-            costs = f"{duration(self._epoch)} an epoch and {duration(look)} an evaluation"
-            self._say(costs, self._epoch * self._recipe.epochs + look * looks, "")
+            self._say(f"{duration(self._epoch)} an epoch and {duration(look)} an evaluation", self._epoch, look, "")
 
-    def _say(self, costs: str, seconds: float, note: str) -> None:
-        students = f"{self._students} student{'s' if self._students > 1 else ''}"
-        rounds = -(-self._students // self._rows)
-        work = f"about {duration(rounds * seconds)} for {students} of {self._recipe.epochs} epochs"
-        print(f"time: {costs}, {work}{note and f', {note}'}", flush=True)
+    def _looks(self, ended: int) -> int:
+        """How many evaluations follow upon the first so many epochs."""
+        rounds, epochs = divmod(max(ended, 0), self._recipe.epochs)
+        each, some = (sum(map(self._recipe.is_evaluated, range(1, last + 1))) for last in (self._recipe.epochs, epochs))
+        return rounds * each + some
+
+    def _say(self, costs: str, epoch: float, look: float, note: str) -> None:
+        total = -(-self._students // self._rows) * self._recipe.epochs
+        # The evaluation after the epoch that has just ended is still to come.
+        looks = self._looks(total) - self._looks(self._ended - 1)
+        left = epoch * (total - self._ended) + look * looks
+        students = f"{self._students} student{'s' if self._students > 1 else ''} of {self._recipe.epochs} epochs"
+        print(f"time: {costs}, about {duration(left)} left for {students}{note}", flush=True)
 
 
 def duration(seconds: float) -> str:

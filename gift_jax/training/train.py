@@ -1,7 +1,9 @@
 """Training: epochs of one seed after another, or of several side by side, with looks at the evaluation set."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import jax
@@ -21,6 +23,7 @@ from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mes
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.configuration import describe
 from gift_jax.training.epochs import Driver, Epoch, make_epoch
+from gift_jax.training.normalising import settle
 from gift_jax.training.resume import Checkpoints, Store, open_store
 from gift_jax.training.schedule_free import Tested, make_tested
 from gift_jax.training.step import Data, Metrics, Program, State, init_state, make_data, make_program
@@ -90,6 +93,9 @@ def train(
     Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other; Diverged if a loss is not
     finite, naming step and cause; Preempted after SIGTERM, if there are checkpoints.
     """
+    if checkpoints:  # whose directory may be given as text
+        checkpoints = dataclasses.replace(checkpoints, directory=Path(checkpoints.directory))
+    recipe, distilled = settle(recipe, distilled, teacher)
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):
         raise GiftError(

@@ -469,3 +469,10 @@ def test_another_architecture_is_named(resnet, refused, tmp_path):
 def test_networks_that_ours_would_be_mistaken_for(arch, message, refused, tmp_path):
     torch.save({"arch": arch, "state_dict": network().state_dict()}, tmp_path / "w.pth")
     refused("teacher", tmp_path / "w.pth", *CONV2, message=f"holds a {arch}, which {message}", names="w.pth")
+
+
+def test_a_config_beside_the_weights_tells_what_they_are(refused, tmp_path):
+    """As hubs have it: a bare state dict, and `architecture` in config.json."""
+    torch.save(network().state_dict(), tmp_path / "w.pth")
+    (tmp_path / "config.json").write_text('{"architecture": "tf_efficientnet_b0"}')
+    refused("teacher", tmp_path / "w.pth", *CONV2, message="holds a tf_efficientnet_b0, which pads", names="w.pth")

@@ -146,7 +146,7 @@ def test_weights_that_do_not_fit(name, refused, tmp_path):
         (("--dataset", "cifar10", "--model", "conv3"), "holds a conv2, but --model is conv3"),
         (("--dataset", "cifar11", "--model", "conv2"), "'cifar11' is unknown"),
         (("--dataset", "cifar10", "--model", "resnet9"), "'resnet9' is unknown"),
-        (("--dataset", "digits", "--model", "conv2"), "takes 3 channels, but the dataset has 1"),
+        (("--dataset", "digits", "--model", "conv2"), "takes 3-channel images, but the dataset's have 1"),
         (
             ("--dataset", "cifar10", "--model", "conv2", "--image-size", "64"),
             "reads 512 features, but 64 pixels give 2048",

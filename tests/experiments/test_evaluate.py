@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,17 +10,21 @@ import torch
 from folders import write_tree
 from forms import short_form
 from PIL import Image
+from setups import distilled_set, random_teacher
 
+from convert.distilled import convert_distilled
 from convert.families import find_family
 from experiments import evaluate, imagenet_ipc10
+from experiments.common import sources
 from gift_jax import GiftError
+from gift_jax.data.datasets import Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.data.zca import ZCA, fit_zca
 from gift_jax.models import ModelSpec
 
 IPC = 2
 CHOSEN = ("--dataset", "digits", "--model", "conv2", "--ipc", IPC)
-SHORT = ("--epochs", 2, "--seeds", 0, "--batch-size", 10)
+SHORT = ("--epochs", 3, "--seeds", 0, "--batch-size", 10)
 
 
 def chosen_digits():
@@ -103,13 +108,16 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
     )
     assert row["teacher"] == (None if method == "datm" else "conv2")
     assert row["student"]["options"] == ([["norm", "instance"]] if method == "datm" else [])
-    assert row["recipe"]["epochs"] == 2
+    assert row["recipe"]["epochs"] == 3
     assert f"top-1 {row['top1_last']:.2f} % after the last epoch" in out
     assert "GiB on the device while training" in out
-    assert " an epoch with its evaluation, about " in out
+    assert re.search(
+        r"^time: \S+ s an epoch with its evaluation, about \S+ s left for 1 student of 3 epochs$", out, re.M
+    )
     if method == "rded":  # once converted, it is taken from the cache; another student, and a dry run
         other = ["conv1" if word == "conv2" else word for word in arguments]
-        status, out, _ = run(*other, "--tar_model", "conv2", "--dry-run")
+        where = ("--distilled", f"syn_data/rded/digits_conv2/ipc{IPC}")
+        status, out, _ = run(*other, *where, "--tar_model", "conv2", "--dry-run")
         assert (status, out.count("converted before")) == (0, 2)
         assert "student conv1 (8 pixels) under teacher conv2" in out
         assert "nothing was trained" in out
@@ -166,6 +174,53 @@ def test_what_is_missing_or_wrong_is_one_sentence(arguments, message, run):
     assert message in last
 
 
+@pytest.mark.parametrize(
+    ("method", "dataset", "ipc", "mirror"),
+    [
+        ("sre2l", "imagenet-1k", 50, "imagenet-sre2l-ipc-50 has one"),
+        ("lpld", "imagenet-1k", 10, "imagenet-lpld-ipc-10 has one"),
+        ("sre2l", "imagenet-1k", 200, None),
+        ("sre2l", "cifar10", 10, None),
+        ("datm", "imagenet-1k", 10, None),
+        ("lpld", "cifar10", 10, None),
+        ("mine", "imagenet-1k", 10, None),
+    ],
+)
+def test_a_mirror_is_named_only_for_sets_that_it_has(method, dataset, ipc, mirror):
+    place = sources.published(method, dataset, ipc)
+    assert mirror in place if mirror else "huggingface.co/he-yang" not in place
+
+
+def test_a_teacher_of_another_size_is_told_with_a_mend(monkeypatch):
+    larger = distilled_set(images=np.zeros((22, 16, 16, 1), np.uint8))
+    monkeypatch.setattr(evaluate, "find_distilled", lambda *_: larger)
+    monkeypatch.setattr(evaluate, "find_teacher", lambda *_: random_teacher())
+    message = (
+        "takes images of 8 pixels, but the set's are 16; resize the set's images to 8 pixels before it is converted"
+    )
+    with pytest.raises(GiftError, match=message):
+        evaluate.load_parts(evaluate.Evaluate(dataset="digits", model="conv2"))
+
+
+def test_dsas_file_is_evaluated_by_dsas_recipe_without_a_teacher(run, place, tmp_path):
+    """`{"data": [[images, labels], ...]}`, normalised, as the DC family releases its sets."""
+    images = (chosen_digits().transpose(0, 3, 1, 2) / np.float32(255) - 0.5) / np.float32(0.25)
+    pair = [torch.from_numpy(images), torch.arange(10).repeat_interleave(IPC)]
+    torch.save({"data": [pair, pair], "accs_all_exps": {}}, tmp_path / "res_DSA_digits_ConvNet_2ipc.pt")
+    convert_distilled(
+        tmp_path / "res_DSA_digits_ConvNet_2ipc.pt", method="dsa", dataset="digits", pixel_space="normalised",
+        normalisation=Normalisation((0.5,), (0.25,)), out=tmp_path / "dsa.safetensors",
+    )  # fmt: skip
+    options = ("--recipe", "dsa", "--distilled", tmp_path / "dsa.safetensors", "--out", tmp_path / "out")
+    status, out, err = run("--method", "dsa", *CHOSEN, *SHORT, *options)
+    assert status == 0, err
+    assert "student conv2 (8 pixels, norm instance) under the set's labels" in out
+    assert "mean 0.5, std 0.25 (the set's own), test images too" in out
+    [row] = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert (row["loss"], row["teacher"], row["optimizer"]) == ("ce", None, "sgd")
+    assert row["recipe"]["normalisation"] == {"mean": [0.5], "std": [0.25]}
+
+
 def test_results_that_cannot_be_written_are_refused_before_training(run, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(evaluate, "run_students", lambda *_: pytest.fail("trained"))
@@ -199,5 +254,5 @@ def test_a_whitening_is_of_training_images_and_of_the_ones_given(tmp_path, monke
 def test_imagenet_without_data_says_what_to_do(run):
     status, _, err = run("--dry-run", module=imagenet_ipc10)
     assert status == 2
-    assert "no rded set of imagenet-1k with 10 images a class here (its authors release none" in err
+    assert "no rded set of imagenet-1k with 10 images per class here (its authors release none" in err
     assert "run `python -m convert distilled RELEASE --method rded --dataset imagenet-1k --ipc 10 --out syn_data" in err

@@ -88,6 +88,12 @@ def test_without_a_figure_the_diagnosis_is_printed(check):
     assert "--write-class-order FILE" in out
 
 
+def test_a_right_teacher_without_a_figure_is_not_said_to_lack_an_explanation(check):
+    status, out, _ = check()
+    assert status == 0
+    assert out.splitlines()[-1] == "its normalisation and the order of its classes fit best as they are"
+
+
 def test_what_nothing_explains_is_said(check):
     status, _, err = check("--expected", 100, "--margin", 0.01)
     assert status == 2

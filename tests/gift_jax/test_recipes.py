@@ -51,12 +51,16 @@ SETTINGS = {
     ],
     "datm": [("datm", dataset, "conv3", 10) for dataset in ("cifar10", "cifar100", "tinyimagenet")],
     "gvbsm": [("gvbsm", dataset, "resnet18", 10) for dataset in ("imagenet-1k", "tinyimagenet", "cifar100", "cifar10")],
+    "dc": [("dc", dataset, "conv3", 10) for dataset in ("mnist", "cifar10")],
+    "dsa": [("dsa", dataset, "conv3", 10) for dataset in ("svhn", "cifar10")],
+    "dm": [("dm", "cifar100", "conv3", 50)],
+    "mtt": [("mtt", "cifar10", "conv3", 10)],
 }
 LEARNED_RATE = 0.0125
 
 
 def make_setting(name, row):
-    return Setting(*row, LEARNED_RATE if name == "datm" else None)
+    return Setting(*row, LEARNED_RATE if name in ("datm", "mtt") else None)
 
 
 def lines(value, prefix=""):
@@ -99,6 +103,16 @@ def test_datms_rate_falls_after_epoch_501_of_0_to_1000():
     recipe = make_recipe("datm", make_setting("datm", SETTINGS["datm"][0]))
     rate = make_schedule(recipe.schedule, 1.0, recipe.epochs, 1)
     assert [float(rate(epoch)) for epoch in (501, 502)] == pytest.approx([1.0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "last"), [("dc", "cifar10", 151), ("dc", "mnist", 501), ("dm", "svhn", 501)]
+)
+def test_the_dc_familys_rate_falls_after_half_of_the_epochs_and_one(name, dataset, last):
+    recipe = make_recipe(name, Setting(name, dataset, "conv3", 10))
+    rate = make_schedule(recipe.schedule, 1.0, recipe.epochs, 1)
+    assert [float(rate(epoch)) for epoch in (last, last + 1)] == pytest.approx([1.0, 0.1])
+    assert recipe.epochs == 2 * (last - 1) + 1
 
 
 def test_the_learned_rate_comes_from_the_set():

@@ -109,7 +109,7 @@ def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_
     other.write_text("".join(json.dumps({**row, "top1_last": 0.0}) + "\n" for row in rows[:1]))
     status, out, err = command(report, tmp_path, other, "--out", tmp_path / "joined")
     assert status == 0, err
-    assert "6 results of 2 runs; 1 contradictions" in out
+    assert "6 results of 2 runs; 1 contradiction" in out
     text = (tmp_path / "joined" / "report.md").read_text()
     assert "random, gift, seed 0: top1_last differ" in text
     assert "Left out because some of their cells have no result: loss kl." in text
@@ -209,7 +209,7 @@ def test_results_of_no_study_are_shown_by_loss_and_optimizer(command, tmp_path):
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
     text = (tmp_path / "joined" / "report.md").read_text()
-    assert "rded of digits, 10 images a class, conv2, 3 epochs" in text
+    assert "rded of digits, 10 images per class, conv2, 3 epochs" in text
     assert "| `gift` | 50.0 ± 0.0 |" in text
 
 

@@ -5,32 +5,43 @@ import pytest
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training import timing
 
+COMPILATION = 60.0
+
 
 @pytest.fixture
 def tell(monkeypatch, capsys):
-    """The lines printed in a run whose epochs and evaluations take so many seconds, the first ones more."""
+    """Lines printed in a run whose epochs and evaluations take so many seconds, the first of each a minute more.
+
+    Each with the seconds that were left when it was printed.
+    """
 
     def tell(epochs, students, epoch, evaluation):
-        now, advanced = [100.0], []
+        now, advanced, printed = [100.0], [], []
         monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
         recipe = Recipe(epochs=epochs)
         estimate = timing.Estimate(lambda done, status: advanced.append((done, status)), recipe, students)
+        looked = False
         for student in range(students):
             for number in range(1, epochs + 1):
-                now[0] += epoch + (60 if (student, number) == (0, 1) else 0)
+                now[0] += epoch + (COMPILATION if (student, number) == (0, 1) else 0)
                 estimate(1, f"epoch {number}")
-                now[0] += evaluation if recipe.is_evaluated(number) else 0
+                printed += [(line, now[0]) for line in capsys.readouterr().out.splitlines()]
+                if recipe.is_evaluated(number):
+                    now[0] += evaluation + (0 if looked else COMPILATION)
+                    looked = True
         assert advanced == [(1, f"epoch {number}") for _ in range(students) for number in range(1, epochs + 1)]
-        return capsys.readouterr().out.splitlines()
+        return [(line, round(now[0] - when, 1)) for line, when in printed]
 
     return tell
 
 
-def test_epochs_are_told_without_compilation_and_then_with_evaluations(tell):
-    assert tell(300, 3, 0.84, 21) == [
-        "time: 0.84 s an epoch, about 13 min for 3 students of 300 epochs, evaluations not counted",
-        "time: 0.84 s an epoch and 21 s an evaluation, about 17 min for 3 students of 300 epochs",
-    ]
+def test_what_is_left_is_told_without_compilation_and_then_with_evaluations(tell):
+    """The first line knows of no evaluation: 12 of 21 s and their compilation, and the second one of all."""
+    first, second = tell(300, 3, 0.84, 21)
+    text = "time: 0.84 s an epoch, about 13 min left for 3 students of 300 epochs, evaluations not counted"
+    assert first == (text, pytest.approx(898 * 0.84 + 12 * 21 + COMPILATION, abs=0.1))
+    text = "time: 0.84 s an epoch and 21 s an evaluation, about 14 min left for 3 students of 300 epochs"
+    assert second == (text, pytest.approx(749 * 0.84 + 10 * 21, abs=0.1))
 
 
 def test_a_run_that_goes_on_and_students_side_by_side(monkeypatch, capsys):
@@ -41,16 +52,19 @@ def test_a_run_that_goes_on_and_students_side_by_side(monkeypatch, capsys):
         now[0] += seconds
         estimate(done, "")
     assert capsys.readouterr().out.splitlines() == [
-        "time: 2.0 s an epoch, about 20 min for 6 students of 300 epochs, evaluations not counted"
+        "time: 2.0 s an epoch, about 19 min left for 6 students of 300 epochs, evaluations not counted"
     ]
 
 
 def test_where_every_epoch_is_evaluated_they_count_together(tell):
-    assert tell(4, 1, 2.0, 3.0) == ["time: 5.0 s an epoch with its evaluation, about 20 s for 1 student of 4 epochs"]
+    """The first such epoch is left out too: its evaluation is compiled."""
+    assert tell(4, 1, 2.0, 3.0) == [
+        ("time: 5.0 s an epoch with its evaluation, about 5.0 s left for 1 student of 4 epochs", 8.0)
+    ]
 
 
 def test_a_single_epoch_tells_nothing_since_the_step_was_compiled_in_it(tell):
-    assert tell(1, 3, 2.0, 3.0) == []
+    assert tell(1, 1, 2.0, 3.0) == []
 
 
 @pytest.mark.parametrize(

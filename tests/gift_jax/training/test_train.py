@@ -15,6 +15,7 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe, official_batch_size
+from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import Metrics
 from gift_jax.training.train import check_finite, train
 
@@ -174,3 +175,10 @@ def test_bfloat16_keeps_weights_and_statistics_in_float32_and_the_loss_close(nor
     # Eight bits of mantissa: 0.4 % a rounding.
     np.testing.assert_allclose(runs[1].losses, runs[0].losses, rtol=0.05)
     assert not np.array_equal(runs[1].losses, runs[0].losses)
+
+
+def test_a_directory_of_checkpoints_may_be_text(tmp_path):
+    recipe = Recipe(augment="none", epochs=1, batch_size=11, evaluations=1)
+    checkpoints = Checkpoints(str(tmp_path / "saved"), epochs=1)
+    train(recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set(), checkpoints=checkpoints)
+    assert (tmp_path / "saved" / "seed_0").is_dir()

@@ -1,0 +1,89 @@
+"""One normalisation for a run: the set's pixels, the teacher's inputs and the test images; the plan names them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
+
+from gift_jax.data.datasets import DIGITS, Normalisation
+from gift_jax.models import get_model
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.studies.cells import Cell
+from gift_jax.training import plan
+from gift_jax.training.train import train
+
+OTHER = Normalisation((0.5,), (0.25,))
+RECIPE = Recipe(augment="none", epochs=2, batch_size=11, evaluations=1)
+CE = dataclasses.replace(RECIPE, loss="ce")
+STUDENT = get_model(INFO.spec)
+
+
+def normalised(by, *, told=True):
+    images = (random_digits(22)[0].astype("f") / 255 - np.float32(by.mean[0])) / np.float32(by.std[0])
+    return distilled_set(images=images, pixel_space="normalised", normalisation=by if told else None)
+
+
+def run(recipe, distilled, teacher):
+    return train(recipe, STUDENT, distilled, teacher, evaluation_set())[0]
+
+
+def said(recipe, distilled, teacher):
+    lines = dict(plan.describe(recipe, STUDENT, distilled, teacher, evaluation_set(), (0,)))
+    return lines["normalisation"]
+
+
+def test_pixels_with_other_statistics_are_normalised_as_the_teachers():
+    """The same run as of the raw set; without what the file tells, another one."""
+    teacher = random_teacher()
+    raw, other, untold = (
+        run(RECIPE, one, teacher) for one in (distilled_set(), normalised(OTHER), normalised(OTHER, told=False))
+    )
+    np.testing.assert_allclose(other.losses, raw.losses, rtol=1e-4)
+    assert not np.allclose(untold.losses, raw.losses, rtol=1e-3)
+    assert other.history == raw.history
+
+
+def test_without_a_teacher_the_sets_own_statistics_are_the_test_images_too():
+    by_recipe = run(dataclasses.replace(CE, normalisation=OTHER), distilled_set(), None)
+    own = run(CE, normalised(OTHER), None)
+    np.testing.assert_allclose(own.losses, by_recipe.losses, rtol=1e-4)
+    assert own.history == by_recipe.history
+    assert not np.allclose(run(CE, distilled_set(), None).losses, own.losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "distilled", "teacher", "text"),
+    [
+        (RECIPE, distilled_set(), random_teacher(), "mean 0.3056, std 0.3764 (the teacher's), test images too"),
+        (CE, distilled_set(), None, "mean 0.3056, std 0.3764 (the dataset's), test images too"),
+        (CE, normalised(OTHER), None, "mean 0.5, std 0.25 (the set's own), test images too"),
+        (RECIPE, normalised(DIGITS), random_teacher(), "mean 0.3056, std 0.3764 (the teacher's), test images too"),
+        (
+            RECIPE,
+            normalised(OTHER),
+            random_teacher(),
+            "mean 0.3056, std 0.3764 (the teacher's), test images too; the set was normalised by mean 0.5, std 0.25 "
+            "and is normalised anew",
+        ),
+        (
+            RECIPE,
+            normalised(OTHER, told=False),
+            random_teacher(),
+            "mean 0.3056, std 0.3764 (the teacher's), test images too; the set is normalised, but does not tell by "
+            "what: --mean and --std of convert distilled",
+        ),
+    ],
+)
+def test_the_plan_names_whose_normalisation_it_is(recipe, distilled, teacher, text):
+    assert said(recipe, distilled, teacher) == text
+
+
+def test_cells_that_differ_in_a_sets_statistics_alone_are_different_runs():
+    by_other, by_digits = (
+        dataclasses.replace(normalised(OTHER), normalisation=statistics) for statistics in (OTHER, DIGITS)
+    )
+    for recipe, teacher in ((RECIPE, random_teacher()), (CE, None)):
+        cells = [Cell({}, recipe, STUDENT, one, teacher, evaluation_set()) for one in (by_other, by_digits)]
+        assert cells[0].configuration() != cells[1].configuration()
+    assert cells[0].program.normalisation == OTHER
