@@ -18,6 +18,7 @@ FLOORS = (
     "augment",
     "crops",
     "optim",
+    "sources",
     "data",
     "models",
     "evaluate",

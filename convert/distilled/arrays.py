@@ -9,11 +9,11 @@ import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.progress import display
+from gift_jax.sources.choices import choose_pair
+from gift_jax.sources.source import Source, head_of, readable, refuse_stand_in
 
-from .choices import choose_pair
 from .content import AXES, Content, Request, axes_of, first_of_each_class
 from .labels import read_labels
-from .source import Source, head_of, readable, refuse_stand_in
 
 SUFFIX = ".npy"
 LARGEST_LABELS = 2 << 30  # bytes

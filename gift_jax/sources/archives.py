@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TypeVar
 
 from gift_jax.errors import GiftError
-
-from .source import Source, head_of, readable, refuse_stand_in, visible
+from gift_jax.sources.source import Source, head_of, readable, refuse_stand_in, visible
 
 MOST_MEMBERS = 5_000_000  # ImageNet-1K has 1.3 million; a compressed list of members could otherwise fill the memory
 
