@@ -8,16 +8,21 @@ from gift_jax.sources.choices import one_split, split_of_image
 NO_FOLDER = ""
 
 
-def by_class_folder(images: Sequence[str]) -> dict[str, list[str]]:
+def by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[str, list[str]]:
     """Names of images by class folder: the first folders below all that the images have in common.
 
-    Those that lie in no such folder are under `NO_FOLDER`.
+    Those that lie in no such folder are under `NO_FOLDER`. Args: others, names of other files; their folders, where
+    class folders are, have no images.
     """
     shared = _shared_depth({PurePosixPath(name).parent.parts for name in images}) if images else 0
     by_folder: dict[str, list[str]] = {}
     for name in images:
         parts = PurePosixPath(name).parts
         by_folder.setdefault(parts[shared] if len(parts) > shared + 1 else NO_FOLDER, []).append(name)
+    above = PurePosixPath(images[0]).parts[:shared] if images else ()
+    for parts in (PurePosixPath(name).parts for name in others):
+        if parts[:shared] == above and len(parts) > shared + 1:
+            by_folder.setdefault(parts[shared], [])
     return by_folder
 
 

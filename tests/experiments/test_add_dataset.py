@@ -111,7 +111,7 @@ def test_a_sixteen_bit_picture_is_scaled_not_clipped(place, succeed):
         (("flow ers", "--data", "train", "--image-size", 8), "must be letters, digits"),
         (("cifar10", "--data", "train"), "cifar10 has 10 classes, but 5 are here; give the dataset another name"),
         (("flowers", "--data", "train", "--image-size", 0), "--image-size must be 1 or more"),
-        (("flowers", "--data", "empty", "--image-size", 8), "has no class folders"),
+        (("flowers", "--data", "empty", "--image-size", 8), "empty: holds no files"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arguments, message, place, command):

@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from gift_jax.data.cifar import read_cifar
 from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
 
 NAMES = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
@@ -38,7 +38,8 @@ def test_both_splits_are_read_with_their_names(tmp_path):
     np.testing.assert_array_equal(np.concatenate(images), train)
 
 
-def test_the_archive_is_read_as_it_is(tmp_path):
+def test_the_archive_is_read_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _, test = write_cifar10(tmp_path / "cifar-10-batches-py")
     with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
@@ -52,7 +53,7 @@ def test_cifar100_has_its_fine_labels(tmp_path):
     fields = {b"data": data, b"fine_labels": [3, 99], b"coarse_labels": [0, 1]}
     for name, content in (("train", fields), ("test", fields), ("meta", {b"fine_label_names": names})):
         (tmp_path / name).write_bytes(pickle.dumps(content, protocol=2))
-    records = read_cifar(tmp_path, train=True)
+    records = read_images(tmp_path, train=True)
     assert records.labels.tolist() == [3, 99]
     assert records.class_names[99] == "fine 99"
 
@@ -73,7 +74,7 @@ def test_nothing_that_a_file_holds_is_run(name, tmp_path):
     write_cifar10(root)
     (root / name).write_bytes(pickle.dumps({b"data": Runs(tmp_path / "ran"), b"label_names": Runs(tmp_path / "ran")}))
     with pytest.raises(GiftError, match=rf"{name}: is no file of CIFAR \(it asks for posix.system\)"):
-        read_cifar(root, train=True)
+        read_images(root, train=True)
     assert not (tmp_path / "ran").exists()
 
 
@@ -83,8 +84,13 @@ def test_a_damaged_file_is_one_sentence(content, tmp_path):
     write_cifar10(root)
     (root / "test_batch").write_bytes(content)
     with pytest.raises(GiftError, match=r"test_batch: is no file of CIFAR \(.*\); take it from the source again"):
-        read_cifar(root, train=False)
+        read_images(root, train=False)
 
 
-def test_other_directories_are_not_cifar(tmp_path):
-    assert read_cifar(tmp_path, train=True) is None
+def test_both_in_one_directory_are_refused(tmp_path):
+    write_cifar10(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "cifar-100-python").mkdir()
+    for name in ("meta", "train", "test"):
+        (tmp_path / "cifar-100-python" / name).write_bytes(b"")
+    with pytest.raises(GiftError, match="give the directory of one of the two"):
+        read_images(tmp_path, train=True)

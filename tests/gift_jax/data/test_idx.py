@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gift_jax.data.evaluation import load_evaluation, load_training
-from gift_jax.data.idx import read_idx
+from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
 
 
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_one_sentence(change, message, tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(GiftError, match=message) as caught:
-        read_idx(tmp_path, train=True)
+        read_images(tmp_path, train=True)
     assert str(path) in str(caught.value)
 
 
@@ -61,11 +61,18 @@ def test_a_cut_gzip_file_and_a_missing_one_are_named(tmp_path):
     path = tmp_path / "train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(GiftError, match="is no readable gzip file"):
-        read_idx(tmp_path, train=True)
+        read_images(tmp_path, train=True)
     path.unlink()
     with pytest.raises(GiftError, match="has no train-labels-idx1-ubyte beside"):
-        read_idx(tmp_path, train=True)
+        read_images(tmp_path, train=True)
 
 
-def test_other_directories_are_not_idx(tmp_path):
-    assert read_idx(tmp_path, train=True) is None
+def test_a_file_alone_and_several_sets_are_one_sentence(tmp_path):
+    write_mnist(tmp_path)
+    with pytest.raises(GiftError, match="is one of several files that belong together"):
+        read_images(tmp_path / "train-images-idx3-ubyte.gz", train=True)
+    for part in ("images-idx3", "labels-idx1"):
+        path = tmp_path / f"train-{part}-ubyte.gz"
+        path.with_name(f"emnist-letters-train-{part}-ubyte.gz").write_bytes(path.read_bytes())
+    with pytest.raises(GiftError, match="holds several sets"):
+        read_images(tmp_path, train=True)
