@@ -62,7 +62,9 @@ class Source(NamedTuple):
             size = f"{self.sizes[name]:,} bytes, and more than {limit:,} are not read"
             raise GiftError(f"{self.label}: {name!r} declares {size}; check that this is the released file")
         with readable(f"{self.label}: {name!r}"), self.open(name) as stream:
-            content = stream.read(limit)
+            content = stream.read(self.sizes[name])
+            if len(content) < self.sizes[name]:
+                raise EOFError("it ends early")
         refuse_stand_in(f"{self.label}: {name!r}", content[:HEAD])
         return content
 

@@ -6,26 +6,11 @@ import tarfile
 
 import numpy as np
 import pytest
+from sources import CIFAR10, write_cifar10
 
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
-
-NAMES = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
-
-
-def write_cifar10(root, per_batch=10):
-    """`cifar-10-batches-py` as its authors wrote it, in small; returns training and test images [N, 32, 32, 3]."""
-    root.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images = {}
-    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
-        data = rng.integers(0, 256, (per_batch, 3072), np.uint8)
-        fields = {b"data": data, b"labels": list(range(10)), b"batch_label": b"x", b"filenames": [b"a.png"] * per_batch}
-        (root / name).write_bytes(pickle.dumps(fields, protocol=2))
-        images[name] = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    (root / "batches.meta").write_bytes(pickle.dumps({b"label_names": NAMES}, protocol=2))
-    return np.concatenate([images[f"data_batch_{number}"] for number in range(1, 6)]), images["test_batch"]
 
 
 def test_both_splits_are_read_with_their_names(tmp_path):
@@ -33,7 +18,7 @@ def test_both_splits_are_read_with_their_names(tmp_path):
     found = load_evaluation("cifar10", image_size=32, source=tmp_path, cache=tmp_path / "cache")
     np.testing.assert_array_equal(found.images, test)
     np.testing.assert_array_equal(found.labels, np.arange(10))
-    assert found.class_names == tuple(name.decode() for name in NAMES)
+    assert found.class_names == tuple(name.decode() for name in CIFAR10)
     images = [batch for batch, _ in load_training("cifar10", image_size=32, source=tmp_path).batches]
     np.testing.assert_array_equal(np.concatenate(images), train)
 

@@ -1,30 +1,12 @@
 """IDX files, MNIST's format, gzipped or not."""
 
-import gzip
-
 import numpy as np
 import pytest
+from sources import write_mnist
 
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
-
-
-def idx(array):
-    return bytes((0, 0, 8, array.ndim)) + b"".join(side.to_bytes(4, "big") for side in array.shape) + array.tobytes()
-
-
-def write_mnist(root, count=20, *, zipped=True):
-    """All four files, in small. Returns: (images [N, 28, 28], labels [N]) by prefix."""
-    root.mkdir(parents=True, exist_ok=True)
-    rng, splits = np.random.default_rng(0), {}
-    for prefix in ("train", "t10k"):
-        images, labels = rng.integers(0, 256, (count, 28, 28), np.uint8), np.arange(count, dtype=np.uint8) % 10
-        for name, array in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
-            content = gzip.compress(idx(array)) if zipped else idx(array)
-            (root / f"{name}{'.gz' if zipped else ''}").write_bytes(content)
-        splits[prefix] = images, labels
-    return splits
 
 
 @pytest.mark.parametrize("zipped", [True, False])
