@@ -12,6 +12,7 @@ import io
 import lzma
 import shutil
 import tarfile
+import weakref
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import IO, Any
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import cache_directory, reported, written_whole
 from gift_jax.sources.archives import tar_members, zip_members
+from gift_jax.sources.encoded import SUFFIXES
 from gift_jax.sources.source import HEAD, Source, readable, refuse_stand_in
 
 COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
@@ -36,11 +38,22 @@ class _Zip:
 
     @functools.cached_property
     def archive(self) -> zipfile.ZipFile:
-        return zipfile.ZipFile(io.BytesIO(self.place) if isinstance(self.place, bytes) else self.place)
+        if isinstance(self.place, bytes):
+            return zipfile.ZipFile(io.BytesIO(self.place))
+        file = self.place.open("rb")
+        weakref.finalize(self, file.close)
+        return zipfile.ZipFile(file)
 
     @functools.cached_property
     def members(self) -> dict[str, zipfile.ZipInfo]:
         return zip_members(self.label, self.archive)
+
+    def check_skipped(self) -> None:
+        """Raises: BadZipFile if a member that no reader opens has two names, one of which an image may have."""
+        read = {id(entry) for name, entry in self.members.items() if name.lower().endswith(SUFFIXES)}
+        for entry in self.archive.infolist():
+            if id(entry) not in read:
+                self.archive.open(entry).close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"label": self.label, "place": self.place}
@@ -110,6 +123,7 @@ def inner_archive(source: Source, name: str) -> Source | None:
 
 def _zip(path: Path, label: str, place: Path | bytes) -> Source:
     archive = _Zip(label, place)
+    archive.check_skipped()
     sizes = {name: entry.file_size for name, entry in archive.members.items()}
     return Source(path, label, sizes, archive.open, lambda _: None)
 

@@ -6,7 +6,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 from gift_jax.sources.source import Source, readable
 
 SUFFIX = ".npy"
@@ -24,9 +24,12 @@ def read_header(label: str, stream: IO[bytes], size: int) -> Header:
 
     Raises: GiftError if they are objects, in Fortran order, or not as many as the header says.
     """
-    version = np.lib.format.read_magic(stream)
-    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = reader(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = reader(stream)
+    except Exception as error:  # the header is parsed as Python, and what is wrong with it can be anything
+        raise GiftError(f"{label} has no header of an array ({short_reason(error)}); copy it again") from None
     if dtype.hasobject:
         raise GiftError(f"{label} holds Python objects, which are not loaded; save it as plain numbers")
     if fortran and len(shape) > 1:
