@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 from gift_jax.runtime.files import reported, sha256
 
 # What the standard library raises about damaged, encrypted or unknown archives and files.
@@ -119,8 +119,7 @@ def readable(label: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise GiftError(f"{label} cannot be read ({reason}); download it again") from None
+        raise GiftError(f"{label} cannot be read ({short_reason(error)}); download it again") from None
 
 
 def visible(name: str) -> bool:
