@@ -1,6 +1,6 @@
 """Baseline (a), the official loop as published: four loader workers over float32 tensors, everything eager.
 
-A new loader iteration an epoch, normalisation an image in the workers, augmentation on the batch, a frozen
+Workers that stay from epoch to epoch (the published `MultiEpochsDataLoader`), normalisation an image in the workers, augmentation on the batch, a frozen
 teacher, AdamW, and loss and accuracy read back every step; validation in the training batch size, with the
 teacher's pass whose result the official code overwrites.
 """
@@ -18,7 +18,7 @@ WORKERS = 4
 
 
 class FloatImages(Dataset[tuple[torch.Tensor, int]]):
-    """A set of float32 tensors [3, H, W] in [0, 1], each normalised when it is read."""
+    """A set of float32 tensors [C, H, W] in [0, 1], each normalised when it is read."""
 
     def __init__(self, workload: Workload, count: int, seed: int) -> None:
         images, labels = make_pixels(workload, count, seed)
@@ -47,7 +47,9 @@ class Official:
     def _loader(self, count: int, seed: int, *, shuffle: bool) -> DataLoader[Any]:
         data = FloatImages(self.workload, count, seed)
         pinned = self.device.type == "cuda"
-        return DataLoader(data, self.size.batch, shuffle=shuffle, num_workers=WORKERS, pin_memory=pinned)
+        return DataLoader(
+            data, self.size.batch, shuffle=shuffle, num_workers=WORKERS, pin_memory=pinned, persistent_workers=True
+        )
 
     def start(self, seed: int) -> None:
         """Begin anew with a student and an optimizer."""

@@ -25,7 +25,7 @@ class Strongest:
         self.workload, self.device = workload, find_device()
         self.size = workload.size("cpu" if self.device.type == "cpu" else "gpu")
         self.images, self.labels = self._resident(self.size.images, 0)
-        shape = (1, 3, 1, 1)
+        shape = (1, workload.channels, 1, 1)
         self.mean = torch.tensor(workload.mean, device=self.device).view(shape)
         self.std = torch.tensor(workload.std, device=self.device).view(shape)
         self.teacher = self._network(100).eval().requires_grad_(False)

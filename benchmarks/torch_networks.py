@@ -7,11 +7,17 @@ from torch.nn import functional as F
 WIDTH = 128
 
 
-def make_convnet(depth: int, classes: int, side: int) -> nn.Module:
-    """The ConvNet of dataset distillation with BatchNorm (RDED's), for images [B, 3, side, side]."""
+def make_convnet(depth: int, classes: int, side: int, channels: int) -> nn.Module:
+    """The ConvNet of dataset distillation with BatchNorm (RDED's), for images [B, channels, side, side].
+
+    Grey images of 28 pixels are padded to 32 by the first convolution.
+    """
     layers: list[nn.Module] = []
+    first_padding = 3 if (channels, side) == (1, 28) else 1
+    side += 2 * first_padding - 2
     for index in range(depth):
-        convolution = nn.Conv2d(WIDTH if index else 3, WIDTH, 3, padding=1)
+        inputs, padding = (WIDTH, 1) if index else (channels, first_padding)
+        convolution = nn.Conv2d(inputs, WIDTH, 3, padding=padding)
         layers += [convolution, nn.BatchNorm2d(WIDTH), nn.ReLU(inplace=True), nn.AvgPool2d(2)]
     features = WIDTH * (side >> depth) ** 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
@@ -46,8 +52,8 @@ def make_resnet18(classes: int, *, small_images: bool) -> nn.Module:
     return nn.Sequential(first, nn.BatchNorm2d(64), nn.ReLU(inplace=True), pool, *blocks, *head)
 
 
-def make_network(model: str, classes: int, side: int) -> nn.Module:
+def make_network(model: str, classes: int, side: int, channels: int) -> nn.Module:
     """A network by gift_jax's name of it: `convN`, `resnet18` or `resnet18_modified`."""
     if model.startswith("conv"):
-        return make_convnet(int(model.removeprefix("conv")), classes, side)
+        return make_convnet(int(model.removeprefix("conv")), classes, side, channels)
     return make_resnet18(classes, small_images=model == "resnet18_modified")

@@ -22,7 +22,7 @@ def find_device() -> torch.device:
 def make_network(workload: Workload, seed: int) -> nn.Module:
     """The workload's network with random weights."""
     torch.manual_seed(seed)
-    return torch_networks.make_network(workload.model, workload.classes, workload.side)
+    return torch_networks.make_network(workload.model, workload.classes, workload.side, workload.channels)
 
 
 def make_optimizer(network: nn.Module, *, fused: bool = False) -> torch.optim.Optimizer:

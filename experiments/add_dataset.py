@@ -2,16 +2,15 @@
 
 Question: which classes, sizes and statistics does it have?
 Command: `python -m experiments.add_dataset flowers --data flowers/train --test-data flowers/test --image-size 64`.
-A source is a directory of class folders, IDX files (MNIST's format, gzipped or not), CIFAR's own files, or an `.npz` of
-images and labels. What is found goes to `data/NAME/dataset.json`; then `--dataset NAME` works everywhere, and
-`train_teacher` and `evaluate` find the images by themselves.
+A source is a directory of class folders, a flat one with a list of labels, IDX files (MNIST's format, gzipped or not),
+CIFAR's own files, Parquet shards, NumPy arrays, or a zip or tar of any of these. What is found goes to
+`data/NAME/dataset.json`; then `--dataset NAME` works everywhere, and `train_teacher` and `evaluate` find the images by
+themselves.
 """
 
 import dataclasses
-import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import rich
@@ -20,13 +19,22 @@ from PIL import Image
 from rich.table import Table
 
 from gift_jax import GiftError
-from gift_jax.data.arrays import has_test_images
-from gift_jax.data.datasets import DATASETS, DIRECTORY, FILE, DatasetSpec, Normalisation, write_dataset
-from gift_jax.data.evaluation import read_arrays
-from gift_jax.data.image_folder import read_image_folder
-from gift_jax.data.records import Records, decoded
-from gift_jax.data.transforms import make_transform, open_image
-from gift_jax.runtime import cli, progress
+from gift_jax.data.datasets import (
+    DATASETS,
+    DIRECTORY,
+    FILE,
+    PLAINLY,
+    DatasetSpec,
+    Reading,
+    same_name,
+    write_dataset,
+)
+from gift_jax.data.evaluation import load_records
+from gift_jax.data.images import has_test_images, read_images
+from gift_jax.data.records import Records
+from gift_jax.data.survey import Found, look
+from gift_jax.data.transforms import make_transform
+from gift_jax.runtime import cli
 from gift_jax.runtime.files import written_whole
 
 SHOWN_CLASSES, SHOWN_IMAGES = 10, 10
@@ -42,66 +50,45 @@ class AddDataset:
         name: what to call it.
         data: its training images.
         test_data: its test images; by default where the training images are, if both splits lie there.
+        split: of the training images, where the source has several and none of them is called train.
+        test_split: of the test images, by default test, or else validation.
+        labels: list of labels for training images in one flat folder, `name label` a line.
+        test_labels: likewise for test images; or a number a line, in the images' order, with class_order.
+        label_column: which of several label columns of Parquet shards, such as fine_label.
+        class_order: file with a class folder per line, in the order of class ids.
         image_size: side in pixels of a network's input; needed where images differ in size.
         channels: 1 for grey, 3 for colour; by default as the images are.
         mirrors: whether a mirrored image is still of its class; --no-mirrors for digits, text and signs.
-        class_order: file with a class folder per line, in the order of class ids.
     """
 
     name: tyro.conf.Positional[str]
     data: Path
     test_data: Path | None = None
+    split: str | None = None
+    test_split: str | None = None
+    labels: Path | None = None
+    test_labels: Path | None = None
+    label_column: str | None = None
+    class_order: Path | None = None
     image_size: int | None = None
     channels: int | None = None
     mirrors: bool = True
-    class_order: Path | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", same_name(self.name))
         if self.image_size is not None and self.image_size < 1:
             raise GiftError(f"--image-size must be 1 or more, not {self.image_size}")
         if self.channels not in (None, 1, 3):
             raise GiftError(f"--channels must be 1 or 3, not {self.channels}")
 
-
-class Found(NamedTuple):
-    """What the training images are: sizes as (width, height), modes of Pillow, images per class."""
-
-    sizes: set[tuple[int, int]]
-    modes: set[str]
-    counts: np.ndarray
+    def reading(self, *, train: bool) -> Reading:
+        """What the options say about a split's source."""
+        split, labels = (self.split, self.labels) if train else (self.test_split, self.test_labels)
+        return Reading(split, _absolute(labels), self.label_column, _absolute(self.class_order))
 
 
-def list_images(config: AddDataset, source: Path, *, train: bool) -> Records:
-    """The images of a split, none of which is decoded yet. Raises: GiftError about what is not there."""
-    if not source.exists():
-        raise GiftError(f"{source}: no such file or directory; give the images of {config.name}")
-    records = read_arrays(source, train=train)
-    if records is None and not source.is_dir():
-        raise GiftError(f"{source}: is no directory of class folders, IDX files, CIFAR's files or .npz")
-    records = records or read_image_folder(source, None, config.class_order)
-    if not len(records.labels):
-        raise GiftError(f"{source}: has no class folders of images, IDX files or CIFAR's files")
-    return records
-
-
-def survey(records: Records) -> Found:
-    """Sizes, modes and counts, from the images' headers. Raises: GiftError about a damaged image, or an empty class."""
-    sizes, modes = set(), set()
-    with progress.display("looking", len(records.labels), "images") as advance:
-        for row in range(len(records.labels)):
-            content = records.read(row)
-            try:
-                with Image.open(io.BytesIO(content)) as image:
-                    sizes.add(image.size)
-                    modes.add(image.mode)
-            except (OSError, ValueError, Image.DecompressionBombError):
-                open_image(content, records.where(row), 3)  # which says what is wrong
-            advance(1, "")
-    counts = np.bincount(records.labels, minlength=len(records.class_names))
-    if not counts.all():
-        empty = records.class_names[int(np.argmin(counts))]
-        raise GiftError(f"the class {empty!r} has no training images; add some, or remove the class")
-    return Found(sizes, modes, counts)
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
 
 
 def choose_size(config: AddDataset, found: Found) -> tuple[int, tuple[int, int] | None]:
@@ -117,50 +104,36 @@ def choose_size(config: AddDataset, found: Found) -> tuple[int, tuple[int, int] 
     return config.image_size, (1, 1)
 
 
-def measure(records: Records, spec: DatasetSpec) -> Normalisation:
-    """Mean and standard deviation of each channel of [0, 1] pixels, over all training images as a network sees them."""
-    sums, count = np.zeros((2, spec.channels)), 0
-    with progress.display("measuring", len(records.labels), "images") as advance:
-        for image in decoded(records, make_transform(spec, spec.image_size)):
-            pixels = image.reshape(-1, spec.channels).astype(np.float64) / 255
-            sums += pixels.sum(0), (pixels**2).sum(0)
-            count += len(pixels)
-            advance(1, "")
-    mean, square = sums / count
-    std = np.sqrt(np.maximum(square - mean**2, 0))
-    if not std.all():
-        raise GiftError("all training images are of one colour; check --data")
-    return Normalisation(tuple(map(float, mean.round(4))), tuple(map(float, std.round(4))))
+def describe(config: AddDataset, records: Records, known: DatasetSpec | None) -> tuple[DatasetSpec, Found]:
+    """The dataset as it is written, and what its training images are, from one look at each.
 
-
-def find_test(data: Path) -> Path | None:
-    """Where the training images are, if files there keep test images apart from them; else None."""
-    if data.suffix == ".npz":
-        return data if has_test_images(data) else None
-    return data if read_arrays(data, train=True) is not None else None
-
-
-def describe(config: AddDataset, records: Records, found: Found) -> DatasetSpec:
-    """The dataset as it is written; of one in the table, what the table says, and where its images are."""
-    test = config.test_data or find_test(config.data)
-    places = {"train": str(config.data.resolve()), "test": str(test.resolve()) if test else None}
-    if (known := DATASETS.get(config.name)) is not None:
-        return dataclasses.replace(known, **places)
+    Of a dataset in the table it is what the table says, and where its images are. Raises: GiftError.
+    """
+    test = config.test_data or (config.data if has_test_images(config.data) else None)
+    places = {
+        "train": str(config.data.resolve()),
+        "test": str(test.resolve()) if test else None,
+        "train_reading": config.reading(train=True),
+        "test_reading": config.reading(train=False) if test else PLAINLY,
+    }
+    found = look(records, side=config.image_size, channels=config.channels, measured=known is None)
+    if known is not None:
+        return dataclasses.replace(known, **places), found
     size, resize = choose_size(config, found)
-    channels = config.channels or (1 if found.modes <= {"1", "L", "I;16", "I"} else 3)
+    assert found.normalisation is not None
     spec = DatasetSpec(
         config.name,
         len(records.class_names),
         size,
-        Normalisation((0.5,) * channels, (0.5,) * channels),
+        found.normalisation,
         f"described from {config.data}",
-        channels=channels,
+        channels=len(found.normalisation.mean),
         resize=resize,
         mirrors=config.mirrors,
         class_names=records.class_names,
         **places,
     )
-    return dataclasses.replace(spec, normalisation=measure(records, spec))
+    return spec, found
 
 
 def check_known(spec: DatasetSpec, records: Records, found: Found) -> None:
@@ -174,17 +147,9 @@ def check_known(spec: DatasetSpec, records: Records, found: Found) -> None:
         raise GiftError(f"{spec.name} has images of {spec.image_size} pixels; give the dataset another name")
 
 
-def check_test(config: AddDataset, spec: DatasetSpec) -> int | None:
-    """How many test images there are; None without a source. Raises: GiftError if they are of other classes."""
-    if spec.test is None:
-        return None
-    source = Path(spec.test)
-    records = read_arrays(source, train=False) or read_image_folder(source, spec, config.class_order)
-    if len(records.class_names) > spec.num_classes:
-        raise GiftError(
-            f"{source}: has {len(records.class_names)} classes, but the training images have {spec.num_classes}"
-        )
-    return len(records.labels)
+def list_test(spec: DatasetSpec) -> Records | None:
+    """The test images; None without a source. Raises: GiftError if they are of other classes."""
+    return load_records(spec, source=None, train=False) if spec.test else None
 
 
 def write_sheet(path: Path, records: Records, spec: DatasetSpec) -> None:
@@ -200,14 +165,14 @@ def write_sheet(path: Path, records: Records, spec: DatasetSpec) -> None:
         sheet.save(temporary, "PNG")
 
 
-def print_found(spec: DatasetSpec, found: Found, test: int | None) -> None:
+def print_found(spec: DatasetSpec, found: Found, train: Records, test: Records | None) -> None:
     """Print what was found, and a table of the classes."""
     sizes = "of one size" if len(found.sizes) == 1 else f"of {len(found.sizes)} sizes"
     counts = f"{found.counts.min()} to {found.counts.max()} per class"
     facts = {
         "classes": f"{spec.num_classes}",
-        "training images": f"{found.counts.sum()}, {counts}, {sizes}",
-        "test images": "none" if test is None else str(test),
+        "training images": f"{found.counts.sum()}, {counts}, {sizes}; {train.note}",
+        "test images": "none" if test is None else f"{len(test.labels)}; {test.note}",
         "input": f"{spec.image_size} x {spec.image_size} pixels, {spec.channels} channel{'s' * (spec.channels > 1)}",
         "mean": " ".join(f"{value:.4f}" for value in spec.normalisation.mean),
         "std": " ".join(f"{value:.4f}" for value in spec.normalisation.std),
@@ -236,16 +201,18 @@ def next_commands(name: str) -> Iterator[str]:
 
 def main(config: AddDataset) -> None:
     """Look, measure, write, and say what comes next."""
-    records = list_images(config, config.data, train=True)
-    found = survey(records)
-    spec = describe(config, records, found)
-    if config.name in DATASETS:
+    known = DATASETS.get(config.name)
+    if not config.data.exists():
+        raise GiftError(f"{config.data}: no such file or directory; give the images of {config.name}")
+    records = read_images(config.data, train=True, reading=config.reading(train=True))
+    spec, found = describe(config, records, known)
+    if known:
         check_known(spec, records, found)
-    test = check_test(config, spec)
+    test = list_test(spec)
     path = DIRECTORY / spec.name / FILE
     write_dataset(path, spec)
     write_sheet(path.with_name("sheet.png"), records, spec)
-    print_found(spec, found, test)
+    print_found(spec, found, records, test)
     print(f"written   {path}, {path.with_name('sheet.png')}\n\nnext:")
     for command in next_commands(spec.name):
         print(cli.spoken(command))

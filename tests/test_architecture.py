@@ -19,6 +19,7 @@ FLOORS = (
     "augment",
     "crops",
     "optim",
+    "sources",
     "data",
     "models",
     "evaluate",

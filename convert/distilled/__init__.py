@@ -11,11 +11,11 @@ import torch
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, save_distilled
 from gift_jax.errors import GiftError
+from gift_jax.sources.source import Source
 
 from .content import Content, Request, raw_pixels
 from .labels import SOFT_LABELS
 from .layouts import ENCODED, LAYOUTS, METHODS, OPTIONS, open_source, release_of
-from .source import Source
 
 _CHOSEN = ("repetition", "split", "label_column", "depth")  # notes that are said when a set is written
 

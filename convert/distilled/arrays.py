@@ -1,27 +1,21 @@
 """Array pairs: images and labels as NumPy arrays, under usual names, in a directory of `.npy` files or an `.npz`."""
 
-import io
 import math
 from pathlib import PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.progress import display
+from gift_jax.sources.choices import choose_pair
+from gift_jax.sources.npy import SUFFIX, Header, read_header, read_npy
+from gift_jax.sources.source import Source, head_of, readable, refuse_stand_in
 
-from .choices import choose_pair
 from .content import AXES, Content, Request, axes_of, first_of_each_class
 from .labels import read_labels
-from .source import Source, head_of, readable, refuse_stand_in
 
-SUFFIX = ".npy"
 LARGEST_LABELS = 2 << 30  # bytes
-
-
-class _Header(NamedTuple):
-    shape: tuple[int, ...]
-    dtype: np.dtype
 
 
 def read(source: Source, request: Request) -> Content:
@@ -32,12 +26,12 @@ def read(source: Source, request: Request) -> Content:
     names = [PurePosixPath(name) for name in source.sizes if name.endswith(SUFFIX)]
     pair = choose_pair(source.label, [name.stem for name in names], request.split)
     images, labels = (source.find(name + SUFFIX) for name in pair)
-    read = read_labels(source.label, _read_labels(source, labels), request)
+    read = read_labels(source.label, read_npy(source, labels, LARGEST_LABELS), request)
     kept = first_of_each_class(source.label, read.ids, request)
     label = f"{source.label}: {images!r}"
     with readable(label), source.open(images) as stream:
         refuse_stand_in(label, head_of(stream))
-        header = _header(label, stream, source.sizes[images])
+        header = read_header(label, stream, source.sizes[images])
         axes = _check(label, header, len(read.ids), request)
         pixels = _rows(stream, header, kept)
     with np.errstate(over="ignore"):  # what becomes infinite is refused as such
@@ -48,28 +42,7 @@ def read(source: Source, request: Request) -> Content:
     return Content(pixels, read.ids[kept], soft_labels, len(read.ids), "in their order", notes)
 
 
-def _read_labels(source: Source, name: str) -> np.ndarray:
-    label, content = f"{source.label}: {name!r}", source.read(name, LARGEST_LABELS)
-    with readable(label):
-        _header(label, io.BytesIO(content), len(content))
-        return np.load(io.BytesIO(content), allow_pickle=False)
-
-
-def _header(label: str, stream: IO[bytes], size: int) -> _Header:
-    """Shape and kind of a `.npy` file of size bytes, read before its values. The stream then stands at the values."""
-    version = np.lib.format.read_magic(stream)
-    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = reader(stream)
-    if dtype.hasobject:
-        raise GiftError(f"{label} holds Python objects, which are not loaded; save it as plain numbers")
-    if fortran and len(shape) > 1:
-        raise GiftError(f"{label} is in Fortran order; save it again from np.ascontiguousarray")
-    if math.prod(shape) * dtype.itemsize != size - stream.tell():
-        raise GiftError(f"{label} is not as long as its header says; copy it again")
-    return _Header(shape, dtype)
-
-
-def _check(label: str, header: _Header, count: int, request: Request) -> str:
+def _check(label: str, header: Header, count: int, request: Request) -> str:
     """The order of the images' axes. Raises: GiftError if they do not fit."""
     axes = axes_of(label, header.shape, request)
     if header.shape[0] != count:
@@ -79,7 +52,7 @@ def _check(label: str, header: _Header, count: int, request: Request) -> str:
     return axes
 
 
-def _rows(stream: IO[bytes], header: _Header, kept: np.ndarray) -> np.ndarray:
+def _rows(stream: IO[bytes], header: Header, kept: np.ndarray) -> np.ndarray:
     """The kept rows. All are read, one by one, because an archive's checksum is of all of them."""
     count, *shape = header.shape
     size = math.prod(shape) * header.dtype.itemsize

@@ -8,14 +8,15 @@ import torch
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
+from gift_jax.sources.choices import choose_pair, listed
+from gift_jax.sources.source import Source, head_of, refuse_stand_in
 
 from ..torch_file import load_object, load_stream
-from .choices import choose_pair, listed
 from .content import FIRST, LAST, Content, Request, axes_of, first_of_each_class
 from .labels import read_labels
-from .source import Source, head_of, refuse_stand_in
 
 NAME = "data.pt"
+SUFFIXES = (".pt", ".pth", ".safetensors")  # of files that may be a set by themselves
 LARGEST = 8 << 30  # bytes of a torch file inside an archive; larger ones are read from disk, where they are mapped
 _EXPECTED = (
     "expected [images, labels], a dictionary of both, or {'data': [[images, labels], ...]} of several repetitions"

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
+from gift_jax.sources.source import Source
 
 from .content import Content, Request
 from .data_pt import from_tensors, load_torch
 from .labels import ROWS_BY_CLASS
-from .source import Source
 
 
 class Names(NamedTuple):

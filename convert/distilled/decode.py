@@ -10,20 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.progress import display
+from gift_jax.sources.encoded import FORMATS, MODES, eight_bits, is_deep
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 LARGEST_FILE = 32 << 20  # bytes
 LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224
-_MODES = {1: "L", 3: "RGB"}
-_SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16-bit grey, of which `convert` keeps 0 to 255 only
-_WIDE = ("I", "F")
-_SCALED = ("PNG", "PPM")  # formats whose mode I holds 16 bits over the whole of their range
-_BITS = 258  # TIFF's tag of bits per sample
 
 
 class Decoded(NamedTuple):
@@ -110,9 +104,9 @@ def _decode_into(room: np.ndarray, blob: Blob) -> bool:
     if image.height != side:
         raise _refusal(blob, f"is {image.height} pixels a side, but the first image is {side}")
     try:
-        deep = _is_deep(blob, image)
-        image = _scaled(image) if deep else image
-        pixels = np.asarray(image.convert(_MODES[room.shape[2]]))
+        deep = is_deep(blob.label, image)
+        image = eight_bits(image) if deep else image
+        pixels = np.asarray(image.convert(MODES[room.shape[2]]))
     except GiftError:
         raise
     except Exception as error:  # Pillow raises what it likes about a damaged file.
@@ -120,20 +114,6 @@ def _decode_into(room: np.ndarray, blob: Blob) -> bool:
         raise _refusal(blob, f"is damaged ({reason})") from None
     room[:] = pixels.reshape(room.shape)
     return deep
-
-
-def _is_deep(blob: Blob, image: Image.Image) -> bool:
-    """Whether it is a grey image of 16 bits. Raises: GiftError if its depth has no known range."""
-    bits = image.tag_v2.get(_BITS, (16,)) if isinstance(image, TiffImagePlugin.TiffImageFile) else (16,)
-    deep = image.mode in _SIXTEEN or (image.mode == "I" and image.format in _SCALED)
-    if (image.mode in _WIDE and not deep) or (deep and tuple(bits) != (16,)):
-        raise GiftError(f"{blob.label} has pixels of mode {image.mode}, whose range is not known; save it with 8 bits")
-    return deep
-
-
-def _scaled(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits: 65535 becomes 255, in between the nearest level."""
-    return Image.fromarray(((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 def _refusal(blob: Blob, problem: str) -> GiftError:

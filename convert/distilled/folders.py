@@ -2,18 +2,20 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 import PIL
 
 from gift_jax.errors import GiftError
+from gift_jax.sources.choices import split_of_image
+from gift_jax.sources.encoded import SUFFIXES
+from gift_jax.sources.source import Source, openable
+from gift_jax.sources.trees import NO_FOLDER, by_class_folder, images_of_split
 
-from .choices import one_split, split_of_image
+from . import data_pt
 from .classes import order_classes
 from .content import Content, Request, images_a_class
-from .decode import LARGEST_FILE, SUFFIXES, Blob, decode, decoder_notes
-from .source import Source, openable
+from .decode import LARGEST_FILE, Blob, decode, decoder_notes
 
 
 def read(source: Source, request: Request) -> Content:
@@ -49,32 +51,14 @@ def _content(source: Source, name: str) -> Callable[[], bytes]:
 
 
 def _images_by_folder(source: Source, request: Request) -> dict[str, list[str]]:
-    """Names of images by class folder: the first folders below all that the images have in common."""
-    images = _of_one_split(source, [name for name in source.sizes if name.lower().endswith(SUFFIXES)], request)
-    parents = {PurePosixPath(name).parent.parts for name in images}
-    shared = _shared_depth(parents)
-    by_folder: dict[str, list[str]] = {}
-    for name in images:
-        parts = PurePosixPath(name).parts
-        if len(parts) < shared + 2:
-            hint = f", or the file {others[0]!r} itself" if (others := openable(source)) else ""
-            problem = f"{name!r} is in no class folder; give a folder that holds class folders{hint}"
-            raise GiftError(f"{source.label}: {problem}")
-        by_folder.setdefault(parts[shared], []).append(name)
+    images = [name for name in source.sizes if name.lower().endswith(SUFFIXES)]
+    by_folder = by_class_folder(images_of_split(source.label, images, request.split))
+    if NO_FOLDER in by_folder:
+        others = openable(source, data_pt.SUFFIXES)
+        hint = f", or the file {others[0]!r} itself" if others else ""
+        problem = f"{by_folder[NO_FOLDER][0]!r} is in no class folder; give a folder that holds class folders{hint}"
+        raise GiftError(f"{source.label}: {problem}")
     return by_folder
-
-
-def _of_one_split(source: Source, images: list[str], request: Request) -> list[str]:
-    """A class may well be called `train`: folders are splits where each image lies in one, or where it is said."""
-    if request.split is None and None in map(split_of_image, images):
-        return images
-    return one_split(source.label, images, split_of_image, request.split)
-
-
-def _shared_depth(parents: set[tuple[str, ...]]) -> int:
-    first, last = min(parents), max(parents)
-    same = (left == right for left, right in zip(first, last, strict=False))
-    return next((depth for depth, equal in enumerate(same) if not equal), min(len(first), len(last)))
 
 
 def _images_to_keep(source: Source, by_folder: Mapping[str, list[str]], request: Request) -> int:

@@ -11,13 +11,14 @@ from typing import NamedTuple
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
+from gift_jax.sources.archives import open_archive, open_inner
+from gift_jax.sources.choices import PAIRS, listed
+from gift_jax.sources.encoded import SUFFIXES
+from gift_jax.sources.source import HEAD, Source, directory, openable, readable, refuse_stand_in, single_file
 
 from ..torch_file import is_safetensors
-from . import arrays, data_pt, datm, decode, folders, parquet
-from .archives import open_archive, open_inner
-from .choices import PAIRS, listed
+from . import arrays, data_pt, datm, folders, parquet
 from .content import Content, Request
-from .source import TORCH, Source, directory, openable, readable, refuse_stand_in, single_file
 
 
 class Layout(NamedTuple):
@@ -33,7 +34,7 @@ def _layout(title: str, pattern: str, read: Callable[[Source, Request], Content]
 
 
 _ARRAY = "|".join(sorted({name for pair in PAIRS for name in (pair.images, pair.labels)}))
-_IMAGE = "|".join(suffix.removeprefix(".") for suffix in decode.SUFFIXES)
+_IMAGE = "|".join(suffix.removeprefix(".") for suffix in SUFFIXES)
 
 # The first that matches is taken: authors put pictures to look at beside their tensors.
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
@@ -102,7 +103,7 @@ def open_source(path: Path, stack: contextlib.ExitStack) -> tuple[str, Source]:
     """
     source = directory(path) if path.is_dir() else _open_file(path, stack)
     layout = source and find_layout(source)
-    if source and not layout and len(files := openable(source)) == 1:
+    if source and not layout and len(files := openable(source, data_pt.SUFFIXES)) == 1:
         if path.is_dir():
             return open_source(path / files[0], stack)
         source = _open_member(source, files[0], stack)
@@ -114,11 +115,13 @@ def open_source(path: Path, stack: contextlib.ExitStack) -> tuple[str, Source]:
 
 
 def _open_member(source: Source, name: str, stack: contextlib.ExitStack) -> Source | None:
-    return source.alone(name, data_pt.NAME) if name.lower().endswith(TORCH) else open_inner(source, name, stack)
+    return (
+        source.alone(name, data_pt.NAME) if name.lower().endswith(data_pt.SUFFIXES) else open_inner(source, name, stack)
+    )
 
 
 def _found(source: Source | None) -> str:
-    files = openable(source) if source else []
+    files = openable(source, data_pt.SUFFIXES) if source else []
     if len(files) > 1:
         return f"it holds {len(files)} archives or torch files ({listed(files, 2)}), give one of them"
     return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"
@@ -134,7 +137,7 @@ def _open_file(path: Path, stack: contextlib.ExitStack) -> Source | None:
         raise GiftError(f"{path}: no such file or directory; check the path")
     with reported(path):
         file = stack.enter_context(path.open("rb"))
-        head = file.read(64)
+        head = file.read(HEAD)
         file.seek(0)
         refuse_stand_in(str(path), head)
         if head[:4] == b"PAR1":

@@ -12,9 +12,9 @@ from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_ep
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import written_whole
 from gift_jax.runtime.progress import display
+from gift_jax.sources.source import Source
 
 from ..distilled.data_pt import load_torch
-from ..distilled.source import Source
 from .files import Place, find_batches, open_files, size_on_disk
 from .order import sampler_order
 from .records import Record, join, parse

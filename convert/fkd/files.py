@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
-
-from ..distilled.archives import open_archive
-from ..distilled.source import Source, directory
+from gift_jax.sources.archives import open_archive
+from gift_jax.sources.source import Source, directory
 
 _NAME = re.compile(r"(?:.*/)?epoch_(\d{1,6})/batch_(\d{1,6})\.tar")
 

@@ -1,41 +1,80 @@
-"""Images that are stored as arrays, as records: NumPy's `.npz` under the usual names."""
+"""Images that are stored as arrays, as records: NumPy's `.npz`, or pairs of `.npy`, under the usual names."""
 
 import io
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from gift_jax.data.records import Records, listing_digest
+from gift_jax.data.classes import numbered
+from gift_jax.data.records import Records, source_digest
+from gift_jax.data.wanted import Wanted
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.sources.choices import PAIRS, Pair, only_pair, pairs_in, split_for
+from gift_jax.sources.npy import SUFFIX, read_npy
+from gift_jax.sources.source import Source
 
-# Names of images and labels, by split; those without a split serve both.
-NAMES = {
-    True: (("x_train", "y_train"), ("train_images", "train_labels"), ("X_train", "y_train")),
-    False: (("x_test", "y_test"), ("test_images", "test_labels"), ("X_test", "y_test"), ("x_val", "y_val")),
-}
-EITHER = (("images", "labels"), ("x", "y"), ("data", "targets"), ("data", "labels"), ("image", "label"))
+LARGEST = 64 << 30  # bytes of an array, which is held in memory
+_NAMES = {name for pair in PAIRS for name in (pair.images, pair.labels)}
 
 
-def array_records(images: np.ndarray, labels: np.ndarray, names: Sequence[str], where: Path) -> Records:
-    """Records of arrays. Args: images uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3]; labels int [N]; names by class.
+def is_array(base: str) -> bool:
+    """Whether a file of that base name has images or labels under a usual name."""
+    return base.endswith(SUFFIX) and base.removesuffix(SUFFIX).lower() in _NAMES
+
+
+def splits(source: Source) -> list[str | None]:
+    """The splits that are there."""
+    bases = {PurePosixPath(name).stem.lower() for name in source.sizes if name.endswith(SUFFIX)}
+    return [pair.split for pair in PAIRS if {pair.images, pair.labels} <= bases]
+
+
+def read(source: Source, wanted: Wanted) -> Records:
+    """Images and labels of one split. Raises: GiftError if they are of another kind, or damaged."""
+    pairs, reading = named_pairs(source), wanted.reading
+    split = split_for(source.label, [pair.split for pair in pairs], reading.split, train=wanted.train)
+    pair = only_pair(source.label, [pair for pair in pairs if pair.split == split])
+    images, labels = (read_npy(source, source.find(name + SUFFIX), LARGEST) for name in pair[:2])
+    labels = class_ids(source.label, labels)
+    count = int(labels.max()) + 1 if len(labels) else 0
+    names = numbered(source.label, count, wanted.spec, reading.class_order)
+    return array_records(source, images, labels, names, f"arrays {pair.images} and {pair.labels}")
+
+
+def named_pairs(source: Source) -> list[Pair]:
+    """The pairs of arrays under usual names. Raises: GiftError that says what is there instead."""
+    return pairs_in(source.label, [PurePosixPath(name).stem for name in source.sizes if name.endswith(SUFFIX)])
+
+
+def class_ids(label: str, labels: np.ndarray) -> np.ndarray:
+    """Labels [N], [N, 1] or one-hot rows, as class ids [N]. Raises: GiftError if they are something else."""
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.ndim == 2 and labels.dtype.kind in "iufb" and ((labels == 0) | (labels == 1)).all():
+        if (labels.sum(1) != 1).any():
+            raise GiftError(f"{label}: a row of its one-hot labels names several classes, or none; give class ids")
+        return labels.argmax(1)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise GiftError(f"{label}: labels are {labels.dtype}{list(labels.shape)}, expected whole numbers [N]")
+    outside = labels[(labels < 0) | (labels >= 2**20)]
+    if len(outside):
+        raise GiftError(f"{label}: has a label {outside[0]}; expected class ids from 0, check the source")
+    return labels
+
+
+def array_records(source: Source, images: np.ndarray, labels: np.ndarray, names: Sequence[str], note: str) -> Records:
+    """Records of arrays. Args: images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] of 1 or 3 channels; labels int [N].
 
     Raises: GiftError if these do not fit one another.
     """
+    first = images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3)
+    images = images.transpose(0, 2, 3, 1) if first else images
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
-        raise GiftError(
-            f"{where}: images are {images.dtype}{list(images.shape)}, expected uint8 [N, H, W] or [N, H, W, 3]"
-        )
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise GiftError(
-            f"{where}: labels are {labels.dtype}{list(labels.shape)}, expected whole numbers [{len(images)}]"
-        )
-    if len(labels) and (labels.min() < 0 or labels.max() >= len(names)):
-        raise GiftError(f"{where}: labels are {labels.min()} to {labels.max()}, expected 0 to {len(names) - 1}")
-    pictures = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+        kind = f"{images.dtype}{list(images.shape)}"
+        raise GiftError(f"{source.label}: images are {kind}, expected uint8 [N, H, W] or [N, H, W, 3]")
+    if labels.shape != images.shape[:1] or not images.size:
+        raise GiftError(f"{source.label}: has {len(images)} images and {len(labels)} labels; take both from one set")
+    pictures, label = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images, source.label
 
     def read(row: int) -> bytes:
         buffer = io.BytesIO()
@@ -46,33 +85,7 @@ def array_records(images: np.ndarray, labels: np.ndarray, names: Sequence[str], 
         labels=labels.astype(np.int32),
         class_names=tuple(names),
         read=read,
-        where=lambda row: f"{where}[{row}]",
-        digest=listing_digest(where.parent, [where]),
+        where=lambda row: f"{label}[{row}]",
+        digest=source_digest(source, [note]),
+        note=note,
     )
-
-
-def numbered(labels: np.ndarray) -> tuple[str, ...]:
-    """Names of classes that have none: their numbers."""
-    return tuple(map(str, range(int(labels.max()) + 1 if len(labels) else 0)))
-
-
-def has_test_images(path: Path) -> bool:
-    """Whether an `.npz`, which `read_npz` could read, keeps test images apart from those that serve for training."""
-    with reported(path), np.load(path, allow_pickle=False) as content:
-        return any(set(pair) <= set(content.files) for pair in NAMES[False])
-
-
-def read_npz(path: Path, *, train: bool) -> Records | None:
-    """Images and labels of a split in an `.npz`; None if it is another kind of file. Raises: GiftError."""
-    if path.suffix != ".npz" or not path.is_file():
-        return None
-    try:
-        with reported(path), np.load(path, allow_pickle=False) as content:
-            pair = next((pair for pair in (*NAMES[train], *EITHER) if set(pair) <= set(content.files)), None)
-            if pair is None:
-                wanted = ", ".join("/".join(names) for names in (*NAMES[train], *EITHER))
-                raise GiftError(f"{path}: holds {', '.join(content.files)}; name its images and labels one of {wanted}")
-            images, labels = content[pair[0]], np.squeeze(content[pair[1]])
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise GiftError(f"{path}: is no readable .npz ({error}); write it again by numpy.savez") from None
-    return array_records(images, labels, numbered(labels) if labels.dtype.kind in "iu" else (), path)

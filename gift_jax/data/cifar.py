@@ -7,18 +7,19 @@ nothing else. Reference: https://www.cs.toronto.edu/~kriz/cifar.html
 import codecs
 import io
 import pickle
-import tarfile
-from collections.abc import Callable
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy._core.multiarray import _reconstruct
 
-from gift_jax.data.arrays import array_records
+from gift_jax.data.arrays import array_records, class_ids
+from gift_jax.data.classes import order_classes, renumbered
 from gift_jax.data.records import Records
-from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.data.wanted import Wanted
+from gift_jax.errors import GiftError, short_reason
+from gift_jax.sources.choices import listed
+from gift_jax.sources.source import Source
 
 TRAIN10, TEST10 = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
 # By the file that tells: batches of a split, then the fields of labels and names.
@@ -42,60 +43,64 @@ class _Unpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
 
-def read_cifar(root: Path, *, train: bool) -> Records | None:
-    """The images of a split; None if root holds no such files. Raises: GiftError if one is damaged or unsafe."""
-    with reported(root):
-        opened = _open(root)
-    if opened is None:
-        return None
-    layout, read = opened
-    splits, labels_field, names_field = LAYOUTS[layout]
-    meta = _fields(root / layout, read(layout), names_field)
-    batches = [_fields(root / name, read(name), "data", labels_field) for name in splits[train]]
-    names = tuple(_text(name) for name in meta[names_field])
+def is_cifar(base: str) -> bool:
+    """Whether a file of that base name may tell that the others are CIFAR's."""
+    return base in LAYOUTS
+
+
+def splits(source: Source) -> list[str | None]:
+    """Both: CIFAR's files come together."""
+    return ["train", "test"] if _layouts(source) else []
+
+
+def read(source: Source, wanted: Wanted) -> Records:
+    """The images of a split. Raises: GiftError if a file is damaged, unsafe or missing."""
+    layouts, label = _layouts(source), source.label
+    if len(layouts) != 1:
+        raise GiftError(f"{label}: holds {listed(layouts)} of CIFAR; give the directory of one of the two")
+    batches_of, labels_field, names_field = LAYOUTS[PurePosixPath(layouts[0]).name]
+    meta = _fields(source, layouts[0], names_field)
+    files = [str(PurePosixPath(layouts[0]).with_name(name)) for name in batches_of[wanted.train]]
+    batches = [_fields(source, name, "data", labels_field) for name in files]
     try:
-        pixels = np.concatenate([np.asarray(batch["data"], np.uint8).reshape(-1, 3, 32, 32) for batch in batches])
-        labels = np.concatenate([np.asarray(batch[labels_field], np.int64) for batch in batches])
+        names = tuple(_text(name) for name in meta[names_field])
+        pixels = np.concatenate([np.asarray(batch["data"]).reshape(-1, 3, 32, 32) for batch in batches])
+        labels = class_ids(label, np.concatenate([np.asarray(batch[labels_field], np.int64) for batch in batches]))
     except (ValueError, TypeError, OverflowError) as error:
-        raise GiftError(f"{root}: its arrays are not CIFAR's ({error}); take it from the source again") from None
-    return array_records(pixels.transpose(0, 2, 3, 1), labels, names, root)
+        reason = short_reason(error)
+        raise GiftError(f"{label}: its arrays are not CIFAR's ({reason}); take it from the source again") from None
+    if len(labels) and labels.max() >= len(names):
+        raise GiftError(f"{label}: has a label {labels.max()}, but {len(names)} class names; check the source")
+    order = order_classes(label, names, wanted.spec, wanted.reading.class_order, "class")
+    labels = renumbered(label, labels, names, order)
+    return array_records(source, pixels.transpose(0, 2, 3, 1), labels, order, " and ".join(batches_of[wanted.train]))
 
 
-def _open(root: Path) -> tuple[str, Callable[[str], bytes]] | None:
-    """The layout, and what reads a file of it by name, in a directory or an archive."""
-    if root.is_dir():
-        places = [root, *(root / name for name in ("cifar-10-batches-py", "cifar-100-python"))]
-        found = next(((place, name) for place in places for name in LAYOUTS if (place / name).is_file()), None)
-        return found and (found[1], lambda name: _sized(root, (found[0] / name).read_bytes()))
-    if not root.name.endswith((".tar.gz", ".tgz", ".tar")) or not root.is_file():
-        return None
-    try:
-        with tarfile.open(root) as archive:
-            members = {
-                Path(member.name).name: member for member in archive if member.isfile() and member.size < LARGEST
-            }
-            files = {name: archive.extractfile(member).read() for name, member in members.items()}  # type: ignore[union-attr]
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise GiftError(f"{root}: is no readable archive ({error}); take it from the source again") from None
-    layout = next((name for name in LAYOUTS if name in files), None)
-    return (layout, lambda name: files.get(name, b"")) if layout else None
+def _layouts(source: Source) -> list[str]:
+    """The files that tell a layout, where a batch of it lies beside them."""
+    return [name for name in source.sizes if any(batch in source.sizes for batch in _batches(name))]
 
 
-def _sized(root: Path, content: bytes) -> bytes:
-    if len(content) > LARGEST:
-        raise GiftError(f"{root}: a file is larger than any of CIFAR; take it from the source again")
-    return content
+def _batches(name: str) -> list[str]:
+    """The files of both splits that belong to a file that tells a layout."""
+    path = PurePosixPath(name)
+    splits = LAYOUTS[path.name][0].values() if is_cifar(path.name) else ()
+    return [str(path.with_name(batch)) for batches in splits for batch in batches]
 
 
-def _fields(path: Path, content: bytes, *names: str) -> dict[str, Any]:
+def _fields(source: Source, name: str, *fields: str) -> dict[str, Any]:
     """Fields of a pickled dictionary. Raises: GiftError if it is something else, or asks for more than arrays."""
+    title = source.title(name)
+    if name not in source.sizes:
+        raise GiftError(f"{title}: is not there; take CIFAR from the source again")
+    content = source.read(name, LARGEST)
     try:
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-        found = {_text(name): item for name, item in value.items()}
-        return {name: found[name] for name in names}
+        found = {_text(field): item for field, item in value.items()}
+        return {field: found[field] for field in fields}
     except Exception as error:  # a damaged pickle raises what it likes
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise GiftError(f"{path}: is no file of CIFAR ({reason}); take it from the source again") from None
+        reason = f"it has no {error}" if isinstance(error, KeyError) else short_reason(error)
+        raise GiftError(f"{title}: is no file of CIFAR ({reason}); take it from the source again") from None
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported, write_text
+from gift_jax.sources.source import HEAD, refuse_stand_in
 
 
 def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
@@ -12,18 +13,32 @@ def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
 
     Args: num_classes, how many there must be; None takes any number. Raises: GiftError unless they all differ.
     """
-    try:
-        with reported(path):
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except UnicodeDecodeError:
-        raise GiftError(f"{path}: not a text file; write one folder name a line") from None
-    names = tuple(line for line in lines if line and not line.startswith("#"))
+    names = tuple(line for line in read_lines(path) if not line.startswith("#"))
     if num_classes is not None and len(names) != num_classes:
         raise GiftError(f"{path}: names {len(names)} classes, expected {num_classes}; write one folder name a line")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise GiftError(f"{path}: names {twice!r} twice; write each folder once")
     return names
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty. Raises: GiftError if it is none, or has none."""
+    with reported(path):
+        content = path.read_bytes()
+    lines = [line for line in map(str.strip, read_text(str(path), content).splitlines()) if line]
+    if not lines:
+        raise GiftError(f"{path}: is empty; write one name a line")
+    return lines
+
+
+def read_text(label: str, content: bytes) -> str:
+    """A file's text, without the byte-order mark that some editors write. Raises: GiftError if it is none."""
+    refuse_stand_in(label, content[:HEAD])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise GiftError(f"{label}: not a text file in UTF-8; write one name a line") from None
 
 
 def write_class_order(path: Path, names: Sequence[str]) -> None:

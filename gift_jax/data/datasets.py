@@ -6,6 +6,7 @@ writes. The description travels inside teachers and distilled sets, so that they
 
 import dataclasses
 import functools
+import hashlib
 import json
 import math
 import re
@@ -18,6 +19,7 @@ from gift_jax.errors import GiftError
 from gift_jax.runtime.files import read_json_object, write_text
 
 DIRECTORY, FILE = Path("data"), "dataset.json"
+DIGEST = "digest"  # a field of the file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,22 @@ PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 # Of scikit-learn's digits, over all training pixels (`data.digits`), to four digits.
 DIGITS = Normalisation((0.3056,), (0.3764,))
 
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a source of real images does not say of itself, as options say it.
+
+    split: which of several; labels: a list of labels of a flat folder; label_column: of Parquet shards; class_order:
+    a file of class names by class id. Paths are text, as JSON has them.
+    """
+
+    split: str | None = None
+    labels: str | None = None
+    label_column: str | None = None
+    class_order: str | None = None
+
+
+PLAINLY = Reading()
 
 # The architectures that the official code trains on smaller images, its ConvNets; ConvNeXt is none of them.
 CONVNETS = frozenset(f"conv{depth}" for depth in range(1, 10))
@@ -71,6 +89,8 @@ class DatasetSpec:
     class_names: tuple[str, ...] = ()
     train: str | None = None
     test: str | None = None
+    train_reading: Reading = PLAINLY
+    test_reading: Reading = PLAINLY
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+-]*", self.name):
@@ -148,15 +168,23 @@ def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
     """
     if isinstance(dataset, DatasetSpec):
         return dataset
-    path = DIRECTORY / dataset / FILE
-    if re.fullmatch(r"\w[\w.+-]*", dataset) and path.is_file():
-        return read_dataset(path)
-    if (known := DATASETS.get(dataset) or _travelled.get(dataset)) is not None:
-        return known
+    for name in (dataset, same_name(dataset)):
+        path = DIRECTORY / name / FILE
+        if re.fullmatch(r"\w[\w.+-]*", name) and path.is_file():
+            return read_dataset(path)
+        if (known := DATASETS.get(name) or _travelled.get(name)) is not None:
+            return known
     raise GiftError(
         f"dataset {dataset!r} is unknown; choose one of {', '.join(DATASETS)}, or describe your own by "
         "`python -m experiments.add_dataset NAME --data DIRECTORY`"
     )
+
+
+def same_name(name: str) -> str:
+    """A dataset's name as it is known here, if it is known in another case, such as CIFAR10; else the name."""
+    described = [path.parent.name for path in sorted(DIRECTORY.glob(f"*/{FILE}"))]
+    known = (*described, *DATASETS, *_travelled)
+    return name if name in known else next((one for one in known if one.casefold() == name.casefold()), name)
 
 
 def read_dataset(path: Path) -> DatasetSpec:
@@ -166,11 +194,25 @@ def read_dataset(path: Path) -> DatasetSpec:
 
 @functools.lru_cache
 def _read(path: Path, _: int) -> DatasetSpec:
-    spec = parse_dataset(read_json_object(path), str(path))
+    spec = _parse_file(path)
     known = DATASETS.get(spec.name)
     if known is not None and identity(known) != identity(spec):
         raise GiftError(f"{path}: contradicts what {spec.name} is known to be; give the dataset another name")
     return spec
+
+
+def _parse_file(path: Path) -> DatasetSpec:
+    content = read_json_object(path)
+    digest = content.pop(DIGEST, None)
+    spec = parse_dataset(content, str(path))
+    if digest != _digest(spec):
+        raise GiftError(f"{path}: does not fit the digest that was stored with it; write it again by add_dataset")
+    return spec
+
+
+def _digest(spec: DatasetSpec) -> str:
+    """Of what a dataset is: where its images are may be changed by hand."""
+    return hashlib.sha256(json.dumps(describe_dataset(identity(spec)), sort_keys=True).encode()).hexdigest()
 
 
 def parse_dataset(content: Mapping[str, Any], where: str) -> DatasetSpec:
@@ -178,11 +220,30 @@ def parse_dataset(content: Mapping[str, Any], where: str) -> DatasetSpec:
     try:
         statistics = {name: tuple(map(float, values)) for name, values in content["normalisation"].items()}
         listed = {name: tuple(content[name]) for name in ("class_names", "resize") if content.get(name) is not None}
-        return DatasetSpec(**{**content, **listed, "normalisation": Normalisation(**statistics)})
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        readings = {name: Reading(**content[name]) for name in ("train_reading", "test_reading") if name in content}
+        spec = DatasetSpec(**{**content, **listed, **readings, "normalisation": Normalisation(**statistics)})
+        _check_types(spec)
+        return spec
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise GiftError(f"{where}: is no description of a dataset ({error}); write it again by add_dataset") from None
     except GiftError as error:
         raise GiftError(f"{where}: {error}") from None
+
+
+def _check_types(spec: DatasetSpec) -> None:
+    """JSON may hold anything. Raises: TypeError about the first field that is of another type."""
+    texts = (spec.name, spec.home, *spec.class_names)
+    maybe = (spec.train, spec.test, *dataclasses.astuple(spec.train_reading), *dataclasses.astuple(spec.test_reading))
+    numbers = (spec.num_classes, spec.image_size, spec.channels, *(spec.resize or ()))
+    fits = (
+        all(isinstance(text, str) for text in texts)
+        and all(text is None or isinstance(text, str) for text in maybe)
+        and all(type(number) is int and number > 0 for number in (*numbers, spec.convnet_size or 1))
+        and len(spec.resize or (1, 1)) == 2
+        and isinstance(spec.mirrors, bool)
+    )
+    if not fits:
+        raise TypeError("a field is of another type")
 
 
 def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
@@ -191,13 +252,14 @@ def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
 
 
 def write_dataset(path: Path, spec: DatasetSpec) -> None:
-    """Write a `dataset.json`, whole or not at all."""
-    write_text(path, json.dumps(describe_dataset(spec), indent=1, ensure_ascii=False) + "\n")
+    """Write a `dataset.json`, whole or not at all, with a digest of what the dataset is."""
+    content = {**describe_dataset(spec), DIGEST: _digest(spec)}
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def identity(spec: DatasetSpec) -> DatasetSpec:
     """What a dataset is, without where its images are on this machine."""
-    return dataclasses.replace(spec, train=None, test=None, home="")
+    return dataclasses.replace(spec, train=None, test=None, home="", train_reading=PLAINLY, test_reading=PLAINLY)
 
 
 def travelling(name: str) -> dict[str, Any] | None:
@@ -225,7 +287,7 @@ def arrive(content: Mapping[str, Any] | None, where: str) -> None:
 def name_of(text: str) -> str:
     """The name of a dataset that is given by its name, or by the path of its `dataset.json`."""
     if not text.endswith(".json"):
-        return text
-    spec = parse_dataset(read_json_object(Path(text)), text)
+        return same_name(text)
+    spec = _parse_file(Path(text))
     _travelled.setdefault(spec.name, spec)
     return spec.name

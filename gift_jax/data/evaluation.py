@@ -8,14 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gift_jax.data.arrays import read_npz
 from gift_jax.data.cache import cached_images
-from gift_jax.data.cifar import read_cifar
-from gift_jax.data.datasets import DatasetSpec, get_dataset
+from gift_jax.data.datasets import PLAINLY, DatasetSpec, get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import PixelSpace
-from gift_jax.data.idx import read_idx
-from gift_jax.data.image_folder import read_image_folder
+from gift_jax.data.images import read_images
 from gift_jax.data.records import Records, decoded
 from gift_jax.data.tfds import read_tfds
 from gift_jax.data.transforms import make_transform
@@ -149,7 +146,9 @@ def _check_digits(spec: DatasetSpec, image_size: int) -> None:
         raise GiftError(f"the digits have {spec.image_size} pixels a side, not {image_size}; give another dataset")
 
 
-def load_records(dataset: str, *, source: Path | str | None, class_order: Path | None = None, train: bool) -> Records:
+def load_records(
+    dataset: str | DatasetSpec, *, source: Path | str | None, class_order: Path | None = None, train: bool
+) -> Records:
     """List a dataset's image files, of which none is decoded yet. Args: as of `load_evaluation`. Raises: GiftError."""
     spec, split = get_dataset(dataset), "training" if train else "test"
     source = source or (spec.train if train else spec.test)
@@ -165,19 +164,9 @@ def load_records(dataset: str, *, source: Path | str | None, class_order: Path |
         return read_tfds(spec, Path(directory) if directory else None, train=train)
     if not Path(source).exists():
         raise GiftError(f"{source}: no such directory; give that of the {split} images of {spec.name} ({spec.home})")
-    if (records := read_arrays(Path(source), train=train)) is not None:
-        if len(records.class_names) > spec.num_classes:
-            found = len(records.class_names)
-            raise GiftError(f"{source}: has {found} classes, but {spec.name} has {spec.num_classes}; check the path")
-        return records._replace(class_names=spec.class_names or records.class_names)
-    if not Path(source).is_dir():
-        raise GiftError(f"{source}: is no directory of class folders, nor another kind of images that is read here")
-    return read_image_folder(Path(source), spec, class_order)
-
-
-def read_arrays(source: Path, *, train: bool) -> Records | None:
-    """The images of a split, stored as arrays: IDX, CIFAR's own files or `.npz`; None if it is none of these."""
-    for read in (read_idx, read_cifar, read_npz):
-        if (records := read(source, train=train)) is not None:
-            return records
-    return None
+    # What options of add_dataset said belongs to the source that they were given with.
+    recorded, told = (spec.train, spec.train_reading) if train else (spec.test, spec.test_reading)
+    reading = told if str(source) == recorded else PLAINLY
+    reading = dataclasses.replace(reading, class_order=str(class_order)) if class_order else reading
+    records = read_images(Path(source), train=train, reading=reading, spec=spec)
+    return records if reading.class_order else records._replace(class_names=spec.class_names or records.class_names)

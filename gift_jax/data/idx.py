@@ -1,54 +1,92 @@
 """IDX files, MNIST's format, gzipped or not. Reference: Yann LeCun, "The MNIST database", file format."""
 
 import gzip
+import io
+import re
 import zlib
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from gift_jax.data.arrays import array_records, numbered
+from gift_jax.data.arrays import array_records
+from gift_jax.data.classes import numbered
 from gift_jax.data.records import Records
+from gift_jax.data.wanted import Wanted
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.sources.choices import listed
+from gift_jax.sources.source import Source
 
 PREFIXES = {True: ("train",), False: ("t10k", "test", "val")}
 UBYTE = 8  # the type code of unsigned bytes, the only one that MNIST and its kin use
+LARGEST = 4 << 30  # bytes
+_NAME = re.compile(r"(?P<stem>.*(?P<part>images|labels)[-.]idx[13]-ubyte)(\.gz)?")
 
 
-def read_idx(root: Path, *, train: bool) -> Records | None:
-    """The images of a split, `train-images-idx3-ubyte[.gz]` and its labels; None if root holds no such files.
+def is_idx(base: str) -> bool:
+    """Whether a file of that base name is one of the four."""
+    return _NAME.fullmatch(base) is not None
+
+
+def splits(source: Source) -> list[str | None]:
+    """The splits that are there."""
+    return [split for train, split in ((True, "train"), (False, "test")) if _named(source, "images", train)]
+
+
+def read(source: Source, wanted: Wanted) -> Records:
+    """The images of a split, `train-images-idx3-ubyte[.gz]` and its labels.
 
     Raises: GiftError if a file is damaged, or one of a pair is missing.
     """
-    found = sorted(root.glob("*-idx[13]-ubyte*")) if root.is_dir() else []
+    images, labels = (_find(source, part, wanted.train) for part in ("images", "labels"))
+    numbers = read_array(source, labels, 1)
+    count = int(numbers.max()) + 1 if len(numbers) else 0
+    names = numbered(source.title(labels), count, wanted.spec, wanted.reading.class_order)
+    return array_records(source, read_array(source, images, 3), numbers, names, PurePosixPath(images).name)
+
+
+def _named(source: Source, part: str, train: bool) -> dict[str, str]:
+    """Files of a part of a split, by their names without `.gz`: the same may lie there both ways."""
+    found: dict[str, str] = {}
+    for name in sorted(source.sizes):
+        match = _NAME.fullmatch(PurePosixPath(name).name)
+        if match and match["part"] == part and any(word in match["stem"] for word in PREFIXES[train]):
+            found.setdefault(match["stem"], name)
+    return found
+
+
+def _find(source: Source, part: str, train: bool) -> str:
+    found = _named(source, part, train)
     if not found:
-        return None
-    images, labels = (_find(root, found, part, train) for part in ("images-idx3", "labels-idx1"))
-    numbers = read_array(labels, 1)
-    return array_records(read_array(images, 3), numbers, numbered(numbers), images)
+        first = next(name for name in source.sizes if is_idx(PurePosixPath(name).name))
+        wanted = f"{PREFIXES[train][0]}-{part}-idx{3 if part == 'images' else 1}-ubyte"
+        raise GiftError(f"{source.label}: has no {wanted} beside {PurePosixPath(first).name}; take all four files")
+    if len(found) > 1:
+        raise GiftError(f"{source.label}: holds several sets ({listed(found)}); give a directory of one of them")
+    return next(iter(found.values()))
 
 
-def _find(root: Path, found: list[Path], part: str, train: bool) -> Path:
-    names = [path for path in found if part in path.name and any(word in path.name for word in PREFIXES[train])]
-    if not names:
-        raise GiftError(f"{root}: has no {PREFIXES[train][0]}-{part}-ubyte beside {found[0].name}; take all four files")
-    return names[0]
-
-
-def read_array(path: Path, dimensions: int) -> np.ndarray:
+def read_array(source: Source, name: str, dimensions: int) -> np.ndarray:
     """Read one file: uint8, of so many dimensions. Raises: GiftError if it is damaged or of another kind."""
+    title, content = source.title(name), source.read(name, LARGEST)
     try:
-        with reported(path):
-            content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        content = _unzipped(content) if name.endswith(".gz") else content
     except (OSError, EOFError, zlib.error) as error:
-        raise GiftError(f"{path}: is no readable gzip file ({error}); take it from the source again") from None
+        raise GiftError(f"{title}: is no readable gzip file ({error}); take it from the source again") from None
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes((0, 0, UBYTE, dimensions)):
-        raise GiftError(f"{path}: is no IDX file of bytes in {dimensions} dimensions; take it from the source again")
+        raise GiftError(f"{title}: is no IDX file of bytes in {dimensions} dimensions; take it from the source again")
     shape = tuple(int.from_bytes(content[start : start + 4], "big") for start in range(4, header, 4))
     if len(content) != header + np.prod(shape, dtype=object):
         raise GiftError(
-            f"{path}: should hold {list(shape)} bytes, but has {len(content) - header}; it is cut or damaged"
+            f"{title}: should hold {list(shape)} bytes, but has {len(content) - header}; it is cut or damaged"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _unzipped(content: bytes) -> bytes:
+    """Raises: OSError if it holds more than is read."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        found = stream.read(LARGEST + 1)
+    if len(found) > LARGEST:
+        raise OSError("it is too large")
+    return found

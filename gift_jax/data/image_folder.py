@@ -1,102 +1,119 @@
-"""Trees of class folders, and Tiny-ImageNet's own layout of its validation images."""
+"""Image files: trees of class folders, Tiny-ImageNet's own layout of its validation images, or a list of labels."""
 
-import os
-import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from gift_jax.data.class_order import read_class_order
-from gift_jax.data.datasets import DatasetSpec
-from gift_jax.data.records import Records, listing_digest
+from gift_jax.data.class_order import read_text
+from gift_jax.data.classes import order_classes
+from gift_jax.data.label_list import read_labels
+from gift_jax.data.records import Records, file_records
+from gift_jax.data.wanted import Wanted
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.sources.choices import split_for, split_of_image
+from gift_jax.sources.encoded import SUFFIXES
+from gift_jax.sources.source import Source
+from gift_jax.sources.trees import NO_FOLDER, by_class_folder, in_splits
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
-TINY_LABELS, TINY_CLASSES = "val_annotations.txt", "wnids.txt"
+TINY_LABELS = "val_annotations.txt"
+LARGEST_TEXT = 1 << 28  # bytes
 
 
-def read_image_folder(root: Path, spec: DatasetSpec | None, class_order: Path | None = None) -> Records:
-    """Read the list of images: class folders (numbers, wnids or names), or Tiny-ImageNet's `val` directory.
+def is_image(base: str) -> bool:
+    """Whether a file of that base name is an image."""
+    return base.lower().endswith(SUFFIXES)
 
-    Args: spec, whose classes the folders must be; None takes the classes that are there.
+
+def splits(source: Source) -> list[str | None]:
+    """The splits that are there."""
+    images = _images(source)
+    return list(dict.fromkeys(map(split_of_image, images))) if in_splits(images) else [None]
+
+
+def read(source: Source, wanted: Wanted) -> Records:
+    """The images of one split, by class: folders (numbers, wnids or names), annotations, or a list.
 
     Class ids are the folders' numbers, else their sorted order, else the lines of a class-order file. With such a
     file other folders are ignored: a subset can be read out of the whole of ImageNet. Images are in the order of
     their folders' names whatever the classes are.
     Raises: GiftError if the classes are not the dataset's, or one has no images.
     """
-    root = Path(root)
-    with reported(root):
-        tiny = next((place for place in (root, root / "val") if (place / TINY_LABELS).is_file()), None)
-        by_class = _tiny(tiny) if tiny else _folders(root)
-    names = _class_names(root, sorted(by_class), spec, class_order)
-    missing = [name for name in names if name not in by_class]
-    if missing:
-        print(f"warning: {root}: has no images of {len(missing)} classes, {missing[0]!r} among them", file=sys.stderr)
-    present = [(name, label) for label, name in enumerate(names) if name in by_class]
-    empty = next((name for name, _ in present if not by_class[name]), None)
+    images, reading = _images(source), wanted.reading
+    kind = "class" if reading.labels else "class folder"
+    if reading.labels is not None:
+        images = _of_split(source, images, wanted)
+        by_class, note = read_labels(Path(reading.labels), images, reading.class_order), f"labels of {reading.labels}"
+    elif tiny := _annotated(source, set(images), wanted):
+        by_class, note = tiny, TINY_LABELS
+    else:
+        images = _of_split(source, images, wanted)
+        by_class = _folders(source, images)
+        note = f"split {split_of_image(images[0])}" if in_splits(images) else "class folders"
+    names = order_classes(source.label, sorted(by_class), wanted.spec, reading.class_order, kind)
+    empty = next((name for name in names if name in by_class and not by_class[name]), None)
     if empty is not None:
-        raise GiftError(f"{root}: the class {empty!r} has no images; take them from the source again")
+        raise GiftError(f"{source.label}: the class {empty!r} has no images; take them from the source again")
     # Not in the order of the classes: with another class order the decoded images stay where they are.
-    by_name = sorted(present)
-    paths = [path for name, _ in by_name for path in by_class[name]]
+    by_name = sorted((name, label) for label, name in enumerate(names) if name in by_class)
+    files = [file for name, _ in by_name for file in by_class[name]]
     labels = np.array([label for name, label in by_name for _ in by_class[name]], np.int32)
-    # As one array of bytes: processes that decode get a copy each, and a million Path objects take ten seconds to copy.
-    files = np.array([os.fsencode(path) for path in paths])
-
-    def path_of(row: int) -> Path:
-        return Path(os.fsdecode(files[row]))
-
-    return Records(
-        labels=labels,
-        class_names=tuple(names),
-        read=lambda row: path_of(row).read_bytes(),
-        where=lambda row: str(path_of(row)),
-        digest=listing_digest(root, paths),
-    )
+    return file_records(source, files, labels, names, note)
 
 
-def _images(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.rglob("*") if path.suffix.lower() in SUFFIXES)
+def _images(source: Source) -> list[str]:
+    return sorted(filter(is_image, source.sizes), key=lambda name: name.split("/"))
 
 
-def _folders(root: Path) -> dict[str, list[Path]]:
-    return {path.name: _images(path) for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+def _of_split(source: Source, images: list[str], wanted: Wanted) -> list[str]:
+    """The images of one split. A class may well be called `train`: each image must lie in a split's folder."""
+    if wanted.reading.split is None and not in_splits(images):
+        return images
+    found: dict[str | None, list[str]] = {}
+    for image in images:
+        found.setdefault(split_of_image(image), []).append(image)
+    # Test images without classes, as ImageNet's and Tiny-ImageNet's are, test nothing.
+    sorted_ones = [split for split, names in found.items() if len(by_class_folder(names)) > 1]
+    usable = (not wanted.train and wanted.reading.labels is None and sorted_ones) or list(found)
+    return found[split_for(source.label, usable, wanted.reading.split, train=wanted.train)]
 
 
-def _tiny(val: Path) -> dict[str, list[Path]]:
-    """`val/images/*.JPEG`, whose classes are in val_annotations.txt: file, wnid and a box a line."""
-    rows = [line.split("\t") for line in (val / TINY_LABELS).read_text(encoding="utf-8").splitlines() if line.strip()]
-    if any(len(row) < 2 for row in rows):
-        raise GiftError(f"{val / TINY_LABELS}: a line has no class; take the file from the source again")
-    wnids = val.parent / TINY_CLASSES
-    names = wnids.read_text(encoding="utf-8").split() if wnids.is_file() else [row[1] for row in rows]
-    by_class: dict[str, list[Path]] = {name: [] for name in names}
-    for file, wnid, *_ in sorted(rows):
-        by_class.setdefault(wnid, []).append(val / "images" / file)
+def _folders(source: Source, images: Sequence[str]) -> dict[str, list[str]]:
+    leftover = any(PurePosixPath(name).name == TINY_LABELS for name in source.sizes)
+    empty = [f"{name}/-" for name in source.empty if not (leftover and PurePosixPath(name).name == "images")]
+    by_folder = by_class_folder(images, [*(name for name in source.sizes if not is_image(name)), *empty])
+    if flat := by_folder.get(NO_FOLDER):
+        raise GiftError(
+            f"{source.label}: {flat[0]!r} is in no class folder; say the images' classes by --labels FILE, "
+            "`name label` a line, or give a directory of class folders alone"
+        )
+    return by_folder
+
+
+def _annotated(source: Source, images: set[str], wanted: Wanted) -> dict[str, list[str]] | None:
+    """Images by class as `val_annotations.txt` has them; None if its images have been moved into class folders."""
+    found = next((name for name in source.sizes if PurePosixPath(name).name == TINY_LABELS), None)
+    if found is None or (split_of_image(found) is not None and (wanted.train or wanted.reading.split)):
+        return None
+    by_class = _annotations(source, found)
+    listed = [name for names in by_class.values() for name in names]
+    there = sum(name in images for name in listed)
+    if not there and images:
+        return None
+    if there < len(listed):
+        missing = next(name for name in listed if name not in images)
+        raise GiftError(f"{source.label}: {missing!r} is not there, but {found} names it; take both from the source")
     return by_class
 
 
-def _class_names(root: Path, folders: Sequence[str], spec: DatasetSpec | None, order: Path | None) -> Sequence[str]:
-    if order is None and spec is not None and spec.class_names and set(folders) <= set(spec.class_names):
-        return spec.class_names
-    if order is not None:
-        names = read_class_order(order, spec.num_classes if spec else None)
-        missing = next((name for name in names if name not in folders), None)
-        if missing is not None:
-            raise GiftError(f"{root}: has no class folder {missing!r}, which {order} names; check the two")
-        return names
-    if spec is not None and len(folders) != spec.num_classes:
-        raise GiftError(
-            f"{root}: has {len(folders)} class folders, but {spec.name} has {spec.num_classes} classes; check the "
-            "path, or name the folders to take by --class-order"
-        )
-    numbers = [int(folder) for folder in folders if re.fullmatch(r"[0-9]{1,9}", folder)]
-    if len(numbers) < len(folders):
-        return folders
-    if sorted(numbers) != list(range(len(folders))):
-        raise GiftError(f"{root}: its numbered class folders are not 0..{len(folders) - 1}; rename them")
-    return sorted(folders, key=int)
+def _annotations(source: Source, annotations: str) -> dict[str, list[str]]:
+    """`images/*.JPEG` beside the file, which has an image, its wnid and a box a line."""
+    text = read_text(source.title(annotations), source.read(annotations, LARGEST_TEXT))
+    rows = [line.split("\t") for line in text.splitlines() if line.strip()]
+    if any(len(row) < 2 for row in rows):
+        title = source.title(annotations)
+        raise GiftError(f"{title}: a line has no class; take the file from the source again")
+    by_class: dict[str, list[str]] = {}
+    for file, wnid, *_ in sorted(rows):
+        by_class.setdefault(wnid, []).append(str(PurePosixPath(annotations).parent / "images" / file))
+    return by_class

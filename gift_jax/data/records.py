@@ -2,24 +2,26 @@
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
+from gift_jax.sources.source import Source
 
 THREADS, WAITING = 16, 64
+LARGEST_FILE = 1 << 30  # bytes of an image file
 
 
 class Records(NamedTuple):
     """A source in a fixed order: labels int32 [N], names of the classes, and readers of one image each.
 
     read: row -> the encoded file. where: row -> its name for messages. digest: of what the source holds, in this
-    order; labels have no part in it.
+    order; labels have no part in it. note: which part of the source it is, in words.
     """
 
     labels: np.ndarray
@@ -27,6 +29,7 @@ class Records(NamedTuple):
     read: Callable[[int], bytes]
     where: Callable[[int], str]
     digest: str
+    note: str = ""
 
 
 def listing_digest(root: Path, paths: Sequence[Path]) -> str:
@@ -36,8 +39,41 @@ def listing_digest(root: Path, paths: Sequence[Path]) -> str:
     return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()
 
 
-def decode(records: Records, transform: Callable[[bytes, str], np.ndarray], row: int) -> np.ndarray | GiftError:
-    """Read one image: uint8 [S, S, C]. A GiftError about it is returned: Grain would wrap one that is raised."""
+def source_digest(source: Source, names: Sequence[str]) -> str:
+    """Digest of files of a source and their order, or of the one that the user named and what is taken of it."""
+    on_disk = [path for name in names if (path := source.on_disk(name)) and name in source.sizes]
+    if len(on_disk) == len(names):
+        return listing_digest(source.path if source.path.is_dir() else source.path.parent, on_disk)
+    files = sorted(source.sizes) if source.path.is_dir() else []
+    state = listing_digest(source.path, [source.path / name for name in files] or [source.path])
+    return hashlib.sha256(repr((state, list(names))).encode()).hexdigest()
+
+
+def file_records(
+    source: Source, names: Sequence[str], labels: np.ndarray, classes: Sequence[str], note: str
+) -> Records:
+    """Records of image files. Args: names in the source; labels int32 [N]; classes, their names by class id."""
+    # As one array of bytes: processes that decode get a copy each, and a million Path objects take ten seconds to copy.
+    files = np.array([os.fsencode(name) for name in names])
+    root, label = source.path if source.path.is_dir() else None, source.label
+
+    def name_of(row: int) -> str:
+        return os.fsdecode(files[row])
+
+    def read(row: int) -> bytes:
+        return source.read(name_of(row), LARGEST_FILE)
+
+    def where(row: int) -> str:
+        return str(root / name_of(row)) if root else f"{label}: {name_of(row)!r}"
+
+    return Records(labels, tuple(classes), read, where, source_digest(source, names), note)
+
+
+Read = TypeVar("Read")
+
+
+def decode(records: Records, transform: Callable[[bytes, str], Read], row: int) -> Read | GiftError:
+    """Read one image, as the transform gives it. A GiftError is returned: Grain would wrap one that is raised."""
     try:
         return transform(records.read(row), records.where(row))
     except GiftError as error:
@@ -46,8 +82,10 @@ def decode(records: Records, transform: Callable[[bytes, str], np.ndarray], row:
         return GiftError(f"{records.where(row)}: {error.strerror or error}; check the file")
 
 
-def decoded(records: Records, transform: Transform, rows: Sequence[int] | None = None) -> Iterator[np.ndarray]:
-    """Decode images, in order, on all cores: uint8 [S, S, C] each.
+def decoded(
+    records: Records, transform: Callable[[bytes, str], Read], rows: Sequence[int] | None = None
+) -> Iterator[Read]:
+    """Decode images, in order, on all cores, as the transform gives them: uint8 [S, S, C] as a rule.
 
     Args: rows, which ones, all if not given. Raises: GiftError about the first bad one.
     """

@@ -3,21 +3,20 @@
 Reference: torchvision's `Resize` (bilinear, anti-aliased), `CenterCrop` and `RandomResizedCrop` on Pillow images.
 """
 
+import contextlib
 import dataclasses
 import io
 import math
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
 from gift_jax.data.datasets import DatasetSpec
-from gift_jax.errors import GiftError
-
-# Others are not opened: for some, Pillow starts other programs.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
-_MODES = {1: "L", 3: "RGB"}
-
+from gift_jax.errors import GiftError, short_reason
+from gift_jax.sources.encoded import FORMATS, MODES, eight_bits, is_deep
+from gift_jax.sources.source import HEAD, refuse_stand_in
 
 Box = tuple[int, int, int, int]
 """Top, left, height and width, in pixels."""
@@ -87,25 +86,31 @@ class TrainingTransform:
 
 
 def open_image(content: bytes, where: str, channels: int) -> Image.Image:
-    """Decode the content of a file. Raises: GiftError if it is damaged or too large."""
+    """Decode the content of a file. Raises: GiftError if it is damaged or too large, or its depth is not known."""
+    with _refusing(content, where):
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        return (eight_bits(image) if is_deep(where, image) else image).convert(MODES[channels])
+
+
+def open_header(content: bytes, where: str) -> Image.Image:
+    """Read an image's size and mode, no pixels. Raises: GiftError if it is no image."""
+    with _refusing(content, where):
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+@contextlib.contextmanager
+def _refusing(content: bytes, where: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _eight_bits(Image.open(io.BytesIO(content), formats=FORMATS)).convert(_MODES[channels])
+            yield
+    except GiftError:
+        raise
     except Exception as error:  # Pillow raises what it likes about a damaged file.
-        reason = " ".join(str(error).split()) or type(error).__name__
+        refuse_stand_in(where, content[:HEAD])
+        reason = short_reason(error)
         raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """An image of 16-bit grey values scaled to 8 bits, which Pillow's own conversion would clip; others as they are."""
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image, np.int64)
-    if values.min() < 0 or values.max() >= 2**16:
-        raise ValueError("its values do not fit into 16 bits")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
 
 
 def make_transform(spec: DatasetSpec, image_size: int) -> Transform:

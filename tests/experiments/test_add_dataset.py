@@ -1,14 +1,18 @@
 """From a user's own pictures to a student's report, by commands alone."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from folders import pixels
 from PIL import Image
+from sources import write_cifar10, write_mnist, write_shards
 
 from experiments import add_dataset, distill_rded, evaluate, report, train_teacher
 from gift_jax.data import datasets
 from gift_jax.data.datasets import get_dataset
+from gift_jax.data.evaluation import load_records
 
 CLASSES = ("Aster", "Löwenzahn", "バラ", "tulip", "0 weed")
 
@@ -50,6 +54,21 @@ def succeed(command):
     return run
 
 
+def run_everything(succeed, dataset, size):
+    """From a described dataset to a student's report, by commands alone, in small. Returns: the row of the student."""
+    common = ("--dataset", dataset, "--model", "conv1", "--epochs")
+    succeed(train_teacher, *common, 2, "--batch-size", 20, "--out", "teacher")
+    rded = ("--ipc", 1, "--factor", 1, "--num-crops", 1, "--images-per-class", 2, "--smallest-area", 0.5)
+    succeed(distill_rded, "--teacher", "teacher", *rded, "--out", "set.safetensors")
+    paths = ("--distilled", "set.safetensors", "--teacher", "teacher", "--out", "runs/mine")
+    out = succeed(evaluate, *common, 2, "--ipc", 1, "--seeds", 0, *paths)
+    assert f"student conv1 ({size} pixels) under teacher conv1" in out
+    assert "1 result" in succeed(report, "runs/mine", "--out", "runs/report")
+    assert Path("runs/report/report.html").is_file()
+    [row] = [json.loads(line) for line in Path("runs/mine/results.jsonl").read_text().splitlines()]
+    return row
+
+
 def test_from_five_folders_of_pictures_to_a_report(place, succeed):
     write_pictures(place / "train", 12, 0)
     write_pictures(place / "test", 4, 1)
@@ -62,16 +81,43 @@ def test_from_five_folders_of_pictures_to_a_report(place, succeed):
         assert sheet.size == (640, 320)
     spec = get_dataset("flowers")
     assert (spec.class_names, spec.image_size, spec.channels) == (tuple(sorted(CLASSES)), 8, 3)
-    common = ("--dataset", "flowers", "--model", "conv2", "--epochs")
-    succeed(train_teacher, *common, 6, "--batch-size", 20, "--out", "teacher")
-    succeed(distill_rded, "--teacher", "teacher", "--ipc", 2, "--out", "set.safetensors", "--smallest-area", 0.5)
-    paths = ("--distilled", "set.safetensors", "--teacher", "teacher", "--out", "runs/flowers")
-    out = succeed(evaluate, *common, 4, "--ipc", 2, "--seeds", 0, *paths)
-    assert "student conv2 (8 pixels) under teacher conv2" in out
-    [row] = [json.loads(line) for line in (place / "runs" / "flowers" / "results.jsonl").read_text().splitlines()]
-    assert row["dataset"] == "flowers"
-    assert "1 result" in succeed(report, "runs/flowers", "--out", "runs/report")
-    assert (place / "runs" / "report" / "report.html").is_file()
+    assert run_everything(succeed, "flowers", 8)["dataset"] == "flowers"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("name", "write", "size"), [("digits28", write_mnist, 28), ("CIFAR10", write_cifar10, 32)], ids=["idx", "cifar"]
+)
+def test_from_files_as_they_are_published_to_a_report(name, write, size, place, succeed):
+    write(place / "files")
+    out = succeed(add_dataset, name, "--data", "files")
+    assert "test images     " in out
+    row = run_everything(succeed, name, size)
+    assert row["dataset"] == name.lower()
+
+
+def test_options_that_read_a_source_are_kept(place, succeed):
+    """A flat test folder with ImageNet's kind of ground truth, beside Parquet shards with two label columns."""
+    write_shards(place / "hub", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1])
+    (place / "flat").mkdir()
+    for number in range(3):
+        Image.fromarray(pixels(number, 8)).save(place / "flat" / f"val_{number}.png")
+    (place / "truth.txt").write_text("3\n1\n2\n")
+    (place / "order.txt").write_text("\ufeffbee\ncat\nant\n", encoding="utf-8")
+    options = ("--label-column", "fine_label", "--class-order", "order.txt")
+    out = succeed(add_dataset, "Insects", "--data", "hub", *options)
+    assert "test images     6; split test, column fine_label" in out
+    spec = get_dataset("INSECTS")
+    assert (spec.name, spec.class_names) == ("Insects", ("bee", "cat", "ant"))
+    assert load_records("Insects", source=None, train=True).labels.tolist() == [2, 0, 1, 2, 0, 1]
+    options = ("--test-data", "flat", "--test-labels", "truth.txt", "--class-order", "order.txt")
+    shards = write_shards(place / "plain")
+    succeed(add_dataset, "insects", "--data", shards, *options)
+    records = load_records("Insects", source=None, train=False)
+    found = [records.class_names[label] for label in records.labels]
+    assert dict(zip(map(records.where, range(3)), found, strict=True)) == {
+        str(place / "flat" / f"val_{number}.png"): name for number, name in enumerate(("ant", "bee", "cat"))
+    }
 
 
 def test_statistics_are_of_the_pixels_that_a_network_sees(place, succeed):
@@ -111,7 +157,7 @@ def test_a_sixteen_bit_picture_is_scaled_not_clipped(place, succeed):
         (("flow ers", "--data", "train", "--image-size", 8), "must be letters, digits"),
         (("cifar10", "--data", "train"), "cifar10 has 10 classes, but 5 are here; give the dataset another name"),
         (("flowers", "--data", "train", "--image-size", 0), "--image-size must be 1 or more"),
-        (("flowers", "--data", "empty", "--image-size", 8), "has no class folders"),
+        (("flowers", "--data", "empty", "--image-size", 8), "empty: holds no files"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arguments, message, place, command):

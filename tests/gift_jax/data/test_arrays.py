@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gift_jax.data.arrays import read_npz
+from gift_jax.data.datasets import Reading
+from gift_jax.data.images import read_images
 from gift_jax.data.transforms import open_image
 from gift_jax.errors import GiftError
 
@@ -16,7 +17,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
 def test_usual_names_are_understood(names, channels, tmp_path):
     images = IMAGES[..., :channels]
     np.savez(tmp_path / "a.npz", **{names[0]: images, names[1]: LABELS[:, None]})
-    records = read_npz(tmp_path / "a.npz", train=False)
+    records = read_images(tmp_path / "a.npz", train=False)
     np.testing.assert_array_equal(records.labels, LABELS)
     for row in range(len(images)):
         pixels = np.asarray(open_image(records.read(row), "here", channels)).reshape(5, 5, channels)
@@ -26,23 +27,43 @@ def test_usual_names_are_understood(names, channels, tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pictures": IMAGES}, "holds pictures; name its images and labels one of x_test/y_test"),
+        ({"pictures": IMAGES}, "holds 'pictures', expected images and labels by usual names"),
         ({"x": IMAGES / 255, "y": LABELS}, r"images are float64\[6, 5, 5, 3\], expected uint8"),
-        ({"x": IMAGES, "y": LABELS[:5]}, r"labels are int64\[5\], expected whole numbers \[6\]"),
-        ({"x": IMAGES, "y": LABELS - 1}, "labels are -1 to 1, expected 0 to"),
+        ({"x": IMAGES, "y": LABELS[:5]}, "has 6 images and 5 labels; take both from one set"),
+        ({"x": IMAGES, "y": LABELS - 1}, "has a label -1; expected class ids from 0"),
         ({"x": IMAGES, "y": np.array(["a"] * 6)}, "expected whole numbers"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arrays, message, tmp_path):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(GiftError, match=message):
-        read_npz(tmp_path / "a.npz", train=False)
+        read_images(tmp_path / "a.npz", train=False)
 
 
 def test_objects_and_other_files_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([{}] * 6), y=LABELS)
     (tmp_path / "b.npz").write_bytes(b"something else")
-    for name in ("a.npz", "b.npz"):
-        with pytest.raises(GiftError, match=r"is no readable .npz"):
-            read_npz(tmp_path / name, train=False)
-    assert read_npz(tmp_path, train=False) is None
+    for name, message in (("a.npz", "holds Python objects, which are not loaded"), ("b.npz", "is none of the files")):
+        with pytest.raises(GiftError, match=message):
+            read_images(tmp_path / name, train=False)
+
+
+def test_one_hot_rows_and_other_axes_are_understood(tmp_path):
+    np.savez(tmp_path / "a.npz", x=IMAGES.transpose(0, 3, 1, 2), y=np.eye(3)[LABELS])
+    records = read_images(tmp_path / "a.npz", train=True)
+    np.testing.assert_array_equal(records.labels, LABELS)
+    np.testing.assert_array_equal(np.asarray(open_image(records.read(4), "here", 3)), IMAGES[4])
+
+
+def test_pairs_of_npy_keep_their_splits_apart(tmp_path):
+    for split, images in (("train", IMAGES), ("test", IMAGES[:3])):
+        np.save(tmp_path / f"{split}_images.npy", images)
+        np.save(tmp_path / f"{split}_labels.npy", LABELS[: len(images)])
+    assert [len(read_images(tmp_path, train=train).labels) for train in (True, False)] == [6, 3]
+
+
+def test_an_npz_of_test_images_alone_trains_nothing(tmp_path):
+    np.savez(tmp_path / "a.npz", x_test=IMAGES, y_test=LABELS)
+    with pytest.raises(GiftError, match="holds the splits test, none of training images; say by --split"):
+        read_images(tmp_path / "a.npz", train=True)
+    assert len(read_images(tmp_path / "a.npz", train=True, reading=Reading(split="test")).labels) == 6

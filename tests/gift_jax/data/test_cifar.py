@@ -6,26 +6,11 @@ import tarfile
 
 import numpy as np
 import pytest
+from sources import CIFAR10, write_cifar10
 
-from gift_jax.data.cifar import read_cifar
 from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
-
-NAMES = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
-
-
-def write_cifar10(root, per_batch=10):
-    """`cifar-10-batches-py` as its authors wrote it, in small; returns training and test images [N, 32, 32, 3]."""
-    root.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images = {}
-    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
-        data = rng.integers(0, 256, (per_batch, 3072), np.uint8)
-        fields = {b"data": data, b"labels": list(range(10)), b"batch_label": b"x", b"filenames": [b"a.png"] * per_batch}
-        (root / name).write_bytes(pickle.dumps(fields, protocol=2))
-        images[name] = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    (root / "batches.meta").write_bytes(pickle.dumps({b"label_names": NAMES}, protocol=2))
-    return np.concatenate([images[f"data_batch_{number}"] for number in range(1, 6)]), images["test_batch"]
 
 
 def test_both_splits_are_read_with_their_names(tmp_path):
@@ -33,12 +18,13 @@ def test_both_splits_are_read_with_their_names(tmp_path):
     found = load_evaluation("cifar10", image_size=32, source=tmp_path, cache=tmp_path / "cache")
     np.testing.assert_array_equal(found.images, test)
     np.testing.assert_array_equal(found.labels, np.arange(10))
-    assert found.class_names == tuple(name.decode() for name in NAMES)
+    assert found.class_names == tuple(name.decode() for name in CIFAR10)
     images = [batch for batch, _ in load_training("cifar10", image_size=32, source=tmp_path).batches]
     np.testing.assert_array_equal(np.concatenate(images), train)
 
 
-def test_the_archive_is_read_as_it_is(tmp_path):
+def test_the_archive_is_read_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _, test = write_cifar10(tmp_path / "cifar-10-batches-py")
     with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
@@ -52,7 +38,7 @@ def test_cifar100_has_its_fine_labels(tmp_path):
     fields = {b"data": data, b"fine_labels": [3, 99], b"coarse_labels": [0, 1]}
     for name, content in (("train", fields), ("test", fields), ("meta", {b"fine_label_names": names})):
         (tmp_path / name).write_bytes(pickle.dumps(content, protocol=2))
-    records = read_cifar(tmp_path, train=True)
+    records = read_images(tmp_path, train=True)
     assert records.labels.tolist() == [3, 99]
     assert records.class_names[99] == "fine 99"
 
@@ -73,7 +59,7 @@ def test_nothing_that_a_file_holds_is_run(name, tmp_path):
     write_cifar10(root)
     (root / name).write_bytes(pickle.dumps({b"data": Runs(tmp_path / "ran"), b"label_names": Runs(tmp_path / "ran")}))
     with pytest.raises(GiftError, match=rf"{name}: is no file of CIFAR \(it asks for posix.system\)"):
-        read_cifar(root, train=True)
+        read_images(root, train=True)
     assert not (tmp_path / "ran").exists()
 
 
@@ -83,8 +69,13 @@ def test_a_damaged_file_is_one_sentence(content, tmp_path):
     write_cifar10(root)
     (root / "test_batch").write_bytes(content)
     with pytest.raises(GiftError, match=r"test_batch: is no file of CIFAR \(.*\); take it from the source again"):
-        read_cifar(root, train=False)
+        read_images(root, train=False)
 
 
-def test_other_directories_are_not_cifar(tmp_path):
-    assert read_cifar(tmp_path, train=True) is None
+def test_both_in_one_directory_are_refused(tmp_path):
+    write_cifar10(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "cifar-100-python").mkdir()
+    for name in ("meta", "train", "test"):
+        (tmp_path / "cifar-100-python" / name).write_bytes(b"")
+    with pytest.raises(GiftError, match="give the directory of one of the two"):
+        read_images(tmp_path, train=True)

@@ -94,3 +94,25 @@ def test_what_is_in_the_table_may_be_placed_but_not_changed(tmp_path):
     write_dataset(path, dataclasses.replace(DATASETS["mnist"], num_classes=9))
     with pytest.raises(GiftError, match="contradicts what mnist is known to be"):
         get_dataset("mnist")
+
+
+def test_a_name_in_another_case_is_the_same_dataset(tmp_path):
+    assert get_dataset("CIFAR10") is DATASETS["cifar10"]
+    assert name_of("ImageNet-1K") == "imagenet-1k"
+    write_dataset(tmp_path / "data" / "flowers" / "dataset.json", FLOWERS)
+    assert name_of("Flowers") == "flowers"
+    assert get_dataset("FLOWERS") == FLOWERS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"mirrors": True}, "does not fit the digest"), ({"test": "/b"}, None)]
+)
+def test_places_may_be_changed_by_hand_and_nothing_else(change, message, tmp_path):
+    path = tmp_path / "data" / "flowers" / "dataset.json"
+    write_dataset(path, FLOWERS)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    if message is None:
+        assert get_dataset("flowers").test == "/b"
+    else:
+        with pytest.raises(GiftError, match=message):
+            get_dataset("flowers")

@@ -1,30 +1,12 @@
 """IDX files, MNIST's format, gzipped or not."""
 
-import gzip
-
 import numpy as np
 import pytest
+from sources import write_mnist
 
 from gift_jax.data.evaluation import load_evaluation, load_training
-from gift_jax.data.idx import read_idx
+from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
-
-
-def idx(array):
-    return bytes((0, 0, 8, array.ndim)) + b"".join(side.to_bytes(4, "big") for side in array.shape) + array.tobytes()
-
-
-def write_mnist(root, count=20, *, zipped=True):
-    """All four files, in small. Returns: (images [N, 28, 28], labels [N]) by prefix."""
-    root.mkdir(parents=True, exist_ok=True)
-    rng, splits = np.random.default_rng(0), {}
-    for prefix in ("train", "t10k"):
-        images, labels = rng.integers(0, 256, (count, 28, 28), np.uint8), np.arange(count, dtype=np.uint8) % 10
-        for name, array in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
-            content = gzip.compress(idx(array)) if zipped else idx(array)
-            (root / f"{name}{'.gz' if zipped else ''}").write_bytes(content)
-        splits[prefix] = images, labels
-    return splits
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -52,7 +34,7 @@ def test_a_damaged_file_is_one_sentence(change, message, tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(GiftError, match=message) as caught:
-        read_idx(tmp_path, train=True)
+        read_images(tmp_path, train=True)
     assert str(path) in str(caught.value)
 
 
@@ -61,11 +43,18 @@ def test_a_cut_gzip_file_and_a_missing_one_are_named(tmp_path):
     path = tmp_path / "train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(GiftError, match="is no readable gzip file"):
-        read_idx(tmp_path, train=True)
+        read_images(tmp_path, train=True)
     path.unlink()
     with pytest.raises(GiftError, match="has no train-labels-idx1-ubyte beside"):
-        read_idx(tmp_path, train=True)
+        read_images(tmp_path, train=True)
 
 
-def test_other_directories_are_not_idx(tmp_path):
-    assert read_idx(tmp_path, train=True) is None
+def test_a_file_alone_and_several_sets_are_one_sentence(tmp_path):
+    write_mnist(tmp_path)
+    with pytest.raises(GiftError, match="is one of several files that belong together"):
+        read_images(tmp_path / "train-images-idx3-ubyte.gz", train=True)
+    for part in ("images-idx3", "labels-idx1"):
+        path = tmp_path / f"train-{part}-ubyte.gz"
+        path.with_name(f"emnist-letters-train-{part}-ubyte.gz").write_bytes(path.read_bytes())
+    with pytest.raises(GiftError, match="holds several sets"):
+        read_images(tmp_path, train=True)

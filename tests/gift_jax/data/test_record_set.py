@@ -11,7 +11,7 @@ from setups import INFO
 from gift_jax.data.batches import Order
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.image_folder import read_image_folder
+from gift_jax.data.images import read_images
 from gift_jax.data.record_set import RecordSet, decoded_batches, permutation
 from gift_jax.data.transforms import TrainingTransform, Transform
 from gift_jax.errors import GiftError
@@ -27,7 +27,7 @@ WORDS = [(3, 4), (5, 6)]
 def record_set(tmp_path_factory):
     root = write_tree(tmp_path_factory.mktemp("train"), CLASSES, per_class=2)
     return RecordSet(
-        read_image_folder(root, get_dataset("cifar10")), TrainingTransform(Transform(None, 32, 3)), "cifar10"
+        read_images(root, train=True, spec=get_dataset("cifar10")), TrainingTransform(Transform(None, 32, 3)), "cifar10"
     )
 
 

@@ -1,4 +1,4 @@
-"""The files of a released set, wherever they lie: in a directory, in an archive, or one file alone."""
+"""Files of images, wherever they lie: in a directory, in an archive, or one file alone."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 from gift_jax.runtime.files import reported, sha256
 
 # What the standard library raises about damaged, encrypted or unknown archives and files.
@@ -28,10 +28,8 @@ _UNREADABLE = (
     tarfile.TarError,
 )
 
-# Files that may be a set by themselves, by their suffixes.
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz")
-TORCH = (".pt", ".pth", ".safetensors")
-_HEAD = 64  # bytes
+HEAD = 64  # bytes that tell a file's kind
 # What lies there in place of a file whose download went another way: how it begins, and what it is.
 _PAGE = "is a web page that was saved in place of the file; download the file itself, not the page about it"
 _STAND_INS = {
@@ -47,7 +45,8 @@ class Source(NamedTuple):
 
     path: what the user named. label: how messages name it (an archive inside path is named too). sizes: for each
     file, by its POSIX name below path, the bytes that it declares, in the order in which reading is cheapest.
-    open: a file's stream by its name. on_disk: a file's own path by its name, None inside an archive.
+    open: a file's stream by its name. on_disk: a file's own path by its name, None inside an archive. empty: folders
+    without any file, of a directory.
     """
 
     path: Path
@@ -55,6 +54,7 @@ class Source(NamedTuple):
     sizes: Mapping[str, int]
     open: Callable[[str], IO[bytes]]
     on_disk: Callable[[str], Path | None]
+    empty: tuple[str, ...] = ()
 
     def read(self, name: str, limit: int) -> bytes:
         """A file's bytes. Raises: GiftError if it declares more than limit bytes (none are read) or is damaged."""
@@ -62,9 +62,16 @@ class Source(NamedTuple):
             size = f"{self.sizes[name]:,} bytes, and more than {limit:,} are not read"
             raise GiftError(f"{self.label}: {name!r} declares {size}; check that this is the released file")
         with readable(f"{self.label}: {name!r}"), self.open(name) as stream:
-            content = stream.read(limit)
-        refuse_stand_in(f"{self.label}: {name!r}", content[:_HEAD])
+            content = stream.read(self.sizes[name])
+            if len(content) < self.sizes[name]:
+                raise EOFError("it ends early")
+        refuse_stand_in(f"{self.label}: {name!r}", content[:HEAD])
         return content
+
+    def title(self, name: str) -> str:
+        """How messages name a file: by its path, or by the archive and its name in it."""
+        path = self.on_disk(name)
+        return str(path) if path else f"{self.label}: {name!r}"
 
     def find(self, base: str) -> str:
         """The one file of that base name. Raises: GiftError if there is none, or more than one."""
@@ -87,14 +94,14 @@ class Source(NamedTuple):
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def openable(source: Source) -> list[str]:
-    """The files that may be a set by themselves: archives, and torch files."""
-    return [name for name in source.sizes if name.lower().endswith((*ARCHIVES, *TORCH))]
+def openable(source: Source, further: tuple[str, ...] = ()) -> list[str]:
+    """The files that may be a set by themselves, by their suffixes: archives, and further ones."""
+    return [name for name in source.sizes if name.lower().endswith((*ARCHIVES, *further))]
 
 
 def head_of(stream: IO[bytes]) -> bytes:
     """A file's first bytes, which tell its kind; the stream stands at its beginning again."""
-    head = stream.read(_HEAD)
+    head = stream.read(HEAD)
     stream.seek(0)  # a second stream would be unpacked from the archive's beginning
     return head
 
@@ -112,8 +119,7 @@ def readable(label: str) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise GiftError(f"{label} cannot be read ({reason}); download it again") from None
+        raise GiftError(f"{label} cannot be read ({short_reason(error)}); download it again") from None
 
 
 def visible(name: str) -> bool:
@@ -129,11 +135,14 @@ def single_file(path: Path, name: str) -> Source:
 def directory(path: Path) -> Source:
     """All files below a directory. Links are followed, because the tree is the user's own."""
     with reported(path):
-        sizes = {name: (path / name).stat().st_size for name in _walk(path) if visible(name)}
-    return Source(path, str(path), sizes, lambda name: (path / name).open("rb"), lambda name: path / name)
+        found = [name for name in _walk(path) if visible(name)]
+        sizes = {name: (path / name).stat().st_size for name in found if not name.endswith("/")}
+    empty = tuple(name.removesuffix("/") for name in found if name.endswith("/"))
+    return Source(path, str(path), sizes, lambda name: (path / name).open("rb"), lambda name: path / name, empty)
 
 
 def _walk(root: Path) -> Iterator[str]:
+    """Files below root, and with a slash at the end the folders that hold nothing."""
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_raise):
         path = Path(folder)
         above = {os.path.realpath(parent) for parent in (path, *path.parents) if parent.is_relative_to(root)}
@@ -141,6 +150,8 @@ def _walk(root: Path) -> Iterator[str]:
         subfolders[:] = sorted(
             name for name in subfolders if visible(name) and os.path.realpath(path / name) not in above
         )
+        if not subfolders and not any(map(visible, files)) and path != root:
+            yield f"{path.relative_to(root).as_posix()}/"
         yield from ((path / file).relative_to(root).as_posix() for file in sorted(files))
 
 

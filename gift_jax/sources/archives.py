@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TypeVar
 
 from gift_jax.errors import GiftError
-
-from .source import Source, head_of, readable, refuse_stand_in, visible
+from gift_jax.sources.source import Source, head_of, readable, refuse_stand_in, visible
 
 MOST_MEMBERS = 5_000_000  # ImageNet-1K has 1.3 million; a compressed list of members could otherwise fill the memory
 
@@ -56,8 +55,15 @@ def open_inner(source: Source, name: str, stack: contextlib.ExitStack) -> Source
 
 
 def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
+    entries = zip_members(label, archive)
+    sizes = {name: entry.file_size for name, entry in entries.items()}
+    return Source(path, label, sizes, lambda name: archive.open(entries[name]), lambda _: None)
+
+
+def zip_members(label: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Visible members by name, in the order in which they lie. Raises: GiftError about one that is not safe."""
     in_order = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-    entries = _listed(
+    return _listed(
         label,
         (
             (entry.filename.replace("\\", "/"), entry, not stat.S_ISLNK(entry.external_attr >> 16))
@@ -65,13 +71,10 @@ def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
             if not entry.filename.endswith(("/", "\\"))  # folders; some that make zips on Windows write backslashes
         ),
     )
-    sizes = {name: entry.file_size for name, entry in entries.items()}
-    return Source(path, label, sizes, lambda name: archive.open(entries[name]), lambda _: None)
 
 
 def _tar_source(path: Path, label: str, archive: tarfile.TarFile) -> Source:
-    entries = _listed(label, ((entry.name, entry, entry.isreg()) for entry in archive if not entry.isdir()))
-    _check_end(label, archive)
+    entries = tar_members(label, archive)
 
     def opened(name: str) -> IO[bytes]:
         stream = archive.extractfile(entries[name])
@@ -79,6 +82,13 @@ def _tar_source(path: Path, label: str, archive: tarfile.TarFile) -> Source:
         return stream
 
     return Source(path, label, {name: entry.size for name, entry in entries.items()}, opened, lambda _: None)
+
+
+def tar_members(label: str, archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+    """Visible members by name, in the order in which they lie. Raises: GiftError about one that is not safe."""
+    entries = _listed(label, ((entry.name, entry, entry.isreg()) for entry in archive if not entry.isdir()))
+    _check_end(label, archive)
+    return entries
 
 
 def _check_end(label: str, archive: tarfile.TarFile) -> None:

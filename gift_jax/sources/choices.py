@@ -51,14 +51,11 @@ def same_split(name: str) -> str:
     return SPLITS.get(name.lower(), name)
 
 
-def choose_pair(label: str, names: Iterable[str], split: str | None) -> tuple[str, str]:
-    """Names of the images and the labels among a source's arrays.
-
-    Raises: GiftError if no pair of `PAIRS` is there, or several are and the split does not decide.
-    """
+def pairs_in(label: str, names: Iterable[str]) -> list[Pair]:
+    """The pairs of `PAIRS` among a source's arrays, under the names that they have there. Raises: GiftError if none."""
     names = list(names)
     found = [
-        ((images, labels), pair.split)
+        Pair(images, labels, pair.split)
         for pair in PAIRS
         for images in names
         for labels in names
@@ -67,14 +64,49 @@ def choose_pair(label: str, names: Iterable[str], split: str | None) -> tuple[st
     if not found:
         known = ", ".join(f"{pair.images} and {pair.labels}" for pair in PAIRS[:1] + PAIRS[4:5] + PAIRS[9:10])
         raise GiftError(f"{label}: holds {listed(names)}, expected images and labels by usual names ({known} ...)")
-    chosen = [pair for pair, of in found if split is None or of == same_split(split)]
-    if len(chosen) != 1:
-        splits = [of for _, of in found if of]
-        if splits:
-            raise GiftError(f"{label}: holds the splits {', '.join(splits)}; say which by --split")
-        pairs = " or ".join(f"{images!r} and {labels!r}" for (images, labels), _ in found)
-        raise GiftError(f"{label}: holds {pairs}; keep the pair that is meant{', and drop --split' if split else ''}")
-    return chosen[0]
+    return found
+
+
+def only_pair(label: str, found: Sequence[Pair], more: str = "") -> Pair:
+    """The one pair that is there. Raises: GiftError if there are several."""
+    if len(found) != 1:
+        pairs = " or ".join(f"{images!r} and {labels!r}" for images, labels, _ in found)
+        raise GiftError(f"{label}: holds {pairs}; keep the pair that is meant{more}")
+    return found[0]
+
+
+def choose_pair(label: str, names: Iterable[str], split: str | None) -> tuple[str, str]:
+    """Names of the images and the labels among a source's arrays.
+
+    Raises: GiftError if no pair of `PAIRS` is there, or several are and the split does not decide.
+    """
+    found = pairs_in(label, names)
+    chosen = [pair for pair in found if split is None or pair.split == same_split(split)]
+    if len(chosen) != 1 and (splits := [pair.split for pair in found if pair.split]):
+        raise GiftError(f"{label}: holds the splits {', '.join(splits)}; say which by --split")
+    return only_pair(label, chosen or found, ", and drop --split" if split else "")[:2]
+
+
+def split_for(label: str, found: Iterable[str | None], wanted: str | None, *, train: bool) -> str | None:
+    """Which of a source's splits has the training images, or the test images: its test split, else its validation.
+
+    Args: found, the splits, None for images that are of none; wanted, what an option says. Raises: GiftError if the
+    split that is wanted is not there, or none is of that kind.
+    """
+    found = list(dict.fromkeys(found))
+    option = "--split" if train else "--test-split"
+    titles = ", ".join(split or "one without a name" for split in found)
+    usual = [split for split in (("train",) if train else ("test", "validation")) if split in found]
+    if wanted is not None:
+        if same_split(wanted) not in found:
+            raise GiftError(f"{label}: has no split {wanted!r}, it holds {titles}; give {option} one of them")
+        return same_split(wanted)
+    if usual:
+        return usual[0]
+    if None not in found:
+        kind = "training" if train else "test"
+        raise GiftError(f"{label}: holds the splits {titles}, none of {kind} images; say by {option} which to take")
+    return None
 
 
 def split_of_shard(name: str) -> str | None:

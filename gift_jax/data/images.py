@@ -1,0 +1,123 @@
+"""Real images in any form that people have them in: one table of forms, each known by the names of its files."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from gift_jax.data import arrays, cifar, idx, image_folder, parquet_images
+from gift_jax.data.datasets import PLAINLY, DatasetSpec, Reading
+from gift_jax.data.records import Records
+from gift_jax.data.wanted import Wanted
+from gift_jax.errors import GiftError
+from gift_jax.runtime.files import reported
+from gift_jax.sources.choices import listed
+from gift_jax.sources.lasting import inner_archive, lasting_archive
+from gift_jax.sources.source import HEAD, Source, directory, openable, single_file
+
+
+class Form(NamedTuple):
+    """A form: its name in sentences, whether a file of a base name is of it, its splits, its reader, its options."""
+
+    title: str
+    has: Callable[[str], bool]
+    splits: Callable[[Source], list[str | None]]
+    read: Callable[[Source, Wanted], Records]
+    options: tuple[str, ...] = ()
+
+
+# The first that has a file is taken: beside arrays and shards there may be pictures to look at.
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        "idx": Form("IDX files (MNIST's format)", idx.is_idx, idx.splits, idx.read),
+        "cifar": Form("CIFAR's own files", cifar.is_cifar, cifar.splits, cifar.read, ("class_order",)),
+        "parquet": Form(
+            "Parquet shards",
+            parquet_images.is_shard,
+            parquet_images.splits,
+            parquet_images.read,
+            ("split", "label_column", "class_order"),
+        ),
+        "arrays": Form("NumPy's images and labels", arrays.is_array, arrays.splits, arrays.read, ("split",)),
+        "images": Form(
+            "class folders of images",
+            image_folder.is_image,
+            image_folder.splits,
+            image_folder.read,
+            ("split", "labels", "class_order"),
+        ),
+    }
+)
+
+
+def read_images(path: Path, *, train: bool, reading: Reading = PLAINLY, spec: DatasetSpec | None = None) -> Records:
+    """List the training or the test images of a source; none is decoded yet.
+
+    Args: reading, what the source does not say of itself; spec, the dataset, None if it is new.
+    Raises: GiftError if there is nothing that is understood, or it is damaged or of other classes.
+    """
+    form, source = _opened(path)
+    for option in ("split", "labels", "label_column", "class_order"):
+        if getattr(reading, option) is not None and option not in form.options:
+            name = f"--{'' if train or option not in ('split', 'labels') else 'test-'}{option.replace('_', '-')}"
+            raise GiftError(f"{path}: is {form.title}, for which {name} has no meaning; drop it")
+    records = form.read(source, Wanted(train, reading, spec))
+    if not len(records.labels):
+        raise GiftError(f"{path}: has no images; check the path")
+    present = np.bincount(records.labels, minlength=len(records.class_names)) > 0
+    missing = [name for name, there in zip(records.class_names, present, strict=True) if not there]
+    if missing:
+        print(f"warning: {path}: has no images of {len(missing)} classes, {missing[0]!r} among them", file=sys.stderr)
+    return records
+
+
+def has_test_images(path: Path) -> bool:
+    """Whether a source, from which training images were read, keeps test images apart from them."""
+    form, source = _opened(path)
+    return not {"test", "validation"}.isdisjoint(form.splits(source))
+
+
+def _opened(path: Path) -> tuple[Form, Source]:
+    """A source and its form. Where an archive lies in it, and nothing else that is understood, that one is read."""
+    source = directory(path) if path.is_dir() else _open_file(path)
+    form = source and _form_of(source)
+    if source and not form and len(inner := openable(source)) == 1:
+        on_disk = source.on_disk(inner[0])
+        source = lasting_archive(on_disk) if on_disk else inner_archive(source, inner[0])
+        form = source and _form_of(source)
+    if source and form:
+        return form, source
+    titles = "; ".join(form.title for form in FORMS.values())
+    raise GiftError(f"{path}: {_found(source)}; it may be, or hold in a zip or tar: {titles}")
+
+
+def _form_of(source: Source) -> Form | None:
+    bases = {PurePosixPath(name).name for name in source.sizes}
+    return next((form for form in FORMS.values() if any(map(form.has, bases)) and form.splits(source)), None)
+
+
+def _found(source: Source | None) -> str:
+    if source is None:
+        return "is none of the files that are understood"
+    if len(inner := openable(source)) > 1:
+        return f"holds {len(inner)} archives ({listed(inner, 2)}); give one of them"
+    if any(name.endswith(arrays.SUFFIX) for name in source.sizes):
+        arrays.named_pairs(source)  # which says how they should be named
+    if not source.sizes:
+        return "holds no files"
+    return f"holds {listed(source.sizes, 3)}, and nothing that is understood"
+
+
+def _open_file(path: Path) -> Source | None:
+    if not path.exists():
+        raise GiftError(f"{path}: no such file or directory; check the path")
+    with reported(path), path.open("rb") as file:
+        head = file.read(HEAD)
+    if head[:4] == b"PAR1":
+        return single_file(path, path.name if parquet_images.is_shard(path.name) else "data.parquet")
+    if idx.is_idx(path.name) or cifar.is_cifar(path.name):
+        raise GiftError(f"{path}: is one of several files that belong together; give the directory that has them")
+    return lasting_archive(path)

@@ -1,0 +1,90 @@
+"""Lists of labels for images in one flat folder: `name label` a line, or ImageNet's ground truth, a number a line."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from gift_jax.data.class_order import read_class_order, read_lines
+from gift_jax.errors import GiftError
+
+_BREAKS = re.compile(r"[\t,]|\s+")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[str, list[str]]:
+    """Names of images by class name. Args: images, in sorted order; order, a class-order file.
+
+    Numbers count the lines of a class-order file, from 0 or from 1, as the largest or the smallest tells.
+    Raises: GiftError if an image has no label or two, or the list is of other images.
+    """
+    lines = read_lines(path)
+    if all(_NUMBER.fullmatch(line) for line in lines):
+        labels = _in_order(path, lines, images, order)
+    else:
+        labels = _by_name(path, lines, images)
+    if order is not None and all(_NUMBER.fullmatch(label) for label in labels.values()):
+        labels = _named(path, labels, read_class_order(Path(order), None))
+    by_class: dict[str, list[str]] = {}
+    for image in images:
+        by_class.setdefault(labels[image], []).append(image)
+    return by_class
+
+
+def _in_order(path: Path, lines: Sequence[str], images: Sequence[str], order: str | None) -> dict[str, str]:
+    if order is None:
+        raise GiftError(f"{path}: has numbers alone; say which class each one is by --class-order, a name a line")
+    if len(lines) != len(images):
+        raise GiftError(f"{path}: has {len(lines)} labels, but there are {len(images)} images; take both from one set")
+    return dict(zip(images, lines, strict=True))
+
+
+def _by_name(path: Path, lines: Sequence[str], images: Sequence[str]) -> dict[str, str]:
+    known = _spellings(images)
+    labels: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        name, label = _divided(line, known)
+        if name is None and number == 0:
+            continue  # the heading of a table
+        if name is None:
+            raise GiftError(f"{path}: line {number + 1} ({line[:60]!r}) names no image that is there; check the two")
+        if not label:
+            raise GiftError(f"{path}: line {number + 1} ({line[:60]!r}) has no label; write `name label` a line")
+        if labels.setdefault(known[name], label) != label:
+            raise GiftError(f"{path}: has two labels for {name!r}; keep one of them")
+    if missing := next((image for image in images if image not in labels), None):
+        raise GiftError(f"{path}: has no label for {missing!r}; add it, or remove the image")
+    return labels
+
+
+def _spellings(images: Sequence[str]) -> Mapping[str, str]:
+    """Images by the names that a list may have for them: from the folder down, base names, and those without suffix."""
+    found: dict[str, str] = {}
+    for spell in (
+        lambda image: PurePosixPath(image).stem,
+        lambda image: PurePosixPath(image).name,
+        lambda image: image,
+    ):
+        found |= {spell(image): image for image in images}
+    return found
+
+
+def _divided(line: str, known: Mapping[str, str]) -> tuple[str | None, str]:
+    """A line's image and label: the label may hold spaces, or the image's name may."""
+    places = list(_BREAKS.finditer(line))
+    for place in places[:1] + places[-1:] + places[1:-1]:
+        name = line[: place.start()].strip().strip('"').removeprefix("./")
+        if name in known:
+            return name, line[place.end() :].strip().strip('"')
+    whole = line.strip().strip('"')
+    return (whole, "") if whole in known else (None, "")
+
+
+def _named(path: Path, labels: Mapping[str, str], order: Sequence[str]) -> dict[str, str]:
+    numbers = {image: int(label) for image, label in labels.items()}
+    low, high = min(numbers.values()), max(numbers.values())
+    if not (low == 0 and high < len(order)) and not (low > 0 and high == len(order)):
+        raise GiftError(
+            f"{path}: has the labels {low} to {high} for {len(order)} classes, which leaves open whether they count "
+            "from 0 or from 1; write `name label` a line, with the classes' names"
+        )
+    return {image: order[number - (low > 0)] for image, number in numbers.items()}

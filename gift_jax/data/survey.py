@@ -1,0 +1,83 @@
+"""What training images are, from one look at each: sizes, modes, classes, and the statistics of their pixels."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.records import Records, decoded
+from gift_jax.data.transforms import center_crop, open_header, open_image, resize
+from gift_jax.errors import GiftError
+from gift_jax.runtime.progress import display
+from gift_jax.sources.encoded import GREY
+
+
+class Found(NamedTuple):
+    """Sizes as (width, height), modes of Pillow, images a class; statistics of the pixels that a network sees.
+
+    normalisation: None if they were not measured, or the images differ in size and no side was given.
+    """
+
+    sizes: frozenset[tuple[int, int]]
+    modes: frozenset[str]
+    counts: np.ndarray
+    normalisation: Normalisation | None
+
+
+class Seen(NamedTuple):
+    """An image's size, mode, and per channel the sums of its pixels in [0, 1] and of their squares [2, C]."""
+
+    size: tuple[int, int]
+    mode: str
+    sums: np.ndarray
+    pixels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """Look at an image file: side, of the input that it is brought to, None for as it is; channels 0 for no pixels."""
+
+    side: int | None
+    channels: int
+
+    def __call__(self, content: bytes, where: str) -> Seen:
+        """Raises: GiftError if the image is damaged."""
+        header = open_header(content, where)
+        if not self.channels:
+            return Seen(header.size, header.mode, np.zeros((2, 1)), 0)
+        image = open_image(content, where, self.channels)
+        if self.side is not None:
+            image = center_crop(resize(image, self.side), self.side)
+        levels = np.asarray(image).reshape(-1, self.channels).astype(np.float64) / 255
+        return Seen(header.size, header.mode, np.stack([levels.sum(0), (levels**2).sum(0)]), len(levels))
+
+
+def look(records: Records, *, side: int | None, channels: int | None, measured: bool) -> Found:
+    """Read every image once. Args: side and channels of the input, where they are given; measured, whether pixels are.
+
+    Raises: GiftError about a damaged image, a class without images, or images of one colour.
+    """
+    counts = np.bincount(records.labels, minlength=len(records.class_names))
+    if not counts.all():
+        empty = records.class_names[int(np.argmin(counts))]
+        raise GiftError(f"the class {empty!r} has no training images; add some, or remove the class")
+    sizes, modes, sums, pixels = set(), set(), 0.0, 0
+    with display("looking", len(records.labels), "images") as advance:
+        for seen in decoded(records, Look(side, (channels or 3) if measured else 0)):
+            sizes.add(seen.size)
+            modes.add(seen.mode)
+            sums, pixels = sums + seen.sums, pixels + seen.pixels
+            advance(1, "")
+    grey = channels is None and modes <= GREY
+    statistics = _statistics(np.asarray(sums), pixels, grey) if pixels and (side or len(sizes) == 1) else None
+    return Found(frozenset(sizes), frozenset(modes), counts, statistics)
+
+
+def _statistics(sums: np.ndarray, pixels: int, grey: bool) -> Normalisation:
+    """Of sums [2, C]; grey images were seen in three equal channels, of which one is kept."""
+    mean, square = (sums[:, :1] if grey else sums) / pixels
+    std = np.sqrt(np.maximum(square - mean**2, 0)).round(4)
+    if not std.all():
+        raise GiftError("all training images are of one colour, in a channel at least; check --data")
+    return Normalisation(tuple(map(float, mean.round(4))), tuple(map(float, std)))

@@ -1,0 +1,274 @@
+"""Real images in every form and container, and what no form fits, in one sentence."""
+
+import json
+import shutil
+import zipfile
+
+import cloudpickle
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from folders import pixels, write_tree
+from sources import (
+    CIFAR10,
+    CONTAINERS,
+    NAMES,
+    png,
+    tarred,
+    write_arrays,
+    write_cifar10,
+    write_mnist,
+    write_shards,
+    zipped,
+)
+
+from gift_jax.data.datasets import DatasetSpec, Normalisation, Reading
+from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.data.images import has_test_images, read_images
+from gift_jax.data.transforms import open_image
+from gift_jax.errors import GiftError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def write_folders(root):
+    for split in ("train", "test"):
+        write_tree(root / split, NAMES, size=8)
+
+
+FORMS = {
+    "folders": write_folders,
+    "parquet": write_shards,
+    "arrays": write_arrays,
+    "idx": write_mnist,
+    "cifar": lambda root: write_cifar10(root / "cifar-10-batches-py"),
+}
+
+
+def content(records):
+    channels = 3
+    images = [
+        np.asarray(open_image(records.read(row), records.where(row), channels)) for row in range(len(records.labels))
+    ]
+    return np.stack(images)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read_in_place_out_of_every_container(form, container, tmp_path):
+    FORMS[form](tmp_path / "plain")
+    CONTAINERS[container](tmp_path / "plain", tmp_path / container)
+    assert has_test_images(tmp_path / container)
+    for train in (True, False):
+        plain, packed = (read_images(tmp_path / name, train=train) for name in ("plain", container))
+        assert plain.class_names == packed.class_names
+        np.testing.assert_array_equal(plain.labels, packed.labels)
+        np.testing.assert_array_equal(content(plain), content(packed))
+    assert {path.name for path in tmp_path.iterdir()} <= {"plain", container, "cache"}
+
+
+def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
+    write_folders(tmp_path / "plain")
+    tarred("w:gz")(tmp_path / "plain", tmp_path / "x.tgz")
+    for _ in range(2):
+        read_images(tmp_path / "x.tgz", train=True)
+        monkeypatch.setattr("gift_jax.sources.lasting._copy", None)
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
+    monkeypatch.setattr("gift_jax.sources.lasting.SPARED", 1 << 60)
+    with pytest.raises(GiftError, match="does not fit unpacked on the disk"):
+        read_images(tmp_path / "x.tgz", train=True)
+    assert list((tmp_path / "full").rglob("*.tar")) == []
+
+
+def test_one_archive_in_a_directory_is_read_and_of_two_none(tmp_path):
+    write_folders(tmp_path / "plain")
+    (tmp_path / "set").mkdir()
+    zipped(tmp_path / "plain", tmp_path / "set" / "images.zip")
+    assert len(read_images(tmp_path / "set", train=True).labels) == 6
+    zipped(tmp_path / "plain", tmp_path / "set" / "more.zip")
+    with pytest.raises(GiftError, match=r"holds 2 archives \('images.zip', 'more.zip'\); give one of them"):
+        read_images(tmp_path / "set", train=True)
+
+
+def test_archives_are_read_by_threads_and_by_processes(tmp_path):
+    write_folders(tmp_path / "plain")
+    expected = content(read_images(tmp_path / "plain", train=True))
+    for name, container in CONTAINERS.items():
+        container(tmp_path / "plain", tmp_path / name)
+        records = read_images(tmp_path / name, train=True)
+        copy = cloudpickle.loads(cloudpickle.dumps(records))
+        np.testing.assert_array_equal(content(copy), expected)
+    write_shards(tmp_path / "shards")
+    records = read_images(tmp_path / "shards", train=True)
+    np.testing.assert_array_equal(content(cloudpickle.loads(cloudpickle.dumps(records))), content(records))
+
+
+def spec(names=NAMES, **options):
+    statistics = Normalisation((0.5,) * 3, (0.5,) * 3)
+    return DatasetSpec("mine", len(names), 8, statistics, "here", class_names=tuple(names), **options)
+
+
+def test_parquet_has_its_splits_names_and_rows(tmp_path):
+    records = read_images(write_shards(tmp_path / "data"), train=False)
+    assert records.class_names == NAMES
+    assert records.note == "split test, column label"
+    np.testing.assert_array_equal(records.labels, np.arange(6) % 3)
+    np.testing.assert_array_equal(content(records), np.stack([pixels(row, 8) for row in range(6)]))
+    assert records.where(4).endswith("'test-00001-of-00002.parquet', row 1 of row group 0")
+
+
+def test_parquet_keeps_a_few_row_groups_and_reads_the_others_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("gift_jax.data.parquet_images.KEPT", 1)
+    records = read_images(write_shards(tmp_path / "data"), train=True)
+    for row in (5, 0, 3, 5):
+        np.testing.assert_array_equal(np.asarray(open_image(records.read(row), "", 3)), pixels(row, 8))
+
+
+def test_names_that_are_numbers_are_the_class_ids_and_others_are_the_datasets(tmp_path):
+    records = read_images(write_shards(tmp_path / "numbers", names=("0", "2", "1")), train=True)
+    assert (records.class_names, records.labels.tolist()) == (("0", "1", "2"), [0, 2, 1, 0, 2, 1])
+    shuffled = read_images(write_shards(tmp_path / "named"), train=True, spec=spec(NAMES[::-1]))
+    assert (shuffled.class_names, shuffled.labels.tolist()) == (NAMES[::-1], [2, 1, 0, 2, 1, 0])
+    with pytest.raises(GiftError, match="has the class name 'ant', which mine has not"):
+        read_images(tmp_path / "named", train=True, spec=spec(("bee", "cat", "dog")))
+
+
+def test_of_several_label_columns_an_option_or_the_number_of_classes_decides(tmp_path):
+    root = write_shards(tmp_path / "data", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1])
+    with pytest.raises(GiftError, match="say by --label-column which of fine_label, coarse_label is meant"):
+        read_images(root, train=True)
+    assert read_images(root, train=True, spec=spec()).labels.max() == 2
+    assert read_images(root, train=True, reading=Reading(label_column="coarse_label")).labels.max() == 1
+
+
+def test_a_split_without_labels_is_not_tested_on(tmp_path):
+    root = write_shards(tmp_path / "data", splits=("train", "validation"))
+    table = pq.read_table(root / "train-00000-of-00002.parquet")
+    hidden = table.set_column(1, "label", pa.array([-1, -1, -1]))
+    pq.write_table(hidden.replace_schema_metadata(table.schema.metadata), root / "test-00000-of-00001.parquet")
+    with pytest.raises(GiftError, match=r"rows without a class \(label -1\); say --test-split of another"):
+        read_images(root, train=False)
+    assert len(read_images(root, train=False, reading=Reading(split="val")).labels) == 6
+
+
+def test_splits_are_never_mixed(tmp_path):
+    root = write_shards(tmp_path / "data", splits=("dogs", "wolves"))
+    with pytest.raises(GiftError, match="holds the splits dogs, wolves, none of training images; say by --split"):
+        read_images(root, train=True)
+    with pytest.raises(GiftError, match="has no split 'cats', it holds dogs, wolves"):
+        read_images(root, train=True, reading=Reading(split="cats"))
+    write_tree(tmp_path / "tree" / "train", NAMES, size=8)
+    assert not has_test_images(tmp_path / "tree")
+    with pytest.raises(GiftError, match="holds the splits train, none of test images; say by --test-split"):
+        read_images(tmp_path / "tree", train=False)
+
+
+def test_options_without_a_meaning_are_refused(tmp_path):
+    write_mnist(tmp_path)
+    for train, option in ((True, "--labels"), (False, "--test-labels")):
+        with pytest.raises(GiftError, match=rf"is IDX files \(MNIST's format\), for which {option} has no meaning"):
+            read_images(tmp_path, train=train, reading=Reading(labels="x.txt"))
+
+
+@pytest.mark.parametrize("beginning", [b"version https://git-lfs.github.com/spec/v1\noid", b"<!DOCTYPE html><html>"])
+@pytest.mark.parametrize(
+    "name", ["x.zip", "a/x.npz", "a/train-00000-of-00001.parquet", "a/rose/x.png", "a/batches.meta"]
+)
+def test_what_lies_there_in_place_of_a_file_is_named(name, beginning, tmp_path):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(beginning)
+    (tmp_path / "a").mkdir(exist_ok=True)
+    (tmp_path / "a" / ("test_batch" if "meta" in name else "readme")).write_bytes(b"")
+    with pytest.raises(GiftError, match=r"is a git-lfs pointer|is a web page"):
+        content(read_images(tmp_path / (name if name == "x.zip" else "a"), train=True))
+
+
+def test_hidden_files_are_left_out_and_links_are_followed(tmp_path):
+    write_tree(tmp_path / "elsewhere", NAMES, size=8)
+    root = write_tree(tmp_path / "set", NAMES[:2], size=8)
+    (root / "cat").symlink_to(tmp_path / "elsewhere" / "cat", target_is_directory=True)
+    for place in (".ipynb_checkpoints", "__MACOSX", "ant/.ipynb_checkpoints"):
+        (root / place).mkdir()
+        (root / place / "000.png").write_bytes(b"x")
+    (root / "bee" / "._000.png").write_bytes(b"x")
+    (root / "bee" / "again").symlink_to(root, target_is_directory=True)
+    records = read_images(root, train=True)
+    assert (records.class_names, records.labels.tolist()) == (NAMES, [0, 0, 1, 1, 2, 2])
+
+
+def test_a_class_folder_without_images_is_said(tmp_path):
+    root = write_tree(tmp_path / "set", NAMES, size=8)
+    (root / "dog").mkdir()
+    with pytest.raises(GiftError, match="the class 'dog' has no images"):
+        read_images(root, train=True)
+    (root / "dog" / "x.heic").write_bytes(b"x")
+    with pytest.raises(GiftError, match="the class 'dog' has no images"):
+        read_images(root, train=True)
+
+
+def write_tiny(root, moved):
+    """Tiny-ImageNet in small, as published, or with its validation images moved into class folders."""
+    write_tree(root / "train", [f"{name}/images" for name in NAMES], size=8)
+    tree = write_tree(root / "val" / ("" if moved else "classes"), [f"{name}/images" for name in NAMES], 1, size=8)
+    (root / "val" / "images").mkdir()
+    (root / "test" / "images").mkdir(parents=True)
+    (root / "test" / "images" / "test_0.png").write_bytes(png(pixels(9, 8)))
+    lines = []
+    for name in NAMES:
+        lines.append(f"{name}.png\t{name}\t0\t0\t7\t7\n")
+        if not moved:
+            (tree / name / "images" / "000.png").rename(root / "val" / "images" / f"{name}.png")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    return root
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("place", ["", "val"])
+def test_a_leftover_of_tiny_imagenet_does_not_outrank_class_folders(moved, place, tmp_path):
+    root = write_tiny(tmp_path / "tiny", moved)
+    shutil.rmtree(root / "val" / "classes", ignore_errors=True)
+    test = read_images(root / place, train=False)
+    assert (test.class_names, test.labels.tolist()) == (NAMES, [0, 1, 2])
+    np.testing.assert_array_equal(content(test), np.stack([pixels(100 * label, 8) for label in range(3)]))
+    if not place:
+        assert len(read_images(root, train=True).labels) == 6
+
+
+def test_five_thousand_classes_and_names_in_any_script(tmp_path):
+    names = [f"類{number:04d} ñ" for number in range(5000)]
+    blob = png(pixels(0, 8))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in names:
+            archive.writestr(f"{name}/0.png", blob)
+    records = read_images(tmp_path / "x.zip", train=True)
+    assert records.class_names == tuple(names)
+    assert read_images(tmp_path / "x.zip", train=True, spec=spec(names)).labels.tolist() == list(range(5000))
+
+
+def test_test_images_of_a_dataset_may_be_in_another_form_and_lack_a_class(tmp_path, capsys):
+    mine = spec(train=str(tmp_path / "train"), test=str(tmp_path / "data"), test_reading=Reading(split="test"))
+    write_tree(tmp_path / "few", NAMES[:2], size=8)
+    records = read_images(tmp_path / "few", train=False, spec=mine)
+    assert (records.class_names, records.labels.tolist()) == (NAMES, [0, 0, 1, 1])
+    assert "has no images of 1 classes, 'cat' among them" in capsys.readouterr().err
+
+
+def test_a_dataset_in_the_table_is_read_from_its_hub_shards(tmp_path):
+    names = [name.decode() for name in CIFAR10]
+    rows = [{"bytes": png(pixels(row)), "path": None} for row in range(10)]
+    table = pa.table({"img": rows, "label": list(range(10))})
+    features = {"label": {"names": names}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    for split in ("train", "test"):
+        pq.write_table(table, tmp_path / f"{split}-00000-of-00001.parquet")
+    found = load_evaluation("cifar10", image_size=32, source=tmp_path)
+    np.testing.assert_array_equal(found.images, np.stack([pixels(row) for row in range(10)]))
+    assert found.class_names == tuple(names)
+    [(images, labels)] = load_training("CIFAR10", image_size=32, source=tmp_path).batches
+    np.testing.assert_array_equal(images, found.images)
+    np.testing.assert_array_equal(labels, np.arange(10))

@@ -1,0 +1,92 @@
+"""Flat folders of images with a list of their labels, as ImageNet's validation images are found."""
+
+import pytest
+from folders import pixels
+from PIL import Image
+
+from gift_jax.data.datasets import Reading
+from gift_jax.data.images import read_images
+from gift_jax.errors import GiftError
+
+IMAGES = [f"val_{number}.png" for number in range(1, 7)]
+WNIDS = ["n03", "n01", "n02"]  # in an order that is not sorted
+BOM = "\ufeff"
+
+
+@pytest.fixture
+def flat(tmp_path):
+    (tmp_path / "flat").mkdir()
+    for number, name in enumerate(IMAGES):
+        Image.fromarray(pixels(number, 8)).save(tmp_path / "flat" / name)
+    return tmp_path / "flat"
+
+
+def read(flat, labels, order=None):
+    (flat.parent / "labels.txt").write_text(labels, encoding="utf-8")
+    if order:
+        (flat.parent / "order.txt").write_text(order, encoding="utf-8")
+    path = str(flat.parent / "order.txt") if order else None
+    return read_images(flat, train=False, reading=Reading(labels=str(flat.parent / "labels.txt"), class_order=path))
+
+
+def lines(form, labels=("n01", "n02", "n03") * 2):
+    return "".join(f"{form.format(name, name[:-4], label)}\n" for name, label in zip(IMAGES, labels, strict=True))
+
+
+FORMS = {
+    "name and label": lines("{0} {2}"),
+    "tabs": lines("{0}\t{2}"),
+    "a table with a heading": "id,label\n" + lines('"{1}","{2}"'),
+    "paths": lines("./{0}  {2}"),
+    "a byte-order mark": BOM + lines("{0} {2}"),
+    "Windows": lines("{0} {2}").replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lists_are_understood(form, flat):
+    records = read(flat, FORMS[form])
+    assert records.class_names == ("n01", "n02", "n03")
+    assert [records.where(row)[-5] for row in range(6)] == list("142536")
+    assert records.labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_labels_may_hold_spaces(flat):
+    records = read(flat, lines("{0} {2}", ["Ankle boot", "T-shirt/top"] * 3))
+    assert records.class_names == ("Ankle boot", "T-shirt/top")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_ground_truth_counts_the_lines_of_a_class_order(first, flat):
+    numbers = "".join(f"{number + first}\n" for number in (0, 1, 2, 2, 1, 0))
+    records = read(flat, numbers, BOM + "\n".join(WNIDS))
+    found = {records.where(row)[-5]: records.class_names[records.labels[row]] for row in range(6)}
+    assert records.class_names == tuple(WNIDS)
+    assert found == dict(zip("123456", ["n03", "n01", "n02", "n02", "n01", "n03"], strict=True))
+
+
+BAD = {
+    "no order": ("0\n" * 6, None, "has numbers alone; say which class each one is by --class-order"),
+    "another number": ("0\n1\n2\n", "\n".join(WNIDS), "has 3 labels, but there are 6 images"),
+    "undecided": ("1\n2\n" * 3, "\n".join([*WNIDS, "n04"]), "leaves open whether they count from 0 or from 1"),
+    "too large": ("0\n3\n" * 3, "\n".join(WNIDS), "leaves open whether they count"),
+    "a stranger": (lines("{0} {2}") + "val_9.png n01\n", None, r"line 7 \('val_9.png n01'\) names no image"),
+    "one missing": (lines("{0} {2}").split("\n", 1)[1], None, "names no image|has no label for 'val_1.png'"),
+    "no label": (lines("{0}"), None, "has no label; write"),
+    "two labels": (lines("{0} {2}") + "val_1.png n02\n", None, "has two labels for 'val_1.png'"),
+    "empty": ("", None, "is empty"),
+    "a pointer": ("version https://git-lfs.github.com/spec/v1\n", None, "is a git-lfs pointer"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_lists_that_do_not_fit_are_one_sentence(name, flat):
+    labels, order, message = BAD[name]
+    with pytest.raises(GiftError, match=message) as caught:
+        read(flat, labels, order)
+    assert "labels.txt" in str(caught.value)
+
+
+def test_a_flat_folder_alone_names_the_option(flat):
+    with pytest.raises(GiftError, match=r"'val_1.png' is in no class folder; say the images' classes by --labels FILE"):
+        read_images(flat, train=False)
