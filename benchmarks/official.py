@@ -1,8 +1,8 @@
 """Baseline (a), the official loop as published: four loader workers over float32 tensors, everything eager.
 
-Workers that stay from epoch to epoch (the published `MultiEpochsDataLoader`), normalisation an image in the workers, augmentation on the batch, a frozen
-teacher, AdamW, and loss and accuracy read back every step; validation in the training batch size, with the
-teacher's pass whose result the official code overwrites.
+Workers stay from epoch to epoch (the published `MultiEpochsDataLoader`). They normalise image by image; the batch is
+augmented, a frozen teacher asked, AdamW stepped, and loss and accuracy are read back every step. Validation is in the
+training batch size, with the teacher's pass whose result the official code overwrites.
 """
 
 import random
