@@ -1,5 +1,6 @@
 """Our side: gift_jax's own epoch and training functions, as users call them, float32."""
 
+import os
 from typing import Any
 
 import jax
@@ -57,4 +58,6 @@ class Ours:
 
     def describe(self) -> dict[str, Any]:
         """How this side runs."""
-        return {"loss": self.recipe.loss, "compute": "float32", **compiler_options(jax.default_backend())}
+        threads = len(os.sched_getaffinity(0))  # as many as XLA:CPU starts
+        settings = {"loss": self.recipe.loss, "compute": "float32", "threads": threads}
+        return {**settings, **compiler_options(jax.default_backend())}

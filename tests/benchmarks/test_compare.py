@@ -10,7 +10,7 @@ from benchmarks.workloads import WORKLOADS, evaluation_epochs, make_pixels
 from gift_jax import augment, losses
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.models import ModelSpec, get_model
+from gift_jax.models import ModelSpec, convolution, fused, get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import compiling
 from gift_jax.training import epochs
@@ -41,11 +41,11 @@ ROWS = [
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_networks_have_as_many_weights_as_ours(name):
     workload = WORKLOADS[name]
-    model = get_model(ModelSpec(workload.model, workload.classes, workload.side))
+    model = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
     theirs = torch_parts.make_network(workload, 0)
     ours = sum(leaf.size for leaf in jax.tree.leaves(model.abstract()[0]))
     assert sum(weights.numel() for weights in theirs.parameters()) == ours
-    assert theirs.eval()(torch.zeros(1, 3, workload.side, workload.side)).shape == (1, workload.classes)
+    assert theirs.eval()(torch.zeros(1, workload.channels, workload.side, workload.side)).shape == (1, workload.classes)
 
 
 def test_the_loss_is_ours():
@@ -136,8 +136,12 @@ def test_changes_are_taken_back_where_they_are(monkeypatch):
         "kernels": (compiling, "OPTIONS"),
         "loop": (ours, "make_epoch"),
         "parts": (epochs, "_make_jitted_step"),
+        "few-channels": (convolution, "platform"),
+        "blocks": (fused, "_OWN_NORMALISE_RELU_POOL"),
+        "norms": (fused, "_OWN_NORMALISE"),
     }
-    assert places.keys() == changes.CHANGES.keys()
+    assert changes.CHANGES.keys() - places.keys() == {"huge-pages"}
+    assert "without-huge-pages" in compare.PLAIN_PAGES
     for name, (module, attribute) in places.items():
         before = getattr(module, attribute)
         monkeypatch.setattr(module, attribute, before)  # restored afterwards

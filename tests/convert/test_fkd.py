@@ -183,6 +183,7 @@ def test_the_loss_is_of_the_loaders_images_and_the_stored_logits(released, impor
         np.testing.assert_allclose(metrics.loss, expected, rtol=2e-4)
 
 
+@pytest.mark.exhaustive
 def test_every_driver_trains_alike_and_as_often_as_stored(released, imported_fkd):
     labels, _ = imported_fkd(released())
     runs = {

@@ -6,16 +6,12 @@ import signal
 import jax
 import numpy as np
 import pytest
-from forms import short_form
 from setups import distilled_set
 
 from experiments import evaluate
 from gift_jax.data.distilled import save_distilled
 from gift_jax.errors import GiftError, Preempted
 from gift_jax.optim import LOSS_READERS, RATES, REFUSED
-
-# A state with random keys; `prodigy`, `galore` and `sam` are of other kinds.
-KINDS = ("noisy_sgd",)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +37,9 @@ def evaluated(small_set, tmp_path, monkeypatch):
     return evaluated
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("name", short_form(RATES, KINDS))
+@pytest.mark.parametrize("name", RATES)
 def test_each_trains_and_goes_on_after_a_stop_as_if_there_had_been_none(name, evaluated, monkeypatch, capsys):
     [whole] = evaluated(name, "whole")
     assert np.isfinite(whole.losses).all()
@@ -79,7 +76,8 @@ def test_what_cannot_be_trained_with_is_refused_with_the_reason(name, evaluated)
         assert str(caught.value) == f"optimizer {name!r} {REFUSED[name]}"
 
 
-@pytest.mark.parametrize("name", short_form(sorted(LOSS_READERS), ["polyak_sgd"]))
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", sorted(LOSS_READERS))
 def test_those_that_read_the_loss_train_seeds_on_two_devices(name, evaluated):
     alone, spread = evaluated(name, "alone", seeds=(0, 1)), evaluated(name, "spread", seeds=(0, 1), devices=2)
     for one, other in zip(alone, spread, strict=True):

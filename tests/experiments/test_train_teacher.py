@@ -89,6 +89,7 @@ def read_bits(directory):
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(load_teacher(directory).params)]
 
 
+@pytest.mark.exhaustive
 def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, train, tmp_path):
     """Fifty images in batches of 16, so that there is a remainder; the bits do not depend on the number of workers."""
     monkeypatch.setattr(train_teacher, "LARGEST", 1000)

@@ -93,6 +93,7 @@ def test_every_study_runs_to_its_report(name, command, teacher_at, tmp_path):
     assert written == {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
 
 
+@pytest.mark.exhaustive
 def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_path):
     pytest.importorskip("tensorboardX")
     teacher_at(tmp_path)

@@ -120,6 +120,7 @@ def test_evaluation_over_a_mesh():
     assert found(*put((params, batch_stats), mesh)) == expected
 
 
+@pytest.mark.exhaustive
 def test_a_mesh_goes_on_from_a_checkpoint(tmp_path):
     mesh, checkpoints = make_mesh(2, 8, jax.devices()[:4]), Checkpoints(tmp_path, epochs=1)
 

@@ -62,6 +62,7 @@ def test_a_streamed_run_equals_a_resident_one_bit_for_bit(name):
     assert not np.array_equal(runs[0][0].losses, runs[0][1].losses)
 
 
+@pytest.mark.exhaustive
 def test_it_begins_at_any_epoch(key):
     """Out of turn, back again, and for another run: always the batches of that run and epoch."""
     distilled, teacher = distilled_set(), random_teacher()
@@ -82,6 +83,7 @@ def test_a_mapped_file_streams_without_being_read(tmp_path):
     assert_same(found.state, expected.state)
 
 
+@pytest.mark.exhaustive
 def test_what_does_not_fit_streams_by_itself(monkeypatch):
     distilled = distilled_set()
     assert not place(distilled).streamed
@@ -129,6 +131,7 @@ def test_seeds_side_by_side_stream_their_own_batches(seeds):
         jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, atol=2e-5), streamed.state, resident.state)
 
 
+@pytest.mark.exhaustive
 def test_a_resumed_stream_gives_the_uninterrupted_bits(tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=3)
     [whole] = run("stream", recipe)
