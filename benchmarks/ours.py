@@ -58,6 +58,6 @@ class Ours:
 
     def describe(self) -> dict[str, Any]:
         """How this side runs."""
-        threads = len(os.sched_getaffinity(0))  # as many as XLA:CPU starts
+        threads = os.cpu_count()  # as many as XLA:CPU starts
         settings = {"loss": self.recipe.loss, "compute": "float32", "threads": threads}
         return {**settings, **compiler_options(jax.default_backend())}
