@@ -39,14 +39,15 @@ def make_side(name: str, workload: Workload) -> Any:
 def _platform() -> tuple[str, str]:
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
-        return ("gpu", torch.cuda.get_device_name(0)) if torch.cuda.is_available() else ("cpu", _processor())
+        return ("gpu", torch.cuda.get_device_name(0)) if torch.cuda.is_available() else ("cpu", find_processor())
     import jax
 
     device = jax.devices()[0]
-    return (device.platform, device.device_kind) if device.platform != "cpu" else ("cpu", _processor())
+    return (device.platform, device.device_kind) if device.platform != "cpu" else ("cpu", find_processor())
 
 
-def _processor() -> str:
+def find_processor() -> str:
+    """The kind of processor, and how many cores this machine has."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0]}, {len(names)} cores"

@@ -1,0 +1,154 @@
+"""Where the time of a ConvNet's step goes: its parts alone, with this project's changes for the CPU and without them.
+
+Command: `python -m benchmarks.parts`; writes benchmarks/results/parts-DEVICE.json and prints the table. XLA runs
+convolutions beside other work, so that a trace does not show what they take: each part is compiled and timed alone.
+"""
+
+import datetime
+import functools
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.changes import CHANGES
+from benchmarks.compare import RESULTS
+from benchmarks.worker import find_processor
+from benchmarks.workloads import WORKLOADS
+from gift_jax.runtime import cli
+from gift_jax.runtime.files import write_text
+from gift_jax.runtime.memory import TUNABLES
+
+UNDONE = ("few-channels", "blocks", "norms")  # and huge pages, which are the process's
+ROUNDS = 15
+
+
+def _median(function: Callable[[], Any]) -> float:
+    """Milliseconds of a call, of `ROUNDS`, after one that compiles."""
+    import jax
+
+    def timed() -> float:
+        start = time.perf_counter()
+        jax.block_until_ready(function())
+        return 1000 * (time.perf_counter() - start)
+
+    timed()
+    return statistics.median(timed() for _ in range(ROUNDS))
+
+
+def measure(name: str) -> dict[str, float]:
+    """Milliseconds of each part of a workload's step, in this process."""
+    import jax
+    import jax.numpy as jnp
+
+    from benchmarks.ours import Ours
+    from gift_jax.runtime.compiling import jit
+    from gift_jax.training.step import make_differentiate, make_prepare, make_program, make_update
+
+    side = Ours(WORKLOADS[name])
+    program = make_program(side.recipe, side.student, side.distilled, side.teacher)
+    prepare, differentiate, update = (jit(make(program)) for make in (make_prepare, make_differentiate, make_update))
+    state, rows, key = side.state, jnp.arange(program.batch_size), side.key
+    batch, dropout_key = prepare(side.data, rows, key, state.step)
+    weights = (state.params, state.batch_stats)
+    gradients = differentiate(*weights, side.data.teacher_params, batch, dropout_key)[0]
+    student, teacher = program.model, program.teacher
+    assert teacher is not None
+    forward = jit(lambda params, stats, x: student.apply(params, stats, x, train=True))
+    backward = jit(jax.grad(lambda params, stats, x: student.apply(params, stats, x, train=True)[0].sum()))
+    asked = jit(lambda params, x: teacher.apply(params, {}, x)[0])
+
+    return {
+        "augmentation": _median(lambda: prepare(side.data, rows, key, state.step)),
+        "teacher": _median(lambda: asked(side.data.teacher_params, batch.images)),
+        "student, forward": _median(lambda: forward(*weights, batch.images)),
+        "student, forward and backward": _median(lambda: backward(*weights, batch.images)),
+        "teacher, student and loss": _median(
+            lambda: differentiate(*weights, side.data.teacher_params, batch, dropout_key)
+        ),
+        "update": _median(lambda: update(state.params, state.opt_state, gradients, state.step)),
+        "all convolutions of both, alone": _convolutions(student.merge(*weights).blocks, batch.images),
+    }
+
+
+def _convolutions(blocks: Any, x: Any) -> float:
+    """Of all layers: forward twice, for two networks, and by weights and input, which the first layer's needs not."""
+    import jax
+
+    from gift_jax.runtime.compiling import jit
+
+    total = 0.0
+    for number, block in enumerate(blocks):
+        kernel, convolve = block.conv.kernel[...], _convolution_of(block.conv)
+        forward, y = jit(convolve), convolve(x, kernel)
+        total += 2 * _median(functools.partial(forward, x, kernel))
+        for argument in (1,) if number == 0 else (0, 1):
+            backward = jit(functools.partial(_gradient, convolve, argument))
+            total += _median(functools.partial(backward, x, kernel, y))
+        x = jax.numpy.asarray(y[:, : y.shape[1] // 2, : y.shape[2] // 2])
+    return total
+
+
+def _convolution_of(layer: Any) -> Callable[..., Any]:
+    from gift_jax.models.convolution import convolve
+
+    names = ("NHWC", "HWIO", "NHWC")
+    return lambda x, kernel: convolve(x, kernel, (layer.strides, layer.strides), layer.padding, dimension_numbers=names)
+
+
+def _gradient(function: Callable[..., Any], argument: int, x: Any, kernel: Any, along: Any) -> Any:
+    import jax
+
+    return jax.vjp(function, x, kernel)[1](along)[argument]
+
+
+def _in_process(name: str, *, changed: bool) -> dict[str, float]:
+    arguments = [sys.executable, "-m", "benchmarks.parts", "--one", name, *(() if changed else ("--undo",))]
+    environment = {**os.environ, **(TUNABLES if changed else {})}
+    answer = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def make_table(parts: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """A Markdown table: a line per part, milliseconds before and after for every workload."""
+    heads = [f"{name}, {side}" for name in parts for side in ("before", "after")]
+    lines = [f"| part | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
+    for part in next(iter(parts.values()))["after"]:
+        values = (f"{sides[side][part]:.0f}" for sides in parts.values() for side in ("before", "after"))
+        lines.append(f"| {part} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def main(
+    workloads: tuple[str, ...] = ("conv3-grey-28", "conv3-32"), one: str | None = None, undo: bool = False
+) -> None:
+    """Measure each workload without the changes and with them, a process each.
+
+    Args:
+        workloads: which, ConvNets of benchmarks/workloads.py.
+        one: measure this one in this process and print it as JSON.
+        undo: without the changes.
+    """
+    if one:
+        for change in UNDONE if undo else ():
+            CHANGES[change].undo()
+        print(json.dumps(measure(one)))
+        return
+    parts = {
+        name: {"before": _in_process(name, changed=False), "after": _in_process(name, changed=True)}
+        for name in workloads
+    }
+    stem = "parts-" + re.sub(r"[^a-z0-9]+", "-", find_processor().lower()).strip("-")
+    measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    content = {"measured": measured, "rounds": ROUNDS, "milliseconds": parts}
+    write_text(RESULTS / f"{stem}.json", json.dumps(content, indent=1) + "\n")
+    print(make_table(parts))
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m benchmarks.parts")
