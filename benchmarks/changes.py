@@ -65,11 +65,11 @@ CHANGES: Mapping[str, Change] = MappingProxyType(
         "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
         "few-channels": Change(
             _differentiate_few_channels_by_xla,
-            ("conv3-grey-28", "conv3-32", "resnet18-224"),
+            ("conv3-grey-28", "conv3-32"),
             "1.8 times for grey images, 1.1 for three channels",
         ),
         "blocks": Change(_differentiate_blocks_by_xla, ("conv3-32", "conv4-64"), "1.1 to 1.3 times"),
-        "norms": Change(_differentiate_norms_by_xla, ("resnet18_modified-32", "resnet18-224"), "1.1 times"),
+        "norms": Change(_differentiate_norms_by_xla, ("resnet18_modified-32",), "1.1 times"),
         "huge-pages": Change(
             lambda: None,  # the process starts without them
             ("conv3-grey-28", "conv3-32", "resnet18_modified-32"),
