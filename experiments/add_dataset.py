@@ -168,7 +168,8 @@ def write_sheet(path: Path, records: Records, spec: DatasetSpec) -> None:
 def print_found(spec: DatasetSpec, found: Found, train: Records, test: Records | None) -> None:
     """Print what was found, and a table of the classes."""
     sizes = "of one size" if len(found.sizes) == 1 else f"of {len(found.sizes)} sizes"
-    counts = f"{found.counts.min()} to {found.counts.max()} per class"
+    least, most = found.counts.min(), found.counts.max()
+    counts = f"{least} per class" if least == most else f"{least} to {most} per class"
     facts = {
         "classes": f"{spec.num_classes}",
         "training images": f"{found.counts.sum()}, {counts}, {sizes}; {train.note}",

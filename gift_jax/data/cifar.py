@@ -22,11 +22,13 @@ from gift_jax.sources.choices import listed
 from gift_jax.sources.source import Source
 
 TRAIN10, TEST10 = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
-# By the file that tells: batches of a split, then the fields of labels and names.
-LAYOUTS = {
+# By the file that tells: batches of a split, then the fields of labels and names (None: `NAMES10`).
+LAYOUTS: dict[str, tuple[dict[bool, tuple[str, ...]], str, str | None]] = {
     "batches.meta": ({True: TRAIN10, False: TEST10}, "labels", "label_names"),
+    "data_batch_1": ({True: TRAIN10, False: TEST10}, "labels", None),  # copies often lack batches.meta
     "meta": ({True: ("train",), False: ("test",)}, "fine_labels", "fine_label_names"),
 }
+NAMES10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LARGEST = 2**28  # bytes of a file; the largest of CIFAR has 1.6e8
 _ALLOWED: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
@@ -59,11 +61,11 @@ def read(source: Source, wanted: Wanted) -> Records:
     if len(layouts) != 1:
         raise GiftError(f"{label}: holds {listed(layouts)} of CIFAR; give the directory of one of the two")
     batches_of, labels_field, names_field = LAYOUTS[PurePosixPath(layouts[0]).name]
-    meta = _fields(source, layouts[0], names_field)
+    listed_names = _fields(source, layouts[0], names_field)[names_field] if names_field else NAMES10
     files = [str(PurePosixPath(layouts[0]).with_name(name)) for name in batches_of[wanted.train]]
     batches = [_fields(source, name, "data", labels_field) for name in files]
     try:
-        names = tuple(_text(name) for name in meta[names_field])
+        names = tuple(_text(name) for name in listed_names)
         pixels = np.concatenate([np.asarray(batch["data"]).reshape(-1, 3, 32, 32) for batch in batches])
         labels = class_ids(label, np.concatenate([np.asarray(batch[labels_field], np.int64) for batch in batches]))
     except (ValueError, TypeError, OverflowError) as error:
@@ -77,8 +79,10 @@ def read(source: Source, wanted: Wanted) -> Records:
 
 
 def _layouts(source: Source) -> list[str]:
-    """The files that tell a layout, where a batch of it lies beside them."""
-    return [name for name in source.sizes if any(batch in source.sizes for batch in _batches(name))]
+    """The files that tell a layout, where a batch of it lies beside them; the first batch where no other file does."""
+    telling = [name for name in source.sizes if any(batch in source.sizes for batch in _batches(name))]
+    metas = {str(PurePosixPath(name).with_name(TRAIN10[0])) for name in telling if name.endswith("batches.meta")}
+    return [name for name in telling if name not in metas]
 
 
 def _batches(name: str) -> list[str]:

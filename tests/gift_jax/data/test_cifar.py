@@ -23,6 +23,14 @@ def test_both_splits_are_read_with_their_names(tmp_path):
     np.testing.assert_array_equal(np.concatenate(images), train)
 
 
+def test_without_the_file_of_names_they_are_cifars(tmp_path):
+    _, test = write_cifar10(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "cifar-10-batches-py" / "batches.meta").unlink()
+    found = load_evaluation("cifar10", image_size=32, source=tmp_path, cache=tmp_path / "cache")
+    np.testing.assert_array_equal(found.images, test)
+    assert (len(found.class_names), found.class_names[0], found.class_names[9]) == (10, "airplane", "truck")
+
+
 def test_the_archive_is_read_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _, test = write_cifar10(tmp_path / "cifar-10-batches-py")
