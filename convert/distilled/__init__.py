@@ -59,6 +59,7 @@ def convert_distilled(
         space = _pixel_space(source, layout, method, pixel_space)
         _check_options(source, layout, request)
         content = LAYOUTS[layout].read(files, request)
+        space = space or _raw_bytes(source, layout, method, content)
         provenance = _provenance(files, layout, content)
     distilled = _assemble(source, content, space, request, provenance, normalisation)
     save_distilled(out, distilled)
@@ -104,7 +105,8 @@ def _title(layout: str) -> str:
     return LAYOUTS[layout].title
 
 
-def _pixel_space(path: Path, layout: str, method: str, told: str | None) -> PixelSpace:
+def _pixel_space(path: Path, layout: str, method: str, told: str | None) -> PixelSpace | None:
+    """What was done to the pixels, as an option or the method's release tells; None where neither does."""
     release = release_of(method)
     if layout not in release:
         known = " or ".join(_title(name) for name in release)
@@ -116,12 +118,19 @@ def _pixel_space(path: Path, layout: str, method: str, told: str | None) -> Pixe
             f"{path}: is {_title(layout)}, whose 8-bit pixels are raw, but --pixel-space is {told}; drop it"
         )
     space = told or release[layout]
-    if space not in PIXEL_SPACES:
+    if space not in (None, *PIXEL_SPACES):
+        raise GiftError(f"--pixel-space is {space}, expected {' or '.join(PIXEL_SPACES)}")
+    return cast(PixelSpace | None, space)
+
+
+def _raw_bytes(path: Path, layout: str, method: str, content: Content) -> PixelSpace:
+    """`raw` of 8-bit pixels, which nothing was done to. Raises: GiftError of floats, where it would be a guess."""
+    if content.images.dtype != np.uint8:
         raise GiftError(
-            f"{path}: --method {method} does not tell its pixel space for {_title(layout)}; say --pixel-space "
-            f"{'|'.join(PIXEL_SPACES)} (known by themselves: {', '.join(METHODS)})"
+            f"{path}: --method {method} does not tell its pixel space for {_title(layout)} of floats; say "
+            f"--pixel-space {'|'.join(PIXEL_SPACES)} (known by themselves: {', '.join(METHODS)})"
         )
-    return cast(PixelSpace, space)
+    return "raw"
 
 
 def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:

@@ -201,11 +201,15 @@ def test_floats_that_float32_cannot_hold_are_not_finite(convert, tmp_path):
     assert (status, "hold values that are not finite" in err, err.count("\n")) == (2, True, 2)  # progress, error
 
 
-def test_the_pixel_space_is_asked_for_whatever_the_method(refused, tmp_path):
+def test_the_pixel_space_of_floats_is_asked_for_whatever_the_method(convert, imported, tmp_path):
     path = pair(tmp_path / "set")
+    assert imported(path, *MINE).pixel_space == "raw"  # bytes are what they are
+    np.save(path / "images.npy", np.load(path / "images.npy") / np.float32(255))
     for method in ("mine", "sre2l", "datm"):
         arguments = ("--method", method, *MINE[2:])
-        refused("distilled", path, *arguments, message="say --pixel-space raw|normalised|zca", names=path)
+        status, _, err = convert("distilled", path, *arguments, "--out", tmp_path / "out")
+        assert (status, "of floats; say --pixel-space raw|normalised|zca" in err) == (2, True)
+        assert not (tmp_path / "out").exists()
 
 
 def test_half_a_pair_is_refused(refused, tmp_path):

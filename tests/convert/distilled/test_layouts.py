@@ -22,15 +22,15 @@ def test_a_method_is_not_read_from_a_layout_that_it_has_not(refused, tmp_path):
     refused("distilled", folder, *arguments, message="but --method datm is released as DATM's images", names=folder)
 
 
-def test_an_own_method_says_its_pixel_space(refused, imported, tmp_path):
+def test_an_own_methods_encoded_images_are_raw(refused, imported, tmp_path):
     files = tree(NAMES["gvbsm"])
     folder = write(tmp_path / "SYN", files)
     arguments = ("--method", "mine", *RDED[2:])
-    refused("distilled", folder, *arguments, message="say --pixel-space", names=folder)
     refused("distilled", folder, *arguments, "--pixel-space", "zca", message="whose 8-bit pixels are raw", names=folder)
-    distilled = imported(folder, *arguments, "--pixel-space", "raw")
-    assert_same(distilled, *expected(files, 2))
-    assert distilled.method == "mine"
+    for told in ((), ("--pixel-space", "raw")):
+        distilled = imported(folder, *arguments, *told)
+        assert_same(distilled, *expected(files, 2))
+        assert (distilled.method, distilled.pixel_space) == ("mine", "raw")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\0" * 600, b"%PDF-1.7"], ids=["empty", "text", "zeros", "pdf"])
