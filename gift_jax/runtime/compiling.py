@@ -1,8 +1,10 @@
 """`jax.jit` with the compiler options that the measurements in docs/performance.md chose for a platform."""
 
+import contextlib
+import contextvars
 import functools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -31,9 +33,22 @@ def shared(make: Maker) -> Maker:
     return locked  # type: ignore[return-value]
 
 
+_PLAIN = contextvars.ContextVar("plain", default=False)
+
+
 def platform() -> str:
-    """The platform that functions are traced for, such as `cpu`."""
-    return jax.default_backend()
+    """The platform that functions are traced for, such as `cpu`; `any` inside `plain_gradients`."""
+    return "any" if _PLAIN.get() else jax.default_backend()
+
+
+@contextlib.contextmanager
+def plain_gradients() -> Iterator[None]:
+    """Trace what is made for no platform: a gradient of one's own has no derivative in forward mode."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
 
 
 def jit(function: Callable[..., Any], **arguments: Any) -> Any:

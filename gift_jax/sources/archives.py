@@ -63,6 +63,9 @@ def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
 def zip_members(label: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Visible members by name, in the order in which they lie. Raises: GiftError about one that is not safe."""
     in_order = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    for entry in in_order:
+        if "\0" in entry.orig_filename:  # where Python ends the name, so that an image would be passed over
+            raise GiftError(f"{label}: the name {entry.filename!r} of a file in it is damaged; download it again")
     return _listed(
         label,
         (
