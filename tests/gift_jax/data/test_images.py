@@ -1,6 +1,7 @@
 """Real images in every form and container, and what no form fits, in one sentence."""
 
 import json
+import re
 import shutil
 import zipfile
 
@@ -272,3 +273,15 @@ def test_a_dataset_in_the_table_is_read_from_its_hub_shards(tmp_path):
     [(images, labels)] = load_training("CIFAR10", image_size=32, source=tmp_path).batches
     np.testing.assert_array_equal(images, found.images)
     np.testing.assert_array_equal(labels, np.arange(10))
+
+
+def test_a_zip_whose_list_has_lost_members_to_a_comment_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("ant/0.png", "ant/1.png", "bee/0.png"):
+            archive.writestr(name, b"")
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    first, second, _ = [found.start() for found in re.finditer(b"PK\x01\x02", content)]
+    content[first + 32 : first + 34] = (second - first).to_bytes(2, "little")
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(GiftError, match=r"x.zip: its list of members is damaged at 'ant/0.png'"):
+        read_images(tmp_path / "x.zip", train=True)
