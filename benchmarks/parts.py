@@ -16,13 +16,20 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from benchmarks.changes import CHANGES
 from benchmarks.compare import RESULTS
+from benchmarks.ours import Ours
 from benchmarks.worker import find_processor
 from benchmarks.workloads import WORKLOADS
+from gift_jax.models.convolution import convolve
 from gift_jax.runtime import cli
+from gift_jax.runtime.compiling import jit
 from gift_jax.runtime.files import write_text
 from gift_jax.runtime.memory import TUNABLES
+from gift_jax.training.step import make_differentiate, make_prepare, make_program, make_update
 
 UNDONE = ("few-channels", "blocks", "norms")  # and huge pages, which are the process's
 ROUNDS = 15
@@ -30,7 +37,6 @@ ROUNDS = 15
 
 def _median(function: Callable[[], Any]) -> float:
     """Milliseconds of a call, of `ROUNDS`, after one that compiles."""
-    import jax
 
     def timed() -> float:
         start = time.perf_counter()
@@ -43,13 +49,6 @@ def _median(function: Callable[[], Any]) -> float:
 
 def measure(name: str) -> dict[str, float]:
     """Milliseconds of each part of a workload's step, in this process."""
-    import jax
-    import jax.numpy as jnp
-
-    from benchmarks.ours import Ours
-    from gift_jax.runtime.compiling import jit
-    from gift_jax.training.step import make_differentiate, make_prepare, make_program, make_update
-
     side = Ours(WORKLOADS[name])
     program = make_program(side.recipe, side.student, side.distilled, side.teacher)
     prepare, differentiate, update = (jit(make(program)) for make in (make_prepare, make_differentiate, make_update))
@@ -78,10 +77,6 @@ def measure(name: str) -> dict[str, float]:
 
 def _convolutions(blocks: Any, x: Any) -> float:
     """Of all layers: forward twice, for two networks, and by weights and input, which the first layer's needs not."""
-    import jax
-
-    from gift_jax.runtime.compiling import jit
-
     total = 0.0
     for number, block in enumerate(blocks):
         kernel, convolve = block.conv.kernel[...], _convolution_of(block.conv)
@@ -90,20 +85,16 @@ def _convolutions(blocks: Any, x: Any) -> float:
         for argument in (1,) if number == 0 else (0, 1):
             backward = jit(functools.partial(_gradient, convolve, argument))
             total += _median(functools.partial(backward, x, kernel, y))
-        x = jax.numpy.asarray(y[:, : y.shape[1] // 2, : y.shape[2] // 2])
+        x = jnp.asarray(y[:, : y.shape[1] // 2, : y.shape[2] // 2])
     return total
 
 
 def _convolution_of(layer: Any) -> Callable[..., Any]:
-    from gift_jax.models.convolution import convolve
-
     names = ("NHWC", "HWIO", "NHWC")
     return lambda x, kernel: convolve(x, kernel, (layer.strides, layer.strides), layer.padding, dimension_numbers=names)
 
 
 def _gradient(function: Callable[..., Any], argument: int, x: Any, kernel: Any, along: Any) -> Any:
-    import jax
-
     return jax.vjp(function, x, kernel)[1](along)[argument]
 
 

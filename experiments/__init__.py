@@ -2,4 +2,4 @@
 
 from gift_jax.runtime.memory import start_with_huge_pages
 
-start_with_huge_pages("experiments")
+start_with_huge_pages(__name__)

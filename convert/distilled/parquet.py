@@ -11,9 +11,10 @@ import numpy as np
 import PIL
 import pyarrow as pa
 
+from gift_jax.data.classes import renumbered
 from gift_jax.errors import GiftError
 from gift_jax.sources import parquet
-from gift_jax.sources.choices import one_split, split_of_shard
+from gift_jax.sources.choices import is_shard, one_split, split_of_shard
 from gift_jax.sources.parquet import Columns
 from gift_jax.sources.source import Source
 
@@ -39,7 +40,7 @@ def read(source: Source, request: Request) -> Content:
 
     Raises: GiftError if the columns are of another kind, or an image is damaged or of another size.
     """
-    shards = one_split(source.label, sorted(filter(parquet.is_shard, source.sizes)), split_of_shard, request.split)
+    shards = one_split(source.label, sorted(filter(is_shard, source.sizes)), split_of_shard, request.split)
     parquet.check_folder(source, shards)
     columns = parquet.columns_of_all(source, shards, request.label_column)
     stored = np.concatenate([parquet.read_labels(source, shard, columns) for shard in shards])
@@ -63,8 +64,7 @@ def _class_ids(
         return counted_from_zero(source.label, stored, request), {}, None
     stored = parquet.labels_with_names(source, stored, columns)
     order, note = order_classes(source.label, names, request, "name")
-    places = {name: number for number, name in enumerate(order)}
-    return np.array([places[name] for name in names], np.int32)[stored], {"classes": note}, order[0]
+    return renumbered(source.label, stored, names, order), {"classes": note}, order[0]
 
 
 def _blobs(source: Source, shards: Sequence[str], kept: np.ndarray, column: str) -> Iterator[Blob]:

@@ -14,7 +14,7 @@ from gift_jax.data.records import Records
 from gift_jax.data.wanted import Wanted
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
-from gift_jax.sources.choices import listed
+from gift_jax.sources.choices import is_shard, listed
 from gift_jax.sources.lasting import inner_archive, lasting_archive
 from gift_jax.sources.source import HEAD, Source, directory, openable, single_file
 
@@ -36,7 +36,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "cifar": Form("CIFAR's own files", cifar.is_cifar, cifar.splits, cifar.read, ("class_order",)),
         "parquet": Form(
             "Parquet shards",
-            parquet_images.is_shard,
+            is_shard,
             parquet_images.splits,
             parquet_images.read,
             ("split", "label_column", "class_order"),
@@ -117,7 +117,7 @@ def _open_file(path: Path) -> Source | None:
     with reported(path), path.open("rb") as file:
         head = file.read(HEAD)
     if head[:4] == b"PAR1":
-        return single_file(path, path.name if parquet_images.is_shard(path.name) else "data.parquet")
+        return single_file(path, path.name if is_shard(path.name) else "data.parquet")
     if idx.is_idx(path.name) or cifar.is_cifar(path.name):
         raise GiftError(f"{path}: is one of several files that belong together; give the directory that has them")
     return lasting_archive(path)

@@ -3,7 +3,6 @@
 import collections
 import threading
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,14 @@ from gift_jax.data.classes import numbered, order_classes, renumbered
 from gift_jax.data.records import Records, source_digest
 from gift_jax.data.wanted import Wanted
 from gift_jax.errors import GiftError
-from gift_jax.sources.choices import one_split, split_for, split_of_shard
+from gift_jax.sources.choices import is_shard, one_split, split_for, split_of_shard
 from gift_jax.sources.source import Source
 
 KEPT = 512 << 20  # bytes of row groups that stay in memory
 
 
-def is_shard(base: str) -> bool:
-    """Whether a file of that base name is a shard."""
-    return base.lower().endswith(".parquet")
-
-
 def _shards(source: Source) -> list[str]:
-    return sorted(name for name in source.sizes if is_shard(PurePosixPath(name).name))
+    return sorted(name for name in source.sizes if is_shard(name))
 
 
 def splits(source: Source) -> list[str | None]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gift_jax.models.layers import avg_pool
+from gift_jax.models.layers import avg_pool, row
 from gift_jax.runtime.compiling import platform
 
 PIXELS = (0, 1, 2)  # axes of an image batch [B, H, W, C] other than channels
@@ -35,14 +35,10 @@ def normalise_relu_pool(
     return (_OWN_NORMALISE_RELU_POOL if platform() == "cpu" else _normalise_relu_pool)(x, scale, bias, axes, epsilon)
 
 
-def _row(vector: jax.Array) -> jax.Array:
-    return vector[None, None, None, :]
-
-
 def _normalise(x: jax.Array, scale: jax.Array, bias: jax.Array, axes: tuple[int, ...], epsilon: float) -> Normalised:
     mean = jnp.mean(x, axes, keepdims=True)
     var = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
-    y = (x - mean) * lax.rsqrt(var + epsilon) * _row(scale) + _row(bias)
+    y = (x - mean) * lax.rsqrt(var + epsilon) * row(scale) + row(bias)
     return y, lax.stop_gradient(mean), lax.stop_gradient(var)
 
 
@@ -65,10 +61,10 @@ def _normalise_relu_pool_backward(axes: tuple[int, ...], epsilon: float, saved: 
     del epsilon
     x, mean, inverse, scale, bias = saved
     quarter = cotangents[0] * jnp.asarray(0.25, x.dtype)
-    slope, (height, width) = inverse * _row(scale), quarter.shape[1:3]
+    slope, (height, width) = inverse * row(scale), quarter.shape[1:3]
 
     def passed(x: jax.Array) -> jax.Array:
-        return (x - mean) * slope + _row(bias) > 0
+        return (x - mean) * slope + row(bias) > 0
 
     # Summed over each window first: arrays a quarter as large as x.
     windows = x[:, : 2 * height, : 2 * width].reshape(len(x), height, 2, width, 2, -1)
@@ -92,7 +88,7 @@ def _gradients(axes: tuple[int, ...], saved: Any, gradient: jax.Array, total: ja
     x, mean, inverse, scale, _ = saved
     count = x.size // mean.size
     mixed = gradient - total / count - (x - mean) * (inverse * along / count)
-    by_x = lax.optimization_barrier(mixed * (inverse * _row(scale)))
+    by_x = lax.optimization_barrier(mixed * (inverse * row(scale)))
     return by_x, jnp.sum(along, PIXELS), jnp.sum(total, PIXELS)
 
 

@@ -79,6 +79,11 @@ def linear(
     )
 
 
+def row(vector: jax.Array) -> jax.Array:
+    """A vector [C] that broadcasts over images [B, H, W, C], as [1, 1, 1, C]."""
+    return vector[None, None, None, :]
+
+
 def avg_pool(x: jax.Array, window: int) -> jax.Array:
     """Non-overlapping mean over window x window pixels, the remainder dropped, as `torch.nn.AvgPool2d`.
 

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from gift_jax.models.fused import PIXELS, Normalised, normalise
-from gift_jax.models.layers import conv, kaiming_normal
+from gift_jax.models.layers import conv, kaiming_normal, row
 
 
 def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float) -> jax.Array:
@@ -37,8 +37,8 @@ class BatchNorm(nnx.Module):
         """Normalise x [B, H, W, C], in the statistics' precision."""
         if train:
             return self.by_own_statistics(normalise, x)
-        normal = _standardize(x.astype(self.mean.dtype), _row(self.mean[...]), _row(self.var[...]), self.epsilon)
-        return (normal * _row(self.scale[...]) + _row(self.bias[...])).astype(x.dtype)
+        normal = _standardize(x.astype(self.mean.dtype), row(self.mean[...]), row(self.var[...]), self.epsilon)
+        return (normal * row(self.scale[...]) + row(self.bias[...])).astype(x.dtype)
 
     def by_own_statistics(self, function: Callable[..., Normalised], x: jax.Array) -> jax.Array:
         """Apply `normalise` or `normalise_relu_pool` to a batch x [B, H, W, C], whose statistics are tracked."""
@@ -54,10 +54,6 @@ class BatchNorm(nnx.Module):
         scale, bias, mean, var = (np.asarray(x[...]) for x in (self.scale, self.bias, self.mean, self.var))
         a = scale / np.sqrt(var + np.asarray(self.epsilon, var.dtype))
         return a, bias - a * mean
-
-
-def _row(vector: jax.Array) -> jax.Array:
-    return vector[None, None, None, :]
 
 
 class GroupNorm(nnx.Module):
@@ -77,7 +73,7 @@ class GroupNorm(nnx.Module):
         mean = jnp.mean(grouped, axis=(1, 2, 4), keepdims=True)
         var = jnp.mean(jnp.square(grouped - mean), axis=(1, 2, 4), keepdims=True)
         normal = _standardize(grouped, mean, var, self.epsilon).reshape(x.shape)
-        return (normal * _row(self.scale[...]) + _row(self.bias[...])).astype(x.dtype)
+        return (normal * row(self.scale[...]) + row(self.bias[...])).astype(x.dtype)
 
     def by_own_statistics(self, function: Callable[..., Normalised], x: jax.Array) -> jax.Array:
         """Apply `normalise` or `normalise_relu_pool` to images x [B, H, W, C], where each channel is a group."""

@@ -56,7 +56,7 @@ def jit(function: Callable[..., Any], **arguments: Any) -> Any:
 
     Args: arguments, further ones of `jax.jit`. Returns: the jitted function.
     """
-    return jax.jit(function, compiler_options=compiler_options(platform()), **arguments)
+    return jax.jit(function, compiler_options=compiler_options(jax.default_backend()), **arguments)
 
 
 @functools.lru_cache

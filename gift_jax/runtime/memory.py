@@ -33,7 +33,7 @@ def start_with_huge_pages(package: str) -> None:
 def _is_command(package: str, arguments: list[str], program: str) -> bool:
     """Whether Python was started for it; program is `-m` while the packages above a module are imported."""
     if program == "-m":
-        return any(argument.partition(".")[0] == package for argument in _after(arguments, "-m"))
+        return any(f"{module}.".startswith(f"{package}.") for module in _after(arguments, "-m"))
     return Path(program).name == package
 
 

@@ -109,6 +109,11 @@ def split_for(label: str, found: Iterable[str | None], wanted: str | None, *, tr
     return None
 
 
+def is_shard(name: str) -> bool:
+    """Whether a file is a Parquet shard, by its name."""
+    return name.lower().endswith(".parquet")
+
+
 def split_of_shard(name: str) -> str | None:
     """The split that a Parquet shard's name, or a folder above it, tells."""
     path = PurePosixPath(name)

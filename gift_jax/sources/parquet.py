@@ -18,7 +18,6 @@ try:
 except ImportError:
     raise GiftError("reading Parquet needs pyarrow; run `pip install 'gift-jax[data]'`") from None
 
-SUFFIX = ".parquet"
 IMAGES = ("image", "img")
 LABELS = ("class_id", "label", "labels", "fine_label", "coarse_label")
 MOST_ROWS = 5_000_000  # in a shard; equal labels take no room in a file, but they do in memory
@@ -33,11 +32,6 @@ class Columns(NamedTuple):
     image: str
     label: str
     names: tuple[str, ...] | None
-
-
-def is_shard(name: str) -> bool:
-    """Whether a file is a shard, by its name."""
-    return name.lower().endswith(SUFFIX)
 
 
 def check_folder(source: Source, shards: Sequence[str]) -> None:

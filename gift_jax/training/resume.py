@@ -49,6 +49,7 @@ class Checkpoints:
         for option, least in (("epochs", 1), ("keep", 1), ("minutes", 0)):
             if (value := getattr(self, option)) is not None and value < least:
                 raise GiftError(f"checkpoint {option} must be {least} or more, not {value}")
+        object.__setattr__(self, "directory", Path(self.directory))  # which may be given as text
 
 
 class Store:

@@ -1,9 +1,7 @@
 """Training: epochs of one seed after another, or of several side by side, with looks at the evaluation set."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import jax
@@ -93,8 +91,6 @@ def train(
     Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other; Diverged if a loss is not
     finite, naming step and cause; Preempted after SIGTERM, if there are checkpoints.
     """
-    if checkpoints:  # whose directory may be given as text
-        checkpoints = dataclasses.replace(checkpoints, directory=Path(checkpoints.directory))
     recipe, distilled = settle(recipe, distilled, teacher)
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):

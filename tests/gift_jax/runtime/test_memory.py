@@ -16,6 +16,8 @@ COMMAND = ["python", "-m", "experiments.evaluate", "--out", "x"]
     [
         ("experiments", COMMAND, "-m", True),
         ("experiments", ["python", "-W", "error", "-m", "experiments"], "-m", True),
+        ("gift_jax.experiments", ["python", "-m", "gift_jax.experiments.evaluate"], "-m", True),  # of a wheel
+        ("experiments", ["python", "-m", "experiments_of_mine.evaluate"], "-m", False),
         ("experiments", ["python", "-m", "pytest", "experiments"], "-m", False),
         ("experiments", COMMAND, "/src/experiments/evaluate.py", False),  # imported later, such as by another process
         ("experiments", ["python", "-c", "import experiments"], "-c", False),
