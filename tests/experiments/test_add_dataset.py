@@ -73,7 +73,7 @@ def test_from_five_folders_of_pictures_to_a_report(place, succeed):
     write_pictures(place / "train", 12, 0)
     write_pictures(place / "test", 4, 1)
     out = succeed(add_dataset, "flowers", "--data", "train", "--test-data", "test", "--image-size", 8)
-    assert "training images 60, 12 to 12 per class, of " in out
+    assert "training images 60, 12 per class, of " in out
     assert "test images     20" in out
     assert "バラ" in out
     assert "--dataset flowers" in out
