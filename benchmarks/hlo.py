@@ -145,17 +145,17 @@ def _parse_arrays(shape: str) -> tuple[Array, ...]:
 
 
 def step_of(module: Module) -> str:
-    """The computation of one training step: the body of the loop that does most of the work; else the entry."""
-    loops = [
+    """The computation of one training step: the body of the loop that does most of the arithmetic; else the entry."""
+    loops = (
         body
         for computation in module.computations.values()
         for instruction in computation.values()
         if instruction.opcode == "while"
         for body in instruction.calls
-    ]
-    counts = {body: sum(1 for _ in executed(module, body)) for body in loops}
-    largest = max(counts, key=counts.__getitem__, default=module.entry)
-    return largest if counts.get(largest, 0) > len(module.computations[module.entry]) else module.entry
+    )
+    flops = {body: sum(cost.flops for cost in costs(module, body)) for body in loops}
+    largest = max(flops, key=flops.__getitem__, default=module.entry)
+    return largest if flops.get(largest) else module.entry
 
 
 def executed(module: Module, name: str, times: float = 1.0) -> Iterator[tuple[Instruction, Computation, float]]:
