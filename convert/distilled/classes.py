@@ -3,15 +3,34 @@
 import collections
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from gift_jax.data.class_order import read_class_order
+from gift_jax.data.datasets import DatasetSpec
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import sha256
 
 from .content import Request
 
+_NETTE = """n01440764 n02102040 n02979186 n03000684 n03028079 n03394916 n03417042 n03425413 n03445777 n03888257"""
+_WOOF = """n02086240 n02087394 n02088364 n02089973 n02093754 n02096294 n02099601 n02105641 n02111889 n02115641"""
+# The classes of ImageNet that a subset has, by WordNet id. Reference: fastai/imagenette.
+SUBSETS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"imagenet-nette": frozenset(_NETTE.split()), "imagenet-woof": frozenset(_WOOF.split())}
+)
+_WNID = re.compile(r"n[0-9]{8}")
 _NUMBERED = re.compile(r"(?:new)?([0-9]{1,9})")
+
+
+def check_subset(label: str, names: Collection[str], spec: DatasetSpec) -> None:
+    """Raises: GiftError if WordNet ids are not those of a subset whose classes are known: another has as many."""
+    known = SUBSETS.get(spec.name, frozenset())
+    strangers = sorted(name for name in names if _WNID.fullmatch(name) and name not in known)
+    if known and strangers:
+        owner = next((name for name, classes in SUBSETS.items() if strangers[0] in classes), None)
+        hint = f"it is one of {owner}; give that as --dataset" if owner else "check --dataset and the path"
+        raise GiftError(f"{label}: has the class folder {strangers[0]!r}, which is no class of {spec.name}; {hint}")
 
 
 def order_classes(label: str, names: Sequence[str], request: Request, kind: str) -> tuple[Sequence[str], str]:
