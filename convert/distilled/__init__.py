@@ -12,6 +12,7 @@ from gift_jax.data.distilled import DistilledSet, save_distilled
 from gift_jax.errors import GiftError
 from gift_jax.sources.source import Source
 
+from .classes import named
 from .content import Content, Request
 from .labels import SOFT_LABELS
 from .layouts import ENCODED, LAYOUTS, OPTIONS, open_source
@@ -69,7 +70,7 @@ def convert_distilled(
         _check_factor(source, layout, request)
         content = LAYOUTS[layout].read(files, _as_authors_read(layout, request))
         pixels = make_pixels(source, layout, content, request, pixel_space, normalisation)
-        content = content._replace(notes={**content.notes, **pixels.notes})
+        content = content._replace(notes={**_order(layout, request), **content.notes, **pixels.notes})
         provenance = _provenance(files, layout, content)
     distilled = _assemble(source, content, pixels, request, provenance)
     save_distilled(out, distilled)
@@ -114,6 +115,12 @@ def _check_factor(path: Path, layout: str, request: Request) -> None:
             f"{path}: --factor is {request.factor}, for images that hold several ({packed}), and --method {method}'s "
             "are trained on as they are stored; drop it"
         )
+
+
+def _order(layout: str, request: Request) -> dict[str, str]:
+    """Notes about the classes that a tensor's labels count, as the method's code has them."""
+    order = release_of(request.method).orders.get(request.spec.name)
+    return named(order, "in the order of the authors' code") if order and layout not in ENCODED else {}
 
 
 def _as_authors_read(layout: str, request: Request) -> Request:

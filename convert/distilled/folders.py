@@ -13,9 +13,10 @@ from gift_jax.sources.source import Source, openable
 from gift_jax.sources.trees import NO_FOLDER, by_class_folder, images_of_split
 
 from . import data_pt
-from .classes import check_subset, order_classes
+from .classes import order_classes
 from .content import Content, Request, images_a_class
 from .decode import LARGEST_FILE, Blob, decode, decoder_notes
+from .subsets import check_subset
 
 
 def read(source: Source, request: Request) -> Content:
@@ -26,7 +27,7 @@ def read(source: Source, request: Request) -> Content:
     """
     by_folder, left_out = _without_copies(_images_by_folder(source, request), request.copies)
     check_subset(source.label, by_folder, request.spec)
-    order, note = order_classes(source.label, sorted(by_folder), request, "folder")
+    order, classes = order_classes(source.label, sorted(by_folder), request, "folder")
     ipc = _images_to_keep(source, by_folder, request)
     names = [name for folder in order for name in sorted(by_folder[folder])[:ipc]]
     rows = {name: row for row, name in enumerate(names)}
@@ -34,7 +35,7 @@ def read(source: Source, request: Request) -> Content:
     blobs = (Blob(rows[name], f"{source.label}: {name!r}", _content(source, name)) for name in wanted)
     decoded = decode(blobs, len(rows), request.spec.channels, request.image_size)
     labels = np.repeat(np.arange(len(order), dtype=np.int32), ipc)
-    notes = {"classes": note, **decoder_notes(decoded, f"Pillow {PIL.__version__}"), **_split_note(names), **left_out}
+    notes = {**classes, **decoder_notes(decoded, f"Pillow {PIL.__version__}"), **_split_note(names), **left_out}
     total = sum(map(len, by_folder.values()))
     return Content(decoded.images, labels, None, total, "in sorted order of file names", notes, order[0])
 

@@ -1,6 +1,6 @@
 """What each method's release is, as its authors' code has it: layouts, pixels, and how their readers take images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -8,6 +8,7 @@ from gift_jax.data.datasets import CIFAR, DATASETS, IMAGENET, Normalisation
 from gift_jax.data.distilled import PixelSpace
 
 from .layouts import LAYOUTS
+from .subsets import NETTE, TEN, WOOF
 
 Space = PixelSpace | Literal["unbounded"]
 """What was done to stored pixels; `unbounded` ones are raw floats that may leave [0, 1] by a little."""
@@ -20,15 +21,20 @@ class Release(NamedTuple):
 
     spaces: the layouts that it may have, by their names in `LAYOUTS`, and the space of each, None where it does not
     tell. statistics: by dataset, what its code normalises by. factors: whether an image may hold several, and which
-    factors the authors have, in words. resized: whether the authors' readers resize encoded images to the network's
-    input. copies: how the names of folders end that hold copies of other folders' images from before optimisation.
+    factors the authors have, in words. orders: by dataset, the names of the classes that the labels of tensors count.
+    resized: whether the authors' readers resize encoded images to the network's input. copies: how the names of folders
+    end that hold other folders' images from before optimisation.
     """
 
     spaces: Mapping[str, Space | None] = _DATA
     statistics: Mapping[str, Normalisation] = MappingProxyType({})
     factors: str | None = None
+    orders: Mapping[str, Sequence[str]] = MappingProxyType({})
     resized: bool = False
     copies: str | None = None
+
+
+_ORDERS: Mapping[str, Sequence[str]] = MappingProxyType({"imagenet-nette": NETTE, "imagenet-woof": WOOF})
 
 
 def _known(*names: str) -> dict[str, Normalisation]:
@@ -56,6 +62,7 @@ _IDC = Release(
         **dict.fromkeys(("tinyimagenet", *(name for name in DATASETS if name.startswith("imagenet-"))), IMAGENET),
     },
     factors="IDC has 2, for ImageNet 3, IDC-I 1",
+    orders={**_ORDERS, "imagenet-10": TEN},
 )
 # `transform_imagenet` of `data.py`, vimar-gu/MinimaxDiffusion: Resize and CenterCrop to 224 pixels of PNGs of 256.
 _DIFFUSED = Release({"images": "raw", "parquet": "raw", "arrays": None}, resized=True)
@@ -63,8 +70,10 @@ _DIFFUSED = Release({"images": "raw", "parquet": "raw", "arrays": None}, resized
 METHODS: Mapping[str, Release] = MappingProxyType(
     {
         **dict.fromkeys(("sre2l", "cda", "gvbsm", "rded", "lpld", "dwa", "random"), _IMAGES),
+        **dict.fromkeys(("d4m", "edc", "wmdd", "cvdd", "delt", "lpqld"), _IMAGES),
         **dict.fromkeys(("datm", "pad"), _WHITENED),
         **dict.fromkeys(("dc", "dsa", "dm"), _DC),
+        "mtt": Release(orders=_ORDERS),  # whitened or normalised, as an option of its code says
         "idc": _IDC,
         "dream": _IDC._replace(factors="DREAM's README has 2"),
         "ncfm": _IDC._replace(factors="NCFM's configurations have 2"),
@@ -72,7 +81,6 @@ METHODS: Mapping[str, Release] = MappingProxyType(
         "cao2": _DIFFUSED._replace(copies="_ss"),
     }
 )
-PACKED = tuple(name for name, release in METHODS.items() if release.factors)
 
 
 def release_of(method: str) -> Release:

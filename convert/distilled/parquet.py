@@ -63,8 +63,8 @@ def _class_ids(
             raise GiftError(f"{source.label}: {columns.label} has no class names; drop --class-order")
         return counted_from_zero(source.label, stored, request), {}, None
     stored = parquet.labels_with_names(source, stored, columns)
-    order, note = order_classes(source.label, names, request, "name")
-    return renumbered(source.label, stored, names, order), {"classes": note}, order[0]
+    order, classes = order_classes(source.label, names, request, "name")
+    return renumbered(source.label, stored, names, order), classes, order[0]
 
 
 def _blobs(source: Source, shards: Sequence[str], kept: np.ndarray, column: str) -> Iterator[Blob]:

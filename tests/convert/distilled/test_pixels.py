@@ -70,3 +70,12 @@ def test_every_statistic_has_the_channels_of_its_dataset():
     for release in METHODS.values():
         for name, normalisation in release.statistics.items():
             assert len(normalisation.mean) == DATASETS[name].channels
+
+
+def test_labels_of_tensors_count_the_classes_of_the_authors_code(imported, tmp_path):
+    images = torch.rand(10, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.save([images, torch.arange(10)], tmp_path / "data.pt")
+    arguments = ("--method", "ncfm", "--factor", "1", "--dataset")
+    assert imported(tmp_path / "data.pt", *arguments, "imagenet-woof").class_names[:2] == ("n02096294", "n02093754")
+    assert imported(tmp_path / "data.pt", *arguments, "imagenet-10").class_names[0] == "n02869837"
+    assert imported(tmp_path / "data.pt", *arguments, "cifar10").class_names == ()
