@@ -52,17 +52,18 @@ _DC = Release(
         "cifar100": Normalisation((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
     },
 )
-# `MEANS` and `STDS` of IDC's `data.py` and NCFM's `dataset_statistics.py`. Pixels are clamped to [0, 1] before an
-# iteration and not after it, and the readers do not clamp them either.
-_IDC = Release(
+# `MEANS` and `STDS` of IDC's `data.py` and NCFM's `dataset_statistics.py`, `load_normalize` of CIM. Pixels are clamped to
+# [0, 1] before an iteration and not after it, CIM's never, and the readers do not clamp them either.
+_LEARNED = Release(
     {**_DATA, "data.pt": "unbounded"},
     {
         **_known("mnist", "fashion-mnist", "svhn"),
         **dict.fromkeys(("cifar10", "cifar100"), CIFAR),
         **dict.fromkeys(("tinyimagenet", *(name for name in DATASETS if name.startswith("imagenet-"))), IMAGENET),
     },
-    factors="IDC has 2, for ImageNet 3, IDC-I 1",
-    orders={**_ORDERS, "imagenet-10": TEN},
+)
+_IDC = _LEARNED._replace(
+    factors="IDC has 2, for ImageNet 3, IDC-I 1", orders=MappingProxyType({**_ORDERS, "imagenet-10": TEN})
 )
 # `transform_imagenet` of `data.py`, vimar-gu/MinimaxDiffusion: Resize and CenterCrop to 224 pixels of PNGs of 256.
 _DIFFUSED = Release({"images": "raw", "parquet": "raw", "arrays": None}, resized=True)
@@ -70,13 +71,14 @@ _DIFFUSED = Release({"images": "raw", "parquet": "raw", "arrays": None}, resized
 METHODS: Mapping[str, Release] = MappingProxyType(
     {
         **dict.fromkeys(("sre2l", "cda", "gvbsm", "rded", "lpld", "dwa", "random"), _IMAGES),
-        **dict.fromkeys(("d4m", "edc", "wmdd", "cvdd", "delt", "lpqld"), _IMAGES),
+        **dict.fromkeys(("d4m", "edc", "wmdd", "cvdd", "delt"), _IMAGES),
         **dict.fromkeys(("datm", "pad"), _WHITENED),
         **dict.fromkeys(("dc", "dsa", "dm"), _DC),
         "mtt": Release(orders=_ORDERS),  # whitened or normalised, as an option of its code says
         "idc": _IDC,
         "dream": _IDC._replace(factors="DREAM's README has 2"),
         "ncfm": _IDC._replace(factors="NCFM's configurations have 2"),
+        "cim": _LEARNED,  # mosaics, of which the recipe shows a cell at a time
         **dict.fromkeys(("minimax", "d3hr"), _DIFFUSED),
         "cao2": _DIFFUSED._replace(copies="_ss"),
     }

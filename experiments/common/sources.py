@@ -44,6 +44,7 @@ SETS: Mapping[str, str] = MappingProxyType(
         "pad": "its authors release none, their code logs them: https://github.com/NUS-HPC-AI-Lab/PAD",
         "idc": f"{_DRIVE} https://github.com/snu-mllab/Efficient-Dataset-Condensation",
         "dream": "its authors release none, their code saves them: https://github.com/lyq312318224/DREAM",
+        "cim": "its authors release none, their code makes one: https://github.com/LINs-lab/CIM",
         "ncfm": "its authors' are on https://huggingface.co/maomaocun/NCFM",
         "minimax": f"{_DRIVE} https://github.com/vimar-gu/MinimaxDiffusion",
         "d3hr": "its authors' are on https://huggingface.co/datasets/lin-zhao-resoLve/D3HR",
@@ -51,7 +52,6 @@ SETS: Mapping[str, str] = MappingProxyType(
         "wmdd": f"{_DRIVE} https://github.com/Liu-Hy/WMDD",
         "delt": f"{_DRIVE} https://github.com/VILA-Lab/DELT",
         "cvdd": f"{_DRIVE} https://github.com/Jiacheng8/CV-DD",
-        "lpqld": f"{_DRIVE} https://github.com/he-y/soft-label-pruning-quantization-for-dataset-distillation",
     }
 )
 _MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"

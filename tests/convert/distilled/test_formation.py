@@ -52,6 +52,15 @@ def test_students_are_shown_what_the_authors_readers_show(method, factor, import
     assert ("formation" in distilled.provenance) == (factor > 1)
 
 
+def test_cim_s_mosaics_stay_whole(imported, refused, tmp_path):
+    images, labels = condensed()
+    torch.save({"dataset": "cifar10", "data": images, "label": labels}, tmp_path / "data.pt")
+    distilled = imported(tmp_path / "data.pt", "--method", "cim", *IDC[2:])
+    np.testing.assert_array_equal(distilled.images, transforms.Normalize(*CIFAR)(images).permute(0, 2, 3, 1))
+    message = "and --method cim's are trained on as they are stored; drop it"
+    refused("distilled", tmp_path / "data.pt", "--method", "cim", *IDC[2:], "--factor", "2", message=message, names="")
+
+
 def test_what_was_done_is_said(convert, tmp_path):
     torch.save(list(condensed()), tmp_path / "data.pt")
     _, out, _ = convert("distilled", tmp_path / "data.pt", *IDC, "--factor", "3", "--out", tmp_path / "x")
