@@ -20,7 +20,7 @@ from .methods import METHODS, release_of
 from .pixels import Pixels, make_pixels, space_of
 
 # Notes that are said when a set is written.
-_CHOSEN = ("repetition", "split", "label_column", "depth", "iteration", "left out", "resized", "formation")
+_CHOSEN = ("repetition", "split", "label_column", "depth", "iteration", "parts", "left out", "resized", "formation")
 
 
 def convert_distilled(

@@ -52,8 +52,8 @@ _DC = Release(
         "cifar100": Normalisation((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
     },
 )
-# `MEANS` and `STDS` of IDC's `data.py` and NCFM's `dataset_statistics.py`, `load_normalize` of CIM. Pixels are clamped to
-# [0, 1] before an iteration and not after it, CIM's never, and the readers do not clamp them either.
+# `MEANS` and `STDS` of IDC's `data.py` and NCFM's `dataset_statistics.py`, `load_normalize` of CIM. Pixels are clamped
+# to [0, 1] before an iteration and not after it, CIM's never, and the readers do not clamp them either.
 _LEARNED = Release(
     {**_DATA, "data.pt": "unbounded"},
     {
