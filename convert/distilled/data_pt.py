@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +43,9 @@ def read(source: Source, request: Request) -> Content:
     [images, labels]; DC, DSA and DM save {"data": [[images, labels], ...]}, a pair for each repetition. IDC's
     ImageNet-100 lies in five folders, each with twenty classes, which `load_data_path` of its `test.py` joins.
     """
-    phases = sorted(name for name in source.sizes if _PHASE.search(name))
-    parts = [_tensors(source, name, request) for name in (phases if len(phases) > 1 else [source.find(NAME)])]
+    names = sorted(name for name in source.sizes if PurePosixPath(name).name == NAME)
+    phases = len(names) > 1 and all(map(_PHASE.search, names))
+    parts = [_tensors(source, name, request) for name in (names if phases else [source.find(NAME)])]
     images, labels, notes = parts[0] if len(parts) == 1 else _joined(source, parts)
     content = from_tensors(source.label, images, labels, request)
     return content._replace(notes={**content.notes, **notes})

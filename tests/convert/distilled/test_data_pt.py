@@ -221,6 +221,12 @@ def test_files_that_share_a_class_are_sets_of_their_own(refused, tmp_path):
     refused("distilled", folder, *MINE, message=message, names=folder)
     torch.save([IMAGES[15:], torch.eye(10)[LABELS[15:]]], folder / "ipc3_5_phase1" / "data.pt")
     refused("distilled", folder, *MINE, message=message, names=folder)
+    message = "data.pt lies there 3 times"
+    folder = phases(tmp_path / "c", slice(0, 15), slice(15, 30))
+    torch.save(PAIR, folder / "data.pt")
+    refused("distilled", folder, *MINE, message=message, names=folder)
+    (folder / "data.pt").unlink()
+    message = "data.pt lies there 2 times"
     for phase in (0, 1):
         (folder / f"ipc3_5_phase{phase}").rename(folder / f"ipc{phase}")
     refused("distilled", folder, *MINE, message=message, names=folder)
