@@ -156,7 +156,9 @@ def _field(parameter: Parameter, text: str, with_choices: bool, *, prefix: bool)
     """The parameter as a field for `dataclasses.make_dataclass`, in tyro's terms."""
     name, annotation, default, positional_only = parameter
     hint = "" if default is None or default == () else None
-    argument = tyro.conf.arg(prefix_name=None if prefix else False, help=text, help_behavior_hint=hint)
+    # Python's own words end in an underscore, as `for_` does.
+    spelt = name.removesuffix("_") if name.endswith("_") else None
+    argument = tyro.conf.arg(name=spelt, prefix_name=None if prefix else False, help=text, help_behavior_hint=hint)
     if not _is_positional(parameter) and (constructor := _constructor(name, annotation, with_choices)):
         annotation = Annotated[annotation, constructor]
     if positional_only:
@@ -187,7 +189,7 @@ def _constructor(name: str, annotation: Any, with_choices: bool) -> tyro.constru
     inner, several = _inner(plain)
     if (kind := _kind(inner, with_choices)) is None:
         return None
-    option = f"--{name.replace('_', '-')}"
+    option = f"--{name.removesuffix('_').replace('_', '-')}"
 
     def read(text: str) -> Any:
         try:

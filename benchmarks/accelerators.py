@@ -1,0 +1,112 @@
+"""What users' programs become on accelerators that need not be there: compiled, described, never run.
+
+Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/accelerators-NAME.json and
+NAME.md, and prints the table. It needs the extra `accelerators` and no device. Programs are those of
+`benchmarks.compiled`, each compiled in a process of its own, one after another.
+
+A step's bound is the larger of FLOPs over the device's and bytes over its memory's: it cannot be faster. The estimate
+is the compiler's own, which only TPUs' has.
+"""
+
+import datetime
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.compare import RESULTS
+from benchmarks.targets import TARGETS, environment, installed
+from benchmarks.workloads import WORKLOADS
+from gift_jax.errors import GiftError, short_reason
+from gift_jax.runtime import cli
+from gift_jax.runtime.files import write_text
+from gift_jax.runtime.progress import display
+
+PROGRAMS = ("epoch-float32", "epoch-bfloat16", "evaluation", "data-8", "seed-2-data-4")  # of compiled.KINDS, without JAX
+STEPS = tuple(name for name, workload in WORKLOADS.items() if not workload.whole)
+
+
+def compile_apart(target: str, workload: str, program: str) -> dict[str, Any]:
+    """Compile one program in a process of its own. Returns: its row. Raises: GiftError if the compiler fails."""
+    command = [sys.executable, "-m", "benchmarks.compiled", target, workload, program]
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment(target), check=False)
+    if answer.returncode:
+        reason = short_reason(RuntimeError(answer.stderr.strip().splitlines()[-1] if answer.stderr else "no message"))
+        raise GiftError(f"{program} of {workload} cannot be compiled for {target} ({reason}); leave it out by --work")
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def make_table(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table: a line a program."""
+    lines = [
+        "| device | workload, batch | program | compiled in | GFLOP | GB | bound | estimate | memory | exchanged |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        estimate = "–" if row["estimated_seconds"] is None else f"{1e3 * row['estimated_seconds']:.2f} ms"
+        exchanged = sum(collective["bytes"] for collective in row["collectives"]) / 1e6
+        cells = (
+            row["target"],
+            f"{row['workload']}, {row['batch']}",
+            row["program"],
+            f"{row['compile_seconds']:.0f} s",
+            f"{row['flops'] / 1e9:,.1f}",
+            f"{row['bytes'] / 1e9:.2f}",
+            f"{1e3 * row['bound_seconds']:.2f} ms",
+            estimate,
+            f"{row['peak_bytes'] / 2**20:,.0f} MiB, {100 * row['memory_share']:.1f} %",
+            f"{exchanged:.1f} MB" if row["collectives"] else "–",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def make_costliest(rows: Sequence[dict[str, Any]]) -> str:
+    """The costliest operations of each program, with their share of the step."""
+    parts = []
+    for row in rows:
+        lines = [
+            f"{100 * one['share']:5.1f} %  {one['makes']:<28}{one['operation']}  "
+            f"({one['flops'] / 1e9:.1f} GFLOP, {one['bytes'] / 1e6:.0f} MB)"
+            for one in row["costliest"]
+        ]
+        parts.append("\n".join([f"{row['target']} {row['workload']} {row['program']}", *lines]))
+    return "\n\n".join(parts)
+
+
+def main(
+    for_: tuple[str, ...] = tuple(TARGETS),
+    work: tuple[str, ...] = STEPS,
+    programs: tuple[str, ...] = PROGRAMS,
+    name: str | None = None,
+) -> None:
+    """Compile, write the results and print the table.
+
+    Args:
+        for_: devices to compile for.
+        work: workloads of benchmarks/workloads.py.
+        programs: an epoch in each precision, an evaluation, an epoch over 8 devices, and two seeds over 4 devices each.
+        name: of the files; by default `accelerators-` and the targets.
+    """
+    for option, values, known in (("--for", for_, TARGETS), ("--work", work, STEPS), ("--programs", programs, PROGRAMS)):
+        for unknown in set(values) - set(known):
+            raise GiftError(f"{option} {unknown!r} is unknown; choose of {', '.join(known)}")
+    for missing in (target for target in for_ if not installed(target)):
+        raise GiftError(f"--for {missing}: its compiler is not installed; `pip install '.[accelerators]'` brings it")
+    rows: list[dict[str, Any]] = []
+    stem = name or "-".join(("accelerators", *for_))
+    combinations = [(target, one, program) for target in for_ for one in work for program in programs]
+    with display("accelerators", len(combinations), "programs") as advance:
+        for combination in combinations:
+            rows.append(compile_apart(*combination))
+            advance(1, " ".join(combination))
+            measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            # After every program, so that a run that is cut off leaves what it has.
+            write_text(RESULTS / f"{stem}.json", json.dumps({"compiled": measured, "rows": rows}, indent=1) + "\n")
+            write_text(RESULTS / f"{stem}.md", f"{make_table(rows)}\n\n```\n{make_costliest(rows)}\n```\n")
+    print(make_table(rows))
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m benchmarks.accelerators")
