@@ -17,6 +17,7 @@ FLOORS = (
     "losses",
     "augment_dc",
     "augment",
+    "augment_idc",
     "crops",
     "optim",
     "sources",
