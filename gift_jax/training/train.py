@@ -119,7 +119,7 @@ def train(
         data = make_streamed_data(teacher)
     else:
         data = make_data(distilled, teacher)
-    epoch = make_phased_epoch(recipe, student, distilled, teacher, soft_labels, epoch_of)
+    epoch = make_phased_epoch(compiled, epoch_of)
     shared = _Parts(
         program,
         data if mesh is None else put(data, mesh),
