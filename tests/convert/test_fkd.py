@@ -214,13 +214,11 @@ def test_hard_epochs_between_stored_ones_draw_their_own_crops(released, imported
     labels, _ = imported_fkd(released())
     asked, read = [], type(labels).epoch
     monkeypatch.setattr(type(labels), "epoch", lambda self, number: asked.append(number) or read(self, number))
-    recipe = soft_hard_soft(dataclasses.replace(RECIPE, epochs=4, smallest_crop=0.5))
+    recipe = soft_hard_soft(dataclasses.replace(RECIPE, epochs=4, smallest_crop=0.5, augment="flip"))
     [found] = train_from(labels, recipe)
     assert asked == [0, 1]
-    [plain] = train_from(labels)
-    np.testing.assert_allclose(found.losses[0], plain.losses[0], rtol=1e-5)
     assert (found.losses[1:3] > 2).all()  # cross-entropy of ten classes; the divergence is far smaller
-    assert found.losses[3] < 1
+    assert (found.losses[[0, 3]] < 1).all()
     row = make_row(found, recipe, STUDENT, make_set(), None, labels)
     assert (row["loss"], row["recipe"]["smallest_crop"], row["recipe"]["batch_size"]) == ("kl-ce-kl", 0.5, BATCH)
     with pytest.raises(GiftError, match="4 epochs are asked for, soft labels are stored for 2"):

@@ -79,9 +79,11 @@ def test_soft_hard_soft_equals_a_loop_in_pytorch():
     assert abs(without.losses[7] - found.losses[7]) > 1e-3
 
 
-@pytest.mark.parametrize("after", short_form([1, 2, 3], [2]))
-def test_an_interrupted_run_goes_on_to_the_same_bits(after, tmp_path):
+@pytest.mark.parametrize("after", short_form([2, 4, 6], [4]))
+@pytest.mark.parametrize("recipe", [SOFT_HARD_SOFT, pytest.param(SHUFFLED, marks=pytest.mark.exhaustive)])
+def test_an_interrupted_run_goes_on_to_the_same_bits(recipe, after, tmp_path):
     """At the beginning, inside and at the end of the hard phase."""
+    after = after * recipe.epochs // 8
 
     def stop(epochs, loss, done=[]):  # noqa: B006
         done.append(epochs)
@@ -90,8 +92,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(after, tmp_path):
 
     saved = Checkpoints(tmp_path, epochs=1)
     with pytest.raises(KeyboardInterrupt):
-        run(SHUFFLED, checkpoints=saved, on_epoch=stop)
-    [whole], [found] = run(SHUFFLED), run(SHUFFLED, checkpoints=saved)
+        run(recipe, checkpoints=saved, on_epoch=stop)
+    [whole], [found] = run(recipe), run(recipe, checkpoints=saved)
     np.testing.assert_array_equal(found.losses, whole.losses)
     jax.tree.map(np.testing.assert_array_equal, found.state, whole.state)
 
@@ -105,7 +107,7 @@ def test_every_driver_trains_alike(options):
 
 def test_epochs_of_hard_labels_alone_need_no_teacher_and_others_do():
     hard = {"loss": "ce", "loss_options": (("smoothing", 0.8),), "phases": ()}
-    recipe = dataclasses.replace(SHUFFLED, **hard)  # compiled as the phase of the others is
+    recipe = dataclasses.replace(SOFT_HARD_SOFT, **hard)  # compiled as the phase of the others is
     parts = (STUDENT, distilled_set(), None, evaluation_set())
     assert np.isfinite(train(recipe, *parts)[0].losses).all()
     with pytest.raises(GiftError, match="loss 'gift' needs soft labels"):
