@@ -30,6 +30,7 @@ from gift_jax.models import MODELS, Model, ModelSpec, get_model
 from gift_jax.models.convnet import ConvNet
 from gift_jax.optim import customary_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
+from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
@@ -49,9 +50,9 @@ from .common.students import Options, parse_options
 
 TEACHERLESS = "none"
 # Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`, which is
-# the default setting of the DC family's.
+# the default setting of the DC family's and of IDC's `norm_type`.
 STUDENTS: Mapping[str, Options] = MappingProxyType(
-    dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt"), (("norm", "instance"),))
+    dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt", "idc"), (("norm", "instance"),))
 )
 
 
@@ -70,6 +71,8 @@ class Evaluate:
             norm=instance.
         recipe: training recipe; `gift` is the official one, the others are each method's own.
         criterion_name: loss in place of the recipe's.
+        hard_share: share of the epochs, in the middle of the run, that learn from hard labels, smoothed by 0.8 (HALD's
+            soft-hard-soft has 0.5).
         optimizer: optimizer in place of the recipe's.
         learning_rate: learning rate in place of the recipe's; another optimizer's is the customary one.
         epochs: epochs in place of the recipe's.
@@ -100,6 +103,7 @@ class Evaluate:
     student_options: str | None = None
     recipe: RecipeName = "gift"
     criterion_name: Loss | None = None
+    hard_share: float | None = None
     optimizer: OptimizerName | None = None
     learning_rate: float | None = None
     epochs: int | None = None
@@ -150,6 +154,8 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
     changes = {name: getattr(config, name) for name in ("epochs", "batch_size", "precision", "max_steps")}
     if config.criterion_name and config.criterion_name != recipe.loss:
         changes |= {"loss": config.criterion_name, "loss_options": ()}
+    if config.hard_share is not None:
+        recipe = soft_hard_soft(recipe, config.hard_share)
     rates = {"name": config.optimizer, "learning_rate": config.learning_rate}
     another = config.optimizer not in (None, recipe.optimizer.name)  # at its customary rate, if none is given
     optimizer = dataclasses.replace(recipe.optimizer, **(rates if another else _given(rates)))
@@ -177,7 +183,7 @@ def load_parts(config: Evaluate) -> Parts:
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
     given = config.teacher != Evaluate.teacher
     has_labels = distilled.soft_labels is not None and not given
-    unread = recipe.loss == "ce" and not given
+    unread = set(recipe.losses) == {"ce"} and not given
     teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels or unread
     teacher = None if teacherless else find_teacher(config.teacher, config.dataset, config.teacher_model)
     size, channels = distilled.images.shape[1], distilled.images.shape[3]

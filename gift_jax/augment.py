@@ -318,3 +318,17 @@ def random_cutmix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Arr
 
 
 MIXINGS: Mapping[str, Mixing] = MappingProxyType({"none": no_mix, "mixup": random_mixup, "cutmix": random_cutmix})
+
+
+def make_mixing(name: str, probability: float = 1.0) -> Mixing:
+    """Build a mixing of `MIXINGS` that leaves a share `1 - probability` of the batches as they are."""
+    mixing = MIXINGS[name]
+    if name == "none" or probability == 1:
+        return mixing
+
+    def mix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        mixed, partners, kept = mixing(key, images)
+        chosen = jax.random.bernoulli(jax.random.fold_in(key, 1), probability)
+        return jnp.where(chosen, mixed, images), partners, jnp.where(chosen, kept, jnp.ones_like(kept))
+
+    return mix

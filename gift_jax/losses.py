@@ -77,14 +77,19 @@ def refine_labels(
     return soft_weight * unit + weight * hard
 
 
-def ce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
+def ce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array, *, smoothing: float = 0.0) -> jax.Array:
     """Cross-entropy with the hard labels: `-log softmax(z)[y]`, in nats. The teacher is not used.
+
+    With smoothing a, a share a of each label is spread evenly over all C classes, as PyTorch and timm spread it.
 
     Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
     Reference: `torch.nn.functional.cross_entropy`.
     """
     del teacher_logits
-    return optax.softmax_cross_entropy_with_integer_labels(student_logits, labels)
+    hard = optax.softmax_cross_entropy_with_integer_labels(student_logits, labels)
+    if not smoothing:
+        return hard
+    return (1 - smoothing) * hard - smoothing * jnp.mean(jax.nn.log_softmax(student_logits), axis=-1)
 
 
 def kl(

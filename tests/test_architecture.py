@@ -18,6 +18,7 @@ FLOORS = (
     "resampling",
     "augment_dc",
     "augment",
+    "augment_idc",
     "crops",
     "optim",
     "sources",

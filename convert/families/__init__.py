@@ -8,13 +8,14 @@ from gift_jax.errors import GiftError
 from gift_jax.models import MODELS
 from gift_jax.models.resnet import STAGES
 
-from . import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, shufflenet, swin, vgg, vit
+from . import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, resnet_ap, shufflenet, swin, vgg, vit
 from .base import Family
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         r"conv[1-9]": convnet.FAMILY,
         rf"resnet({'|'.join(map(str, STAGES))})(_modified)?": resnet.FAMILY,
+        r"resnet_ap10": resnet_ap.FAMILY,
         r"alexnet": alexnet.FAMILY,
         r"vgg11": vgg.FAMILY,
         r"mobilenet_v2": mobilenet.FAMILY,

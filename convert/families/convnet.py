@@ -62,7 +62,7 @@ def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) ->
             f"{where}: holds no ConvNet (layers.conv.0.weight, classifier.weight){begins(state)}; check --model"
         )
     width, channels = first.shape[:2]
-    norm = _norm(where, dict(spec.options).get("norm"), state)
+    norm = agreed_norm(where, dict(spec.options).get("norm"), _told_norm(state))
     inputs = width * feature_side(depth, channels, spec.image_size) ** 2
     features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
     check(
@@ -80,9 +80,11 @@ def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) ->
     return dataclasses.replace(spec, options=stated)
 
 
-def _norm(where: str, asked: object, state: Mapping[str, torch.Tensor]) -> str:
-    """The norm that the weights tell, or the one asked for where they do not: instance and group hold the same."""
-    told = _told_norm(state)
+def agreed_norm(where: str, asked: object, told: str | None) -> str:
+    """The norm that the weights tell, or the one asked for where they do not: instance and group hold the same.
+
+    Raises: GiftError if they differ, or neither is known.
+    """
     if told is None and asked is None:
         raise GiftError(
             f"{where}: its norms keep no running statistics, which leaves open what they were; give --norm instance, "

@@ -23,6 +23,7 @@ from gift_jax.models.efficientnet import EfficientNet
 from gift_jax.models.mobilenet import MobileNetV2
 from gift_jax.models.norms import fold_batch_norm
 from gift_jax.models.resnet import ResNet
+from gift_jax.models.resnet_ap import ResNetAP
 from gift_jax.models.shufflenet import ShuffleNetV2
 from gift_jax.models.swin import SwinV2
 from gift_jax.models.vgg import VGG
@@ -48,6 +49,7 @@ MODELS: Mapping[str, functools.partial[nnx.Module]] = MappingProxyType(
             f"resnet{depth}_modified": functools.partial(ResNet, depth=depth, small_images=True)
             for depth in (18, 50, 101)
         },
+        "resnet_ap10": functools.partial(ResNetAP),
     }
 )
 

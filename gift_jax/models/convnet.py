@@ -11,9 +11,8 @@ import jax
 from flax import nnx
 
 from gift_jax.errors import GiftError
-from gift_jax.models.fused import normalise_relu_pool
-from gift_jax.models.layers import avg_pool, conv, linear
-from gift_jax.models.norms import BatchNorm, ConvNorm, GroupNorm, Identity, LayerNorm
+from gift_jax.models.layers import conv, linear
+from gift_jax.models.norms import BatchNorm, ConvNorm, GroupNorm, Identity, LayerNorm, norm_relu_pool
 
 NormFactory = Callable[[int, int, nnx.Rngs], nnx.Module]
 
@@ -80,13 +79,5 @@ class ConvNet(nnx.Module):
         del key  # nothing here is drawn
         x = images
         for block in self.blocks:
-            x = _norm_relu_pool(block.norm, block.conv(x), train=train)
+            x = norm_relu_pool(block.norm, block.conv(x), train=train)
         return self.classifier(x.reshape(x.shape[0], -1))
-
-
-def _norm_relu_pool(norm: nnx.Module, x: jax.Array, *, train: bool) -> jax.Array:
-    """Normalise x [B, H, W, C], then ReLU and 2x2 mean pooling; as one function where there is one."""
-    if (isinstance(norm, BatchNorm) and train) or (isinstance(norm, GroupNorm) and norm.groups == x.shape[-1]):
-        return norm.by_own_statistics(normalise_relu_pool, x)
-    normalised: Callable[..., jax.Array] = norm  # pyright: ignore[reportAssignmentType]
-    return avg_pool(nnx.relu(normalised(x, train=train)), 2)

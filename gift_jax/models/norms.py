@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from gift_jax.models.fused import PIXELS, Normalised, normalise
-from gift_jax.models.layers import conv, kaiming_normal, row
+from gift_jax.models.fused import PIXELS, Normalised, normalise, normalise_relu_pool
+from gift_jax.models.layers import avg_pool, conv, kaiming_normal, row
 
 
 def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float) -> jax.Array:
@@ -122,6 +122,14 @@ class ConvNorm(nnx.Module):
         """Convolve and normalise x [B, H, W, C_in] -> [B, H', W', C_out]."""
         norm: Callable[..., jax.Array] = self.norm  # pyright: ignore[reportAssignmentType]
         return norm(self.conv(x), train=train)
+
+
+def norm_relu_pool(norm: nnx.Module, x: jax.Array, *, train: bool) -> jax.Array:
+    """Normalise x [B, H, W, C], then ReLU and 2x2 mean pooling; as one function where there is one."""
+    if (isinstance(norm, BatchNorm) and train) or (isinstance(norm, GroupNorm) and norm.groups == x.shape[-1]):
+        return norm.by_own_statistics(normalise_relu_pool, x)
+    normalised: Callable[..., jax.Array] = norm  # pyright: ignore[reportAssignmentType]
+    return avg_pool(nnx.relu(normalised(x, train=train)), 2)
 
 
 def conv_norm(

@@ -6,7 +6,7 @@ from gift_jax.optim.of_optax import LOSS_READERS
 from gift_jax.optim.pytorch import OPTIMIZERS, scale_by_adam
 from gift_jax.optim.schedules import SCHEDULES, Schedule, make_schedule, restart_steps
 from gift_jax.optim.settings import Optimizer, OptionValue
-from gift_jax.optim.states import RateState, RestartState, is_key, own, restarting, with_rate
+from gift_jax.optim.states import AverageState, RateState, RestartState, averaging, is_key, own, restarting, with_rate
 
 __all__ = [
     "LOSS_READERS",
@@ -14,12 +14,14 @@ __all__ = [
     "RATES",
     "REFUSED",
     "SCHEDULES",
+    "AverageState",
     "Optimizer",
     "OptionValue",
     "Rate",
     "RateState",
     "RestartState",
     "Schedule",
+    "averaging",
     "customary_rate",
     "is_key",
     "make_optimizer",

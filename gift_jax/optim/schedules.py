@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -14,8 +15,10 @@ from gift_jax.errors import GiftError
 class Schedule:
     """Learning rate over epochs, stepped once an epoch as PyTorch's schedulers are.
 
-    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate) or `constant`. stretch is
-    how many times as long as the run the cosine is (2: it ends half-way, as RDED's).
+    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate), `linear` (to zero),
+    `constant`, or `cosine_drop`, EDC's: a cosine for five sixths of the epochs, then its last value times the share of
+    all epochs that is left. stretch is how many times as long as the run the cosine or the line is (2: it ends
+    half-way, as RDED's).
     milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. With restart the optimizer
     starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly to the whole, from the
     share warmup_start of it (None: from one step).
@@ -48,13 +51,33 @@ def _cosine(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Sche
     return optax.cosine_decay_schedule(learning_rate, max(epochs, 1) * schedule.stretch, schedule.final)
 
 
+def _linear(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    return optax.linear_schedule(learning_rate, 0.0, max(epochs, 1) * schedule.stretch)
+
+
+def _cosine_drop(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
+    cosine, last = _cosine(schedule, learning_rate, epochs), epochs * 5 / 6
+
+    def rate(epoch: Any) -> Any:
+        left = (epochs - epoch) / max(epochs, 1)
+        return jnp.where(epoch <= last, cosine(epoch), cosine(jnp.asarray(last)) * left)
+
+    return rate
+
+
 def _constant(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
     del schedule, epochs
     return optax.constant_schedule(learning_rate)
 
 
 SCHEDULES: Mapping[str, Callable[[Schedule, float, int], optax.Schedule]] = MappingProxyType(
-    {"multistep": _multistep, "cosine": _cosine, "constant": _constant}
+    {
+        "multistep": _multistep,
+        "cosine": _cosine,
+        "linear": _linear,
+        "constant": _constant,
+        "cosine_drop": _cosine_drop,
+    }
 )
 
 

@@ -67,6 +67,36 @@ def restarting(inner: optax.GradientTransformation, steps: tuple[int, ...]) -> o
     return optax.GradientTransformationExtraArgs(init, update)
 
 
+class AverageState(NamedTuple):
+    """State of `averaging`: the moving average of the parameters, and the inner transformation's state."""
+
+    average: Any
+    inner: optax.OptState
+
+
+def averaging(inner: optax.GradientTransformation, decay: float) -> optax.GradientTransformationExtraArgs:
+    """Keep a moving average of the parameters beside them: decay times the old one and the rest of each new value.
+
+    It starts at the initial parameters, and inner is not changed by it.
+    """
+    extended = optax.with_extra_args_support(inner)
+
+    def init(params: optax.Params) -> AverageState:
+        return AverageState(params, inner.init(params))
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None, **extra: Any
+    ) -> tuple[optax.Updates, AverageState]:
+        assert isinstance(state, AverageState)
+        assert params is not None
+        updates, changed = extended.update(updates, state.inner, params, **extra)
+        moved = optax.apply_updates(params, updates)
+        average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, moved)
+        return updates, AverageState(average, changed)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 def own(state: optax.OptState, key: jax.Array) -> optax.OptState:
     """A fresh state whose arrays are nobody else's, and whose random keys are of this run.
 

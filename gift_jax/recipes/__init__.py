@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.recipes import cda, datm, dc, gift, gvbsm, rded, sre2l
+from gift_jax.recipes import cda, cim, cvdd, datm, dc, delt, edc, gift, gvbsm, hald, idc, minimax, rded, sre2l
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, setting_of
 
@@ -24,6 +24,13 @@ RECIPES: Mapping[str, Callable[[Setting], Recipe]] = MappingProxyType(
         "dsa": dc.dsa,
         "dm": dc.dsa,
         "mtt": dc.dsa,
+        "idc": idc.recipe,
+        "minimax": minimax.recipe,
+        "edc": edc.recipe,
+        "cim": cim.recipe,
+        "delt": delt.recipe,
+        "cvdd": cvdd.recipe,
+        "hald": hald.recipe,
     }
 )
 

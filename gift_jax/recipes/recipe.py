@@ -1,6 +1,7 @@
 """What a training run does: one frozen dataclass, defaulting to the official GIFT recipe."""
 
 import dataclasses
+import itertools
 
 from gift_jax.augment import DSA_STRATEGY, MIXINGS, make_strategy
 from gift_jax.data.datasets import Normalisation
@@ -12,6 +13,31 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
+class Phase:
+    """A part of a run with a loss of its own: the epochs between two shares of all, each a fraction, rounded down.
+
+    loss is a name in `LOSSES`, with (name, value) pairs of its options.
+    Raises: GiftError for an unknown name, or shares that are not in [0, 1] and one after the other.
+    """
+
+    start: tuple[int, int]
+    stop: tuple[int, int]
+    loss: str = "ce"
+    loss_options: tuple[tuple[str, OptionValue], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise GiftError(f"loss {self.loss!r} is unknown; choose one of {', '.join(LOSSES)}")
+        if not 0 <= self.start[0] / self.start[1] < self.stop[0] / self.stop[1] <= 1:
+            raise GiftError(f"a phase goes from a share of the epochs to a later one, not {self.start} to {self.stop}")
+
+    def covers(self, epoch: int, epochs: int) -> bool:
+        """Whether an epoch, counted from 0, of so many is in it."""
+        first, end = (numerator * epochs // denominator for numerator, denominator in (self.start, self.stop))
+        return first <= epoch < end
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """A training run, without its data, models and seed.
 
@@ -19,7 +45,10 @@ class Recipe:
     choice for the number of images. augment is a DSA strategy, of which single_operation applies one operation a
     batch (`make_strategy`); factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
     shuffle x shuffle cells, smallest_crop is the least share of the area in a random resized crop (None: no crop).
-    mix is `none`, `mixup` or `cutmix`; with mix_labels the partners' hard labels weigh as much as their pixels.
+    jitter and lighting change the colours of raw pixels by as much, as IDC does on ImageNet (`augment_idc`).
+    mix is `none`, `mixup` or `cutmix`, of a share mix_probability of the batches; with mix_labels the partners' hard
+    labels weigh as much as their pixels. phases are parts of the run with another loss than the recipe's. With ema, a
+    decay, the student is tested at that moving average of its weights.
     precision is of the networks' arithmetic: weights, losses and statistics are float32 with bfloat16 too.
     normalisation None is the teacher's, or without one the dataset's. The student is evaluated `evaluations`
     times, evenly spread, the last one at the end. max_steps cuts every epoch short, to try a recipe out.
@@ -38,8 +67,13 @@ class Recipe:
     factor: int = 1
     shuffle: int = 1
     smallest_crop: float | None = None
+    jitter: float = 0.0
+    lighting: float = 0.0
     mix: str = "none"
+    mix_probability: float = 1.0
     mix_labels: bool = True
+    phases: tuple[Phase, ...] = ()
+    ema: float | None = None
     normalisation: Normalisation | None = None
     precision: str = "float32"
     evaluations: int = 4
@@ -55,7 +89,26 @@ class Recipe:
                 raise GiftError(f"{option} must be 1 or more, not {value}")
         if self.smallest_crop is not None and not 0 < self.smallest_crop <= 1:
             raise GiftError(f"smallest_crop must be above 0 and at most 1, not {self.smallest_crop}")
+        for option in ("mix_probability", "jitter", "lighting", "ema"):
+            if (share := getattr(self, option)) is not None and not 0 <= share <= 1:
+                raise GiftError(f"{option} must be from 0 to 1, not {share}")
         make_strategy(self.augment)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The losses in the order in which the epochs have them; one, unless there are phases."""
+        return tuple(loss for loss, _ in itertools.groupby(self.during(epoch).loss for epoch in range(self.epochs)))
+
+    def soft_epochs(self, before: int) -> int:
+        """How many of the epochs before this one, counted from 0, read soft labels: all but phases of `ce`."""
+        return sum(not self.phases or self.during(epoch).loss != "ce" for epoch in range(before))
+
+    def during(self, epoch: int) -> "Recipe":
+        """The recipe as it is in an epoch, counted from 0: with that epoch's loss, and without phases."""
+        if not self.phases:
+            return self
+        found = next((phase for phase in self.phases if phase.covers(epoch, self.epochs)), self)
+        return dataclasses.replace(self, loss=found.loss, loss_options=found.loss_options, phases=())
 
     def resolve_batch_size(self, num_images: int) -> int:
         """Images a step: at most num_images."""

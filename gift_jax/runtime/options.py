@@ -21,8 +21,8 @@ import docstring_parser
 import tyro
 
 # Which group of the help an option is shown in; any other one is in the first.
-_TRAINING = """loss losses criterion_name recipe optimizer optimizers learning_rate rates schedule epochs batch_size
-max_steps precision seed seeds weight_decay"""
+_TRAINING = """loss losses criterion_name hard_share recipe optimizer optimizers learning_rate rates schedule epochs
+batch_size max_steps precision seed seeds weight_decay"""
 _WHERE = "out data train_data test_data class_order distilled teacher soft_labels write_class_order"
 _MACHINE = "devices hosts jobs shard resume save_minutes dry_run retry_failed tensorboard"
 GROUPS: Mapping[str, str] = MappingProxyType(

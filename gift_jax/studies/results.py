@@ -38,7 +38,7 @@ def make_row(
         "dataset": distilled.dataset,
         "model": student.spec.name,
         "teacher": teacher.info.architecture if teacher else None,
-        "loss": recipe.loss,
+        "loss": "-".join(recipe.losses),
         "optimizer": recipe.optimizer.name,
         "ipc": distilled.ipc,
         "seed": run.seed,

@@ -78,7 +78,7 @@ def describe(
         ("normalisation", normalised),
         (
             "recipe",
-            f"loss {recipe.loss}, {optimizer.name} at {optimizer.learning_rate:g}, weight decay "
+            f"loss {', then '.join(recipe.losses)}, {optimizer.name} at {optimizer.learning_rate:g}, weight decay "
             f"{optimizer.weight_decay:g}, schedule {recipe.schedule.name}, augmentation {recipe.augment}, "
             f"mix {recipe.mix}, {recipe.precision}",
         ),

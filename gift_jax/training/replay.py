@@ -26,10 +26,11 @@ from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds
 def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
     """The recipe as it runs on stored labels: batches and mixing are theirs, augmentation is in them.
 
+    Phases of hard labels draw crops as the recipe has them, so that augmentation stays in a recipe with phases.
     Raises: GiftError if it asks for another batch size, for more epochs than are stored, or for parts of them.
     """
-    if recipe.epochs > info.epochs:
-        raise GiftError(f"{recipe.epochs} epochs are asked for, soft labels are stored for {info.epochs}; lower epochs")
+    if (wanted := recipe.soft_epochs(recipe.epochs)) > info.epochs:
+        raise GiftError(f"{wanted} epochs are asked for, soft labels are stored for {info.epochs}; lower epochs")
     if recipe.batch_size not in (None, info.batch_size):
         raise GiftError(
             f"batch_size is {recipe.batch_size}, but soft labels are stored in batches of {info.batch_size}; set it to "
@@ -38,7 +39,10 @@ def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
     if recipe.max_steps is not None:
         raise GiftError("max_steps cannot cut epochs of stored soft labels short; leave it out")
     stored = {"batch_size": info.batch_size, "mix": info.mix}
-    return dataclasses.replace(recipe, **stored, augment="none", factor=1, shuffle=1, smallest_crop=None)
+    if recipe.phases:
+        return dataclasses.replace(recipe, **stored)
+    none = {"factor": 1, "shuffle": 1, "smallest_crop": None, "jitter": 0.0, "lighting": 0.0, "mix_probability": 1.0}
+    return dataclasses.replace(recipe, **stored, augment="none", **none)
 
 
 def check_set(distilled: DistilledSet, info: StoredInfo) -> None:

@@ -1,7 +1,8 @@
-"""The weights that a student is tested with, where they are not the ones that are trained: Schedule-Free's average.
+"""The weights that a student is tested with, where they are not the ones that are trained: averages of them.
 
 Schedule-Free (Defazio et al., 2024) takes gradients at y, between the average x and the base optimizer's z, and x is
-what is tested. BatchNorm's running statistics are of y, so they are estimated anew at x.
+what is tested. BatchNorm's running statistics are of y, so they are estimated anew at x. A recipe's moving average
+(`Recipe.ema`) is tested with the statistics that are there, as EDC does.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import optax.contrib
 
 from gift_jax.errors import GiftError
 from gift_jax.models import Variables
+from gift_jax.optim import AverageState
 from gift_jax.runtime.compiling import jit, shared
 from gift_jax.training.step import Data, Program, State, make_drawing
 
@@ -27,7 +29,12 @@ def make_tested(program: Program, *, streamed: bool = False) -> Tested:
     Raises: GiftError for Schedule-Free with stored soft labels or a streamed set, whose batches cannot be drawn anew.
     Reference: optax's `schedule_free_eval_params`; advice about BatchNorm in facebookresearch/schedule_free.
     """
-    if program.recipe.optimizer.name not in NAMES:
+    free, averaged = program.recipe.optimizer.name in NAMES, program.recipe.ema is not None
+    if free and averaged:
+        raise GiftError(f"ema does not go with optimizer {program.recipe.optimizer.name!r}, which has its own average")
+    if averaged:
+        return _moving_average
+    if not free:
         return lambda state, data: (state.params, state.batch_stats)
     if program.stored or streamed:
         kind = "stored labels" if program.stored else "sets that are streamed to the device"
@@ -54,6 +61,12 @@ def _make_average(program: Program) -> Tested:
         return params, batch_stats
 
     return tested
+
+
+def _moving_average(state: State, data: Data) -> tuple[Variables, Variables]:
+    del data
+    assert isinstance(state.opt_state, AverageState)
+    return state.opt_state.average, state.batch_stats
 
 
 def average(state: State) -> Variables:

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gift_jax.augment import MIXINGS, make_strategy
+from gift_jax.augment import Augmentation, make_mixing, make_strategy
+from gift_jax.augment_idc import GREY, random_colors
 from gift_jax.crops import make_crop
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
@@ -23,7 +24,7 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
-from gift_jax.optim import LOSS_READERS, make_optimizer, make_schedule, own, restart_steps, with_rate
+from gift_jax.optim import LOSS_READERS, averaging, make_optimizer, make_schedule, own, restart_steps, with_rate
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import traced_for
 from gift_jax.teachers.teacher import Teacher
@@ -70,7 +71,8 @@ class Program(NamedTuple):
             schedule = make_schedule(recipe.schedule, 1.0, recipe.epochs, steps)
             return make_optimizer(recipe.optimizer, lambda step: rate * schedule(step), restarts)
 
-        return with_rate(at_rate, recipe.optimizer.learning_rate)
+        rated = with_rate(at_rate, recipe.optimizer.learning_rate)
+        return rated if recipe.ema is None else averaging(rated, recipe.ema)
 
     @property
     def reads_loss(self) -> bool:
@@ -152,8 +154,13 @@ def make_program(
             raise GiftError("soft labels are stored for distilled sets, not for images that are decoded on the fly")
         check_set(distilled, soft_labels.info)
         recipe = adapt_recipe(recipe, soft_labels.info)
-    elif teacher is None and distilled.soft_labels is None and recipe.loss != "ce":
-        raise GiftError(f"loss {recipe.loss!r} needs soft labels: give a teacher, or a set that stores them")
+    elif teacher is None and distilled.soft_labels is None and set(recipe.losses) != {"ce"}:
+        [loss, *_] = (loss for loss in recipe.losses if loss != "ce")
+        raise GiftError(f"loss {loss!r} needs soft labels: give a teacher, or a set that stores them")
+    if (recipe.jitter or recipe.lighting) and shape[2] != len(GREY):
+        raise GiftError(
+            f"the recipe changes the colours of {len(GREY)} channels, but {distilled.dataset} has {shape[2]}"
+        )
     usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
     normalisation = recipe.normalisation or usual
     if len(normalisation.mean) != shape[2]:
@@ -329,12 +336,14 @@ def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Ar
     """Build `(data, indices, keys) -> Batch` that draws crops, augmentation and mixing from keys."""
     recipe = program.recipe
     crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
-    augment, mix = make_strategy(recipe.augment, single=recipe.single_operation), MIXINGS[recipe.mix]
+    augment = make_strategy(recipe.augment, single=recipe.single_operation)
+    mix = make_mixing(recipe.mix, recipe.mix_probability)
+    recolor = make_recoloring(program)
 
     def draw(data: Data, indices: jax.Array, keys: Sequence[jax.Array]) -> Batch:
         crop_key, augment_key, mix_key = keys
         images = to_input(data.images[indices], program.pixel_space, program.normalisation)
-        images = augment(augment_key, crop(crop_key, images))
+        images = augment(augment_key, recolor(augment_key, crop(crop_key, images)))
         images, partners, kept = mix(mix_key, images)
         stored = None if data.soft_labels is None else data.soft_labels[indices].astype(images.dtype)
         if stored is not None and recipe.mix != "none":
@@ -342,6 +351,21 @@ def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Ar
         return Batch(images, data.labels[indices], partners, kept, stored)
 
     return draw
+
+
+def make_recoloring(program: Program) -> Augmentation:
+    """Build `(key, images [B, H, W, C]) -> images` that changes the colours of pixels from before normalisation."""
+    strength, spread = program.recipe.jitter, program.recipe.lighting
+    if not strength and not spread:
+        return lambda key, images: images
+
+    def recolor(key: jax.Array, images: jax.Array) -> jax.Array:
+        statistics = (program.normalisation.mean, program.normalisation.std)
+        mean, std = (jnp.asarray(values, images.dtype)[None, None, None, :] for values in statistics)
+        raw = random_colors(jax.random.fold_in(key, 1), images * std + mean, strength, spread)
+        return (raw - mean) / std
+
+    return recolor
 
 
 def _make_replay(program: Program) -> Callable[[Data, StoredBatches, Sequence[jax.Array]], Batch]:

@@ -22,6 +22,7 @@ from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.configuration import describe
 from gift_jax.training.epochs import Driver, Epoch, make_epoch
 from gift_jax.training.normalising import settle
+from gift_jax.training.phases import make_phased_epoch
 from gift_jax.training.resume import Checkpoints, Store, open_store
 from gift_jax.training.schedule_free import Tested, make_tested
 from gift_jax.training.step import Data, Metrics, Program, State, init_state, make_data, make_program
@@ -109,12 +110,17 @@ def train(
     mesh = mode if isinstance(mode, Mesh) else None
     compiled = program.compiled()
     streamed = place(distilled, placement, stored=soft_labels is not None).streamed
+
+    def epoch_of(part: Program) -> Epoch:
+        if streamed or isinstance(distilled, RecordSet):
+            return make_streamed_epoch(part, distilled, mode)
+        return make_epoch(part, driver=driver, seeds=mode, soft_labels=soft_labels if part.stored else None)
+
     if streamed or isinstance(distilled, RecordSet):
         data = make_streamed_data(teacher)
-        epoch = make_streamed_epoch(compiled, distilled, mode)
     else:
         data = make_data(distilled, teacher)
-        epoch = make_epoch(compiled, driver=driver, seeds=mode, soft_labels=soft_labels)
+    epoch = make_phased_epoch(compiled, epoch_of)
     shared = _Parts(
         program,
         data if mesh is None else put(data, mesh),

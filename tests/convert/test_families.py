@@ -1,4 +1,4 @@
-"""Families that torchvision has, against live torchvision: structure, features, logits, a training step, export."""
+"""Families against PyTorch, most of them torchvision's: structure, features, logits, a training step, export."""
 
 import dataclasses
 from collections.abc import Callable
@@ -58,6 +58,10 @@ def shuffled_features(module, images):
     return [x, *chained((module.stage2, module.stage3, module.stage4, module.conv5), x)]
 
 
+def stages(module, images):
+    return module.stages(images)
+
+
 def tokens(module, images):
     """What enters the encoder's blocks, and what leaves each."""
     patches = module._process_input(images)
@@ -84,6 +88,8 @@ CASES = {
     "resnet18_modified": Case(11_681_832, 32, resnet_features),
     "resnet50_modified": Case(25_549_352, 32, resnet_features),
     "resnet101_modified": Case(44_541_480, 32, resnet_features),
+    # Counted by the authors' own code, as are the logits that its test has.
+    "resnet_ap10": Case(5_418_792, 32, stages),
     "alexnet": Case(61_100_840, 96, pooled_features),
     "vgg11": Case(132_863_336, 64, pooled_features),
     "mobilenet_v2": Case(3_504_872, 48, every_feature),
@@ -313,6 +319,9 @@ def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
         ("resnet18", "mobilenet_v2", 10, "holds no mobilenet_v2"),
         ("mobilenet_v2", "resnet18", 10, "holds no resnet18"),
         ("efficientnet_b0", "mobilenet_v2", 10, r"features\.\S+ is not part of this architecture"),
+        ("resnet18", "resnet_ap10", 10, "holds no resnet_ap10"),
+        ("resnet_ap10", "resnet18", 10, "holds no resnet18"),
+        ("resnet_ap10", "resnet_ap10", 9, "has 10 outputs, but the dataset has 9 classes"),
     ],
 )
 def test_other_architectures_are_refused(file_model, asked, classes, message, tmp_path):

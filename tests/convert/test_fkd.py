@@ -24,6 +24,7 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import kl
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
+from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import make_teacher
@@ -206,6 +207,22 @@ def test_gvbsms_recipe_trains_from_its_labels(released, imported_fkd):
     row = make_row(run, recipe, STUDENT, make_set(), None, labels)
     assert (row["recipe"]["batch_size"], row["recipe"]["mix"], row["recipe"]["augment"]) == (BATCH, "cutmix", "none")
     assert row["soft_labels"]["source"] == "FKD"
+
+
+def test_hard_epochs_between_stored_ones_draw_their_own_crops(released, imported_fkd, monkeypatch):
+    """The bank's first epoch is the run's first, and its second one the run's last."""
+    labels, _ = imported_fkd(released())
+    asked, read = [], type(labels).epoch
+    monkeypatch.setattr(type(labels), "epoch", lambda self, number: asked.append(number) or read(self, number))
+    recipe = soft_hard_soft(dataclasses.replace(RECIPE, epochs=4, smallest_crop=0.5, augment="flip"))
+    [found] = train_from(labels, recipe)
+    assert asked == [0, 1]
+    assert (found.losses[1:3] > 2).all()  # cross-entropy of ten classes; the divergence is far smaller
+    assert (found.losses[[0, 3]] < 1).all()
+    row = make_row(found, recipe, STUDENT, make_set(), None, labels)
+    assert (row["loss"], row["recipe"]["smallest_crop"], row["recipe"]["batch_size"]) == ("kl-ce-kl", 0.5, BATCH)
+    with pytest.raises(GiftError, match="4 epochs are asked for, soft labels are stored for 2"):
+        train_from(labels, dataclasses.replace(recipe, epochs=8))
 
 
 @pytest.mark.parametrize(

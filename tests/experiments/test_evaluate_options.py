@@ -87,6 +87,15 @@ def test_options_mean_what_they_mean_there(options, directory, teacher, epochs, 
     assert (recipe.epochs, recipe.factor, len(config.seeds), recipe.evaluations) == (epochs, factor, 3, 4)
 
 
+def test_any_loss_and_recipe_has_a_hard_phase():
+    setting = Setting("rded", "cifar100", "conv3", 10)
+    config = evaluate.Evaluate(recipe="rded", criterion_name="cosine", hard_share=0.5, epochs=8)
+    recipe = evaluate.resolve_recipe(config, setting)
+    assert (recipe.losses, recipe.during(3).loss_options) == (("cosine", "ce", "cosine"), (("smoothing", 0.8),))
+    plain = evaluate.resolve_recipe(evaluate.Evaluate(recipe="rded"), setting)
+    assert plain == make_recipe("rded", setting)
+
+
 @pytest.mark.skipif(not OFFICIAL, reason="GIFT_OFFICIAL names no checkout of LINs-lab/GIFT")
 @pytest.mark.parametrize(("options", "directory", "teacher", "epochs", "factor"), CASES)
 def test_the_official_script_itself(options, directory, teacher, epochs, factor, tmp_path):

@@ -149,3 +149,18 @@ def test_mixing_returns_partners_and_a_share(name, images, key):
     assert 0 <= float(kept) <= 1
     if name == "mixup":
         np.testing.assert_allclose(mixed, kept * images + (1 - kept) * images[partners], atol=1e-6)
+
+
+def test_a_share_of_the_batches_is_mixed(images):
+    """The others are as they were, and keep all of themselves."""
+    always, half = (jax.jit(augment.make_mixing("cutmix", share)) for share in (1, 0.5))
+    mixed = 0
+    for seed in range(24):
+        key = jax.random.key(seed)
+        found, partners, kept = half(key, images)
+        whole = bool((found == images).all()) and float(kept) == 1
+        expected = (images, always(key, images)[1], 1.0) if whole else always(key, images)
+        jax.tree.map(np.testing.assert_array_equal, (found, partners, kept), expected)
+        mixed += not whole
+    assert 4 < mixed < 20
+    assert augment.make_mixing("none", 0.5) is augment.no_mix

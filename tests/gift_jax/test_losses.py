@@ -79,6 +79,14 @@ def test_smoothing_spreads_over_the_other_classes(num_classes, smoothing):
     np.testing.assert_allclose(np.delete(row, 1), smoothing / (num_classes - 1), atol=1e-8)
 
 
+def test_smoothed_cross_entropy_is_pytorchs(key):
+    """By its definition: a share is spread over all classes, the true one among them."""
+    logits, labels = jax.random.normal(key, (3, 5)), jnp.array([0, 4, 2])
+    targets = 0.2 * jax.nn.one_hot(labels, 5) + 0.8 / 5
+    expected = -jnp.sum(targets * jax.nn.log_softmax(logits), axis=1)
+    np.testing.assert_allclose(LOSSES["ce"](logits, logits, labels, smoothing=0.8), expected, rtol=1e-5)
+
+
 def test_kl_with_t_squared_is_t_squared_times_as_large(key):
     logits, teacher = jax.random.normal(key, (2, 4, 10))
     plain, squared = (kl(logits, teacher, jnp.arange(4), temperature=4.0, t_squared=flag) for flag in (False, True))

@@ -20,6 +20,7 @@ from gift_jax.losses import LOSSES, ce
 from gift_jax.models import get_model
 from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipes import RECIPES, Setting, make_recipe, setting_of
+from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.step import init_state, make_data, make_program, make_step
 from gift_jax.training.train import train
@@ -55,12 +56,60 @@ SETTINGS = {
     "dsa": [("dsa", dataset, "conv3", 10) for dataset in ("svhn", "cifar10")],
     "dm": [("dm", "cifar100", "conv3", 50)],
     "mtt": [("mtt", "cifar10", "conv3", 10)],
+    "idc": [
+        ("idc", "cifar10", "conv3", 10),
+        ("idc", "fashion-mnist", "conv3", 40),
+        ("idc", "svhn", "conv3", 1),
+        ("idc", "mnist", "conv3", 10),
+        ("idc", "mnist", "conv3", 40),
+        ("idc", "imagenet-10", "resnet_ap10", 90),
+        ("idc", "imagenet-100", "resnet_ap10", 180),
+    ],
+    "minimax": [
+        ("minimax", "imagenet-woof", "resnet_ap10", 100),
+        ("minimax", "imagenet-nette", "resnet_ap10", 10),
+        ("minimax", "imagenet-100", "resnet_ap10", 20),
+    ],
+    "edc": [
+        ("edc", dataset, "resnet18", 10)
+        for dataset in ("imagenet-1k", "imagenet-10", "tinyimagenet", "cifar100", "cifar10")
+    ],
+    "cim": [
+        ("cim", "cifar10", "conv3", 10),
+        ("cim", "imagenet-1k", "resnet18", 10),
+        ("cim", "imagenet-1k", "efficientnet_b0", 50),
+    ],
+    "delt": [
+        ("delt", "imagenet-1k", "resnet18", 50),
+        ("delt", "imagenet-1k", "resnet101", 10),
+        ("delt", "tinyimagenet", "resnet18_modified", 30),
+        ("delt", "cifar10", "resnet18_modified", 40),
+    ],
+    "cvdd": [
+        ("cvdd", "imagenet-1k", "resnet18", 10),
+        ("cvdd", "imagenet-1k", "resnet18", 1),
+        ("cvdd", "imagenet-1k", "resnet101", 50),
+        ("cvdd", "imagenet-nette", "resnet50", 50),
+        ("cvdd", "tinyimagenet", "resnet18_modified", 50),
+        ("cvdd", "cifar100", "resnet18_modified", 10),
+        ("cvdd", "cifar10", "resnet18_modified", 1),
+    ],
+    "hald": [
+        ("hald", "imagenet-1k", "resnet18", 10),
+        ("hald", "imagenet-1k", "mobilenet_v2", 50),
+        ("hald", "imagenet-woof", "resnet50", 10),
+        ("hald", "tinyimagenet", "resnet18_modified", 50),
+        ("hald", "cifar100", "resnet101_modified", 1),
+    ],
 }
+# Settings of sets whose images were cut out of larger ones.
+FORMED = {("idc", "mnist", 40), ("idc", "fashion-mnist", 40), ("idc", "imagenet-10", 90), ("idc", "imagenet-100", 180)}
 LEARNED_RATE = 0.0125
 
 
 def make_setting(name, row):
-    return Setting(*row, LEARNED_RATE if name in ("datm", "mtt") else None)
+    method, dataset, _, ipc = row
+    return Setting(*row, LEARNED_RATE if name in ("datm", "mtt") else None, (method, dataset, ipc) in FORMED)
 
 
 def lines(value, prefix=""):
@@ -76,7 +125,8 @@ def resolved(name):
     blocks = []
     for row in SETTINGS[name]:
         setting = make_setting(name, row)
-        title = f"[{setting.dataset}, {setting.model}, {setting.ipc} images a class, set of {setting.method}]"
+        formed = ", cut out of larger ones" if setting.formed else ""
+        title = f"[{setting.dataset}, {setting.model}, {setting.ipc} images a class{formed}, set of {setting.method}]"
         blocks.append("\n".join([title, *lines(make_recipe(name, setting))]) + "\n")
     return "\n".join(blocks)
 
@@ -121,12 +171,53 @@ def test_the_learned_rate_comes_from_the_set():
     assert setting_of(distilled_set(), "conv3").learning_rate is None
 
 
+def test_images_that_were_cut_out_of_larger_ones_are_known():
+    assert setting_of(distilled_set(provenance={"formation": "2 x 2"}), "conv3").formed
+    assert not setting_of(distilled_set(), "conv3").formed
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_idcs_epochs_are_its_formulas(classes):
+    """`ipc_epoch` of its `argument.py`, stated again."""
+    for ipc in (1, 2, 10, 11, 50, 51, 200, 201, 500, 501, 1000):
+        limits = {1: 3000, 10: 2000, 50: 1500, 200: 1000, 500: 500}
+        epochs = next((limits[limit] for limit in limits if ipc <= limit), 300)
+        if classes == 100:
+            epochs = int((2 / 3) * epochs)
+            epochs -= epochs % 100
+        assert make_recipe("minimax", Setting("x", f"imagenet-{classes}", "resnet_ap10", ipc)).epochs == epochs
+
+
+def test_soft_hard_soft_is_any_recipes():
+    """HALD rounds as `soft // 2`; what was not set stays the recipe's."""
+    recipe = dataclasses.replace(make_recipe("gift", Setting("x", "cifar10", "conv3", 10)), epochs=10)
+    found = soft_hard_soft(recipe, 0.5)
+    assert [found.during(epoch).loss for epoch in range(10)] == ["gift"] * 2 + ["ce"] * 5 + ["gift"] * 3
+    assert found.during(0) == found.during(9) == recipe
+    assert soft_hard_soft(recipe, 2 / 3).phases[0].start == (1, 6)
+    for share in (0, 1, -0.5):
+        with pytest.raises(GiftError, match="must be above 0 and below 1"):
+            soft_hard_soft(recipe, share)
+
+
 @pytest.mark.parametrize(
     ("name", "row", "message"),
     [
         ("gfit", ("x", "cifar10", "conv3", 10), "recipe 'gfit' is unknown; choose one of gift"),
         ("sre2l", ("x", "cifar10", "conv3", 10), "no settings for cifar10, only for imagenet-1k, tinyimagenet"),
         ("datm", ("x", "cifar10", "conv3", 10), "needs the learned learning rate"),
+        (
+            "idc",
+            ("x", "tinyimagenet", "conv4", 10),
+            "of at most 100 classes, cifar10, cifar100, svhn",
+        ),
+        ("minimax", ("x", "imagenet-1k", "resnet_ap10", 10), "only for subsets of ImageNet of at most 100 classes;"),
+        (
+            "cvdd",
+            ("x", "cifar10", "conv3", 10),
+            "conv3 and 10 images a class of cifar10, only for resnet18",
+        ),
+        ("hald", ("x", "imagenet-1k", "resnet18", 200), "only for resnet18 with 1, 10, 20, 30, 40, 50; resnet50"),
     ],
 )
 def test_what_has_no_recipe_is_named(name, row, message):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from gift_jax.errors import GiftError
-from gift_jax.optim import Optimizer, Schedule, make_optimizer, make_schedule, restart_steps, with_rate
+from gift_jax.optim import Optimizer, Schedule, averaging, make_optimizer, make_schedule, restart_steps, with_rate
 
 CONSTANT = optax.constant_schedule(0.05)
 
@@ -39,6 +39,31 @@ def test_cosine_ends_at_its_floor_and_warmup_rises_to_the_rate():
     np.testing.assert_allclose(values[:5], [0.2, 0.4, 0.6, 0.8, 1.0], rtol=1e-6)
     expected = [0.1 + 0.9 * (1 + np.cos(np.pi * t / 16)) / 2 for t in range(16)]
     np.testing.assert_allclose(values[4:], expected, rtol=1e-5)
+
+
+def test_edcs_schedules_are_its_lambdas():
+    """`cos2` and, on ImageNet-1K, the line that its code puts in the place of `cos`; both for twice the epochs."""
+    epochs, cosine = 30, lambda step: (1 + np.cos(np.pi * step / 60)) / 2
+    expected = [cosine(t) if t <= 25 else cosine(25) * (30 - t) / 30 for t in range(epochs)]
+    np.testing.assert_allclose(rates(Schedule("cosine_drop", stretch=2), 1.0, epochs, 1), expected, rtol=1e-5)
+    assert rates(Schedule("linear", stretch=2), 1.0, epochs, 1) == pytest.approx([1 - t / 60 for t in range(epochs)])
+
+
+def test_an_average_follows_the_parameters_and_changes_nothing():
+    plain, averaged = (
+        wrap(make_optimizer(Optimizer("sgd", 0.1), optax.constant_schedule(0.1)))
+        for wrap in (lambda inner: inner, lambda inner: averaging(inner, 0.9))
+    )
+    params = others = expected = jnp.asarray([1.0, -2.0])
+    states = [plain.init(params), averaged.init(params)]
+    for _ in range(4):
+        updates, states[0] = plain.update(params, states[0], params)
+        params = optax.apply_updates(params, updates)
+        updates, states[1] = averaged.update(others, states[1], others)
+        others = optax.apply_updates(others, updates)
+        expected = 0.9 * expected + 0.1 * params
+    np.testing.assert_array_equal(others, params)
+    np.testing.assert_allclose(states[1].average, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])

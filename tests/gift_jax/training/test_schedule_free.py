@@ -1,5 +1,7 @@
 """Schedule-Free is tested at its average, whose BatchNorm statistics are its own."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +28,19 @@ def test_others_are_tested_as_they_are(key):
     program = program_of("adamw", teacher)
     state = init_state(program, key)
     assert make_tested(program)(state, make_data(distilled_set(), teacher)) == (state.params, state.batch_stats)
+
+
+def test_a_recipes_moving_average_is_tested_with_the_statistics_that_are_there(key):
+    teacher, program = random_teacher(), program_of("adamw", random_teacher())
+    program = program._replace(recipe=dataclasses.replace(program.recipe, ema=0.9))
+    state = init_state(program, key)
+    moved = state._replace(params=jax.tree.map(lambda leaf: leaf + 1, state.params))
+    params, batch_stats = make_tested(program)(moved, make_data(distilled_set(), teacher))
+    jax.tree.map(np.testing.assert_array_equal, params, state.params)
+    assert batch_stats is moved.batch_stats
+    free = program._replace(recipe=dataclasses.replace(program.recipe, optimizer=Optimizer("schedule_free_sgd", 0.1)))
+    with pytest.raises(GiftError, match="ema does not go with optimizer 'schedule_free_sgd'"):
+        make_tested(free)
 
 
 def test_the_average_of_gradient_descent_by_hand():
