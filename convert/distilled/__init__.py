@@ -11,6 +11,7 @@ import torch
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, save_distilled
 from gift_jax.errors import GiftError
+from gift_jax.sources import hub
 from gift_jax.sources.source import Source
 
 from .content import Content, Request, raw_pixels
@@ -38,8 +39,8 @@ def convert_distilled(
 ) -> DistilledSet:
     """Read a released set, keep the first ipc images of each class (all of them by default) and write them.
 
-    Args: source, a file or directory in one of `LAYOUTS`; pixel_space, where the method's release does not tell;
-    normalisation, the statistics of normalised pixels; the others as `Request` has them.
+    Args: source, a file or directory in one of `LAYOUTS`, also on the Hub; pixel_space, where the method's release does
+    not tell; normalisation, the statistics of normalised pixels; the others as `Request` has them.
     Raises: GiftError if anything does not fit, or if it is not known what was done to the pixels or what labels are.
     """
     request = Request(
@@ -54,6 +55,7 @@ def convert_distilled(
         first_label,
     )
     _check_numbers(request)
+    source = hub.local(source, "set")
     with contextlib.ExitStack() as stack:
         layout, files = open_source(source, stack)
         space = _pixel_space(source, layout, method, pixel_space)
@@ -137,7 +139,7 @@ def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:
     kept = len(content.labels)
     ipc = (content.labels == 0).sum()
     return {
-        "source": files.path.resolve().name,
+        "source": hub.title(files.path),
         "layout": _title(layout),
         "sha256": files.digest(),
         "subset": f"the first {ipc} of each class, {content.order}: {kept} of {content.total} images",

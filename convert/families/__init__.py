@@ -60,6 +60,11 @@ def find_family(model: str) -> Family:
     raise GiftError(f"--model {model!r} is unknown; known are {', '.join((*MODELS, *ALIASES))}")
 
 
+def official_name(model: str) -> str:
+    """This library's name of an architecture, by that or by timm's."""
+    return ALIASES.get(model, model)
+
+
 def check_arch(where: str, arch: object) -> None:
     """Compare what a file says of its architecture with networks that ours would be mistaken for. Raises: GiftError."""
     for pattern, difference in LOOKALIKES.items():

@@ -1,0 +1,140 @@
+"""`config.json` beside a teacher's weights, in timm's form: read, checked and written.
+
+Reference: timm 1.0's `save_for_hf` and `_parse_model_cfg` (`timm/models/_hub.py`). What timm has no key for, such as a
+ConvNet's norm, is under the key `gift_jax`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gift_jax.data.datasets import Normalisation, arrive
+from gift_jax.data.transforms import Preprocessing
+from gift_jax.errors import GiftError
+from gift_jax.runtime.files import read_json_object, reported
+from gift_jax.sources.hub import CONFIG
+
+from ..families import check_arch, find_family, official_name
+
+OURS = "gift_jax"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as the Hub names them, the safer one first
+# Arguments that a network was built with and that change neither its names nor what it computes; sizes are read apart.
+_HARMLESS = re.compile(
+    r"num_classes|in_chans|img_size|strict_img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable"
+)
+_POOLS: Mapping[str, str] = MappingProxyType({"vit_b_16": "token"})
+_POOL = "avg"  # of all others
+
+
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """What a config.json tells of the weights beside it; None, or nothing, where it does not.
+
+    architecture: a name of `--model`. image_size: side of the input in pixels. dataset and options are told only by
+    files that this project wrote. names: of the classes, in the order of the outputs.
+    """
+
+    architecture: str | None = None
+    image_size: int | None = None
+    normalisation: Normalisation | None = None
+    preprocessing: Preprocessing | None = None
+    dataset: str | None = None
+    options: tuple[tuple[str, int | float | str], ...] = ()
+    ema: bool = False
+
+
+def find_weights(source: Path) -> Path:
+    """The file of weights in a directory with a config.json; anything else as it is.
+
+    Raises: GiftError if there is none, or if it is not clear which.
+    """
+    if not (source / CONFIG).is_file():
+        return source
+    with reported(source):
+        found = sorted(path for path in source.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt"))
+    usual = [source / name for name in WEIGHTS if (source / name).is_file()]
+    if usual or len(found) == 1:
+        return (usual or found)[0]
+    held = f"holds {', '.join(path.name for path in found)}; give one of them" if found else "holds no weights"
+    raise GiftError(f"{source}: has a {CONFIG}, but {held}" + ("" if found else f"; {WEIGHTS[0]} is missing"))
+
+
+def read_config(weights: Path, image_size: int | None = None) -> Described:
+    """What the config.json beside weights tells, if there is one of timm's form.
+
+    Args: image_size, that is asked for in place of its own. Raises: GiftError if it is damaged, or of a network that
+    computes something else than the one of that name here.
+    """
+    path = weights.parent / CONFIG
+    content = read_json_object(path) if path.is_file() else {}
+    architecture = content.get("architecture")
+    if architecture is None:
+        return Described()
+    check_arch(str(path), architecture)
+    try:
+        return _described(path, str(architecture), content, image_size)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise GiftError(f"{path}: a field is of another kind than timm writes ({error}); save it again") from None
+
+
+def _described(path: Path, architecture: str, content: Mapping[str, Any], image_size: int | None) -> Described:
+    try:
+        find_family(architecture)
+    except GiftError as error:
+        known = str(error).partition("; ")[2]
+        raise GiftError(f"{path}: holds a {architecture}, which is not converted; {known}") from None
+    arguments = {**({"global_pool": content["global_pool"]} if "global_pool" in content else {})}
+    arguments |= content.get("model_args") or {}
+    pool = _POOLS.get(official_name(architecture), _POOL)
+    for name, value in arguments.items():
+        if value != pool if name == "global_pool" else not (value is None or _HARMLESS.fullmatch(name)):
+            raise GiftError(
+                f"{path}: its {architecture} was built with {name}={value!r}, which computes something else under the "
+                f"same names and is not converted; train the plain {architecture}"
+            )
+    own = content.get("pretrained_cfg") or content  # once, everything was at the top
+    size = _square(path, own["input_size"]) if own.get("input_size") else None
+    # As timm does where the weights are tested at another size than they were trained at.
+    tested = own.get("test_input_size") and image_size == _square(path, own["test_input_size"])
+    ours = content.get(OURS) or {}
+    arrive(ours.get("dataset_description"), str(path))
+    return Described(
+        architecture=architecture,
+        image_size=size,
+        normalisation=_statistics(path, own),
+        preprocessing=_preprocessing(path, own, "test_crop_pct" if tested and own.get("test_crop_pct") else "crop_pct"),
+        dataset=ours.get("dataset"),
+        options=tuple(sorted(dict(ours.get("options") or {}).items())),
+        ema=ours.get("ema") is True,
+    )
+
+
+def _square(path: Path, size: Any) -> int:
+    _, height, width = map(int, size)
+    if height != width or height < 1:
+        raise GiftError(f"{path}: takes images of {height} x {width} pixels; only square ones are converted")
+    return height
+
+
+def _statistics(path: Path, own: Mapping[str, Any]) -> Normalisation | None:
+    told = {name: tuple(map(float, own[name])) for name in ("mean", "std") if own.get(name)}
+    if len(told) == 1:
+        raise GiftError(f"{path}: tells {' '.join(told)} alone; add the other one, or give --mean and --std")
+    return Normalisation(**told) if told else None
+
+
+def _preprocessing(path: Path, own: Mapping[str, Any], share: str) -> Preprocessing | None:
+    if (mode := own.get("crop_mode") or "center") != "center":
+        raise GiftError(
+            f"{path}: its test images are cropped as crop_mode {mode!r}, which is not known here; write center there "
+            "if that is near enough"
+        )
+    if not own.get(share) or not own.get("interpolation"):
+        return None
+    try:
+        return Preprocessing(float(own[share]), own["interpolation"])
+    except GiftError as error:
+        raise GiftError(f"{path}: {error}; correct it there") from None
