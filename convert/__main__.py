@@ -184,6 +184,22 @@ def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = N
     convert_fkd(source, distilled=distilled, out=out, epochs=epochs, seed=seed)
 
 
+def push(source: Source, /, *, out: Path, repo: str = "OWNER/NAME", license: str = "unknown") -> None:
+    """Write a distilled set or a teacher as a directory for the Hugging Face Hub, with a card; nothing is uploaded.
+
+    Args:
+        source: safetensors file of a set, or directory of a teacher.
+        out: directory to write: Parquet shards of a set; model.safetensors and config.json of a teacher.
+        repo: its name on the Hub, for the card.
+        license: its licence, in the Hub's words, such as mit or cc-by-4.0.
+
+    Example: `python -m convert push teachers/cifar10_conv3 --out upload --repo OWNER/NAME --license mit`
+    """
+    from .hub.push import push as run
+
+    run(source, out, repo=repo, licence=license)
+
+
 def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
     """Train a small PyTorch teacher on scikit-learn's digits and save it as the torchvision reference does.
 
@@ -216,6 +232,7 @@ COMMANDS = {
     "export": export,
     "distilled": distilled,
     "fkd": fkd,
+    "push": push,
     "example-teacher": example_teacher,
 }
 

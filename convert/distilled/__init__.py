@@ -1,7 +1,9 @@
 """`python -m convert distilled`: a released distilled set becomes one safetensors file."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -14,9 +16,10 @@ from gift_jax.errors import GiftError
 from gift_jax.sources import hub
 from gift_jax.sources.source import Source
 
-from .content import Content, Request, raw_pixels
+from .content import Content, Request, first_of_each_class, raw_pixels
 from .labels import SOFT_LABELS
 from .layouts import ENCODED, LAYOUTS, METHODS, OPTIONS, open_source, release_of
+from .shards import read_shards, told_by_shards
 
 _CHOSEN = ("repetition", "split", "label_column", "depth")  # notes that are said when a set is written
 
@@ -58,6 +61,9 @@ def convert_distilled(
     source = hub.local(source, "set")
     with contextlib.ExitStack() as stack:
         layout, files = open_source(source, stack)
+        if layout == "parquet" and (told := told_by_shards(files)) is not None:
+            _check_told(files, told, request, pixel_space, normalisation)
+            return _keep(out, _part_of(read_shards(files, told), files, request))
         space = _pixel_space(source, layout, method, pixel_space)
         _check_options(source, layout, request)
         content = LAYOUTS[layout].read(files, request)
@@ -69,6 +75,46 @@ def convert_distilled(
     print(f"written   {out}: {len(images)} {space} images, {images.shape[1]} pixels, {content.images.dtype} read")
     print(f"check     {_evidence(distilled, content)}")
     return distilled
+
+
+def _check_told(
+    files: Source, told: Mapping[str, str], request: Request, pixel_space: str | None, normalisation: object
+) -> None:
+    """Compare what is asked for with a set that says everything of itself. Raises: GiftError if they differ."""
+    method, dataset = told.get("method"), told.get("dataset")
+    if (method, dataset) != (request.method, request.spec.name):
+        raise GiftError(
+            f"{files.label}: is the {method} set of {dataset}, not {request.method}'s of {request.spec.name}; "
+            f"give --method {method} --dataset {dataset}"
+        )
+    given = {"pixel_space": pixel_space, "mean": normalisation, "first_label": request.first_label or None}
+    given |= {name: getattr(request, name) for name in OPTIONS}
+    if option := next((name for name, value in given.items() if value is not None), None):
+        raise GiftError(f"{files.label}: says everything of itself; drop --{option.replace('_', '-')}")
+    if request.ipc and request.ipc > int(told["ipc"]):
+        raise GiftError(f"{files.label}: has {told['ipc']} images per class, but --ipc is {request.ipc}; lower it")
+
+
+def _part_of(own: DistilledSet, files: Source, request: Request) -> DistilledSet:
+    """The first images of each class, as many as are asked for. Raises: GiftError if there are fewer."""
+    if request.ipc in (None, own.ipc):
+        return own
+    rows = first_of_each_class(files.label, own.labels, request)
+    subset = f"the first {request.ipc} of each class: {len(rows)} of {len(own.labels)} images"
+    return dataclasses.replace(
+        own,
+        images=own.images[rows],
+        labels=own.labels[rows],
+        soft_labels=None if own.soft_labels is None else own.soft_labels[rows],
+        ipc=request.ipc,
+        provenance={**own.provenance, "subset": subset},
+    )
+
+
+def _keep(out: Path, own: DistilledSet) -> DistilledSet:
+    save_distilled(out, own)
+    print(f"written   {out}: {len(own.labels)} {own.pixel_space} images, {own.images.shape[1]} pixels, read exactly")
+    return own
 
 
 def _check_numbers(request: Request) -> None:

@@ -11,15 +11,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gift_jax.data.datasets import Normalisation, arrive
+from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travelling
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError
+from gift_jax.models import ModelSpec
 from gift_jax.runtime.files import read_json_object, reported
 from gift_jax.sources.hub import CONFIG
+from gift_jax.teachers.teacher import TeacherInfo
 
-from ..families import check_arch, find_family, official_name
+from ..families import TIMM, check_arch, find_family, official_name
+from ..families.spelling import OFFICIAL, Spelling
 
 OURS = "gift_jax"
+USUAL = "usual_preprocessing"  # whether test images are made as the dataset's usually are
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as the Hub names them, the safer one first
 # Arguments that a network was built with and that change neither its names nor what it computes; sizes are read apart.
 _HARMLESS = re.compile(
@@ -27,6 +31,7 @@ _HARMLESS = re.compile(
 )
 _POOLS: Mapping[str, str] = MappingProxyType({"vit_b_16": "token"})
 _POOL = "avg"  # of all others
+_SIZED = frozenset({"vit_b_16", "swin_v2_t"})  # which timm builds for one input size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,13 +104,14 @@ def _described(path: Path, architecture: str, content: Mapping[str, Any], image_
     size = _square(path, own["input_size"]) if own.get("input_size") else None
     # As timm does where the weights are tested at another size than they were trained at.
     tested = own.get("test_input_size") and image_size == _square(path, own["test_input_size"])
+    share = "test_crop_pct" if tested and own.get("test_crop_pct") else "crop_pct"
     ours = content.get(OURS) or {}
     arrive(ours.get("dataset_description"), str(path))
     return Described(
         architecture=architecture,
         image_size=size,
         normalisation=_statistics(path, own),
-        preprocessing=_preprocessing(path, own, "test_crop_pct" if tested and own.get("test_crop_pct") else "crop_pct"),
+        preprocessing=None if ours.get(USUAL) is True else _preprocessing(path, own, share),
         dataset=ours.get("dataset"),
         options=tuple(sorted(dict(ours.get("options") or {}).items())),
         ema=ours.get("ema") is True,
@@ -138,3 +144,50 @@ def _preprocessing(path: Path, own: Mapping[str, Any], share: str) -> Preprocess
         return Preprocessing(float(own[share]), own["interpolation"])
     except GiftError as error:
         raise GiftError(f"{path}: {error}; correct it there") from None
+
+
+def written_form(spec: ModelSpec) -> tuple[str, Spelling]:
+    """The name and the spelling that a network is written under: timm's where it has the same one, else ours."""
+    name, spelling = TIMM.get(spec.name, (spec.name, OFFICIAL))
+    return (spec.name, OFFICIAL) if spelling.refusal(spec) else (name, spelling)
+
+
+def is_timms(spec: ModelSpec) -> bool:
+    """Whether a network is written under timm's name, so that timm reads it."""
+    return written_form(spec)[0] == TIMM.get(spec.name, (None, None))[0]
+
+
+def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
+    """The config.json of a teacher, which `read_config` reads back. Args: classifier, its last layer's name."""
+    name, size = written_form(info.spec)[0], [info.channels, info.image_size, info.image_size]
+    resize = get_dataset(info.dataset).resize
+    usual = Preprocessing(resize[1] / resize[0] if resize else 1.0, "bilinear")
+    own, pool = info.preprocessing or usual, _POOLS.get(info.architecture, _POOL)
+    sized = {"img_size": size[1:]} if info.architecture in _SIZED else {}
+    return {
+        "architecture": name,
+        "num_classes": info.num_classes,
+        "global_pool": pool,
+        "model_args": {"num_classes": info.num_classes, "in_chans": info.channels, "global_pool": pool, **sized},
+        "pretrained_cfg": {
+            "custom_load": False,
+            "input_size": size,
+            "fixed_input_size": bool(sized),
+            "interpolation": own.interpolation,
+            "crop_pct": own.crop_pct,
+            "crop_mode": "center",
+            "mean": list(info.normalisation.mean),
+            "std": list(info.normalisation.std),
+            "num_classes": info.num_classes,
+            "classifier": classifier,
+        },
+        OURS: {
+            "dataset": info.dataset,
+            "dataset_description": travelling(info.dataset),
+            "options": dict(info.options),
+            "ema": info.ema,
+            USUAL: info.preprocessing is None,
+            "source_file": info.source_file,
+            "source_sha256": info.source_sha256,
+        },
+    }
