@@ -172,7 +172,7 @@ def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = N
     Args:
         source: directory of epoch_0/batch_0.tar and so on, or the released tar.gz, which is read without unpacking;
             also hf://OWNER/NAME[@REVISION][/PATH].
-        distilled: the distilled set that they belong to, whole, as `convert distilled` wrote it.
+        distilled: the distilled set that they belong to, whole, as `convert distilled` or `convert push` wrote it.
         out: directory to write, with a file per epoch.
         epochs: import the first ones only.
         seed: of the authors' sampler, where the order of the images is not stored (SRe2L).

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import torch
 
-from gift_jax.data.datasets import Normalisation, get_dataset, same_name
+from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, same_name
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 from gift_jax.runtime.files import sha256
@@ -118,7 +118,10 @@ def convert_teacher(
     dataset, named = _dataset(source, dataset, told), _model(source, model, told)
     family, data, model = find_family(named), get_dataset(dataset), official_name(named)
     normalisation = normalisation or told.normalisation
-    options = (("norm", norm),) if norm else tuple(pair for pair in told.options if pair[0] == "norm")
+    norm = norm or told.norm
+    options = (("norm", norm),) if norm else ()
+    if rows is None:
+        _check_order(source, told.names, data)
     if normalisation and len(normalisation.mean) != data.channels:
         raise GiftError(
             f"--mean and --std have {len(normalisation.mean)} values, but {dataset} has {data.channels} channels; "
@@ -197,6 +200,15 @@ def _model(source: Path, given: str | None, told: Described) -> str:
     if given:
         return given
     raise GiftError(f"{source}: does not tell its architecture; give --model")
+
+
+def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
+    """Compare class names with the dataset's, where both are known. Raises: GiftError if their order is another one."""
+    if names != data.class_names and sorted(names) == sorted(data.class_names):
+        rows = " ".join(str(names.index(name)) for name in data.class_names)
+        raise GiftError(
+            f"{source}: its config.json has the classes of {data.name} in another order; give --rows {rows}"
+        )
 
 
 def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: Path) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from gift_jax.data.datasets import Normalisation, get_dataset
-from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, save_distilled
+from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, load_distilled, save_distilled
 from gift_jax.errors import GiftError
 from gift_jax.sources import hub
-from gift_jax.sources.source import Source
+from gift_jax.sources.source import Source, directory
 
 from .content import Content, Request, first_of_each_class, raw_pixels
 from .labels import SOFT_LABELS
@@ -75,6 +75,22 @@ def convert_distilled(
     print(f"written   {out}: {len(images)} {space} images, {images.shape[1]} pixels, {content.images.dtype} read")
     print(f"check     {_evidence(distilled, content)}")
     return distilled
+
+
+def open_distilled(path: Path) -> DistilledSet:
+    """The set of a converted file, or of a directory that `convert push` wrote, also on the Hub.
+
+    Raises: GiftError if it is neither, or damaged.
+    """
+    path = hub.local(path, "set")
+    if not path.is_dir():
+        return load_distilled(path)
+    files = directory(path)
+    if (told := told_by_shards(files)) is None:
+        raise GiftError(
+            f"{path}: is not converted yet; run `python -m convert distilled` first, and give what it wrote"
+        )
+    return read_shards(files, told)
 
 
 def _check_told(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gift_jax.data.distilled import DistilledSet, load_distilled
+from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import written_whole
@@ -15,6 +15,7 @@ from gift_jax.runtime.progress import display
 from gift_jax.sources import hub
 from gift_jax.sources.source import Source
 
+from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
 from .files import Place, find_batches, open_files, size_on_disk
 from .order import sampler_order
@@ -36,7 +37,7 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
         raise GiftError(f"{out}: exists and is not a directory of stored soft labels; choose another --out")
     source = hub.local(source, "set")
     print(f"reads     {source}: {_gigabytes(size_on_disk(source))} on disk", flush=True)
-    images = load_distilled(distilled)
+    images = open_distilled(distilled)
     with contextlib.ExitStack() as stack:
         files = open_files(source, stack)
         places = find_batches(files, epochs)

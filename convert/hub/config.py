@@ -13,7 +13,7 @@ from typing import Any
 
 from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travelling
 from gift_jax.data.transforms import Preprocessing
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import ModelSpec
 from gift_jax.runtime.files import read_json_object, reported
 from gift_jax.sources.hub import CONFIG
@@ -23,6 +23,7 @@ from ..families import TIMM, check_arch, find_family, official_name
 from ..families.spelling import OFFICIAL, Spelling
 
 OURS = "gift_jax"
+LARGEST_SIDE = 2048  # pixels
 USUAL = "usual_preprocessing"  # whether test images are made as the dataset's usually are
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as the Hub names them, the safer one first
 # Arguments that a network was built with and that change neither its names nor what it computes; sizes are read apart.
@@ -38,8 +39,8 @@ _SIZED = frozenset({"vit_b_16", "swin_v2_t"})  # which timm builds for one input
 class Described:
     """What a config.json tells of the weights beside it; None, or nothing, where it does not.
 
-    architecture: a name of `--model`. image_size: side of the input in pixels. dataset and options are told only by
-    files that this project wrote. names: of the classes, in the order of the outputs.
+    architecture: a name of `--model`. image_size: side of the input in pixels. dataset, norm (of a ConvNet) and ema are
+    told only by files that this project wrote. names: of the classes, in the order of the outputs.
     """
 
     architecture: str | None = None
@@ -47,8 +48,9 @@ class Described:
     normalisation: Normalisation | None = None
     preprocessing: Preprocessing | None = None
     dataset: str | None = None
-    options: tuple[tuple[str, int | float | str], ...] = ()
+    norm: str | None = None
     ema: bool = False
+    names: tuple[str, ...] = ()
 
 
 def find_weights(source: Path) -> Path:
@@ -81,8 +83,11 @@ def read_config(weights: Path, image_size: int | None = None) -> Described:
     check_arch(str(path), architecture)
     try:
         return _described(path, str(architecture), content, image_size)
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise GiftError(f"{path}: a field is of another kind than timm writes ({error}); save it again") from None
+    except GiftError as error:
+        raise error if str(error).startswith(str(path)) else GiftError(f"{path}: {error}") from None
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+        reason = short_reason(error)
+        raise GiftError(f"{path}: a field is of another kind than timm writes ({reason}); save it again") from None
 
 
 def _described(path: Path, architecture: str, content: Mapping[str, Any], image_size: int | None) -> Described:
@@ -105,23 +110,32 @@ def _described(path: Path, architecture: str, content: Mapping[str, Any], image_
     # As timm does where the weights are tested at another size than they were trained at.
     tested = own.get("test_input_size") and image_size == _square(path, own["test_input_size"])
     share = "test_crop_pct" if tested and own.get("test_crop_pct") else "crop_pct"
-    ours = content.get(OURS) or {}
+    ours, names = content.get(OURS) or {}, content.get("label_names") or own.get("label_names")
     arrive(ours.get("dataset_description"), str(path))
     return Described(
         architecture=architecture,
         image_size=size,
         normalisation=_statistics(path, own),
         preprocessing=None if ours.get(USUAL) is True else _preprocessing(path, own, share),
-        dataset=ours.get("dataset"),
-        options=tuple(sorted(dict(ours.get("options") or {}).items())),
+        dataset=_text(ours.get("dataset")),
+        norm=_text((ours.get("options") or {}).get("norm")),
         ema=ours.get("ema") is True,
+        names=tuple(map(str, names)) if isinstance(names, list) else (),
     )
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _square(path: Path, size: Any) -> int:
     _, height, width = map(int, size)
-    if height != width or height < 1:
-        raise GiftError(f"{path}: takes images of {height} x {width} pixels; only square ones are converted")
+    if height != width or not 1 <= height <= LARGEST_SIDE:
+        raise GiftError(
+            f"{path}: takes images of {height} x {width} pixels; only square ones of up to {LARGEST_SIDE} are converted"
+        )
     return height
 
 
@@ -140,10 +154,7 @@ def _preprocessing(path: Path, own: Mapping[str, Any], share: str) -> Preprocess
         )
     if not own.get(share) or not own.get("interpolation"):
         return None
-    try:
-        return Preprocessing(float(own[share]), own["interpolation"])
-    except GiftError as error:
-        raise GiftError(f"{path}: {error}; correct it there") from None
+    return Preprocessing(float(own[share]), own["interpolation"])
 
 
 def written_form(spec: ModelSpec) -> tuple[str, Spelling]:
@@ -160,7 +171,7 @@ def is_timms(spec: ModelSpec) -> bool:
 def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
     """The config.json of a teacher, which `read_config` reads back. Args: classifier, its last layer's name."""
     name, size = written_form(info.spec)[0], [info.channels, info.image_size, info.image_size]
-    resize = get_dataset(info.dataset).resize
+    resize, names = (data := get_dataset(info.dataset)).resize, data.class_names
     usual = Preprocessing(resize[1] / resize[0] if resize else 1.0, "bilinear")
     own, pool = info.preprocessing or usual, _POOLS.get(info.architecture, _POOL)
     sized = {"img_size": size[1:]} if info.architecture in _SIZED else {}
@@ -168,6 +179,7 @@ def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
         "architecture": name,
         "num_classes": info.num_classes,
         "global_pool": pool,
+        **({"label_names": list(names)} if names else {}),
         "model_args": {"num_classes": info.num_classes, "in_chans": info.channels, "global_pool": pool, **sized},
         "pretrained_cfg": {
             "custom_load": False,

@@ -15,6 +15,7 @@ from convert.hub.config import Described, find_weights, read_config
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.evaluation import load_evaluation
 from gift_jax.data.transforms import Preprocessing, make_transform
+from gift_jax.errors import GiftError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # timm's own
 SIDE = 32
@@ -164,6 +165,35 @@ def test_at_the_size_of_tests_the_share_is_that_of_tests(directory):
     changed(directory, own_test_input_size=[3, 48, 48], own_test_crop_pct=1.0)
     shares = {size: read_config(directory / "w", size).preprocessing.crop_pct for size in (None, SIDE, 48)}
     assert shares == {None: 0.9, SIDE: 0.9, 48: 1.0}
+
+
+JUNK = (None, 5, -1, "x", [], {}, [1], [[], {}, "x"], {"x": []}, float("nan"), float("inf"), 1e300, True, [3, 1e9, 1e9])
+
+
+def test_whatever_stands_in_a_field_is_read_or_refused_in_one_sentence(directory, tmp_path):
+    content = json.loads((directory / "config.json").read_text()) | {"gift_jax": dict.fromkeys(("dataset", "options"))}
+    content["gift_jax"] |= {"dataset_description": None, "ema": False, "usual_preprocessing": False}
+    fields = [(content, name) for name in content]
+    fields += [(content[part], name) for part in ("pretrained_cfg", "model_args", "gift_jax") for name in content[part]]
+    sentences = []
+    for place, name in fields:
+        for junk in JUNK:
+            kept, place[name] = place[name], junk
+            (tmp_path / "config.json").write_text(json.dumps(content))
+            place[name] = kept
+            try:
+                read_config(tmp_path / "w")
+            except GiftError as error:
+                sentences.append(str(error))
+    assert len(sentences) > 100
+    assert [text for text in sentences if "\n" in text or not text.startswith(f"{tmp_path / 'config.json'}: ")] == []
+
+
+def test_classes_in_another_order_are_not_taken_for_the_datasets(directory, refused):
+    names = [*get_dataset("fashion-mnist").class_names]
+    changed(directory, label_names=names[::-1], own_mean=[0.3], own_std=[0.3])
+    message = "has the classes of fashion-mnist in another order; give --rows 9 8 7 6 5 4 3 2 1 0"
+    refused("teacher", directory, "--dataset", "fashion-mnist", message=message, names=directory)
 
 
 def test_transformers_configuration_tells_nothing(directory, tmp_path):

@@ -126,6 +126,26 @@ def test_a_part_of_a_pushed_set(pushed, convert, refused, tmp_path):
         refused("distilled", directory, *given, message=message, names=directory)
 
 
+def test_a_set_is_read_by_its_name_on_the_hub(pushed, convert, tmp_path, monkeypatch):
+    """A mirror that is not ours: the provenance names the commit, wherever the cache lies."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    directory, _ = pushed(SETS["colour"])
+    snapshot = tmp_path / "datasets--me--set" / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    [path] = (directory / "data").iterdir()
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata(None), tmp_path / "blob")
+    (snapshot / "train-00000-of-00001.parquet").symlink_to(tmp_path / "blob")
+    monkeypatch.setattr(hub, "download", lambda repo, kind, revision, files: snapshot)
+    options = ("--method", "rded", "--dataset", "cifar10", "--out", tmp_path / "back.safetensors")
+    status, out, err = convert("distilled", "hf://me/set@main", *options)
+    assert status == 0, err
+    assert out.startswith("download  hf://me/set@main\n")
+    back = gift_jax.load_distilled(tmp_path / "back.safetensors")
+    assert back.provenance["source"] == f"hf://datasets/me/set@{commit}"
+    np.testing.assert_array_equal(back.images, SETS["colour"].images)
+
+
 def test_what_is_not_whole_is_refused(pushed, convert, refused, monkeypatch):
     monkeypatch.setattr(shards, "LARGEST_SHARD", SETS["colour"].images.nbytes // 2 + 1)
     directory, _ = pushed(SETS["colour"])
