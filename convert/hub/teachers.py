@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from gift_jax.data.datasets import CONVNETS
+from gift_jax.models import ModelSpec
 from gift_jax.runtime.files import sha256, write_text
 from gift_jax.sources.hub import CONFIG
 from gift_jax.teachers.teacher import TeacherInfo, flatten, load_weights
@@ -26,8 +28,9 @@ transform = timm.data.create_transform(**timm.data.resolve_model_data_config(mod
 _PLAIN = """from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 
-state = load_file(hf_hub_download("{repo}", "{weights}"))  # names of {names}
-# Pixels: (x / 255 - mean) / std, channels first, with mean = {mean} and std = {std}"""
+# Of {names}.
+state = load_file(hf_hub_download("{repo}", "{weights}"))
+# It takes (x / 255 - mean) / std, channels first, with mean = {mean} and std = {std}."""
 
 
 def write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[Card, str]:
@@ -45,16 +48,25 @@ def write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[Card, st
     write_text(directory / CONFIG, json.dumps(config, indent=2) + "\n")
     count = sum(array.size for array in jax.tree.leaves(params))
     card = _card(info, config, entry, f"{count:,}", sha256(directory / _WEIGHTS))
-    return card, f"{name} of {info.dataset}, {count:,} parameters, {'timm' if is_timms(info.spec) else 'our own'} names"
+    return card, f"{name} of {info.dataset}, {count:,} parameters, named as {_owner(info.spec)}"
+
+
+def _owner(spec: ModelSpec) -> str:
+    """Whose network it is, under whose names its weights are."""
+    if is_timms(spec):
+        return f"timm's {written_form(spec)[0]}"
+    if spec.name in CONVNETS:
+        return "the ConvNet of RDED's code"
+    stem = ", with RDED's stem: a 3 x 3 conv1 and no maxpool" if spec.name.endswith("_modified") else ""
+    return f"torchvision's {spec.name.removesuffix('_modified')}{stem}"
 
 
 def _card(info: TeacherInfo, config: Mapping[str, Any], entry: Entry, count: str, digest: str) -> Card:
     name, own, timm = config["architecture"], config["pretrained_cfg"], is_timms(info.spec)
     checked = info.verification and f"largest difference {info.verification.max_relative:.1e} of the largest logit"
     mean, std = info.normalisation.mean, info.normalisation.std
-    plain = _PLAIN.format(
-        repo=entry.repo, weights=_WEIGHTS, names=f"{'timm' if timm else 'the official'}'s {name}", mean=mean, std=std
-    )
+    plain = _PLAIN.format(repo=entry.repo, weights=_WEIGHTS, names=_owner(info.spec), mean=mean, std=std)
+    usual = f", as is usual for {info.dataset}" if info.preprocessing is None else ""
     return Card(
         header={
             "license": entry.licence,
@@ -68,11 +80,11 @@ def _card(info: TeacherInfo, config: Mapping[str, Any], entry: Entry, count: str
             "Architecture": ", ".join([name, *(f"{option} {value}" for option, value in info.options.items())]),
             "Parameters": count,
             "Dataset": f"{info.dataset}, {info.num_classes} classes",
-            "Input": f"{info.image_size} x {info.image_size} pixels, {info.channels} channels",
+            "Input": f"{info.image_size} x {info.image_size} pixels, channels: {info.channels}",
             "Mean, standard deviation": f"{', '.join(map(str, mean))}; {', '.join(map(str, std))}",
-            "Test images": f"crop_pct {own['crop_pct']:g}, {own['interpolation']}",
+            "Test images": f"crop_pct {own['crop_pct']:g}, {own['interpolation']}{usual}",
             "Weights": f"{_WEIGHTS}, SHA-256 {digest}",
-            "License": entry.licence,
+            "Licence": entry.licence,
         },
         provenance={
             "Source": info.source_file,

@@ -43,7 +43,7 @@ SETS: Mapping[str, str] = MappingProxyType(
         "mtt": "its authors' are linked from https://github.com/GeorgeCazenavette/mtt-distillation",
     }
 )
-_MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
+_MIRROR = "hf://he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
 _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "dwa"}), (10, 50, 100)
 Method = Annotated[str, Choices(f"{__name__}:SETS")]
 SUFFIXES = (".pth", ".pt", ".safetensors")
