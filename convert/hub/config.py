@@ -54,29 +54,37 @@ class Described:
 
 
 def find_weights(source: Path) -> Path:
-    """The file of weights in a directory with a config.json; anything else as it is.
+    """The file of weights that a directory's config.json is of; anything but such a directory as it is.
 
     Raises: GiftError if there is none, or if it is not clear which.
     """
     if not (source / CONFIG).is_file():
         return source
-    with reported(source):
-        found = sorted(path for path in source.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt"))
-    usual = [source / name for name in WEIGHTS if (source / name).is_file()]
-    if usual or len(found) == 1:
-        return (usual or found)[0]
-    held = f"holds {', '.join(path.name for path in found)}; give one of them" if found else "holds no weights"
-    raise GiftError(f"{source}: has a {CONFIG}, but {held}" + ("" if found else f"; {WEIGHTS[0]} is missing"))
+    found = _weights_in(source)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(path.name for path in found)
+        raise GiftError(f"{source}: has a {CONFIG}, but holds {names}; give one of them")
+    raise GiftError(f"{source}: has a {CONFIG}, but holds no weights; {WEIGHTS[0]} is missing")
+
+
+def _weights_in(directory: Path) -> list[Path]:
+    """Under the Hub's usual name, or all of them."""
+    with reported(directory):
+        found = sorted(path for path in directory.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt"))
+    usual = [directory / name for name in WEIGHTS if directory / name in found]
+    return usual[:1] or found
 
 
 def read_config(weights: Path, image_size: int | None = None) -> Described:
-    """What the config.json beside weights tells, if there is one of timm's form.
+    """What the config.json beside weights tells, if there is one of timm's form, and of these weights.
 
     Args: image_size, that is asked for in place of its own. Raises: GiftError if it is damaged, or of a network that
     computes something else than the one of that name here.
     """
     path = weights.parent / CONFIG
-    content = read_json_object(path) if path.is_file() else {}
+    content = read_json_object(path) if path.is_file() and _weights_in(weights.parent) == [weights] else {}
     architecture = content.get("architecture")
     if architecture is None:
         return Described()

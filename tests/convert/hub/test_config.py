@@ -12,7 +12,7 @@ from timm_teachers import load_timm, randomised
 
 import gift_jax
 from convert.hub.config import Described, find_weights, read_config
-from gift_jax.data.datasets import Normalisation, get_dataset
+from gift_jax.data.datasets import DatasetSpec, Normalisation, describe_dataset, get_dataset
 from gift_jax.data.evaluation import load_evaluation
 from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.errors import GiftError
@@ -155,7 +155,7 @@ def test_everything_at_the_top_as_timm_once_wrote_it(directory):
     content = json.loads((directory / "config.json").read_text())
     flat = {**content.pop("pretrained_cfg"), "architecture": "resnet18", "num_features": 512}
     (directory / "config.json").write_text(json.dumps(flat))
-    assert read_config(directory / "w") == Described(
+    assert read_config(directory / "model.safetensors") == Described(
         "resnet18", SIDE, Normalisation(**STATISTICS), Preprocessing(0.9, "bicubic")
     )
 
@@ -163,7 +163,9 @@ def test_everything_at_the_top_as_timm_once_wrote_it(directory):
 def test_at_the_size_of_tests_the_share_is_that_of_tests(directory):
     """As timm's `use_test_size` has it."""
     changed(directory, own_test_input_size=[3, 48, 48], own_test_crop_pct=1.0)
-    shares = {size: read_config(directory / "w", size).preprocessing.crop_pct for size in (None, SIDE, 48)}
+    shares = {
+        size: read_config(directory / "model.safetensors", size).preprocessing.crop_pct for size in (None, SIDE, 48)
+    }
     assert shares == {None: 0.9, SIDE: 0.9, 48: 1.0}
 
 
@@ -175,6 +177,7 @@ def test_whatever_stands_in_a_field_is_read_or_refused_in_one_sentence(directory
     content["gift_jax"] |= {"dataset_description": None, "ema": False, "usual_preprocessing": False}
     fields = [(content, name) for name in content]
     fields += [(content[part], name) for part in ("pretrained_cfg", "model_args", "gift_jax") for name in content[part]]
+    (tmp_path / "model.safetensors").touch()
     sentences = []
     for place, name in fields:
         for junk in JUNK:
@@ -182,7 +185,7 @@ def test_whatever_stands_in_a_field_is_read_or_refused_in_one_sentence(directory
             (tmp_path / "config.json").write_text(json.dumps(content))
             place[name] = kept
             try:
-                read_config(tmp_path / "w")
+                read_config(tmp_path / "model.safetensors")
             except GiftError as error:
                 sentences.append(str(error))
     assert len(sentences) > 100
@@ -198,5 +201,22 @@ def test_classes_in_another_order_are_not_taken_for_the_datasets(directory, refu
 
 def test_transformers_configuration_tells_nothing(directory, tmp_path):
     (directory / "config.json").write_text(json.dumps({"architectures": ["ResNet"], "model_type": "resnet"}))
-    assert read_config(directory / "w") == Described()
-    assert read_config(tmp_path / "w") == Described()
+    assert read_config(directory / "model.safetensors") == Described()
+    assert read_config(tmp_path / "model.safetensors") == Described()
+
+
+def test_of_other_weights_in_the_same_folder_it_tells_nothing(directory):
+    (directory / "cifar10_conv3.pth").touch()
+    assert read_config(directory / "cifar10_conv3.pth") == Described()
+    assert read_config(directory / "model.safetensors").architecture == "resnet18"
+    (directory / "model.safetensors").rename(directory / "resnet18.pth")
+    assert read_config(directory / "resnet18.pth") == Described()
+    with pytest.raises(GiftError, match=r"holds cifar10_conv3.pth, resnet18.pth; give one of them"):
+        find_weights(directory)
+
+
+def test_a_dataset_of_ones_own_comes_with_its_teacher(directory):
+    own = DatasetSpec("flowers-of-the-hub", 10, SIDE, Normalisation(**STATISTICS), "here")
+    changed(directory, gift_jax={"dataset": own.name, "dataset_description": describe_dataset(own)})
+    assert read_config(directory / "model.safetensors").dataset == own.name
+    assert get_dataset(own.name).num_classes == 10
