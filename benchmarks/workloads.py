@@ -63,6 +63,19 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
     }
 )
 
+# What is only compiled: larger networks at ImageNet's size.
+_COMPILED_ONLY: Mapping[str, Workload] = MappingProxyType(
+    {
+        f"{model}-224": Workload(model, "imagenet-1k", 224, 1000, Size(100, 1_000), Size(10, 10))
+        for model in ("resnet101", "vit_b_16")
+    }
+)
+
+
+def find(name: str) -> Workload:
+    """The workload of a name, among those that are only compiled too."""
+    return {**WORKLOADS, **_COMPILED_ONLY}[name]
+
 
 def make_pixels(workload: Workload, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Random images, uint8 [count, side, side, channels], and labels, int32 [count]."""

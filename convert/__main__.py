@@ -11,7 +11,7 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.options import Choices, Dataset, ModelName
 
 Source = Annotated[Path, tyro.conf.Positional]
-Method = Annotated[str, Choices(f"{__package__}.distilled.layouts:METHODS")]
+Method = Annotated[str, Choices(f"{__package__}.distilled.methods:METHODS")]
 
 
 def teacher(
@@ -119,6 +119,9 @@ def distilled(
     split: str | None = None,
     label_column: str | None = None,
     first_label: int = 0,
+    factor: int | None = None,
+    iteration: int | None = None,
+    image_size: int | None = None,
 ) -> None:
     """Convert a released distilled set to one safetensors file.
 
@@ -139,6 +142,9 @@ def distilled(
         split: which one of several splits, such as train.
         label_column: which of several label columns of Parquet shards, such as fine_label.
         first_label: number of the first class, if labels or folders count from 1.
+        factor: an image holds factor x factor smaller ones (idc, dream, ncfm), which are enlarged; 1 if it holds one.
+        iteration: which one of several logged sets (images_5000.pt), if it is not the best.
+        image_size: side in pixels to resize image files to (default: as stored; of minimax, d3hr, cao2 the dataset's).
 
     Example: `python -m convert distilled SET.zip --method sre2l --dataset imagenet-1k --ipc 10 --out SET.safetensors`
     """
@@ -163,6 +169,9 @@ def distilled(
         split=split,
         label_column=label_column,
         first_label=first_label,
+        factor=factor,
+        iteration=iteration,
+        image_size=image_size,
     )
 
 

@@ -13,8 +13,9 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
-from gift_jax import augment_dc
+from gift_jax import augment_dc, resampling
 from gift_jax.errors import GiftError
+from gift_jax.resampling import take_images, take_pixels
 
 FLIP_PROBABILITY = 0.5
 BRIGHTNESS = 1.0
@@ -62,16 +63,8 @@ def crop(images: jax.Array, shift_h: jax.Array, shift_w: jax.Array) -> jax.Array
 
     Args: images [B, H, W, C]; shift_h, shift_w, int [B], in +-`crop_limit(H)`, +-`crop_limit(W)`.
     """
-    shifted = _shift(images, shift_h, axis=1)
-    return _shift(shifted, shift_w, axis=2)
-
-
-def _shift(images: jax.Array, shift: jax.Array, *, axis: int) -> jax.Array:
-    size = images.shape[axis]
-    source = jnp.arange(size)[None, :] + shift[:, None]
-    along = (source.shape[0], size, 1, 1) if axis == 1 else (source.shape[0], 1, size, 1)
-    moved = jnp.take_along_axis(images, jnp.clip(source, 0, size - 1).reshape(along), axis=axis)
-    return jnp.where(((source >= 0) & (source < size)).reshape(along), moved, jnp.zeros_like(moved))
+    rows, columns = (jnp.arange(size)[None] for size in images.shape[1:3])
+    return take_pixels(images, rows + shift_h[:, None], columns + shift_w[:, None])
 
 
 def crop_limit(size: int) -> int:
@@ -124,40 +117,9 @@ def _zoom_weights(size: int, u: jax.Array, dtype: jnp.dtype) -> jax.Array:
 
 
 def rotate(images: jax.Array, u: jax.Array) -> jax.Array:
-    """Rotate about the centre by `(2u - 1) 15` degrees, bilinear. Args: images [B, H, W, C]; u [B].
-
-    Reference: `affine_grid` and `grid_sample` of PyTorch (align_corners=False, zero padding).
-    """
-    height, width = images.shape[1:3]
-    angle = (u.astype(images.dtype) - 0.5) * (2 * ROTATE_DEGREES / 180 * math.pi)
-    cos, sin = jnp.cos(angle)[:, None, None], jnp.sin(angle)[:, None, None]
-    # Coordinates are in [-1, 1] of each side, as in affine_grid, so a rectangle is sheared as there.
-    y = ((jnp.arange(height, dtype=images.dtype) * 2 + 1) / height - 1)[None, :, None]
-    x = ((jnp.arange(width, dtype=images.dtype) * 2 + 1) / width - 1)[None, None, :]
-    source_x, source_y = cos * x - sin * y, sin * x + cos * y
-    return _bilinear(images, ((source_y + 1) * height - 1) / 2, ((source_x + 1) * width - 1) / 2)
-
-
-def _bilinear(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Sample images [B, H, W, C] at rows, columns [B, H, W] in pixels, zero outside."""
-    top, left = jnp.floor(rows), jnp.floor(columns)
-    down, right = (rows - top)[..., None], (columns - left)[..., None]
-    top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-    return (
-        _pixel(images, top, left) * (1 - down) * (1 - right)
-        + _pixel(images, top, left + 1) * (1 - down) * right
-        + _pixel(images, top + 1, left) * down * (1 - right)
-        + _pixel(images, top + 1, left + 1) * down * right
-    )
-
-
-def _pixel(images: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
-    batch, height, width, channels = images.shape
-    known = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
-    flat = images.reshape(batch, height * width, channels)
-    values = jnp.take_along_axis(flat, index.reshape(batch, height * width, 1), axis=1)
-    return jnp.where(known[..., None], values.reshape(images.shape), jnp.zeros_like(images))
+    """Rotate about the centre by `(2u - 1) 15` degrees, bilinear. Args: images [B, H, W, C]; u [B]."""
+    most = math.radians(ROTATE_DEGREES)
+    return resampling.rotate(images, (u.astype(images.dtype) - 0.5) * (2 * most), most)
 
 
 def mosaic_crop(images: jax.Array, factor: int, row: jax.Array, col: jax.Array) -> jax.Array:
@@ -182,7 +144,7 @@ def mixup(images: jax.Array, partners: jax.Array, lam: jax.Array) -> jax.Array:
     Args: images [B, H, W, C]; partners, int [B]; lam, a scalar in [0, 1].
     """
     lam = lam.astype(images.dtype)
-    return lam * images + (1 - lam) * images[partners]
+    return lam * images + (1 - lam) * take_images(images, partners)
 
 
 def cutmix(
@@ -202,7 +164,7 @@ def cutmix(
     inside_w = (columns >= centre_w - half_w) & (columns < centre_w + half_w)
     box = inside_h[:, None] & inside_w[None, :]
     kept = 1 - jnp.mean(box, dtype=images.dtype)
-    return jnp.where(box[None, :, :, None], images[partners], images), kept
+    return jnp.where(box[None, :, :, None], take_images(images, partners), images), kept
 
 
 # ---- keys explicit -------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gift_jax.resampling import take_pixels
+
 CROP = 4  # pixels that an image is padded with
 SCALE = 0.2
 ROTATE = 45  # degrees
@@ -35,10 +37,7 @@ def crop(images: jax.Array, top: jax.Array, left: jax.Array) -> jax.Array:
 def scale(images: jax.Array, height: jax.Array, width: jax.Array) -> jax.Array:
     """Resize to the nearest pixel and put into the middle, zero outside. Args: height, width, int [B], in pixels."""
     rows, columns = _scaled(images.shape[1], height, width), _scaled(images.shape[2], width, height)
-    picked = jnp.take_along_axis(images, jnp.maximum(rows, 0)[:, :, None, None], axis=1)
-    picked = jnp.take_along_axis(picked, jnp.maximum(columns, 0)[:, None, :, None], axis=2)
-    inside = (rows >= 0)[:, :, None, None] & (columns >= 0)[:, None, :, None]
-    return jnp.where(inside, picked, jnp.zeros_like(images))
+    return take_pixels(images, rows, columns)
 
 
 def _scaled(size: int, side: jax.Array, other: jax.Array) -> jax.Array:

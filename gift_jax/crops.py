@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gift_jax.augment import Augmentation, random_mosaic_crop
+from gift_jax.resampling import take_pixels
 
 LARGEST_RATIO = 4 / 3  # of a box's sides
 _TRIES = 10
@@ -110,16 +111,16 @@ def shuffle_patches(images: jax.Array, rows: jax.Array, columns: jax.Array) -> j
     Args: images [B, H, W, C]; rows, columns, int [B, f], permutations of range(f). Pixels that f cells leave over
     stay at the far edges. Reference: RDED's `ShufflePatches`.
     """
-    return _shuffle(_shuffle(images, rows, axis=1), columns, axis=2)
+    return take_pixels(images, _shuffled(images.shape[1], rows), _shuffled(images.shape[2], columns))
 
 
-def _shuffle(images: jax.Array, order: jax.Array, *, axis: int) -> jax.Array:
-    length, cells = images.shape[axis], order.shape[1]
+def _shuffled(length: int, order: jax.Array) -> jax.Array:
+    """Where the pixels of a side come from, int [B, length]."""
+    cells = order.shape[1]
     cell = length // cells
     source = (order[:, :, None] * cell + jnp.arange(cell)[None, None]).reshape(len(order), cells * cell)
     rest = jnp.broadcast_to(jnp.arange(cells * cell, length)[None], (len(order), length - cells * cell))
-    source = jnp.concatenate([source, rest], axis=1)
-    return jnp.take_along_axis(images, source.reshape((-1, length, 1, 1) if axis == 1 else (-1, 1, length, 1)), axis)
+    return jnp.concatenate([source, rest], axis=1)
 
 
 def random_shuffle_patches(key: jax.Array, images: jax.Array, cells: int) -> jax.Array:

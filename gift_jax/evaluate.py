@@ -46,14 +46,21 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 @shared
-def _make_batch_ranker(
+def make_batch_ranker(
     model: Model, pixel_space: PixelSpace, normalisation: Normalisation, mesh: Mesh | None
 ) -> Callable[..., jax.Array]:
+    """Build `(params, batch_stats, images [B, H, W, C], labels int [B]) -> ranks int [B]`, jitted."""
+
     def rank(params: Variables, batch_stats: Variables, images: jax.Array, labels: jax.Array) -> jax.Array:
         logits, _ = model.apply(params, batch_stats, to_input(images, pixel_space, normalisation))
         return label_ranks(logits, labels)
 
     return jit(rank) if mesh is None else jit(rank, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def largest_batch(side: int) -> int:
+    """Images that a device evaluates at once, by their side in pixels."""
+    return max(_SMALLEST_BATCH, _BATCH_PIXELS // side**2)
 
 
 def make_ranker(
@@ -71,9 +78,9 @@ def make_ranker(
     device, and so each host, reads and computes its share of every batch; the weights are then on all of them.
     """
     total, devices = len(evaluation_set.labels), mesh.size if mesh else 1
-    largest = devices * max(_SMALLEST_BATCH, _BATCH_PIXELS // evaluation_set.images.shape[1] ** 2)
+    largest = devices * largest_batch(evaluation_set.images.shape[1])
     batch_size = devices * -(-min(batch_size, total, largest) // devices)
-    rank_batch = _make_batch_ranker(model, evaluation_set.pixel_space, normalisation, mesh)
+    rank_batch = make_batch_ranker(model, evaluation_set.pixel_space, normalisation, mesh)
 
     def rank(params: Variables, batch_stats: Variables) -> np.ndarray:
         ranks, running = [], np.zeros(0, np.int32)

@@ -15,6 +15,7 @@ FLOORS = (
     "errors",
     "runtime",
     "losses",
+    "resampling",
     "augment_dc",
     "augment",
     "crops",

@@ -5,23 +5,26 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 
 from gift_jax.data.datasets import Normalisation, get_dataset
-from gift_jax.data.distilled import PIXEL_SPACES, DistilledSet, PixelSpace, load_distilled, save_distilled
+from gift_jax.data.distilled import DistilledSet, load_distilled, save_distilled
 from gift_jax.errors import GiftError
 from gift_jax.sources import hub
 from gift_jax.sources.source import Source, directory
 
-from .content import Content, Request, first_of_each_class, raw_pixels
+from .classes import named
+from .content import Content, Request, first_of_each_class
 from .labels import SOFT_LABELS
-from .layouts import ENCODED, LAYOUTS, METHODS, OPTIONS, open_source, release_of
+from .layouts import ENCODED, LAYOUTS, OPTIONS, open_source
+from .methods import METHODS, release_of
+from .pixels import Pixels, make_pixels, space_of
 from .shards import read_shards, told_by_shards
 
-_CHOSEN = ("repetition", "split", "label_column", "depth")  # notes that are said when a set is written
+# Notes that are said when a set is written.
+_CHOSEN = ("repetition", "split", "label_column", "depth", "iteration", "parts", "left out", "resized", "formation")
 
 
 def convert_distilled(
@@ -39,6 +42,9 @@ def convert_distilled(
     split: str | None = None,
     label_column: str | None = None,
     first_label: int = 0,
+    factor: int | None = None,
+    iteration: int | None = None,
+    image_size: int | None = None,
 ) -> DistilledSet:
     """Read a released set, keep the first ipc images of each class (all of them by default) and write them.
 
@@ -56,6 +62,9 @@ def convert_distilled(
         split,
         label_column,
         first_label,
+        factor,
+        iteration,
+        image_size,
     )
     _check_numbers(request)
     source = hub.local(source, "set")
@@ -64,15 +73,17 @@ def convert_distilled(
         if layout == "parquet" and (told := told_by_shards(files)) is not None:
             _check_told(files, told, request, pixel_space, normalisation)
             return _keep(out, _part_of(read_shards(files, told), files, request))
-        space = _pixel_space(source, layout, method, pixel_space)
+        space_of(source, layout, method, pixel_space)  # refuses before anything is read
         _check_options(source, layout, request)
-        content = LAYOUTS[layout].read(files, request)
-        space = space or _raw_bytes(source, layout, method, content)
+        _check_factor(source, layout, request)
+        content = LAYOUTS[layout].read(files, _as_authors_read(layout, request))
+        pixels = make_pixels(source, layout, content, request, pixel_space, normalisation)
+        content = content._replace(notes={**_order(layout, request), **content.notes, **pixels.notes})
         provenance = _provenance(files, layout, content)
-    distilled = _assemble(source, content, space, request, provenance, normalisation)
+    distilled = _assemble(source, content, pixels, request, provenance)
     save_distilled(out, distilled)
-    images = distilled.images
-    print(f"written   {out}: {len(images)} {space} images, {images.shape[1]} pixels, {content.images.dtype} read")
+    images, read = distilled.images, content.images.dtype
+    print(f"written   {out}: {len(images)} {distilled.pixel_space} images, {images.shape[1]} pixels, {read} read")
     print(f"check     {_evidence(distilled, content)}")
     return distilled
 
@@ -136,6 +147,9 @@ def _keep(out: Path, own: DistilledSet) -> DistilledSet:
 def _check_numbers(request: Request) -> None:
     if request.ipc is not None and request.ipc < 1:
         raise GiftError(f"--ipc is {request.ipc}, expected 1 or more")
+    for name, least in (("factor", 1), ("iteration", 0), ("image_size", 1)):
+        if (number := getattr(request, name)) is not None and number < least:
+            raise GiftError(f"--{name.replace('_', '-')} is {number}, expected {least} or more")
     if request.first_label not in (0, 1):
         raise GiftError(f"--first-label is {request.first_label}, expected 0 or 1")
     if request.soft_labels not in (None, *SOFT_LABELS):
@@ -151,9 +165,38 @@ def _check_options(path: Path, layout: str, request: Request) -> None:
             raise GiftError(f"{path}: {option} is for {titles}, and this is {_title(layout)}; drop it")
 
 
+def _check_factor(path: Path, layout: str, request: Request) -> None:
+    """Raises: GiftError if images may hold several, and nobody said how many, or hold one, and someone said more."""
+    factors, method = release_of(request.method).factors, request.method
+    if factors and request.factor is None and layout in OPTIONS["factor"]:
+        raise GiftError(
+            f"{path}: an image of --method {method} may hold several smaller ones, and the file does not say how many; "
+            f"say --factor, 1 if it holds one ({factors})"
+        )
+    if method in METHODS and not factors and request.factor not in (None, 1):
+        packed = ", ".join(name for name, release in METHODS.items() if release.factors)
+        raise GiftError(
+            f"{path}: --factor is {request.factor}, for images that hold several ({packed}), and --method {method}'s "
+            "are trained on as they are stored; drop it"
+        )
+
+
+def _order(layout: str, request: Request) -> dict[str, str]:
+    """Notes about the classes that a tensor's labels count, as the method's code has them."""
+    order = release_of(request.method).orders.get(request.spec.name)
+    return named(order, "in the order of the authors' code") if order and layout not in ENCODED else {}
+
+
+def _as_authors_read(layout: str, request: Request) -> Request:
+    """With what the authors' own readers do to encoded images."""
+    release, spec = release_of(request.method), request.spec
+    usual = spec.image_size if release.resized and spec.resize and layout in ENCODED else None
+    return request._replace(image_size=request.image_size or usual, copies=release.copies)
+
+
 def _evidence(distilled: DistilledSet, content: Content) -> str:
     """A line to check a set by: its first class, the values of its pixels, what was left out and what was chosen."""
-    images, count = distilled.images, len(distilled.labels)
+    images, count = distilled.images, len(content.labels)
     first = "" if content.first is None else f" ({content.first!r})"
     soft = "" if distilled.soft_labels is None else f", soft labels: {content.notes['labels']}"
     parts = (
@@ -167,34 +210,6 @@ def _evidence(distilled: DistilledSet, content: Content) -> str:
 
 def _title(layout: str) -> str:
     return LAYOUTS[layout].title
-
-
-def _pixel_space(path: Path, layout: str, method: str, told: str | None) -> PixelSpace | None:
-    """What was done to the pixels, as an option or the method's release tells; None where neither does."""
-    release = release_of(method)
-    if layout not in release:
-        known = " or ".join(_title(name) for name in release)
-        raise GiftError(
-            f"{path}: is {_title(layout)}, but --method {method} is released as {known}; give the right method"
-        )
-    if told not in (None, "raw") and layout in ENCODED:
-        raise GiftError(
-            f"{path}: is {_title(layout)}, whose 8-bit pixels are raw, but --pixel-space is {told}; drop it"
-        )
-    space = told or release[layout]
-    if space not in (None, *PIXEL_SPACES):
-        raise GiftError(f"--pixel-space is {space}, expected {' or '.join(PIXEL_SPACES)}")
-    return cast(PixelSpace | None, space)
-
-
-def _raw_bytes(path: Path, layout: str, method: str, content: Content) -> PixelSpace:
-    """`raw` of 8-bit pixels, which nothing was done to. Raises: GiftError of floats, where it would be a guess."""
-    if content.images.dtype != np.uint8:
-        raise GiftError(
-            f"{path}: --method {method} does not tell its pixel space for {_title(layout)} of floats; say "
-            f"--pixel-space {'|'.join(PIXEL_SPACES)} (known by themselves: {', '.join(METHODS)})"
-        )
-    return "raw"
 
 
 def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:
@@ -211,25 +226,20 @@ def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:
 
 
 def _assemble(
-    source: Path,
-    content: Content,
-    space: PixelSpace,
-    request: Request,
-    provenance: dict[str, str],
-    normalisation: Normalisation | None,
+    source: Path, content: Content, pixels: Pixels, request: Request, provenance: dict[str, str]
 ) -> DistilledSet:
-    images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
+    labels = content.labels[pixels.rows]
     try:
         return DistilledSet(
-            images=images,
-            labels=content.labels,
-            soft_labels=content.soft_labels,
-            pixel_space=space,
+            images=pixels.images,
+            labels=labels,
+            soft_labels=None if content.soft_labels is None else content.soft_labels[pixels.rows],
+            pixel_space=pixels.space,
             dataset=request.spec.name,
             method=request.method,
-            ipc=int((content.labels == 0).sum()),
-            provenance={**provenance, "values": values},
-            normalisation=normalisation,
+            ipc=int((labels == 0).sum()),
+            provenance=provenance,
+            normalisation=pixels.normalisation,
         )
     except GiftError as error:
         raise GiftError(f"{source}: {error}") from None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from gift_jax.data.class_order import read_class_order
+from gift_jax.data.distilled import CLASS_NAMES
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import sha256
 
@@ -14,8 +15,15 @@ from .content import Request
 _NUMBERED = re.compile(r"(?:new)?([0-9]{1,9})")
 
 
-def order_classes(label: str, names: Sequence[str], request: Request, kind: str) -> tuple[Sequence[str], str]:
-    """Names by class id, and a sentence that says where the ids come from: a file, numbers, or the given order.
+def named(order: Sequence[str], where: str) -> dict[str, str]:
+    """Notes about classes that have names, by class id."""
+    return {"classes": where, CLASS_NAMES: json.dumps(list(order))}
+
+
+def order_classes(
+    label: str, names: Sequence[str], request: Request, kind: str
+) -> tuple[Sequence[str], dict[str, str]]:
+    """Names by class id, and notes that say where the ids come from: a file, numbers, or the given order.
 
     Args: kind, what has the names: `folder` or `name`. Raises: GiftError if they are not the dataset's classes.
     """
@@ -28,7 +36,8 @@ def order_classes(label: str, names: Sequence[str], request: Request, kind: str)
     numbers = [int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))]
     if len(numbers) == len(names):
         _check_numbers(label, numbers, request, kind)
-        return sorted(names, key=dict(zip(names, numbers, strict=True)).__getitem__), f"the {kind}s' numbers"
+        order = sorted(names, key=dict(zip(names, numbers, strict=True)).__getitem__)
+        return order, {"classes": f"the {kind}s' numbers"}
     if numbers:
         stranger = next(name for name in names if not _NUMBERED.fullmatch(name))
         raise GiftError(f"{label}: {stranger!r} is among {kind}s that are numbered; remove it, or rename it")
@@ -40,7 +49,7 @@ def order_classes(label: str, names: Sequence[str], request: Request, kind: str)
     if request.first_label:
         raise GiftError(f"{label}: its class {kind}s are no numbers ({names[0]!r} ...); drop --first-label")
     order = "sorted order" if kind == "folder" else "the file's order"
-    return names, f"{kind}s in {order}: {json.dumps(list(names))}"
+    return names, named(names, f"{kind}s in {order}")
 
 
 def _check_numbers(label: str, numbers: Sequence[int], request: Request, kind: str) -> None:
@@ -61,11 +70,13 @@ def _check_numbers(label: str, numbers: Sequence[int], request: Request, kind: s
         )
 
 
-def _ordered_by_file(label: str, names: Sequence[str], request: Request, kind: str) -> tuple[Sequence[str], str]:
+def _ordered_by_file(
+    label: str, names: Sequence[str], request: Request, kind: str
+) -> tuple[Sequence[str], dict[str, str]]:
     path = request.class_order
     assert path is not None
     order = read_class_order(path, request.spec.num_classes)
     for missing in sorted(set(order) ^ set(names)):
         where = f"is in {path}, but no {kind}" if missing in order else f"is a {kind}, but not in {path}"
         raise GiftError(f"{label}: {missing!r} {where}; name each class {kind} once in --class-order")
-    return order, f"class-order file {path.name}, SHA-256 {sha256(path)}: {json.dumps(order)}"
+    return order, named(order, f"class-order file {path.name}, SHA-256 {sha256(path)}")

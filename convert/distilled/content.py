@@ -16,7 +16,9 @@ class Request(NamedTuple):
     """What to read: the dataset, images a class (None: as many as there are), and what a source does not say.
 
     class_order: a file of class names, by id. soft_labels: what label rows are. repetition, split, label_column:
-    which one of several. first_label: the number of the first class.
+    which one of several. first_label: the number of the first class. factor: how many images, along a side, an image
+    holds. iteration: which one of several logged sets. image_size: the side to resize encoded images to, in pixels.
+    copies: how the names of folders end that do not count beside others.
     """
 
     spec: DatasetSpec
@@ -28,6 +30,10 @@ class Request(NamedTuple):
     split: str | None = None
     label_column: str | None = None
     first_label: int = 0
+    factor: int | None = None
+    iteration: int | None = None
+    image_size: int | None = None
+    copies: str | None = None
 
 
 class Content(NamedTuple):

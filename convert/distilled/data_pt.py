@@ -1,7 +1,9 @@
 """Torch files of images and labels: the official `data.pt`, and what other methods' code saves."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from .content import FIRST, LAST, Content, Request, axes_of, first_of_each_class
 from .labels import read_labels
 
 NAME = "data.pt"
+_PHASE = re.compile(rf"_phase[0-9]+/{re.escape(NAME)}$")  # of sets that were distilled some classes at a time
 SUFFIXES = (".pt", ".pth", ".safetensors")  # of files that may be a set by themselves
 LARGEST = 8 << 30  # bytes of a torch file inside an archive; larger ones are read from disk, where they are mapped
 _EXPECTED = (
@@ -37,10 +40,38 @@ def read(source: Source, request: Request) -> Content:
 
     Raises: GiftError if it holds something else, or another dataset.
     Reference: the official `data.pt` is a dictionary of dataset (name), data and label. IDC and DREAM save
-    [images, labels]; DC, DSA and DM save {"data": [[images, labels], ...]}, a pair for each repetition.
+    [images, labels]; DC, DSA and DM save {"data": [[images, labels], ...]}, a pair for each repetition. IDC's
+    ImageNet-100 lies in five folders, each with twenty classes, which `load_data_path` of its `test.py` joins.
     """
+    names = sorted(name for name in source.sizes if PurePosixPath(name).name == NAME)
+    phases = len(names) > 1 and all(map(_PHASE.search, names))
+    parts = [_tensors(source, name, request) for name in (names if phases else [source.find(NAME)])]
+    images, labels, notes = parts[0] if len(parts) == 1 else _joined(source, parts)
+    content = from_tensors(source.label, images, labels, request)
+    return content._replace(notes={**content.notes, **notes})
+
+
+class _Tensors(NamedTuple):
+    images: torch.Tensor
+    labels: torch.Tensor
+    notes: dict[str, str]
+
+
+def _joined(source: Source, parts: Sequence[_Tensors]) -> _Tensors:
+    """Files of different classes, one after another. Raises: GiftError if they are sets of their own."""
+    kinds = {(part.images.shape[1:], part.images.dtype, part.labels.dtype) for part in parts}
+    fitting = all(part.labels.ndim == 1 and part.images.shape[:1] == part.labels.shape for part in parts)
+    classes = [set(part.labels.tolist()) for part in parts if fitting]
+    if not fitting or len(kinds) > 1 or len(set().union(*classes)) < sum(map(len, classes)):
+        source.find(NAME)  # refuses, as there are several
+    images, labels = torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
+    return _Tensors(images, labels, {**parts[0].notes, "parts": f"{len(parts)} files of different classes, joined"})
+
+
+def _tensors(source: Source, name: str, request: Request) -> _Tensors:
+    """Images and labels of one file, and notes about them."""
     label, dataset = source.label, request.spec.name
-    content = load_torch(source, source.find(NAME))
+    content = load_torch(source, name)
     told = content.get("dataset", dataset) if isinstance(content, Mapping) else dataset
     if isinstance(told, str) and told != dataset:
         raise GiftError(f"{label}: is of {told!r}, but --dataset is {dataset}; give the right one")
@@ -48,8 +79,7 @@ def read(source: Source, request: Request) -> Content:
     images, labels = (torch.as_tensor(value) if _is_numbers(value) else value for value in pair)
     if not all(isinstance(value, torch.Tensor) and _has_values(value) for value in (images, labels)):
         raise GiftError(f"{label}: its images and labels must be tensors, found {_kinds(pair)}; write the file again")
-    content = from_tensors(label, images, labels, request)
-    return content._replace(notes={**content.notes, **notes})
+    return _Tensors(images, labels, notes)
 
 
 def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any], dict[str, str]]:

@@ -1,5 +1,6 @@
-"""Torch files of images, labels and a learned learning rate: DATM's release, MTT's pair, DD-Ranking's."""
+"""Torch files of images, labels and a learned learning rate: DATM's release and logs, MTT's pair, DD-Ranking's."""
 
+import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -25,6 +26,7 @@ class Names(NamedTuple):
 
 BEST = Names("images_best.pt", "labels_best.pt", "lr_best.pt")
 NAMES = (BEST, Names("images.pt", "labels.pt", "lr.pt"))
+_LOGGED = re.compile(r"images_([0-9]+)\.pt")  # by the number of the iteration; images_zca_N.pt are other pixels
 
 
 def read(source: Source, request: Request) -> Content:
@@ -32,12 +34,11 @@ def read(source: Source, request: Request) -> Content:
 
     DATM's release has all three, and its labels are logits [N, classes], the class of row r r // (rows a class).
     Others may have hard labels and no rate. Raises: GiftError if one is missing or of another kind.
-    Reference: distill/DATM.py of the official repository; MTT, TESLA and FTD write images and labels alone.
+    Reference: distill/DATM.py of the official repository, and PAD's distill/PAD.py, which log sets of iterations beside
+    the best; MTT, TESLA and FTD write images and labels alone.
     """
     bases = {PurePosixPath(name).name for name in source.sizes}
-    names = next((names for names in NAMES if names.images in bases), None)
-    if names is None:
-        raise _no_images(source, bases)
+    names, chosen = _names(source, bases, request.iteration)
     strict = request.method in ROWS_BY_CLASS
     images, labels = (load_torch(source, source.find(name)) for name in names[:2])
     rate = load_torch(source, source.find(names.rate)) if strict or names.rate in bases else None
@@ -48,7 +49,25 @@ def read(source: Source, request: Request) -> Content:
         raise GiftError(f"{source.label}: {names.labels} holds no {expected}; download it again")
     content = from_tensors(source.label, images, labels, request)
     notes = {} if rate is None else {"learning_rate": _learning_rate(source, names.rate, rate)}
-    return content._replace(notes={**content.notes, **notes})
+    return content._replace(notes={**content.notes, **notes, **chosen})
+
+
+def _names(source: Source, bases: Collection[str], iteration: int | None) -> tuple[Names, dict[str, str]]:
+    """The files of the iteration that is asked for, else of the best, else of the only one; and a note about it."""
+    logged = {int(match[1]): base for base in bases if (match := _LOGGED.fullmatch(base))}
+    best = next((names for names in NAMES if names.images in bases), None)
+    if iteration is None and best:
+        return best, {}
+    if not logged and iteration is None:
+        raise _no_images(source, bases)
+    found = ", ".join(map(str, sorted(logged))) or "none"
+    if iteration is None and len(logged) > 1:
+        raise GiftError(f"{source.label}: logs the sets of several iterations ({found}); say which by --iteration")
+    number = next(iter(logged)) if iteration is None else iteration
+    if number not in logged:
+        raise GiftError(f"{source.label}: has no images_{number}.pt of --iteration {number}; it logs {found}")
+    suffix = logged[number].removeprefix("images")
+    return Names(f"images{suffix}", f"labels{suffix}", f"lr{suffix}"), {"iteration": f"{number} of {found}"}
 
 
 def _no_images(source: Source, bases: Collection[str]) -> GiftError:

@@ -5,13 +5,14 @@ import io
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from gift_jax.data.transforms import center_crop, resize
 from gift_jax.errors import GiftError
 from gift_jax.runtime.progress import display
 from gift_jax.sources.encoded import FORMATS, MODES, eight_bits, is_deep
@@ -21,10 +22,17 @@ LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224
 
 
 class Decoded(NamedTuple):
-    """images: uint8 [N, S, S, channels]; deep: how many of them had 16 bits a pixel."""
+    """images: uint8 [N, S, S, channels]; deep: how many of them had 16 bits a pixel; sides: of those that were resized,
+    in pixels."""
 
     images: np.ndarray
     deep: int
+    sides: Collection[int] = ()
+
+
+class _File(NamedTuple):
+    deep: bool
+    side: int
 
 
 class Blob(NamedTuple):
@@ -35,19 +43,22 @@ class Blob(NamedTuple):
     content: Callable[[], bytes]
 
 
-def decode(blobs: Iterable[Blob], count: int, channels: int, threads: int | None = None) -> Decoded:
+def decode(
+    blobs: Iterable[Blob], count: int, channels: int, size: int | None = None, threads: int | None = None
+) -> Decoded:
     """Decode count image files, converted to RGB or grey as torchvision's ImageFolder does; 16 bits are scaled to 8.
 
-    Args: blobs, taken one after another while others are being decoded; channels, 1 or 3; threads, as many as there
-    are cores if not given, which also ask blobs for their contents.
-    Returns: images of the size of the first.
+    Args: blobs, taken one after another while others are being decoded; channels, 1 or 3; size, the side in pixels to
+    resize to, as torchvision's Resize and CenterCrop do it; threads, as many as there are cores if not given, which
+    also ask blobs for their contents.
+    Returns: images of that size, or of the size of the first.
     Raises: GiftError that names the first file that is damaged, too large, too deep, not square or of another size.
     """
     blobs = iter(blobs)
     first = next(blobs)
     threads = threads or os.cpu_count() or 1
-    pending: collections.deque[Future[bool]] = collections.deque()
-    deep = 0
+    pending: collections.deque[Future[_File]] = collections.deque()
+    files: collections.Counter[_File] = collections.Counter()
     with (
         warnings.catch_warnings(),
         display("decoding", count, "images") as advance,
@@ -55,30 +66,35 @@ def decode(blobs: Iterable[Blob], count: int, channels: int, threads: int | None
     ):
         warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        images = _room(first, count, channels)
+        images = _room(first, count, channels, size)
         for blob in itertools.chain([first], blobs):
-            pending.append(pool.submit(_decode_into, images[blob.row], blob))
+            pending.append(pool.submit(_decode_into, images[blob.row], blob, size is not None))
             if len(pending) > 8 * threads:  # bounds the bytes that wait
-                deep += pending.popleft().result()
+                files[pending.popleft().result()] += 1
                 advance(1, "")
         while pending:
-            deep += pending.popleft().result()
+            files[pending.popleft().result()] += 1
             advance(1, "")
-    return Decoded(images, deep)
+    sides = {file.side for file in files} - {images.shape[1]}
+    return Decoded(images, sum(number for file, number in files.items() if file.deep), sides)
 
 
 def decoder_notes(decoded: Decoded, decoder: str) -> dict[str, str]:
     """What a set's provenance says of the decoding."""
-    return {"decoder": decoder} | ({"depth": f"{decoded.deep} images of 16 bits, scaled to 8"} if decoded.deep else {})
+    notes = {"decoder": decoder} | ({"depth": f"{decoded.deep} images of 16 bits, scaled to 8"} if decoded.deep else {})
+    if decoded.sides:
+        sides = " and ".join(map(str, sorted(decoded.sides)))
+        notes["resized"] = f"from {sides} to {decoded.images.shape[1]} pixels, as torchvision's Resize on Pillow images"
+    return notes
 
 
-def _room(first: Blob, count: int, channels: int) -> np.ndarray:
-    side = _opened(first).height
+def _room(first: Blob, count: int, channels: int, size: int | None) -> np.ndarray:
+    side = size or _opened(first).height
     try:
         return np.empty((count, side, side, channels), np.uint8)
     except MemoryError:
-        size = f"{count * side * side * channels / 2**30:,.0f} GiB"
-        raise GiftError(f"{first.label}: {count} such images take {size} of memory; lower --ipc") from None
+        memory = f"{count * side * side * channels / 2**30:,.0f} GiB"
+        raise GiftError(f"{first.label}: {count} such images take {memory} of memory; lower --ipc") from None
 
 
 def _opened(blob: Blob) -> Image.Image:
@@ -98,22 +114,23 @@ def _opened(blob: Blob) -> Image.Image:
     return image
 
 
-def _decode_into(room: np.ndarray, blob: Blob) -> bool:
-    """Whether the image had 16 bits a pixel."""
+def _decode_into(room: np.ndarray, blob: Blob, resized: bool) -> _File:
     image, side = _opened(blob), len(room)
-    if image.height != side:
+    stored = image.height
+    if stored != side and not resized:
         raise _refusal(blob, f"is {image.height} pixels a side, but the first image is {side}")
     try:
         deep = is_deep(blob.label, image)
         image = eight_bits(image) if deep else image
-        pixels = np.asarray(image.convert(MODES[room.shape[2]]))
+        image = center_crop(resize(image.convert(MODES[room.shape[2]]), side), side)
+        pixels = np.asarray(image)
     except GiftError:
         raise
     except Exception as error:  # Pillow raises what it likes about a damaged file.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise _refusal(blob, f"is damaged ({reason})") from None
     room[:] = pixels.reshape(room.shape)
-    return deep
+    return _File(deep, stored)
 
 
 def _refusal(blob: Blob, problem: str) -> GiftError:

@@ -16,6 +16,7 @@ from . import data_pt
 from .classes import order_classes
 from .content import Content, Request, images_a_class
 from .decode import LARGEST_FILE, Blob, decode, decoder_notes
+from .subsets import check_subset
 
 
 def read(source: Source, request: Request) -> Content:
@@ -24,18 +25,30 @@ def read(source: Source, request: Request) -> Content:
     Raises: GiftError if the folders are not the dataset's classes, or an image is damaged or of another size.
     Reference: torchvision's ImageFolder, which all official readers but RDED's build on.
     """
-    by_folder = _images_by_folder(source, request)
-    order, note = order_classes(source.label, sorted(by_folder), request, "folder")
+    by_folder, left_out = _without_copies(_images_by_folder(source, request), request.copies)
+    check_subset(source.label, by_folder, request.spec)
+    order, classes = order_classes(source.label, sorted(by_folder), request, "folder")
     ipc = _images_to_keep(source, by_folder, request)
     names = [name for folder in order for name in sorted(by_folder[folder])[:ipc]]
     rows = {name: row for row, name in enumerate(names)}
     wanted = (name for name in source.sizes if name in rows)  # in the order that is cheapest to read
     blobs = (Blob(rows[name], f"{source.label}: {name!r}", _content(source, name)) for name in wanted)
-    decoded = decode(blobs, len(rows), request.spec.channels)
+    decoded = decode(blobs, len(rows), request.spec.channels, request.image_size)
     labels = np.repeat(np.arange(len(order), dtype=np.int32), ipc)
-    notes = {"classes": note, **decoder_notes(decoded, f"Pillow {PIL.__version__}"), **_split_note(names)}
+    notes = {**classes, **decoder_notes(decoded, f"Pillow {PIL.__version__}"), **_split_note(names), **left_out}
     total = sum(map(len, by_folder.values()))
     return Content(decoded.images, labels, None, total, "in sorted order of file names", notes, order[0])
+
+
+def _without_copies(
+    by_folder: Mapping[str, list[str]], suffix: str | None
+) -> tuple[Mapping[str, list[str]], dict[str, str]]:
+    """Folders but those that are named as another one with a suffix, which authors' readers do not open; and a note."""
+    copies = {name for name in by_folder if suffix and name.endswith(suffix) and name.removesuffix(suffix) in by_folder}
+    if not copies:
+        return by_folder, {}
+    kept = {name: images for name, images in by_folder.items() if name not in copies}
+    return kept, {"left out": f"{len(copies)} folders of images before optimisation (*{suffix})"}
 
 
 def _split_note(names: Sequence[str]) -> dict[str, str]:

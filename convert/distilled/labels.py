@@ -9,7 +9,9 @@ from gift_jax.errors import GiftError
 from .content import Request
 
 SOFT_LABELS = ("probabilities", "logits")
-ROWS_BY_CLASS = frozenset({"datm"})  # methods whose soft rows are logits, written class by class whatever their argmax
+ROWS_BY_CLASS = frozenset(
+    {"datm", "pad"}
+)  # methods whose soft rows are logits, written class by class whatever their argmax
 _SUM_TOLERANCE = 1e-2  # of probabilities that were stored in half precision
 _ASK = f"say what they are by --soft-labels {'|'.join(SOFT_LABELS)}"
 
@@ -80,7 +82,7 @@ def _kind(label: str, rows: np.ndarray, kind: str | None) -> str:
 
 
 def _ids_by_row(label: str, count: int, request: Request) -> np.ndarray:
-    """DATM's rule: the class of row r is r // (rows a class); its logits may well have another argmax."""
+    """DATM's rule, and PAD's: the class of row r is r // (rows a class); its logits may well have another argmax."""
     num_classes = request.spec.num_classes
     if count % num_classes:
         raise GiftError(f"{label}: has {count} rows of labels, no multiple of {num_classes} classes; check --dataset")

@@ -1,4 +1,4 @@
-"""Which layout a source has, and which layouts and pixel space a method's release has: two tables."""
+"""Which layout a source has, and which options are for which layout: two tables."""
 
 import contextlib
 import re
@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gift_jax.data.distilled import PixelSpace
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import reported
 from gift_jax.sources.archives import open_archive, open_inner
@@ -45,8 +44,9 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             data_pt.read,
         ),
         "datm": _layout(
-            "DATM's images_best.pt, labels_best.pt and lr_best.pt (MTT's pair, images.pt and labels.pt)",
-            r"(images|labels|lr)(_best)?\.pt|images_zca_.*\.pt",
+            "DATM's images_best.pt, labels_best.pt and lr_best.pt (MTT's pair, images.pt and labels.pt, or those of an "
+            "iteration, images_5000.pt)",
+            r"(images|labels|lr)(_best|_[0-9]+)?\.pt|images_zca_.*\.pt",
             datm.read,
         ),
         "arrays": _layout(
@@ -62,14 +62,6 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
 # Layouts of encoded images, whose pixels cannot be normalised or whitened ones.
 ENCODED = frozenset({"images", "parquet"})
 
-Release = Mapping[str, PixelSpace | None]
-"""A method's layouts, by their names in `LAYOUTS`, and the pixel space of each; None where it does not tell."""
-
-# Array pairs are nobody's release: whoever wrote them knows what was done to the pixels.
-_IMAGES: Release = MappingProxyType({"images": "raw", "parquet": "raw", "data.pt": "raw", "arrays": None})
-_WHITENED: Release = MappingProxyType({"datm": "zca", "data.pt": None, "arrays": None})
-_UNKNOWN: Release = MappingProxyType(dict.fromkeys(LAYOUTS))
-
 # Options that say what a source does not, and the layouts that they are for.
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -78,13 +70,9 @@ OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "repetition": ("data.pt",),
         "split": ("images", "parquet", "arrays", "data.pt"),
         "label_column": ("parquet",),
-    }
-)
-
-METHODS: Mapping[str, Release] = MappingProxyType(
-    {
-        **dict.fromkeys(("sre2l", "cda", "gvbsm", "rded", "lpld", "dwa", "random"), _IMAGES),
-        "datm": _WHITENED,
+        "factor": ("data.pt", "datm", "arrays"),
+        "iteration": ("datm",),
+        "image_size": ("images", "parquet"),
     }
 )
 
@@ -125,11 +113,6 @@ def _found(source: Source | None) -> str:
     if len(files) > 1:
         return f"it holds {len(files)} archives or torch files ({listed(files, 2)}), give one of them"
     return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"
-
-
-def release_of(method: str) -> Release:
-    """What a method's release may be; of a method that is not in `METHODS`, any layout, in a pixel space to be told."""
-    return METHODS.get(method, _UNKNOWN)
 
 
 def _open_file(path: Path, stack: contextlib.ExitStack) -> Source | None:

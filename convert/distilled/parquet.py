@@ -46,7 +46,7 @@ def read(source: Source, request: Request) -> Content:
     stored = np.concatenate([parquet.read_labels(source, shard, columns) for shard in shards])
     labels, notes, first = _class_ids(source, stored, columns, request)
     kept = first_of_each_class(source.label, labels, request)
-    decoded = decode(blobs(source, shards, kept, columns.image), len(kept), request.spec.channels)
+    decoded = decode(blobs(source, shards, kept, columns.image), len(kept), request.spec.channels, request.image_size)
     split = split_of_shard(shards[0])
     notes |= {"shards": str(len(shards)), "label_column": columns.label, **({"split": split} if split else {})}
     notes |= decoder_notes(decoded, f"Pillow {PIL.__version__}, pyarrow {pa.__version__}")
@@ -63,8 +63,8 @@ def _class_ids(
             raise GiftError(f"{source.label}: {columns.label} has no class names; drop --class-order")
         return counted_from_zero(source.label, stored, request), {}, None
     stored = parquet.labels_with_names(source, stored, columns)
-    order, note = order_classes(source.label, names, request, "name")
-    return renumbered(source.label, stored, names, order), {"classes": note}, order[0]
+    order, classes = order_classes(source.label, names, request, "name")
+    return renumbered(source.label, stored, names, order), classes, order[0]
 
 
 def blobs(source: Source, shards: Sequence[str], kept: np.ndarray, column: str) -> Iterator[Blob]:

@@ -27,20 +27,32 @@ CONVERT = f"{(__package__ or '').removesuffix('experiments.common')}convert"
 
 # Where each method's sets are published; `_MIRROR` has some of ImageNet-1K besides, and of a method that is not here.
 _DC = "its authors' are linked from https://github.com/VICO-UoE/DatasetCondensation"
+_DRIVE = "its authors' are on Google Drive, linked from"
 SETS: Mapping[str, str] = MappingProxyType(
     {
         "sre2l": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L",
         "cda": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda",
         "rded": "its authors release none, `python -m experiments.distill_rded` makes one",
-        "datm": "its authors' are on Google Drive, linked from https://github.com/NUS-HPC-AI-Lab/DATM",
+        "datm": f"{_DRIVE} https://github.com/NUS-HPC-AI-Lab/DATM",
         "gvbsm": "its authors' are on Baidu Pan, linked from "
         "https://github.com/shaoshitong/G_VBSM_Dataset_Condensation",
-        "lpld": "",
+        "lpld": f"{_DRIVE} https://github.com/he-y/soft-label-pruning-for-dataset-distillation",
         "dwa": "",
         "dc": _DC,
         "dsa": _DC,
         "dm": _DC,
         "mtt": "its authors' are linked from https://github.com/GeorgeCazenavette/mtt-distillation",
+        "pad": "its authors release none, their code logs them: https://github.com/NUS-HPC-AI-Lab/PAD",
+        "idc": f"{_DRIVE} https://github.com/snu-mllab/Efficient-Dataset-Condensation",
+        "dream": "its authors release none, their code saves them: https://github.com/lyq312318224/DREAM",
+        "cim": "its authors release none, their code makes one: https://github.com/LINs-lab/CIM",
+        "ncfm": "its authors' are on https://huggingface.co/maomaocun/NCFM",
+        "minimax": f"{_DRIVE} https://github.com/vimar-gu/MinimaxDiffusion",
+        "d3hr": "its authors' are on https://huggingface.co/datasets/lin-zhao-resoLve/D3HR",
+        "cao2": f"{_DRIVE} https://github.com/hatchetProject/CaO2",
+        "wmdd": f"{_DRIVE} https://github.com/Liu-Hy/WMDD",
+        "delt": f"{_DRIVE} https://github.com/VILA-Lab/DELT",
+        "cvdd": f"{_DRIVE} https://github.com/Jiacheng8/CV-DD",
     }
 )
 _MIRROR = "hf://he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"

@@ -22,6 +22,7 @@ PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
 _FORMAT = "gift_jax distilled set 2"
 _OLD_FORMAT = "gift_jax distilled set 1"  # without a digest; still read
 _DIGEST = "sha256"
+CLASS_NAMES = "class_names"  # in a set's provenance: names by label, a JSON array, where its source has them
 _DTYPES = {"U8": np.uint8, "F32": np.float32, "F64": np.float64}  # of images; others are refused as unknown
 _PART = 1024  # images that are checked at a time
 _REMAKE = "make it again with `python -m convert distilled` or an experiment that distils"
@@ -82,6 +83,12 @@ class DistilledSet:
     def image_shape(self) -> tuple[int, ...]:
         """(H, W, C)."""
         return self.images.shape[1:]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes by label, where the set's source has them; else ()."""
+        names = json.loads(self.provenance.get(CLASS_NAMES, "[]"))
+        return tuple(names if not names or self.classes is None else (names[label] for label in self.classes))
 
     @property
     def num_classes(self) -> int:

@@ -33,22 +33,25 @@ def shared(make: Maker) -> Maker:
     return locked  # type: ignore[return-value]
 
 
-_PLAIN = contextvars.ContextVar("plain", default=False)
+_PLATFORM = contextvars.ContextVar("platform", default="")
 
 
 def platform() -> str:
-    """The platform that functions are traced for, such as `cpu`; `any` inside `plain_gradients`."""
-    return "any" if _PLAIN.get() else jax.default_backend()
+    """The platform that functions are traced for, such as `cpu`: JAX's own, or `traced_for`'s."""
+    return _PLATFORM.get() or jax.default_backend()
 
 
 @contextlib.contextmanager
-def plain_gradients() -> Iterator[None]:
-    """Trace what is made for no platform: a gradient of one's own has no derivative in forward mode."""
-    token = _PLAIN.set(True)
+def traced_for(name: str) -> Iterator[None]:
+    """Trace what is made for another platform than JAX's own: `cpu`, `gpu`, `tpu`, or `any` for plain formulas alone.
+
+    JAX remembers what it traced and does not know of this: a function is traced for one platform in a process.
+    """
+    token = _PLATFORM.set(name)
     try:
         yield
     finally:
-        _PLAIN.reset(token)
+        _PLATFORM.reset(token)
 
 
 def jit(function: Callable[..., Any], **arguments: Any) -> Any:
@@ -56,7 +59,7 @@ def jit(function: Callable[..., Any], **arguments: Any) -> Any:
 
     Args: arguments, further ones of `jax.jit`. Returns: the jitted function.
     """
-    return jax.jit(function, compiler_options=compiler_options(jax.default_backend()), **arguments)
+    return jax.jit(function, compiler_options=compiler_options(platform()), **arguments)
 
 
 @functools.lru_cache

@@ -14,7 +14,7 @@ import numpy as np
 
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.compiling import jit, shared
+from gift_jax.runtime.compiling import jit, platform, shared
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds, split_batch
 from gift_jax.training.replay import make_stored_epoch
 from gift_jax.training.step import (
@@ -61,7 +61,7 @@ def make_epoch(
     soft_labels are those of the program.
     """
     if driver == "auto":
-        driver = "loop" if jax.default_backend() == "cpu" else "scan"
+        driver = "loop" if platform() == "cpu" else "scan"
     if soft_labels is not None:
         step = split_batch(make_step(program), seeds)
         return make_stored_epoch(step, soft_labels, scan=driver == "scan", seeds=seeds)

@@ -19,6 +19,7 @@ from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_diges
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.resampling import take_images
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds
 
 
@@ -79,7 +80,7 @@ def _cutmix(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Arr
     inside_rows = (rows >= first_row) & (rows < last_row)
     inside_columns = (columns >= first_column) & (columns < last_column)
     inside = inside_rows[:, None] & inside_columns[None, :]
-    mixed = jnp.where(inside[None, :, :, None], images[batch.partners], images)
+    mixed = jnp.where(inside[None, :, :, None], take_images(images, batch.partners), images)
     return mixed, 1 - jnp.mean(inside, dtype=images.dtype)
 
 

@@ -25,7 +25,7 @@ from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
 from gift_jax.optim import LOSS_READERS, make_optimizer, make_schedule, own, restart_steps, with_rate
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.compiling import plain_gradients
+from gift_jax.runtime.compiling import traced_for
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.replay import adapt_recipe, check_set, replay
 
@@ -295,7 +295,8 @@ def make_revisit(program: Program) -> Callable[..., dict[str, Any]]:
         teacher_logits = jax.lax.stop_gradient(_teacher_logits(program, teacher_params, batch))
 
         def loss_of(params: Variables) -> jax.Array:
-            with plain_gradients(), jax.numpy_dtype_promotion("strict"):
+            # Own gradients have no derivative in forward mode.
+            with traced_for("any"), jax.numpy_dtype_promotion("strict"):
                 return mean_loss(params, batch_stats, teacher_logits, batch, dropout_key)[0]
 
         return {"value": loss, "grad": gradients, "value_fn": loss_of, "obj_fn": loss_of}

@@ -104,6 +104,7 @@ def train(
             "same classes by `gift_jax.studies.subset`"
         )
     _check_pixel_spaces(distilled, evaluation_set)
+    check_class_orders(distilled, evaluation_set)
     mode = choose_seeds(len(seeds), program.batch_size) if seed_driver == "auto" else seed_driver
     mesh = mode if isinstance(mode, Mesh) else None
     compiled = program.compiled()
@@ -161,6 +162,18 @@ def _check_pixel_spaces(distilled: DistilledSet | RecordSet, evaluation_set: Eva
         raise GiftError(
             f"the evaluation set is whitened, the {distilled.method} set is {distilled.pixel_space}; give the "
             "evaluation set as it was loaded"
+        )
+
+
+def check_class_orders(distilled: DistilledSet | RecordSet, evaluation_set: EvaluationSet) -> None:
+    """Raises: GiftError if set and test images have the same classes in another order."""
+    ours = distilled.class_names if isinstance(distilled, DistilledSet) else ()
+    theirs = evaluation_set.class_names
+    if set(ours) == set(theirs) and (places := [place for place, name in enumerate(ours) if name != theirs[place]]):
+        label = places[0]
+        raise GiftError(
+            f"label {label} is {ours[label]!r} in the {distilled.method} set and {theirs[label]!r} in the test images; "
+            "give the test images the set's order by --class-order, or convert the set with theirs"
         )
 
 

@@ -193,3 +193,42 @@ def test_other_torch_files_are_refused(name, refused, tmp_path):
     content, message = STRANGE[name]
     torch.save(content, tmp_path / "x.pt")
     refused("distilled", tmp_path / "x.pt", *MINE, message=message, names="")
+
+
+def phases(folder, *rows):
+    """As IDC saves ImageNet-100: a folder a phase, which distils classes of its own."""
+    for phase, chosen in enumerate(rows):
+        (folder / f"ipc3_5_phase{phase}").mkdir(parents=True)
+        torch.save([IMAGES[chosen], LABELS[chosen]], folder / f"ipc3_5_phase{phase}" / "data.pt")
+    return folder
+
+
+def test_files_of_different_classes_are_joined(convert, imported, tmp_path):
+    folder = phases(tmp_path / "idc", slice(0, 15), slice(15, 30))
+    distilled = imported(folder, *MINE)
+    np.testing.assert_array_equal(distilled.images, IMAGES.permute(0, 2, 3, 1))
+    np.testing.assert_array_equal(distilled.labels, LABELS)
+    assert "parts: 2 files of different classes" in convert("distilled", folder, *MINE, "--out", tmp_path / "x")[1]
+
+
+def test_files_that_share_a_class_are_sets_of_their_own(refused, tmp_path):
+    message = "data.pt lies there 2 times"
+    refused("distilled", phases(tmp_path / "a", slice(0, 16), slice(15, 30)), *MINE, message=message, names="")
+    folder = phases(tmp_path / "b", slice(0, 15), slice(15, 30))
+    torch.save([IMAGES[15:, :, :4, :4], LABELS[15:]], folder / "ipc3_5_phase1" / "data.pt")
+    refused("distilled", folder, *MINE, message=message, names=folder)
+    torch.save([IMAGES[15:], LABELS[16:]], folder / "ipc3_5_phase1" / "data.pt")
+    refused("distilled", folder, *MINE, message=message, names=folder)
+    torch.save([IMAGES[15:], torch.eye(10)[LABELS[15:]]], folder / "ipc3_5_phase1" / "data.pt")
+    refused("distilled", folder, *MINE, message=message, names=folder)
+    message = "data.pt lies there 3 times"
+    folder = phases(tmp_path / "c", slice(0, 15), slice(15, 30))
+    torch.save(PAIR, folder / "data.pt")
+    refused("distilled", folder, *MINE, message=message, names=folder)
+    (folder / "data.pt").unlink()
+    message = "data.pt lies there 2 times"
+    for phase in (0, 1):
+        (folder / f"ipc3_5_phase{phase}").rename(folder / f"ipc{phase}")
+    refused("distilled", folder, *MINE, message=message, names=folder)
+    message = "class 5 has 0 images"
+    refused("distilled", folder / "ipc0", *MINE, message=message, names=folder)

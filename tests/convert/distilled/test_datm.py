@@ -135,3 +135,59 @@ def test_a_git_lfs_pointer_is_named(refused, tmp_path):
     (folder / "labels_best.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     for path in (folder, zip_of(folder, tmp_path / "x.zip")):
         refused("distilled", path, *DATM, message="is a git-lfs pointer", names="labels_best.pt")
+
+
+def logged(*iterations):
+    """As DATM's, PAD's and MTT's code logs them beside the best: images, labels and rate of an iteration."""
+    files = {}
+    for it in iterations:
+        files |= {f"images_{it}.pt": IMAGES + it, f"labels_{it}.pt": LABELS, f"lr_{it}.pt": torch.tensor(it / 1e4)}
+    return files
+
+
+COPIES = {"images_zca_500.pt": IMAGES.clamp(0, 1)}  # un-whitened, to look at
+PAD = ("--method", "pad", *DATM[2:])
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
+def test_a_logged_iteration_is_taken_by_its_number(packed, imported, tmp_path):
+    folder = write(tmp_path / "Normal", {**logged(0, 500, 1500), **COPIES})
+    distilled = imported(zip_of(folder, tmp_path / "x.zip") if packed else folder, *PAD, "--iteration", "500")
+    rows = np.arange(30).reshape(10, 3)[:, :2].ravel()
+    np.testing.assert_array_equal(distilled.images, (IMAGES + 500).permute(0, 2, 3, 1)[rows])
+    np.testing.assert_array_equal(distilled.soft_labels, LABELS[rows])
+    np.testing.assert_array_equal(distilled.labels, rows // 3)
+    assert (distilled.pixel_space, distilled.provenance["learning_rate"]) == ("zca", "0.05")
+    assert distilled.provenance["iteration"] == "500 of 0, 500, 1500"
+
+
+def test_the_best_set_comes_before_logged_ones_and_one_alone_is_taken(convert, imported, tmp_path):
+    folder = write(tmp_path / "Normal", {**FILES, **logged(500, 1500), **COPIES})
+    best = imported(folder, *PAD)
+    assert (best.provenance["learning_rate"], "iteration" in best.provenance) == ("0.0123", False)
+    write(tmp_path / "one", {**logged(500), **COPIES})
+    status, out, _ = convert("distilled", tmp_path / "one", *PAD, "--out", tmp_path / "x")
+    assert (status, "iteration: 500 of 500" in out) == (0, True)
+
+
+def test_mtt_s_logs_have_hard_labels_and_no_rate(imported, tmp_path):
+    folder = write(tmp_path / "log", {"images_100.pt": IMAGES, "labels_100.pt": HARD, **COPIES})
+    distilled = imported(folder, *MINE)
+    np.testing.assert_array_equal(distilled.images, IMAGES.permute(0, 2, 3, 1))
+    np.testing.assert_array_equal(distilled.labels, HARD)
+
+
+NOT_ONE = {
+    "several": (logged(0, 500), (), "logs the sets of several iterations (0, 500); say which by --iteration"),
+    "another": (logged(0, 500), ("--iteration", "1000"), "has no images_1000.pt of --iteration 1000; it logs 0, 500"),
+    "a copy": ({**logged(0), **COPIES}, ("--iteration", "500"), "has no images_500.pt of --iteration 500; it logs 0"),
+    "copies alone": (COPIES, (), "inverse-transformed copies to look at"),
+    "no labels": ({"images_0.pt": IMAGES, "lr_0.pt": torch.tensor(0.1)}, (), "labels_0.pt is not there"),
+    "no number": (logged(0), ("--iteration", "-1"), "--iteration is -1, expected 0 or more"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ONE)
+def test_logs_that_are_not_one_set_are_refused(name, refused, tmp_path):
+    files, arguments, message = NOT_ONE[name]
+    refused("distilled", write(tmp_path / "Normal", files), *PAD, *arguments, message=message, names="")

@@ -78,7 +78,7 @@ def test_rows_are_filled_by_number_whatever_the_order(threads):
     images = pixels(100)
     order = np.random.default_rng(0).permutation(100)
     blobs = (Blob(row, "x", functools.partial(encoded, images[row])) for row in order.tolist())
-    np.testing.assert_array_equal(decode(blobs, 100, 3, threads).images, images)
+    np.testing.assert_array_equal(decode(blobs, 100, 3, threads=threads).images, images)
 
 
 def saved(array, suffix):

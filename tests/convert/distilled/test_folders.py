@@ -4,10 +4,15 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from trees import NAMES, RDED, assert_same, encoded, expected, pixels, tree, write
 
+from convert.vision import load_torchvision_models
 from gift_jax.runtime.files import sha256_tree
+
+load_torchvision_models()
+from torchvision import datasets, transforms, utils  # noqa: E402 (only now does it import)
 
 NETTE = ("--method", "rded", "--dataset", "imagenet-nette", "--ipc", "2")
 WNIDS = [f"n0{number}" for number in (2979186, 1440764, 3888257, 3000684, 2102040, 3028079, 3394916, 3417042, 3425413)]
@@ -55,7 +60,8 @@ def test_own_folders_are_classes_in_sorted_order(pattern, imported, tmp_path):
     files = own_tree(WNIDS, pattern)
     distilled = imported(write(tmp_path / "own", files), *NETTE)
     assert_same(distilled, *expected(files, 2))
-    assert '"n01440764", "n02102040"' in distilled.provenance["classes"]
+    assert distilled.provenance["classes"] == "folders in sorted order"
+    assert distilled.class_names == tuple(sorted(WNIDS))
 
 
 def test_folders_may_be_links_and_hidden_files_do_not_count(imported, tmp_path):
@@ -78,6 +84,7 @@ def test_a_class_order_file_decides(imported, tmp_path):
     rank = np.argsort(np.argsort(WNIDS))
     assert_same(distilled, images.reshape(10, 2, 8, 8, 3)[rank].reshape(20, 8, 8, 3), labels)
     assert "order.txt, SHA-256" in distilled.provenance["classes"]
+    assert distilled.class_names == tuple(WNIDS)
 
 
 def test_colours_are_converted_as_the_readers_do(imported, tmp_path):
@@ -204,3 +211,67 @@ def test_ipc_is_found(convert, refused, tmp_path):
     assert "class 0 ('new000'): 3 images, of 10 classes" in text
     (folder / "new004" / "class004_id001.png").unlink()
     refused("distilled", folder, *RDED[:4], message="from 2 to 3 images; say how many of each", names=folder)
+
+
+def generated(folder, names, ipc=2, side=24):
+    """As Minimax's and CaO2's `sample.py` write them: decoded latents from -1 to 1, `WNID/NUMBER.png`."""
+    for label, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for number in range(ipc):
+            image = torch.rand(3, side, side, generator=torch.Generator().manual_seed(100 * label + number)) * 2 - 1
+            utils.save_image(image, folder / name / f"{number}.png", normalize=True, value_range=(-1, 1))
+    return folder
+
+
+def resized(folder, size):
+    """What Minimax's reader trains on before augmentation, and IDC's: `ImageFolder` with a resize and a crop."""
+    transform = transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size), transforms.PILToTensor()])
+    images, labels = zip(*datasets.ImageFolder(folder, transform), strict=True)
+    return torch.stack(images).permute(0, 2, 3, 1).numpy(), np.array(labels)
+
+
+WOOF = [
+    *("n02086240", "n02087394", "n02088364", "n02089973", "n02093754"),
+    *("n02096294", "n02099601", "n02105641", "n02111889", "n02115641"),
+]
+
+
+@pytest.mark.parametrize("method", ["minimax", "d3hr", "cao2"])
+def test_generated_images_are_resized_as_the_authors_reader_does(method, convert, imported, tmp_path):
+    folder = generated(tmp_path / "set", WOOF)
+    arguments = (folder, "--method", method, "--dataset", "imagenet-woof", "--image-size", "16")
+    distilled = imported(*arguments)
+    assert_same(distilled, *resized(folder, 16))
+    assert distilled.provenance["resized"].startswith("from 24 to 16 pixels")
+    assert "resized: from 24 to 16 pixels" in convert("distilled", *arguments, "--out", tmp_path / "x")[1]
+
+
+def test_generated_images_have_the_dataset_s_size_unless_told(imported, tmp_path):
+    folder = generated(tmp_path / "set", WOOF, ipc=1, side=256)
+    assert_same(
+        imported(folder, "--method", "minimax", "--dataset", "imagenet-woof"),
+        *resized(folder, 224),
+    )
+    stored = imported(folder, "--method", "minimax", "--dataset", "imagenet-woof", "--image-size", "256")
+    assert "resized" not in stored.provenance
+    assert_same(stored, *resized(folder, 256))
+    assert imported(folder, "--method", "sre2l", "--dataset", "imagenet-woof").image_shape == (256, 256, 3)
+
+
+def test_cao2_s_images_from_before_optimisation_do_not_count(imported, refused, tmp_path):
+    folder = generated(tmp_path / "set", [*WOOF, *(f"{name}_ss" for name in WOOF)], ipc=1)
+    arguments = ("--dataset", "imagenet-woof", "--image-size", "16")
+    distilled = imported(folder, "--method", "cao2", *arguments)
+    assert_same(distilled, resized(folder, 16)[0][::2], np.arange(10))
+    assert distilled.provenance["left out"] == "10 folders of images before optimisation (*_ss)"
+    refused("distilled", folder, "--method", "minimax", *arguments, message="has 20 class folders", names=folder)
+
+
+def test_a_subset_s_folders_are_not_taken_for_another_s(refused, tmp_path):
+    folder = generated(tmp_path / "set", WOOF, ipc=1)
+    message = "'n02086240', which is no class of imagenet-nette; it is one of imagenet-woof; give that as --dataset"
+    for method in ("minimax", "sre2l"):
+        refused("distilled", folder, "--method", method, *NETTE[2:4], message=message, names=folder)
+    (folder / WOOF[0]).rename(folder / "n00000001")
+    message = "'n00000001', which is no class of imagenet-woof; check --dataset and the path"
+    refused("distilled", folder, "--method", "cao2", "--dataset", "imagenet-woof", message=message, names=folder)

@@ -5,15 +5,15 @@ import pytest
 import torch
 from trees import NAMES, RDED, assert_same, expected, tree, write
 
-from convert.distilled import METHODS
 from convert.distilled.layouts import LAYOUTS
+from convert.distilled.methods import METHODS
 from gift_jax.data.distilled import PIXEL_SPACES
 
 
 def test_the_tables_fit_each_other():
     for release in METHODS.values():
-        assert release.keys() <= LAYOUTS.keys()
-        assert set(release.values()) <= {None, *PIXEL_SPACES}
+        assert release.spaces.keys() <= LAYOUTS.keys()
+        assert set(release.spaces.values()) <= {None, "unbounded", *PIXEL_SPACES}
 
 
 def test_a_method_is_not_read_from_a_layout_that_it_has_not(refused, tmp_path):

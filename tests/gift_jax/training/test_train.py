@@ -1,6 +1,7 @@
 """The training loop: seeds, drivers, errors. (Its numbers: test_step.py; one epoch: test_epochs.py.)"""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +11,16 @@ from forms import short_form
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 from gift_jax.augment import MIXINGS
+from gift_jax.data.distilled import CLASS_NAMES
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe, official_batch_size
+from gift_jax.studies.subset import restrict, restrict_evaluation
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import Metrics
-from gift_jax.training.train import check_finite, train
+from gift_jax.training.train import check_class_orders, check_finite, train
 
 STUDENT = get_model(INFO.spec)
 RECIPE = Recipe(epochs=3, batch_size=8, evaluations=3, optimizer=Optimizer("sgd", 0.05))
@@ -141,6 +144,18 @@ def test_the_evaluation_set_must_be_of_the_same_dataset():
     other = EvaluationSet(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int32), "cifar10")
     with pytest.raises(GiftError, match="the evaluation set is cifar10"):
         train(RECIPE, STUDENT, distilled_set(), random_teacher(), other)
+
+
+def test_set_and_test_images_must_count_the_classes_in_one_order():
+    test = dataclasses.replace(evaluation_set(), class_names=tuple("abcdefghij"))
+    swapped = distilled_set(provenance={CLASS_NAMES: json.dumps([*"abcdefghji"])})
+    with pytest.raises(GiftError, match="label 8 is 'j' in the random set and 'i' in the test images; give the test"):
+        train(Recipe(loss="ce", epochs=1), STUDENT, swapped, None, test)
+    with pytest.raises(GiftError, match="label 1 is 'j' in the random set and 'i'"):
+        check_class_orders(restrict(swapped, (7, 8, 9)), restrict_evaluation(test, (7, 8, 9)))
+    for known in ("abcdefghij", "klmnopqrst"):  # of other names, nothing is known
+        check_class_orders(distilled_set(provenance={CLASS_NAMES: json.dumps([*known])}), test)
+    check_class_orders(distilled_set(), test)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,401 @@
+"""What an optimised XLA program does, read from its text: operations, their FLOPs and bytes, and what devices exchange.
+
+FLOPs are those of convolutions and matrix products. Bytes are what an operation reads and writes of the device's main
+memory: arrays that the compiler keeps on the chip (TPU's memory space 1) count nothing, and of an array that a gather
+or a slice reads, only the part that it takes.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_SIZES: Mapping[str, float] = MappingProxyType(
+    {"pred": 1, "bf16": 2, "token": 0, "opaque": 0}
+    | {f"{kind}{bits}": bits / 8 for kind in "sufc" for bits in (2, 4, 8, 16, 32, 64, 128)}
+)
+_ARRAY = re.compile(r"([a-z]\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
+_INSTRUCTION = re.compile(r"\s+(ROOT )?%?([\w.\-]+) = (.*)")
+_COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
+_CALLED = re.compile(
+    r"(calls|body|branch_computations|to_apply|true_computation|false_computation)=\{?([^,}\s]+(?:, %[^,}]+)*)"
+)
+
+# What moves no data by itself: names for what other operations made, and the ends of what runs beside others.
+_FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id"})
+_PARTIAL = frozenset({"gather", "dynamic-slice", "slice"})
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+
+
+class Array(NamedTuple):
+    """One array's element type and dimensions; on_chip, whether it is in a TPU's own memory."""
+
+    kind: str
+    dimensions: tuple[int, ...]
+    on_chip: bool = False
+
+    @property
+    def elements(self) -> int:
+        """How many there are."""
+        return math.prod(self.dimensions)
+
+    @property
+    def bytes(self) -> float:
+        """Of main memory."""
+        return 0.0 if self.on_chip else self.elements * _SIZES.get(self.kind, 1)
+
+
+class Instruction(NamedTuple):
+    """An operation: what it makes, of what, and the text of its attributes; calls are the computations it runs."""
+
+    name: str
+    opcode: str
+    arrays: tuple[Array, ...]
+    operands: tuple[str, ...]
+    attributes: str
+    calls: tuple[str, ...]
+    is_root: bool
+
+    def attribute(self, pattern: str, default: str = "") -> str:
+        """The first group of a pattern in the attributes."""
+        found = re.search(pattern, self.attributes)
+        return found[1] if found else default
+
+    @property
+    def source(self) -> str:
+        """The operation in JAX's terms that it came from, such as `conv_general_dilated`."""
+        path = self.attribute(r'op_name="([^"]*)"')
+        return path.removeprefix("jit(epoch)/").replace("while/body/closed_call/", "")
+
+    @property
+    def made(self) -> str:
+        """Type and dimensions of the largest array that it makes, such as `bf16[100,32,32,128]`."""
+        largest = max(self.arrays, key=lambda array: array.elements * _SIZES.get(array.kind, 1), default=None)
+        return f"{largest.kind}[{','.join(map(str, largest.dimensions))}]" if largest else ""
+
+    @property
+    def target(self) -> str:
+        """Of a custom call, what it calls, such as `__cudnn$convForward`."""
+        return self.attribute(r'custom_call_target="([^"]*)"')
+
+
+Computation = Mapping[str, Instruction]
+
+
+class Module(NamedTuple):
+    """Computations by name, and the one that is run."""
+
+    computations: Mapping[str, Computation]
+    entry: str
+
+
+class Cost(NamedTuple):
+    """An operation of a step: how often it runs, and of all its runs FLOPs, bytes and, on TPUs, estimated cycles."""
+
+    instruction: Instruction
+    times: float
+    flops: float
+    bytes: float
+    cycles: float
+
+
+def parse(text: str) -> Module:
+    """Read the text of an optimised program, as `compiled.as_text()` gives it."""
+    computations: dict[str, dict[str, Instruction]] = {}
+    entry, current = "", ""
+    for line in text.splitlines():
+        if not line.startswith(" ") and (head := _COMPUTATION.match(line)):
+            current = head[2]
+            computations[current] = {}
+            entry = current if head[1] else entry
+        elif current and (found := _INSTRUCTION.match(line)):
+            instruction = _parse_instruction(found[2], found[3], is_root=bool(found[1]))
+            computations[current][instruction.name] = instruction
+    return Module(computations, entry)
+
+
+def _parse_instruction(name: str, text: str, *, is_root: bool) -> Instruction:
+    shape = text[: _closing(text)] if text.startswith("(") else text.split(" ", 1)[0]
+    rest = text[len(shape) :].lstrip()
+    opcode = rest[: rest.index("(")]
+    inner = rest[len(opcode) :]
+    end = _closing(inner)
+    calls = [word.strip().lstrip("%") for match in _CALLED.finditer(inner[end:]) for word in match[2].split(",")]
+    operands = tuple(re.findall(r"%([\w.\-]+)", inner[:end]))
+    attributes = inner if opcode == "parameter" else inner[end:]
+    return Instruction(name, opcode, _parse_arrays(shape), operands, attributes, tuple(calls), is_root)
+
+
+def _closing(text: str) -> int:
+    """Where the parenthesis that text begins with is closed, one past it."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return place + 1
+    return len(text)
+
+
+def _parse_arrays(shape: str) -> tuple[Array, ...]:
+    return tuple(
+        Array(kind, tuple(int(size) for size in sizes.split(",") if size), "S(1)" in (layout or ""))
+        for kind, sizes, layout in _ARRAY.findall(shape)
+    )
+
+
+def step_of(module: Module) -> str:
+    """The computation of one training step: the body of the loop that does most of the arithmetic; else the entry."""
+    loops = (
+        body
+        for computation in module.computations.values()
+        for instruction in computation.values()
+        if instruction.opcode == "while"
+        for body in instruction.calls
+    )
+    flops = {body: sum(cost.flops for cost in costs(module, body)) for body in loops}
+    largest = max(flops, key=flops.__getitem__, default=module.entry)
+    return largest if flops.get(largest) else module.entry
+
+
+def executed(module: Module, name: str, times: float = 1.0) -> Iterator[tuple[Instruction, Computation, float]]:
+    """The operations that run when a computation does, with how often: loops as often as XLA knows, else once.
+
+    Of a conditional's branches each runs in its share of the batches.
+    """
+    computation = module.computations[name]
+    for instruction in computation.values():
+        inside = times
+        if instruction.opcode == "while":
+            inside *= int(instruction.attribute(r"known_trip_count[^\d]*(\d+)", "1"))
+        elif instruction.opcode == "conditional":
+            inside /= len(instruction.calls)
+        elif instruction.opcode not in ("call", "async-start"):
+            yield instruction, computation, times
+            continue
+        for called in instruction.calls:
+            if called in module.computations:
+                yield from executed(module, called, inside)
+
+
+def costs(module: Module, name: str) -> list[Cost]:
+    """What every operation of a computation costs."""
+    return [
+        Cost(
+            instruction,
+            times,
+            times * _flops(module, instruction, computation),
+            times * _bytes(module, instruction, computation),
+            times * int(instruction.attribute(r'"estimated_cycles":"(\d+)"', "0")),
+        )
+        for instruction, computation, times in executed(module, name)
+    ]
+
+
+def collectives(costs: Sequence[Cost]) -> list[dict[str, Any]]:
+    """What devices exchange: kind, dimensions and bytes of each exchange, and the groups that exchange it."""
+    found = []
+    for cost in costs:
+        opcode = cost.instruction.opcode.removesuffix("-start")
+        if opcode not in COLLECTIVES:
+            continue
+        # A start's result names its operands too.
+        arrays = cost.instruction.arrays
+        arrays = (
+            arrays[len(arrays) // 2 :] if cost.instruction.opcode.endswith("-start") and len(arrays) > 1 else arrays
+        )
+        groups = cost.instruction.attribute(r"(?:replica_groups|source_target_pairs)=(\{\{.*?\}\}|\[[^ ]*?\](?=,|$))")
+        moved = cost.times * sum(array.elements * _SIZES.get(array.kind, 1) for array in arrays)
+        shapes = [list(array.dimensions) for array in arrays]
+        found.append(
+            {
+                "kind": opcode,
+                "shapes": shapes,
+                "bytes": moved,
+                "groups": read_groups(groups),
+                "of": cost.instruction.source,
+            }
+        )
+    return found
+
+
+def read_groups(text: str) -> list[list[int]]:
+    """Groups of devices, written out (`{{0,1},{2,3}}`) or as a reshaped count (`[2,2]<=[4]`, with `T(1,0)` transposed)."""
+    if text.startswith("{"):
+        return [[int(number) for number in group.split(",")] for group in re.findall(r"\{([\d,]+)\}", text)]
+    if not (found := re.match(r"\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", text)):
+        return []
+    shape, counted, order = ([int(number) for number in part.split(",")] if part else None for part in found.groups())
+    assert shape and counted
+    return np.arange(math.prod(counted)).reshape(counted).transpose(order).reshape(shape).tolist()
+
+
+def convolutions(module: Module, costs: Sequence[Cost]) -> list[dict[str, Any]]:
+    """The step's convolutions: whose call each is, the types of its operands, and where it comes from."""
+    found = []
+    for cost in costs:
+        instruction = cost.instruction
+        inside = module.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
+        for one in (instruction, *inside.values()):
+            if one.opcode == "convolution" or one.target.startswith("__cudnn$conv"):
+                kinds = sorted({kind for operand in one.operands for kind in _kinds(module, operand)})
+                if "conv_general_dilated" in (source := one.source or instruction.source):
+                    found.append({"call": one.target or one.opcode, "kinds": kinds, "of": source})
+    return found
+
+
+def _kinds(module: Module, name: str) -> set[str]:
+    return {array.kind for part in module.computations.values() if name in part for array in part[name].arrays}
+
+
+def layout_changes(module: Module, costs: Sequence[Cost], least: int) -> list[dict[str, Any]]:
+    """Transpositions and copies of arrays of so many bytes or more that take a pass over memory of their own."""
+    found = []
+    for cost in costs:
+        instruction = cost.instruction
+        inside = module.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
+        root = next((one for one in inside.values() if one.is_root), instruction)
+        size = sum(array.elements * _SIZES.get(array.kind, 1) for array in instruction.arrays)
+        if root.opcode in ("copy", "transpose") and size >= least:
+            found.append({"of": instruction.source, "makes": instruction.made, "bytes": cost.times * size})
+    return found
+
+
+def transfers(module: Module) -> list[str]:
+    """Operations anywhere in the program that exchange data with the host."""
+    opcodes = ("infeed", "outfeed", "send", "recv", "send-done", "recv-done")
+    return [
+        instruction.name
+        for computation in module.computations.values()
+        for instruction in computation.values()
+        if instruction.opcode in opcodes or "callback" in instruction.target or "MoveToHost" in instruction.target
+    ]
+
+
+def gathered(module: Module, costs: Sequence[Cost]) -> float:
+    """Bytes that gathers make: what TPUs look up piece by piece."""
+    total = 0.0
+    for cost in costs:
+        instruction = cost.instruction
+        inside = module.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
+        arrays = [array for one in (instruction, *inside.values()) if one.opcode == "gather" for array in one.arrays]
+        total += cost.times * sum(array.elements * _SIZES.get(array.kind, 1) for array in arrays)
+    return total
+
+
+def _arrays_of(name: str, computation: Computation) -> tuple[Array, ...]:
+    return computation[name].arrays if name in computation else ()
+
+
+def _bytes(module: Module, instruction: Instruction, computation: Computation) -> float:
+    if instruction.opcode in _FREE or instruction.opcode.endswith("-done"):
+        return 0.0
+    written = sum(array.bytes for array in instruction.arrays)
+    if instruction.opcode == "copy-start":  # its result names source and destination
+        return sum(array.bytes for array in instruction.arrays[:2])
+    if instruction.opcode in _PARTIAL:
+        return 2 * written
+    if instruction.opcode == "dynamic-update-slice":
+        return 2 * sum(array.bytes for array in _arrays_of(instruction.operands[1], computation))
+    inside = (
+        module.computations.get(instruction.calls[0], {})
+        if instruction.opcode == "fusion" and instruction.calls
+        else {}
+    )
+    parts = _partly_read(inside)
+    read = 0.0
+    for place, operand in enumerate(instruction.operands):
+        arrays = _arrays_of(operand, computation)
+        whole = sum(array.bytes for array in arrays)
+        read += min(whole, parts.get(place, whole))
+    return read + written
+
+
+def _partly_read(inside: Computation) -> Mapping[int, float]:
+    """Bytes that a fusion reads of those parameters of which it only takes slices, by the parameters' place."""
+    users: dict[str, list[Instruction]] = {}
+    for instruction in inside.values():
+        for operand in instruction.operands[:1]:
+            users.setdefault(operand, []).append(instruction)
+    elsewhere = {operand for instruction in inside.values() for operand in instruction.operands[1:]}
+    parameters = [instruction for instruction in inside.values() if instruction.opcode == "parameter"]
+    return {
+        place: sum(array.elements * _SIZES.get(array.kind, 1) for user in used for array in user.arrays)
+        for parameter in parameters
+        if (used := users.get(parameter.name, [])) and parameter.name not in elsewhere
+        if all(user.opcode in _PARTIAL for user in used)
+        for place in [_place(parameter)]
+    }
+
+
+def _place(parameter: Instruction) -> int:
+    return int(parameter.attribute(r"\((\d+)\)"))
+
+
+def _flops(module: Module, instruction: Instruction, computation: Computation) -> float:
+    if instruction.opcode == "fusion":
+        inside = module.computations.get(instruction.calls[0], {})
+        return sum(_flops(module, inner, inside) for inner in inside.values())
+    count = _FLOPS.get(instruction.target if instruction.opcode == "custom-call" else instruction.opcode)
+    return count(instruction, computation) if count else 0.0
+
+
+def _arrays_read(instruction: Instruction, computation: Computation) -> list[Array]:
+    return [array for operand in instruction.operands for array in _arrays_of(operand, computation)[:1]]
+
+
+def _product_flops(instruction: Instruction, computation: Computation) -> float:
+    left = _arrays_read(instruction, computation)[0]
+    listed = instruction.attribute(r'lhs_contracting_dim[a-z]*"?[=:][{\[]([^}\]]*)')
+    contracted = math.prod(left.dimensions[int(place)] for place in re.findall(r"\d+", listed))
+    return 2.0 * instruction.arrays[0].elements * contracted
+
+
+def _convolution_flops(
+    roles: Callable[[Array, Array, Array], tuple[Array, Array, Array]],
+) -> Callable[[Instruction, Computation], float]:
+    """Of a convolution; roles finds its input, kernel and output among its two operands and its result."""
+
+    def count(instruction: Instruction, computation: Computation) -> float:
+        first, second = _arrays_read(instruction, computation)[:2]
+        image, kernel, output = roles(first, second, instruction.arrays[0])
+        labels = re.split("_|->", instruction.attribute(r"dim_labels=(\S+?)(?:,|$)"))
+        sizes = [
+            dict(zip(names, array.dimensions, strict=True))
+            for names, array in zip(labels, (image, kernel, output), strict=True)
+        ]
+        products = sizes[2]["b"] * sizes[2]["f"] * sizes[1]["i"]
+        window = dict(re.findall(r"(\w+)=([\w\-]+)", instruction.attribute(r"window=\{([^}]*)\}")))
+        for axis in range(len(sizes[0]) - 2):
+            products *= _overlaps(window, axis, sizes[0][str(axis)], sizes[2][str(axis)], sizes[1][str(axis)])
+        return 2.0 * products
+
+    return count
+
+
+def _overlaps(window: Mapping[str, str], axis: int, image: int, output: int, kernel: int) -> int:
+    """Pairs of an output's and a kernel's place along an axis that meet a pixel, not padding or a dilation's gap."""
+
+    def field(name: str, default: str) -> str:
+        return window[name].split("x")[axis] if name in window else default
+
+    stride, before = int(field("stride", "1")), int(field("pad", "0_0").split("_")[0])
+    gap, step = int(field("lhs_dilate", "1")), int(field("rhs_dilate", "1"))
+    places = (i * stride + j * step - before for i in range(output) for j in range(kernel))
+    return sum(place % gap == 0 and 0 <= place <= (image - 1) * gap for place in places)
+
+
+_FLOPS: Mapping[str, Callable[[Instruction, Computation], float]] = MappingProxyType(
+    {
+        "dot": _product_flops,
+        "__cublas$gemm": _product_flops,
+        "__cublas$lt$matmul": _product_flops,
+        "convolution": _convolution_flops(lambda image, kernel, output: (image, kernel, output)),
+        "__cudnn$convForward": _convolution_flops(lambda image, kernel, output: (image, kernel, output)),
+        "__cudnn$convBiasActivationForward": _convolution_flops(lambda image, kernel, output: (image, kernel, output)),
+        "__cudnn$convBackwardInput": _convolution_flops(lambda output, kernel, image: (image, kernel, output)),
+        "__cudnn$convBackwardFilter": _convolution_flops(lambda image, output, kernel: (image, kernel, output)),
+    }
+)

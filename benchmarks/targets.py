@@ -1,0 +1,108 @@
+"""Accelerators that need not be there: how XLA is told of them, and what their data sheets say.
+
+JAX compiles for a device that a topology describes: TPUs by libtpu, GPUs by the CUDA plugin. Both come with the extra
+`accelerators`, and read their settings from the environment.
+"""
+
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+_DESCRIPTIONS = Path(__file__).parent / "descriptions"
+
+
+class Target(NamedTuple):
+    """A kind of device: what XLA calls it, and its maker's figures.
+
+    platform, as `jax.default_backend()` has it; kind, of TPUs what `TPU_ACCELERATOR_TYPE` names for four chips;
+    topologies, by the number of devices; flops, a second by precision (float32 is what XLA uses for it by default: TF32
+    on GPUs, one bfloat16 pass on TPUs); bandwidth and link, bytes a second of memory and of one device's links to others, in
+    one direction; memory, bytes. source of the figures.
+    """
+
+    platform: str
+    kind: str
+    topologies: Mapping[int, str]
+    flops: Mapping[str, float]
+    bandwidth: float
+    link: float
+    memory: float
+    source: str
+
+
+TARGETS: Mapping[str, Target] = MappingProxyType(
+    {
+        "v5e": Target(
+            "tpu",
+            "v5litepod-4",
+            {1: "v5e:2x2", 8: "v5e:2x4"},
+            {"bfloat16": 197e12, "float32": 197e12},
+            819e9,
+            200e9,
+            16e9,
+            "https://cloud.google.com/tpu/docs/v5e",
+        ),
+        "v6e": Target(
+            "tpu",
+            "v6e-4",
+            {1: "v6e:2x2", 8: "v6e:2x4"},
+            {"bfloat16": 918e12, "float32": 918e12},
+            1640e9,
+            400e9,
+            32e9,
+            "https://cloud.google.com/tpu/docs/v6e",
+        ),
+        "h100": Target(
+            "gpu",
+            "",
+            {1: "1x1x1", 8: "1x1x8"},
+            {"bfloat16": 989e12, "float32": 494e12},
+            3350e9,
+            450e9,
+            80e9,
+            "https://www.nvidia.com/en-us/data-center/h100/ (SXM, without sparsity)",
+        ),
+    }
+)
+
+
+def environment(name: str) -> dict[str, str]:
+    """The environment of a process that compiles for a target; JAX itself runs on the CPU there."""
+    target = TARGETS[name]
+    settings = {"JAX_PLATFORMS": "cpu"}
+    if target.platform == "tpu":
+        # Neither the machine's own TPUs nor a cloud's metadata are asked, and several processes may compile at once.
+        local = {"TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
+        settings |= {**local, "TPU_ACCELERATOR_TYPE": target.kind, "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
+    else:
+        # Autotuning runs kernels, for which there is no device.
+        settings["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_autotune_level=0".strip()
+    return {**os.environ, **settings}
+
+
+def installed(name: str) -> bool:
+    """Whether the compiler of a target is here."""
+    modules = ("libtpu",) if TARGETS[name].platform == "tpu" else ("jax_cuda12_plugin", "jax_plugins.xla_cuda12")
+    return all(_found(module) for module in modules)
+
+
+def _found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package that it would be in
+        return False
+
+
+def devices(name: str, count: int) -> Sequence[Any]:
+    """So many devices of a target, to compile for, in a process with its `environment`."""
+    from jax.experimental import topologies
+
+    target = TARGETS[name]
+    topology = target.topologies[count]
+    if target.platform == "tpu":
+        return topologies.get_topology_desc(topology, platform="tpu").devices[:count]
+    described = (_DESCRIPTIONS / f"{name}.txtpb").read_text()
+    return topologies.get_topology_desc(name, platform="cuda", target_config=described, topology=topology).devices

@@ -1,0 +1,123 @@
+"""From stored numbers to a set's pixels: their space, what they are normalised by, and images taken apart."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import PIXEL_SPACES, PixelSpace
+from gift_jax.errors import GiftError
+
+from . import formation
+from .content import Content, Request, raw_pixels
+from .layouts import ENCODED, LAYOUTS
+from .methods import METHODS, Space, release_of
+
+# Mean distance from [0, 1] at which pixels are no raw ones that left it by a little; normalised images have 0.3 or so.
+_FAR = 0.1
+
+
+class Pixels(NamedTuple):
+    """images: uint8 or float32 [N, S, S, C]; rows: int64 [N], the stored images that they are made of; notes: what was
+    done to them, in words."""
+
+    images: np.ndarray
+    rows: np.ndarray
+    space: PixelSpace
+    normalisation: Normalisation | None
+    notes: Mapping[str, str]
+
+
+def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | None:
+    """What was done to the pixels, as an option or the method's release tells; None where neither does.
+
+    Raises: GiftError if the method is not released in this layout, or the option contradicts it.
+    """
+    spaces, title = release_of(method).spaces, LAYOUTS[layout].title
+    if layout not in spaces:
+        known = " or ".join(LAYOUTS[name].title for name in spaces)
+        raise GiftError(f"{path}: is {title}, but --method {method} is released as {known}; give the right method")
+    if told not in (None, "raw") and layout in ENCODED:
+        raise GiftError(f"{path}: is {title}, whose 8-bit pixels are raw, but --pixel-space is {told}; drop it")
+    if told not in (None, *PIXEL_SPACES):
+        raise GiftError(f"--pixel-space is {told}, expected {' or '.join(PIXEL_SPACES)}")
+    return cast(Space | None, told or spaces[layout])
+
+
+def make_pixels(
+    path: Path, layout: str, content: Content, request: Request, told: str | None, given: Normalisation | None
+) -> Pixels:
+    """Pixels as the method's own reader has them.
+
+    Args: path and layout, of the source; told and given, what options say of the space and of the statistics.
+    Raises: GiftError if nothing says what was done to them, or if they do not look like it.
+    """
+    space = space_of(path, layout, request.method, told)
+    if content.images.dtype == np.uint8 and space in (None, "unbounded"):
+        space = "raw"  # nothing was done to 8-bit pixels
+    if space is None:
+        raise _untold(path, layout, request.method)
+    if told is None:
+        _check_values(path, content.images, space, request.method)
+    normalisation = given or _statistics(path, layout, space, request, told)
+    images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
+    rows, notes = np.arange(len(images)), {}
+    if request.factor and request.factor > 1:
+        images = images / np.float32(255) if images.dtype == np.uint8 else images
+        notes["formation"] = formation.describe(images.shape[1], request.factor)
+        images = formation.decode(str(path), images, content.labels, request.factor)
+        rows = formation.decode_rows(content.labels, request.factor)
+    if space == "unbounded":
+        assert normalisation is not None
+        low, high = content.images.min(), content.images.max()
+        values = f"floats from {low:.4g} to {high:.4g}, raw but not clamped, which were normalised"
+        images, space = _normalised(images, normalisation), "normalised"
+    return Pixels(images, rows, space, normalisation, {**notes, "values": values})
+
+
+def _untold(path: Path, layout: str, method: str) -> GiftError:
+    known = ", ".join(name for name, release in METHODS.items() if release.spaces.get(layout))
+    hint = f" (known by themselves: {known})" if known else ""
+    return GiftError(
+        f"{path}: --method {method} does not tell its pixel space for {LAYOUTS[layout].title} of floats; say "
+        f"--pixel-space {'|'.join(PIXEL_SPACES)}{hint}"
+    )
+
+
+def _check_values(path: Path, images: np.ndarray, space: Space, method: str) -> None:
+    """Raises: GiftError if pixels do not look like what the method's release has."""
+    low, high = images.min(), images.max()
+    if space == "unbounded" and np.abs(images - images.clip(0, 1)).mean(dtype=np.float64) > _FAR:
+        problem, mend = "is released unnormalised", "say --pixel-space normalised, with --mean and --std, or zca"
+    elif space == "normalised" and low >= 0:
+        problem, mend = "is released normalised, with values below 0", "say --pixel-space raw if they are not"
+    else:
+        return
+    raise GiftError(f"{path}: its pixels are from {low:.4g} to {high:.4g}, but --method {method} {problem}; {mend}")
+
+
+def _statistics(path: Path, layout: str, space: Space, request: Request, told: str | None) -> Normalisation | None:
+    """What the method's code normalises by, if its pixels are, or will be, normalised.
+
+    Raises: GiftError if the code knows no such dataset.
+    """
+    release = release_of(request.method)
+    if space not in ("normalised", "unbounded") or release.spaces.get(layout) != space:
+        return None
+    known = release.statistics.get(request.spec.name)
+    if known is None and told is None:
+        raise GiftError(
+            f"{path}: --method {request.method} has no statistics of {request.spec.name} in its authors' code; give "
+            "--mean and --std"
+        )
+    return known
+
+
+def _normalised(images: np.ndarray, normalisation: Normalisation) -> np.ndarray:
+    """As torchvision's `Normalize` does it, in single precision."""
+    mean, std = np.array([normalisation.mean, normalisation.std], np.float32)
+    shifted = images - mean
+    shifted /= std
+    return shifted
