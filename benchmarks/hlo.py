@@ -20,7 +20,9 @@ _SIZES: Mapping[str, float] = MappingProxyType(
 _ARRAY = re.compile(r"([a-z]\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _INSTRUCTION = re.compile(r"\s+(ROOT )?%?([\w.\-]+) = (.*)")
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
-_CALLED = re.compile(r"(calls|body|branch_computations|to_apply|true_computation|false_computation)=\{?([^,}\s]+(?:, %[^,}]+)*)")
+_CALLED = re.compile(
+    r"(calls|body|branch_computations|to_apply|true_computation|false_computation)=\{?([^,}\s]+(?:, %[^,}]+)*)"
+)
 
 # What moves no data by itself: names for what other operations made, and the ends of what runs beside others.
 _FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id"})
@@ -167,7 +169,7 @@ def executed(module: Module, name: str, times: float = 1.0) -> Iterator[tuple[In
     for instruction in computation.values():
         inside = times
         if instruction.opcode == "while":
-            inside *= int(instruction.attribute(r'known_trip_count[^\d]*(\d+)', "1"))
+            inside *= int(instruction.attribute(r"known_trip_count[^\d]*(\d+)", "1"))
         elif instruction.opcode == "conditional":
             inside /= len(instruction.calls)
         elif instruction.opcode not in ("call", "async-start"):
@@ -201,11 +203,21 @@ def collectives(costs: Sequence[Cost]) -> list[dict[str, Any]]:
             continue
         # A start's result names its operands too.
         arrays = cost.instruction.arrays
-        arrays = arrays[len(arrays) // 2 :] if cost.instruction.opcode.endswith("-start") and len(arrays) > 1 else arrays
+        arrays = (
+            arrays[len(arrays) // 2 :] if cost.instruction.opcode.endswith("-start") and len(arrays) > 1 else arrays
+        )
         groups = cost.instruction.attribute(r"(?:replica_groups|source_target_pairs)=(\{\{.*?\}\}|\[[^ ]*?\](?=,|$))")
         moved = cost.times * sum(array.elements * _SIZES.get(array.kind, 1) for array in arrays)
         shapes = [list(array.dimensions) for array in arrays]
-        found.append({"kind": opcode, "shapes": shapes, "bytes": moved, "groups": read_groups(groups), "of": cost.instruction.source})
+        found.append(
+            {
+                "kind": opcode,
+                "shapes": shapes,
+                "bytes": moved,
+                "groups": read_groups(groups),
+                "of": cost.instruction.source,
+            }
+        )
     return found
 
 
@@ -287,7 +299,11 @@ def _bytes(module: Module, instruction: Instruction, computation: Computation) -
         return 2 * written
     if instruction.opcode == "dynamic-update-slice":
         return 2 * sum(array.bytes for array in _arrays_of(instruction.operands[1], computation))
-    inside = module.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" and instruction.calls else {}
+    inside = (
+        module.computations.get(instruction.calls[0], {})
+        if instruction.opcode == "fusion" and instruction.calls
+        else {}
+    )
     parts = _partly_read(inside)
     read = 0.0
     for place, operand in enumerate(instruction.operands):
@@ -346,7 +362,10 @@ def _convolution_flops(
         first, second = _arrays_read(instruction, computation)[:2]
         image, kernel, output = roles(first, second, instruction.arrays[0])
         labels = re.split("_|->", instruction.attribute(r"dim_labels=(\S+?)(?:,|$)"))
-        sizes = [dict(zip(names, array.dimensions, strict=True)) for names, array in zip(labels, (image, kernel, output), strict=True)]
+        sizes = [
+            dict(zip(names, array.dimensions, strict=True))
+            for names, array in zip(labels, (image, kernel, output), strict=True)
+        ]
         products = sizes[2]["b"] * sizes[2]["f"] * sizes[1]["i"]
         window = dict(re.findall(r"(\w+)=([\w\-]+)", instruction.attribute(r"window=\{([^}]*)\}")))
         for axis in range(len(sizes[0]) - 2):

@@ -18,8 +18,8 @@ def teacher(
     source: Source,
     /,
     *,
-    dataset: Dataset,
-    model: ModelName,
+    dataset: Dataset | None = None,
+    model: ModelName | None = None,
     out: Path,
     norm: Literal["batch", "instance", "group", "layer", "none"] | None = None,
     image_size: int | None = None,
@@ -32,13 +32,14 @@ def teacher(
     """Convert a PyTorch teacher (.pth, .pt, .safetensors) and verify it against PyTorch.
 
     Args:
-        source: checkpoint of a trainer, or a bare state dict.
+        source: checkpoint of a trainer, a bare state dict, or a directory with a config.json, as on the Hub; also
+            hf://OWNER/NAME[@REVISION].
         dataset: dataset that it was trained on.
-        model: its architecture.
+        model: its architecture, where no config.json tells it.
         out: directory to write.
         norm: the ConvNet's normalisation, where weights cannot tell: instance, DC's default, or group, of 4 groups.
-        image_size: side of its input in pixels, if not the dataset's usual one.
-        mean: mean of each colour channel, if not the dataset's usual ones; with std.
+        image_size: side of its input in pixels, if not config.json's or the dataset's usual one.
+        mean: mean of each colour channel, if not config.json's or the dataset's usual ones; with std.
         std: standard deviation of each colour channel.
         ema: take the averaged weights (model_ema, state_dict_ema, ...) of the checkpoint rather than the last ones.
         key: of the weights in the checkpoint, where several fit, such as net or state_dict.student.
@@ -126,7 +127,8 @@ def distilled(
 
     Args:
         source: class folders of images, Parquet shards, torch files (data.pt, images_best.pt and labels_best.pt), or
-            NumPy's images and labels: a file, a directory, or a zip or tar of it, which is read without unpacking.
+            NumPy's images and labels: a file, a directory, or a zip or tar of it, which is read without unpacking; or
+            hf://OWNER/NAME[@REVISION][/PATH] on the Hub.
         method: that made it; any other name goes with --pixel-space.
         dataset: what it distils, such as cifar100.
         out: safetensors file to write.
@@ -177,8 +179,9 @@ def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = N
     """Import stored soft labels (FKD, of SRe2L and G-VBSM), so that training needs no teacher.
 
     Args:
-        source: directory of epoch_0/batch_0.tar and so on, or the released tar.gz, which is read without unpacking.
-        distilled: the distilled set that they belong to, whole, as `convert distilled` wrote it.
+        source: directory of epoch_0/batch_0.tar and so on, or the released tar.gz, which is read without unpacking;
+            also hf://OWNER/NAME[@REVISION][/PATH].
+        distilled: the distilled set that they belong to, whole, as `convert distilled` or `convert push` wrote it.
         out: directory to write, with a file per epoch.
         epochs: import the first ones only.
         seed: of the authors' sampler, where the order of the images is not stored (SRe2L).
@@ -188,6 +191,22 @@ def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = N
     from .fkd import convert_fkd
 
     convert_fkd(source, distilled=distilled, out=out, epochs=epochs, seed=seed)
+
+
+def push(source: Source, /, *, out: Path, repo: str = "OWNER/NAME", license: str = "unknown") -> None:
+    """Write a distilled set or a teacher as a directory for the Hugging Face Hub, with a card; nothing is uploaded.
+
+    Args:
+        source: safetensors file of a set, or directory of a teacher.
+        out: directory to write: Parquet shards of a set; model.safetensors and config.json of a teacher.
+        repo: its name on the Hub, for the card.
+        license: its licence, in the Hub's words, such as mit or cc-by-4.0.
+
+    Example: `python -m convert push teachers/cifar10_conv3 --out upload --repo OWNER/NAME --license mit`
+    """
+    from .hub.push import push as run
+
+    run(source, out, repo=repo, licence=license)
 
 
 def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
@@ -222,6 +241,7 @@ COMMANDS = {
     "export": export,
     "distilled": distilled,
     "fkd": fkd,
+    "push": push,
     "example-teacher": example_teacher,
 }
 

@@ -10,10 +10,11 @@ import jax
 import numpy as np
 import torch
 
-from gift_jax.data.datasets import Normalisation, get_dataset
+from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, same_name
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 from gift_jax.runtime.files import sha256
+from gift_jax.sources import hub
 from gift_jax.teachers.teacher import (
     WEIGHTS,
     TeacherInfo,
@@ -25,7 +26,8 @@ from gift_jax.teachers.teacher import (
 )
 
 from .checkpoint import blamed_on, read_checkpoint
-from .families import ALIASES, ASSUMPTIONS, Family, find_family
+from .families import ASSUMPTIONS, Family, find_family, official_name
+from .hub.config import Described, find_weights, read_config
 from .rules import batches_tracked, shown
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
@@ -94,8 +96,8 @@ def make_reference(family: Family, spec: ModelSpec, state: Mapping[str, torch.Te
 def convert_teacher(
     source: Path,
     *,
-    dataset: str,
-    model: str,
+    dataset: str | None,
+    model: str | None,
     out: Path,
     norm: str | None = None,
     image_size: int | None = None,
@@ -106,22 +108,30 @@ def convert_teacher(
 ) -> TeacherInfo:
     """Convert, verify against PyTorch and write a teacher directory; print what was found.
 
-    Args: image_size, in pixels; ema, take the averaged weights that the trainer kept beside the last ones; key, of the
-    state dict, where several fit; rows, of the head, one a class of the dataset.
+    Args: source, a file, a directory with a config.json, or a place on the Hub; dataset, model, image_size in pixels
+    and normalisation, where config.json does not tell them; ema, take the averaged weights that the trainer kept beside
+    the last ones; key, of the state dict, where several fit; rows, of the head, one a class of the dataset.
     Raises: GiftError if the file does not fit, or if logits differ by more than 1e-4 of the largest one.
     """
-    family, data = find_family(model), get_dataset(dataset)
-    model = ALIASES.get(model, model)
+    source = find_weights(hub.local(source, "teacher"))
+    told = read_config(source, image_size)
+    dataset, named = _dataset(source, dataset, told), _model(source, model, told)
+    family, data, model = find_family(named), get_dataset(dataset), official_name(named)
+    normalisation = normalisation or told.normalisation
+    norm = norm or told.norm
     options = (("norm", norm),) if norm else ()
+    if rows is None:
+        _check_order(source, told.names, data)
     if normalisation and len(normalisation.mean) != data.channels:
         raise GiftError(
             f"--mean and --std have {len(normalisation.mean)} values, but {dataset} has {data.channels} channels; "
             "give one a channel"
         )
-    requested = ModelSpec(model, data.num_classes, image_size or data.input_size(model), data.channels, options)
+    size = image_size or told.image_size or data.input_size(model)
+    requested = ModelSpec(model, data.num_classes, size, data.channels, options)
     read = read_checkpoint(source, requested, family, ema=ema, key=key, rows=rows)
     spec, params, batch_stats, state, key = read
-    averaged = ema or read.averaged
+    averaged = ema or read.averaged or told.ema
     del read
     with blamed_on(source):
         theirs = reference_logits(make_reference(family, spec, state), spec)
@@ -149,10 +159,11 @@ def convert_teacher(
             channels=spec.channels,
             options=dict(spec.options),
             normalisation=normalisation or data.normalisation,
-            source_file=source.name,
+            source_file=hub.title(source),
             source_sha256=sha256(source),
             ema=averaged,
             batches_tracked=counted,
+            preprocessing=told.preprocessing,
             verification=verification,
             versions={
                 "python": platform.python_version(),
@@ -164,15 +175,53 @@ def convert_teacher(
     return info
 
 
+def _dataset(source: Path, given: str | None, told: Described) -> str:
+    """The dataset that is given, else what config.json tells. Raises: GiftError if neither does, or they differ."""
+    given = given and same_name(given)
+    if given and told.dataset and given != told.dataset:
+        raise GiftError(f"{source}: was trained on {told.dataset}, as its config.json says, but --dataset is {given}")
+    if found := given or told.dataset:
+        return found
+    raise GiftError(f"{source}: does not tell what it was trained on; give --dataset")
+
+
+def _model(source: Path, given: str | None, told: Described) -> str:
+    """The architecture that is given, else what config.json tells. Raises: GiftError if neither does, or they differ.
+
+    CIFAR's stem, with which a ResNet is a `_modified` one, has no place in timm's configuration; the weights tell it.
+    """
+    plain = {official_name(name).removesuffix("_modified") for name in (given, told.architecture) if name}
+    if len(plain) > 1:
+        raise GiftError(
+            f"{source}: is a {told.architecture}, as its config.json says, but --model is {given}; leave it out"
+        )
+    if told.architecture and not (given or "").endswith("_modified"):
+        return told.architecture
+    if given:
+        return given
+    raise GiftError(f"{source}: does not tell its architecture; give --model")
+
+
+def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
+    """Compare class names with the dataset's, where both are known. Raises: GiftError if their order is another one."""
+    if names != data.class_names and sorted(names) == sorted(data.class_names):
+        rows = " ".join(str(names.index(name)) for name in data.class_names)
+        raise GiftError(
+            f"{source}: its config.json has the classes of {data.name} in another order; give --rows {rows}"
+        )
+
+
 def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: Path) -> str:
     options = "".join(f", {name} {value}" for name, value in info.options.items())
     assumed = f"assumed   {ASSUMPTIONS[info.architecture]}\n" if info.architecture in ASSUMPTIONS else ""
     place = f", its {shown(key)}" * bool(key) + ", averaged weights" * info.ema
+    own = info.preprocessing
+    tested = f"tested    on images at crop_pct {own.crop_pct:g}, {own.interpolation}, says config.json\n" if own else ""
     return (
         f"teacher   {info.architecture} of {info.dataset}: {count:,} parameters, {info.num_classes} classes, "
         f"{info.image_size} pixels{options}\n"
         f"source    {info.source_file}{place}, SHA-256 {info.source_sha256[:16]}...\n"
         f"verified  on {check.images} random images against PyTorch: largest logit difference {check.max_absolute:.1e} "
         f"({check.max_relative:.1e} relative), top-1 agreement {100 * check.top1_agreement:.0f} %\n"
-        f"{assumed}written   {out}"
+        f"{tested}{assumed}written   {out}"
     )

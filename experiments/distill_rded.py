@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gift_jax import GiftError, Teacher, load_teacher, rded, save_distilled
+from gift_jax import GiftError, Teacher, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS, load_records
@@ -25,7 +25,7 @@ from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import reported, written_whole
 
-from .common.sources import find_images
+from .common.sources import find_images, open_teacher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class DistillRDED:
     """Make an RDED set.
 
     Args:
-        teacher: directory that `convert teacher` or train_teacher wrote.
+        teacher: directory that `convert teacher` or train_teacher wrote, or hf://OWNER/NAME[@REVISION] that tells all.
         out: safetensors file to write.
         data: real training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
         class_order: file of class folders by class id.
@@ -103,7 +103,7 @@ def run(config: DistillRDED) -> None:
         raise GiftError(f"{config.out}: exists, and is not replaced; give another --out, or remove it yourself")
     if min(config.ipc, config.factor, config.num_crops, config.images_per_class) < 1:
         raise GiftError("--ipc, --factor, --num-crops and --images-per-class must be 1 or more")
-    teacher = load_teacher(config.teacher)
+    teacher = open_teacher(config.teacher)
     labels, digest, read = open_images(config, teacher)
     parts = parts_directory(config, teacher, digest)
     paths = [parts / f"{label:05d}.npy" for label in range(teacher.info.num_classes)]

@@ -80,9 +80,10 @@ class Evaluate:
         max_steps: cut each epoch short, to try things out.
         seeds: one student is trained for each.
         precision: of the networks' arithmetic; weights, losses and statistics stay float32.
-        distilled: the set, or a directory in the official layout.
-        teacher: the teacher, or a directory of teachers; labels stored with the set come before it unless it is given,
-            and none is looked for if the loss is `ce`, which reads hard labels; `none` takes nothing else.
+        distilled: the set, also hf://OWNER/NAME[@REVISION], or a directory in the official layout.
+        teacher: the teacher, also hf://OWNER/NAME[@REVISION], or a directory of teachers; labels stored with the set
+            come before it unless it is given, and none is looked for if the loss is `ce`, which reads hard labels;
+            `none` takes nothing else.
         soft_labels: directory that `convert fkd` wrote, to train from in place of a teacher.
         data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
         train_data: real training images, for whitened (DATM) sets.

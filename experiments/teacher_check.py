@@ -18,15 +18,16 @@ import rich
 import tyro
 from rich.table import Table
 
-from gift_jax import GiftError, Teacher, load_teacher
+from gift_jax import GiftError, Teacher
 from gift_jax.data.class_order import write_class_order
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
+from gift_jax.runtime.options import Dataset
 from gift_jax.teachers.diagnose import Finding, class_order, diagnose, examine
 from gift_jax.teachers.published import ZOO
 
-from .common.sources import find_images
+from .common.sources import find_images, open_teacher
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,8 @@ class TeacherCheck:
     """Measure a teacher's top-1 and top-5 against the published figure, and say why where it is far below.
 
     Args:
-        teacher: directory that `convert teacher` wrote.
+        teacher: directory that `convert teacher` wrote, or one of the Hub, also as hf://OWNER/NAME[@REVISION].
+        dataset: what it was trained on, where a directory of the Hub does not tell.
         data: the evaluation set, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
         class_order: file of class folders by class id.
         expected: top-1 in percent, if not one of the published teachers.
@@ -43,6 +45,7 @@ class TeacherCheck:
     """
 
     teacher: tyro.conf.Positional[Path]
+    dataset: Dataset | None = None
     data: str | None = None
     class_order: Path | None = None
     expected: float | None = None
@@ -113,12 +116,18 @@ def _options(finding: Finding) -> str:
 def main(config: TeacherCheck) -> None:
     """Measure, compare, explain."""
     announce()
-    teacher = load_teacher(config.teacher)
+    teacher = open_teacher(config.teacher, config.dataset)
     info = teacher.info
     source = find_images(config.data, info.dataset, "val", "--data")
     evaluation_set = load_evaluation(
-        info.dataset, image_size=info.image_size, source=source, class_order=config.class_order
+        info.dataset,
+        image_size=info.image_size,
+        source=source,
+        class_order=config.class_order,
+        preprocessing=info.preprocessing,
     )
+    if own := info.preprocessing:
+        print(f"test images as the teacher's own: crop_pct {own.crop_pct:g}, {own.interpolation}")
     expected = expected_top1(config, teacher)
     own = examine(teacher, evaluation_set, "its own", info.normalisation)
     compared = "nothing to compare with" if expected is None else f"{expected:.2f} % expected"

@@ -1,23 +1,27 @@
 """`python -m convert distilled`: a released distilled set becomes one safetensors file."""
 
 import contextlib
+import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from gift_jax.data.datasets import Normalisation, get_dataset
-from gift_jax.data.distilled import DistilledSet, save_distilled
+from gift_jax.data.distilled import DistilledSet, load_distilled, save_distilled
 from gift_jax.errors import GiftError
-from gift_jax.sources.source import Source
+from gift_jax.sources import hub
+from gift_jax.sources.source import Source, directory
 
 from .classes import named
-from .content import Content, Request
+from .content import Content, Request, first_of_each_class
 from .labels import SOFT_LABELS
 from .layouts import ENCODED, LAYOUTS, OPTIONS, open_source
 from .methods import METHODS, release_of
 from .pixels import Pixels, make_pixels, space_of
+from .shards import read_shards, told_by_shards
 
 # Notes that are said when a set is written.
 _CHOSEN = ("repetition", "split", "label_column", "depth", "iteration", "parts", "left out", "resized", "formation")
@@ -44,8 +48,8 @@ def convert_distilled(
 ) -> DistilledSet:
     """Read a released set, keep the first ipc images of each class (all of them by default) and write them.
 
-    Args: source, a file or directory in one of `LAYOUTS`; pixel_space, where the method's release does not tell;
-    normalisation, the statistics of normalised pixels; the others as `Request` has them.
+    Args: source, a file or directory in one of `LAYOUTS`, also on the Hub; pixel_space, where the method's release does
+    not tell; normalisation, the statistics of normalised pixels; the others as `Request` has them.
     Raises: GiftError if anything does not fit, or if it is not known what was done to the pixels or what labels are.
     """
     request = Request(
@@ -63,8 +67,12 @@ def convert_distilled(
         image_size,
     )
     _check_numbers(request)
+    source = hub.local(source, "set")
     with contextlib.ExitStack() as stack:
         layout, files = open_source(source, stack)
+        if layout == "parquet" and (told := told_by_shards(files)) is not None:
+            _check_told(files, told, request, pixel_space, normalisation)
+            return _keep(out, _part_of(read_shards(files, told), files, request))
         space_of(source, layout, method, pixel_space)  # refuses before anything is read
         _check_options(source, layout, request)
         _check_factor(source, layout, request)
@@ -78,6 +86,62 @@ def convert_distilled(
     print(f"written   {out}: {len(images)} {distilled.pixel_space} images, {images.shape[1]} pixels, {read} read")
     print(f"check     {_evidence(distilled, content)}")
     return distilled
+
+
+def open_distilled(path: Path) -> DistilledSet:
+    """The set of a converted file, or of a directory that `convert push` wrote, also on the Hub.
+
+    Raises: GiftError if it is neither, or damaged.
+    """
+    path = hub.local(path, "set")
+    if not path.is_dir():
+        return load_distilled(path)
+    files = directory(path)
+    if (told := told_by_shards(files)) is None:
+        raise GiftError(
+            f"{path}: is not converted yet; run `python -m convert distilled` first, and give what it wrote"
+        )
+    return read_shards(files, told)
+
+
+def _check_told(
+    files: Source, told: Mapping[str, str], request: Request, pixel_space: str | None, normalisation: object
+) -> None:
+    """Compare what is asked for with a set that says everything of itself. Raises: GiftError if they differ."""
+    method, dataset = told.get("method"), told.get("dataset")
+    if (method, dataset) != (request.method, request.spec.name):
+        raise GiftError(
+            f"{files.label}: is the {method} set of {dataset}, not {request.method}'s of {request.spec.name}; "
+            f"give --method {method} --dataset {dataset}"
+        )
+    given = {"pixel_space": pixel_space, "mean": normalisation, "first_label": request.first_label or None}
+    given |= {name: getattr(request, name) for name in OPTIONS}
+    if option := next((name for name, value in given.items() if value is not None), None):
+        raise GiftError(f"{files.label}: says everything of itself; drop --{option.replace('_', '-')}")
+    if request.ipc and request.ipc > int(told["ipc"]):
+        raise GiftError(f"{files.label}: has {told['ipc']} images per class, but --ipc is {request.ipc}; lower it")
+
+
+def _part_of(own: DistilledSet, files: Source, request: Request) -> DistilledSet:
+    """The first images of each class, as many as are asked for. Raises: GiftError if there are fewer."""
+    if request.ipc in (None, own.ipc):
+        return own
+    rows = first_of_each_class(files.label, own.labels, request)
+    subset = f"the first {request.ipc} of each class: {len(rows)} of {len(own.labels)} images"
+    return dataclasses.replace(
+        own,
+        images=own.images[rows],
+        labels=own.labels[rows],
+        soft_labels=None if own.soft_labels is None else own.soft_labels[rows],
+        ipc=request.ipc,
+        provenance={**own.provenance, "subset": subset},
+    )
+
+
+def _keep(out: Path, own: DistilledSet) -> DistilledSet:
+    save_distilled(out, own)
+    print(f"written   {out}: {len(own.labels)} {own.pixel_space} images, {own.images.shape[1]} pixels, read exactly")
+    return own
 
 
 def _check_numbers(request: Request) -> None:
@@ -152,7 +216,7 @@ def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:
     kept = len(content.labels)
     ipc = (content.labels == 0).sum()
     return {
-        "source": files.path.resolve().name,
+        "source": hub.title(files.path),
         "layout": _title(layout),
         "sha256": files.digest(),
         "subset": f"the first {ipc} of each class, {content.order}: {kept} of {content.total} images",

@@ -46,7 +46,7 @@ def read(source: Source, request: Request) -> Content:
     stored = np.concatenate([parquet.read_labels(source, shard, columns) for shard in shards])
     labels, notes, first = _class_ids(source, stored, columns, request)
     kept = first_of_each_class(source.label, labels, request)
-    decoded = decode(_blobs(source, shards, kept, columns.image), len(kept), request.spec.channels, request.image_size)
+    decoded = decode(blobs(source, shards, kept, columns.image), len(kept), request.spec.channels, request.image_size)
     split = split_of_shard(shards[0])
     notes |= {"shards": str(len(shards)), "label_column": columns.label, **({"split": split} if split else {})}
     notes |= decoder_notes(decoded, f"Pillow {PIL.__version__}, pyarrow {pa.__version__}")
@@ -67,8 +67,8 @@ def _class_ids(
     return renumbered(source.label, stored, names, order), classes, order[0]
 
 
-def _blobs(source: Source, shards: Sequence[str], kept: np.ndarray, column: str) -> Iterator[Blob]:
-    """Image files of the kept rows, in their order; row groups without any are not read."""
+def blobs(source: Source, shards: Sequence[str], kept: np.ndarray, column: str) -> Iterator[Blob]:
+    """Image files of a column at the kept rows, in their order; row groups without any are not read."""
     start = place = 0
     for shard in shards:
         with parquet.opened(source, shard) as file:

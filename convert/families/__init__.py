@@ -10,6 +10,7 @@ from gift_jax.models.resnet import STAGES
 
 from . import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, resnet_ap, shufflenet, swin, vgg, vit
 from .base import Family
+from .spelling import OFFICIAL, Spelling
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
@@ -24,7 +25,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         r"convnext_tiny": convnext.FAMILY,
         r"vit_b_16": vit.FAMILY,
         r"swin_v2_t": swin.FAMILY,
-        r"swinv2_tiny_window8_256": swin.TIMM,
+        r"swinv2_tiny_window8_256": swin.WINDOW_8,
     }
 )
 # What timm calls the same networks. A Swin's weights do not tell its windows; the name does.
@@ -33,6 +34,18 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "mobilenetv2_100": "mobilenet_v2",
         "vit_base_patch16_224": "vit_b_16",
         "swinv2_tiny_window8_256": "swin_v2_t",
+    }
+)
+# What timm has, too, so that it reads what is written here: its name, and its spelling.
+TIMM: Mapping[str, tuple[str, Spelling]] = MappingProxyType(
+    {
+        **{f"resnet{depth}": (f"resnet{depth}", OFFICIAL) for depth in STAGES},
+        "vgg11": ("vgg11", vgg.TIMM),
+        "mobilenet_v2": ("mobilenetv2_100", mobilenet.TIMM),
+        "efficientnet_b0": ("efficientnet_b0", efficientnet.TIMM),
+        "convnext_tiny": ("convnext_tiny", convnext.TIMM),
+        "vit_b_16": ("vit_base_patch16_224", vit.TIMM),
+        "swin_v2_t": ("swinv2_tiny_window8_256", swin.TIMM),
     }
 )
 # timm's networks with the names and shapes of ours and other mathematics, which only `arch` in a file can tell, or
@@ -59,6 +72,11 @@ def find_family(model: str) -> Family:
             if re.fullmatch(pattern, name):
                 return family
     raise GiftError(f"--model {model!r} is unknown; known are {', '.join((*MODELS, *ALIASES))}")
+
+
+def official_name(model: str) -> str:
+    """This library's name of an architecture, by that or by timm's."""
+    return ALIASES.get(model, model)
 
 
 def check_arch(where: str, arch: object) -> None:

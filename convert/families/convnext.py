@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
 from gift_jax.models.convnext import STAGES
 
 from ..rules import CHW, CONV, LINEAR, Rule, affine, norm
 from .base import torchvision_family
-from .spelling import Spelling, beginnings
+from .spelling import Spelling, beginnings, renamed
 
 
 def _stage(number: int) -> tuple[Rule, ...]:
@@ -56,9 +57,16 @@ def _with_wide_scales(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
     }
 
 
+def _with_flat_scales(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name: array.ravel() if name.endswith(".gamma") else array for name, array in renamed(_names())(state).items()
+    }
+
+
+TIMM = Spelling(beginnings(_names()), _with_wide_scales, back=_with_flat_scales)
 FAMILY = torchvision_family(
     RULES,
     stem="features.0.0.weight",
     head="classifier.2",
-    spellings=(Spelling(beginnings(_names()), _with_wide_scales),),
+    spellings=(TIMM,),
 )

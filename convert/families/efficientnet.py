@@ -6,7 +6,7 @@ from gift_jax.models.efficientnet import STAGES
 
 from ..rules import CONV, LINEAR, Rule, affine, conv_norm
 from .base import torchvision_family
-from .spelling import Spelling, beginnings
+from .spelling import Spelling, beginnings, renamed
 
 
 def _block(source: str, target: str, *, expands: bool) -> tuple[Rule, ...]:
@@ -57,6 +57,5 @@ def _names() -> dict[str, str]:
     return table
 
 
-FAMILY = torchvision_family(
-    RULES, stem="features.0.0.weight", head="classifier.1", spellings=(Spelling(beginnings(_names())),)
-)
+TIMM = Spelling(beginnings(_names()), back=renamed(_names()))
+FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))

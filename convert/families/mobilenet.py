@@ -2,7 +2,7 @@
 
 from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
 from .base import torchvision_family
-from .spelling import Spelling, beginnings
+from .spelling import Spelling, beginnings, renamed
 
 STAGE_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 # In torchvision's block 1, which does not expand, the other layers come one place earlier.
@@ -48,6 +48,5 @@ def _names() -> dict[str, str]:
     }
 
 
-FAMILY = torchvision_family(
-    RULES, stem="features.0.0.weight", head="classifier.1", spellings=(Spelling(beginnings(_names())),)
-)
+TIMM = Spelling(beginnings(_names()), back=renamed(_names()))
+FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))

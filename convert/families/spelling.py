@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
@@ -21,15 +22,22 @@ class Spelling(NamedTuple):
 
     names: state dict -> the official name of each of its names. adapt: what is stored in another form, under official
     names, to the official form. refusal: spec -> why weights in this spelling cannot be taken for it, or nothing.
+    back: arrays under official names -> in this spelling, where it is written, too.
     """
 
     names: Callable[[State], dict[str, str]]
     adapt: Callable[[State], dict[str, torch.Tensor]] = dict
     refusal: Callable[[ModelSpec], str] = lambda spec: ""
+    back: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] = dict
 
 
 def beginnings(table: Mapping[str, str]) -> Callable[[State], dict[str, str]]:
     """The `names` of a table of how names begin there and officially; `{i}` stands for a number."""
+    rename = _renaming(table)
+    return lambda state: {name: rename(name) for name in state}
+
+
+def _renaming(table: Mapping[str, str]) -> Callable[[str], str]:
     patterns = [(as_pattern(old), new) for old, new in table.items()]
 
     def rename(name: str) -> str:
@@ -37,7 +45,16 @@ def beginnings(table: Mapping[str, str]) -> Callable[[State], dict[str, str]]:
         match, new = next(((match, new) for match, new in found if match), (None, ""))
         return new.format(**match.groupdict()) + name[match.end() :] if match else name
 
-    return lambda state: {name: rename(name) for name in state}
+    return rename
+
+
+def renamed(table: Mapping[str, str]) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """The `back` of a table of beginnings; where two stand for the same official one, the first is written."""
+    inverse: dict[str, str] = {}
+    for old, new in table.items():
+        inverse.setdefault(new, old)
+    rename = _renaming(inverse)
+    return lambda state: {rename(name): array for name, array in state.items()}
 
 
 OFFICIAL = Spelling(beginnings({}))

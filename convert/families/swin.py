@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 
 from gift_jax.models import ModelSpec
@@ -10,7 +11,7 @@ from gift_jax.models.swin import STAGES, relative_coordinates, relative_position
 
 from ..rules import CONV, LINEAR, Rule, affine, norm
 from .base import torchvision_family
-from .spelling import Spelling, beginnings
+from .spelling import Spelling, beginnings, renamed
 
 TABLES = {"relative_coords_table": relative_coordinates(), "relative_position_index": relative_positions()}
 
@@ -68,6 +69,17 @@ def _with_whole_biases(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
     return whole
 
 
+def _with_parts_of_biases(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    parts: dict[str, np.ndarray] = {}
+    for name, array in renamed(_names())(state).items():
+        block, _, last = name.rpartition(".qkv.")
+        if last == "bias":
+            parts[f"{block}.q_bias"], _, parts[f"{block}.v_bias"] = np.split(array, 3)
+        elif not name.endswith(tuple(TABLES)):
+            parts[name] = array
+    return parts
+
+
 def _other_windows(spec: ModelSpec) -> str:
     cut = "timm's Swin-V2 cuts windows otherwise than torchvision's unless the side is a multiple of 256 pixels"
     return f"{cut}; give --image-size 256" if spec.image_size % 256 else ""
@@ -81,6 +93,6 @@ def _unknown_window(spec: ModelSpec) -> str:
 
 
 _family = functools.partial(torchvision_family, RULES, stem="features.0.0.weight", head="head")
-_timm = Spelling(beginnings(_names()), _with_whole_biases, _other_windows)
-FAMILY = _family(spellings=(_timm._replace(refusal=_unknown_window),))
-TIMM = _family(spellings=(_timm,))
+TIMM = Spelling(beginnings(_names()), _with_whole_biases, _other_windows, _with_parts_of_biases)
+FAMILY = _family(spellings=(TIMM._replace(refusal=_unknown_window),))
+WINDOW_8 = _family(spellings=(TIMM,))

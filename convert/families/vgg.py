@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import torch
 
 from gift_jax.models import ModelSpec
@@ -9,7 +10,7 @@ from gift_jax.models.vgg import PARTS
 
 from ..rules import CONV, LINEAR, affine, flattened
 from .base import torchvision_family
-from .spelling import Spelling, beginnings
+from .spelling import Spelling, beginnings, renamed
 
 
 def _numbers(parts: tuple[tuple[int, ...], ...]) -> Iterator[int]:
@@ -45,9 +46,15 @@ def _too_large(spec: ModelSpec) -> str:
     return larger if spec.image_size // 32 > 7 else ""
 
 
-TIMM = Spelling(
-    beginnings({"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3.", "head.fc.": "classifier.6."}),
-    _flat,
-    _too_large,
-)
+def _as_convolutions(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    sides = {"classifier.0.weight": 7, "classifier.3.weight": 1}
+    shaped = {
+        name: array.reshape(len(array), -1, sides[name], sides[name]) if name in sides else array
+        for name, array in state.items()
+    }
+    return renamed(_NAMES)(shaped)
+
+
+_NAMES = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3.", "head.fc.": "classifier.6."}
+TIMM = Spelling(beginnings(_NAMES), _flat, _too_large, _as_convolutions)
 FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6", spellings=(TIMM,))

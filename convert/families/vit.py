@@ -11,7 +11,7 @@ from gift_jax.models.vit import PATCH
 from ..rules import CONV, LINEAR, Rule, affine, norm
 from ..vision import load_torchvision_models
 from . import base
-from .spelling import Spelling, beginnings
+from .spelling import Spelling, beginnings, renamed
 
 _BLOCK = "encoder.layers.encoder_layer_{i}"
 RULES = (
@@ -34,23 +34,20 @@ RULES = (
 OLDER = Spelling(
     beginnings({f"{_BLOCK}.mlp.linear_1.": f"{_BLOCK}.mlp.0.", f"{_BLOCK}.mlp.linear_2.": f"{_BLOCK}.mlp.3."})
 )
-TIMM = Spelling(
-    beginnings(
-        {
-            "patch_embed.proj.": "conv_proj.",
-            "cls_token": "class_token",
-            "pos_embed": "encoder.pos_embedding",
-            "blocks.{i}.norm1.": f"{_BLOCK}.ln_1.",
-            "blocks.{i}.attn.qkv.": f"{_BLOCK}.self_attention.in_proj_",
-            "blocks.{i}.attn.proj.": f"{_BLOCK}.self_attention.out_proj.",
-            "blocks.{i}.norm2.": f"{_BLOCK}.ln_2.",
-            "blocks.{i}.mlp.fc1.": f"{_BLOCK}.mlp.0.",
-            "blocks.{i}.mlp.fc2.": f"{_BLOCK}.mlp.3.",
-            "norm.": "encoder.ln.",
-            "head.": "heads.head.",
-        }
-    )
-)
+_NAMES = {
+    "patch_embed.proj.": "conv_proj.",
+    "cls_token": "class_token",
+    "pos_embed": "encoder.pos_embedding",
+    "blocks.{i}.norm1.": f"{_BLOCK}.ln_1.",
+    "blocks.{i}.attn.qkv.": f"{_BLOCK}.self_attention.in_proj_",
+    "blocks.{i}.attn.proj.": f"{_BLOCK}.self_attention.out_proj.",
+    "blocks.{i}.norm2.": f"{_BLOCK}.ln_2.",
+    "blocks.{i}.mlp.fc1.": f"{_BLOCK}.mlp.0.",
+    "blocks.{i}.mlp.fc2.": f"{_BLOCK}.mlp.3.",
+    "norm.": "encoder.ln.",
+    "head.": "heads.head.",
+}
+TIMM = Spelling(beginnings(_NAMES), back=renamed(_NAMES))
 
 
 def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Check, ...]:

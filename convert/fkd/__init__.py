@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gift_jax.data.distilled import DistilledSet, load_distilled
+from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import written_whole
 from gift_jax.runtime.progress import display
+from gift_jax.sources import hub
 from gift_jax.sources.source import Source
 
+from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
 from .files import Place, find_batches, open_files, size_on_disk
 from .order import sampler_order
@@ -27,13 +29,15 @@ _BYTES_BESIDE_LOGITS = 17  # of an image
 def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None, seed: int) -> StoredInfo:
     """Import `epoch_*/batch_*.tar` files, in a directory or an archive, for a distilled set.
 
-    Args: epochs, how many to import, the first ones (None: all); seed, of the sampler where the images' order is not
-    stored. Raises: GiftError if anything does not fit, or if the labels are not of these images.
+    Args: source, also a place on the Hub; epochs, how many to import, the first ones (None: all); seed, of the sampler
+    where the images' order is not stored.
+    Raises: GiftError if anything does not fit, or if the labels are not of these images.
     """
     if out.exists() and not (out / INFO).is_file():
         raise GiftError(f"{out}: exists and is not a directory of stored soft labels; choose another --out")
+    source = hub.local(source, "set")
     print(f"reads     {source}: {_gigabytes(size_on_disk(source))} on disk", flush=True)
-    images = load_distilled(distilled)
+    images = open_distilled(distilled)
     with contextlib.ExitStack() as stack:
         files = open_files(source, stack)
         places = find_batches(files, epochs)
@@ -78,7 +82,7 @@ def _import(files: Source, places: Mapping[str, Place], images: DistilledSet, ou
             mix=_kind(where, records),
             distilled=digest,
             order=order,
-            source=files.path.resolve().name,
+            source=hub.title(files.path),
         )
         first = first or info
         if info != first:

@@ -18,6 +18,7 @@ from gift_jax.data.evaluation import DIGITS
 from gift_jax.runtime.cli import spoken
 from gift_jax.runtime.files import cache_directory, reported
 from gift_jax.runtime.options import Choices
+from gift_jax.sources import hub
 from gift_jax.teachers.published import RDED, ZOO
 from gift_jax.teachers.teacher import INFO
 
@@ -54,7 +55,7 @@ SETS: Mapping[str, str] = MappingProxyType(
         "cvdd": f"{_DRIVE} https://github.com/Jiacheng8/CV-DD",
     }
 )
-_MIRROR = "https://huggingface.co/he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
+_MIRROR = "hf://he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
 _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "dwa"}), (10, 50, 100)
 Method = Annotated[str, Choices(f"{__name__}:SETS")]
 SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -87,18 +88,30 @@ def _files(source: Path) -> list[Path]:
     return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
 
 
+def open_teacher(path: Path, dataset: str | None = None) -> Teacher:
+    """Load a teacher: a converted directory, or one of the Hub, which is converted once.
+
+    Args: dataset, that it was trained on, where its config.json does not tell. Raises: GiftError.
+    """
+    path = hub.local(path, "teacher")
+    if (path / INFO).is_file() or not (path / hub.CONFIG).is_file():
+        return load_teacher(path)
+    return load_teacher(convert_once("teacher", path, ("--dataset", dataset) if dataset else (), path.name))
+
+
 def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
-    """Load a teacher: a converted directory, a checkpoint, or a directory of them under their official names.
+    """Load a teacher: converted, a checkpoint, one of the Hub, or a directory of them under their official names.
 
     Raises: GiftError that says what is missing, where it is published and what to run.
     """
+    path = hub.local(path, "teacher")
     name = f"{dataset}_{model}"
     names = dict.fromkeys((name, ZOO[name].file_name if name in ZOO else name))
     places = [path, path / name, *(path / (stem + suffix) for stem in names for suffix in SUFFIXES)]
     for place in places:
         if (place / INFO).is_file():
             return load_teacher(place)
-        if place.is_file():
+        if place.is_file() or (place / hub.CONFIG).is_file():
             return load_teacher(convert_once("teacher", place, ("--dataset", dataset, "--model", model), name))
     where = ZOO[name].where if name in ZOO else RDED
     wanted = " or ".join(f"{stem}.pth" for stem in names)
@@ -116,10 +129,11 @@ def published(method: str, dataset: str, ipc: int) -> str:
 
 
 def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) -> DistilledSet:
-    """Load a distilled set: a converted file, a release, or a directory of them in the official layout.
+    """Load a distilled set: converted, a release, one of the Hub, or a directory of them in the official layout.
 
     Raises: GiftError that says what is missing and what to run, or that the set is another one.
     """
+    path = hub.local(path, "set")
     official = path / method / f"{dataset}_{model}" / f"ipc{ipc}"
     source = official if official.is_dir() else path
     converted = [source] if source.is_file() else sorted(source.glob("*.safetensors"))

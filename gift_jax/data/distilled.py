@@ -117,8 +117,20 @@ def content_digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
     return digest.hexdigest()
 
 
-def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
-    """Write a distilled set as safetensors, whole or not at all, with its digest. Raises: GiftError if that fails."""
+class Parts(typing.NamedTuple):
+    """A distilled set as it is stored: arrays by name, and metadata with their digest."""
+
+    arrays: Mapping[str, np.ndarray]
+    metadata: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content (`content_digest`)."""
+        return self.metadata[_DIGEST]
+
+
+def to_parts(distilled: DistilledSet) -> Parts:
+    """Take a distilled set apart; `from_parts` is the inverse."""
     metadata = {
         "format": _FORMAT,
         "pixel_space": distilled.pixel_space,
@@ -131,9 +143,14 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
         "normalisation": json.dumps(distilled.normalisation and dataclasses.asdict(distilled.normalisation)),
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(distilled).items()}
-    metadata[_DIGEST] = content_digest(arrays, metadata)
+    return Parts(arrays, {**metadata, _DIGEST: content_digest(arrays, metadata)})
+
+
+def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
+    """Write a distilled set as safetensors, whole or not at all, with its digest. Raises: GiftError if that fails."""
+    arrays, metadata = to_parts(distilled)
     with written_whole(Path(path)) as temporary, reported(Path(path)):
-        save_file(arrays, temporary, metadata)
+        save_file(dict(arrays), temporary, dict(metadata))
 
 
 def _arrays(distilled: DistilledSet) -> dict[str, np.ndarray]:
@@ -156,22 +173,31 @@ def load_distilled(path: Path | str) -> DistilledSet:
                 raise GiftError(f"{path}: a safetensors file, but not a distilled set; {_REMAKE}")
             arrays = {name: file.get_tensor(name) for name in file.keys() if name != "images"}  # noqa: SIM118
         arrays["images"] = _mapped(path, "images")
-        _check_digest(path, arrays, metadata)
-        arrive(json.loads(metadata.get("dataset_description", "null")), str(path))
-        return _from_parts(arrays, metadata)
+        return from_parts(Parts(arrays, metadata), str(path))
     except GiftError as error:
         raise GiftError(f"{path}: {error}" if not str(error).startswith(str(path)) else str(error)) from None
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
         raise GiftError(f"{path}: not a readable distilled set ({error}); {_REMAKE}") from None
 
 
-def _check_digest(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+def from_parts(parts: Parts, where: str) -> DistilledSet:
+    """Put a distilled set together. Args: where the parts were read, for messages.
+
+    Raises: GiftError if they do not fit their digest or each other; KeyError, TypeError or ValueError if they are of
+    another kind.
+    """
+    _check_digest(where, *parts)
+    arrive(json.loads(parts.metadata.get("dataset_description", "null")), where)
+    return _from_parts(*parts)
+
+
+def _check_digest(where: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Sets of the old format have none."""
     told = metadata.get(_DIGEST)
     if told is None and metadata["format"] == _OLD_FORMAT:
         return
     if told != content_digest(arrays, {name: value for name, value in metadata.items() if name != _DIGEST}):
-        raise GiftError(f"{path}: its content does not fit the digest that was stored with it; copy it again")
+        raise GiftError(f"{where}: its content does not fit the digest that was stored with it; copy it again")
 
 
 def _from_parts(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> DistilledSet:

@@ -15,7 +15,7 @@ from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.images import read_images
 from gift_jax.data.records import Records, decoded
 from gift_jax.data.tfds import read_tfds
-from gift_jax.data.transforms import make_transform
+from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.data.zca import ZCA
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import cache_directory
@@ -88,12 +88,13 @@ def load_evaluation(
     source: Path | str | None = None,
     class_order: Path | None = None,
     cache: Path | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> EvaluationSet:
     """Load a dataset's test images as a network of that input size sees them.
 
     Args: image_size, the side in pixels; source, a directory of class folders, `tfds` or `tfds:DIRECTORY`, None for
     the digits; class_order, a file of class folders by class id; cache, where decoded images are kept (by default
-    `cache_directory`).
+    `cache_directory`); preprocessing, a network's own in place of the dataset's usual one (the digits have none).
     Raises: GiftError that says what is missing, where it is published and how to give it.
     """
     spec = get_dataset(dataset)
@@ -101,7 +102,8 @@ def load_evaluation(
         _check_digits(spec, image_size)
         return load_digits_test()
     records = load_records(dataset, source=source, class_order=class_order, train=False)
-    images = cached_images(cache or cache_directory("evaluation"), records, make_transform(spec, image_size))
+    transform = make_transform(spec, image_size, preprocessing)
+    images = cached_images(cache or cache_directory("evaluation"), records, transform)
     return EvaluationSet(images, records.labels, dataset, class_names=records.class_names)
 
 

@@ -8,7 +8,8 @@ import dataclasses
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -24,17 +25,41 @@ Box = tuple[int, int, int, int]
 # Of random resized crops: share of the image's area, width by height, and draws before the middle is taken.
 AREA, RATIO, ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
 
+INTERPOLATIONS: Mapping[str, Image.Resampling] = MappingProxyType(
+    {kind.name.lower(): kind for kind in Image.Resampling}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How a network's own test images were made: the shorter side scaled to `input / crop_pct`, rounded down.
+
+    crop_pct: the share of a scaled side that the middle takes up, above 0, at most 1. interpolation: a name in
+    `INTERPOLATIONS`. Raises: GiftError if they are not. Reference: timm's `resolve_data_config` has these names.
+    """
+
+    crop_pct: float
+    interpolation: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop_pct <= 1:
+            raise GiftError(f"crop_pct is {self.crop_pct}, expected a share above 0, at most 1")
+        if self.interpolation not in INTERPOLATIONS:
+            raise GiftError(f"interpolation is {self.interpolation!r}, expected one of {', '.join(INTERPOLATIONS)}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
     """From an image file to a network's pixels: the shorter side resized, then the middle cut out.
 
-    resize, crop: sides in pixels; resize None demands images of crop x crop. channels: 1 or 3.
+    resize, crop: sides in pixels; resize None demands images of crop x crop. channels: 1 or 3. interpolation: a name
+    in `INTERPOLATIONS`.
     """
 
     resize: int | None
     crop: int
     channels: int
+    interpolation: str = "bilinear"
 
     def __call__(self, content: bytes, where: str) -> np.ndarray:
         """Decode and transform. Args: content of the file; where, its name for messages.
@@ -43,7 +68,7 @@ class Transform:
         """
         image = open_image(content, where, self.channels)
         if self.resize is not None:
-            image = center_crop(resize(image, self.resize), self.crop)
+            image = center_crop(resize(image, self.resize, INTERPOLATIONS[self.interpolation]), self.crop)
         if image.size != (self.crop, self.crop):
             raise GiftError(f"{where}: is {image.width} x {image.height} pixels, expected {self.crop} a side; check it")
         return np.asarray(image).reshape(self.crop, self.crop, self.channels)
@@ -113,21 +138,26 @@ def _refusing(content: bytes, where: str) -> Iterator[None]:
         raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
 
 
-def make_transform(spec: DatasetSpec, image_size: int) -> Transform:
+def make_transform(spec: DatasetSpec, image_size: int, own: Preprocessing | None = None) -> Transform:
     """The test transform for an input of image_size pixels: on ImageNet and its subsets 256 to 224 and in that
-    proportion 146 to 128 and 73 to 64; CIFAR's and such small images are taken as they are."""
+    proportion 146 to 128 and 73 to 64; CIFAR's and such small images are taken as they are.
+
+    Args: own, a network's own preprocessing in place of the dataset's usual one.
+    """
+    if own is not None:
+        return Transform(math.floor(image_size / own.crop_pct), image_size, spec.channels, own.interpolation)
     resized = None if spec.resize is None else image_size * spec.resize[0] // spec.resize[1]
     return Transform(resized, image_size, spec.channels)
 
 
-def resize(image: Image.Image, size: int) -> Image.Image:
+def resize(image: Image.Image, size: int, interpolation: Image.Resampling = Image.Resampling.BILINEAR) -> Image.Image:
     """Scale so that the shorter side is size pixels; the longer one is cut to whole pixels."""
     width, height = image.size
     short, long = min(width, height), max(width, height)
     if short == size:
         return image
     other = int(size * long / short)
-    return image.resize((size, other) if width <= height else (other, size), Image.Resampling.BILINEAR)
+    return image.resize((size, other) if width <= height else (other, size), interpolation)
 
 
 def center_crop(image: Image.Image, size: int) -> Image.Image:

@@ -15,6 +15,7 @@ from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
 from gift_jax.data.datasets import Normalisation, arrive, travelling
+from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 from gift_jax.runtime.files import read_json_object, reported, sha256_tree, write_text, written_whole
@@ -42,7 +43,7 @@ class TeacherInfo:
 
     image_size is the side of its input in pixels. verification is None for a teacher that was trained here. ema says
     that the weights are the trainer's averaged ones. batches_tracked is PyTorch's counter of training batches, kept
-    for export.
+    for export. preprocessing is its own of test images, None for the dataset's usual one.
     """
 
     architecture: str
@@ -58,6 +59,7 @@ class TeacherInfo:
     versions: Mapping[str, str]
     ema: bool = False
     batches_tracked: int = 0
+    preprocessing: Preprocessing | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -216,7 +218,9 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
         normalisation = Normalisation(**{k: tuple(map(float, v)) for k, v in value.pop("normalisation").items()})
         figures = value.pop("verification")
         verification = None if figures is None else Verification(**figures)
-        info = TeacherInfo(**value, normalisation=normalisation, verification=verification)
+        own = value.pop("preprocessing", None)
+        preprocessing = None if own is None else Preprocessing(float(own["crop_pct"]), str(own["interpolation"]))
+        info = TeacherInfo(**value, normalisation=normalisation, verification=verification, preprocessing=preprocessing)
         sizes = (info.num_classes, info.image_size, info.channels)
         names = (info.architecture, info.dataset, info.source_file, info.source_sha256)
         valid = (

@@ -102,6 +102,19 @@ def test_batches_are_those_of_the_authors_loader(released, imported_fkd, mix, wi
             np.testing.assert_allclose(found.transpose(0, 3, 1, 2), images, atol=2e-6)
 
 
+def test_a_pushed_set_serves_as_the_converted_one_does(released, imported_fkd, convert, refused, tmp_path):
+    expected, _ = imported_fkd(released("cutmix", True))
+    convert("push", tmp_path / "set.safetensors", "--out", tmp_path / "pushed")
+    arguments = ("fkd", released("cutmix", True), "--distilled", tmp_path / "pushed")
+    status, _, err = convert(*arguments, "--out", tmp_path / "again")
+    assert status == 0, err
+    assert load_soft_labels(tmp_path / "again").info == expected.info
+    (tmp_path / "pushed" / "data").rename(tmp_path / "elsewhere")
+    refused(
+        *arguments, message="is not converted yet; run `python -m convert distilled` first", names=tmp_path / "pushed"
+    )
+
+
 def test_what_is_stored_and_its_size_are_told(released, imported_fkd):
     labels, out = imported_fkd(released())
     info = labels.info

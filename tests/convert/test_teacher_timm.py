@@ -1,16 +1,13 @@
 """timm's checkpoints against live timm: its names, and its logits from torchvision's module with those weights."""
 
-import importlib
-from importlib.util import find_spec
-
 import pytest
 import torch
 from forms import short_form
+from timm_teachers import load_timm, randomised
 
 from convert.checkpoint import read_checkpoint
 from convert.families import ALIASES, find_family
 from convert.teacher import make_reference
-from convert.vision import load_torchvision_models
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
 
@@ -19,21 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # timm's own
 
 @pytest.fixture(scope="module")
 def timm():
-    load_torchvision_models()  # timm imports it, which fails by itself beside a CPU build
-    if find_spec("timm") is None:
-        pytest.skip("installed by the tests' extra for 3.11")
-    return importlib.import_module("timm")
-
-
-def randomised(module):
-    """Without biases and statistics that are zero or one, which any other would pass for."""
-    torch.manual_seed(0)
-    for name, tensor in module.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 1.5)
-        elif tensor.is_floating_point() and tensor.ndim == 1:
-            tensor.add_(torch.rand_like(tensor) * 0.2)
-    return module.eval()
+    return load_timm()
 
 
 # timm's name, the side of the test's image, timm's own options for it.

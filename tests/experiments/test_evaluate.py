@@ -188,7 +188,7 @@ def test_what_is_missing_or_wrong_is_one_sentence(arguments, message, run):
 )
 def test_a_mirror_is_named_only_for_sets_that_it_has(method, dataset, ipc, mirror):
     place = sources.published(method, dataset, ipc)
-    assert mirror in place if mirror else "huggingface.co/he-yang" not in place
+    assert mirror in place if mirror else "he-yang" not in place
 
 
 def test_a_teacher_of_another_size_is_told_with_a_mend(monkeypatch):

@@ -2,17 +2,21 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
+from PIL import Image
 from setups import INFO
 
 from experiments import teacher_check
-from gift_jax import save_teacher
+from gift_jax import load_teacher, save_teacher
 from gift_jax.data.class_order import read_class_order
-from gift_jax.data.datasets import DIGITS
+from gift_jax.data.datasets import CIFAR, DIGITS, get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_digits_test
+from gift_jax.data.pixels import to_input
+from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
@@ -98,3 +102,39 @@ def test_what_nothing_explains_is_said(check):
     status, _, err = check("--expected", 100, "--margin", 0.01)
     assert status == 2
     assert "no other known normalisation or order" in err
+
+
+OWN = Preprocessing(0.6, "nearest")
+
+
+def write_pictures(root):
+    """Two pictures a class, larger than the dataset's images; returns their paths in the order of the classes."""
+    rng = np.random.default_rng(0)
+    paths = [root / f"{label:05d}" / f"{number}.png" for label in range(10) for number in range(2)]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (60, 70, 3), np.uint8)).save(path)
+    return paths
+
+
+@pytest.fixture
+def cifar_teacher(tmp_path):
+    spec = ModelSpec("conv2", 10, 32, 3, (("width", 4),))
+    fields = {"dataset": "cifar10", "image_size": 32, "channels": 3, "normalisation": CIFAR, "preprocessing": OWN}
+    info = dataclasses.replace(INFO, options=dict(spec.options), **fields)
+    save_teacher(tmp_path / "t", info, *get_model(spec).init(jax.random.key(0)))
+    return tmp_path / "t"
+
+
+def test_images_are_made_as_the_teachers_own(cifar_teacher, command, tmp_path, monkeypatch):
+    """By CIFAR's usual transform, which takes 32 pixels only, these would be refused."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    paths = write_pictures(tmp_path / "val")
+    teacher, transform = load_teacher(cifar_teacher), make_transform(get_dataset("cifar10"), 32, OWN)
+    images = np.stack([transform(path.read_bytes(), path.name) for path in paths])
+    found = np.argmax(teacher.logits(to_input(images, "raw", CIFAR)), 1)
+    top1 = 100 * np.mean(found == np.arange(20) // 2)
+    status, out, err = command(teacher_check, cifar_teacher, "--data", tmp_path / "val")
+    assert status == 0, err
+    assert "test images as the teacher's own: crop_pct 0.6, nearest" in out
+    assert f"top-1 {top1:.2f} %" in out

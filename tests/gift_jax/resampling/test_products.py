@@ -40,7 +40,9 @@ def test_images_are_taken_alike(images):
 def test_a_rotation_is_the_same_to_the_ends_of_its_range(key, size):
     """Coordinates are rounded to float32, of which a pixel's value changes by its slope: 3 a pixel, of noise."""
     images = jax.random.normal(key, (9, size, size, 2))
-    angle = jnp.concatenate([jnp.asarray([-MOST, 0, MOST, 1e-6]), jax.random.uniform(key, (5,), minval=-MOST, maxval=MOST)])
+    angle = jnp.concatenate(
+        [jnp.asarray([-MOST, 0, MOST, 1e-6]), jax.random.uniform(key, (5,), minval=-MOST, maxval=MOST)]
+    )
     expected = jax.jit(gathers.rotate, static_argnums=2)(images, angle, MOST)
     tolerance = 3 * 16 * size * np.finfo(np.float32).eps
     out = jax.jit(products.rotate, static_argnums=2)(images, angle, MOST)

@@ -1,0 +1,213 @@
+"""`config.json` beside a teacher's weights, in timm's form: read, checked and written.
+
+Reference: timm 1.0's `save_for_hf` and `_parse_model_cfg` (`timm/models/_hub.py`). What timm has no key for, such as a
+ConvNet's norm, is under the key `gift_jax`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travelling
+from gift_jax.data.transforms import Preprocessing
+from gift_jax.errors import GiftError, short_reason
+from gift_jax.models import ModelSpec
+from gift_jax.runtime.files import read_json_object, reported
+from gift_jax.sources.hub import CONFIG
+from gift_jax.teachers.teacher import TeacherInfo
+
+from ..families import TIMM, check_arch, find_family, official_name
+from ..families.spelling import OFFICIAL, Spelling
+
+OURS = "gift_jax"
+LARGEST_SIDE = 2048  # pixels
+USUAL = "usual_preprocessing"  # whether test images are made as the dataset's usually are
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as the Hub names them, the safer one first
+# Arguments that a network was built with and that change neither its names nor what it computes; sizes are read apart.
+_HARMLESS = re.compile(
+    r"num_classes|in_chans|img_size|strict_img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable"
+)
+_POOLS: Mapping[str, str] = MappingProxyType({"vit_b_16": "token"})
+_POOL = "avg"  # of all others
+_SIZED = frozenset({"vit_b_16", "swin_v2_t"})  # which timm builds for one input size
+
+
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """What a config.json tells of the weights beside it; None, or nothing, where it does not.
+
+    architecture: a name of `--model`. image_size: side of the input in pixels. dataset, norm (of a ConvNet) and ema are
+    told only by files that this project wrote. names: of the classes, in the order of the outputs.
+    """
+
+    architecture: str | None = None
+    image_size: int | None = None
+    normalisation: Normalisation | None = None
+    preprocessing: Preprocessing | None = None
+    dataset: str | None = None
+    norm: str | None = None
+    ema: bool = False
+    names: tuple[str, ...] = ()
+
+
+def find_weights(source: Path) -> Path:
+    """The file of weights that a directory's config.json is of; anything but such a directory as it is.
+
+    Raises: GiftError if there is none, or if it is not clear which.
+    """
+    if not (source / CONFIG).is_file():
+        return source
+    found = _weights_in(source)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(path.name for path in found)
+        raise GiftError(f"{source}: has a {CONFIG}, but holds {names}; give one of them")
+    raise GiftError(f"{source}: has a {CONFIG}, but holds no weights; {WEIGHTS[0]} is missing")
+
+
+def _weights_in(directory: Path) -> list[Path]:
+    """Under the Hub's usual name, or all of them."""
+    with reported(directory):
+        found = sorted(path for path in directory.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt"))
+    usual = [directory / name for name in WEIGHTS if directory / name in found]
+    return usual[:1] or found
+
+
+def read_config(weights: Path, image_size: int | None = None) -> Described:
+    """What the config.json beside weights tells, if there is one of timm's form, and of these weights.
+
+    Args: image_size, that is asked for in place of its own. Raises: GiftError if it is damaged, or of a network that
+    computes something else than the one of that name here.
+    """
+    path = weights.parent / CONFIG
+    content = read_json_object(path) if path.is_file() and _weights_in(weights.parent) == [weights] else {}
+    architecture = content.get("architecture")
+    if architecture is None:
+        return Described()
+    check_arch(str(path), architecture)
+    try:
+        return _described(path, str(architecture), content, image_size)
+    except GiftError as error:
+        raise error if str(error).startswith(str(path)) else GiftError(f"{path}: {error}") from None
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+        reason = short_reason(error)
+        raise GiftError(f"{path}: a field is of another kind than timm writes ({reason}); save it again") from None
+
+
+def _described(path: Path, architecture: str, content: Mapping[str, Any], image_size: int | None) -> Described:
+    try:
+        find_family(architecture)
+    except GiftError as error:
+        known = str(error).partition("; ")[2]
+        raise GiftError(f"{path}: holds a {architecture}, which is not converted; {known}") from None
+    arguments = {**({"global_pool": content["global_pool"]} if "global_pool" in content else {})}
+    arguments |= content.get("model_args") or {}
+    pool = _POOLS.get(official_name(architecture), _POOL)
+    for name, value in arguments.items():
+        if value != pool if name == "global_pool" else not (value is None or _HARMLESS.fullmatch(name)):
+            raise GiftError(
+                f"{path}: its {architecture} was built with {name}={value!r}, which computes something else under the "
+                f"same names and is not converted; train the plain {architecture}"
+            )
+    own = content.get("pretrained_cfg") or content  # once, everything was at the top
+    size = _square(path, own["input_size"]) if own.get("input_size") else None
+    # As timm does where the weights are tested at another size than they were trained at.
+    tested = own.get("test_input_size") and image_size == _square(path, own["test_input_size"])
+    share = "test_crop_pct" if tested and own.get("test_crop_pct") else "crop_pct"
+    ours, names = content.get(OURS) or {}, content.get("label_names") or own.get("label_names")
+    arrive(ours.get("dataset_description"), str(path))
+    return Described(
+        architecture=architecture,
+        image_size=size,
+        normalisation=_statistics(path, own),
+        preprocessing=None if ours.get(USUAL) is True else _preprocessing(path, own, share),
+        dataset=_text(ours.get("dataset")),
+        norm=_text((ours.get("options") or {}).get("norm")),
+        ema=ours.get("ema") is True,
+        names=tuple(map(str, names)) if isinstance(names, list) else (),
+    )
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _square(path: Path, size: Any) -> int:
+    _, height, width = map(int, size)
+    if height != width or not 1 <= height <= LARGEST_SIDE:
+        raise GiftError(
+            f"{path}: takes images of {height} x {width} pixels; only square ones of up to {LARGEST_SIDE} are converted"
+        )
+    return height
+
+
+def _statistics(path: Path, own: Mapping[str, Any]) -> Normalisation | None:
+    told = {name: tuple(map(float, own[name])) for name in ("mean", "std") if own.get(name)}
+    if len(told) == 1:
+        raise GiftError(f"{path}: tells {' '.join(told)} alone; add the other one, or give --mean and --std")
+    return Normalisation(**told) if told else None
+
+
+def _preprocessing(path: Path, own: Mapping[str, Any], share: str) -> Preprocessing | None:
+    if (mode := own.get("crop_mode") or "center") != "center":
+        raise GiftError(
+            f"{path}: its test images are cropped as crop_mode {mode!r}, which is not known here; write center there "
+            "if that is near enough"
+        )
+    if not own.get(share) or not own.get("interpolation"):
+        return None
+    return Preprocessing(float(own[share]), own["interpolation"])
+
+
+def written_form(spec: ModelSpec) -> tuple[str, Spelling]:
+    """The name and the spelling that a network is written under: timm's where it has the same one, else ours."""
+    name, spelling = TIMM.get(spec.name, (spec.name, OFFICIAL))
+    return (spec.name, OFFICIAL) if spelling.refusal(spec) else (name, spelling)
+
+
+def is_timms(spec: ModelSpec) -> bool:
+    """Whether a network is written under timm's name, so that timm reads it."""
+    return written_form(spec)[0] == TIMM.get(spec.name, (None, None))[0]
+
+
+def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
+    """The config.json of a teacher, which `read_config` reads back. Args: classifier, its last layer's name."""
+    name, size = written_form(info.spec)[0], [info.channels, info.image_size, info.image_size]
+    resize, names = (data := get_dataset(info.dataset)).resize, data.class_names
+    usual = Preprocessing(resize[1] / resize[0] if resize else 1.0, "bilinear")
+    own, pool = info.preprocessing or usual, _POOLS.get(info.architecture, _POOL)
+    sized = {"img_size": size[1:]} if info.architecture in _SIZED else {}
+    return {
+        "architecture": name,
+        "num_classes": info.num_classes,
+        "global_pool": pool,
+        **({"label_names": list(names)} if names else {}),
+        "model_args": {"num_classes": info.num_classes, "in_chans": info.channels, "global_pool": pool, **sized},
+        "pretrained_cfg": {
+            "custom_load": False,
+            "input_size": size,
+            "fixed_input_size": bool(sized),
+            "interpolation": own.interpolation,
+            "crop_pct": own.crop_pct,
+            "crop_mode": "center",
+            "mean": list(info.normalisation.mean),
+            "std": list(info.normalisation.std),
+            "num_classes": info.num_classes,
+            "classifier": classifier,
+        },
+        OURS: {
+            "dataset": info.dataset,
+            "dataset_description": travelling(info.dataset),
+            "options": dict(info.options),
+            "ema": info.ema,
+            USUAL: info.preprocessing is None,
+            "source_file": info.source_file,
+            "source_sha256": info.source_sha256,
+        },
+    }

@@ -1,0 +1,58 @@
+"""Sets and teachers by their names on the Hub: downloaded, and converted once as other sources are."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from setups import INFO, distilled_set, make_variables
+
+from experiments.common import sources
+from gift_jax import GiftError, save_distilled, save_teacher
+from gift_jax.data.transforms import Preprocessing
+
+OWN = Preprocessing(0.6, "nearest")
+
+
+@pytest.fixture
+def converted(tmp_path):
+    save_teacher(tmp_path / "t", dataclasses.replace(INFO, preprocessing=OWN), *make_variables())
+    return tmp_path / "t"
+
+
+def test_a_teacher_of_the_hub_is_converted_once(converted, monkeypatch, tmp_path):
+    """With the dataset that is said, or with what its config.json tells."""
+    asked = []
+
+    def convert_once(*arguments):
+        asked.append(arguments)
+        return converted
+
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "config.json").touch()
+    monkeypatch.setattr(sources, "convert_once", convert_once)
+    monkeypatch.setattr(sources.hub, "download", lambda *_: repository)
+    for dataset, options in (("digits", ("--dataset", "digits")), (None, ())):
+        assert sources.open_teacher(Path("hf://me/t"), dataset).info.preprocessing == OWN
+        assert asked.pop() == ("teacher", repository, options, "repository")
+    assert sources.find_teacher(Path("hf://me/t"), "digits", "conv2").info.dataset == "digits"
+    assert asked == [("teacher", repository, ("--dataset", "digits", "--model", "conv2"), "digits_conv2")]
+    assert sources.open_teacher(converted).info.dataset == "digits"
+    with pytest.raises(GiftError, match="no teacher here"):
+        sources.open_teacher(tmp_path)
+
+
+def test_a_set_of_the_hub_is_converted_once(monkeypatch, tmp_path):
+    asked = []
+
+    def convert_once(*arguments):
+        asked.append(arguments)
+        save_distilled(tmp_path / "set.safetensors", distilled_set(20))
+        return tmp_path / "set.safetensors"
+
+    (tmp_path / "repository" / "data").mkdir(parents=True)
+    monkeypatch.setattr(sources, "convert_once", convert_once)
+    monkeypatch.setattr(sources.hub, "download", lambda *_: tmp_path / "repository")
+    assert len(sources.find_distilled(Path("hf://me/s"), "random", "digits", "conv2", 2).labels) == 20
+    options = ("--method", "random", "--dataset", "digits", "--ipc", "2")
+    assert asked == [("distilled", tmp_path / "repository", options, "set.safetensors")]
