@@ -15,6 +15,7 @@ FLOORS = (
     "errors",
     "runtime",
     "losses",
+    "pruning",
     "augment_dc",
     "augment",
     "crops",
