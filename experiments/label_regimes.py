@@ -76,6 +76,7 @@ class LabelRegimes(Study):
         smallest_crop: least share of an image's area that a crop keeps; 0.08 is usual for photographs.
         score_epochs: epochs of the network that scores real images.
         student: the students' architecture, such as conv3:width=32, if not the teacher's.
+        looks: how often each student is tested, evenly spread, the last time at the end.
         more_images: also train on as many real images with hard labels as label bytes buy.
     """
 
@@ -91,6 +92,7 @@ class LabelRegimes(Study):
     smallest_crop: float = 0.5
     score_epochs: int = 40
     student: str | None = None
+    looks: int = 4
     more_images: bool = True
 
     def __post_init__(self) -> None:
@@ -101,8 +103,8 @@ class LabelRegimes(Study):
             raise GiftError(
                 "--regimes and --losses must name soft labels and losses of them; ce and hard are always run"
             )
-        if self.views < 1 or self.score_epochs < 1:
-            raise GiftError("--views and --score-epochs must be 1 or more")
+        if min(self.views, self.score_epochs, self.looks) < 1:
+            raise GiftError("--views, --score-epochs and --looks must be 1 or more")
         Recipe(smallest_crop=self.smallest_crop)
 
 
@@ -128,7 +130,7 @@ def weight_bytes(teacher: Teacher) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
+class Gathered:
     """What makes the cells: options, materials, and random images of each seed among the sets as `random-SEED`."""
 
     config: LabelRegimes
@@ -144,7 +146,7 @@ class Grid:
         """The official recipe with crops, the same steps for every set."""
         name, flips = self.source(self.kinds[0], 0), get_dataset(self.config.dataset).mirrors
         changes = {"augment": "flip" if flips else "none", "smallest_crop": self.config.smallest_crop}
-        official = self.materials.recipe(name, self.config, loss=loss, evaluations=4, **changes)
+        official = self.materials.recipe(name, self.config, loss=loss, evaluations=self.config.looks, **changes)
         size = official.resolve_batch_size(len(self.materials.sets[name].labels))
         return dataclasses.replace(official, batch_size=size, normalisation=self.teacher.info.normalisation)
 
@@ -185,35 +187,35 @@ class Grid:
         recipe, classes = self.recipe("ce"), first.num_classes
         steps = -(-len(first.labels) // recipe.resolve_batch_size(len(first.labels)))
         recipe = dataclasses.replace(recipe, max_steps=steps)
-        everything = real.everything()
         counts = sorted({budget // (classes * id_bytes(classes)) for budget in budgets})
-        for ipc in (count for count in counts if self.config.ipc < count < everything.ipc):
+        for ipc in (count for count in counts if self.config.ipc < count < real.smallest):
             chosen = {name: pruned.choose(name, ipc) for name in pruned.scored}
             for kind in (RANDOM, *pruned.scored):
                 for seed in range(self.config.seeds):
                     distilled = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
                     yield self.cell({"images": kind, MORE: str(ipc * classes)}, distilled, recipe, seed)
-        if counts[-1] >= everything.ipc:
+        if counts[-1] >= real.smallest:
+            everything = real.everything()
             for seed in range(self.config.seeds):
                 yield self.cell({ALL: str(len(everything.labels))}, everything, recipe, seed)
 
 
-def make_grid(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Grid:
+def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Gathered:
     """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
     teacher, recipe = teacher_of(materials), Recipe()
     _, distilled = settle(recipe, materials.sets[config.method], teacher)
     drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in range(config.seeds)}
     chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
     sets = {config.method: distilled, **drawn, **chosen}
-    return Grid(config, materials._replace(sets=sets), teacher, (config.method, RANDOM, *pruned.names))
+    return Gathered(config, materials._replace(sets=sets), teacher, (config.method, RANDOM, *pruned.names))
 
 
-def make_cells(grid: Grid, real: RealImages, pruned: Pruned) -> list[Cell]:
+def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cell]:
     """All cells: hard labels, soft ones, and more images."""
-    soft = list(grid.soft())
+    soft = list(gathered.soft())
     budgets = {cell.label_bytes for cell in soft if cell.soft_labels is not None}
-    more = grid.more(real, pruned, budgets) if grid.config.more_images and budgets else ()
-    return [*grid.hard(), *soft, *more]
+    more = gathered.more(real, pruned, budgets) if gathered.config.more_images and budgets else ()
+    return [*gathered.hard(), *soft, *more]
 
 
 def main(config: LabelRegimes) -> None:
@@ -223,10 +225,11 @@ def main(config: LabelRegimes) -> None:
     if config.student:
         materials = materials._replace(student=parse_student(config.student, teacher.info.spec))
     real = load_real(config, materials.student.spec.image_size)
+    real = real.held() if config.subsets or config.more_images else real
     pruned = load_pruned(config.out, materials.student, real, config.subsets, config.indices, config.score_epochs)
-    grid = make_grid(config, materials, real, pruned)
-    cells = make_cells(grid, real, pruned)
-    shown = {name: found for name, found in grid.materials.sets.items() if name in (*grid.kinds, f"{RANDOM}-0")}
+    gathered = gather(config, materials, real, pruned)
+    cells = make_cells(gathered, real, pruned)
+    shown = {name: found for name, found in gathered.materials.sets.items() if name in (*gathered.kinds, f"{RANDOM}-0")}
     run_study(config, NAME, materials._replace(sets=shown), cells, make_sections)
 
 

@@ -1,7 +1,7 @@
 """Real training images as training sets: some of each class, drawn by a seed, or all of them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -28,10 +28,19 @@ class RealImages(NamedTuple):
         """As many images of each class, drawn by a seed, as a set of method `random`. Raises: GiftError."""
         return self.take(draw_rows(self.labels, ipc, seed), "random", ipc, f"drawn by seed {seed}")
 
+    @property
+    def smallest(self) -> int:
+        """Images of the class that has the fewest."""
+        return int(np.bincount(self.labels).min())
+
+    def held(self) -> Self:
+        """The same, all read into memory."""
+        images = self.read(np.arange(len(self.labels)))
+        return self._replace(read=lambda rows: images[rows])
+
     def everything(self) -> DistilledSet:
         """All images, in memory, as a set of method `real`; its ipc is of the smallest class."""
-        smallest = int(np.bincount(self.labels).min())
-        return self.take(np.arange(len(self.labels)), "real", smallest, "all real training images")
+        return self.take(np.arange(len(self.labels)), "real", self.smallest, "all real training images")
 
     def take(self, rows: np.ndarray, method: str, ipc: int, made: str) -> DistilledSet:
         """Chosen rows as a set of a method. Args: made, how they were chosen."""
