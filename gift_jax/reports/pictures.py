@@ -208,8 +208,11 @@ def by_size(
     panes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     looks = styles([*dict.fromkeys(series for drawn in panels.values() for series in drawn)])
     for axes, (heading, drawn) in zip(panes, panels.items(), strict=True):
-        for series, found in drawn.items():
-            _draw_points(axes, found, looks[series], series)
+        for index, (series, found) in enumerate(drawn.items()):
+            # Side by side, so that bars of equal sizes do not hide one another.
+            aside = 1.04 ** (index - (len(drawn) - 1) / 2)
+            moved = [point._replace(x=point.x * aside) for point in found]
+            _draw_points(axes, moved, looks[series], series)
         for mark, size in marks.items():
             axes.axvline(size, color="#cccccc", linewidth=0.8, zorder=0)
             axes.annotate(
