@@ -1,8 +1,8 @@
 """Tell whether soft labels make evaluations of distilled sets meaningless: one set under each kind of label.
 
 Question: does a distilled set, beside as many real images that are drawn at random or kept by pruning, still stand out
-once labels are soft, and what do labels buy for their bytes? Xiao et al. (2025, arXiv 2502.06434) ask it of ImageNet-1K
-under hard labels and a bank; GIFT is not among their losses.
+once labels are soft, and what do labels buy for their bytes? Xiao et al. (2025, arXiv 2502.06434) ask the first half
+of it of ImageNet-1K, under hard labels and a live teacher.
 Command: `python -m experiments.label_regimes`; on real sets with the options of `experiments.evaluate`, such as
 `--dataset cifar100 --model conv3 --method rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: see docs/results/README.md.
