@@ -12,8 +12,8 @@ from gift_jax.training.train import train
 
 
 def test_dynamics_are_of_the_ordinary_training():
-    images, network = distilled_set(22), get_model(INFO.spec)
-    recipe = dataclasses.replace(RECIPE, epochs=3, batch_size=22, evaluations=3)
+    images, network = distilled_set(22), get_model(dataclasses.replace(INFO.spec, name="conv1"))
+    recipe = dataclasses.replace(RECIPE, epochs=3, batch_size=22, evaluations=3, augment="none")
     told = []
     dynamics = record_dynamics(recipe, network, images, seed=1, on_epoch=lambda epochs, loss: told.append(loss))
     [run] = train(recipe, network, images, None, EvaluationSet(images.images, images.labels, "digits"), seeds=(1,))
