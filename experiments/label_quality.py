@@ -26,7 +26,7 @@ from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 
 from .common.label_views import make_sections
-from .common.real_images import RealImages, load_real
+from .common.real_images import RealImages, load_real, teacher_of
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "label_quality"
@@ -66,8 +66,7 @@ class LabelQuality(Study):
 
 def with_random(config: LabelQuality, materials: Materials, real: RealImages) -> Materials:
     """The materials with a set `random` of each seed, under the name `random-SEED`. Raises: GiftError."""
-    if materials.teacher is None or materials.evaluation_set.pixel_space != "raw":
-        raise GiftError("random images need a teacher of raw images to label them; give --teacher, and no whitened set")
+    teacher_of(materials)
     draws = {f"random-{seed}": real.draw(config.ipc, seed) for seed in range(config.seeds)}
     return materials._replace(sets={**materials.sets, **draws})
 

@@ -26,9 +26,10 @@ from . import (
     cross_optimizer,
     fidelity,
     label_quality,
+    label_regimes,
     loss_comparison,
 )
-from .common import continual_views, label_views
+from .common import continual_views, label_views, regime_views
 from .common.reporting import SPREAD, MakeSections, Row, guessing, table, write_report
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
@@ -40,6 +41,7 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
         fidelity.NAME: fidelity.make_sections,
         continual_learning.NAME: continual_views.make_sections,
         label_quality.NAME: label_views.make_sections,
+        label_regimes.NAME: regime_views.make_sections,
     }
 )
 

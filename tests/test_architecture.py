@@ -16,6 +16,7 @@ FLOORS = (
     "runtime",
     "losses",
     "resampling",
+    "pruning",
     "augment_dc",
     "augment",
     "augment_idc",

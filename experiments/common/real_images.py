@@ -1,11 +1,11 @@
 """Real training images as training sets: some of each class, drawn by a seed, or all of them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from gift_jax import DistilledSet, GiftError
+from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.records import decoded
@@ -13,7 +13,8 @@ from gift_jax.data.transforms import make_transform
 from gift_jax.studies.subset import draw_rows
 
 from .digits_setup import training_digits
-from .study import Study
+from .sources import find_images
+from .study import Materials, Study
 
 
 class RealImages(NamedTuple):
@@ -25,14 +26,24 @@ class RealImages(NamedTuple):
 
     def draw(self, ipc: int, seed: int) -> DistilledSet:
         """As many images of each class, drawn by a seed, as a set of method `random`. Raises: GiftError."""
-        return self._as_set(draw_rows(self.labels, ipc, seed), "random", ipc, f"drawn by seed {seed}")
+        return self.take(draw_rows(self.labels, ipc, seed), "random", ipc, f"drawn by seed {seed}")
+
+    @property
+    def smallest(self) -> int:
+        """Images of the class that has the fewest."""
+        return int(np.bincount(self.labels).min())
+
+    def held(self) -> Self:
+        """The same, all read into memory."""
+        images = self.read(np.arange(len(self.labels)))
+        return self._replace(read=lambda rows: images[rows])
 
     def everything(self) -> DistilledSet:
         """All images, in memory, as a set of method `real`; its ipc is of the smallest class."""
-        smallest = int(np.bincount(self.labels).min())
-        return self._as_set(np.arange(len(self.labels)), "real", smallest, "all real training images")
+        return self.take(np.arange(len(self.labels)), "real", self.smallest, "all real training images")
 
-    def _as_set(self, rows: np.ndarray, method: str, ipc: int, made: str) -> DistilledSet:
+    def take(self, rows: np.ndarray, method: str, ipc: int, made: str) -> DistilledSet:
+        """Chosen rows as a set of a method. Args: made, how they were chosen."""
         images, provenance = self.read(rows), {"made": f"{made}, of {len(self.labels)}"}
         return DistilledSet(images, self.labels[rows], None, "raw", self.dataset, method, ipc, provenance)
 
@@ -42,10 +53,16 @@ def load_real(study: Study, image_size: int) -> RealImages:
     if study.dataset == DIGITS:
         images, labels = training_digits()
         return RealImages(DIGITS, labels, lambda rows: images[rows])
-    if study.train_data is None:
-        raise GiftError("real training images are missing; give a directory of class folders, or tfds, by --train-data")
-    records = load_records(study.dataset, source=study.train_data, class_order=study.class_order, train=True)
+    source = find_images(study.train_data, study.dataset, "train", "--train-data")
+    records = load_records(study.dataset, source=source, class_order=study.class_order, train=True)
     transform = make_transform(get_dataset(study.dataset), image_size)
     return RealImages(
         study.dataset, records.labels, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
     )
+
+
+def teacher_of(materials: Materials) -> Teacher:
+    """The teacher that labels real images as it labels the sets. Raises: GiftError if it cannot."""
+    if materials.teacher is None or materials.evaluation_set.pixel_space != "raw":
+        raise GiftError("random images need a teacher of raw images to label them; give --teacher, and no whitened set")
+    return materials.teacher

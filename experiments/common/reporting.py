@@ -108,12 +108,13 @@ def configuration(rows: Sequence[Row]) -> Section:
     recipes = [row["recipe"] for row in finished]
     differing = sorted(name for name in recipes[0] if any(recipe[name] != recipes[0][name] for recipe in recipes))
     common = {name: value for name, value in recipes[0].items() if name not in differing}
+    taught = next((row for row in finished if row["teacher"]), finished[0])
     facts = [
         ["runs", f"{len(runs)}, of which {sum('failed' in row for row in runs)} failed"],
         ["time", f"{duration(seconds)} of training and testing, summed over all runs; some ran at the same time"],
         ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
         ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
-        ["teacher", f"{finished[0]['teacher']}, source SHA-256 {str(finished[0]['teacher_sha256'])[:16]}"],
+        ["teacher", f"{taught['teacher']}, source SHA-256 {str(taught['teacher_sha256'])[:16]}"],
         ["sets", "; ".join(dict.fromkeys(f"{row['method']} {dict(row['distilled'])}" for row in finished))],
         ["runs differ in", ", ".join(differing) or "nothing of the recipe"],
     ]

@@ -72,6 +72,12 @@ class StoredLabels:
 
         Raises: GiftError if the file is missing, damaged or does not fit `fkd.json`.
         """
+        flat, size, full = self.flat(number), self.info.batch_size, self.info.num_images // self.info.batch_size
+        rest = _batches(flat, full, size) if full < len(flat.shares) else None
+        return _batches(flat, 0, size, full), rest and StoredBatches(*(array[0] for array in rest))
+
+    def flat(self, number: int) -> StoredBatches:
+        """An epoch's batches one after another (first axis: all images, or all batches). Raises: as `epoch`."""
         path = epoch_path(self.directory, number)
         try:
             with safetensors.safe_open(path, "numpy") as file:
@@ -80,9 +86,7 @@ class StoredLabels:
             raise GiftError(f"{path}: not readable ({' '.join(str(error).split())}); {_REMAKE}") from None
         for problem in problems(flat, self.info):
             raise GiftError(f"{path}: {problem}; {_REMAKE}")
-        size, full = self.info.batch_size, self.info.num_images // self.info.batch_size
-        rest = _batches(flat, full, size) if full < len(flat.shares) else None
-        return _batches(flat, 0, size, full), rest and StoredBatches(*(array[0] for array in rest))
+        return flat
 
 
 def _batches(flat: StoredBatches, first: int, size: int, count: int = 1) -> StoredBatches:

@@ -7,14 +7,14 @@ in grey print.
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gift_jax.losses import LOSSES
 from gift_jax.reports.heatmap import draw_grid, slant
 from gift_jax.reports.page import Picture
-from gift_jax.reports.tables import Grid, make_grid, name_on
+from gift_jax.reports.tables import Grid, Summary, make_grid, name_on
 
 # Okabe and Ito (2008) with a dark brown in place of yellow, which is lost on white paper. Colours of similar lightness
 # have lines of different kinds.
@@ -182,3 +182,58 @@ def lines(name: str, grids: Mapping[str, Grid], xlabel: str, title: str, ylabel:
     figure.legend(*panes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     rows = next(iter(grids.values())).rows
     return Picture(name, f"{title}: mean and standard deviation of {', '.join(rows)}", _svg(figure))
+
+
+class Point(NamedTuple):
+    """A place on a logarithmic axis, and the mean and half-width of the bar there; joined to the point before it."""
+
+    x: float
+    cell: Summary
+    joined: bool = True
+
+
+def by_size(
+    name: str,
+    panels: Mapping[str, Mapping[str, Sequence[Point]]],
+    marks: Mapping[str, float],
+    xlabel: str,
+    title: str,
+    ylabel: str = "top-1 accuracy, %",
+) -> Picture:
+    """Means with bars over sizes on a logarithmic scale: a panel for each name, a series for each kind.
+
+    Args: marks, sizes that are named above each panel; points that are not joined have hollow markers.
+    """
+    figure = new_figure(5.2 * len(panels) + 1.8, 4.8)
+    panes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    looks = styles([*dict.fromkeys(series for drawn in panels.values() for series in drawn)])
+    for axes, (heading, drawn) in zip(panes, panels.items(), strict=True):
+        for index, (series, found) in enumerate(drawn.items()):
+            # Side by side, so that bars of equal sizes do not hide one another.
+            aside = 1.04 ** (index - (len(drawn) - 1) / 2)
+            moved = [point._replace(x=point.x * aside) for point in found]
+            _draw_points(axes, moved, looks[series], series)
+        for mark, size in marks.items():
+            axes.axvline(size, color="#cccccc", linewidth=0.8, zorder=0)
+            axes.annotate(
+                mark, (size, 1.01), xycoords=("data", "axes fraction"), ha="left", va="bottom", rotation=35, fontsize=8
+            )
+        axes.set(xlabel=xlabel, xscale="log")
+        axes.set_title(heading, pad=42)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    panes[0].set_ylabel(ylabel)
+    figure.legend(*panes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return Picture(name, f"{title}: {', '.join(looks)}", _svg(figure))
+
+
+def _draw_points(axes: Any, found: Sequence[Point], look: Mapping[str, Any], label: str) -> None:
+    """One series: joined points with their line, the others alone."""
+    for joined in (True, False):
+        own = [point for point in found if point.joined is joined]
+        if own:
+            alone = {} if joined else {"linestyle": "none", "markerfacecolor": "white"}
+            bars = [point.cell.std for point in own]
+            drawn = {**look, **alone, "capsize": 2, "markersize": 5, "linewidth": 1.1}
+            label = label if joined or own == [*found] else "_unnamed"
+            axes.errorbar([point.x for point in own], [point.cell.mean for point in own], bars, **drawn, label=label)

@@ -105,6 +105,14 @@ def across_columns(comparisons: Sequence[Comparison]) -> list[Across]:
     ]
 
 
+def half_interval(std: float, n: int) -> float:
+    """Half of the 95 % confidence interval of a mean, by Student's t, from the sample standard deviation of n runs.
+
+    As the deviation it is 0 for one run, which tells nothing.
+    """
+    return float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * std / math.sqrt(n) if n > 1 else 0.0
+
+
 def signed_rank_p(differences: np.ndarray) -> float:
     """Two-sided p of Wilcoxon's signed-rank test, from differences [n]; nan for fewer than two of them."""
     if len(differences) < 2:

@@ -63,8 +63,8 @@ def make_epoch(
     if driver == "auto":
         driver = "loop" if platform() == "cpu" else "scan"
     if soft_labels is not None:
-        step = split_batch(make_step(program), seeds)
-        return make_stored_epoch(step, soft_labels, scan=driver == "scan", seeds=seeds)
+        many = _make_stored_scan(program, seeds) if driver == "scan" else None
+        return make_stored_epoch(_make_jitted_step(program, seeds), many, soft_labels)
     return {"scan": _make_scan_epoch, "loop": _make_loop_epoch}[driver](program, seeds)
 
 
@@ -100,6 +100,17 @@ def _make_loop_epoch(program: Program, seeds: Seeds) -> Epoch:
 
 
 @shared
+def _make_stored_scan(program: Program, seeds: Seeds) -> Callable[..., Any]:
+    """Compiled `(state, data, batches, key) -> (state, metrics [steps])` of stored batches, the same for all seeds."""
+    step = over_seeds(split_batch(make_step(program), seeds), seeds, (True, False, False, True))
+
+    def scanned(state: State, data: Data, batches: Any, key: jax.Array) -> tuple[State, Metrics]:
+        return jax.lax.scan(lambda carry, batch: step(carry, data, batch, key), state, batches)
+
+    return jit_over(scanned, seeds)
+
+
+@shared
 def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) -> Callable[..., Any]:
     batches = make_batches(num_images, batch_size, steps)
 
@@ -110,10 +121,15 @@ def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) ->
     return jax.jit(order if alone else jax.vmap(order, in_axes=(0, None)))
 
 
+@shared
 def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
-    """The step in its parts, or as a whole for several seeds, and if the update asks for the loss again."""
+    """The step in its parts, or as a whole for several seeds, and if the update asks for the loss again.
+
+    Seeds have batches of their own, but for stored ones.
+    """
     if seeds != "loop" or program.reads_loss:
-        return jit_over(over_seeds(split_batch(make_step(program), seeds), seeds, (True, False, True, True)), seeds)
+        mapped = (True, False, not program.stored, True)
+        return jit_over(over_seeds(split_batch(make_step(program), seeds), seeds, mapped), seeds)
     # Preparing a batch reads no network: students of one teacher share it too.
     networkless = program._replace(model=program.teacher or program.model, teacher=None)
     return compose(

@@ -20,7 +20,6 @@ from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.resampling import take_images
-from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds
 
 
 def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
@@ -92,25 +91,19 @@ _MIXERS = {"none": _unmixed, "mixup": _mixup, "cutmix": _cutmix}
 
 
 def make_stored_epoch(
-    step: Callable[..., Any], labels: StoredLabels, *, scan: bool, seeds: Seeds
+    single: Callable[..., Any], many: Callable[..., Any] | None, labels: StoredLabels
 ) -> Callable[..., Any]:
     """Build `(state, data, key, epoch) -> (state, metrics [steps])` over the batches stored for that epoch.
 
-    step is `(state, data, batch, key) -> (state, metrics)`. Unless seeds is "loop", state and key have a leading axis
-    of seeds, which see the same batches, and metrics are [seeds, steps].
+    single is a compiled step `(state, data, batch, key) -> (state, metrics)`, many the same over the full batches of an
+    epoch at once, None to take them one by one. State and key of several seeds have a leading axis of them; these see
+    the same batches, and metrics are [seeds, steps].
     """
-    mapped = over_seeds(step, seeds, (True, False, False, True))
-    single = jit_over(mapped, seeds)
-
-    def scanned(state: Any, data: Any, batches: StoredBatches, key: jax.Array) -> tuple[Any, Any]:
-        return jax.lax.scan(lambda carry, batch: mapped(carry, data, batch, key), state, batches)
-
-    many = jit_over(scanned, seeds)
 
     def epoch(state: Any, data: Any, key: jax.Array, number: int) -> tuple[Any, Any]:
         full, rest = labels.epoch(number)
         metrics = []
-        if scan:
+        if many is not None:
             state, all_metrics = many(state, data, full, key)
             metrics.append(all_metrics)
         else:

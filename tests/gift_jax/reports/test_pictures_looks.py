@@ -7,7 +7,7 @@ import pytest
 
 from gift_jax.losses import LOSSES
 from gift_jax.reports import pictures
-from gift_jax.reports.tables import make_grid
+from gift_jax.reports.tables import Summary, make_grid
 
 # Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB.
 EYES = {
@@ -61,6 +61,18 @@ def test_a_loss_looks_the_same_in_every_picture():
     assert pictures.styles(["ours", "gift"]) == {"ours": pictures.style(0), "gift": pictures.style(1)}
 
 
+def points_of(names):
+    cell = Summary(50.0, 1.0, 3)
+    return {name: [pictures.Point(10.0, cell), pictures.Point(1000.0, cell, joined=False)] for name in names}
+
+
+def test_points_by_size_have_marks_and_one_name_each():
+    picture = pictures.by_size("s", {"a": points_of(["gift", "kl"])}, {"hard": 10.0, "bank": 1000.0}, "bytes", "S")
+    assert [picture.content.count(f">{text}</text>") for text in ("gift", "kl", "hard", "bank")] == [1, 1, 1, 1]
+    alone = {"kl": [pictures.Point(10.0, Summary(50.0, 1.0, 3), joined=False)]}
+    assert ">kl</text>" in pictures.by_size("s", {"a": alone}, {}, "bytes", "S").content
+
+
 def test_every_picture_of_eight_losses_has_eight_colours():
     rows = [
         {"loss": loss, "optimizer": "sgd", "rate": rate, "seed": 0, "top1_last": 10.0 * place}
@@ -72,6 +84,7 @@ def test_every_picture_of_eight_losses_has_eight_colours():
         pictures.points("p", make_grid(rows, "loss", "rate"), "P"),
         pictures.lines("l", {"a": make_grid(rows, "loss", "rate")}, "x", "L"),
         pictures.curves("c", rows, "loss", "C"),
+        pictures.by_size("s", {"a": points_of(LOSSES)}, {"small": 10.0}, "bytes", "S"),
         pictures.panels("r", rows, panel="optimizer", line="loss", x="rate"),
     ]
     for picture in drawn:

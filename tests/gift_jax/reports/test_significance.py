@@ -70,6 +70,14 @@ def test_degenerate_differences(values, p):
     assert significance.paired_p(np.array(values)) == pytest.approx(p, nan_ok=True)
 
 
+def test_half_an_interval_is_students():
+    values = [80.0, 85.0, 91.0, 84.0, 88.0]
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    half = significance.half_interval(float(np.std(values, ddof=1)), 5)
+    assert (np.mean(values) - half, np.mean(values) + half) == pytest.approx((low, high))
+    assert significance.half_interval(0.0, 1) == 0.0
+
+
 def test_holm_by_hand():
     # Sorted 0.01, 0.03, 0.04: times 3, 2, 1 and never falling.
     assert significance.holm([0.04, 0.01, math.nan, 0.03]) == pytest.approx([0.06, 0.03, math.nan, 0.06], nan_ok=True)

@@ -1,0 +1,105 @@
+"""Real training images that pruning methods keep: scored here from a training, or named by index files."""
+
+import dataclasses
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gift_jax import DistilledSet, GiftError
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.fkd import set_digest
+from gift_jax.models import Model
+from gift_jax.pruning import METHODS, Dynamics, choose_rows, ranked_rows
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.runtime import progress
+from gift_jax.runtime.files import reported, written_whole
+from gift_jax.studies.dynamics import RECIPE, record_dynamics
+from gift_jax.training.configuration import fingerprint
+
+from .real_images import RealImages
+
+
+class Pruned(NamedTuple):
+    """Names of what keeps images, those that score them here first, and `(name, ipc) -> set`."""
+
+    names: tuple[str, ...]
+    scored: tuple[str, ...]
+    choose: Callable[[str, int], DistilledSet]
+
+
+def load_pruned(
+    out: Path, network: Model, real: RealImages, scored: Sequence[str], files: Sequence[str], epochs: int
+) -> Pruned:
+    """Prepare methods that score images by a training of so many epochs, and index files, `NAME=FILE`.
+
+    Raises: GiftError.
+    """
+    named = dict(map(parse_file, files))
+    if taken := {"random", *METHODS, *scored} & named.keys():
+        raise GiftError(f"--indices: {taken.pop()!r} is the name of another kind of images; choose a different name")
+    orders = {name: read_rows(path) for name, path in named.items()}
+    dynamics = load_dynamics(out, network, real.everything(), epochs) if scored else None
+
+    def choose(name: str, ipc: int) -> DistilledSet:
+        if name in orders:
+            rows, made = ranked_rows(orders[name], real.labels, ipc, str(named[name])), f"named by {named[name].name}"
+        elif dynamics is None:
+            raise GiftError(f"nothing chooses images as {name!r}; give --subsets {name}, or --indices {name}=FILE")
+        else:
+            made = f"kept by {name} after {epochs} epochs of {network.spec.name}"
+            rows = choose_rows(name, dynamics, real.labels, ipc)
+        return real.take(rows, name, ipc, made)
+
+    return Pruned((*scored, *orders), tuple(scored), choose)
+
+
+def parse_file(text: str) -> tuple[str, Path]:
+    """Read `NAME=FILE`. Raises: GiftError if it has another form."""
+    name, _, path = text.partition("=")
+    if not (name.isidentifier() and path):
+        raise GiftError(f"--indices {text!r} must be NAME=FILE, such as craig=rows.npy")
+    return name, Path(path)
+
+
+def read_rows(path: Path) -> np.ndarray:
+    """Row numbers, int [N], of a `.npy` file or of text with one a line. Raises: GiftError."""
+    with reported(path):
+        try:
+            return np.load(path, allow_pickle=False) if path.suffix == ".npy" else _of_text(path)
+        except ValueError as error:
+            raise GiftError(f"{path}: holds no row numbers ({error}); give a .npy of them, or one a line") from None
+
+
+def _of_text(path: Path) -> np.ndarray:
+    return np.array([int(line) for line in path.read_text(encoding="utf-8").split()], np.int64)
+
+
+def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) -> Dynamics:
+    """Train the network on all images and record how it sees them, or take what was recorded before from out."""
+    recipe = scoring_recipe(images.dataset, epochs)
+    parts: Mapping[str, object] = {
+        "recipe": dataclasses.asdict(recipe),
+        "network": dataclasses.asdict(network.spec),
+        "images": set_digest(images),
+    }
+    path = out / "pruning" / f"{fingerprint(parts)}.npz"
+    if not path.is_file():
+        with progress.display("scoring real images", epochs, "epochs") as advance:
+            tell = lambda count, loss: advance(count, f"loss {loss:.3g}")  # noqa: E731
+            dynamics = record_dynamics(recipe, network, images, on_epoch=tell)
+        print(
+            f"scored    {len(images.labels)} real images; {100 * dynamics.correct[-1].mean():.1f} % are right at last"
+        )
+        with written_whole(path) as temporary, reported(path), temporary.open("wb") as file:
+            np.savez(file, **dynamics._asdict())
+    with reported(path, ValueError, KeyError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as stored:
+        return Dynamics(*(stored[name] for name in Dynamics._fields))
+
+
+def scoring_recipe(dataset: str, epochs: int) -> Recipe:
+    """How the network that scores images is trained; images are mirrored where they stay of their class."""
+    augment = "crop_flip" if get_dataset(dataset).mirrors else "crop"
+    return dataclasses.replace(RECIPE, epochs=epochs, augment=augment)

@@ -1,0 +1,168 @@
+"""What is reported of kinds of labels: accuracy against bytes, the primary comparison, equal bytes, what is noise."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gift_jax.reports import answer, pictures, significance
+from gift_jax.reports.page import Block, Section
+from gift_jax.reports.tables import Grid, Summary, make_grid, markdown_table, name_on, summarize
+
+from .regime_bytes import bytes_picture, bytes_section
+from .regime_rows import (
+    ALL,
+    BANK,
+    HARD,
+    INTERVAL,
+    MORE,
+    PRIMARY,
+    RANDOM,
+    SUBJECT,
+    Parts,
+    accuracy,
+    interval_grid,
+    of_loss,
+    with_interval,
+)
+from .reporting import Row, guessing, only, table
+
+WORDS = answer.Words("under", "kinds of labels")
+ABOUT = (
+    f"Top-1 accuracy after the last epoch, %, {INTERVAL}, of equally many images in equally many steps. `hard` is "
+    "class ids under cross-entropy; `one`, `few` and `bank` are stored logits: one row for an image, one for each of a "
+    "few crops of it, one for each image and epoch; `live` asks the teacher in each step. The interval is of seeds; it "
+    "does not cover the choice of test images."
+)
+
+
+def make_sections(rows: Sequence[Row]) -> list[Section]:
+    """The answer, the set and random images, each loss, equal bytes, noise, and curves."""
+    equal = [row for row in rows if "labels" in row["labels"]]
+    if not any("dataset" in row for row in equal):
+        return [Section("Images and labels", ["No student finished."])]
+    more, whole = ([row for row in rows if axis in row["labels"]] for axis in (MORE, ALL))
+    parts = Parts(equal, more, whole, guessing(rows))
+    loss, *others = parts.losses() or [""]
+    curves = pictures.curves(
+        "curves", only(of_loss(parts, loss), images=parts.subject), "labels", f"On {parts.subject}"
+    )
+    return [
+        answer_section(parts, loss),
+        random_section(parts),
+        *(Section(f"Labels under {name}", loss_blocks(parts, name), folded=True) for name in [loss, *others]),
+        *([bytes_section(parts, loss)] if more or whole else []),
+        *noise_sections(parts, loss),
+        Section("Training curves", [curves], folded=True),
+    ]
+
+
+def answer_section(parts: Parts, loss: str) -> Section:
+    """Accuracy against bytes of labels, three sentences, and a table under one loss."""
+    grid = make_grid(of_loss(parts, loss), "images", "labels", guessing=parts.chance)
+    sentences = [answer.what_wins(grid, parts.subject, WORDS), primary_in_words(parts)]
+    if BANK in grid.columns and RANDOM in grid.rows:
+        sentences.append(labels_in_words(grid, parts))
+    return answer.section(
+        bytes_picture(parts), " ".join(sentences), table(interval_grid(grid), "images", worst=None), ABOUT
+    )
+
+
+def labels_in_words(grid: Grid, parts: Parts) -> str:
+    """What a bank adds to hard labels, and what more images with hard labels reach."""
+    gains = [grid.cells[name, BANK].mean - grid.cells[name, HARD].mean for name in (parts.subject, RANDOM)]
+    text = (
+        f"A bank in place of hard labels adds {gains[0]:+.1f} points to `{parts.subject}` and {gains[1]:+.1f} to random"
+    )
+    if not parts.whole:
+        return f"{text} images."
+    count = int(name_on(parts.whole[0], ALL))
+    reached = accuracy(parts, parts.whole)
+    return f"{text} images; hard labels of all {count:,} real images reach {reached} % in as many steps."
+
+
+def differences(parts: Parts, labels: str) -> np.ndarray:
+    """The set minus random images under one kind of labels and loss, percentage points by seed, [n]."""
+    ours, theirs = (
+        {row["seed"]: parts.chance if "failed" in row else row["top1_last"] for row in only(rows, images=images)}
+        for rows in [only(parts.equal, labels=labels)]
+        for images in (parts.subject, RANDOM)
+    )
+    return np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
+
+
+def primary_in_words(parts: Parts) -> str:
+    """The comparison that was stated in advance, with its interval."""
+    found = differences(parts, PRIMARY)
+    if not len(found):
+        return f"The primary comparison, of `{parts.subject}` with random images under `{PRIMARY}`, was not run."
+    cell, p = with_interval(summarize(found.tolist())), significance.paired_p(found)
+    side = "above" if cell.mean > 0 else "below"
+    text = (
+        f"The primary comparison: with `{SUBJECT}` and a bank, `{parts.subject}` is {abs(cell.mean):.1f} points {side} "
+        "as many random real images"
+    )
+    if cell.n == 1:
+        return f"{text}; one seed cannot be tested (n = 1)."
+    verdict = "beyond noise" if p < significance.LEVEL else "within noise"
+    return f"{text}, {verdict} (95 % interval {interval_text(cell)}, p {_equals(p)}, n = {cell.n})."
+
+
+def interval_text(cell: Summary) -> str:
+    """`-0.1 to +1.2`. Args: cell, of `with_interval`."""
+    return f"{cell.mean - cell.std:+.1f} to {cell.mean + cell.std:+.1f}"
+
+
+def _equals(p: float) -> str:
+    return significance.p_text(p) if p < 0.001 else f"= {significance.p_text(p)}"
+
+
+def random_section(parts: Parts) -> Section:
+    """The set minus random images under every kind of labels, the primary comparison first."""
+    names = [*dict.fromkeys(name_on(row, "labels") for row in parts.equal)]
+    found = {name: each for name in names if len(each := differences(parts, name))}
+    order = sorted(found, key=lambda name: name != PRIMARY)
+    corrected = {one.column: one.p_holm for one in secondary(parts) if one.other == RANDOM}
+    body = []
+    for name in order:
+        cell, p = with_interval(summarize(found[name].tolist())), significance.paired_p(found[name])
+        last = "primary" if name == PRIMARY else significance.p_text(corrected[name])
+        between = "-" if cell.n == 1 else interval_text(cell)
+        body.append([name, f"{cell.mean:+.1f}", between, str(cell.n), significance.p_text(p), last])
+    header = ["labels", f"{parts.subject} minus random", "95 % interval", "n", "p", "p, Holm"]
+    about = (
+        "Percentage points by which the set is ahead of as many random real images, paired by seed. The primary "
+        "comparison was stated in advance and is not corrected; the others are, with those of the sections on noise."
+    )
+    return Section("The set and random images", [about, markdown_table([header, *body])])
+
+
+def loss_blocks(parts: Parts, loss: str) -> list[Block]:
+    """Last and best accuracy under one loss, with the spread over seeds."""
+    rows = of_loss(parts, loss)
+    last, best = (make_grid(rows, "images", "labels", value, parts.chance) for value in ("top1_last", "top1_best"))
+    picture = pictures.points(f"labels_{loss}", interval_grid(last), f"Top-1 accuracy by labels, {loss}")
+    text = "At each student's best look at the test images, which flatters all of them (mean ± standard deviation):"
+    return [ABOUT, table(interval_grid(last), "images", worst=None), picture, text, table(best, "images", worst=None)]
+
+
+def secondary(parts: Parts) -> list[significance.Comparison]:
+    """The set against all other images under every kind of labels, without the primary comparison; Holm over all."""
+    options = {"row": "images", "column": "labels", "subject": parts.subject, "guessing": parts.chance}
+    found = significance.compare(parts.equal, **options)
+    kept = [one for one in found if (one.column, one.other) != (PRIMARY, RANDOM)]
+    chances = significance.holm([one.p for one in kept])
+    return [one._replace(p_holm=p) for one, p in zip(kept, chances, strict=True)]
+
+
+def noise_sections(parts: Parts, loss: str) -> list[Section]:
+    """The secondary comparisons, and a bank against other labels under one loss."""
+    rows = of_loss(parts, loss)
+    banks = significance.compare(rows, row="labels", column="images", subject=BANK, guessing=parts.chance)
+    found = {
+        f"{parts.subject} and other images": significance.blocks(secondary(parts), "label kind", parts.subject),
+        f"a bank and other labels, {loss}": significance.blocks(banks, "set", BANK),
+    }
+    return [
+        Section(f"What is beyond noise: {title}", blocks or ["Nothing to compare."], folded=bool(blocks))
+        for title, blocks in found.items()
+    ]

@@ -1,0 +1,237 @@
+"""Tell whether soft labels make evaluations of distilled sets meaningless: one set under each kind of label.
+
+Question: does a distilled set, beside as many real images that are drawn at random or kept by pruning, still stand out
+once labels are soft, and what do labels buy for their bytes? Xiao et al. (2025, arXiv 2502.06434) ask the first half
+of it of ImageNet-1K, under hard labels and a live teacher.
+Command: `python -m experiments.label_regimes`; on real sets with the options of `experiments.evaluate`, such as
+`--dataset cifar100 --model conv3 --method rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
+Time: see docs/results/README.md.
+
+Primary comparison, written down before any run: with the GIFT loss and a bank of labels, top-1 accuracy after the last
+epoch of the distilled set minus that of random real images, paired by seed (two-sided t-test at 5 %, and the difference
+with its 95 % interval). At equal images it is at equal steps and equal label bytes too. All else is secondary: the same
+difference under the other labels and losses, and the set against each pruned set, corrected together by Holm's method.
+
+Kinds of labels, all by one teacher, on random resized crops that are mirrored where the dataset allows it:
+- `hard`: class ids under cross-entropy;
+- `one`: the logits of the whole image, for every crop of it;
+- `few`: some stored crops of each image, each with its own logits, shown in turn;
+- `bank`: a stored crop with its own logits for each image and epoch;
+- `live`: the teacher is asked in each step.
+Stored labels are replayed as those of a released bank are (`gift_jax.data.fkd`). Bytes of labels are those of class ids
+(one byte, or two for more than 256 classes) and of float16 logits; a live teacher's are its weights'. Crops are drawn
+again from their seed and count nothing.
+
+At equal label bytes, soft labels stand beside as many real images with hard labels as their bytes buy, or all there
+are, trained on for as many steps. The images' own bytes are not counted, which favours hard labels.
+
+Pruned sets are chosen by the training dynamics of a network of the students' architecture on all real images
+(`gift_jax.pruning`), once for all seeds; `--indices NAME=FILE` takes rows that were chosen elsewhere. Seed s trains
+student s, on random images of draw s, with crops and stored labels of draw s. Students are trained by the official
+recipe but for the crops; nothing is chosen, with test images or without.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+
+from gift_jax import DistilledSet, GiftError, Teacher
+from gift_jax.data.datasets import get_dataset
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.runtime import cli
+from gift_jax.runtime.options import Loss
+from gift_jax.studies.cells import Cell
+from gift_jax.training.normalising import settle
+from gift_jax.training.relabel import MadeLabels, make_labels
+from gift_jax.training.train import Run
+
+from .common.pruned_images import Pruned, load_pruned
+from .common.real_images import RealImages, load_real, teacher_of
+from .common.regime_rows import ALL, HARD, LIVE, MORE, RANDOM
+from .common.regime_views import make_sections
+from .common.students import parse_student
+from .common.study import Materials, Method, Study, load_materials, run_study
+
+NAME = "label_regimes"
+Regime = Literal["one", "few", "bank", "live"]
+Subset = Literal["forgetting", "el2n", "aum", "ccs"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelRegimes(Study):
+    """A distilled set, random and pruned real images x kinds of labels x losses.
+
+    Args:
+        method: method of the distilled set.
+        regimes: kinds of soft labels; hard ones are always among them.
+        losses: names of losses of soft labels.
+        subsets: methods that choose real images from a training on all of them, which must fit into memory.
+        indices: NAME=FILE, real images that were chosen elsewhere: rows of the training images, most wanted first, as a
+            .npy or as text with one a line.
+        views: stored crops of each image under `few`.
+        smallest_crop: least share of an image's area that a crop keeps; 0.08 is usual for photographs.
+        score_epochs: epochs of the network that scores real images.
+        student: the students' architecture, such as conv3:width=32, if not the teacher's.
+        looks: how often each student is tested, evenly spread, the last time at the end.
+        more_images: also train on as many real images with hard labels as label bytes buy.
+    """
+
+    out: Path = Path("runs/label_regimes")
+    seeds: int = 5
+    epochs: int = 200
+    method: Method = "rded"
+    regimes: tuple[Regime, ...] = ("one", "few", "bank", "live")
+    losses: tuple[Loss, ...] = ("gift", "kl")
+    subsets: tuple[Subset, ...] = ("forgetting", "el2n", "aum", "ccs")
+    indices: tuple[str, ...] = ()
+    views: int = 10
+    smallest_crop: float = 0.5
+    score_epochs: int = 40
+    student: str | None = None
+    looks: int = 4
+    more_images: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method == RANDOM:
+            raise GiftError("--method: random images are always compared with; give the set to compare")
+        if not self.regimes or not self.losses or "ce" in self.losses:
+            raise GiftError(
+                "--regimes and --losses must name soft labels and losses of them; ce and hard are always run"
+            )
+        if min(self.views, self.score_epochs, self.looks) < 1:
+            raise GiftError("--views, --score-epochs and --looks must be 1 or more")
+        Recipe(smallest_crop=self.smallest_crop)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RegimeCell(Cell):
+    """A cell whose row also says how many images and bytes of labels it was trained with."""
+
+    label_bytes: int = 0
+
+    def measure(self, run: Run) -> dict[str, Any]:
+        """Adds `label_bytes` and `num_images`."""
+        return {**super().measure(run), "label_bytes": self.label_bytes, "num_images": len(self.distilled.labels)}
+
+
+def id_bytes(num_classes: int) -> int:
+    """Bytes of a class id."""
+    return 1 if num_classes <= 2**8 else 2
+
+
+def weight_bytes(teacher: Teacher) -> int:
+    """Bytes of a teacher's weights, BatchNorm folded."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(teacher.params))
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """What makes the cells: options, materials, and random images of each seed among the sets as `random-SEED`."""
+
+    config: LabelRegimes
+    materials: Materials
+    teacher: Teacher
+    kinds: tuple[str, ...]
+
+    def source(self, kind: str, seed: int) -> str:
+        """The name of a kind's set."""
+        return f"{RANDOM}-{seed}" if kind == RANDOM else kind
+
+    def recipe(self, loss: str) -> Recipe:
+        """The official recipe with crops, the same steps for every set."""
+        name, flips = self.source(self.kinds[0], 0), get_dataset(self.config.dataset).mirrors
+        changes = {"augment": "flip" if flips else "none", "smallest_crop": self.config.smallest_crop}
+        official = self.materials.recipe(name, self.config, loss=loss, evaluations=self.config.looks, **changes)
+        size = official.resolve_batch_size(len(self.materials.sets[name].labels))
+        return dataclasses.replace(official, batch_size=size, normalisation=self.teacher.info.normalisation)
+
+    def cell(
+        self, labels: Mapping[str, str], distilled: DistilledSet, recipe: Recipe, seed: int, **changes: Any
+    ) -> RegimeCell:
+        """One student with hard labels, unless changes to the cell say otherwise."""
+        ids = len(distilled.labels) * id_bytes(distilled.num_classes)
+        parts = (recipe, self.materials.student, distilled, None, self.materials.evaluation_set, seed)
+        return dataclasses.replace(RegimeCell(dict(labels), *parts, label_bytes=ids), **changes)
+
+    def soft(self) -> Iterator[RegimeCell]:
+        """Every kind of soft labels and loss on every kind of images; losses share what is stored."""
+        few = min(self.config.views, self.config.epochs)
+        views: dict[str, dict[str, Any]] = {"one": {"whole": True}, "few": {"views": few}, "bank": {}}
+        live = {"teacher": self.teacher, "label_bytes": weight_bytes(self.teacher)}
+        stored: dict[tuple[str, str, int], MadeLabels] = {}
+        seeds = range(self.config.seeds)
+        for regime, loss, kind, seed in itertools.product(self.config.regimes, self.config.losses, self.kinds, seeds):
+            name, recipe = self.source(kind, seed), self.recipe(loss)
+            distilled, key = self.materials.sets[name], (regime, name, seed)
+            if regime != LIVE and key not in stored:
+                stored[key] = make_labels(distilled, self.teacher, recipe, seed=seed, **views[regime])
+            made = stored.get(key)
+            changes = {"soft_labels": made, "label_bytes": made.label_bytes} if made else live
+            yield self.cell({"images": kind, "labels": f"{regime}, {loss}"}, distilled, recipe, seed, **changes)
+
+    def hard(self) -> Iterator[RegimeCell]:
+        """Hard labels on every kind of images."""
+        for kind in self.kinds:
+            for seed in range(self.config.seeds):
+                distilled = self.materials.sets[self.source(kind, seed)]
+                yield self.cell({"images": kind, "labels": HARD}, distilled, self.recipe("ce"), seed)
+
+    def more(self, real: RealImages, pruned: Pruned, budgets: set[int]) -> Iterator[RegimeCell]:
+        """Real images with hard labels, as many as the bytes of a budget buy, in as many steps as all others."""
+        first = self.materials.sets[self.source(self.kinds[0], 0)]
+        recipe, classes = self.recipe("ce"), first.num_classes
+        steps = -(-len(first.labels) // recipe.resolve_batch_size(len(first.labels)))
+        recipe = dataclasses.replace(recipe, max_steps=steps)
+        counts = sorted({budget // (classes * id_bytes(classes)) for budget in budgets})
+        for ipc in (count for count in counts if self.config.ipc < count < real.smallest):
+            chosen = {name: pruned.choose(name, ipc) for name in pruned.scored}
+            for kind in (RANDOM, *pruned.scored):
+                for seed in range(self.config.seeds):
+                    distilled = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
+                    yield self.cell({"images": kind, MORE: str(ipc * classes)}, distilled, recipe, seed)
+        if counts[-1] >= real.smallest:
+            everything = real.everything()
+            for seed in range(self.config.seeds):
+                yield self.cell({ALL: str(len(everything.labels))}, everything, recipe, seed)
+
+
+def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Gathered:
+    """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
+    teacher, recipe = teacher_of(materials), Recipe()
+    _, distilled = settle(recipe, materials.sets[config.method], teacher)
+    drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in range(config.seeds)}
+    chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
+    sets = {config.method: distilled, **drawn, **chosen}
+    return Gathered(config, materials._replace(sets=sets), teacher, (config.method, RANDOM, *pruned.names))
+
+
+def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cell]:
+    """All cells: hard labels, soft ones, and more images."""
+    soft = list(gathered.soft())
+    budgets = {cell.label_bytes for cell in soft if cell.soft_labels is not None}
+    more = gathered.more(real, pruned, budgets) if gathered.config.more_images and budgets else ()
+    return [*gathered.hard(), *soft, *more]
+
+
+def main(config: LabelRegimes) -> None:
+    """Run the study."""
+    materials = load_materials(config, [config.method])
+    teacher = teacher_of(materials)
+    if config.student:
+        materials = materials._replace(student=parse_student(config.student, teacher.info.spec))
+    real = load_real(config, materials.student.spec.image_size)
+    real = real.held() if config.subsets or config.more_images else real
+    pruned = load_pruned(config.out, materials.student, real, config.subsets, config.indices, config.score_epochs)
+    gathered = gather(config, materials, real, pruned)
+    cells = make_cells(gathered, real, pruned)
+    shown = {name: found for name, found in gathered.materials.sets.items() if name in (*gathered.kinds, f"{RANDOM}-0")}
+    run_study(config, NAME, materials._replace(sets=shown), cells, make_sections)
+
+
+if __name__ == "__main__":
+    cli.run(main, program=f"python -m experiments.{NAME}")

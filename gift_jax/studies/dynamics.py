@@ -1,0 +1,74 @@
+"""Training dynamics: a network trained on real images, looked at after every epoch, image by image."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import DistilledSet, PixelSpace
+from gift_jax.data.pixels import to_input
+from gift_jax.models import Model, Variables
+from gift_jax.optim import Optimizer, Schedule
+from gift_jax.pruning import Dynamics, observe
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.runtime.compiling import jit, shared
+from gift_jax.training.epochs import make_epoch
+from gift_jax.training.schedule_free import make_tested
+from gift_jax.training.step import init_state, make_data, make_program
+from gift_jax.training.train import check_finite
+
+BATCH_SIZE = 500  # of the looks
+
+# Hard labels, SGD with momentum and a cosine, as CCS's authors train the network that they score images by.
+RECIPE = Recipe(
+    loss="ce",
+    optimizer=Optimizer("sgd", 0.1, 5e-4, momentum=0.9),
+    schedule=Schedule("cosine"),
+    epochs=20,
+    batch_size=128,
+    augment="crop",
+)
+
+
+def record_dynamics(
+    recipe: Recipe,
+    network: Model,
+    images: DistilledSet,
+    *,
+    seed: int = 0,
+    on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
+) -> Dynamics:
+    """Train a network on all images and record, after each epoch, how it sees each of them, not augmented.
+
+    Args: recipe, such as `RECIPE`, with hard labels; on_epoch is told of each epoch and its mean loss.
+    Raises: GiftError if the parts do not fit each other, Diverged if a loss is not finite.
+    """
+    program = make_program(recipe, network, images, None)
+    epoch, tested = make_epoch(program.compiled()), make_tested(program.compiled())
+    predict, data = _make_predict(network, images.pixel_space, program.normalisation), make_data(images, None)
+    init_key, run_key = jax.random.split(jax.random.key(seed))
+    state, looks = init_state(program, init_key), []
+    for number in range(recipe.epochs):
+        state, metrics = epoch(state, data, run_key, number)
+        metrics = jax.tree.map(lambda leaf: np.asarray(leaf)[None], metrics)
+        check_finite(metrics, (seed,), number * program.steps_per_epoch)
+        on_epoch(1, float(metrics.loss.mean()))
+        looks.append(observe(_logits(predict, tested(state, data), images.images), images.labels))
+    return Dynamics(*(np.concatenate(arrays) for arrays in zip(*looks, strict=True)))
+
+
+@shared
+def _make_predict(network: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
+    def predict(params: Variables, batch_stats: Variables, images: jax.Array) -> jax.Array:
+        return network.apply(params, batch_stats, to_input(images, pixel_space, normalisation))[0]
+
+    return jit(predict)
+
+
+def _logits(predict: Callable[..., jax.Array], tested: tuple[Variables, Variables], images: np.ndarray) -> np.ndarray:
+    """Logits [N, C]; the last batch is padded to the common shape."""
+    size = min(BATCH_SIZE, len(images))
+    padded = np.concatenate([images, images[: -len(images) % size]])
+    parts = [np.asarray(predict(*tested, padded[start : start + size])) for start in range(0, len(images), size)]
+    return np.concatenate(parts)[: len(images)]

@@ -1,0 +1,101 @@
+"""What is said of kinds of labels, from rows by hand."""
+
+import numpy as np
+import pytest
+
+from experiments.common import regime_views
+from experiments.common.regime_bytes import bought, bytes_section, regime_bytes
+from experiments.common.regime_rows import Parts
+from experiments.common.reporting import guessing
+
+SIZES = {"hard": 20, "one": 400, "bank": 9000, "live": 5000}
+
+
+def row(labels, top1, seed=0, **more):
+    heading = {"labels": labels, "seed": seed, "dataset": "digits", "num_images": 20}
+    curves = {"history": [{"epoch": 1, "top1": top1}], "losses": [[1, 1.0]]}
+    return {**heading, **curves, "top1_last": top1, "top1_best": top1 + 1, **more}
+
+
+def rows_of(images, accuracies):
+    """Rows of `{labels: [accuracy by seed]}`."""
+    return [
+        row({"images": images, "labels": labels}, top1, seed, label_bytes=SIZES[labels.partition(",")[0]])
+        for labels, found in accuracies.items()
+        for seed, top1 in enumerate(found)
+    ]
+
+
+ROWS = [
+    *rows_of("rded", {"hard": [50.0, 54.0, 52.0], "one, gift": [60.0, 62.0, 61.0], "bank, gift": [91.0, 92.0, 94.0]}),
+    *rows_of("random", {"hard": [60.0, 60.0, 60.0], "one, gift": [70.0, 70.0, 70.0], "bank, gift": [90.0, 90.0, 91.0]}),
+    *(
+        row({"images": "random", "hard-labelled": "400"}, 80.0 + s, s, label_bytes=400, num_images=400)
+        for s in range(3)
+    ),
+    *(row({"all real images": "897"}, 95.0 + s, s, label_bytes=897, num_images=897) for s in range(3)),
+]
+
+
+def parts(rows):
+    equal, more, whole = (
+        [each for each in rows if axis in each["labels"]] for axis in ("labels", "hard-labelled", "all real images")
+    )
+    return Parts(equal, more, whole, guessing(rows))
+
+
+def test_the_primary_comparison_by_hand():
+    # 1, 2 and 3 points: mean 2, standard deviation 1; half of the interval is 4.3027 / sqrt(3).
+    np.testing.assert_allclose(regime_views.differences(parts(ROWS), "bank, gift"), [1, 2, 3])
+    assert regime_views.primary_in_words(parts(ROWS)) == (
+        "The primary comparison: with `gift` and a bank, `rded` is 2.0 points above as many random real images, within "
+        "noise (95 % interval -0.5 to +4.5, p = 0.074, n = 3)."
+    )
+
+
+def test_one_seed_tests_nothing_and_what_was_not_run_is_said():
+    alone = [each for each in ROWS if each["seed"] == 0]
+    assert "one seed cannot be tested (n = 1)" in regime_views.primary_in_words(parts(alone))
+    hard = [each for each in ROWS if each["labels"].get("labels") != "bank, gift"]
+    assert "was not run" in regime_views.primary_in_words(parts(hard))
+
+
+def test_the_primary_comparison_is_not_corrected_and_the_others_are():
+    found = regime_views.secondary(parts(ROWS))
+    assert {(one.column, one.other) for one in found} == {("hard", "random"), ("one, gift", "random")}
+    smallest = min(found, key=lambda one: one.p)
+    assert smallest.p_holm == pytest.approx(2 * smallest.p)
+    table = regime_views.random_section(parts(ROWS)).blocks[1]
+    assert "| bank, gift | +2.0 | -0.5 to +4.5 | 3 | 0.074 | primary |" in table
+
+
+def test_a_diverged_student_guesses():
+    failed = {"labels": {"images": "rded", "labels": "bank, gift"}, "seed": 0, "failed": "diverged"}
+    others = [each for each in ROWS if each["labels"] != failed["labels"] or each["seed"] != 0]
+    np.testing.assert_allclose(regime_views.differences(parts([*others, failed]), "bank, gift"), [10 - 90, 2, 3])
+
+
+def test_bytes_buy_images_and_all_there_are_at_most():
+    assert regime_bytes(parts(ROWS)) == {"hard": 20, "one": 400, "bank": 9000}
+    assert [(one.count, one.size) for one in bought(parts(ROWS))] == [(400, 400), (897, 897)]
+    table = bytes_section(parts(ROWS), "gift").blocks[1].splitlines()[2:]
+    assert table == [
+        "| `one` | 400 | 61.0 ± 2.5 | 70.0 ± 0.0 | 400 | 400 | 81.0 ± 2.5 | - |",
+        "| `bank` | 9,000 | 92.3 ± 3.8 | 90.3 ± 1.4 | 897 | 897 | - | 96.0 ± 2.5 |",
+    ]
+
+
+def test_the_report_begins_with_the_answer():
+    sections = regime_views.make_sections(ROWS)
+    picture, text, table, _ = sections[0].blocks
+    assert ">random, more images, hard</text>" in picture.content
+    assert "`rded` has the highest mean under bank; `random` is ahead under hard and one." in text
+    assert "A bank in place of hard labels adds +40.3 points to `rded` and +30.3 to random images" in text
+    assert "hard labels of all 897 real images reach 96.0 ± 2.5 % in as many steps." in text
+    assert "| `rded` | 52.0 ± 5.0 | 61.0 ± 2.5 | 92.3 ± 3.8 |" in table
+    assert len({section.title for section in sections}) == len(sections)
+
+
+def test_nothing_finished_is_said():
+    failed = {"labels": {"images": "rded", "labels": "hard"}, "seed": 0, "failed": "error"}
+    assert regime_views.make_sections([failed])[0].blocks == ["No student finished."]

@@ -1,0 +1,173 @@
+"""Kinds of labels: equal images, steps and bytes, and what is paired."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
+
+from experiments import label_regimes, report
+from experiments.common import pruned_images
+from experiments.common.pruned_images import load_dynamics, load_pruned, parse_file, read_rows
+from experiments.common.real_images import load_real
+from experiments.common.study import Materials
+from experiments.label_regimes import LabelRegimes
+from gift_jax import GiftError
+from gift_jax.models import get_model
+from gift_jax.pruning import Dynamics
+from gift_jax.teachers.teacher import save_teacher
+from gift_jax.training.configuration import fingerprint
+
+CONFIG = LabelRegimes(seeds=2, epochs=30, ipc=3, subsets=("aum", "ccs"), student=None)
+
+
+def recorded(recipe, network, images, **_):
+    """Dynamics of nobody's training."""
+    rng, shape = np.random.default_rng(0), (recipe.epochs, len(images.labels))
+    return Dynamics(rng.random(shape) < 0.8, rng.normal(size=shape).astype("f"), rng.random(shape, "f"))
+
+
+@pytest.fixture
+def cells(tmp_path, monkeypatch):
+    """Cells of a configuration, with materials that need no training."""
+    monkeypatch.setattr(pruned_images, "record_dynamics", recorded)
+    sets = {"rded": distilled_set(30, ipc=3, method="rded")}
+    materials = Materials(random_teacher(), sets, evaluation_set(40), None, get_model(INFO.spec))
+
+    def make(config=CONFIG):
+        real = load_real(config, 8)
+        pruned = load_pruned(tmp_path, materials.student, real, config.subsets, config.indices, 4)
+        gathered = label_regimes.gather(config, materials, real, pruned)
+        return label_regimes.make_cells(gathered, real, pruned)
+
+    return make
+
+
+def named(found, **labels):
+    return [cell for cell in found if cell.labels == labels]
+
+
+def test_every_kind_of_labels_is_on_every_kind_of_images(cells):
+    found = cells()
+    kinds, labels = ("rded", "random", "aum", "ccs"), ["hard"]
+    labels += [f"{regime}, {loss}" for regime in ("one", "few", "bank", "live") for loss in ("gift", "kl")]
+    for kind in kinds:
+        for name in labels:
+            own = named(found, images=kind, labels=name)
+            assert [cell.seed for cell in own] == [0, 1]
+            assert {len(cell.distilled.labels) for cell in own} == {30}
+    assert {cell.recipe.loss for cell in named(found, images="ccs", labels="hard")} == {"ce"}
+    assert len({fingerprint(cell.configuration()) for cell in found}) == len(found)
+
+
+def test_all_take_as_many_steps(cells):
+    programs = {id(cell): cell.program for cell in cells()}
+    assert {(each.batch_size, each.steps_per_epoch, each.recipe.epochs) for each in programs.values()} == {(30, 1, 30)}
+    assert {each.normalisation for each in programs.values()} == {INFO.normalisation}
+
+
+def test_bytes_of_labels_by_hand(cells):
+    found = cells()
+    live = named(found, images="rded", labels="live, gift")[0]
+    assert live.label_bytes == 4 * sum(leaf.size for leaf in jax.tree.leaves(live.teacher.params))
+    sizes = {
+        name: {cell.label_bytes for cell in named(found, images="rded", labels=name)}
+        for name in ("hard", "one, gift", "few, gift", "bank, kl")
+    }
+    # 30 images: an id of one byte, or ten logits of two bytes, for each of 1, 10 or 30 views.
+    assert sizes == {"hard": {30}, "one, gift": {600}, "few, gift": {6000}, "bank, kl": {18000}}
+
+
+def test_more_images_have_hard_labels_of_as_many_bytes(cells):
+    found = [cell for cell in cells() if "labels" not in cell.labels]
+    counts = {len(cell.distilled.labels): cell.label_bytes for cell in found}
+    assert counts == {600: 600, 897: 897}  # one soft label an image buys 60 a class; more of them buy all there are
+    assert {cell.labels["images"] for cell in found if len(cell.distilled.labels) == 600} == {"random", "aum", "ccs"}
+    assert {(cell.recipe.loss, cell.teacher, cell.soft_labels) for cell in found} == {("ce", None, None)}
+    assert all("labels" in cell.labels for cell in cells(dataclasses.replace(CONFIG, more_images=False)))
+
+
+def test_losses_share_stored_labels_and_seeds_do_not(cells):
+    found = cells()
+    gift, kl = (named(found, images="random", labels=f"bank, {loss}") for loss in ("gift", "kl"))
+    assert gift[0].soft_labels is kl[0].soft_labels
+    assert gift[0].soft_labels is not gift[1].soft_labels
+    pruned = [cell.distilled for cell in named(found, images="aum", labels="hard")]
+    np.testing.assert_array_equal(pruned[0].images, pruned[1].images)
+
+
+def test_digits_are_mirrored_as_the_dataset_says(cells, monkeypatch):
+    spec = dataclasses.replace(label_regimes.get_dataset("digits"), mirrors=False)
+    monkeypatch.setattr(label_regimes, "get_dataset", lambda name: spec)
+    assert {cell.recipe.augment for cell in cells()} == {"none"}
+
+
+def test_index_files_stand_beside_the_others(cells, tmp_path):
+    labels = load_real(CONFIG, 8).labels
+    rows = np.concatenate([np.flatnonzero(labels == label)[:3] for label in range(10)])
+    np.save(tmp_path / "rows.npy", rows)
+    (tmp_path / "rows.txt").write_text("\n".join(map(str, rows)))
+    files = (f"craig={tmp_path}/rows.npy", f"glister={tmp_path}/rows.txt")
+    found = cells(dataclasses.replace(CONFIG, subsets=(), indices=files))
+    sets = [named(found, images=name, labels="hard")[0].distilled for name in ("craig", "glister")]
+    np.testing.assert_array_equal(sets[0].images, load_real(CONFIG, 8).read(rows))
+    np.testing.assert_array_equal(sets[0].images, sets[1].images)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: parse_file("rows.npy"), "must be NAME=FILE"),
+        (lambda path: load_pruned(path, None, None, (), ("ccs=a",), 1), "'ccs' is the name of another"),
+        (lambda path: read_rows(path / "missing.npy"), "missing.npy: No such file"),
+        (lambda path: LabelRegimes(method="random"), "random images are always"),
+        (lambda path: LabelRegimes(losses=("ce",)), "ce and hard are always run"),
+        (lambda path: LabelRegimes(views=0), "--views"),
+        (lambda path: LabelRegimes(smallest_crop=0.0), "smallest_crop must be above 0"),
+    ],
+)
+def test_mistakes_are_named(make, message, tmp_path):
+    with pytest.raises(GiftError, match=message):
+        make(tmp_path)
+
+
+def test_a_file_of_something_else_is_no_index_file(tmp_path):
+    (tmp_path / "rows.txt").write_text("one\ntwo\n")
+    np.save(tmp_path / "rows.npy", np.array([{}], object))
+    for name in ("rows.txt", "rows.npy"):
+        with pytest.raises(GiftError, match=f"{name}: holds no row numbers"):
+            read_rows(tmp_path / name)
+
+
+def test_dynamics_are_recorded_once(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        pruned_images, "record_dynamics", lambda *parts, **more: told.append(1) or recorded(*parts, **more)
+    )
+    images, network = distilled_set(20), get_model(INFO.spec)
+    first, again = (load_dynamics(tmp_path, network, images, 3) for _ in range(2))
+    other = load_dynamics(tmp_path, network, images, 4)
+    assert (len(told), len(first.errors), len(other.errors)) == (2, 3, 4)
+    np.testing.assert_array_equal(first.margins, again.margins)
+
+
+@pytest.mark.exhaustive
+def test_a_reduced_grid_runs_to_its_report(command, tmp_path):
+    save_teacher(tmp_path / "teacher", INFO, *make_variables())
+    options = ("--out", tmp_path, "--epochs", 3, "--seeds", 2, "--ipc", 2, "--views", 2, "--score-epochs", 2)
+    options += ("--losses", "gift", "--subsets", "ccs")
+    status, _, err = command(label_regimes, *options)
+    assert status == 0, err
+    text = (tmp_path / "report.md").read_text()
+    headings = ["Answer", "The set and random images", "Labels under gift", "At equal label bytes", "Training curves"]
+    for heading in [*headings, "The distilled images", "Configuration"]:
+        assert f"\n## {heading}" in text
+    assert "n = 2" in text
+    assert not {"nan", "Incomplete"} & set(text.split())
+    written = (tmp_path / "results.jsonl").read_bytes()
+    assert len(written.splitlines()) == 3 * 5 * 2 + 2 * 2 + 2  # 20 images, 400 bytes: 400 more; a bank: all there are
+    assert command(label_regimes, *options)[0] == 0
+    assert (tmp_path / "results.jsonl").read_bytes() == written  # nothing is run again
+    assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
+    assert "\n## At equal label bytes" in (tmp_path / "joined" / "report.md").read_text()

@@ -1,0 +1,101 @@
+"""Labels made from a teacher: whose views they are of, how many there are, and that students replay them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_teacher
+
+from gift_jax.data.fkd import StoredBatches, problems
+from gift_jax.models import get_model
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.studies.cells import Cell
+from gift_jax.training import epochs
+from gift_jax.training.relabel import make_labels
+from gift_jax.training.replay import replay
+from gift_jax.training.step import make_program
+
+TEACHER, SET, STUDENT = random_teacher(), distilled_set(22), get_model(INFO.spec)
+RECIPE = Recipe(
+    epochs=4,
+    batch_size=11,  # no smaller last batch to compile
+    augment="flip",
+    smallest_crop=0.5,
+    evaluations=1,
+    normalisation=TEACHER.info.normalisation,
+)
+KINDS = {"one": {"whole": True}, "few": {"views": 2}, "bank": {}}
+
+
+def by_image(flat):
+    """Boxes, flips and logits in the set's order."""
+    places = np.argsort(flat.indices)
+    return flat.boxes[places], flat.flips[places], flat.logits[places]
+
+
+@jax.jit
+def teacher_logits(boxes, flips):
+    """Of the whole set at once."""
+    batch = StoredBatches((), boxes, flips, (), (), (), ())
+    seen, _ = replay(jnp.asarray(SET.images), batch, "none", "raw", TEACHER.info.normalisation)
+    return TEACHER.model.apply(TEACHER.params, {}, seen)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_made_epochs_are_sound_and_differ(kind):
+    made = make_labels(SET, TEACHER, RECIPE, seed=3, **KINDS[kind])
+    found = [made.flat(number) for number in range(RECIPE.epochs)]
+    assert [problems(flat, made.info) for flat in found] == [[]] * 4
+    assert len({flat.indices.tobytes() for flat in found}) == 4
+    views = {by_image(flat)[0].tobytes() for flat in found}
+    assert len(views) == {"one": 4, "few": 2, "bank": 4}[kind]
+    assert any(flat.flips.any() for flat in found)
+    again = make_labels(SET, TEACHER, RECIPE, seed=3, **KINDS[kind]).flat(1)
+    for one, other in zip(found[1], again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_are_the_teachers_on_what_they_say(kind):
+    made = make_labels(SET, TEACHER, RECIPE, seed=3, **KINDS[kind])
+    boxes, flips, logits = by_image(made.flat(2))
+    assert logits.dtype == np.float16
+    if kind == "one":
+        boxes, flips = np.tile(np.array([0, 0, 8, 8], np.int16), (22, 1)), np.zeros(22, bool)
+    np.testing.assert_allclose(logits, teacher_logits(boxes, flips), rtol=2e-3, atol=2e-3)
+
+
+def test_bytes_are_of_what_would_be_stored():
+    sizes = {kind: make_labels(SET, TEACHER, RECIPE, seed=0, **more).label_bytes for kind, more in KINDS.items()}
+    assert sizes == {"one": 22 * 10 * 2, "few": 2 * 22 * 10 * 2, "bank": 4 * 22 * 10 * 2}
+
+
+def test_without_crops_and_flips_every_view_is_the_whole_image():
+    plain = Recipe(epochs=2, batch_size=10, augment="none", normalisation=TEACHER.info.normalisation)
+    boxes, flips, _ = by_image(make_labels(SET, TEACHER, plain, seed=0).flat(1))
+    assert (boxes == [0, 0, 8, 8]).all()
+    assert not flips.any()
+
+
+def test_banks_share_a_step():
+    make_epoch = functools.partial(epochs.make_epoch, driver="loop")
+    made = [make_labels(SET, TEACHER, RECIPE, seed=seed) for seed in (0, 1)]
+    program = make_program(RECIPE, STUDENT, SET, None, made[0]).compiled()
+    make_epoch(program, soft_labels=made[0])
+    before = epochs._make_jitted_step.cache_info()
+    make_epoch(program, soft_labels=made[1])
+    after = epochs._make_jitted_step.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (0, 1)
+
+
+@pytest.mark.exhaustive
+def test_students_replay_them():
+    cells = [
+        Cell({}, RECIPE, STUDENT, SET, None, evaluation_set(), 0, soft_labels=make_labels(SET, TEACHER, RECIPE, seed=s))
+        for s in (0, 1)
+    ]
+    rows = [cell.run(lambda count, loss: None) for cell in cells]
+    assert [row["soft_labels"]["order"] for row in rows] == ["seed 0", "seed 1"]
+    assert rows[0]["losses"] != rows[1]["losses"]
