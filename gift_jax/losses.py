@@ -7,7 +7,7 @@ code minimises. Options are keyword-only and default to the official values.
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -199,3 +199,8 @@ LOSSES: Mapping[str, LossFn] = MappingProxyType(
         "gift": gift,
     }
 )
+
+
+def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
+    """Whether a loss reads more of the teacher's logits than their softmax: a constant added to them all changes it."""
+    return loss in ("mse", "mse_ce", "cosine") or (loss == "gift" and options.get("soft", "logits") == "logits")

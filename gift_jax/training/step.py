@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import optax
 
 from gift_jax.augment import MIXINGS, make_strategy
-from gift_jax.crops import make_crop
+from gift_jax.crops import make_crop, random_shuffle_patches
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
-from gift_jax.data.fkd import StoredBatches, StoredLabels
+from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels
 from gift_jax.data.pixels import to_input
 from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
@@ -27,7 +27,7 @@ from gift_jax.optim import LOSS_READERS, make_optimizer, make_schedule, own, res
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import plain_gradients
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.training.replay import adapt_recipe, check_set, replay
+from gift_jax.training.replay import adapt_recipe, check_set, logits_of, replay, weights_of
 
 
 class Program(NamedTuple):
@@ -39,7 +39,7 @@ class Program(NamedTuple):
     num_images: int
     pixel_space: PixelSpace
     normalisation: Normalisation
-    stored: bool = False
+    stored: StoredInfo | None = None
 
     @property
     def batch_size(self) -> int:
@@ -121,6 +121,7 @@ class Batch(NamedTuple):
     partners: jax.Array
     kept: jax.Array
     soft_labels: jax.Array | None
+    weights: jax.Array | None = None
 
 
 Step = Callable[[State, Data, Any, jax.Array], tuple[State, Metrics]]
@@ -162,7 +163,7 @@ def make_program(
             "another recipe"
         )
     model = teacher.model if teacher else None
-    count, stored = len(distilled.labels), soft_labels is not None
+    count, stored = len(distilled.labels), soft_labels and soft_labels.info
     return Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)
 
 
@@ -223,7 +224,7 @@ def compose(parts: StepParts) -> Step:
 
 def make_prepare(program: Program) -> Callable[[Data, Any, jax.Array, jax.Array], tuple[Batch, jax.Array]]:
     """Build `(data, chosen, key, step) -> (Batch, dropout key)`: draw or replay a batch."""
-    make_batch = _make_replay(program) if program.stored else make_drawing(program)
+    make_batch = _make_replay(program, program.stored) if program.stored else make_drawing(program)
 
     def prepare(data: Data, chosen: Any, key: jax.Array, step: jax.Array) -> tuple[Batch, jax.Array]:
         *keys, dropout_key = jax.random.split(jax.random.fold_in(key, step), 4)
@@ -264,7 +265,7 @@ def _make_mean_loss(
     def mean_loss(
         params: Variables, batch_stats: Variables, teacher_logits: jax.Array, batch: Batch, dropout_key: jax.Array
     ) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
-        images, labels, partners, kept, _ = batch
+        images, labels, partners, kept, _, image_weights = batch
         inputs = images.astype(program.dtype(images))
         weights = cast(params, inputs.dtype)
         logits, changed = program.model.apply(weights, batch_stats, inputs, train=True, key=dropout_key)
@@ -272,6 +273,8 @@ def _make_mean_loss(
         losses = criterion(logits, teacher_logits, labels)
         if recipe.mix != "none" and recipe.mix_labels:
             losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
+        if image_weights is not None:
+            losses = image_weights * losses
         return jnp.mean(losses), (logits, changed)
 
     return mean_loss
@@ -343,14 +346,17 @@ def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Ar
     return draw
 
 
-def _make_replay(program: Program) -> Callable[[Data, StoredBatches, Sequence[jax.Array]], Batch]:
-    """Build `(data, stored batch, keys) -> Batch`, for which nothing is drawn."""
+def _make_replay(program: Program, info: StoredInfo) -> Callable[[Data, StoredBatches, Sequence[jax.Array]], Batch]:
+    """Build `(data, stored batch, keys) -> Batch`, for which nothing is drawn but EDC's order of cells."""
+    recipe = program.recipe
 
     def prepare(data: Data, batch: StoredBatches, keys: Sequence[jax.Array]) -> Batch:
-        del keys
         images = data.images[batch.indices]
-        images, kept = replay(images, batch, program.recipe.mix, program.pixel_space, program.normalisation)
-        return Batch(images, data.labels[batch.indices], batch.partners, kept, batch.logits.astype(images.dtype))
+        if recipe.shuffle > 1:
+            images = random_shuffle_patches(keys[0], images, recipe.shuffle)
+        images, kept = replay(images, batch, info, program.pixel_space, program.normalisation)
+        labels, logits = data.labels[batch.indices], logits_of(batch, info).astype(images.dtype)
+        return Batch(images, labels, batch.partners, kept, logits, weights_of(batch))
 
     return prepare
 
