@@ -94,18 +94,19 @@ def kl(
     *,
     temperature: float = 20.0,
     t_squared: bool = False,
+    student_temperature: float | None = None,
 ) -> jax.Array:
     """Divergence of softened predictions: `KL(softmax(t / T) || softmax(z / T))`, in nats.
 
     With t_squared the loss is multiplied by T^2, as Hinton et al. (2015), section 2.1, ask for, so that its
     gradient does not shrink with T. The official GIFT code (T = 20) leaves the factor out, which makes its
-    gradient in the logits about a hundredth of GIFT's.
+    gradient in the logits about a hundredth of GIFT's. student_temperature is z's own, as LPQLD's.
 
     Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
     Reference: Hinton et al. (2015), section 2.1; official `losses_benchmark.py`.
     """
     del labels
-    log_student = jax.nn.log_softmax(student_logits / temperature)
+    log_student = jax.nn.log_softmax(student_logits / (student_temperature or temperature))
     log_teacher = jax.nn.log_softmax(teacher_logits / temperature)
     divergence = optax.losses.kl_divergence_with_log_targets(log_student, log_teacher)
     return divergence * temperature**2 if t_squared else divergence

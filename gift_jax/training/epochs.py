@@ -126,7 +126,7 @@ def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
 
 
 # What of a recipe each part of the step reads.
-PREPARED = ("augment", "single_operation", "factor", "shuffle", "smallest_crop", "mix")
+PREPARED = ("augment", "single_operation", "factor", "shuffle", "smallest_crop", "mix", "batch_size", "max_steps")
 DIFFERENTIATED = ("loss", "loss_options", "mix", "mix_labels", "precision")
 UPDATED = ("optimizer", "schedule", "epochs", "batch_size", "max_steps")
 

@@ -27,6 +27,7 @@ from gift_jax.optim import LOSS_READERS, make_optimizer, make_schedule, own, res
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import plain_gradients
 from gift_jax.teachers.teacher import Teacher
+from gift_jax.training.cooling import split_options
 from gift_jax.training.replay import adapt_recipe, check_set, logits_of, replay, weights_of
 
 
@@ -122,6 +123,7 @@ class Batch(NamedTuple):
     kept: jax.Array
     soft_labels: jax.Array | None
     weights: jax.Array | None = None
+    epoch: jax.Array | int = 0
 
 
 Step = Callable[[State, Data, Any, jax.Array], tuple[State, Metrics]]
@@ -162,6 +164,7 @@ def make_program(
             f"the recipe normalises {len(normalisation.mean)} channels, but {distilled.dataset} has {shape[2]}; choose "
             "another recipe"
         )
+    split_options(recipe)
     model = teacher.model if teacher else None
     count, stored = len(distilled.labels), soft_labels and soft_labels.info
     return Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)
@@ -228,7 +231,8 @@ def make_prepare(program: Program) -> Callable[[Data, Any, jax.Array, jax.Array]
 
     def prepare(data: Data, chosen: Any, key: jax.Array, step: jax.Array) -> tuple[Batch, jax.Array]:
         *keys, dropout_key = jax.random.split(jax.random.fold_in(key, step), 4)
-        return make_batch(data, chosen, keys), dropout_key
+        batch = make_batch(data, chosen, keys)
+        return batch._replace(epoch=step // program.steps_per_epoch), dropout_key
 
     return prepare
 
@@ -260,16 +264,18 @@ def _make_mean_loss(
 ) -> Callable[[Variables, Variables, jax.Array, Batch, jax.Array], tuple[jax.Array, tuple[jax.Array, Variables]]]:
     """Build `(params, batch_stats, teacher's logits, Batch, dropout key) -> (loss, (logits, batch_stats))`."""
     recipe = program.recipe
-    criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
+    options, cooling = split_options(recipe)
+    loss = functools.partial(LOSSES[recipe.loss], **options)
 
     def mean_loss(
         params: Variables, batch_stats: Variables, teacher_logits: jax.Array, batch: Batch, dropout_key: jax.Array
     ) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
-        images, labels, partners, kept, _, image_weights = batch
+        images, labels, partners, kept, _, image_weights, epoch = batch
         inputs = images.astype(program.dtype(images))
         weights = cast(params, inputs.dtype)
         logits, changed = program.model.apply(weights, batch_stats, inputs, train=True, key=dropout_key)
         logits = logits.astype(images.dtype)
+        criterion = functools.partial(loss, temperature=cooling.at(epoch).astype(logits.dtype)) if cooling else loss
         losses = criterion(logits, teacher_logits, labels)
         if recipe.mix != "none" and recipe.mix_labels:
             losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
