@@ -22,7 +22,7 @@ from . import by_epoch, by_epoch_and_batch, flat
 from .files import open_files, size_on_disk
 from .layouts import Bank, find_bank
 from .order import sampler_order
-from .records import Labels, Record, join, of_info, parse
+from .records import Labels, Record, join, parse
 
 LAYOUTS = (by_epoch_and_batch.LAYOUT, flat.LAYOUT, by_epoch.LAYOUT)
 
@@ -87,9 +87,8 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
             temporary.mkdir()
             info = _import(reader, temporary, options)
             save_info(temporary, info)
-    print(f"written   {out}: batches of {info.batch_size}, mixing {info.mix}, {of_info(info)}, order {info.order}")
-    if info.draw != "stored":
-        print(f"draws     {info.steps} batches an epoch from {info.all_batches}, {info.draw.replace('_', ' ')}")
+    print(f"written   {out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
+    print(f"labels    {info.describe()}")
     return info
 
 
@@ -97,12 +96,14 @@ def _announce(reader: _Reader, size: int, out: Path) -> None:
     """Say how much is read, about how long that takes by a first file, and how much is written. Raises: GiftError if
     there is no room for it."""
     places = reader.bank.places
+    first_file = next(iter(places))
+    records = reader.records(first_file)
     start = time.monotonic()
-    records = reader.records(next(iter(places)))
+    reader.records(first_file)  # again, for PyTorch loads much when it reads the first file
     seconds = (time.monotonic() - start) * len(places)
     epochs, batches = 1 + max(place.epoch for place in places.values()), len(places) * len(records)
-    duration = f"{seconds / 60:,.0f} minutes" if seconds > 100 else f"{max(seconds, 1):.0f} seconds"
-    print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk, {duration} or so", flush=True)
+    duration = f"{seconds / 60:,.0f} min" if seconds > 100 else f"{max(seconds, 1):.0f} s"
+    print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk, in about {duration}", flush=True)
     first = records[0]
     image = _BYTES_BESIDE_LOGITS + sum(
         array.nbytes // len(first.flips)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.fkd import StoredBatches, StoredInfo
+from gift_jax.data.fkd import StoredBatches
 from gift_jax.errors import GiftError
 
 from .layouts import AGAIN
@@ -230,13 +230,3 @@ def _check_kind(label: str, values: np.ndarray, labels: Labels) -> None:
         raise GiftError(f"{label}: its logits are probabilities, which sum to 1; give the folder of a bank of logits")
     if labels.temperature and not probable:
         raise GiftError(f"{label}: its labels are no probabilities, which sum to 1, as HALD's are; {AGAIN}")
-
-
-def of_info(info: StoredInfo) -> str:
-    """What the labels are, in a few words."""
-    if info.top:
-        return f"the {info.top} largest of {info.num_classes} logits"
-    if info.temperature:
-        kind = "centred logits of" if info.centred else "logits up to a constant, of"
-        return f"{kind} probabilities at T = {info.temperature:g}"
-    return f"{info.num_classes} logits"

@@ -104,6 +104,20 @@ class StoredInfo:
         """Epochs of which every batch is stored."""
         return self.all_batches // self.steps
 
+    def describe(self) -> str:
+        """What the labels are and which batches an epoch has, in a few words."""
+        kind = f"{self.num_classes} logits of an image"
+        if self.top:
+            kind = f"the {self.top} largest of {kind}"
+        elif self.temperature:
+            known = "with a mean of 0" if self.centred else "up to a constant"
+            kind = f"{kind}, known {known} by probabilities at T = {self.temperature:g}"
+        weights = ", weights of the images" if self.weighted else ""
+        if self.draw == "stored":
+            return f"{kind}{weights}; {self.whole_epochs} epochs as stored"
+        how = self.draw.replace("_", " ")
+        return f"{kind}{weights}; {self.steps} of {self.all_batches:,} batches an epoch, drawn {how}"
+
     def batches_in(self, number: int) -> int:
         """Batches in the file of an epoch, counted from 0: as many as an epoch has, in the last one maybe fewer."""
         return min(self.steps, self.all_batches - number * self.steps)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import pickle
 import tarfile
 
@@ -282,6 +283,17 @@ def test_missing_batches_and_sources_are_named(released, refused_fkd, tmp_path):
     refused_fkd(tmp_path / "empty", message="holds no soft labels (epoch_0/batch_0.tar or batch_0.tar or epoch_0.tar)")
     (tmp_path / "note.txt").write_text("soft labels")
     refused_fkd(tmp_path / "note.txt", message="neither a directory nor a zip or tar archive")
+
+
+def test_banks_that_were_imported_before_others_were_known_still_load(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    content = json.loads((labels.directory / "fkd.json").read_text())
+    mandatory = [field.name for field in dataclasses.fields(labels.info) if field.default is dataclasses.MISSING]
+    old = {name: content[name] for name in ("format", *mandatory)}
+    (labels.directory / "fkd.json").write_text(json.dumps(old))
+    found = load_soft_labels(labels.directory)
+    assert found.info == labels.info
+    jax.tree.map(np.testing.assert_array_equal, found.epoch(1), labels.epoch(1))
 
 
 def test_damaged_imports_are_named(released, imported_fkd):

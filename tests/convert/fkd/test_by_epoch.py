@@ -31,7 +31,7 @@ def test_batches_are_those_of_the_authors_loader_in_turns(bank, imported_fkd):
     labels, out = imported_fkd(bank, distilled=bank_set())
     info = labels.info
     assert (info.draw, info.temperature, info.crops, info.steps, info.all_batches) == ("in_turns", 20, "floats", 6, 12)
-    assert "logits up to a constant, of probabilities at T = 20" in out
+    assert "10 logits of an image, known up to a constant by probabilities at T = 20; 6 of 12 batches an epoch" in out
     theirs = {tuple(rows): rest for rows, *rest in read_hald(bank, pictures(IMAGES), batch=BATCH)}
     for turn in ((0, 1), (2, 3)):
         shown = [batch for epoch in turn for batch in batches(labels, epoch)]
@@ -77,7 +77,7 @@ def test_losses_that_read_logits_need_centred_ones(bank, imported_fkd):
         adapt_recipe(Recipe(loss="gift"), labels.info)
     assert adapt_recipe(Recipe(loss="softce"), labels.info).loss == "softce"
     centred, out = imported_fkd(bank, "--centre", distilled=bank_set())
-    assert "centred logits of probabilities at T = 20" in out
+    assert "known with a mean of 0 by probabilities at T = 20" in out
     assert adapt_recipe(Recipe(loss="gift"), centred.info).loss == "gift"
     batch = batches(centred, 0)[0]
     found, known = logits_of(batch, centred.info), logits_of(batch, labels.info)

@@ -25,7 +25,7 @@ def test_batches_are_those_of_the_authors_loader(bank, imported_fkd):
     labels, out = imported_fkd(bank, distilled=bank_set())
     info = labels.info
     assert (info.draw, info.steps, info.all_batches, info.epochs) == ("with_replacement", 3, KEPT, 2)
-    assert "draws     3 batches an epoch from 5, with replacement" in out
+    assert "3 of 5 batches an epoch, drawn with replacement" in out
     theirs = {tuple(rows): logits for rows, _, logits in read_lpld(bank, pictures(IMAGES), batch=BATCH)}
     assert len(theirs) == KEPT
     drawn = [batch for epoch in range(8) for batch in batches(labels, epoch)]

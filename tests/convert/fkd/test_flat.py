@@ -34,8 +34,7 @@ def test_drawn_batches_are_those_of_the_authors_loader(pool, imported):
     labels, out = imported
     info = labels.info
     assert (info.draw, info.top, info.steps, info.all_batches, info.epochs) == ("without_replacement", TOP, 3, COUNT, 3)
-    assert "the 4 largest of 10 logits" in out
-    assert "draws     3 batches an epoch from 7, without replacement" in out
+    assert "labels    the 4 largest of 10 logits of an image; 3 of 7 batches an epoch, drawn without replacement" in out
     theirs = {tuple(rows): rest for rows, *rest in read_lpqld(pool, pictures(IMAGES))}
     seen = set()
     for epoch in range(12):
