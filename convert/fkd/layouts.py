@@ -77,7 +77,7 @@ def read_json_order(files: Source, name: str, count: int) -> Mapping[int, np.nda
     """Rows of the set by number of an epoch or a batch, out of a JSON file. Raises: GiftError."""
     try:
         content = json.loads(files.read(name, _LARGEST))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise GiftError(f"{files.title(name)}: is no JSON file; {AGAIN}") from None
     return check_order(files.title(name), content, count)
 
@@ -85,8 +85,8 @@ def read_json_order(files: Source, name: str, count: int) -> Mapping[int, np.nda
 def check_order(label: str, content: Any, count: int) -> Mapping[int, np.ndarray]:
     """A dictionary of lists of images' numbers as arrays, int32. Raises: GiftError if it is none, or of another set."""
     try:
-        order = {int(number): np.asarray(rows, np.int64) for number, rows in content.items()}
-        whole = all(rows.ndim == 1 and rows.size for rows in order.values()) and bool(order)
+        order = {int(number): np.asarray(rows) for number, rows in content.items()}
+        whole = bool(order) and all(rows.ndim == 1 and rows.dtype.kind == "i" and rows.size for rows in order.values())
     except (AttributeError, TypeError, ValueError, OverflowError):
         whole, order = False, {}
     if not whole:

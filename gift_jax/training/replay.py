@@ -41,7 +41,7 @@ def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
             f"batch_size is {recipe.batch_size}, but soft labels are stored in batches of {info.batch_size}; set it to "
             f"{info.batch_size} or None"
         )
-    if recipe.max_steps is not None:
+    if recipe.max_steps not in (None, info.steps):
         raise GiftError("max_steps cannot cut epochs of stored soft labels short; leave it out")
     _check_loss(recipe, info)
     stored = {"batch_size": info.batch_size, "mix": info.mix, "max_steps": info.steps if info.drop_last else None}

@@ -74,9 +74,20 @@ def test_losses_that_read_all_logits_are_refused(imported, loss):
         adapt_recipe(Recipe(loss=loss, epochs=9), imported[0].info)
 
 
+def test_a_pool_of_all_logits_is_read_too(pool, imported_fkd):
+    """As LPQLD's code writes without --label_quantization."""
+    for path in pool.glob("*.tar"):
+        *parts, values, classes = torch.load(path, weights_only=False)
+        torch.save([*parts, torch.full((BATCH, 10), -3.0).half().scatter_(1, classes.long(), values)], path)
+    labels, out = imported_fkd(pool, distilled=bank_set())
+    assert "10 logits of an image; 3 of 7 batches an epoch" in out
+    assert adapt_recipe(Recipe(loss="gift", epochs=9), labels.info).loss == "gift"
+
+
 def test_more_epochs_than_batches_suffice_for_can_be_trained(imported):
     recipe = adapt_recipe(Recipe(loss="kl", epochs=900), imported[0].info)
     assert (recipe.epochs, recipe.batch_size, recipe.max_steps, recipe.mix) == (900, BATCH, 3, "cutmix")
+    assert adapt_recipe(recipe, imported[0].info) == recipe
     soft = (("soft", "probabilities"), ("temperature", 20.0))
     assert adapt_recipe(Recipe(loss="gift", loss_options=soft), imported[0].info).loss == "gift"
 
@@ -126,5 +137,7 @@ def test_missing_files_and_lists_are_named(pool, refused_fkd):
     refused_fkd(pool, distilled=bank_set(), message="batch_3.tar is not there")
     (pool / "sampler_indices_batch.json").write_text("[1, 2")
     refused_fkd(pool, distilled=bank_set(), message="is no JSON file")
+    (pool / "sampler_indices_batch.json").write_text('{"0": [1.5, 2]}')
+    refused_fkd(pool, distilled=bank_set(), message="is no dictionary of lists of images' numbers")
     (pool / "sampler_indices_batch.json").write_text('{"0": [1, 99]}')
     refused_fkd(pool, distilled=bank_set(), message="names images beyond the 30 of the set")
