@@ -106,9 +106,7 @@ def _announce(reader: _Reader, size: int, out: Path) -> None:
     print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk, in about {duration}", flush=True)
     first = records[0]
     image = _BYTES_BESIDE_LOGITS + sum(
-        array.nbytes // len(first.flips)
-        for array in (first.logits, first.classes, first.weights, first.cells)
-        if array is not None
+        array.nbytes // len(first.flips) for array in (first.logits, first.classes, first.weights) if array is not None
     )
     needed = image * min(batches * len(first.flips), epochs * len(reader.images.labels))
     steps = max(place.batch for place in places.values()) + len(records)
@@ -146,7 +144,6 @@ def _import(reader: _Reader, out: Path, options: Options) -> StoredInfo:
             source=reader.files.path.resolve().name,
             temperature=reader.labels.temperature,
             centred=options.centre,
-            crops="floats" if bank.crops_down or records[0].cells is not None or records[0].reshuffled else "bytes",
             draw=draw,
             drop_last=drop_last,
             **_settings(where, records),

@@ -26,10 +26,8 @@ class Labels(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A batch of B images as `StoredBatches` has it, indices None where they are not stored; mix as in `MIXINGS`.
-
-    reshuffled: whether there is a place for the order of cells, but none in it, as in EDC's records for ImageNet.
-    """
+    """A batch of B images as `StoredBatches` has it, indices None where they are not stored; mix as in `MIXINGS`, crops
+    as in `CROPS`."""
 
     indices: np.ndarray | None
     boxes: np.ndarray
@@ -41,8 +39,7 @@ class Record(NamedTuple):
     mix: str
     classes: np.ndarray | None = None
     weights: np.ndarray | None = None
-    cells: np.ndarray | None = None
-    reshuffled: bool = False
+    crops: str = "bytes"
 
     def settings(self) -> Mapping[str, Any]:
         """What all records of a bank have in common, as fields of `StoredInfo`."""
@@ -50,8 +47,7 @@ class Record(NamedTuple):
             "mix": self.mix,
             "top": 0 if self.classes is None else self.classes.shape[1],
             "weighted": self.weights is not None,
-            "cells": 0 if self.cells is None else self.cells.shape[2],
-            "reshuffled": self.reshuffled,
+            "crops": self.crops,
         }
 
 
@@ -91,8 +87,7 @@ def parse(label: str, content: object, images: DistilledSet, labels: Labels) -> 
         mix=mix,
         classes=classes,
         weights=read.get("weights"),
-        cells=read.get("cells"),
-        reshuffled="reshuffled" in read,
+        crops=read.get("crops", "floats" if labels.crops_down else "bytes"),
     )
 
 
@@ -107,7 +102,7 @@ def join(records: Sequence[Record], order: np.ndarray | None) -> StoredBatches:
         indices=joined("indices") if order is None else order,
         shares=np.asarray([record.share for record in records], np.float32),
         mix_boxes=np.stack([record.mix_box for record in records]),
-        **{name: joined(name) for name in ("boxes", "flips", "partners", "logits", "classes", "weights", "cells")},
+        **{name: joined(name) for name in ("boxes", "flips", "partners", "logits", "classes", "weights")},
     )
 
 
@@ -131,15 +126,10 @@ def _classes(label: str, parts: Sequence[torch.Tensor], count: int, images: Dist
     return {"classes": _tensor(label, "classes", parts[0], (count, wide), "i").astype(np.int16)}
 
 
-def _indices_and_cells(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
-    cells = _tensor(label, "orders of cells", parts[1], (count, 2, parts[1].shape[2]), "i")
-    side, numbers = images.images.shape[1], _indices(label, parts, count, images)
-    if not cells.any():
-        return {**numbers, "reshuffled": True}
-    if side % cells.shape[2]:
-        raise GiftError(f"{label}: cells of {cells.shape[2]} a side do not divide {side} pixels; {AGAIN}")
-    # The columns come first in the file.
-    return {**numbers, "cells": cells[:, ::-1].astype(np.int8)}
+def _indices_on_tensors(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
+    """The last part is an order of cells, after which EDC's code joins them in their old order: it has no effect."""
+    _tensor(label, "orders of cells", parts[1], (count, 2, parts[1].shape[2]), "i")
+    return {**_indices(label, parts, count, images), "crops": "floats"}
 
 
 # By the axes and the kinds of numbers of the parts beyond the sixth.
@@ -148,7 +138,7 @@ _FURTHER: Mapping[tuple[tuple[int, bool], ...], Callable[..., _Parts]] = {
     ((1, False),): _indices,  # G-VBSM, EDC on small images: shaoshitong/EDC, relabel/generate_soft_label_with_db.py
     ((1, True),): _weights,  # WMDD: Liu-Hy/WMDD, relabel/generate_soft_label.py
     ((2, False),): _classes,  # LPQLD, whose sixth part has their logits
-    ((1, False), (3, False)): _indices_and_cells,  # EDC on ImageNet
+    ((1, False), (3, False)): _indices_on_tensors,  # EDC on ImageNet
 }
 
 

@@ -38,8 +38,7 @@ class StoredBatches(NamedTuple):
     last of CutMix's box; logits: float16 [S, B, classes], of the mixed images, or softmax probabilities
     (`StoredInfo.temperature`), or the k largest logits (`StoredInfo.top`).
     None where a bank has none: classes, int16 [S, B, k], of the largest logits; weights, float32 [S, B], of the images'
-    losses; cells, int8 [S, B, 2, f], orders of the rows and the columns of f x f cells that an image was cut into
-    before it was cropped.
+    losses.
     """
 
     indices: Any
@@ -51,7 +50,6 @@ class StoredBatches(NamedTuple):
     logits: Any
     classes: Any = None
     weights: Any = None
-    cells: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +59,9 @@ class StoredInfo:
 
     top: how many of the largest logits are stored for an image (0: all). temperature: of the softmax whose
     probabilities are stored (0: logits are); centred: logits with a mean of 0 are made of them. crops: `bytes`, resized
-    as Pillow's images, or `floats`, as tensors. weighted: whether images' losses have weights. cells: f, along a side,
-    of stored orders of cells (0: none); reshuffled: the student sees cells in an order that is drawn anew, as the
-    recipe's `shuffle` says. draw: a name in `DRAWS`, the batches of an epoch. batches: how many there are in all
-    (0: every epoch is whole); drop_last: images that fill no batch are left out of an epoch.
+    as Pillow's images, or `floats`, as tensors. weighted: whether images' losses have weights. draw: a name in `DRAWS`,
+    the batches of an epoch. batches: how many there are in all (0: every epoch is whole); drop_last: images that fill
+    no batch are left out of an epoch.
     """
 
     dataset: str
@@ -82,8 +79,6 @@ class StoredInfo:
     centred: bool = False
     crops: str = "bytes"
     weighted: bool = False
-    cells: int = 0
-    reshuffled: bool = False
     draw: str = "stored"
     batches: int = 0
     drop_last: bool = False
@@ -241,7 +236,6 @@ def _shapes(info: StoredInfo) -> dict[str, tuple[tuple[int, ...], Any]]:
     optional = {
         "classes": (info.top > 0, ((wide,), np.int16)),
         "weights": (info.weighted, ((), np.float32)),
-        "cells": (info.cells > 0, ((2, info.cells), np.int8)),
     }
     return {
         "indices": ((), np.int32),
@@ -289,7 +283,6 @@ def problems(flat: StoredBatches, info: StoredInfo, batches: int) -> list[str]:
         "an image's classes are not different ones": top_classes is None or _different(top_classes),
         "a probability is not in [0, 1]": not info.temperature or ((flat.logits >= 0) & (flat.logits <= 1)).all(),
         "a weight is not above 0": flat.weights is None or (np.isfinite(flat.weights) & (flat.weights > 0)).all(),
-        "an order of cells is none": flat.cells is None or (np.sort(flat.cells) == np.arange(info.cells)).all(),
     }
     return [problem for problem, holds in checks.items() if not holds]
 
@@ -360,7 +353,6 @@ def _can_be(info: StoredInfo) -> bool:
         and min(info.num_classes, info.epochs, info.batch_size) > 0
         and info.batch_size <= info.num_images
         and 0 <= info.top <= info.num_classes
-        and 0 <= info.cells < 128
         and info.temperature >= 0
         and info.epochs == -(-info.all_batches // info.steps)
         and info.whole_epochs > 0

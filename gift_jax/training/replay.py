@@ -1,7 +1,6 @@
 """Training from stored soft labels: batches as they were when the teacher saw them, and its logits.
 
-Crops, flips, mixing and order come from the files of `gift_jax.data.fkd` instead of from keys; EDC's cells alone may be
-reordered by a key.
+Crops, flips, mixing and order come from the files of `gift_jax.data.fkd` instead of from keys.
 """
 
 import dataclasses
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.augment import mixup
-from gift_jax.crops import resized_crop, resized_crop_bytes, shuffle_patches
+from gift_jax.crops import resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
@@ -45,8 +44,7 @@ def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
         raise GiftError("max_steps cannot cut epochs of stored soft labels short; leave it out")
     _check_loss(recipe, info)
     stored = {"batch_size": info.batch_size, "mix": info.mix, "max_steps": info.steps if info.drop_last else None}
-    shuffle = recipe.shuffle if info.reshuffled else 1
-    return dataclasses.replace(recipe, **stored, augment="none", factor=1, shuffle=shuffle, smallest_crop=None)
+    return dataclasses.replace(recipe, **stored, augment="none", factor=1, shuffle=1, smallest_crop=None)
 
 
 def _check_loss(recipe: Recipe, info: StoredInfo) -> None:
@@ -74,7 +72,7 @@ def check_set(distilled: DistilledSet, info: StoredInfo) -> None:
 def replay(
     images: jax.Array, batch: StoredBatches, info: StoredInfo, pixel_space: PixelSpace, normalisation: Normalisation
 ) -> tuple[jax.Array, jax.Array]:
-    """Reorder cells, crop, flip, normalise and mix images as a stored batch was.
+    """Crop, flip, normalise and mix images as a stored batch was.
 
     Args: images [B, S, S, C], the batch's, as the distilled set has them; batch, a single one.
     Returns: float [B, S, S, C], and the share that each keeps of itself.
@@ -84,9 +82,6 @@ def replay(
     top, left, height, width = (batch.boxes[:, place].astype(jnp.int32) for place in range(4))
     if info.crops == "floats" and images.dtype == jnp.uint8:
         images = images.astype(jnp.float32) / 255
-    if batch.cells is not None:
-        rows, columns = (batch.cells[:, axis].astype(jnp.int32) for axis in range(2))
-        images = shuffle_patches(images, rows, columns)
     crop = resized_crop_bytes if images.dtype == jnp.uint8 else resized_crop
     images = crop(images, top, left, height, width, images.shape[1])
     images = jnp.where(batch.flips[:, None, None, None], images[:, :, ::-1], images)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from gift_jax.augment import MIXINGS, make_strategy
-from gift_jax.crops import make_crop, random_shuffle_patches
+from gift_jax.crops import make_crop
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels
@@ -353,13 +353,11 @@ def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Ar
 
 
 def _make_replay(program: Program, info: StoredInfo) -> Callable[[Data, StoredBatches, Sequence[jax.Array]], Batch]:
-    """Build `(data, stored batch, keys) -> Batch`, for which nothing is drawn but EDC's order of cells."""
-    recipe = program.recipe
+    """Build `(data, stored batch, keys) -> Batch`, for which nothing is drawn."""
 
     def prepare(data: Data, batch: StoredBatches, keys: Sequence[jax.Array]) -> Batch:
+        del keys
         images = data.images[batch.indices]
-        if recipe.shuffle > 1:
-            images = random_shuffle_patches(keys[0], images, recipe.shuffle)
         images, kept = replay(images, batch, info, program.pixel_space, program.normalisation)
         labels, logits = data.labels[batch.indices], logits_of(batch, info).astype(images.dtype)
         return Batch(images, labels, batch.partners, kept, logits, weights_of(batch))

@@ -136,7 +136,7 @@ def on_tensors(whole):
     """Prepare an image as a tensor, with a box of whole pixels."""
 
     def prepare(image, box, flipped, size):
-        image = image if isinstance(image, torch.Tensor) else functional.to_tensor(image)
+        image = functional.to_tensor(image)
         top, left, height, width = map(whole, box)
         image = functional.resized_crop(image, top, left, height, width, [size, size], antialias=True)
         image = functional.hflip(image) if flipped else image
@@ -158,20 +158,11 @@ def read_hald(folder, images, *, batch):
 
 
 def read_edc(folder, images, epoch):
-    """(rows, images, logits): tensors whose cells are reordered, columns first, and whose boxes are rounded."""
+    """(rows, images, logits): crops of tensors, whose boxes are rounded.
+
+    `ShufflePatchesWithIndex` cuts a tensor into strips, orders them by the last part, and joins those it had cut.
+    """
     for number in range(len(list((folder / f"epoch_{epoch}").iterdir()))):
         parts = torch.load(folder / f"epoch_{epoch}" / f"batch_{number}.tar", weights_only=False)
-        rows, cells = parts[6].tolist(), iter(parts[7])
-
-        def prepare(image, box, flipped, size, cells=cells):
-            columns, rows_of_cells = next(cells).tolist()
-            image = in_order(in_order(functional.to_tensor(image), columns).permute(0, 2, 1), rows_of_cells)
-            return on_tensors(round)(image.permute(0, 2, 1), box, flipped, size)
-
-        yield rows, shown(parts, images, rows, prepare), parts[5].float()
-
-
-def in_order(image, order):
-    """The strips along the last axis in another order."""
-    side = image.shape[-1] // len(order)
-    return torch.cat([image[..., place * side :][..., :side] for place in order], dim=-1)
+        rows = parts[6].tolist()
+        yield rows, shown(parts, images, rows, on_tensors(round)), parts[5].float()

@@ -1,4 +1,4 @@
-"""Records of more than six parts: EDC's order of cells and WMDD's weights."""
+"""Records of more than six parts: EDC's on ImageNet and WMDD's weights."""
 
 import jax
 import jax.numpy as jnp
@@ -28,32 +28,32 @@ def numbers_and_cells(rows):
     return [torch.tensor(rows), torch.from_numpy(orders)]
 
 
+def numbers_and_no_order(rows):
+    """As EDC's relabelling writes, which asks for no order."""
+    return [torch.tensor(rows), torch.zeros(len(rows), 2, 2, dtype=torch.int32)]
+
+
 def written(folder, further):
     return write_fkd(folder / "FKD", pictures(IMAGES), LABELS, epochs=1, further=further)
 
 
-def test_edcs_cells_are_reordered_before_the_crop(imported_fkd, tmp_path):
-    folder = written(tmp_path, numbers_and_cells)
+@pytest.mark.parametrize("further", [numbers_and_cells, numbers_and_no_order], ids=["an order", "no order"])
+def test_edcs_images_are_crops_of_tensors_whatever_order_of_cells_is_stored(imported_fkd, tmp_path, further):
+    folder = written(tmp_path, further)
     labels, _ = imported_fkd(folder, distilled=bank_set())
-    assert (labels.info.cells, labels.info.crops, labels.info.reshuffled) == (2, "floats", False)
+    assert (labels.info.crops, labels.info.order) == ("floats", "as stored")
     theirs = list(read_edc(folder, pictures(IMAGES), 0))
     for batch, (rows, images, logits) in zip(batches(labels, 0), theirs, strict=True):
         np.testing.assert_array_equal(batch.indices, rows)
         np.testing.assert_array_equal(batch.logits.astype("f"), logits)
-        if len(rows) == 8:
+        if len(rows) == 8 and further is numbers_and_cells:
             assert_shows(batch, labels.info, images)
 
 
-def test_cells_without_an_order_are_reordered_as_the_recipe_says(imported_fkd, tmp_path):
-    """As EDC's training does on ImageNet-1K, whose labels are of images in order."""
-    folder = written(tmp_path, lambda rows: [torch.tensor(rows), torch.zeros(len(rows), 2, 2, dtype=torch.int32)])
-    labels, _ = imported_fkd(folder, distilled=bank_set())
-    assert (labels.info.cells, labels.info.crops, labels.info.reshuffled) == (0, "floats", True)
-    assert adapt_recipe(Recipe(loss="mse_ce", epochs=1, shuffle=2), labels.info).shuffle == 2
-
-
-def test_other_banks_show_cells_as_they_are(imported_fkd, tmp_path):
+def test_images_numbers_alone_are_of_pillows_crops(imported_fkd, tmp_path):
+    """As G-VBSM's, and EDC's on CIFAR and Tiny-ImageNet."""
     labels, _ = imported_fkd(written(tmp_path, lambda rows: [torch.tensor(rows)]), distilled=bank_set())
+    assert (labels.info.crops, labels.info.order) == ("bytes", "as stored")
     assert adapt_recipe(Recipe(loss="mse_ce", epochs=1, shuffle=2), labels.info).shuffle == 1
 
 
@@ -93,11 +93,10 @@ def test_the_step_weighs_losses_at_the_epochs_temperature(imported_fkd, tmp_path
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("kind", ["cells", "reshuffled", "weights"])
+@pytest.mark.parametrize("kind", ["cells", "weights"])
 def test_students_train_from_them(imported_fkd, tmp_path, kind):
     further = {
         "cells": numbers_and_cells,
-        "reshuffled": lambda rows: [torch.tensor(rows), torch.zeros(len(rows), 2, 2, dtype=torch.int32)],
         "weights": lambda rows: [torch.from_numpy(WEIGHTS[rows])],
     }[kind]
     folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=4, further=further)
@@ -113,10 +112,7 @@ def test_students_train_from_them(imported_fkd, tmp_path, kind):
     [
         (lambda rows: [torch.full((len(rows),), -1.0)], "a weight is not above 0"),
         (lambda rows: [torch.tensor(rows) + 0.5, torch.tensor(rows)], "has 8 parts, but those beyond the sixth are"),
-        (
-            lambda rows: [torch.tensor(rows), torch.ones(len(rows), 2, 2, dtype=torch.int32)],
-            "an order of cells is none",
-        ),
+        (lambda rows: [torch.tensor(rows), torch.zeros(len(rows), 3, 2).int()], "its orders of cells are int32["),
         (lambda rows: [torch.tensor(rows)] * 3, "is no list of six to eight parts"),
     ],
     ids=["weights", "two kinds", "cells", "nine parts"],
