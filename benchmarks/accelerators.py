@@ -23,7 +23,13 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.files import write_text
 from gift_jax.runtime.progress import display
 
-PROGRAMS = ("epoch-float32", "epoch-bfloat16", "evaluation", "data-8", "seed-2-data-4")  # of compiled.KINDS, without JAX
+PROGRAMS = (
+    "epoch-float32",
+    "epoch-bfloat16",
+    "evaluation",
+    "data-8",
+    "seed-2-data-4",
+)  # of compiled.KINDS, without JAX
 STEPS = tuple(name for name, workload in WORKLOADS.items() if not workload.whole)
 
 
@@ -89,7 +95,11 @@ def main(
         programs: an epoch in each precision, an evaluation, an epoch over 8 devices, and two seeds over 4 devices each.
         name: of the files; by default `accelerators-` and the targets.
     """
-    for option, values, known in (("--for", for_, TARGETS), ("--work", work, STEPS), ("--programs", programs, PROGRAMS)):
+    for option, values, known in (
+        ("--for", for_, TARGETS),
+        ("--work", work, STEPS),
+        ("--programs", programs, PROGRAMS),
+    ):
         for unknown in set(values) - set(known):
             raise GiftError(f"{option} {unknown!r} is unknown; choose of {', '.join(known)}")
     for missing in (target for target in for_ if not installed(target)):

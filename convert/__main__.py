@@ -175,22 +175,39 @@ def distilled(
     )
 
 
-def fkd(source: Source, /, *, distilled: Path, out: Path, epochs: int | None = None, seed: int = 42) -> None:
-    """Import stored soft labels (FKD, of SRe2L and G-VBSM), so that training needs no teacher.
+def fkd(
+    source: Source,
+    /,
+    *,
+    distilled: Path,
+    out: Path,
+    epochs: int | None = None,
+    seed: int = 42,
+    draw: Literal["stored", "with_replacement", "without_replacement", "in_turns"] | None = None,
+    temperature: float = 20.0,
+    centre: bool = False,
+) -> None:
+    """Import stored soft labels (of SRe2L, G-VBSM, EDC, WMDD, LPLD, LPQLD or HALD), so that training needs no teacher.
 
     Args:
-        source: directory of epoch_0/batch_0.tar and so on, or the released tar.gz, which is read without unpacking;
-            also hf://OWNER/NAME[@REVISION][/PATH].
+        source: directory of epoch_0/batch_0.tar (LPQLD: batch_0.tar, HALD: epoch_0.tar) and so on, or the released
+            tar.gz, which is read without unpacking; also hf://OWNER/NAME[@REVISION][/PATH].
         distilled: the distilled set that they belong to, whole, as `convert distilled` or `convert push` wrote it.
         out: directory to write, with a file per epoch.
         epochs: import the first ones only.
-        seed: of the authors' sampler, where the order of the images is not stored (SRe2L).
+        seed: of the authors' sampler, where the order of the images is not stored (SRe2L, WMDD).
+        draw: which batches an epoch of training has: those stored for it, or some of all, drawn anew; the authors' way
+            if it is not given.
+        temperature: of the softmax whose probabilities are stored (HALD).
+        centre: take the mean of the teacher's logits, of which probabilities do not tell it, as 0 (HALD), so that
+            losses that read them, such as gift, can train.
 
     Example: `python -m convert fkd FKD_cutmix_fp16.tar.gz --distilled sre2l_ipc50.safetensors --out fkd_labels`
     """
-    from .fkd import convert_fkd
+    from .fkd import Options, convert_fkd
 
-    convert_fkd(source, distilled=distilled, out=out, epochs=epochs, seed=seed)
+    options = Options(seed=seed, draw=draw, temperature=temperature, centre=centre)
+    convert_fkd(source, distilled=distilled, out=out, epochs=epochs, options=options)
 
 
 def push(source: Source, /, *, out: Path, repo: str = "OWNER/NAME", license: str = "unknown") -> None:

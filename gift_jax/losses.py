@@ -7,7 +7,7 @@ code minimises. Options are keyword-only and default to the official values.
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -99,18 +99,19 @@ def kl(
     *,
     temperature: float = 20.0,
     t_squared: bool = False,
+    student_temperature: float | None = None,
 ) -> jax.Array:
     """Divergence of softened predictions: `KL(softmax(t / T) || softmax(z / T))`, in nats.
 
     With t_squared the loss is multiplied by T^2, as Hinton et al. (2015), section 2.1, ask for, so that its
     gradient does not shrink with T. The official GIFT code (T = 20) leaves the factor out, which makes its
-    gradient in the logits about a hundredth of GIFT's.
+    gradient in the logits about a hundredth of GIFT's. student_temperature is z's own, as LPQLD's.
 
     Args: student_logits and teacher_logits, float [B, C]; labels, int [B]. Returns: float [B].
     Reference: Hinton et al. (2015), section 2.1; official `losses_benchmark.py`.
     """
     del labels
-    log_student = jax.nn.log_softmax(student_logits / temperature)
+    log_student = jax.nn.log_softmax(student_logits / (student_temperature or temperature))
     log_teacher = jax.nn.log_softmax(teacher_logits / temperature)
     divergence = optax.losses.kl_divergence_with_log_targets(log_student, log_teacher)
     return divergence * temperature**2 if t_squared else divergence
@@ -204,3 +205,8 @@ LOSSES: Mapping[str, LossFn] = MappingProxyType(
         "gift": gift,
     }
 )
+
+
+def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
+    """Whether a loss reads more of the teacher's logits than their softmax: a constant added to them all changes it."""
+    return loss in ("mse", "mse_ce", "cosine") or (loss == "gift" and options.get("soft", "logits") == "logits")

@@ -1,9 +1,12 @@
 """`python -m convert fkd`: released soft labels become one safetensors file an epoch."""
 
 import contextlib
+import dataclasses
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,119 +20,213 @@ from gift_jax.sources.source import Source
 
 from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
-from .files import Place, find_batches, open_files, size_on_disk
+from . import by_epoch, by_epoch_and_batch, flat
+from .files import open_files, size_on_disk
+from .layouts import Bank, find_bank
 from .order import sampler_order
-from .records import Record, join, parse
+from .records import Labels, Record, join, parse
+
+LAYOUTS = (by_epoch_and_batch.LAYOUT, flat.LAYOUT, by_epoch.LAYOUT)
 
 # Labels of other images agree with these by chance, a teacher's labels far more often.
 _LEAST_AGREEMENT = 1.5  # times chance
 _BYTES_BESIDE_LOGITS = 17  # of an image
 
 
-def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None, seed: int) -> StoredInfo:
-    """Import `epoch_*/batch_*.tar` files, in a directory or an archive, for a distilled set.
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a bank is imported.
 
-    Args: source, also a place on the Hub; epochs, how many to import, the first ones (None: all); seed, of the sampler
-    where the images' order is not stored.
-    Raises: GiftError if anything does not fit, or if the labels are not of these images.
+    seed: of the sampler where the images' order is not stored. draw: a name in `DRAWS`, None: the authors'.
+    temperature: of probabilities. centre: whether logits with a mean of 0 are made of them.
+    """
+
+    seed: int = 42
+    draw: str | None = None
+    temperature: float = 20.0
+    centre: bool = False
+
+
+class _Reader(NamedTuple):
+    """What is read, and what it is read for."""
+
+    files: Source
+    bank: Bank
+    images: DistilledSet
+    labels: Labels
+
+    def records(self, name: str) -> list[Record]:
+        """The batches in a file. Raises: GiftError."""
+        label, content = f"{self.files.label}: {name!r}", load_torch(self.files, name)
+        if not self.bank.whole:
+            return [parse(label, content, self.images, self.labels)]
+        if not isinstance(content, list | tuple) or not content:
+            raise GiftError(f"{label}: is no list of an epoch's batches; give the file of one epoch of HALD's labels")
+        return [parse(f"{label}, batch {place}", part, self.images, self.labels) for place, part in enumerate(content)]
+
+
+def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None, options: Options) -> StoredInfo:
+    """Import released soft labels, in a directory or an archive, for a distilled set.
+
+    Args: source, also a place on the Hub; epochs, how many to import, the first ones (None: all). Raises: GiftError if anything does not fit, or if the
+    labels are not of these images.
     """
     if out.exists() and not (out / INFO).is_file():
         raise GiftError(f"{out}: exists and is not a directory of stored soft labels; choose another --out")
+    if not options.temperature > 0:
+        raise GiftError(f"--temperature is {options.temperature:g}, expected a number above 0")
     source = hub.local(source, "set")
-    print(f"reads     {source}: {_gigabytes(size_on_disk(source))} on disk", flush=True)
+    size = size_on_disk(source)
     images = open_distilled(distilled)
     with contextlib.ExitStack() as stack:
         files = open_files(source, stack)
-        places = find_batches(files, epochs)
-        last = max(places.values())
-        needed = (last.epoch + 1) * len(images.labels) * (2 * images.num_classes + _BYTES_BESIDE_LOGITS)
-        print(f"writes    {out}: {_gigabytes(needed)}, {last.epoch + 1} epochs of {last.batch + 1} batches", flush=True)
-        _check_space(out, needed)
+        bank = find_bank(files, epochs, len(images.labels), LAYOUTS)
+        if options.centre and not bank.whole:
+            raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
+        labels = Labels(options.temperature if bank.whole else 0.0, bank.crops_down)
+        reader = _Reader(files, bank, images, labels)
+        _announce(reader, size, out)
         with written_whole(out) as temporary:
             temporary.mkdir()
-            info = _import(files, places, images, temporary, seed)
+            info = _import(reader, temporary, options)
             save_info(temporary, info)
     print(f"written   {out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
+    print(f"labels    {info.describe()}")
     return info
+
+
+def _announce(reader: _Reader, size: int, out: Path) -> None:
+    """Say how much is read, about how long that takes by a first file, and how much is written. Raises: GiftError if
+    there is no room for it."""
+    places = reader.bank.places
+    first_file = next(iter(places))
+    records = reader.records(first_file)
+    start = time.monotonic()
+    reader.records(first_file)  # again, for PyTorch loads much when it reads the first file
+    seconds = (time.monotonic() - start) * len(places)
+    epochs, batches = 1 + max(place.epoch for place in places.values()), len(places) * len(records)
+    duration = f"{seconds / 60:,.0f} min" if seconds > 100 else f"{max(seconds, 1):.0f} s"
+    print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk, in about {duration}", flush=True)
+    first = records[0]
+    image = _BYTES_BESIDE_LOGITS + sum(
+        array.nbytes // len(first.flips) for array in (first.logits, first.classes, first.weights) if array is not None
+    )
+    needed = image * min(batches * len(first.flips), epochs * len(reader.images.labels))
+    steps = max(place.batch for place in places.values()) + len(records)
+    print(f"writes    {out}: {_gigabytes(needed)}, {epochs} epochs of {steps} batches", flush=True)
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if (free := shutil.disk_usage(parent).free) < needed:
+        raise GiftError(f"{out}: needs {_gigabytes(needed)}, {_gigabytes(free)} are free; make room, or lower --epochs")
 
 
 def _gigabytes(count: float) -> str:
     return f"{count / 1e9:,.2f} GB"
 
 
-def _check_space(out: Path, needed: int) -> None:
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
-    if (free := shutil.disk_usage(parent).free) < needed:
-        raise GiftError(f"{out}: needs {_gigabytes(needed)}, {_gigabytes(free)} are free; make room, or lower --epochs")
-
-
-def _import(files: Source, places: Mapping[str, Place], images: DistilledSet, out: Path, seed: int) -> StoredInfo:
+def _import(reader: _Reader, out: Path, options: Options) -> StoredInfo:
     """Write each epoch as soon as it is whole."""
-    first, orders, count = None, None, len(images.labels)
-    epochs, digest = 1 + max(place.epoch for place in places.values()), set_digest(images)
-    for number, records in _epochs(files, places, images):
-        where = f"{files.label}: epoch_{number}"
-        if records[0].indices is None and orders is None:
-            orders = sampler_order(count, epochs, seed)
-        order = "as stored" if orders is None else f"of torch's RandomSampler, seed {seed}"
+    images, bank, sampled = reader.images, reader.bank, None
+    epochs, digest = 1 + max(place.epoch for place in bank.places.values()), set_digest(images)
+    draw = options.draw or bank.draw
+    pool = bank.pruned or draw != "stored"
+    first, batches = None, 0
+    for number, records in _epochs(reader):
+        where = f"{reader.files.label}: epoch_{number}"
+        if bank.order is None and records[0].indices is None and sampled is None:
+            sampled = sampler_order(len(images.labels), epochs, options.seed)
+        drop_last = bank.pruned or draw in ("without_replacement", "in_turns")
         info = StoredInfo(
             dataset=images.dataset,
-            num_images=count,
+            num_images=len(images.labels),
             num_classes=images.num_classes,
             image_size=images.images.shape[1],
             epochs=epochs,
-            batch_size=_batch_size(where, records, count),
-            mix=_kind(where, records),
+            batch_size=len(max(records, key=lambda record: len(record.flips)).flips),
             distilled=digest,
-            order=order,
-            source=hub.title(files.path),
+            order="as stored" if sampled is None else f"of torch's RandomSampler, seed {options.seed}",
+            source=hub.title(reader.files.path),
+            temperature=reader.labels.temperature,
+            centred=options.centre,
+            draw=draw,
+            drop_last=drop_last,
+            **_settings(where, records),
         )
         first = first or info
         if info != first:
             raise GiftError(f"{where} is not like the first epoch that was read; give the files of one release")
-        flat = join(records, None if orders is None else orders[number])
-        for problem in problems(flat, info):
+        records, order = _fitted(where, records, _order(where, bank, sampled, number), info)
+        batches += len(records)
+        epoch = join(records, order)
+        for problem in problems(epoch, dataclasses.replace(info, batches=int(pool)), len(records)):
             raise GiftError(f"{where}: {problem}; download it again, or check --distilled")
-        _check_agreement(where, flat, images, info)
-        save_epoch(out, number, flat)
+        _check_agreement(where, epoch, images, info)
+        save_epoch(out, number, epoch)
     assert first is not None  # there is an epoch at least
-    return first
+    info = dataclasses.replace(first, batches=batches if pool else 0)
+    if not info.whole_epochs:
+        raise GiftError(
+            f"{reader.files.label}: has {batches} batches, an epoch of {info.num_images} images {info.steps}; give the "
+            "whole bank"
+        )
+    return info
 
 
-def _epochs(files: Source, places: Mapping[str, Place], images: DistilledSet) -> Iterator[tuple[int, Sequence[Record]]]:
+def _epochs(reader: _Reader) -> Iterator[tuple[int, Sequence[Record]]]:
     """Epochs as they become whole: an archive may hold files in any order."""
-    steps = 1 + max(place.batch for place in places.values())
-    pending: dict[int, dict[int, Record]] = {}
-    with display("reading", len(places), "batches") as advance:
+    places = reader.bank.places
+    left = dict.fromkeys({place.epoch for place in places.values()}, 0)
+    for place in places.values():
+        left[place.epoch] += 1
+    pending: dict[int, dict[int, list[Record]]] = {}
+    with display("reading", len(places), "epochs" if reader.bank.whole else "batches") as advance:
         for name, place in places.items():
-            record = parse(f"{files.label}: {name!r}", load_torch(files, name), images)
-            pending.setdefault(place.epoch, {})[place.batch] = record
-            if len(pending[place.epoch]) == steps:
-                yield place.epoch, [record for _, record in sorted(pending.pop(place.epoch).items())]
+            pending.setdefault(place.epoch, {})[place.batch] = reader.records(name)
+            left[place.epoch] -= 1
+            if not left[place.epoch]:
+                yield place.epoch, [record for _, part in sorted(pending.pop(place.epoch).items()) for record in part]
             advance(1, "")
 
 
-def _batch_size(where: str, records: Sequence[Record], count: int) -> int:
-    sizes = [len(record.flips) for record in records]
+def _settings(where: str, records: Sequence[Record]) -> dict[str, Any]:
+    if any(record.settings() != records[0].settings() for record in records):
+        raise GiftError(f"{where} has batches of several kinds; give the files of one release")
+    return dict(records[0].settings())
+
+
+def _order(where: str, bank: Bank, sampled: np.ndarray | None, number: int) -> np.ndarray | None:
+    """The rows that an epoch's batches show, None if its records tell."""
+    if bank.order is not None:
+        if number not in bank.order:
+            raise GiftError(f"{where}: the list of images lacks this epoch; download it again")
+        return bank.order[number]
+    return None if sampled is None else sampled[number]
+
+
+def _fitted(
+    where: str, records: Sequence[Record], order: np.ndarray | None, info: StoredInfo
+) -> tuple[Sequence[Record], np.ndarray | None]:
+    """An epoch's batches of the right sizes and their rows; without the smaller last one if it is left out."""
+    sizes, count, size = [len(record.flips) for record in records], info.num_images, info.batch_size
+    if any(length != size for length in sizes[:-1]):
+        raise GiftError(f"{where} has batches of {sorted(set(sizes))} images; only the last may be smaller")
+    listed = sum(sizes) if order is None else len(order)
+    if listed != sum(sizes) and info.draw != "stored":
+        raise GiftError(f"{where} has labels of {sum(sizes)} images, the list of images {listed}; download it again")
+    if info.drop_last:
+        full = len(records) - (sizes[-1] < size)
+        return records[:full], order if order is None else order[: full * size]
     if sum(sizes) != count:
         raise GiftError(f"{where} has labels of {sum(sizes)} images, the set has {count}; give the whole set")
-    if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]:
-        raise GiftError(f"{where} has batches of {sorted(set(sizes))} images; only the last may be smaller")
-    return sizes[0]
+    return records, order
 
 
-def _kind(where: str, records: Sequence[Record]) -> str:
-    kinds = {(record.mix, record.indices is None) for record in records}
-    if len(kinds) > 1:
-        raise GiftError(f"{where} has batches of several kinds; give the files of one release")
-    return kinds.pop()[0]
-
-
-def _check_agreement(where: str, flat: StoredBatches, images: DistilledSet, info: StoredInfo) -> None:
+def _check_agreement(where: str, epoch: StoredBatches, images: DistilledSet, info: StoredInfo) -> None:
     """Whether the top class is the image's or its partner's more often than by chance. Raises: GiftError."""
-    starts = np.arange(info.num_images) // info.batch_size * info.batch_size
-    own, top = images.labels[flat.indices], flat.logits.argmax(1)
-    agreement = np.mean((top == own) | (top == own[starts + flat.partners]))
+    starts = np.arange(len(epoch.indices)) // info.batch_size * info.batch_size
+    own, top = images.labels[epoch.indices], epoch.logits.argmax(1)
+    if epoch.classes is not None:
+        top = np.take_along_axis(epoch.classes, top[:, None], axis=1)[:, 0]
+    agreement = np.mean((top == own) | (top == own[starts + epoch.partners]))
     chance = (1 if info.mix == "none" else 2) / info.num_classes
     if agreement < _LEAST_AGREEMENT * chance:
         raise GiftError(

@@ -1,7 +1,7 @@
-"""One batch's stored record: a list of crops, flips, mixing and logits, with the images' numbers in G-VBSM's."""
+"""One batch's stored record: a list of crops, flips, mixing and logits, and what some methods' records have besides."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +11,23 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import StoredBatches
 from gift_jax.errors import GiftError
 
-_AGAIN = "download it again, or check --distilled"
+from .layouts import AGAIN
+
 _NEAR_WHOLE = 0.01  # pixels that coordinates, fractions in float32, may be off
+_NEAR_ONE = 0.005  # that probabilities in float16 may sum to beside 1
+
+
+class Labels(NamedTuple):
+    """What a release's labels are: temperature of softmax probabilities, 0: logits; crops_down: whether the authors'
+    reader rounds crops down and resizes tensors."""
+
+    temperature: float = 0.0
+    crops_down: bool = False
 
 
 class Record(NamedTuple):
-    """A batch of B images as `StoredBatches` has it, indices None where they are not stored; mix as in `MIXINGS`."""
+    """A batch of B images as `StoredBatches` has it, indices None where they are not stored; mix as in `MIXINGS`, crops
+    as in `CROPS`."""
 
     indices: np.ndarray | None
     boxes: np.ndarray
@@ -26,53 +37,129 @@ class Record(NamedTuple):
     mix_box: np.ndarray
     logits: np.ndarray
     mix: str
+    classes: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    crops: str = "bytes"
+
+    def settings(self) -> Mapping[str, Any]:
+        """What all records of a bank have in common, as fields of `StoredInfo`."""
+        return {
+            "mix": self.mix,
+            "top": 0 if self.classes is None else self.classes.shape[1],
+            "weighted": self.weights is not None,
+            "crops": self.crops,
+        }
 
 
-def parse(label: str, content: object, images: DistilledSet) -> Record:
-    """Check and convert one file's content. label names it in messages. Raises: GiftError.
+def parse(label: str, content: object, images: DistilledSet, labels: Labels) -> Record:
+    """Check and convert one batch's content. label names it in messages. Raises: GiftError.
 
-    Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L, and of G-VBSM, whose lists have a seventh
-    element, the numbers of the images.
+    Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L; for more than six parts see `_FURTHER`.
     """
-    if not isinstance(content, list | tuple) or len(content) not in (6, 7):
-        raise GiftError(f"{label}: is no list of six or seven parts (crops, flips, mixing, logits); {_AGAIN}")
-    coords, flips, partners, share, box, logits, *numbers = content
+    if not isinstance(content, list | tuple) or not 6 <= len(content) <= 8:
+        raise GiftError(f"{label}: is no list of six to eight parts (crops, flips, mixing, logits); {AGAIN}")
+    coords, flips, partners, share, box, logits, *further = content
+    if isinstance(partners, list):
+        raise GiftError(f"{label}: has RandAugment's parameters, which are not replayed; give a bank without them")
+    if isinstance(flips, torch.Tensor) and flips.ndim == 2:
+        raise GiftError(
+            f"{label}: has boxes that are cut out (ImageNet-21K's), which are not replayed; give a bank without them"
+        )
     count = len(flips) if isinstance(flips, torch.Tensor) and flips.ndim == 1 else 0
     if not count:
-        raise GiftError(f"{label}: its flips are no tensor [B]; {_AGAIN}")
+        raise GiftError(f"{label}: its flips are no tensor [B]; {AGAIN}")
     mix = "none" if partners is None else "mixup" if box is None else "cutmix"
     rows = torch.arange(count) if partners is None else partners
+    read = _further(label, further, count, images)
+    classes = read.get("classes")
+    wide = images.num_classes if classes is None else classes.shape[1]
+    values = _logits(label, _tensor(label, "logits", logits, (count, wide), "f"))
+    if classes is None:
+        _check_kind(label, values, labels)
     return Record(
-        indices=_tensor(label, "image numbers", numbers[0], (count,), "iu").astype(np.int32) if numbers else None,
-        boxes=_boxes(label, _tensor(label, "crops", coords, (count, 4), "f"), images.images.shape[1]),
+        indices=read.get("indices"),
+        boxes=_boxes(label, _tensor(label, "crops", coords, (count, 4), "f"), images.images.shape[1], labels),
         flips=_tensor(label, "flips", flips, (count,), "b"),
-        partners=_tensor(label, "partners", rows, (count,), "iu").astype(np.int32),
+        partners=_partners(label, _tensor(label, "partners", rows, (count,), "iu")),
         share=float(_numbers(label, "share", [share])[0]) if mix == "mixup" else 1.0,
         mix_box=_mix_box(label, box) if mix == "cutmix" else np.zeros(4, np.int16),
-        logits=_logits(label, _tensor(label, "logits", logits, (count, images.num_classes), "f")),
+        logits=values,
         mix=mix,
+        classes=classes,
+        weights=read.get("weights"),
+        crops=read.get("crops", "floats" if labels.crops_down else "bytes"),
     )
 
 
 def join(records: Sequence[Record], order: np.ndarray | None) -> StoredBatches:
     """An epoch's batches one after another; order, int32 [N], where their images' numbers are not stored."""
-    numbers = [record.indices for record in records if record.indices is not None]
+
+    def joined(name: str) -> Any:
+        parts = [getattr(record, name) for record in records]
+        return None if parts[0] is None else np.concatenate(parts)
+
     return StoredBatches(
-        indices=np.concatenate(numbers) if order is None else order,
-        boxes=np.concatenate([record.boxes for record in records]),
-        flips=np.concatenate([record.flips for record in records]),
-        partners=np.concatenate([record.partners for record in records]),
+        indices=joined("indices") if order is None else order,
         shares=np.asarray([record.share for record in records], np.float32),
         mix_boxes=np.stack([record.mix_box for record in records]),
-        logits=np.concatenate([record.logits for record in records]),
+        **{name: joined(name) for name in ("boxes", "flips", "partners", "logits", "classes", "weights")},
     )
+
+
+# ---- parts beyond the sixth ----------------------------------------------------------------------------
+
+_Parts = Mapping[str, Any]  # of a `Record`
+
+
+def _indices(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
+    return {"indices": _tensor(label, "image numbers", parts[0], (count,), "iu").astype(np.int32)}
+
+
+def _weights(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
+    return {"weights": _tensor(label, "weights", parts[0], (count,), "f").astype(np.float32)}
+
+
+def _classes(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
+    wide = parts[0].shape[1]
+    if not 1 <= wide <= images.num_classes < 2**15:
+        raise GiftError(f"{label}: tells {wide} classes of an image, the set has {images.num_classes}; {AGAIN}")
+    return {"classes": _tensor(label, "classes", parts[0], (count, wide), "i").astype(np.int16)}
+
+
+def _indices_on_tensors(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
+    """The last part is an order of cells, after which EDC's code joins them in their old order: it has no effect."""
+    _tensor(label, "orders of cells", parts[1], (count, 2, parts[1].shape[2]), "i")
+    return {**_indices(label, parts, count, images), "crops": "floats"}
+
+
+# By the axes and the kinds of numbers of the parts beyond the sixth.
+_FURTHER: Mapping[tuple[tuple[int, bool], ...], Callable[..., _Parts]] = {
+    (): lambda *_: {},  # SRe2L, LPLD, HALD
+    ((1, False),): _indices,  # G-VBSM, EDC on small images: shaoshitong/EDC, relabel/generate_soft_label_with_db.py
+    ((1, True),): _weights,  # WMDD: Liu-Hy/WMDD, relabel/generate_soft_label.py
+    ((2, False),): _classes,  # LPQLD, whose sixth part has their logits
+    ((1, False), (3, False)): _indices_on_tensors,  # EDC on ImageNet
+}
+
+
+def _further(label: str, parts: Sequence[object], count: int, images: DistilledSet) -> _Parts:
+    kinds = tuple((part.ndim, part.is_floating_point()) for part in parts if isinstance(part, torch.Tensor))
+    if len(kinds) < len(parts) or kinds not in _FURTHER:
+        raise GiftError(
+            f"{label}: has {6 + len(parts)} parts, but those beyond the sixth are neither images' numbers (G-VBSM, "
+            f"EDC) nor weights (WMDD) nor classes of the largest logits (LPQLD); {AGAIN}"
+        )
+    return _FURTHER[kinds](label, parts, count, images)
+
+
+# ---- parts ---------------------------------------------------------------------------------------------
 
 
 def _tensor(label: str, name: str, value: Any, shape: tuple[int, ...], kinds: str) -> np.ndarray:
     array = value.detach().numpy() if isinstance(value, torch.Tensor) else None
     if array is None or array.shape != shape or array.dtype.kind not in kinds:
         found = type(value).__name__ if array is None else f"{array.dtype}{list(array.shape)}"
-        raise GiftError(f"{label}: its {name} are {found}, expected a tensor {list(shape)}; {_AGAIN}")
+        raise GiftError(f"{label}: its {name} are {found}, expected a tensor {list(shape)}; {AGAIN}")
     return array
 
 
@@ -83,22 +170,37 @@ def _numbers(label: str, name: str, values: Any) -> list[float]:
     except (TypeError, ValueError, RuntimeError):
         numbers = [math.nan]
     if not all(map(math.isfinite, numbers)):
-        raise GiftError(f"{label}: its {name} is no number; {_AGAIN}")
+        raise GiftError(f"{label}: its {name} is no number; {AGAIN}")
     return numbers
 
 
-def _boxes(label: str, coords: np.ndarray, side: int) -> np.ndarray:
-    """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4]."""
+def _boxes(label: str, coords: np.ndarray, side: int, labels: Labels) -> np.ndarray:
+    """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4].
+
+    They are fractions of whole pixels, which float16 tells to a twentieth of a pixel in 224. Pillow rounds them to
+    the nearest; on tensors HALD's reader rounds them down, so that many are one pixel low.
+    """
     scaled = coords.astype(np.float64) * side
-    if not (np.abs(scaled - np.rint(scaled)) < _NEAR_WHOLE).all():
-        raise GiftError(f"{label}: its crops are not of whole pixels of a {side} pixel image; {_AGAIN}")
-    return np.rint(np.clip(scaled, -1, 2 * side)).astype(np.int16)
+    near = _NEAR_WHOLE + (side * 2.0**-12 if coords.dtype == np.float16 else 0)
+    if not (np.abs(scaled - np.rint(scaled)) < near).all():
+        raise GiftError(f"{label}: its crops are not of whole pixels of a {side} pixel image; {AGAIN}")
+    whole = np.floor(scaled) if labels.crops_down else np.rint(scaled)
+    return np.clip(whole, -1, 2 * side).astype(np.int16)
+
+
+def _partners(label: str, partners: np.ndarray) -> np.ndarray:
+    if partners.dtype.itemsize == 1 and len(partners) > 256:
+        raise GiftError(
+            f"{label}: its partners are bytes, which cannot number {len(partners)} images; store the labels anew in "
+            "batches of 256 at most"
+        )
+    return partners.astype(np.int32)
 
 
 def _mix_box(label: str, box: Any) -> np.ndarray:
     numbers = _numbers(label, "mixed box", box)
     if len(numbers) != 4 or any(number != int(number) or not 0 <= number < 2**15 for number in numbers):
-        raise GiftError(f"{label}: its mixed box is no four whole numbers; {_AGAIN}")
+        raise GiftError(f"{label}: its mixed box is no four whole numbers; {AGAIN}")
     return np.asarray(numbers, np.int16)
 
 
@@ -106,5 +208,15 @@ def _logits(label: str, logits: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         halves = logits.astype(np.float16)
     if not np.isfinite(halves).all():
-        raise GiftError(f"{label}: its logits are not finite in half precision; {_AGAIN}")
+        raise GiftError(f"{label}: its logits are not finite in half precision; {AGAIN}")
     return halves
+
+
+def _check_kind(label: str, values: np.ndarray, labels: Labels) -> None:
+    """Whether labels are probabilities where they are expected, and only there."""
+    sums = values.astype(np.float32).sum(1)
+    probable = bool((values >= 0).all() and (np.abs(sums - 1) < _NEAR_ONE).all())
+    if probable and not labels.temperature:
+        raise GiftError(f"{label}: its logits are probabilities, which sum to 1; give the folder of a bank of logits")
+    if labels.temperature and not probable:
+        raise GiftError(f"{label}: its labels are no probabilities, which sum to 1, as HALD's are; {AGAIN}")

@@ -152,6 +152,8 @@ PREPARED = (
     "lighting",
     "mix",
     "mix_probability",
+    "batch_size",
+    "max_steps",
 )
 DIFFERENTIATED = ("loss", "loss_options", "mix", "mix_labels", "precision")
 UPDATED = ("optimizer", "schedule", "epochs", "batch_size", "max_steps", "ema")

@@ -22,7 +22,7 @@ def make_phased_epoch(program: Program, make: Callable[[Program], Epoch]) -> Epo
         return make(program)
 
     def phase(one: Recipe) -> Program:
-        hard = {"teacher": None, "stored": False} if one.loss == "ce" else {}
+        hard = {"teacher": None, "stored": None} if one.loss == "ce" else {}
         found = program._replace(recipe=one, **hard)
         if (steps := found.steps_per_epoch) != program.steps_per_epoch:
             raise GiftError(

@@ -69,7 +69,7 @@ def describe(
             f"{distilled.method}, {distilled.dataset}, {distilled.ipc} per class: {_array(distilled.images)}, "
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
-        ("teacher", _teacher(teacher) if soft_labels is None else f"soft labels stored in {soft_labels.directory}"),
+        ("teacher", _teacher(teacher) if soft_labels is None else _stored(soft_labels)),
         ("student", f"{_student(student)} under {_labels(teacher, soft_labels)}, {count:,} parameters"),
         (
             "evaluation set",
@@ -105,6 +105,10 @@ def _student(student: Model) -> str:
     spec = student.spec
     options = "".join(f", {name} {value}" for name, value in spec.options)
     return f"student {spec.name} ({spec.image_size} pixels{options})"
+
+
+def _stored(soft_labels: StoredLabels) -> str:
+    return f"soft labels stored in {soft_labels.directory}: {soft_labels.info.describe()}"
 
 
 def _labels(teacher: Teacher | None, soft_labels: StoredLabels | None) -> str:

@@ -82,7 +82,9 @@ class MadeLabels(StoredLabels):
         return self.kept[place]
 
     def _ask(self, boxes: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        ask = _make_ask(self.teacher.model, self.distilled.pixel_space, self.teacher.info.normalisation)
+        ask = _make_ask(
+            self.info.compiled(), self.teacher.model, self.distilled.pixel_space, self.teacher.info.normalisation
+        )
         images, size = self.distilled.images, self.info.batch_size
         starts = range(0, len(images), size)
         parts = [
@@ -101,11 +103,13 @@ _boxes = jax.jit(random_boxes, static_argnums=(1, 2, 3))
 
 
 @shared
-def _make_ask(teacher: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
+def _make_ask(
+    info: StoredInfo, teacher: Model, pixel_space: PixelSpace, normalisation: Normalisation
+) -> Callable[..., jax.Array]:
     def ask(params: Variables, images: jax.Array, boxes: jax.Array, flips: jax.Array) -> jax.Array:
         unread: Any = None
         batch = StoredBatches(unread, boxes, flips, unread, unread, unread, unread)
-        seen, _ = replay(images, batch, "none", pixel_space, normalisation)
+        seen, _ = replay(images, batch, info, pixel_space, normalisation)
         return teacher.apply(params, {}, seen)[0]
 
     return jit(ask)

@@ -18,7 +18,7 @@ from gift_jax.augment_idc import GREY, random_colors
 from gift_jax.crops import make_crop
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
-from gift_jax.data.fkd import StoredBatches, StoredLabels
+from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels
 from gift_jax.data.pixels import to_input
 from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
@@ -28,7 +28,8 @@ from gift_jax.optim import LOSS_READERS, averaging, make_optimizer, make_schedul
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import traced_for
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.training.replay import adapt_recipe, check_set, replay
+from gift_jax.training.cooling import split_options
+from gift_jax.training.replay import adapt_recipe, check_set, logits_of, replay, weights_of
 
 
 class Program(NamedTuple):
@@ -40,7 +41,7 @@ class Program(NamedTuple):
     num_images: int
     pixel_space: PixelSpace
     normalisation: Normalisation
-    stored: bool = False
+    stored: StoredInfo | None = None
 
     @property
     def batch_size(self) -> int:
@@ -80,9 +81,10 @@ class Program(NamedTuple):
         return self.recipe.optimizer.name in LOSS_READERS
 
     def compiled(self) -> "Program":
-        """The program with a learning rate of 1, for the rate is not compiled into the step but in its state."""
+        """The program as it is compiled: with a learning rate of 1, for the rate is in the state, and for any bank."""
         optimizer = dataclasses.replace(self.recipe.optimizer, learning_rate=1.0)
-        return self._replace(recipe=dataclasses.replace(self.recipe, optimizer=optimizer))
+        recipe, stored = dataclasses.replace(self.recipe, optimizer=optimizer), self.stored and self.stored.compiled()
+        return self._replace(recipe=recipe, stored=stored)
 
 
 class Data(NamedTuple):
@@ -123,6 +125,8 @@ class Batch(NamedTuple):
     partners: jax.Array
     kept: jax.Array
     soft_labels: jax.Array | None
+    weights: jax.Array | None = None
+    epoch: jax.Array | int = 0
 
 
 Step = Callable[[State, Data, Any, jax.Array], tuple[State, Metrics]]
@@ -168,8 +172,9 @@ def make_program(
             f"the recipe normalises {len(normalisation.mean)} channels, but {distilled.dataset} has {shape[2]}; choose "
             "another recipe"
         )
+    split_options(recipe)
     model = teacher.model if teacher else None
-    count, stored = len(distilled.labels), soft_labels is not None
+    count, stored = len(distilled.labels), soft_labels and soft_labels.info
     return Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)
 
 
@@ -230,11 +235,12 @@ def compose(parts: StepParts) -> Step:
 
 def make_prepare(program: Program) -> Callable[[Data, Any, jax.Array, jax.Array], tuple[Batch, jax.Array]]:
     """Build `(data, chosen, key, step) -> (Batch, dropout key)`: draw or replay a batch."""
-    make_batch = _make_replay(program) if program.stored else make_drawing(program)
+    make_batch = _make_replay(program, program.stored) if program.stored else make_drawing(program)
 
     def prepare(data: Data, chosen: Any, key: jax.Array, step: jax.Array) -> tuple[Batch, jax.Array]:
         *keys, dropout_key = jax.random.split(jax.random.fold_in(key, step), 4)
-        return make_batch(data, chosen, keys), dropout_key
+        batch = make_batch(data, chosen, keys)
+        return batch._replace(epoch=step // program.steps_per_epoch), dropout_key
 
     return prepare
 
@@ -266,19 +272,23 @@ def _make_mean_loss(
 ) -> Callable[[Variables, Variables, jax.Array, Batch, jax.Array], tuple[jax.Array, tuple[jax.Array, Variables]]]:
     """Build `(params, batch_stats, teacher's logits, Batch, dropout key) -> (loss, (logits, batch_stats))`."""
     recipe = program.recipe
-    criterion = functools.partial(LOSSES[recipe.loss], **dict(recipe.loss_options))
+    options, cooling = split_options(recipe)
+    loss = functools.partial(LOSSES[recipe.loss], **options)
 
     def mean_loss(
         params: Variables, batch_stats: Variables, teacher_logits: jax.Array, batch: Batch, dropout_key: jax.Array
     ) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
-        images, labels, partners, kept, _ = batch
+        images, labels, partners, kept, _, image_weights, epoch = batch
         inputs = images.astype(program.dtype(images))
         weights = cast(params, inputs.dtype)
         logits, changed = program.model.apply(weights, batch_stats, inputs, train=True, key=dropout_key)
         logits = logits.astype(images.dtype)
+        criterion = functools.partial(loss, temperature=cooling.at(epoch).astype(logits.dtype)) if cooling else loss
         losses = criterion(logits, teacher_logits, labels)
         if recipe.mix != "none" and recipe.mix_labels:
             losses = kept * losses + (1 - kept) * criterion(logits, teacher_logits, labels[partners])
+        if image_weights is not None:
+            losses = image_weights * losses
         return jnp.mean(losses), (logits, changed)
 
     return mean_loss
@@ -368,14 +378,15 @@ def make_recoloring(program: Program) -> Augmentation:
     return recolor
 
 
-def _make_replay(program: Program) -> Callable[[Data, StoredBatches, Sequence[jax.Array]], Batch]:
+def _make_replay(program: Program, info: StoredInfo) -> Callable[[Data, StoredBatches, Sequence[jax.Array]], Batch]:
     """Build `(data, stored batch, keys) -> Batch`, for which nothing is drawn."""
 
     def prepare(data: Data, batch: StoredBatches, keys: Sequence[jax.Array]) -> Batch:
         del keys
         images = data.images[batch.indices]
-        images, kept = replay(images, batch, program.recipe.mix, program.pixel_space, program.normalisation)
-        return Batch(images, data.labels[batch.indices], batch.partners, kept, batch.logits.astype(images.dtype))
+        images, kept = replay(images, batch, info, program.pixel_space, program.normalisation)
+        labels, logits = data.labels[batch.indices], logits_of(batch, info).astype(images.dtype)
+        return Batch(images, labels, batch.partners, kept, logits, weights_of(batch))
 
     return prepare
 

@@ -3,9 +3,12 @@
 import functools
 
 import pytest
+from fkd_files import make_set
 
 import gift_jax
 from convert.__main__ import COMMANDS
+from gift_jax.data.distilled import save_distilled
+from gift_jax.data.fkd import load_soft_labels
 
 
 @pytest.fixture
@@ -40,5 +43,31 @@ def imported(convert, tmp_path):
         status, _, err = convert("distilled", *arguments, "--out", tmp_path / "set.safetensors")
         assert (status, err) == (0, err)
         return gift_jax.load_distilled(tmp_path / "set.safetensors")
+
+    return run
+
+
+@pytest.fixture
+def imported_fkd(convert, tmp_path):
+    """Run `python -m convert fkd` for a set, and load what it wrote. Returns it and what was printed."""
+
+    def run(source, *options, distilled=None):
+        save_distilled(tmp_path / "set.safetensors", distilled or make_set())
+        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", "--out", tmp_path / "labels", *options)
+        status, out, err = convert(*arguments)
+        assert (status, "error" in err) == (0, False), err
+        return load_soft_labels(tmp_path / "labels"), out
+
+    return run
+
+
+@pytest.fixture
+def refused_fkd(refused, tmp_path):
+    """Run a conversion of stored soft labels that must fail."""
+
+    def run(source, *options, message, distilled=None, names=None):
+        save_distilled(tmp_path / "set.safetensors", distilled or make_set())
+        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", *options)
+        refused(*arguments, message=message, names=names or source)
 
     return run

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import pickle
 import tarfile
 
@@ -10,14 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from fkd_files import BATCH, MEAN, STD, pictures, read_fkd, sampler, write_fkd
+from fkd_files import BATCH, IMAGES, LABELS, NORMALISATION, batches, make_set, pictures, read_fkd, sampler, write_fkd
 from setups import INFO
 from trees import pixels
 
 from convert.fkd.order import sampler_order
 from convert.torch_file import load_object
-from gift_jax.data.datasets import Normalisation
-from gift_jax.data.distilled import DistilledSet, save_distilled
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import load_soft_labels
 from gift_jax.errors import GiftError
@@ -33,15 +32,9 @@ from gift_jax.training.step import init_state, make_data, make_program, make_ste
 from gift_jax.training.train import train
 
 SIDE, COUNT, EPOCHS = 32, 30, 2
-IMAGES, LABELS = pixels(COUNT, SIDE), np.repeat(np.arange(10, dtype=np.int32), 3)
-NORMALISATION = Normalisation(MEAN, STD)
 STUDENT = get_model(ModelSpec("conv2", 10, SIDE, 3, (("width", 4),)))
 RECIPE = Recipe(loss="kl", epochs=2, evaluations=1, optimizer=Optimizer("sgd", 0.1), normalisation=NORMALISATION)
 VARIANTS = [("cutmix", False), ("cutmix", True), ("mixup", False), ("none", False)]
-
-
-def make_set(images=IMAGES, labels=LABELS):
-    return DistilledSet(images, labels, None, "raw", "cifar10", "sre2l", 3)
 
 
 @pytest.fixture(scope="module")
@@ -59,34 +52,6 @@ def released(tmp_path_factory):
     return get
 
 
-@pytest.fixture
-def imported_fkd(convert, tmp_path):
-    def run(source, *options):
-        save_distilled(tmp_path / "set.safetensors", make_set())
-        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", "--out", tmp_path / "labels", *options)
-        status, out, err = convert(*arguments)
-        assert (status, "error" in err) == (0, False), err
-        return load_soft_labels(tmp_path / "labels"), out
-
-    return run
-
-
-@pytest.fixture
-def refused_fkd(refused, tmp_path):
-    def run(source, *options, message, distilled=None, names=None):
-        save_distilled(tmp_path / "set.safetensors", distilled or make_set())
-        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", *options)
-        refused(*arguments, message=message, names=names or source)
-
-    return run
-
-
-def batches(labels, epoch):
-    full, rest = labels.epoch(epoch)
-    singles = [type(full)(*(array[place] for array in full)) for place in range(len(full.indices))]
-    return [*singles, *([] if rest is None else [rest])]
-
-
 @pytest.mark.parametrize(("mix", "with_numbers"), VARIANTS)
 def test_batches_are_those_of_the_authors_loader(released, imported_fkd, mix, with_numbers):
     folder = released(mix, with_numbers)
@@ -98,7 +63,7 @@ def test_batches_are_those_of_the_authors_loader(released, imported_fkd, mix, wi
         for batch, (rows, images, logits) in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(batch.indices, rows)
             np.testing.assert_array_equal(batch.logits.astype("f"), logits)
-            found, _ = shown(jnp.asarray(IMAGES[batch.indices]), batch, mix, "raw", NORMALISATION)
+            found, _ = shown(jnp.asarray(IMAGES[batch.indices]), batch, labels.info, "raw", NORMALISATION)
             np.testing.assert_allclose(found.transpose(0, 3, 1, 2), images, atol=2e-6)
 
 
@@ -299,7 +264,7 @@ def replaced(place, change):
 
 
 CHANGES = {
-    "no list": (lambda record: {"logits": record[5]}, "is no list of six or seven parts"),
+    "no list": (lambda record: {"logits": record[5]}, "is no list of six to eight parts"),
     "coordinates": (
         replaced(0, lambda coords: coords + 0.003),
         "its crops are not of whole pixels of a 32 pixel image",
@@ -345,9 +310,20 @@ def test_missing_batches_and_sources_are_named(released, refused_fkd, tmp_path):
     refused_fkd(folder, "--epochs", "3", message="has 2 epochs, but --epochs is 3")
     refused_fkd(tmp_path / "nowhere", message="no such file or directory")
     (tmp_path / "empty").mkdir()
-    refused_fkd(tmp_path / "empty", message="holds no epoch_0/batch_0.tar")
+    refused_fkd(tmp_path / "empty", message="holds no soft labels (epoch_0/batch_0.tar or batch_0.tar or epoch_0.tar)")
     (tmp_path / "note.txt").write_text("soft labels")
     refused_fkd(tmp_path / "note.txt", message="neither a directory nor a zip or tar archive")
+
+
+def test_banks_that_were_imported_before_others_were_known_still_load(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    content = json.loads((labels.directory / "fkd.json").read_text())
+    mandatory = [field.name for field in dataclasses.fields(labels.info) if field.default is dataclasses.MISSING]
+    old = {name: content[name] for name in ("format", *mandatory)}
+    (labels.directory / "fkd.json").write_text(json.dumps(old))
+    found = load_soft_labels(labels.directory)
+    assert found.info == labels.info
+    jax.tree.map(np.testing.assert_array_equal, found.epoch(1), labels.epoch(1))
 
 
 def test_damaged_imports_are_named(released, imported_fkd):

@@ -1,12 +1,17 @@
 """Stored soft labels, written and read in PyTorch as the authors' scripts do (here in one process)."""
 
 import math
+import operator
 
+import jax
 import numpy as np
 import torch
 from PIL import Image
+from trees import pixels
 
 from convert.vision import load_torchvision_models
+from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import DistilledSet
 
 load_torchvision_models()
 from torchvision import transforms  # noqa: E402 (only now does it import)
@@ -14,6 +19,19 @@ from torchvision.transforms import functional  # noqa: E402
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 SEED, BATCH = 42, 8
+NORMALISATION = Normalisation(MEAN, STD)
+IMAGES, LABELS = pixels(30, 32), np.repeat(np.arange(10, dtype=np.int32), 3)
+
+
+def make_set(images=IMAGES, labels=LABELS):
+    return DistilledSet(images, labels, None, "raw", "cifar10", "sre2l", 3)
+
+
+def batches(labels, epoch):
+    """Each batch of an imported epoch."""
+    full, rest = labels.epoch(epoch)
+    singles = [jax.tree.map(operator.itemgetter(place), full) for place in range(len(full.indices))]
+    return [*singles, *([] if rest is None else [rest])]
 
 
 def prepared(image, box, flipped, size):
@@ -53,26 +71,32 @@ def teacher(images, labels):
     return logits + 4 * torch.nn.functional.one_hot(labels, 10)
 
 
-def write_fkd(folder, images, labels, *, epochs=2, mix="cutmix", with_numbers=False, batch=BATCH):
-    """Write `epoch_*/batch_*.tar` for Pillow images in ImageFolder's order."""
+def record_of(images, labels, rows, rng, mix="cutmix", prepare=prepared):
+    """The six parts of a batch: crops, flips, partners, share, box, logits."""
+    size = images[0].size[0]
+    boxes = [transforms.RandomResizedCrop.get_params(images[row], (0.08, 1), (3 / 4, 4 / 3)) for row in rows]
+    coords = torch.stack([torch.FloatTensor([value / size for value in box]) for box in boxes])
+    flips = torch.tensor([bool(torch.rand(1) < 0.5) for _ in rows])
+    batch_images = [prepare(images[r], b, f, size) for r, b, f in zip(rows, boxes, flips, strict=True)]
+    partners, lam, box = None, None, None
+    if mix != "none":
+        partners, lam = torch.randperm(len(rows)), rng.beta(1.0, 1.0)
+        box = mix_box(rng, size, lam) if mix == "cutmix" else None
+    seen = mixed(torch.stack(batch_images), partners, lam, box)
+    return [coords, flips, partners, lam, box, teacher(seen, labels[rows]).half()]
+
+
+def write_fkd(folder, images, labels, *, epochs=2, mix="cutmix", with_numbers=False, batch=BATCH, further=None):
+    """Write `epoch_*/batch_*.tar` for Pillow images in ImageFolder's order; further, `rows -> parts` at the end."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
-    size, labels, batches = images[0].size[0], torch.as_tensor(labels).long(), sampler(len(images), batch)
+    labels, batches = torch.as_tensor(labels).long(), sampler(len(images), batch)
     for epoch in range(epochs):
         (folder / f"epoch_{epoch}").mkdir(parents=True)
         for number, rows in enumerate(batches):
-            boxes = [transforms.RandomResizedCrop.get_params(images[row], (0.08, 1), (3 / 4, 4 / 3)) for row in rows]
-            coords = torch.stack([torch.FloatTensor([value / size for value in box]) for box in boxes])
-            flips = torch.tensor([bool(torch.rand(1) < 0.5) for _ in rows])
-            batch_images = [prepared(images[r], b, f, size) for r, b, f in zip(rows, boxes, flips, strict=True)]
-            partners, lam, box = None, None, None
-            if mix != "none":
-                partners, lam = torch.randperm(len(rows)), rng.beta(1.0, 1.0)
-                box = mix_box(rng, size, lam) if mix == "cutmix" else None
-            seen = mixed(torch.stack(batch_images), partners, lam, box)
-            logits = teacher(seen, labels[rows]).half()
-            record = [coords, flips, partners, lam, box, logits]
+            record = record_of(images, labels, rows, rng, mix)
             record += [torch.tensor(rows)] if with_numbers else []
+            record += further(rows) if further else []
             torch.save(record, folder / f"epoch_{epoch}" / f"batch_{number}.tar")
     return folder
 

@@ -1,0 +1,131 @@
+"""HALD's files of an epoch each: softmax probabilities, crops of tensors rounded down, shown in turns."""
+
+import tarfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from fkd_files import LABELS, batches, pictures, write_fkd
+from label_banks import IMAGES, assert_shows, bank_set, read_hald, write_hald
+
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.errors import GiftError
+from gift_jax.losses import kl
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.training.replay import adapt_recipe, logits_of
+from gift_jax.training.train import train
+
+BATCH, EPOCHS = 5, 2
+
+
+@pytest.fixture
+def bank(tmp_path):
+    return write_hald(tmp_path / "rded_bs5_slc6_ipc3", pictures(IMAGES), LABELS, batch=BATCH, epochs=EPOCHS)
+
+
+def test_batches_are_those_of_the_authors_loader_in_turns(bank, imported_fkd):
+    labels, out = imported_fkd(bank, distilled=bank_set())
+    info = labels.info
+    assert (info.draw, info.temperature, info.crops, info.steps, info.all_batches) == ("in_turns", 20, "floats", 6, 12)
+    assert "10 logits of an image, known up to a constant by probabilities at T = 20; 6 of 12 batches an epoch" in out
+    theirs = {tuple(rows): rest for rows, *rest in read_hald(bank, pictures(IMAGES), batch=BATCH)}
+    for turn in ((0, 1), (2, 3)):
+        shown = [batch for epoch in turn for batch in batches(labels, epoch)]
+        assert sorted(tuple(batch.indices.tolist()) for batch in shown) == sorted(theirs)
+        for batch in shown:
+            images, probabilities = theirs[tuple(batch.indices.tolist())]
+            np.testing.assert_array_equal(batch.logits.astype("f"), probabilities)
+            if turn == (0, 1):
+                assert_shows(batch, info, images)
+    assert [batch.indices[0] for batch in batches(labels, 0)] != [batch.indices[0] for batch in batches(labels, 2)]
+
+
+def test_float16_crops_rounded_down_are_a_pixel_low(bank, imported_fkd):
+    """Of 224 pixels 44 % of all coordinates are, and none where the side is a power of two."""
+    low = {
+        side: np.mean((np.arange(1, side + 1) / side).astype(np.float16) * np.float64(side) < np.arange(1, side + 1))
+        for side in (28, 32, 224)
+    }
+    assert {side: round(100 * share) for side, share in low.items()} == {28: 50, 32: 0, 224: 44}
+    labels, _ = imported_fkd(bank, distilled=bank_set())
+    ours = np.concatenate([batch.boxes for epoch in (0, 1) for batch in batches(labels, epoch)])
+    files = [torch.load(bank / f"epoch_{epoch}.tar", weights_only=False) for epoch in (0, 1)]
+    stored = torch.cat([parts[0] for parts in (*files[0], *files[1])]).double() * 28
+    assert sorted(ours.sum(1).tolist()) == sorted(stored.floor().sum(1).tolist())
+    assert ours.sum() < stored.round().sum() - 10
+
+
+def test_logits_of_probabilities_have_their_softmax(bank, imported_fkd):
+    labels, _ = imported_fkd(bank, distilled=bank_set())
+    batch = batches(labels, 0)[0]
+    target = torch.from_numpy(batch.logits.astype("f"))
+    logits = logits_of(batch, labels.info)
+    np.testing.assert_allclose(jax.nn.softmax(logits / 20), target / target.sum(1, keepdim=True), rtol=1e-5)
+    student = torch.randn(BATCH, 10, generator=torch.Generator().manual_seed(3))
+    theirs = torch.nn.functional.kl_div(torch.log_softmax(student / 20, 1), target, reduction="batchmean")
+    ours = kl(jnp.asarray(student.numpy()), logits, jnp.zeros(BATCH, jnp.int32)).mean()
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)  # theirs do not sum to 1 in float16
+
+
+def test_losses_that_read_logits_need_centred_ones(bank, imported_fkd):
+    labels, _ = imported_fkd(bank, distilled=bank_set())
+    with pytest.raises(GiftError, match=r"are probabilities \(T = 20\), which tell logits up to a constant"):
+        adapt_recipe(Recipe(loss="gift"), labels.info)
+    assert adapt_recipe(Recipe(loss="softce"), labels.info).loss == "softce"
+    centred, out = imported_fkd(bank, "--centre", distilled=bank_set())
+    assert "known with a mean of 0 by probabilities at T = 20" in out
+    assert adapt_recipe(Recipe(loss="gift"), centred.info).loss == "gift"
+    batch = batches(centred, 0)[0]
+    found, known = logits_of(batch, centred.info), logits_of(batch, labels.info)
+    np.testing.assert_allclose(found.mean(1), np.zeros(BATCH), atol=1e-5)
+    np.testing.assert_allclose(found, known - known.mean(1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.exhaustive
+def test_a_student_trains_from_the_pool(bank, imported_fkd):
+    labels, _ = imported_fkd(bank, "--centre", distilled=bank_set())
+    student = get_model(ModelSpec("conv1", 10, 28, 3, (("width", 4),)))
+    recipe = Recipe(loss="gift", epochs=5, evaluations=1, optimizer=Optimizer("sgd", 0.1))
+    seen = EvaluationSet(IMAGES[:12], np.arange(12, dtype=np.int32) % 10, "cifar10")
+    run = train(recipe, student, bank_set(), None, seen, soft_labels=labels)[0]
+    assert int(run.state.step) == 5 * 6
+    assert run.losses[-1] < run.losses[0]
+
+
+def test_an_epochs_smaller_last_batch_is_left_out(imported_fkd, tmp_path):
+    bank = write_hald(tmp_path / "bank", pictures(IMAGES), LABELS, batch=8, epochs=2)
+    labels, _ = imported_fkd(bank, distilled=bank_set())
+    assert (labels.info.steps, labels.info.all_batches, labels.info.drop_last) == (3, 6, True)
+
+
+def test_logits_are_no_probabilities_nor_the_other_way_round(bank, refused_fkd, tmp_path):
+    stored = torch.load(bank / "epoch_1.tar", weights_only=False)
+    stored[2][5] = torch.log(stored[2][5]) * 20
+    torch.save(stored, bank / "epoch_1.tar")
+    refused_fkd(bank, distilled=bank_set(), message="batch 2: its labels are no probabilities, which sum to 1")
+    other = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=1)
+    parts = torch.load(other / "epoch_0" / "batch_1.tar", weights_only=False)
+    parts[5] = torch.softmax(parts[5].float(), dim=1)
+    torch.save(parts, other / "epoch_0" / "batch_1.tar")
+    refused_fkd(other, distilled=bank_set(), message="its logits are probabilities, which sum to 1")
+    refused_fkd(
+        other, "--centre", distilled=bank_set(), message="its labels are not HALD's probabilities; drop --centre"
+    )
+
+
+def test_other_files_of_these_names_are_refused(bank, refused_fkd, tmp_path):
+    with tarfile.open(bank / "epoch_0.tar", "w") as archive:
+        archive.add(bank / "epoch_1.tar", "epoch_0/batch_0.tar")
+    refused_fkd(
+        bank, distilled=bank_set(), message="not a PyTorch checkpoint, but a tar archive; unpack it first", names=""
+    )
+    torch.save(torch.zeros(3), bank / "epoch_0.tar")
+    refused_fkd(bank, distilled=bank_set(), message="is no list of an epoch's batches")
+    (bank / "epoch_0.tar").unlink()
+    refused_fkd(bank, distilled=bank_set(), message="epoch_0.tar is not there")
+    (bank / "sampler_indices_dict.pt").unlink()
+    refused_fkd(bank, distilled=bank_set(), message="holds epoch_1.tar, but no sampler_indices_dict.pt")
