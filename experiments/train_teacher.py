@@ -64,7 +64,7 @@ class TrainTeacher:
         schedule: of the learning rate: a tenth at each third, or cosine.
         crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out
             parts of 8 % of the area or more.
-        flip: mirror half of the images, if a mirrored image is still of its class.
+        flip: mirror half of the images; by default where a mirrored image is still of its class, as the dataset says.
         image_size: side of the input, if not the dataset's usual one.
         workers: processes that decode, by default one a core.
         precision: of the networks' arithmetic; weights, losses and statistics are float32.
@@ -85,7 +85,7 @@ class TrainTeacher:
     weight_decay: float = 1e-4
     schedule: Literal["steps", "cosine"] = "steps"
     crop: bool = True
-    flip: bool = True
+    flip: bool | None = None
     image_size: int | None = None
     workers: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -95,8 +95,8 @@ class TrainTeacher:
 
 
 def flips(config: TrainTeacher) -> bool:
-    """Whether images are mirrored: where the option and the dataset allow it."""
-    return config.flip and get_dataset(config.dataset).mirrors
+    """Whether images are mirrored: as the option says, or else as the dataset does."""
+    return get_dataset(config.dataset).mirrors if config.flip is None else config.flip
 
 
 def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
@@ -162,7 +162,10 @@ def run(config: TrainTeacher) -> Run:
     images = load_images(config, size)
     decoded = isinstance(images, RecordSet)
     recipe = make_recipe(config, decoded=decoded)
-    print(f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}")
+    print(
+        f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
+        f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
+    )
     make_directory(config.out.parent)  # now, and not when the teacher is ready
     unfinished = config.out.with_name(f"{config.out.name}.unfinished")
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)

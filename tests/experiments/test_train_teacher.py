@@ -29,12 +29,13 @@ def train(command):
 
 def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path):
     out = tmp_path / "teacher"
-    options = ("--epochs", 6, "--batch-size", 64, "--learning-rate", 0.05, "--schedule", "cosine", "--no-flip")
+    options = ("--epochs", 6, "--batch-size", 64, "--learning-rate", 0.05, "--schedule", "cosine")
     status, printed, err = train("--dataset", "digits", "--model", "conv2", *options, "--out", out)
     assert status == 0, err
     [row] = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert row["top1_last"] > 85
     assert f"top-1 {row['top1_last']:.2f} % on 602 test images" in printed
+    assert "none mirrored" in printed
     assert " for 1 student of 6 epochs" in printed
     teacher, digits = load_teacher(out), load_digits_test()
     assert teacher.info.verification is None
