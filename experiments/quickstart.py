@@ -31,7 +31,8 @@ from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
 
-from .common.digits_setup import CROPS, at_once, make_teacher
+from .common.digits_setup import at_once, make_teacher
+from .common.set_making import CROPS
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
 # The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.

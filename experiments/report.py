@@ -24,6 +24,7 @@ from . import (
     continual_learning,
     cross_architecture,
     cross_optimizer,
+    fashion_mnist,
     fidelity,
     label_quality,
     loss_comparison,
@@ -40,6 +41,7 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
         fidelity.NAME: fidelity.make_sections,
         continual_learning.NAME: continual_views.make_sections,
         label_quality.NAME: label_views.make_sections,
+        fashion_mnist.NAME: fashion_mnist.make_sections,
     }
 )
 

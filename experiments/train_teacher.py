@@ -37,6 +37,7 @@ from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
 
 from .common.sources import find_images
+from .common.students import parse_options
 
 SCHEDULES = {
     "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
@@ -54,6 +55,7 @@ class TrainTeacher:
         dataset: what to train on.
         model: architecture.
         out: teacher directory to write.
+        model_options: of the architecture, such as norm=instance,width=64.
         data: training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
         test_data: test images, likewise.
         class_order: file of class folders by class id.
@@ -76,6 +78,7 @@ class TrainTeacher:
     dataset: Dataset
     model: ModelName
     out: Path
+    model_options: str | None = None
     data: str | None = None
     test_data: str | None = None
     class_order: Path | None = None
@@ -156,7 +159,8 @@ def run(config: TrainTeacher) -> Run:
     make_recipe(config)  # mistakes in options are told before images are read
     if config.workers is not None and config.workers < 1:
         raise GiftError(f"--workers must be 1 or more, not {config.workers}")
-    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels))
+    options = parse_options(config.model_options or "", "--model-options")
+    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)

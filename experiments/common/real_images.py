@@ -1,6 +1,7 @@
 """Real training images as training sets: some of each class, drawn by a seed, or all of them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,10 @@ class RealImages(NamedTuple):
         smallest = int(np.bincount(self.labels).min())
         return self._as_set(np.arange(len(self.labels)), "real", smallest, "all real training images")
 
+    def part(self, rows: np.ndarray) -> "RealImages":
+        """Some of the images. Args: rows, int [M]."""
+        return RealImages(self.dataset, self.labels[rows], lambda chosen: self.read(rows[chosen]))
+
     def _as_set(self, rows: np.ndarray, method: str, ipc: int, made: str) -> DistilledSet:
         images, provenance = self.read(rows), {"made": f"{made}, of {len(self.labels)}"}
         return DistilledSet(images, self.labels[rows], None, "raw", self.dataset, method, ipc, provenance)
@@ -44,8 +49,11 @@ def load_real(study: Study, image_size: int) -> RealImages:
         return RealImages(DIGITS, labels, lambda rows: images[rows])
     if study.train_data is None:
         raise GiftError("real training images are missing; give a directory of class folders, or tfds, by --train-data")
-    records = load_records(study.dataset, source=study.train_data, class_order=study.class_order, train=True)
-    transform = make_transform(get_dataset(study.dataset), image_size)
-    return RealImages(
-        study.dataset, records.labels, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
-    )
+    return open_real(study.dataset, study.train_data, image_size, study.class_order)
+
+
+def open_real(dataset: str, source: str, image_size: int, class_order: Path | None = None) -> RealImages:
+    """The real training images of a source. Raises: GiftError about what cannot be read."""
+    records = load_records(dataset, source=source, class_order=class_order, train=True)
+    transform = make_transform(get_dataset(dataset), image_size)
+    return RealImages(dataset, records.labels, lambda rows: np.stack(list(decoded(records, transform, rows.tolist()))))
