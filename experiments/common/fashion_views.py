@@ -20,7 +20,7 @@ from .rate_views import chosen_rates, figure
 from .reporting import SPREAD, Row, guessing, only, table
 
 SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
-# Top-1 in percent by images a class, with a ConvNet-3 of width 128 with InstanceNorm and no teacher. Its part about DM
+# Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. Its part about DM
 # prints no figure for Fashion-MNIST, nor does the repository of MTT.
 LITERATURE: Mapping[str, Mapping[int, float]] = {
     "DC": {1: 70.5, 10: 82.3, 50: 83.6},
@@ -222,7 +222,7 @@ def literature_view(rows: Sequence[Row]) -> Section:
         "ConvNet-3 with BatchNorm and, where it says so, a teacher that saw all training images. The best of our sets "
         "and losses is shown, which flatters us a little. DM's and MTT's repositories print none for Fashion-MNIST."
     )
-    return Section("Beside the literature", [about, markdown_table([["images a class", *map(str, sizes)], *body])])
+    return Section("Beside the literature", [about, markdown_table([["images per class", *map(str, sizes)], *body])])
 
 
 _LABELS: Mapping[str, Callable[[str], bool]] = {
@@ -391,7 +391,7 @@ VIEWS: Mapping[str, Sequence[Callable[[Sequence[Row]], Section]]] = {
     "gradient": (gradient_view,),
     "students": (simple_view("students", "Students", "student", "The teacher is the ConvNet."),),
     "refinement": (refinement_view,),
-    "length": (simple_view("length", "Longer training", "ipc", "Columns are images a class."),),
+    "length": (simple_view("length", "Longer training", "ipc", "Columns are images per class."),),
     "augmentation": (simple_view("augmentation", "Augmentation", "augmentation"),),
     "search": (search_view,),
     "teacher": (teacher_view,),
