@@ -22,10 +22,14 @@ READY := .venv/ready$(ACCELERATOR:%=-%)
 # PyTorch there. TORCH_INDEX may name another index, or none.
 TORCH_INDEX ?= $(if $(ACCELERATOR),https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test test-all bench lint docs clean
+.PHONY: demo evidence test test-all bench lint docs clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.quickstart
+
+# The study of Fashion-MNIST, hours on two cores; it goes on where it stopped. ARGUMENTS may hold --dry-run or --data DIR.
+evidence: $(READY)
+	$(BIN)/python -m experiments.fashion_mnist $(ARGUMENTS)
 
 test: $(READY)
 	$(BIN)/python -m pytest

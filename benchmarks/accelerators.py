@@ -50,7 +50,7 @@ def make_table(rows: Sequence[dict[str, Any]]) -> str:
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        estimate = "–" if row["estimated_seconds"] is None else f"{1e3 * row['estimated_seconds']:.2f} ms"
+        estimate = "-" if row["estimated_seconds"] is None else f"{1e3 * row['estimated_seconds']:.2f} ms"
         exchanged = sum(collective["bytes"] for collective in row["collectives"]) / 1e6
         cells = (
             row["target"],
@@ -62,7 +62,7 @@ def make_table(rows: Sequence[dict[str, Any]]) -> str:
             f"{1e3 * row['bound_seconds']:.2f} ms",
             estimate,
             f"{row['peak_bytes'] / 2**20:,.0f} MiB, {100 * row['memory_share']:.1f} %",
-            f"{exchanged:.1f} MB" if row["collectives"] else "–",
+            f"{exchanged:.1f} MB" if row["collectives"] else "-",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """One of our programs, compiled for a device that need not be there, from shapes alone; printed as JSON.
 
 Command: `python -m benchmarks.compiled TARGET WORKLOAD PROGRAM`, in the environment that `targets.environment` gives.
-Programs: an epoch as users run it, a scan over steps with teacher and augmentation in it, and the evaluation of a batch.
+Programs: an epoch as users run it, a scan over steps with teacher and augmentation in them, and the evaluation of a
+batch.
 """
 
 import dataclasses

@@ -222,7 +222,7 @@ def collectives(costs: Sequence[Cost]) -> list[dict[str, Any]]:
 
 
 def read_groups(text: str) -> list[list[int]]:
-    """Groups of devices, written out (`{{0,1},{2,3}}`) or as a reshaped count (`[2,2]<=[4]`, with `T(1,0)` transposed)."""
+    """Groups of devices: listed (`{{0,1},{2,3}}`), or a reshaped count (`[2,2]<=[4]`, with `T(1,0)` transposed)."""
     if text.startswith("{"):
         return [[int(number) for number in group.split(",")] for group in re.findall(r"\{([\d,]+)\}", text)]
     if not (found := re.match(r"\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", text)):

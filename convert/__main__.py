@@ -88,18 +88,22 @@ def zoo(source: Source, /, *, out: Path) -> None:
     convert_zoo(source, out)
 
 
-def export(directory: Source, /, *, out: Path) -> None:
+def export(directory: Source, /, *, out: Path, data: str | None = None) -> None:
     """Write a teacher directory as a PyTorch state dict.
 
     Args:
         directory: a teacher that `convert teacher` wrote.
         out: file to write: .safetensors, or else {"model": state_dict} by torch.save.
+        data: test images, on all of which PyTorch's predictions are then compared with the teacher's.
 
     Example: `python -m convert export teachers/cifar10_conv3 --out cifar10_conv3.pth`
     """
+    from .export import compare
     from .export import export as run
 
-    run(directory, out)
+    state = run(directory, out)
+    if data is not None:
+        compare(directory, state, data)
 
 
 def distilled(

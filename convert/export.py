@@ -1,22 +1,30 @@
 """`python -m convert export`: a teacher directory becomes a PyTorch state dict again."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import torch
 
-from gift_jax.teachers.teacher import flatten, load_weights
+from gift_jax.data.evaluation import load_evaluation
+from gift_jax.data.pixels import to_input
+from gift_jax.teachers.teacher import flatten, load_teacher, load_weights
 
 from .families import find_family
 from .rules import to_torch
+from .teacher import make_reference
 from .torch_file import save_state
 
+BATCH = 500
 
-def export(directory: Path, out: Path) -> None:
+
+def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
     """Write a teacher's weights under the official PyTorch names.
 
     `.safetensors` holds the bare state dict, any other suffix `{"model": state_dict}` by `torch.save`; both
-    load with `strict=True`. float32 weights are the converted ones bit for bit.
+    load with `strict=True`. float32 weights are the converted ones bit for bit. Returns: the state dict.
     """
     info, params, batch_stats = load_weights(directory)
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
@@ -27,3 +35,27 @@ def export(directory: Path, out: Path) -> None:
     )
     save_state(out, state)
     print(f"written   {out}: {len(state)} tensors of {info.architecture}")
+    return state
+
+
+def compare(directory: Path, state: Mapping[str, np.ndarray], data: str) -> int:
+    """Print how many test images PyTorch classifies as the teacher does, and the largest difference of logits.
+
+    Args: data, where the test images are. Returns: images that they disagree about. Raises: GiftError.
+    """
+    teacher = load_teacher(directory)
+    info = teacher.info
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
+    module = make_reference(find_family(info.architecture), info.spec, tensors).eval()
+    images = load_evaluation(info.dataset, image_size=info.image_size, source=data).images
+    differing, largest = 0, 0.0
+    for start in range(0, len(images), BATCH):
+        inputs = np.asarray(to_input(jnp.asarray(images[start : start + BATCH]), "raw", info.normalisation))
+        with torch.inference_mode():
+            theirs = module(torch.from_numpy(inputs.transpose(0, 3, 1, 2).copy())).numpy()
+        ours = np.asarray(teacher.logits(inputs))
+        differing += int((ours.argmax(1) != theirs.argmax(1)).sum())
+        largest = max(largest, float(np.abs(ours - theirs).max()))
+    found = "equal predictions on all of them" if not differing else f"other predictions on {differing} of them"
+    print(f"compared  on {len(images)} test images with PyTorch: {found}, largest logit difference {largest:.1e}")
+    return differing

@@ -38,8 +38,9 @@ from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
-from .common.digits_setup import CROPS, SEED, training_digits
+from .common.digits_setup import training_digits
 from .common.reporting import SPREAD, Row, guessing, only
+from .common.set_making import CROPS, SEED
 from .common.study import Materials, Study, load_materials, run_study
 
 NAME = "fidelity"

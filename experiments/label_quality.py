@@ -19,7 +19,6 @@ import functools
 from pathlib import Path
 
 from gift_jax import GiftError
-from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import ranking
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import Loss
@@ -30,7 +29,7 @@ from .common.real_images import RealImages, load_real, teacher_of
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "label_quality"
-AUGMENTATIONS = {"dsa": Recipe().augment, "none": "none"}
+AUGMENTATIONS = {"dsa": {}, "none": {"augment": "none"}}  # what each changes in the official recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +74,12 @@ def make_cells(config: LabelQuality, materials: Materials) -> list[Cell]:
     """Every loss on every set with and without augmentation; sets of one size share a loss's compiled step."""
     cells = []
     for loss in config.losses:
-        for name, augment in AUGMENTATIONS.items():
+        for name, changes in AUGMENTATIONS.items():
             for images in (*config.methods, "random"):
                 labels = {"images": images, "loss": loss, "augmentation": name}
                 for seed in range(config.seeds):
                     source = f"random-{seed}" if images == "random" else images
-                    recipe = materials.recipe(source, config, loss=loss, augment=augment)
+                    recipe = materials.recipe(source, config, loss=loss, **changes)
                     cells.append(materials.cell(labels, source, recipe, seed))
     return cells
 

@@ -22,6 +22,7 @@ from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
+from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import answer, heatmap, significance, tables
 from gift_jax.runtime import cli, provenance
@@ -30,7 +31,8 @@ from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
 
-from .common.digits_setup import CROPS, at_once, make_teacher
+from .common.digits_setup import at_once, make_teacher
+from .common.set_making import CROPS
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
 # The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.
@@ -78,9 +80,10 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
     (config.out / "results.jsonl").unlink(missing_ok=True)
     # The student is the teacher's architecture, as in the paper's main table.
     student = get_model(teacher.info.spec)
+    official = make_recipe("gift", setting_of(distilled, student.spec.name))
     cells = []
     for loss, optimizer in itertools.product(LOSSES, OPTIMIZERS):
-        recipe = Recipe(loss=loss, optimizer=optimizer, epochs=config.epochs)
+        recipe = dataclasses.replace(official, loss=loss, optimizer=optimizer, epochs=config.epochs)
         parts = ({"loss": loss, "optimizer": optimizer.name}, recipe, student, distilled, teacher, evaluation_set)
         cells += [Cell(*parts, seed) for seed in range(config.seeds)]
     return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())

@@ -24,6 +24,7 @@ from . import (
     continual_learning,
     cross_architecture,
     cross_optimizer,
+    fashion_mnist,
     fidelity,
     label_quality,
     label_regimes,
@@ -42,6 +43,7 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
         continual_learning.NAME: continual_views.make_sections,
         label_quality.NAME: label_views.make_sections,
         label_regimes.NAME: regime_views.make_sections,
+        fashion_mnist.NAME: fashion_mnist.make_sections,
     }
 )
 

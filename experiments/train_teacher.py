@@ -37,6 +37,7 @@ from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
 
 from .common.sources import find_images
+from .common.students import parse_options
 
 SCHEDULES = {
     "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
@@ -54,6 +55,7 @@ class TrainTeacher:
         dataset: what to train on.
         model: architecture.
         out: teacher directory to write.
+        model_options: of the architecture, such as norm=instance,width=64.
         data: training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
         test_data: test images, likewise.
         class_order: file of class folders by class id.
@@ -64,7 +66,7 @@ class TrainTeacher:
         schedule: of the learning rate: a tenth at each third, or cosine.
         crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out
             parts of 8 % of the area or more.
-        flip: mirror half of the images, if a mirrored image is still of its class.
+        flip: mirror half of the images; by default where a mirrored image is still of its class, as the dataset says.
         image_size: side of the input, if not the dataset's usual one.
         workers: processes that decode, by default one a core.
         precision: of the networks' arithmetic; weights, losses and statistics are float32.
@@ -76,6 +78,7 @@ class TrainTeacher:
     dataset: Dataset
     model: ModelName
     out: Path
+    model_options: str | None = None
     data: str | None = None
     test_data: str | None = None
     class_order: Path | None = None
@@ -85,7 +88,7 @@ class TrainTeacher:
     weight_decay: float = 1e-4
     schedule: Literal["steps", "cosine"] = "steps"
     crop: bool = True
-    flip: bool = True
+    flip: bool | None = None
     image_size: int | None = None
     workers: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -95,8 +98,8 @@ class TrainTeacher:
 
 
 def flips(config: TrainTeacher) -> bool:
-    """Whether images are mirrored: where the option and the dataset allow it."""
-    return config.flip and get_dataset(config.dataset).mirrors
+    """Whether images are mirrored: as the option says, or else as the dataset does."""
+    return get_dataset(config.dataset).mirrors if config.flip is None else config.flip
 
 
 def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
@@ -156,13 +159,17 @@ def run(config: TrainTeacher) -> Run:
     make_recipe(config)  # mistakes in options are told before images are read
     if config.workers is not None and config.workers < 1:
         raise GiftError(f"--workers must be 1 or more, not {config.workers}")
-    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels))
+    options = parse_options(config.model_options or "", "--model-options")
+    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
     decoded = isinstance(images, RecordSet)
     recipe = make_recipe(config, decoded=decoded)
-    print(f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}")
+    print(
+        f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
+        f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
+    )
     make_directory(config.out.parent)  # now, and not when the teacher is ready
     unfinished = config.out.with_name(f"{config.out.name}.unfinished")
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)

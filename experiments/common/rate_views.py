@@ -52,12 +52,14 @@ def at_customary(rows: Sequence[Row]) -> View:
     )
 
 
-def chosen_rates(rows: Sequence[Row], chance: float, column: str) -> dict[tuple[str, str], str]:
+def chosen_rates(
+    rows: Sequence[Row], chance: float, column: str, value: str = "validation_top1"
+) -> dict[tuple[str, str], str]:
     """For each loss and column the rate of the best mean validation accuracy; of equal ones the lower."""
     chosen = {}
     for pair, runs in by_pair(rows, column).items():
         rates = sorted({name_on(run, "rate") for run in runs}, key=float)
-        means = [np.mean([figure(run, chance, "validation_top1") for run in only(runs, rate=rate)]) for rate in rates]
+        means = [np.mean([figure(run, chance, value) for run in only(runs, rate=rate)]) for rate in rates]
         chosen[pair] = rates[int(np.argmax(means))]
     return chosen
 

@@ -1,6 +1,7 @@
 """Real training images as training sets: some of each class, drawn by a seed, or all of them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -42,6 +43,10 @@ class RealImages(NamedTuple):
         """All images, in memory, as a set of method `real`; its ipc is of the smallest class."""
         return self.take(np.arange(len(self.labels)), "real", self.smallest, "all real training images")
 
+    def part(self, rows: np.ndarray) -> Self:
+        """Some of the images. Args: rows, int [M]."""
+        return type(self)(self.dataset, self.labels[rows], lambda chosen: self.read(rows[chosen]))
+
     def take(self, rows: np.ndarray, method: str, ipc: int, made: str) -> DistilledSet:
         """Chosen rows as a set of a method. Args: made, how they were chosen."""
         images, provenance = self.read(rows), {"made": f"{made}, of {len(self.labels)}"}
@@ -54,11 +59,14 @@ def load_real(study: Study, image_size: int) -> RealImages:
         images, labels = training_digits()
         return RealImages(DIGITS, labels, lambda rows: images[rows])
     source = find_images(study.train_data, study.dataset, "train", "--train-data")
-    records = load_records(study.dataset, source=source, class_order=study.class_order, train=True)
-    transform = make_transform(get_dataset(study.dataset), image_size)
-    return RealImages(
-        study.dataset, records.labels, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
-    )
+    return open_real(study.dataset, source, image_size, study.class_order)
+
+
+def open_real(dataset: str, source: str | None, image_size: int, class_order: Path | None = None) -> RealImages:
+    """The real training images of a source. Raises: GiftError about what cannot be read."""
+    records = load_records(dataset, source=source, class_order=class_order, train=True)
+    transform = make_transform(get_dataset(dataset), image_size)
+    return RealImages(dataset, records.labels, lambda rows: np.stack(list(decoded(records, transform, rows.tolist()))))
 
 
 def teacher_of(materials: Materials) -> Teacher:

@@ -18,6 +18,7 @@ from gift_jax.training.timing import duration
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
 
+QUESTION = "question"  # axis of a study that asks several, each of its own grid
 SPREAD = "mean ± sample standard deviation"
 
 
@@ -149,13 +150,17 @@ def complete(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     """The rows that fill whole grids, and the names that were left out for that.
 
     Rows of an experiment whose labels have the same axes are a grid. Of an incomplete one the name that lacks the
-    largest share of its cells is left out, until none lacks any.
+    largest share of its cells is left out, until none lacks any. Rows of a study of several questions are kept as they
+    are: it says itself what is missing.
     """
     grids: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         grids[row.get("experiment"), tuple(sorted(row.get("labels", {})))].append(row)
     kept, omitted = [], []
     for (_, axes), own in grids.items():
+        if QUESTION in axes:
+            kept += own
+            continue
         while axes and (name := _most_missing(own, axes)):
             own = [row for row in own if row["labels"][name[0]] != name[1]]
             omitted.append(f"{name[0]} {name[1]}")

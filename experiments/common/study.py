@@ -31,7 +31,7 @@ from . import sources
 from .digits_setup import at_once, load_digits
 from .reporting import Row, write_report
 
-Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans"))]
+Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans", "medoids"))]
 VALIDATION_IMAGES = 5000  # at most, of the real training images
 
 
@@ -149,7 +149,7 @@ def run_study(
     if study.dry_run:
         print_plan(grid_plan.make_plan(cells, study.out, shard, jobs=study.at_once))
         return
-    save_sheets(study.out, materials)
+    save_sheets(study.out, materials.sets, materials.teacher, materials.evaluation_set.class_names)
     options = {"retry_failed": study.retry_failed, "jobs": study.at_once, "log": make_log(study)}
     rows = grid.run_grid(cells, study.out, experiment=experiment, shard=shard, **options)
     if shard.parts > 1:
@@ -159,11 +159,12 @@ def run_study(
     print(f"Written: {study.out}/report.html, report.md, pictures/, results.jsonl")
 
 
-def save_sheets(out: Path, materials: Materials) -> None:
+def save_sheets(
+    out: Path, sets: Mapping[str, DistilledSet], teacher: Teacher | None, class_names: tuple[str, ...]
+) -> None:
     """Write a contact sheet of every set to out/sheets/, from which reports take them."""
-    for method, distilled in materials.sets.items():
-        names = materials.evaluation_set.class_names
-        sheet = contact_sheet(f"sheet_{method}", distilled, materials.teacher, names)
+    for name, distilled in sets.items():
+        sheet = contact_sheet(f"sheet_{name}", distilled, teacher, class_names)
         path = out / "sheets" / sheet.file_name
         with written_whole(path) as temporary, reported(path):
             temporary.write_bytes(sheet.content if isinstance(sheet.content, bytes) else sheet.content.encode())

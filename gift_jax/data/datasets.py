@@ -123,7 +123,7 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
     {
         spec.name: spec
         for spec in (
-            DatasetSpec("digits", 10, 8, DIGITS, "scikit-learn", channels=1),
+            DatasetSpec("digits", 10, 8, DIGITS, "scikit-learn", channels=1, mirrors=False),
             DatasetSpec("cifar10", 10, 32, CIFAR, _CIFAR_HOME),
             DatasetSpec("cifar100", 100, 32, CIFAR, _CIFAR_HOME),
             # Statistics and mirrors as the DC family's code has them (VICO-UoE/DatasetCondensation, `utils.py`).

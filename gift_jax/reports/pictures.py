@@ -22,6 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 MARKERS = "osD^vP*X<>ph"
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (1, 2.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (6, 1, 1, 1)), (0, (9, 2)))
 FAMILIAR = (*LOSSES, "kl_t2")  # the losses look the same in every picture
+CROWDED = 6  # rates along an axis, of which more are written smaller
 MARKED = 20  # points of a curve at most have markers
 NARROWEST = 7.0  # inches, that a title has room
 
@@ -33,7 +34,7 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Any) -> str:
+def to_svg(figure: Any) -> str:
     """The figure as SVG whose text is text, the same bytes for the same figure."""
     import matplotlib as mpl
 
@@ -63,7 +64,7 @@ def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Pictur
     width = max(NARROWEST, 2.4 + 0.95 * (len(grid.columns) + worst))
     figure = new_figure(width, 1.2 + 0.6 * len(grid.rows))
     draw_grid(figure, figure.add_subplot(), grid, title, worst=worst)
-    return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", _svg(figure))
+    return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", to_svg(figure))
 
 
 def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %", *, sideways: bool = False) -> Picture:
@@ -95,7 +96,7 @@ def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %", 
     axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False)
-    return Picture(name, f"{title}: mean and standard deviation of {', '.join(grid.rows)}", _svg(figure))
+    return Picture(name, f"{title}: mean and standard deviation of {', '.join(grid.rows)}", to_svg(figure))
 
 
 def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: str) -> Picture:
@@ -117,7 +118,7 @@ def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: st
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False)
-    return Picture(name, f"{title}: accuracy and loss by epoch for {', '.join(groups)}", _svg(figure))
+    return Picture(name, f"{title}: accuracy and loss by epoch for {', '.join(groups)}", to_svg(figure))
 
 
 def _looks(runs: Sequence[Mapping[str, Any]]) -> tuple[list[int], np.ndarray]:
@@ -142,7 +143,8 @@ def panels(
     columns, looks = min(len(places), 4), styles(lines)
     height = -(-len(places) // columns)
     figure = new_figure(3.0 * columns + 1.2, 2.5 * height)
-    grid = figure.subplots(height, columns, squeeze=False, sharex=True, sharey=True)
+    alike = len({frozenset(name_on(row, x) for row in rows if name_on(row, panel) == place) for place in places}) == 1
+    grid = figure.subplots(height, columns, squeeze=False, sharex=alike, sharey=True)
     for axes in grid.flat[len(places) :]:
         axes.set_axis_off()
     for axes, place in zip(grid.flat, places, strict=False):
@@ -153,14 +155,14 @@ def panels(
             drawn = {**looks[label], "capsize": 2, "markersize": 4, "label": label}
             axes.errorbar([float(column) for column in xs], [c.mean for c in cells], [c.std for c in cells], **drawn)
         axes.set(title=place, xscale="log")
-        axes.tick_params(labelbottom=place in places[-columns:])  # nothing is below it
-        axes.set_xticks([float(column) for column in xs], xs)
+        axes.tick_params(labelbottom=not alike or place in places[-columns:])  # nothing is below it
+        axes.set_xticks([float(column) for column in xs], xs, fontsize=10 if len(xs) <= CROWDED else 7)
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
     figure.supxlabel(f"{x}, times the customary one")
     figure.supylabel("top-1 accuracy, %")
     figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return Picture(name, f"Accuracy by {x} for {', '.join(lines)}, a panel for each {panel}", _svg(figure))
+    return Picture(name, f"Accuracy by {x} for {', '.join(lines)}, a panel for each {panel}", to_svg(figure))
 
 
 def lines(name: str, grids: Mapping[str, Grid], xlabel: str, title: str, ylabel: str = "top-1 accuracy, %") -> Picture:
@@ -181,7 +183,7 @@ def lines(name: str, grids: Mapping[str, Grid], xlabel: str, title: str, ylabel:
     panes[0].set_ylabel(ylabel)
     figure.legend(*panes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     rows = next(iter(grids.values())).rows
-    return Picture(name, f"{title}: mean and standard deviation of {', '.join(rows)}", _svg(figure))
+    return Picture(name, f"{title}: mean and standard deviation of {', '.join(rows)}", to_svg(figure))
 
 
 class Point(NamedTuple):
@@ -224,7 +226,7 @@ def by_size(
         axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     panes[0].set_ylabel(ylabel)
     figure.legend(*panes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return Picture(name, f"{title}: {', '.join(looks)}", _svg(figure))
+    return Picture(name, f"{title}: {', '.join(looks)}", to_svg(figure))
 
 
 def _draw_points(axes: Any, found: Sequence[Point], look: Mapping[str, Any], label: str) -> None:

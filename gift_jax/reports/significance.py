@@ -13,7 +13,7 @@ from scipy import stats
 
 from gift_jax.reports.tables import markdown_table, name_on, number_of
 
-LEVEL = 0.05
+LEVEL, CONFIDENCE = 0.05, 0.95
 GRAIN = 1e-3  # percentage points: rows keep six digits, and no test set has so many images that one counts less
 SAMPLE = 6  # columns: of fewer, no signed ranks reach the level
 
@@ -29,6 +29,19 @@ class Comparison(NamedTuple):
     n: int
     p: float
     p_holm: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the difference, by Student's t over seeds; (nan, nan) for one seed."""
+        if self.n < 2:
+            return math.nan, math.nan
+        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, self.n - 1)) * self.std / math.sqrt(self.n)
+        return self.difference - half, self.difference + half
+
+    @property
+    def effect(self) -> float:
+        """The difference in standard deviations of the paired differences, Cohen's d_z; nan without a spread."""
+        return self.difference / self.std if self.n > 1 and self.std > GRAIN else math.nan
 
     @property
     def verdict(self) -> str:
@@ -148,27 +161,50 @@ def across_in_words(joined: Sequence[Across], column: str, subject: str) -> list
     """In how many columns the subject is ahead of each other, and whether that may be chance; nothing for a few."""
     if joined[0].columns < SAMPLE:
         return []
-    named = ", ".join(f"`{one.other}` in {one.ahead} (p {_equals(one.p_holm)})" for one in joined)
+    named = ", ".join(f"`{one.other}` in {one.ahead} (p {p_equals(one.p_holm)})" for one in joined)
     return [
         f"With the {joined[0].columns} {column}s taken as a sample (signed-rank test of mean differences, Holm), "
         f"by mean `{subject}` is ahead of {named}."
     ]
 
 
-def _equals(p: float) -> str:
+def p_equals(p: float) -> str:
+    """A p value for a sentence: `= 0.012` or `< 0.001`."""
     return p_text(p) if p < 0.001 else f"= {p_text(p)}"
 
 
 def comparison_rows(comparisons: Sequence[Comparison], column: str) -> list[list[str]]:
     """Comparisons as text with a header, the surest first."""
-    header = [column, "against", "difference", "std", "n", "p", "p, Holm", "verdict"]
+    header = [column, "against", "difference", "95 % interval", "std", "d", "n", "p", "p, Holm", "verdict"]
     order = sorted(comparisons, key=lambda c: (math.isnan(c.p), c.p, -abs(c.difference)))
     return [header, *map(_comparison_row, order)]
 
 
 def _comparison_row(c: Comparison) -> list[str]:
-    figures = [f"{c.difference:+.1f}", f"{c.std:.1f}", str(c.n), p_text(c.p), p_text(c.p_holm)]
+    effect = "-" if math.isnan(c.effect) else f"{c.effect:+.1f}"
+    figures = [
+        f"{c.difference:+.1f}",
+        interval_text(c),
+        f"{c.std:.1f}",
+        effect,
+        str(c.n),
+        p_text(c.p),
+        p_text(c.p_holm),
+    ]
     return [c.column, f"`{c.other}`", *figures, c.verdict]
+
+
+def interval_text(c: Comparison) -> str:
+    """A comparison's 95 % interval: `-0.3 to +1.2`."""
+    return "-" if math.isnan(c.interval[0]) else "{:+.1f} to {:+.1f}".format(*c.interval)
+
+
+def sampling_error(accuracy: float, images: int) -> float:
+    """The standard error, in percentage points, that so many test images leave to one accuracy, in percent.
+
+    That of a difference between two students is at most the root of two times it, where their mistakes are unrelated.
+    """
+    return 100 * math.sqrt(accuracy / 100 * (1 - accuracy / 100) / images)
 
 
 def p_text(p: float) -> str:

@@ -1,5 +1,6 @@
 """Pixels moved by products with matrices of ones and zeros, and by shifts of whole arrays."""
 
+import functools
 import math
 
 import jax
@@ -36,7 +37,7 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
 
     A rotation is a shear of the columns, a scaling of the rows by 1 / cos, a shear of the rows and a scaling of the
     columns by cos. Here shears and scalings are rounded to whole pixels. The four pixels that a place lies between are
-    then among a few candidates beside it, and the bilinear kernel gives each its weight: zero, if it is not one of them.
+    then among a few candidates beside it, to each of which the bilinear kernel gives its weight, often zero.
     """
     size, dtype = images.shape[1], images.dtype
     if size != images.shape[2]:
@@ -46,7 +47,7 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
 
     # Pixels beyond the image that are reached: by rows that are scaled, and by candidates.
     edge, side = math.ceil(middle * (1 / math.cos(most) - 1)) + max(_ROWS), max(_COLUMNS) + 1
-    pixels, rows, columns = (jnp.arange(-beyond, size + beyond, dtype=dtype)[None] for beyond in (0, edge, side))
+    pixels, rows = (jnp.arange(-beyond, size + beyond, dtype=dtype)[None] for beyond in (0, edge))
     down = jnp.round(downwards * (pixels - middle))[:, None, :, None]
     sheared = _shift(images, down, most=math.ceil(math.tan(most) * middle), beyond=edge, axis=1)
     right = jnp.round(rightwards * (rows - middle))[:, :, None, None]
@@ -86,6 +87,6 @@ def _shift(images: jax.Array, shift: jax.Array, *, most: int, beyond: int, axis:
     margins[axis] = (beyond + most, beyond + base**2 - 1 - most)
     shifted = jnp.pad(images, margins)
     for digit, step, reached in ((coarse, base, length + base - 1), (fine, 1, length)):
-        parts = (jax.lax.slice_in_dim(shifted, k * step, k * step + reached, axis=axis) for k in range(base))
-        shifted = sum(jnp.where(digit == k, part, 0) for k, part in enumerate(parts))
+        parts = [jax.lax.slice_in_dim(shifted, k * step, k * step + reached, axis=axis) for k in range(base)]
+        shifted = functools.reduce(jnp.add, (jnp.where(digit == k, part, 0) for k, part in enumerate(parts)))
     return shifted

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,19 @@ class Cell:
     def epochs(self) -> int:
         """Epochs of the run."""
         return self.recipe.epochs
+
+    @property
+    def looks(self) -> int:
+        """How often the student is tested."""
+        return sum(map(self.recipe.is_evaluated, range(1, self.recipe.epochs + 1)))
+
+    @property
+    def workload(self) -> Hashable:
+        """What decides the time of an epoch and of a test: cells that differ in loss, optimizer or seed share it."""
+        program = self.program
+        tested = [0 if images is None else len(images.labels) for images in (self.evaluation_set, self.validation_set)]
+        settings = (program.recipe.augment, program.recipe.precision, *tested)
+        return (program.model, program.teacher, program.batching, *settings)
 
     def configuration(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON: names and settings, and digests of the arrays.

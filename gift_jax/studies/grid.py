@@ -34,8 +34,9 @@ class Work(Protocol):
     """What a grid asks of a cell: names along its axes, epochs to count, what decides the result, and to be run.
 
     configuration is JSON that names all that decides the result, `seed` among it. Cells of equal programs share
-    compiled functions. run is given a function to tell
-    of epochs done and their loss, and returns a row of results; shortened is the same cell in fewer epochs.
+    compiled functions; those of equal workload take the same time an epoch; looks are how often a cell is tested. run
+    is given a function to tell of epochs done and their loss, and returns a row of results; shortened is the same cell
+    in fewer epochs.
     """
 
     @property
@@ -46,6 +47,12 @@ class Work(Protocol):
 
     @property
     def program(self) -> Hashable: ...  # noqa: D102
+
+    @property
+    def looks(self) -> int: ...  # noqa: D102
+
+    @property
+    def workload(self) -> Hashable: ...  # noqa: D102
 
     def configuration(self) -> dict[str, Any]: ...  # noqa: D102
 

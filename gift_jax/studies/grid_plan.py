@@ -1,7 +1,7 @@
 """What a grid is going to run, and about how long that takes: for `--dry-run`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +25,8 @@ class Plan(NamedTuple):
 def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, jobs: int = 1) -> Plan:
     """List the cells of a part with their state, and estimate the time of those to be run, so many at once.
 
-    The estimate is from the results that are there, which are taken to have run as many at once; without any, a few
-    epochs of the first cell are measured alone, and cells take their turns.
+    The estimate is from the results that are there, which are taken to have run as many at once; without any, or where
+    cells differ in their workload, a few epochs of the first cell of each are measured alone, and cells take turns.
     """
     rows = {row["cell"]: row for row in known_rows(out)}
     part = [(fingerprint(cell.configuration()), cell) for cell in take_shard(cells, shard or Shard())]
@@ -37,22 +37,44 @@ def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, j
     epochs = sum(cell.epochs for cell in pending.values())
     if not pending:
         return Plan(lines, 0, 0, None, "nothing to run")
-    if earlier := [row for row in rows.values() if "seconds" in row]:
+    loads: dict[Hashable, list[Work]] = {}
+    for cell in pending.values():
+        loads.setdefault(cell.workload, []).append(cell)
+    if len(loads) == 1 and (earlier := [row for row in rows.values() if "seconds" in row]):
         rate = sum(row["seconds"] for row in earlier) / sum(row["epochs"] for row in earlier)
         return Plan(lines, len(pending), epochs, rate * epochs / jobs, f"estimated from {len(earlier)} earlier results")
-    first, rest = measure(next(iter(pending.values())))
-    programs = len({cell.program for cell in pending.values()})
-    source = f"measured: {first:.1f} s to compile, of {programs} programs, {rest * 1e3:.1f} ms an epoch"
-    return Plan(lines, len(pending), epochs, programs * first + epochs * rest, source)
+    measured = [(measure(own[0]), own) for own in loads.values()]
+    programs = [len({cell.program for cell in own}) for own in loads.values()]
+    seconds = sum(
+        count * taken.compiling + sum(cell.looks * taken.look + cell.epochs * taken.epoch for cell in own)
+        for (taken, own), count in zip(measured, programs, strict=True)
+    )
+    first = measured[0][0]
+    each = "an epoch" if len(loads) == 1 else f"an epoch of the first of {len(loads)} workloads"
+    figures = f"{first.compiling:.1f} s to compile, of {sum(programs)} programs, {first.epoch * 1e3:.1f} ms {each}"
+    return Plan(lines, len(pending), epochs, seconds, f"measured: {figures}")
 
 
 def _state(row: Row | None) -> str:
     return "to run" if row is None else row.get("failed", "finished")
 
 
-def measure(cell: Work) -> tuple[float, float]:
-    """Seconds of compilation, training's and testing's, and of an epoch after that, by running a few."""
-    times = [time.perf_counter()]
-    cell.shortened(MEASURED_EPOCHS).run(lambda epochs, loss: times.append(time.perf_counter()))
-    whole, later = time.perf_counter() - times[0], times[-1] - times[1]
-    return whole - later, later / max(len(times) - 2, 1)
+class Taken(NamedTuple):
+    """Seconds of a cell: to compile it, of a look at its test images with all that is not training, and of an epoch."""
+
+    compiling: float
+    look: float
+    epoch: float
+
+
+def measure(cell: Work) -> Taken:
+    """Run an epoch of it, again without compilation, and then a few."""
+    cold, warm, more = (_seconds(cell.shortened(epochs)) for epochs in (1, 1, 1 + MEASURED_EPOCHS))
+    epoch = max(more - warm, 0.0) / MEASURED_EPOCHS
+    return Taken(max(cold - warm, 0.0), max(warm - epoch, 0.0), epoch)
+
+
+def _seconds(cell: Work) -> float:
+    start = time.perf_counter()
+    cell.run(lambda epochs, loss: None)
+    return time.perf_counter() - start

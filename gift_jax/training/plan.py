@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
@@ -79,7 +80,7 @@ def describe(
         (
             "recipe",
             f"loss {', then '.join(recipe.losses)}, {optimizer.name} at {optimizer.learning_rate:g}, weight decay "
-            f"{optimizer.weight_decay:g}, schedule {recipe.schedule.name}, augmentation {recipe.augment}, "
+            f"{optimizer.weight_decay:g}, schedule {recipe.schedule.name}, {_augmentation(recipe, distilled.dataset)}, "
             f"mix {recipe.mix}, {recipe.precision}",
         ),
         (
@@ -99,6 +100,11 @@ def describe(
 def _placement(placed: Placed) -> str:
     where = "streams from the host" if placed.streamed else "is kept on the device"
     return f"{where}: {placed.why}"
+
+
+def _augmentation(recipe: Recipe, dataset: str) -> str:
+    unflipped = not get_dataset(dataset).mirrors and "flip" not in recipe.augment
+    return f"augmentation {recipe.augment}{f' (no flip: {dataset} is not mirrored)' if unflipped else ''}"
 
 
 def _student(student: Model) -> str:

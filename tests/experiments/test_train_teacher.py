@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from convert.export import export
+from convert.export import compare, export
 from convert.families import find_family
 from convert.teacher import make_reference
 from experiments import train_teacher
@@ -27,21 +27,23 @@ def train(command):
     return functools.partial(command, train_teacher)
 
 
-def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path):
+def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path, capfd):
     out = tmp_path / "teacher"
-    options = ("--epochs", 6, "--batch-size", 64, "--learning-rate", 0.05, "--schedule", "cosine", "--no-flip")
+    options = ("--epochs", 6, "--batch-size", 64, "--learning-rate", 0.05, "--schedule", "cosine")
     status, printed, err = train("--dataset", "digits", "--model", "conv2", *options, "--out", out)
     assert status == 0, err
     [row] = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert row["top1_last"] > 85
     assert f"top-1 {row['top1_last']:.2f} % on 602 test images" in printed
+    assert "none mirrored" in printed
     assert " for 1 student of 6 epochs" in printed
     teacher, digits = load_teacher(out), load_digits_test()
     assert teacher.info.verification is None
     images = np.asarray(to_input(digits.images, "raw", teacher.info.normalisation))
     logits = np.asarray(teacher.logits(images))
     assert 100 * (logits.argmax(1) == digits.labels).mean() == pytest.approx(row["top1_last"])
-    export(out, tmp_path / "t.pth")
+    assert compare(out, export(out, tmp_path / "t.pth"), "digits") == 0
+    assert "compared  on 602 test images with PyTorch: equal predictions on all of them" in capfd.readouterr().out
     state = torch.load(tmp_path / "t.pth", weights_only=True)["model"]
     module = make_reference(find_family("conv2"), teacher.info.spec, state).eval()
     with torch.inference_mode():

@@ -37,6 +37,7 @@ SETTINGS = {
         ("rded", "imagenet-1k", "resnet18", 10),
         ("sre2l", "imagenet-1k", "resnet18", 50),
         ("sre2l", "imagenet-1k", "swin_v2_t", 10),
+        ("rded", "digits", "conv2", 10),
     ],
     "sre2l": [("sre2l", dataset, "resnet18", 50) for dataset in ("imagenet-1k", "tinyimagenet", "cifar100")],
     "cda": [("cda", "imagenet-1k", "resnet18", 200), ("cda", "tinyimagenet", "resnet18_modified", 100)],

@@ -14,7 +14,8 @@ from setups import INFO, make_variables
 
 from experiments import ablation, cross_architecture, cross_optimizer, fidelity, loss_comparison, report
 from experiments.common import rate_views, reporting
-from experiments.common.digits_setup import METHODS, cluster_centres, herded_images, load_digits
+from experiments.common.digits_setup import load_digits
+from experiments.common.set_making import METHODS, cluster_centres, herded_images, medoids
 from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
 from gift_jax.data.datasets import CIFAR
@@ -217,7 +218,7 @@ def test_results_of_no_study_are_shown_by_loss_and_optimizer(command, tmp_path):
 @pytest.mark.parametrize(
     ("module", "options", "message"),
     [
-        (loss_comparison, ("--methods", "sre2l"), "--methods: 'sre2l' is unknown on the digits"),
+        (loss_comparison, ("--methods", "sre2l"), "--methods: 'sre2l' is unknown here"),
         (loss_comparison, ("--losses", "gfit"), "loss 'gfit' is unknown"),
         (loss_comparison, ("--ipc", 500), "--ipc must be from 1 to"),
         (loss_comparison, ("--shard", "5/4"), "--shard '5/4' must be i/n"),
@@ -295,6 +296,7 @@ def test_herding_and_clusters_by_hand():
     images = np.array([0, 10, 20, 90, 100], np.uint8).reshape(5, 1, 1, 1)  # mean 44
     assert herded_images(images, 2).ravel().tolist() == [20, 90]  # 20 is next to 44, then (20 + 90) / 2 = 55
     assert sorted(cluster_centres(images, 2).ravel().tolist()) == [10, 95]
+    assert sorted(medoids(images, 2).ravel().tolist()) == [10, 90]  # real ones: 90 is the first of two nearest to 95
 
 
 def test_the_largest_hole_is_left_out():
@@ -303,3 +305,5 @@ def test_the_largest_hole_is_left_out():
     assert omitted == ["a 3"]
     assert len(kept) == 4
     assert reporting.complete(kept) == (kept, [])
+    asked = [{**row, "labels": {**row["labels"], "question": "q"}} for row in rows]
+    assert reporting.complete(asked) == (asked, [])  # a study of several questions says itself what is missing

@@ -103,3 +103,20 @@ def test_words_name_every_defeat():
     assert {row[-1] for row in table[1:]} == {"better", "worse", "undecided"}
     assert significance.comparison_rows(compare(results[:1] + results[4:5]), "o")[1][-3:] == ["-", "-", "not testable"]
     assert significance.in_words(compare(results[:8]), "gift").endswith("It loses none by mean.")
+
+
+def test_intervals_and_effects_are_of_the_paired_differences():
+    ours, theirs = np.array([80.0, 81.5, 79.0, 82.0]), np.array([78.0, 80.5, 78.5, 79.0])
+    [found] = compare([*rows("gift", "sgd", ours), *rows("kl", "sgd", theirs)])
+    expected = stats.ttest_1samp(ours - theirs, 0).confidence_interval(0.95)
+    assert found.interval == pytest.approx(tuple(expected))
+    assert found.effect == pytest.approx((ours - theirs).mean() / (ours - theirs).std(ddof=1))
+    table = significance.comparison_rows([found], "optimizer")
+    assert table[1][:6] == ["sgd", "`kl`", "+1.6", "-0.1 to +3.4", "1.1", "+1.5"]
+    [single] = compare([*rows("gift", "sgd", ours[:1]), *rows("kl", "sgd", theirs[:1])])
+    assert np.isnan([*single.interval, single.effect]).all()
+
+
+def test_the_test_set_has_a_sampling_error_of_its_own():
+    hits = np.random.default_rng(0).binomial(10_000, 0.84, 20_000) / 100
+    assert significance.sampling_error(84.0, 10_000) == pytest.approx(hits.std(), rel=0.02)

@@ -37,6 +37,14 @@ class Echo:
     def program(self):
         return self.value
 
+    @property
+    def looks(self):
+        return 1
+
+    @property
+    def workload(self):
+        return self.name
+
     def configuration(self):
         return {"value": self.value, "seed": self.seed}
 
@@ -155,7 +163,7 @@ def test_a_plan_lists_cells_and_estimates_from_a_measurement_or_from_results(tmp
     plan = grid_plan.make_plan(CELLS, tmp_path)
     assert (plan.pending, plan.epochs) == (6, 12)
     assert plan.source.startswith("measured")
-    assert RUNS == [(1.0, 0)]
+    assert RUNS == [(1.0, 0)] * 3  # an epoch, again, and a few
     run([*CELLS[:2], Echo(-1.0)], tmp_path)
     plan = grid_plan.make_plan([*CELLS, Echo(-1.0)], tmp_path)
     assert plan.lines[0] == ("echo 1, seed 0", "finished")

@@ -1,0 +1,243 @@
+"""What the study of Fashion-MNIST is made of: its options, the files, the teacher, the sets and the images held out."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher, save_distilled
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.evaluation import EvaluationSet, load_evaluation
+from gift_jax.losses import LOSSES
+from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.runtime.files import append_json_line
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.grid_plan import measure
+from gift_jax.studies.results import read_results
+from gift_jax.teachers.teacher import INFO, make_teacher
+from gift_jax.training.configuration import fingerprint
+
+from .. import train_teacher
+from ..cross_optimizer import SQUARED, LossOrSquared
+from .digits_setup import find_set
+from .optimizers import CUSTOMARY, CustomaryName
+from .real_images import RealImages, open_real
+
+NAME = "fashion_mnist"
+DATASET, MODEL = "fashion-mnist", "conv3"
+PACKAGE, PLACE = "dataset-fashion-mnist", Path("/usr/share/datasets/fashion-mnist")
+WIDTH = 128  # of the literature's ConvNets
+HELD_OUT = 12  # every twelfth training image is for choosing rates; no set holds one
+MADE, DRAWN = ("rded", "medoids"), "random"  # sets that are fixed, and one that is drawn anew for each student
+
+Stage = Literal[
+    "teacher", "sets", "search", "headline", "sizes", "students", "refinement", "length", "augmentation", "gradient",
+    "report",
+]  # fmt: skip
+STAGES: tuple[Stage, ...] = Stage.__args__  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@dataclasses.dataclass(frozen=True)
+class FashionMNIST:
+    """Fashion-MNIST from its IDX files to a report.
+
+    Args:
+        data: directory of the four IDX files, by default where the Debian package dataset-fashion-mnist has them.
+        out: directory of teacher, sets, results and report; what is finished there is not run again.
+        stages: what to run; teacher and sets are made for any of them.
+        width: of the teacher and the ConvNet students.
+        ipc: images a class of all questions but sizes and length.
+        sizes: images a class of those two.
+        losses: names of losses, or kl_t2; gift among them.
+        fewer_losses: of them, those of the smaller questions.
+        optimizers: names in `experiments.common.optimizers`.
+        students: architectures, with options after a colon: conv3:norm=instance.
+        sgd_rates: multiples of SGD's customary rate that are searched, 1 among them.
+        adam_rates: of the other optimizers'.
+        teacher_epochs: of the teacher.
+        steps: optimizer steps of each student.
+        long_steps: of the students of the question of length.
+        seeds: students a cell of the headline.
+        rival_seeds: of GIFT and its two rivals there, at their tuned rates.
+        other_seeds: of the smaller questions.
+        long_seeds: of the question of length.
+        jobs: students trained at once.
+        dry_run: list the cells, measure a step of each kind, say how long everything takes, and stop.
+        retry_failed: run cells again that failed before.
+    """
+
+    data: Path = PLACE
+    out: Path = Path("runs/fashion_mnist")
+    stages: tuple[Stage, ...] = STAGES
+    width: int = WIDTH
+    ipc: int = 10
+    sizes: tuple[int, ...] = (1, 10, 50)
+    losses: tuple[LossOrSquared, ...] = ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift")
+    fewer_losses: tuple[LossOrSquared, ...] = ("ce", SQUARED, "softce", "gift")
+    optimizers: tuple[CustomaryName, ...] = ("sgd", "adam", "adamw")
+    students: tuple[str, ...] = ("conv3:norm=instance", "conv1", "resnet18_modified")
+    sgd_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+    adam_rates: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0)
+    teacher_epochs: int = 5
+    steps: int = 200
+    long_steps: int = 2000
+    seeds: int = 5
+    rival_seeds: int = 10
+    other_seeds: int = 3
+    long_seeds: int = 2
+    jobs: int = 1
+    dry_run: bool = False
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if isinstance(value := getattr(self, field.name), int) and not isinstance(value, bool) and value < 1:
+                raise GiftError(f"--{field.name.replace('_', '-')} must be 1 or more, not {value}")
+        for option in ("sgd_rates", "adam_rates"):
+            if 1.0 not in getattr(self, option) or min(getattr(self, option)) <= 0:
+                raise GiftError(f"--{option.replace('_', '-')} must be above 0 and hold 1, the customary rate")
+        known = {"--losses": ({*LOSSES, SQUARED}, self.losses), "--optimizers": (set(CUSTOMARY), self.optimizers)}
+        known["--fewer-losses"] = (set(self.losses), self.fewer_losses)
+        for option, (names, given) in known.items():
+            if unknown := set(given) - names:
+                raise GiftError(f"{option}: {min(unknown)!r} is not among {', '.join(sorted(names))}")
+        if "gift" not in self.losses or "adamw" not in self.optimizers or min(self.sizes, default=0) < 1:
+            raise GiftError("--losses must hold gift, --optimizers adamw, and --sizes numbers from 1")
+
+    def rates(self, optimizer: str) -> tuple[float, ...]:
+        """Multiples of an optimizer's customary rate to search, ascending."""
+        return tuple(sorted(self.sgd_rates if optimizer == "sgd" else self.adam_rates))
+
+    @property
+    def drawings(self) -> int:
+        """How many sets of random images are needed of a size: one for each seed of a small question."""
+        return max(self.other_seeds, self.long_seeds)
+
+
+class Lab(NamedTuple):
+    """What students are trained and tested with: sets by (images, images a class), random ones as `random-SEED`."""
+
+    teacher: Teacher
+    sets: Mapping[tuple[str, int], DistilledSet]
+    test: EvaluationSet
+    validation: EvaluationSet
+
+    @property
+    def student(self) -> Model:
+        """The teacher's architecture."""
+        return get_model(self.teacher.info.spec)
+
+
+def check_files(data: Path) -> None:
+    """Raises: GiftError that says how to get the images, if there are none."""
+    if not any(data.glob("*images*idx3-ubyte*")):
+        raise GiftError(
+            f"{data}: holds no IDX files of Fashion-MNIST; install them by `apt-get install {PACKAGE}`, or give a "
+            "directory of the four files by --data DIR"
+        )
+
+
+def load_lab(config: FashionMNIST) -> Lab:
+    """Make, or take from the run's directory, the teacher and the sets. Raises: GiftError."""
+    check_files(config.data)
+    size = get_dataset(DATASET).image_size
+    test = load_evaluation(DATASET, image_size=size, source=str(config.data))
+    real = open_real(DATASET, str(config.data), size)
+    held, kept = held_out(len(real.labels))
+    validation = EvaluationSet(real.read(held), real.labels[held], DATASET, class_names=test.class_names)
+    if config.dry_run and not is_made(config):
+        return Lab(stand_in(config), stand_ins(config, real.part(kept)), test, validation)
+    teacher = find_teacher(config, len(test.labels))
+    return Lab(teacher, find_sets(config, teacher, real.part(kept)), test, validation)
+
+
+def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of training images for choosing rates, and those that sets are made of."""
+    chosen = np.arange(count) % HELD_OUT == HELD_OUT - 1
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
+
+
+def teacher_config(config: FashionMNIST) -> train_teacher.TrainTeacher:
+    """How the teacher is trained: SGD at 0.05 with decay 5e-4, a cosine to zero, mirrors, images not moved."""
+    return train_teacher.TrainTeacher(
+        DATASET,
+        MODEL,
+        config.out / "teacher",
+        model_options=f"width={config.width}",
+        data=str(config.data),
+        test_data=str(config.data),
+        epochs=config.teacher_epochs,
+        learning_rate=0.05,
+        weight_decay=5e-4,
+        schedule="cosine",
+        crop=False,
+    )
+
+
+def find_teacher(config: FashionMNIST, test_images: int) -> Teacher:
+    """The teacher of the run's directory, trained if there is none; its result becomes a row of results.jsonl."""
+    asked = teacher_config(config)
+    if not (asked.out / INFO).is_file():
+        train_teacher.run(asked)
+        [row] = read_results(asked.out / "results.jsonl")
+        labels = {"question": "teacher", "test images": str(test_images)}
+        heading = {"experiment": NAME, "cell": fingerprint({"teacher": row["recipe"], "width": config.width})}
+        append_json_line(config.out / "results.jsonl", {**heading, "labels": labels, **row})
+    teacher = load_teacher(asked.out)
+    if (width := dict(teacher.info.options).get("width", WIDTH)) != config.width:
+        raise GiftError(f"{asked.out}: has width {width}, not {config.width}; give --width {width}, or another --out")
+    return teacher
+
+
+def set_paths(config: FashionMNIST) -> dict[tuple[str, int], Path]:
+    """The files of all sets, by (images, images a class)."""
+    names = [*MADE, *(f"{DRAWN}-{seed}" for seed in range(config.drawings))]
+    sizes = sorted({config.ipc, *config.sizes})
+    return {(name, ipc): config.out / "sets" / f"{name}_ipc{ipc}.safetensors" for name in names for ipc in sizes}
+
+
+def is_made(config: FashionMNIST) -> bool:
+    """Whether teacher and sets are there."""
+    paths = (config.out / "teacher" / INFO, *set_paths(config).values())
+    return all(path.is_file() for path in paths)
+
+
+def teacher_seconds(config: FashionMNIST, lab: Lab) -> float:
+    """About how long the teacher's training takes, from a few epochs of the largest set; 0 if it is there."""
+    if (config.out / "teacher" / INFO).is_file():
+        return 0.0
+    asked = teacher_config(config)
+    largest = max(lab.sets.values(), key=lambda distilled: len(distilled.labels))
+    recipe = dataclasses.replace(train_teacher.make_recipe(asked), evaluations=1)
+    taken = measure(Cell({}, recipe, lab.student, largest, None, lab.test))
+    images = len(lab.validation.labels) * HELD_OUT
+    return taken.compiling + asked.epochs * (taken.look + taken.epoch * images / len(largest.labels))
+
+
+def find_sets(config: FashionMNIST, teacher: Teacher, real: RealImages) -> dict[tuple[str, int], DistilledSet]:
+    """The sets of the run's directory; what is missing is made of the real images."""
+    paths = set_paths(config)
+    missing = any(name in MADE and not path.is_file() for (name, _), path in paths.items())
+    images = real.read(np.arange(len(real.labels))) if missing else np.zeros(0, np.uint8)
+    for (name, ipc), path in paths.items():
+        if name in MADE:
+            find_set(path, name, images, real.labels, teacher, ipc)
+        elif not path.is_file():
+            save_distilled(path, real.draw(ipc, int(name.partition("-")[2])))
+    return {key: load_distilled(path) for key, path in paths.items()}
+
+
+def stand_in(config: FashionMNIST) -> Teacher:
+    """An untrained teacher, whose steps take as long as the trained one's: for --dry-run."""
+    spec, asked = get_dataset(DATASET), teacher_config(config)
+    options = (("width", config.width),)
+    shape = ModelSpec(MODEL, spec.num_classes, spec.image_size, spec.channels, options)
+    return make_teacher(train_teacher.make_info(asked, shape), *get_model(shape).init(jax.random.key(0)))
+
+
+def stand_ins(config: FashionMNIST, real: RealImages) -> dict[tuple[str, int], DistilledSet]:
+    """Random images in the place of every set, of their sizes, no two alike: for --dry-run."""
+    return {key: real.draw(key[1], number) for number, key in enumerate(set_paths(config))}
