@@ -19,8 +19,8 @@ class Target(NamedTuple):
 
     platform, as `jax.default_backend()` has it; kind, of TPUs what `TPU_ACCELERATOR_TYPE` names for four chips;
     topologies, by the number of devices; flops, a second by precision (float32 is what XLA uses for it by default: TF32
-    on GPUs, one bfloat16 pass on TPUs); bandwidth and link, bytes a second of memory and of one device's links to others, in
-    one direction; memory, bytes. source of the figures.
+    on GPUs, one bfloat16 pass on TPUs); bandwidth and link, bytes a second of memory and of one device's links to
+    others, in one direction; memory, bytes; source, of the figures.
     """
 
     platform: str

@@ -68,8 +68,8 @@ class _Reader(NamedTuple):
 def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None, options: Options) -> StoredInfo:
     """Import released soft labels, in a directory or an archive, for a distilled set.
 
-    Args: source, also a place on the Hub; epochs, how many to import, the first ones (None: all). Raises: GiftError if anything does not fit, or if the
-    labels are not of these images.
+    Args: source, also a place on the Hub; epochs, how many to import, the first ones (None: all).
+    Raises: GiftError if anything does not fit, or if the labels are not of these images.
     """
     if out.exists() and not (out / INFO).is_file():
         raise GiftError(f"{out}: exists and is not a directory of stored soft labels; choose another --out")
