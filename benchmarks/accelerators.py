@@ -1,7 +1,6 @@
 """What users' programs become on accelerators that need not be there: compiled, described, never run.
 
-Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/accelerators-NAME.json and
-NAME.md, and prints the table. It needs the extra `accelerators` and no device. Programs are those of
+Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/NAME.json and NAME.md, and prints the table. It needs the extra `accelerators` and no device. Programs are those of
 `benchmarks.compiled`, each compiled in a process of its own, one after another.
 
 A step's bound is the larger of FLOPs over the device's and bytes over its memory's: it cannot be faster. The estimate
@@ -85,7 +84,7 @@ def main(
     for_: tuple[str, ...] = tuple(TARGETS),
     work: tuple[str, ...] = STEPS,
     programs: tuple[str, ...] = PROGRAMS,
-    name: str | None = None,
+    name: str = "accelerators",
 ) -> None:
     """Compile, write the results and print the table.
 
@@ -93,7 +92,7 @@ def main(
         for_: devices to compile for.
         work: workloads of benchmarks/workloads.py.
         programs: an epoch in each precision, an evaluation, an epoch over 8 devices, and two seeds over 4 devices each.
-        name: of the files; by default `accelerators-` and the targets.
+        name: of the files.
     """
     for option, values, known in (
         ("--for", for_, TARGETS),
@@ -105,7 +104,6 @@ def main(
     for missing in (target for target in for_ if not installed(target)):
         raise GiftError(f"--for {missing}: its compiler is not installed; `pip install '.[accelerators]'` brings it")
     rows: list[dict[str, Any]] = []
-    stem = name or "-".join(("accelerators", *for_))
     combinations = [(target, one, program) for target in for_ for one in work for program in programs]
     with display("accelerators", len(combinations), "programs") as advance:
         for combination in combinations:
@@ -113,8 +111,8 @@ def main(
             advance(1, " ".join(combination))
             measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             # After every program, so that a run that is cut off leaves what it has.
-            write_text(RESULTS / f"{stem}.json", json.dumps({"compiled": measured, "rows": rows}, indent=1) + "\n")
-            write_text(RESULTS / f"{stem}.md", f"{make_table(rows)}\n\n```\n{make_costliest(rows)}\n```\n")
+            write_text(RESULTS / f"{name}.json", json.dumps({"compiled": measured, "rows": rows}, indent=1) + "\n")
+            write_text(RESULTS / f"{name}.md", f"{make_table(rows)}\n\n```\n{make_costliest(rows)}\n```\n")
     print(make_table(rows))
 
 

@@ -2,11 +2,11 @@
 
 Command: `python -m benchmarks.scaling`; docs/scaling.md has its table. A step over d devices a seed is taken to last
 
-    T(B / d) + 2 (d - 1) / d * parameter bytes / bandwidth + collectives * ceil(log2 d) * latency,
+    T(B / d) + 2 (d - 1) / d * bytes / bandwidth + exchanges * ceil(log2 d) * latency,
 
-where T is measured here for every share of the batch, and the rest is one ring all-reduce of the gradients and four
-small sums a BatchNorm (mean and variance, and two in the backward pass). Seeds exchange nothing; mesh shapes are the
-library's.
+where T is measured here for every share of the batch. Bytes and exchanges are those of the step that XLA compiles for
+eight devices: gradients, and four small sums a BatchNorm. The bandwidth is the maker's. Seeds exchange nothing; mesh
+shapes are the library's.
 """
 
 import dataclasses
@@ -14,41 +14,22 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from types import MappingProxyType, SimpleNamespace
-from typing import Any, NamedTuple
-
-import jax
-from flax import nnx
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from benchmarks.compare import RESULTS
 from benchmarks.ours import Ours
+from benchmarks.targets import TARGETS
 from benchmarks.workloads import WORKLOADS, Size
 from gift_jax.errors import GiftError
-from gift_jax.models import ModelSpec
-from gift_jax.models.norms import BatchNorm
 from gift_jax.runtime import cli, provenance
-from gift_jax.runtime.files import write_text
+from gift_jax.runtime.files import read_json_object, write_text
 from gift_jax.runtime.sharding import choose_devices
 
+COMPILED = RESULTS / "accelerators.json"
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-
-
-class Link(NamedTuple):
-    """Bytes a second a device in one direction, and seconds a message."""
-
-    bandwidth: float
-    latency: float
-
-
-# Of the makers' data sheets; latencies are round figures of their order.
-LINKS: Mapping[str, Link] = MappingProxyType(
-    {
-        "nvlink4": Link(450e9, 5e-6),
-        "tpu-v4": Link(100e9, 2e-6),
-        "infiniband-ndr": Link(50e9, 10e-6),
-        "ethernet-25g": Link(3e9, 50e-6),
-    }
-)
+LATENCY = 5e-6  # seconds a message, of the order that makers state
 
 
 def measure_step(name: str, batch: int, rounds: int) -> float:
@@ -67,21 +48,31 @@ def _timed(ours: Ours) -> float:
     return time.perf_counter() - start
 
 
-def messages(name: str) -> tuple[int, int]:
-    """What a step exchanges. Returns: bytes of gradients, and how many collectives."""
-    workload = WORKLOADS[name]
-    module = nnx.eval_shape(lambda: ModelSpec(workload.model, workload.classes, workload.side).create(nnx.Rngs(0)))
-    norms = sum(isinstance(part, BatchNorm) for _, part in nnx.iter_modules(module))
-    return 4 * sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param))), 1 + 4 * norms
+def messages(name: str, target: str, compiled: Path) -> tuple[float, int]:
+    """What devices exchange in a step that was compiled for eight of them, as `benchmarks.accelerators` found.
+
+    Returns: bytes, nearly all of gradients, and how many exchanges. Raises: GiftError if that was not compiled.
+    """
+    rows = read_json_object(compiled)["rows"] if compiled.is_file() else []
+    wanted = (target, name, "data-8")
+    for row in rows:
+        if (row["target"], row["workload"], row["program"]) == wanted:
+            return sum(one["bytes"] for one in row["collectives"]), len(row["collectives"])
+    raise GiftError(
+        f"{compiled}: has no step of {name} over 8 devices; run "
+        f"`python -m benchmarks.accelerators --for {target} --work {name} --programs data-8`"
+    )
 
 
-def step_seconds(compute: float, share: int, gradient_bytes: int, collectives: int, link: Link) -> float:
-    """The model above. Args: compute, T(B / share) in seconds; share, devices a batch."""
-    ring = 2 * (share - 1) / share * gradient_bytes / link.bandwidth
-    return compute + ring + collectives * math.ceil(math.log2(share)) * link.latency
+def step_seconds(compute: float, share: int, exchanged: float, collectives: int, link: float) -> float:
+    """The model above. Args: compute, T(B / share) in seconds; share, devices a batch; link, bytes a second."""
+    ring = 2 * (share - 1) / share * exchanged / link
+    return compute + ring + collectives * math.ceil(math.log2(share)) * LATENCY
 
 
-def predict(times: Mapping[int, float], batch: int, seeds: int, traffic: tuple[int, int], link: Link) -> dict[int, Any]:
+def predict(
+    times: Mapping[int, float], batch: int, seeds: int, traffic: tuple[float, int], link: float
+) -> dict[int, Any]:
     """Speed-up of all seeds by number of devices, with the mesh (seed, data) that the library chooses."""
     predictions = {}
     for count in DEVICES:
@@ -93,7 +84,12 @@ def predict(times: Mapping[int, float], batch: int, seeds: int, traffic: tuple[i
 
 
 def main(
-    workload: str = "resnet18-224", batch: int = 100, seeds: int = 3, link: str = "nvlink4", rounds: int = 5
+    workload: str = "resnet18-224",
+    batch: int = 100,
+    seeds: int = 3,
+    target: str = "h100",
+    compiled: Path = COMPILED,
+    rounds: int = 5,
 ) -> None:
     """Measure, write benchmarks/results/scaling-WORKLOAD.json and print the table.
 
@@ -101,20 +97,21 @@ def main(
         workload: of benchmarks/workloads.py.
         batch: images a step.
         seeds: students that are trained.
-        link: between devices, of LINKS.
+        target: whose exchanges and link to reckon with, of benchmarks/targets.py.
+        compiled: results of `benchmarks.accelerators`.
         rounds: epochs of two steps that are timed, for each share of the batch.
     """
-    for option, value, known in (("--workload", workload, WORKLOADS), ("--link", link, LINKS)):
+    for option, value, known in (("--workload", workload, WORKLOADS), ("--target", target, TARGETS)):
         if value not in known:
             raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
+    traffic = messages(workload, target, compiled)
     shares = [share for share in range(1, batch + 1) if batch % share == 0]
     times = {share: measure_step(workload, batch // share, rounds) for share in shares}
-    traffic = messages(workload)
-    found = predict(times, batch, seeds, traffic, LINKS[link])
+    found = predict(times, batch, seeds, traffic, TARGETS[target].link)
     content = {
-        "workload": workload, "batch": batch, "seeds": seeds, "link": [link, *LINKS[link]],
+        "workload": workload, "batch": batch, "seeds": seeds, "target": target, "link": TARGETS[target].link,
         "device": provenance.device(), "versions": provenance.versions(),
-        "rounds": rounds, "gradient_bytes": traffic[0], "collectives": traffic[1],
+        "rounds": rounds, "exchanged_bytes": traffic[0], "collectives": traffic[1],
         "step_seconds": {batch // share: seconds for share, seconds in times.items()}, "predictions": found,
     }  # fmt: skip
     write_text(RESULTS / f"scaling-{workload}.json", json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,113 @@
+"""What programs become on accelerators: checked on what XLA compiles for devices that need not be here."""
+
+import pytest
+
+from benchmarks import accelerators, compiled, targets
+from gift_jax.errors import GiftError
+
+GPU, TPU = "h100", "v5e"
+
+
+def needs(target):
+    missing = not targets.installed(target)
+    return pytest.mark.skipif(missing, reason=f"the compiler for {target} is not here: the extra accelerators")
+
+
+def on(target, *values):
+    return pytest.param(target, *values, marks=needs(target))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("target", "workload"),
+    [
+        on(GPU, "conv3-32"),
+        on(GPU, "resnet18-224"),
+        on(GPU, "resnet101-224"),
+        on(GPU, "vit_b_16-224"),
+        on(TPU, "conv3-32"),
+    ],
+)
+def test_an_epoch_is_computed_on_the_device_in_bfloat16(target, workload):
+    row = accelerators.compile_apart(target, workload, "epoch-bfloat16")
+    assert row["aliased_bytes"] >= row["state_bytes"] > 0  # the old state's memory is the new one's
+    assert row["transfers"] == []
+    convolutions = row["convolutions"]
+    assert convolutions
+    assert {kind for one in convolutions for kind in one["kinds"]} <= {"bf16"}
+    if target == GPU:
+        assert all(one["call"].startswith("__cudnn$conv") for one in convolutions)
+        # The frozen teacher's convolutions have bias and ReLU in them.
+        own = [one for one in convolutions if "jvp" not in one["of"]]
+        assert all(one["call"] == "__cudnn$convBiasActivationForward" for one in own)
+        # Between them no array is written in another order; the augmentation's products may.
+        assert [change for change in row["layout_changes"] if "cond/branch" not in change["of"]] == []
+    assert row["peak_bytes"] < 8e9
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("target", [on(GPU), on(TPU)])
+def test_seeds_exchange_nothing_and_statistics_are_of_the_whole_batch(target):
+    row = accelerators.compile_apart(target, "conv3-32", "seed-2-data-4")
+    exchanged = [one for one in row["collectives"] if one["kind"].startswith("all-reduce")]
+    groups = [set(group) for one in row["collectives"] for group in one["groups"]]
+    rows = [set(range(4)), set(range(4, 8))]  # devices of one seed
+    assert groups
+    assert all(any(group <= row for row in rows) for group in groups)
+    # Every BatchNorm's mean, variance and their gradients, and the gradients of all weights, over the whole row.
+    sums = [one for one in exchanged if sorted(map(sorted, one["groups"])) == [sorted(row) for row in rows]]
+    assert sum(shape == [128] for one in sums for shape in one["shapes"]) >= 3 * 4 or target == TPU
+    assert sum(one["bytes"] for one in sums) >= 2 * 504_420  # bfloat16, or more
+
+
+@pytest.mark.exhaustive
+@needs(TPU)
+def test_a_tpu_gathers_no_pixels_but_the_batch_itself():
+    row = accelerators.compile_apart(TPU, "conv3-32", "epoch-bfloat16")
+    assert row["gathered_bytes"] <= 1.1 * 100 * 32 * 32 * 3 * 4
+
+
+def test_programs_are_those_that_are_compiled():
+    assert set(accelerators.PROGRAMS) == set(compiled.KINDS)
+
+
+def test_the_table_has_a_line_a_program():
+    row = {
+        "target": "v5e",
+        "workload": "conv3-32",
+        "batch": 100,
+        "program": "data-8",
+        "compile_seconds": 31.4,
+        "flops": 36.3e9,
+        "bytes": 0.66e9,
+        "bound_seconds": 0.0008,
+        "estimated_seconds": 0.00123,
+        "peak_bytes": 2**28,
+        "memory_share": 0.0168,
+        "collectives": [{"bytes": 2e6}, {"bytes": 5e5}],
+    }
+    lines = accelerators.make_table([row, {**row, "estimated_seconds": None, "collectives": []}]).splitlines()
+    assert lines[2] == (
+        "| v5e | conv3-32, 100 | data-8 | 31 s | 36.3 | 0.66 | 0.80 ms | 1.23 ms | 256 MiB, 1.7 % | 2.5 MB |"
+    )
+    assert lines[3].endswith("| 0.80 ms | - | 256 MiB, 1.7 % | - |")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"for_": ("v7",)}, "--for 'v7' is unknown"), ({"work": ("evaluation",)}, "--work 'evaluation' is unknown")],
+)
+def test_what_is_unknown_is_refused(options, message):
+    with pytest.raises(GiftError, match=message):
+        accelerators.main(**options)
+
+
+def test_a_compiler_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(accelerators, "installed", lambda target: False)
+    with pytest.raises(GiftError, match=r"pip install '\.\[accelerators\]'"):
+        accelerators.main(for_=("v5e",))
+
+
+def test_a_process_that_compiles_does_not_touch_devices():
+    assert targets.environment(GPU)["JAX_PLATFORMS"] == targets.environment(TPU)["JAX_PLATFORMS"] == "cpu"
+    assert "--xla_gpu_autotune_level=0" in targets.environment(GPU)["XLA_FLAGS"]
