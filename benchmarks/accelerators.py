@@ -1,6 +1,7 @@
 """What users' programs become on accelerators that need not be there: compiled, described, never run.
 
-Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/NAME.json and NAME.md, and prints the table. It needs the extra `accelerators` and no device. Programs are those of
+Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/NAME.json and NAME.md, and
+prints the table. It needs the extra `accelerators` and no device. Programs are those of
 `benchmarks.compiled`, each compiled in a process of its own, one after another.
 
 A step's bound is the larger of FLOPs over the device's and bytes over its memory's: it cannot be faster. The estimate

@@ -88,7 +88,7 @@ class TrainTeacher:
     weight_decay: float = 1e-4
     schedule: Literal["steps", "cosine"] = "steps"
     crop: bool = True
-    flip: bool | None = None
+    flip: Literal["yes", "no"] | None = None
     image_size: int | None = None
     workers: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -99,7 +99,7 @@ class TrainTeacher:
 
 def flips(config: TrainTeacher) -> bool:
     """Whether images are mirrored: as the option says, or else as the dataset does."""
-    return get_dataset(config.dataset).mirrors if config.flip is None else config.flip
+    return get_dataset(config.dataset).mirrors if config.flip is None else config.flip == "yes"
 
 
 def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:

@@ -141,6 +141,7 @@ def test_teacher_json_with_other_values(examples, teacher, tmp_path):
         "batches_tracked",
         "dataset_description",
         "verification",
+        "preprocessing",
     }
 
 

@@ -405,7 +405,7 @@ def test_folders_are_named_too(refused, tmp_path):
     folder("a folder without a checkpoint in it; give the .pth")
     folder("`zip -0 -r FILE.pth folder", "data.pkl", "data/0", "version")
     folder("`zip -0 -r FILE.pth archive` in it makes a file again", "archive/data.pkl", "archive/data/0")
-    folder("give model.safetensors in it", "model.safetensors", "config.json")
+    folder("config.json: not a JSON file", "model.safetensors", "config.json")
     folder("a teacher that was converted already; use it as it is", "teacher.json")
 
 
@@ -475,4 +475,4 @@ def test_a_config_beside_the_weights_tells_what_they_are(refused, tmp_path):
     """As hubs have it: a bare state dict, and `architecture` in config.json."""
     torch.save(network().state_dict(), tmp_path / "w.pth")
     (tmp_path / "config.json").write_text('{"architecture": "tf_efficientnet_b0"}')
-    refused("teacher", tmp_path / "w.pth", *CONV2, message="holds a tf_efficientnet_b0, which pads", names="w.pth")
+    refused("teacher", tmp_path / "w.pth", *CONV2, message="holds a tf_efficientnet_b0, which pads", names="config.json")

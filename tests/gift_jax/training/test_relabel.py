@@ -38,8 +38,9 @@ def by_image(flat):
 @jax.jit
 def teacher_logits(boxes, flips):
     """Of the whole set at once."""
+    info = make_labels(SET, TEACHER, RECIPE, seed=3).info
     batch = StoredBatches((), boxes, flips, (), (), (), ())
-    seen, _ = replay(jnp.asarray(SET.images), batch, "none", "raw", TEACHER.info.normalisation)
+    seen, _ = replay(jnp.asarray(SET.images), batch, info, "raw", TEACHER.info.normalisation)
     return TEACHER.model.apply(TEACHER.params, {}, seen)[0]
 
 
@@ -47,7 +48,7 @@ def teacher_logits(boxes, flips):
 def test_made_epochs_are_sound_and_differ(kind):
     made = make_labels(SET, TEACHER, RECIPE, seed=3, **KINDS[kind])
     found = [made.flat(number) for number in range(RECIPE.epochs)]
-    assert [problems(flat, made.info) for flat in found] == [[]] * 4
+    assert [problems(flat, made.info, made.info.steps) for flat in found] == [[]] * 4
     assert len({flat.indices.tobytes() for flat in found}) == 4
     views = {by_image(flat)[0].tobytes() for flat in found}
     assert len(views) == {"one": 4, "few": 2, "bank": 4}[kind]
