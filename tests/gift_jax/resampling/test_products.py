@@ -36,7 +36,7 @@ def test_images_are_taken_alike(images):
     np.testing.assert_array_equal(products.take_images(images, order), gathers.take_images(images, order))
 
 
-@pytest.mark.parametrize("size", short_form((2, 3, 8, 28, 33, 64, 224), kept=(3, 28)))
+@pytest.mark.parametrize("size", short_form((2, 3, 8, 28, 33, 64, 224), kept=(28,)))
 def test_a_rotation_is_the_same_to_the_ends_of_its_range(key, size):
     """Coordinates are rounded to float32, of which a pixel's value changes by its slope: 3 a pixel, of noise."""
     images = jax.random.normal(key, (9, size, size, 2))
@@ -51,12 +51,14 @@ def test_a_rotation_is_the_same_to_the_ends_of_its_range(key, size):
 
 def test_a_rectangle_is_rotated_as_by_gathers(images):
     angle = jnp.linspace(-MOST, MOST, 5)
-    np.testing.assert_array_equal(products.rotate(images, angle, MOST), gathers.rotate(images, angle, MOST))
+    forms = (jax.jit(form.rotate, static_argnums=2) for form in (products, gathers))
+    np.testing.assert_array_equal(*(form(images, angle, MOST) for form in forms))
 
 
 @pytest.mark.parametrize("operation", ["crop", "rotate"])
 def test_products_equal_pytorch(golden, operation):
     file = np.load(golden / "augment.npz")
+    function = jax.jit(lambda images, draws: getattr(augment, operation)(images, **draws))
     for case in range(3):
         prefix = f"case{case}/{operation}/"
         values = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
@@ -64,7 +66,7 @@ def test_products_equal_pytorch(golden, operation):
         draws = {name: jnp.asarray(v, jnp.float32 if v.dtype.kind == "f" else jnp.int32) for name, v in values.items()}
         images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
         with traced_for("tpu"):
-            out = getattr(augment, operation)(images, **draws)
+            out = function(images, draws)
         np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
 
 
