@@ -110,10 +110,10 @@ def _placed(tree: Any, sharding: NamedSharding) -> Any:
 def compile_for(target_name: str, workload_name: str, kind_name: str) -> dict[str, Any]:
     """Compile a program and say what it does, of one step and one device. Returns: a row of the results."""
     target, kind, workload = TARGETS[target_name], KINDS[kind_name], find(workload_name)
-    if kind.devices > 1:  # a batch that all devices share evenly, as the library chooses them
+    if kind.devices > 1:  # batches that all devices share evenly, without a smaller one at the end
         size = workload.accelerator
         even = size.batch - size.batch % kind.devices
-        workload = dataclasses.replace(workload, accelerator=Size(even, size.images))
+        workload = dataclasses.replace(workload, accelerator=Size(even, size.images - size.images % even))
     over = devices(target_name, kind.devices)
     with traced_for(target.platform):
         if kind.evaluation:

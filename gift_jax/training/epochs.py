@@ -77,7 +77,8 @@ def _make_scan_epoch(program: Program, seeds: Seeds) -> Epoch:
         state, metrics = jax.lax.scan(lambda carry, indices: step(carry, data, indices, step_key), state, full)
         if rest.size:
             state, last = step(state, data, rest, step_key)
-            metrics = jax.tree.map(lambda many, one: jnp.append(many, one), metrics, last)
+            # Appended, XLA would not compile it for GPUs.
+            metrics = jax.tree.map(lambda many, one: jnp.pad(many, (0, 1)).at[-1].set(one), metrics, last)
         return state, metrics
 
     return jit_over(over_seeds(epoch, seeds, (True, False, True, False)), seeds)
