@@ -475,4 +475,6 @@ def test_a_config_beside_the_weights_tells_what_they_are(refused, tmp_path):
     """As hubs have it: a bare state dict, and `architecture` in config.json."""
     torch.save(network().state_dict(), tmp_path / "w.pth")
     (tmp_path / "config.json").write_text('{"architecture": "tf_efficientnet_b0"}')
-    refused("teacher", tmp_path / "w.pth", *CONV2, message="holds a tf_efficientnet_b0, which pads", names="config.json")
+    refused(
+        "teacher", tmp_path / "w.pth", *CONV2, message="holds a tf_efficientnet_b0, which pads", names="config.json"
+    )
