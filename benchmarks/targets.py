@@ -78,7 +78,7 @@ def environment(name: str) -> dict[str, str]:
         local = {"TPU_SKIP_MDS_QUERY": "1", "TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
         settings |= {**local, "TPU_ACCELERATOR_TYPE": target.kind, "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
     else:
-        # Autotuning runs kernels, for which there is no device. Without it some of Triton's products cannot be compiled.
+        # Autotuning runs kernels, for which there is no device; without it some of Triton's products do not compile.
         flags = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
         settings["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
     return {**os.environ, **settings}
