@@ -187,6 +187,7 @@ def test_gvbsms_recipe_trains_from_its_labels(released, imported_fkd):
     assert row["soft_labels"]["source"] == "FKD"
 
 
+@pytest.mark.exhaustive
 def test_hard_epochs_between_stored_ones_draw_their_own_crops(released, imported_fkd, monkeypatch):
     """The bank's first epoch is the run's first, and its second one the run's last."""
     labels, _ = imported_fkd(released())
