@@ -1,8 +1,8 @@
 """What users' programs become on accelerators that need not be there: compiled, described, never run.
 
 Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/NAME.json and NAME.md, and
-prints the table. It needs the extra `accelerators` and no device. Programs are those of
-`benchmarks.compiled`, each compiled in a process of its own, one after another.
+prints the table. It needs the extra `accelerators` and no device. Programs are the
+`KINDS` of benchmarks/workloads.py, each compiled in a process of its own, one after another.
 
 A step's bound is the larger of FLOPs over the device's and bytes over its memory's: it cannot be faster. The estimate
 is the compiler's own, which only TPUs' has.
@@ -17,19 +17,13 @@ from typing import Any
 
 from benchmarks.compare import RESULTS
 from benchmarks.targets import TARGETS, environment, installed
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import KINDS, WORKLOADS
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import write_text
 from gift_jax.runtime.progress import display
 
-PROGRAMS = (
-    "epoch-float32",
-    "epoch-bfloat16",
-    "evaluation",
-    "data-8",
-    "seed-2-data-4",
-)  # of compiled.KINDS, without JAX
+PROGRAMS = tuple(KINDS)
 STEPS = tuple(name for name, workload in WORKLOADS.items() if not workload.whole)
 
 

@@ -9,9 +9,8 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import hlo
 from benchmarks.targets import TARGETS, Target, devices
-from benchmarks.workloads import LEARNING_RATE, WEIGHT_DECAY, Size, Workload, find
+from benchmarks.workloads import KINDS, LEARNING_RATE, WEIGHT_DECAY, Kind, Size, Workload, find
 from gift_jax.data.datasets import get_dataset
 from gift_jax.evaluate import BATCH_SIZE, largest_batch, make_batch_ranker
 from gift_jax.models import ModelSpec, fold, get_model
@@ -33,26 +32,6 @@ from gift_jax.training.step import Data, Program, init_state
 
 LARGE = 2**20  # bytes of an array whose layout matters
 COSTLIEST = 10
-
-
-class Kind(NamedTuple):
-    """What is compiled: an epoch in a precision over devices, with so many seeds side by side; or an evaluation."""
-
-    precision: str
-    devices: int = 1
-    seeds: int = 1
-    evaluation: bool = False
-
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "epoch-float32": Kind("float32"),
-        "epoch-bfloat16": Kind("bfloat16"),
-        "evaluation": Kind("float32", evaluation=True),
-        "data-8": Kind("bfloat16", devices=8),
-        "seed-2-data-4": Kind("bfloat16", devices=8, seeds=2),
-    }
-)
 
 
 def make_abstract_program(workload: Workload, precision: str) -> tuple[Program, Any]:
@@ -88,11 +67,15 @@ def lower_epoch(workload: Workload, kind: Kind, over: Sequence[Any]) -> tuple[An
 def lower_evaluation(workload: Workload, over: Sequence[Any]) -> Any:
     """The evaluation of one batch of test images."""
     program, _ = make_abstract_program(workload, "float32")
-    sharding, count = _everywhere(over), min(BATCH_SIZE, largest_batch(workload.side))
+    sharding, count = _everywhere(over), _evaluated_at_once(workload)
     images = jax.ShapeDtypeStruct((count, *program.model.input_shape), jnp.uint8)
     shapes = (*program.model.abstract(), images, jax.ShapeDtypeStruct((count,), jnp.int32))
     rank = make_batch_ranker(program.model, "raw", program.normalisation, None)
     return rank.lower(*(_placed(tree, sharding) for tree in shapes))
+
+
+def _evaluated_at_once(workload: Workload) -> int:
+    return min(BATCH_SIZE, largest_batch(workload.side))
 
 
 def _everywhere(over: Sequence[Any]) -> NamedSharding:
@@ -124,7 +107,7 @@ def compile_for(target_name: str, workload_name: str, kind_name: str) -> dict[st
         compiled = lowered.compile()
         seconds = time.perf_counter() - start
     about = {"target": target_name, "workload": workload_name, "program": kind_name, "compile_seconds": seconds}
-    batch = min(BATCH_SIZE, largest_batch(workload.side)) if kind.evaluation else workload.accelerator.batch
+    batch = _evaluated_at_once(workload) if kind.evaluation else workload.accelerator.batch
     found = describe(compiled, target, kind)
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / kind.seeds
     return {**about, "batch": batch, "devices": kind.devices, "seeds": kind.seeds, "state_bytes": state_bytes, **found}
@@ -146,8 +129,8 @@ def describe(compiled: Any, target: Target, kind: Kind) -> dict[str, Any]:
         "flops": flops,
         "bytes": moved,
         "bound_seconds": max(flops / target.flops[kind.precision], moved / target.bandwidth),
-        # An operation that the compiler has no estimate for counts as -1 second.
-        "estimated_seconds": None if estimate is None else estimate % 1,
+        # An operation that the compiler has no estimate for counts as -1 second; steps last less than one.
+        "estimated_seconds": estimate % 1 if estimate and estimate < 0 else estimate,
         "peak_bytes": peak,
         "memory_share": peak / target.memory,
         "aliased_bytes": memory.alias_size_in_bytes,

@@ -43,9 +43,14 @@ class Array(NamedTuple):
         return math.prod(self.dimensions)
 
     @property
+    def size(self) -> float:
+        """Bytes, wherever it is."""
+        return self.elements * _SIZES.get(self.kind, 1)
+
+    @property
     def bytes(self) -> float:
         """Of main memory."""
-        return 0.0 if self.on_chip else self.elements * _SIZES.get(self.kind, 1)
+        return 0.0 if self.on_chip else self.size
 
 
 class Instruction(NamedTuple):
@@ -73,7 +78,7 @@ class Instruction(NamedTuple):
     @property
     def made(self) -> str:
         """Type and dimensions of the largest array that it makes, such as `bf16[100,32,32,128]`."""
-        largest = max(self.arrays, key=lambda array: array.elements * _SIZES.get(array.kind, 1), default=None)
+        largest = max(self.arrays, key=lambda array: array.size, default=None)
         return f"{largest.kind}[{','.join(map(str, largest.dimensions))}]" if largest else ""
 
     @property
@@ -90,6 +95,10 @@ class Module(NamedTuple):
 
     computations: Mapping[str, Computation]
     entry: str
+
+    def inside(self, instruction: Instruction) -> Computation:
+        """The operations that a fusion joins; of others, none."""
+        return self.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
 
 
 class Cost(NamedTuple):
@@ -207,7 +216,7 @@ def collectives(costs: Sequence[Cost]) -> list[dict[str, Any]]:
             arrays[len(arrays) // 2 :] if cost.instruction.opcode.endswith("-start") and len(arrays) > 1 else arrays
         )
         groups = cost.instruction.attribute(r"(?:replica_groups|source_target_pairs)=(\{\{.*?\}\}|\[[^ ]*?\](?=,|$))")
-        moved = cost.times * sum(array.elements * _SIZES.get(array.kind, 1) for array in arrays)
+        moved = cost.times * sum(array.size for array in arrays)
         shapes = [list(array.dimensions) for array in arrays]
         found.append(
             {
@@ -238,8 +247,7 @@ def convolutions(module: Module, costs: Sequence[Cost]) -> list[dict[str, Any]]:
     found = []
     for cost in costs:
         instruction = cost.instruction
-        inside = module.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
-        for one in (instruction, *inside.values()):
+        for one in (instruction, *module.inside(instruction).values()):
             if one.opcode == "convolution" or one.target.startswith("__cudnn$conv"):
                 kinds = sorted({kind for operand in one.operands for kind in _kinds(module, operand)})
                 if "conv_general_dilated" in (source := one.source or instruction.source):
@@ -256,9 +264,8 @@ def layout_changes(module: Module, costs: Sequence[Cost], least: int) -> list[di
     found = []
     for cost in costs:
         instruction = cost.instruction
-        inside = module.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
-        root = next((one for one in inside.values() if one.is_root), instruction)
-        size = sum(array.elements * _SIZES.get(array.kind, 1) for array in instruction.arrays)
+        root = next((one for one in module.inside(instruction).values() if one.is_root), instruction)
+        size = sum(array.size for array in instruction.arrays)
         if root.opcode in ("copy", "transpose") and size >= least:
             found.append({"of": instruction.source, "makes": instruction.made, "bytes": cost.times * size})
     return found
@@ -280,9 +287,9 @@ def gathered(module: Module, costs: Sequence[Cost]) -> float:
     total = 0.0
     for cost in costs:
         instruction = cost.instruction
-        inside = module.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
-        arrays = [array for one in (instruction, *inside.values()) if one.opcode == "gather" for array in one.arrays]
-        total += cost.times * sum(array.elements * _SIZES.get(array.kind, 1) for array in arrays)
+        joined = (instruction, *module.inside(instruction).values())
+        arrays = [array for one in joined if one.opcode == "gather" for array in one.arrays]
+        total += cost.times * sum(array.size for array in arrays)
     return total
 
 
@@ -300,12 +307,7 @@ def _bytes(module: Module, instruction: Instruction, computation: Computation) -
         return 2 * written
     if instruction.opcode == "dynamic-update-slice":
         return 2 * sum(array.bytes for array in _arrays_of(instruction.operands[1], computation))
-    inside = (
-        module.computations.get(instruction.calls[0], {})
-        if instruction.opcode == "fusion" and instruction.calls
-        else {}
-    )
-    parts = _partly_read(inside)
+    parts = _partly_read(module.inside(instruction))
     read = 0.0
     for place, operand in enumerate(instruction.operands):
         arrays = _arrays_of(operand, computation)
@@ -323,7 +325,7 @@ def _partly_read(inside: Computation) -> Mapping[int, float]:
     elsewhere = {operand for instruction in inside.values() for operand in instruction.operands[1:]}
     parameters = [instruction for instruction in inside.values() if instruction.opcode == "parameter"]
     return {
-        place: sum(array.elements * _SIZES.get(array.kind, 1) for user in used for array in user.arrays)
+        place: sum(array.size for user in used for array in user.arrays)
         for parameter in parameters
         if (used := users.get(parameter.name, [])) and parameter.name not in elsewhere
         if all(user.opcode in _PARTIAL for user in used)
@@ -337,7 +339,7 @@ def _place(parameter: Instruction) -> int:
 
 def _flops(module: Module, instruction: Instruction, computation: Computation) -> float:
     if instruction.opcode == "fusion":
-        inside = module.computations.get(instruction.calls[0], {})
+        inside = module.inside(instruction)
         return sum(_flops(module, inner, inside) for inner in inside.values())
     count = _FLOPS.get(instruction.target if instruction.opcode == "custom-call" else instruction.opcode)
     return count(instruction, computation) if count else 0.0
@@ -388,14 +390,15 @@ def _overlaps(window: Mapping[str, str], axis: int, image: int, output: int, ker
     return sum(place % gap == 0 and 0 <= place <= (image - 1) * gap for place in places)
 
 
+_FORWARD = _convolution_flops(lambda image, kernel, output: (image, kernel, output))
 _FLOPS: Mapping[str, Callable[[Instruction, Computation], float]] = MappingProxyType(
     {
         "dot": _product_flops,
         "__cublas$gemm": _product_flops,
         "__cublas$lt$matmul": _product_flops,
-        "convolution": _convolution_flops(lambda image, kernel, output: (image, kernel, output)),
-        "__cudnn$convForward": _convolution_flops(lambda image, kernel, output: (image, kernel, output)),
-        "__cudnn$convBiasActivationForward": _convolution_flops(lambda image, kernel, output: (image, kernel, output)),
+        "convolution": _FORWARD,
+        "__cudnn$convForward": _FORWARD,
+        "__cudnn$convBiasActivationForward": _FORWARD,
         "__cudnn$convBackwardInput": _convolution_flops(lambda output, kernel, image: (image, kernel, output)),
         "__cudnn$convBackwardFilter": _convolution_flops(lambda image, output, kernel: (image, kernel, output)),
     }

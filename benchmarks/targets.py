@@ -4,12 +4,13 @@ JAX compiles for a device that a topology describes: TPUs by libtpu, GPUs by the
 `accelerators`, and read their settings from the environment.
 """
 
-import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from gift_jax.runtime import devices as runtime_devices
 
 _DESCRIPTIONS = Path(__file__).parent / "descriptions"
 
@@ -86,15 +87,7 @@ def environment(name: str) -> dict[str, str]:
 
 def installed(name: str) -> bool:
     """Whether the compiler of a target is here."""
-    modules = ("libtpu",) if TARGETS[name].platform == "tpu" else ("jax_cuda12_plugin", "jax_plugins.xla_cuda12")
-    return all(_found(module) for module in modules)
-
-
-def _found(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # of a package that it would be in
-        return False
+    return runtime_devices.installed("tpu" if TARGETS[name].platform == "tpu" else "cuda12")
 
 
 def devices(name: str, count: int) -> Sequence[Any]:

@@ -77,6 +77,26 @@ def find(name: str) -> Workload:
     return {**WORKLOADS, **_COMPILED_ONLY}[name]
 
 
+class Kind(NamedTuple):
+    """What is compiled: an epoch in a precision over devices, with so many seeds side by side; or an evaluation."""
+
+    precision: str
+    devices: int = 1
+    seeds: int = 1
+    evaluation: bool = False
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "epoch-float32": Kind("float32"),
+        "epoch-bfloat16": Kind("bfloat16"),
+        "evaluation": Kind("float32", evaluation=True),
+        "data-8": Kind("bfloat16", devices=8),
+        "seed-2-data-4": Kind("bfloat16", devices=8, seeds=2),
+    }
+)
+
+
 def make_pixels(workload: Workload, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Random images, uint8 [count, side, side, channels], and labels, int32 [count]."""
     draw = np.random.default_rng(seed)

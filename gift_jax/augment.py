@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from gift_jax import augment_dc, resampling
 from gift_jax.errors import GiftError
 from gift_jax.resampling import take_images, take_pixels
+from gift_jax.resampling.products import weigh
 
 FLIP_PROBABILITY = 0.5
 BRIGHTNESS = 1.0
@@ -103,9 +104,7 @@ def scale(images: jax.Array, u_x: jax.Array, u_y: jax.Array) -> jax.Array:
     """
     weights_h = _zoom_weights(images.shape[1], u_y, images.dtype)
     weights_w = _zoom_weights(images.shape[2], u_x, images.dtype)
-    # A zoom moves pixel values about: bfloat16 or TF32 products would round them.
-    zoomed = jnp.einsum("bih,bhwc->biwc", weights_h, images, precision="highest")
-    return jnp.einsum("bjw,biwc->bijc", weights_w, zoomed, precision="highest")
+    return weigh(images, weights_h, weights_w)
 
 
 def _zoom_weights(size: int, u: jax.Array, dtype: jnp.dtype) -> jax.Array:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gift_jax.augment import Augmentation, random_mosaic_crop
 from gift_jax.resampling import take_pixels
+from gift_jax.resampling.products import weigh
 
 LARGEST_RATIO = 4 / 3  # of a box's sides
 _TRIES = 10
@@ -29,9 +30,7 @@ def resized_crop(
         weights.astype(images.dtype) / jnp.sum(weights, axis=2, keepdims=True).astype(images.dtype)
         for weights in (_weights(images.shape[1], top, height, size), _weights(images.shape[2], left, width, size))
     )
-    # Weighted means of pixels: bfloat16 or TF32 products would round them.
-    tall = jnp.einsum("bih,bhwc->biwc", rows, images, precision="highest")
-    return jnp.einsum("bjw,biwc->bijc", columns, tall, precision="highest")
+    return weigh(images, rows, columns)
 
 
 def resized_crop_bytes(

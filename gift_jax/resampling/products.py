@@ -11,25 +11,34 @@ from gift_jax.resampling.places import rotated
 
 # A product that moves pixels must not round them to bfloat16 or TF32.
 _EXACT = "highest"
+_DOWN, _ACROSS = "bih,bhwc->biwc", "bjw,biwc->bijc"
 # Rows and columns that a rotated pixel may lie between, counted from where it is looked for. Rows: a scaled place and a
 # shear are rounded, by 1 and by 1/2, and a column beside the place is sheared by tan 15 degrees more. Columns likewise.
 _ROWS, _COLUMNS = range(-1, 3), range(-2, 3)
 
 
+def weigh(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Weighted sums of pixels: `out[b, i, j] = sum_hw rows[b, i, h] columns[b, j, w] images[b, h, w]`.
+
+    Args: images [B, H, W, C]; rows [B, I, H]; columns [B, J, W]. Returns: [B, I, J, C].
+    """
+    tall = jnp.einsum(_DOWN, rows, images, precision=_EXACT)
+    return jnp.einsum(_ACROSS, columns, tall, precision=_EXACT)
+
+
 def take_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """See `gift_jax.resampling`."""
-    return _take(_take(images, rows, "bih,bhwc->biwc", axis=1), columns, "bjw,biwc->bijc", axis=2)
+    return weigh(images, _ones(rows, images.shape[1], images.dtype), _ones(columns, images.shape[2], images.dtype))
 
 
 def take_images(images: jax.Array, order: jax.Array) -> jax.Array:
     """See `gift_jax.resampling`."""
-    return _take(images[None], order[None], "bij,bjhwc->bihwc", axis=1)[0]
+    return jnp.einsum("ij,jhwc->ihwc", _ones(order[None], len(images), images.dtype)[0], images, precision=_EXACT)
 
 
-def _take(images: jax.Array, source: jax.Array, axes: str, *, axis: int) -> jax.Array:
-    """What stands at source [B, I] of an axis, by a product over it; zero outside."""
-    chosen = (source[:, :, None] == jnp.arange(images.shape[axis], dtype=source.dtype)[None, None]).astype(images.dtype)
-    return jnp.einsum(axes, chosen, images, precision=_EXACT)
+def _ones(source: jax.Array, size: int, dtype: jnp.dtype) -> jax.Array:
+    """Ones at source [B, I], of so many places, else zeros: [B, I, size]; a source outside has none."""
+    return (source[:, :, None] == jnp.arange(size, dtype=source.dtype)[None, None]).astype(dtype)
 
 
 def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
@@ -58,10 +67,11 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
     source_rows, source_columns = rotated(images.shape, angle)
     total = jnp.zeros_like(images)
     for row in (below + k for k in _ROWS):
-        tall = _take(sheared, row + edge, "bir,brwc->biwc", axis=1)
+        tall = jnp.einsum(_DOWN, _ones(row + edge, sheared.shape[1], dtype), sheared, precision=_EXACT)
         right = jnp.round(rightwards * (row - middle))[:, :, None]
         for column in (beside + k for k in _COLUMNS):
-            candidates = _take(tall, column + side, "bjw,biwc->bijc", axis=2)
+            chosen = _ones(column + side, sheared.shape[2], dtype)
+            candidates = jnp.einsum(_ACROSS, chosen, tall, precision=_EXACT)
             source_column = column[:, None, :] + right
             source_row = row[:, :, None] + jnp.round(downwards[:, :, None] * (source_column - middle))
             weights = _kernel(source_rows - source_row) * _kernel(source_columns - source_column)

@@ -58,7 +58,7 @@ def unused_accelerator() -> str | None:
     if not found:
         return None
     name, extra = found
-    if _installed(extra):
+    if installed(extra):
         return (
             f"{name} is here, but JAX runs on the CPU although its {extra} build is installed; JAX's own messages say "
             f"why: look there, and whether another process holds the device"
@@ -100,6 +100,6 @@ def _tpu(root: Path = Path("/")) -> tuple[str, str] | None:
     return ("a TPU", "tpu") if any(root.glob("dev/accel[0-9]*")) else None
 
 
-def _installed(extra: str) -> bool:
-    """Whether what the extra adds to JAX is there."""
+def installed(extra: str) -> bool:
+    """Whether what an extra, such as `cuda12` or `tpu`, adds to JAX is there."""
     return importlib.util.find_spec("libtpu" if extra == "tpu" else f"jax_{extra}_plugin") is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import accelerators, compiled, targets
+from benchmarks import accelerators, targets
 from gift_jax.errors import GiftError
 
 GPU, TPU = "h100", "v5e"
@@ -56,7 +56,7 @@ def test_seeds_exchange_nothing_and_statistics_are_of_the_whole_batch(target):
     assert all(any(group <= row for row in rows) for group in groups)
     # Every BatchNorm's mean, variance and their gradients, and the gradients of all weights, over the whole row.
     sums = [one for one in exchanged if sorted(map(sorted, one["groups"])) == [sorted(row) for row in rows]]
-    assert sum(shape == [128] for one in sums for shape in one["shapes"]) >= 3 * 4 or target == TPU
+    assert sum(shape == [128] for one in sums for shape in one["shapes"]) >= 3 * 4
     assert sum(one["bytes"] for one in sums) >= 2 * 504_420  # bfloat16, or more
 
 
@@ -65,10 +65,6 @@ def test_seeds_exchange_nothing_and_statistics_are_of_the_whole_batch(target):
 def test_a_tpu_gathers_no_pixels_but_the_batch_itself():
     row = accelerators.compile_apart(TPU, "conv3-32", "epoch-bfloat16")
     assert row["gathered_bytes"] <= 1.1 * 100 * 32 * 32 * 3 * 4
-
-
-def test_programs_are_those_that_are_compiled():
-    assert set(accelerators.PROGRAMS) == set(compiled.KINDS)
 
 
 def test_the_table_has_a_line_a_program():

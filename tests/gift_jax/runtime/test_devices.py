@@ -67,7 +67,7 @@ def test_a_gpu_that_jax_cannot_use_is_said_with_its_mend(smi, capsys, version, e
 
 
 def test_an_installed_build_is_not_asked_for_again(smi, monkeypatch):
-    monkeypatch.setattr(devices, "_installed", lambda extra: extra == "cuda12")
+    monkeypatch.setattr(devices, "installed", lambda extra: extra == "cuda12")
     warning = devices.unused_accelerator()
     assert "although its cuda12 build is installed" in warning
     assert "pip" not in warning
