@@ -10,21 +10,18 @@ cut square as test images are, of which RDED then takes its crops (the authors c
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from gift_jax import GiftError, Teacher, rded, save_distilled
-from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS, load_records
-from gift_jax.data.records import decoded
-from gift_jax.data.transforms import make_transform
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import reported, written_whole
 
+from .common.real_images import Reader, reader
 from .common.sources import find_images, open_teacher
 
 
@@ -62,10 +59,6 @@ class DistillRDED:
         return rded.RDED(self.factor, self.num_crops, self.images_per_class, self.smallest_area)
 
 
-Reader = Callable[[np.ndarray], np.ndarray]
-"""Rows int [n] -> images uint8 [n, S, S, C]."""
-
-
 def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str, Reader]:
     """Labels int32 [N] of the real images, a digest of their source, and a reader. Raises: GiftError."""
     info = teacher.info
@@ -74,9 +67,8 @@ def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str,
         return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
     source = find_images(config.data, info.dataset, "train", "--data")
     records = load_records(info.dataset, source=source, class_order=config.class_order, train=True)
-    transform = make_transform(get_dataset(info.dataset), info.image_size)
     digest = hashlib.sha256(records.digest.encode() + records.labels.tobytes()).hexdigest()
-    return records.labels, digest, lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
+    return records.labels, digest, reader(records, info.dataset, info.image_size)
 
 
 def parts_directory(config: DistillRDED, teacher: Teacher, digest: str) -> Path:

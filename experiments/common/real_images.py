@@ -9,7 +9,7 @@ import numpy as np
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
-from gift_jax.data.records import decoded
+from gift_jax.data.records import Records, decoded
 from gift_jax.data.transforms import make_transform
 from gift_jax.studies.subset import draw_rows
 
@@ -17,13 +17,16 @@ from .digits_setup import training_digits
 from .sources import find_images
 from .study import Materials, Study
 
+Reader = Callable[[np.ndarray], np.ndarray]
+"""Rows int [n] -> images uint8 [n, S, S, C]."""
+
 
 class RealImages(NamedTuple):
     """Real training images: labels int32 [N], and what reads rows of them, uint8 [rows, S, S, C]."""
 
     dataset: str
     labels: np.ndarray
-    read: Callable[[np.ndarray], np.ndarray]
+    read: Reader
 
     def draw(self, ipc: int, seed: int) -> DistilledSet:
         """As many images of each class, drawn by a seed, as a set of method `random`. Raises: GiftError."""
@@ -65,8 +68,13 @@ def load_real(study: Study, image_size: int) -> RealImages:
 def open_real(dataset: str, source: str | None, image_size: int, class_order: Path | None = None) -> RealImages:
     """The real training images of a source. Raises: GiftError about what cannot be read."""
     records = load_records(dataset, source=source, class_order=class_order, train=True)
+    return RealImages(dataset, records.labels, reader(records, dataset, image_size))
+
+
+def reader(records: Records, dataset: str, image_size: int) -> Reader:
+    """What reads rows of a dataset's records at this size."""
     transform = make_transform(get_dataset(dataset), image_size)
-    return RealImages(dataset, records.labels, lambda rows: np.stack(list(decoded(records, transform, rows.tolist()))))
+    return lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
 
 
 def teacher_of(materials: Materials) -> Teacher:

@@ -104,16 +104,12 @@ def primary_in_words(parts: Parts) -> str:
     if cell.n == 1:
         return f"{text}; one seed cannot be tested (n = 1)."
     verdict = "beyond noise" if p < significance.LEVEL else "within noise"
-    return f"{text}, {verdict} (95 % interval {interval_text(cell)}, p {_equals(p)}, n = {cell.n})."
+    return f"{text}, {verdict} (95 % interval {interval_text(cell)}, p {significance.p_equals(p)}, n = {cell.n})."
 
 
 def interval_text(cell: Summary) -> str:
     """`-0.1 to +1.2`. Args: cell, of `with_interval`."""
     return f"{cell.mean - cell.std:+.1f} to {cell.mean + cell.std:+.1f}"
-
-
-def _equals(p: float) -> str:
-    return significance.p_text(p) if p < 0.001 else f"= {significance.p_text(p)}"
 
 
 def random_section(parts: Parts) -> Section:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from gift_jax.reports.tables import markdown_table, name_on, number_of
 
-LEVEL, CONFIDENCE = 0.05, 0.95
+LEVEL = 0.05
 GRAIN = 1e-3  # percentage points: rows keep six digits, and no test set has so many images that one counts less
 SAMPLE = 6  # columns: of fewer, no signed ranks reach the level
 
@@ -35,7 +35,7 @@ class Comparison(NamedTuple):
         """The 95 % confidence interval of the difference, by Student's t over seeds; (nan, nan) for one seed."""
         if self.n < 2:
             return math.nan, math.nan
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, self.n - 1)) * self.std / math.sqrt(self.n)
+        half = half_interval(self.std, self.n)
         return self.difference - half, self.difference + half
 
     @property
