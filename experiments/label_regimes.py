@@ -18,7 +18,8 @@ Kinds of labels, all by one teacher, on random resized crops that are mirrored w
 - `few`: some stored crops of each image, each with its own logits, shown in turn;
 - `bank`: a stored crop with its own logits for each image and epoch;
 - `live`: the teacher is asked in each step.
-Stored labels are replayed as those of a released bank are (`gift_jax.data.fkd`). Bytes of labels are those of class ids
+Each loss is on soft labels from the first step to the last; soft-hard-soft (HALD's schedule) has hard labels in the
+middle half of the run. Stored labels are replayed as those of a released bank are (`gift_jax.data.fkd`). Bytes of labels are those of class ids
 (one byte, or two for more than 256 classes) and of float16 logits; a live teacher's are its weights'. Crops are drawn
 again from their seed and count nothing.
 
@@ -41,6 +42,7 @@ import jax
 
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
+from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import Loss
@@ -51,7 +53,7 @@ from gift_jax.training.train import Run
 
 from .common.pruned_images import Pruned, load_pruned
 from .common.real_images import RealImages, load_real, teacher_of
-from .common.regime_rows import ALL, HARD, LIVE, MORE, RANDOM
+from .common.regime_rows import ALL, HARD, LIVE, MIDDLE, MORE, RANDOM
 from .common.regime_views import make_sections
 from .common.students import parse_student
 from .common.study import Materials, Method, Study, load_materials, run_study
@@ -69,6 +71,7 @@ class LabelRegimes(Study):
         method: method of the distilled set.
         regimes: kinds of soft labels; hard ones are always among them.
         losses: names of losses of soft labels.
+        hard_middle: of them, those that are also run soft-hard-soft, in rows named LOSS_soft_hard_soft.
         subsets: methods that choose real images from a training on all of them, which must fit into memory.
         indices: NAME=FILE, real images that were chosen elsewhere: rows of the training images, most wanted first, as a
             .npy or as text with one a line.
@@ -86,6 +89,7 @@ class LabelRegimes(Study):
     method: Method = "rded"
     regimes: tuple[Regime, ...] = ("one", "few", "bank", "live")
     losses: tuple[Loss, ...] = ("gift", "kl")
+    hard_middle: tuple[Loss, ...] = ("kl",)
     subsets: tuple[Subset, ...] = ("forgetting", "el2n", "aum", "ccs")
     indices: tuple[str, ...] = ()
     views: int = 10
@@ -103,6 +107,8 @@ class LabelRegimes(Study):
             raise GiftError(
                 "--regimes and --losses must name soft labels and losses of them; ce and hard are always run"
             )
+        if unknown := set(self.hard_middle) - set(self.losses):
+            raise GiftError(f"--hard-middle: {min(unknown)!r} is not among --losses: {', '.join(self.losses)}")
         if min(self.views, self.score_epochs, self.looks) < 1:
             raise GiftError("--views, --score-epochs and --looks must be 1 or more")
         Recipe(smallest_crop=self.smallest_crop)
@@ -142,6 +148,12 @@ class Gathered:
         """The name of a kind's set."""
         return f"{RANDOM}-{seed}" if kind == RANDOM else kind
 
+    @property
+    def losses(self) -> dict[str, Recipe]:
+        """Recipes of soft labels by the loss's name in the results."""
+        whole = {loss: self.recipe(loss) for loss in self.config.losses}
+        return whole | {f"{loss}{MIDDLE}": soft_hard_soft(whole[loss]) for loss in self.config.hard_middle}
+
     def recipe(self, loss: str) -> Recipe:
         """The official recipe with crops, the same steps for every set."""
         name, flips = self.source(self.kinds[0], 0), get_dataset(self.config.dataset).mirrors
@@ -165,8 +177,9 @@ class Gathered:
         live = {"teacher": self.teacher, "label_bytes": weight_bytes(self.teacher)}
         stored: dict[tuple[str, str, int], MadeLabels] = {}
         seeds = range(self.config.seeds)
-        for regime, loss, kind, seed in itertools.product(self.config.regimes, self.config.losses, self.kinds, seeds):
-            name, recipe = self.source(kind, seed), self.recipe(loss)
+        recipes = self.losses
+        for regime, loss, kind, seed in itertools.product(self.config.regimes, recipes, self.kinds, seeds):
+            name, recipe = self.source(kind, seed), recipes[loss]
             distilled, key = self.materials.sets[name], (regime, name, seed)
             if regime != LIVE and key not in stored:
                 stored[key] = make_labels(distilled, self.teacher, recipe, seed=seed, **views[regime])

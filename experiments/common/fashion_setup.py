@@ -81,7 +81,7 @@ class FashionMNIST:
     students: tuple[str, ...] = ("conv3:norm=instance", "conv1", "resnet18_modified")
     sgd_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
     adam_rates: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0)
-    teacher_epochs: int = 5
+    teacher_epochs: int = 6
     steps: int = 200
     long_steps: int = 2000
     seeds: int = 5

@@ -10,6 +10,7 @@ from .reporting import Row
 
 SUBJECT, RANDOM = "gift", "random"
 HARD, BANK, LIVE = "hard", "bank", "live"
+MIDDLE = "_soft_hard_soft"  # after the name of a loss that gives way to hard labels in the middle of the run
 PRIMARY = f"{BANK}, {SUBJECT}"
 MORE, ALL = "hard-labelled", "all real images"  # axes of the students of more images
 INTERVAL = "mean ± half of its 95 % interval over seeds (Student's t)"

@@ -14,6 +14,7 @@ from .regime_rows import (
     BANK,
     HARD,
     INTERVAL,
+    MIDDLE,
     MORE,
     PRIMARY,
     RANDOM,
@@ -22,6 +23,7 @@ from .regime_rows import (
     accuracy,
     interval_grid,
     of_loss,
+    split,
     with_interval,
 )
 from .reporting import Row, guessing, only, table
@@ -52,6 +54,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         *(Section(f"Labels under {name}", loss_blocks(parts, name), folded=True) for name in [loss, *others]),
         *([bytes_section(parts, loss)] if more or whole else []),
         *noise_sections(parts, loss),
+        *schedule_sections(parts),
         Section("Training curves", [curves], folded=True),
     ]
 
@@ -162,3 +165,16 @@ def noise_sections(parts: Parts, loss: str) -> list[Section]:
         Section(f"What is beyond noise: {title}", blocks or ["Nothing to compare."], folded=bool(blocks))
         for title, blocks in found.items()
     ]
+
+
+def schedule_sections(parts: Parts) -> list[Section]:
+    """GIFT against losses that give way to hard labels in the middle of the run, on the same images and soft labels."""
+    rows = [
+        {**row, "labels": {"loss": loss, "place": f"{name_on(row, 'images')}, {regime}"}}
+        for row in parts.equal
+        for regime, loss in [split(row)]
+        if loss == SUBJECT or loss.endswith(MIDDLE)
+    ]
+    found = significance.compare(rows, row="loss", column="place", subject=SUBJECT, guessing=parts.chance)
+    blocks = significance.blocks(found, "pair of images and labels", SUBJECT)
+    return [Section(f"What is beyond noise: {SUBJECT} and soft-hard-soft", blocks, folded=True)] if blocks else []

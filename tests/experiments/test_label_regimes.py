@@ -16,6 +16,7 @@ from experiments.label_regimes import LabelRegimes
 from gift_jax import GiftError
 from gift_jax.models import get_model
 from gift_jax.pruning import Dynamics
+from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.teachers.teacher import save_teacher
 from gift_jax.training.configuration import fingerprint
 
@@ -51,7 +52,8 @@ def named(found, **labels):
 def test_every_kind_of_labels_is_on_every_kind_of_images(cells):
     found = cells()
     kinds, labels = ("rded", "random", "aum", "ccs"), ["hard"]
-    labels += [f"{regime}, {loss}" for regime in ("one", "few", "bank", "live") for loss in ("gift", "kl")]
+    losses = ("gift", "kl", "kl_soft_hard_soft")
+    labels += [f"{regime}, {loss}" for regime in ("one", "few", "bank", "live") for loss in losses]
     for kind in kinds:
         for name in labels:
             own = named(found, images=kind, labels=name)
@@ -86,6 +88,12 @@ def test_more_images_have_hard_labels_of_as_many_bytes(cells):
     assert {cell.labels["images"] for cell in found if len(cell.distilled.labels) == 600} == {"random", "aum", "ccs"}
     assert {(cell.recipe.loss, cell.teacher, cell.soft_labels) for cell in found} == {("ce", None, None)}
     assert all("labels" in cell.labels for cell in cells(dataclasses.replace(CONFIG, more_images=False)))
+
+
+def test_soft_hard_soft_is_the_loss_with_hard_labels_in_the_middle(cells):
+    whole, middle = (named(cells(), images="rded", labels=f"bank, {loss}")[0] for loss in ("kl", "kl_soft_hard_soft"))
+    assert middle.recipe == soft_hard_soft(whole.recipe)
+    assert middle.label_bytes == whole.label_bytes
 
 
 def test_losses_share_stored_labels_and_seeds_do_not(cells):
@@ -123,6 +131,7 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
         (lambda path: read_rows(path / "missing.npy"), "missing.npy: No such file"),
         (lambda path: LabelRegimes(method="random"), "random images are always"),
         (lambda path: LabelRegimes(losses=("ce",)), "ce and hard are always run"),
+        (lambda path: LabelRegimes(hard_middle=("mse_ce",)), "--hard-middle: 'mse_ce' is not among"),
         (lambda path: LabelRegimes(views=0), "--views"),
         (lambda path: LabelRegimes(smallest_crop=0.0), "smallest_crop must be above 0"),
     ],

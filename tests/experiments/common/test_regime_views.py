@@ -69,6 +69,13 @@ def test_the_primary_comparison_is_not_corrected_and_the_others_are():
     assert "| bank, gift | +2.0 | -0.5 to +4.5 | 3 | 0.074 | primary |" in table
 
 
+def test_gift_is_set_against_soft_hard_soft_on_the_same_images_and_labels():
+    assert not regime_views.schedule_sections(parts(ROWS))
+    middle = rows_of("rded", {"bank, kl_soft_hard_soft": [88.0, 90.0, 91.0]})
+    [section] = regime_views.schedule_sections(parts([*ROWS, *middle]))
+    assert "| rded, bank | `kl_soft_hard_soft` | +2.7 |" in section.blocks[-1]
+
+
 def test_a_diverged_student_guesses():
     failed = {"labels": {"images": "rded", "labels": "bank, gift"}, "seed": 0, "failed": "diverged"}
     others = [each for each in ROWS if each["labels"] != failed["labels"] or each["seed"] != 0]
