@@ -19,9 +19,9 @@ Kinds of labels, all by one teacher, on random resized crops that are mirrored w
 - `bank`: a stored crop with its own logits for each image and epoch;
 - `live`: the teacher is asked in each step.
 Each loss is on soft labels from the first step to the last; soft-hard-soft (HALD's schedule) has hard labels in the
-middle half of the run. Stored labels are replayed as those of a released bank are (`gift_jax.data.fkd`). Bytes of labels are those of class ids
-(one byte, or two for more than 256 classes) and of float16 logits; a live teacher's are its weights'. Crops are drawn
-again from their seed and count nothing.
+middle half of the run. Stored labels are replayed as those of a released bank are (`gift_jax.data.fkd`). Bytes of
+labels are those of class ids (one byte, or two for more than 256 classes) and of float16 logits; a live teacher's are
+its weights'. Crops are drawn again from their seed and count nothing.
 
 At equal label bytes, soft labels stand beside as many real images with hard labels as their bytes buy, or all there
 are, trained on for as many steps. The images' own bytes are not counted, which favours hard labels.

@@ -6,6 +6,7 @@ The headline needs what the search found; the smaller questions take AdamW at th
 import dataclasses
 import functools
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from gift_jax.training.step import Program, init_state, make_data, make_differen
 from ..cross_optimizer import at_rate, loss_changes
 from .fashion_setup import DRAWN, MADE, FashionMNIST, Lab
 from .optimizers import customary
-from .rate_views import chosen_rates
+from .rate_views import chosen_rates, figure
 from .reporting import Row, only
 from .students import parse_student
 
@@ -52,20 +53,24 @@ def choose(rows: Sequence[Row], config: FashionMNIST) -> Choice:
     Raises: GiftError if a pair of loss and optimizer was not searched.
     """
     found = [row for row in only(rows, question="search") if name_on(row, "loss") in config.losses]
-    rates = chosen_rates(found, 0.0, "optimizer", value="top1_last")
+    rates, order = validated(found)
     if missing := [(loss, name) for loss in config.losses for name in config.optimizers if (loss, name) not in rates]:
         raise GiftError(f"{config.out}: no rate was searched for {missing[0][0]} under {missing[0][1]}; run --stages "
                         "search first")  # fmt: skip
-    best = {
-        (loss, name): statistics.fmean(
-            0.0 if "failed" in row else row["top1_last"]
-            for row in only(found, loss=loss, optimizer=name, rate=rates[loss, name])
-        )
-        for loss, name in rates
-    }
-    means = {loss: statistics.fmean(best[loss, name] for name in config.optimizers) for loss in config.losses}
-    order = sorted(means, key=lambda loss: -means[loss])
     return Choice(rates, tuple(loss for loss in order if loss != SUBJECT)[:RIVALS])
+
+
+def validated(rows: Sequence[Row], chance: float = 0.0) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """The best rate by (loss, optimizer), and the losses by their mean over optimizers at these, best first.
+
+    Args: rows, of the search; chance, the accuracy that a diverged student counts with.
+    """
+    rates = chosen_rates(rows, chance, "optimizer", value="top1_last")
+    best: dict[str, list[float]] = defaultdict(list)
+    for (loss, name), rate in rates.items():
+        own = only(rows, loss=loss, optimizer=name, rate=rate)
+        best[loss].append(statistics.fmean(figure(row, chance) for row in own))
+    return rates, sorted(best, key=lambda loss: -statistics.fmean(best[loss]))
 
 
 def not_searched(config: FashionMNIST) -> Choice:

@@ -79,8 +79,8 @@ class FashionMNIST:
     fewer_losses: tuple[LossOrSquared, ...] = ("ce", SQUARED, "softce", "gift")
     optimizers: tuple[CustomaryName, ...] = ("sgd", "adam", "adamw")
     students: tuple[str, ...] = ("conv3:norm=instance", "conv1", "resnet18_modified")
-    sgd_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-    adam_rates: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, 30.0)
+    sgd_rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0, 100.0, 1000.0)
+    adam_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
     teacher_epochs: int = 6
     steps: int = 200
     long_steps: int = 2000

@@ -12,7 +12,7 @@ from gift_jax.reports.significance import Comparison
 from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, name_on
 from gift_jax.training.timing import duration
 
-from .fashion_cells import CUSTOMARY_RATE, MAIN, OFFICIAL, SUBJECT, TUNED_RATE
+from .fashion_cells import CUSTOMARY_RATE, MAIN, OFFICIAL, SUBJECT, TUNED_RATE, validated
 from .fashion_setup import DRAWN, MADE
 from .label_gains import HARD, WITH, Accuracies, shares
 from .optimizers import customary
@@ -83,13 +83,8 @@ def primary(headline: Headline, rival: str) -> Comparison:
 
 def first_rival(rows: Sequence[Row], headline: Headline) -> str:
     """The other loss of the highest mean validation accuracy at its chosen rates: decided before any test image."""
-    searched = only(rows, question="search")
-    rates = chosen_rates(searched, headline.chance, "optimizer", value="top1_last")
-    best: dict[str, list[float]] = defaultdict(list)
-    for (loss, name), rate in rates.items():
-        own = only(searched, loss=loss, optimizer=name, rate=rate)
-        best[loss].append(statistics.fmean(figure(row, headline.chance) for row in own))
-    return max((loss for loss in best if loss != SUBJECT), key=lambda loss: statistics.fmean(best[loss]))
+    _, order = validated(only(rows, question="search"), headline.chance)
+    return next(loss for loss in order if loss != SUBJECT)
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
