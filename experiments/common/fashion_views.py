@@ -1,23 +1,22 @@
-"""The report of the study of Fashion-MNIST: its answer, its statistics, and a section for each smaller question."""
+"""The report of the study of Fashion-MNIST: its answer first, then a section for each smaller question."""
 
 import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
-from gift_jax.reports import answer, overview, pictures, significance
+from gift_jax.reports import answer, overview, pictures
 from gift_jax.reports.page import Section
-from gift_jax.reports.significance import Comparison
-from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, name_on
+from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 from gift_jax.training.timing import duration
 
-from .fashion_cells import CUSTOMARY_RATE, MAIN, OFFICIAL, SUBJECT, TUNED_RATE, validated
+from .fashion_cells import MAIN, OFFICIAL, SUBJECT
+from .fashion_headline import ABOUT, answer_section, first_rival, read_headline, statistics_section
 from .fashion_setup import DRAWN, MADE
 from .label_gains import HARD, WITH, Accuracies, shares
 from .optimizers import customary
 from .rate_views import chosen_rates, figure
-from .reporting import SPREAD, Row, guessing, only, table
+from .reporting import Row, guessing, only, table
 
 SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
 # Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. Its part about DM
@@ -26,70 +25,12 @@ LITERATURE: Mapping[str, Mapping[int, float]] = {
     "DC": {1: 70.5, 10: 82.3, 50: 83.6},
     "DSA": {1: 70.6, 10: 84.6, 50: 88.7},
 }
-ABOUT = f"Top-1 accuracy after the last epoch, %, {SPREAD}."
 AT_TUNED = f"Students are trained by `{OFFICIAL}` at the rate that the search chose for the loss."
-
-
-class Headline(NamedTuple):
-    """Its rows at either rate, grids of them, the accuracy of guessing, and GIFT's comparisons in both families."""
-
-    rows: Mapping[str, list[Row]]
-    grids: Mapping[str, Grid]
-    chance: float
-    families: Mapping[str, list[Comparison]]
-
-    @property
-    def order(self) -> list[str]:
-        """Losses by their mean over the optimizers at tuned rates, best first."""
-        grid = self.grids[TUNED_RATE]
-        return sorted(grid.rows, key=lambda loss: -_over(grid, loss))
-
-
-def _over(grid: Grid, loss: str) -> float:
-    return statistics.fmean(grid.cells[loss, column].mean for column in grid.columns)
-
-
-def read_headline(rows: Sequence[Row]) -> Headline:
-    """The headline's rows in both views. Args: rows, of all questions."""
-    chance = guessing([row for row in rows if name_on_question(row) == "headline"])
-    views = {view: only(rows, question="headline", view=view) for view in (CUSTOMARY_RATE, TUNED_RATE)}
-    grids = {view: make_grid(own, "loss", "optimizer", guessing=chance) for view, own in views.items()}
-    families = {
-        view: significance.compare(own, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
-        for view, own in reversed(views.items())
-    }
-    return Headline(views, grids, chance, families)
-
-
-def name_on_question(row: Row) -> str:
-    """Which question a row answers."""
-    return name_on(row, "question")
-
-
-def primary(headline: Headline, rival: str) -> Comparison:
-    """The primary comparison: GIFT minus its rival at tuned rates, each seed's mean over the optimizers."""
-    means: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for row in headline.rows[TUNED_RATE]:
-        means[name_on(row, "loss"), row["seed"]].append(figure(row, headline.chance))
-    count = len(headline.grids[TUNED_RATE].columns)
-    joined = [
-        {"labels": {"loss": loss, "over": "all optimizers"}, "seed": seed, "top1_last": statistics.fmean(found)}
-        for (loss, seed), found in means.items()
-        if loss in (SUBJECT, rival) and len(found) == count
-    ]
-    [found] = significance.compare(joined, row="loss", column="over", subject=SUBJECT)
-    return found
-
-
-def first_rival(rows: Sequence[Row], headline: Headline) -> str:
-    """The other loss of the highest mean validation accuracy at its chosen rates: decided before any test image."""
-    _, order = validated(only(rows, question="search"), headline.chance)
-    return next(loss for loss in order if loss != SUBJECT)
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
     """The answer first, then what each question gives; what was not run is named."""
-    asked = {name_on_question(row) for row in rows}
+    asked = {name_on(row, "question") for row in rows}
     if {"search", "headline"} <= asked:
         headline = read_headline(rows)
         rival = first_rival(rows, headline)
@@ -99,90 +40,6 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
     missing = [question for question in ("headline", *VIEWS) if question not in asked]
     return [*sections, *([Section("Not run", [f"Not run yet: {', '.join(missing)}."])] if missing else [])]
-
-
-def answer_section(rows: Sequence[Row], headline: Headline, rival: str) -> Section:
-    """One picture, three sentences, one table."""
-    lines = {"guessing": headline.chance}
-    tested, teacher = 0, only(rows, question="teacher")
-    if teacher:
-        lines["the whole dataset (the teacher)"] = teacher[0]["top1_last"]
-        tested = int(name_on(teacher[0], "test images"))
-    grids = headline.grids
-    drawn = {"customary": grids[CUSTOMARY_RATE], "tuned": grids[TUNED_RATE], "order": headline.order}
-    picture = overview.two_rates("answer", title="Top-1 accuracy by loss and optimizer", lines=lines, **drawn)
-    text = " ".join([_primary_words(headline, rival), _cells_words(headline), _noise_words(headline, tested)])
-    columns = grids[TUNED_RATE].columns
-    header = ["loss", *(f"{name}, {view}" for name in columns for view in grids), "mean, tuned"]
-    body = []
-    for loss in headline.order:
-        cells = [str(grids[view].cells[loss, name]) for name in columns for view in grids]
-        body.append([f"`{loss}`", *cells, f"{_over(grids[TUNED_RATE], loss):.1f}"])
-    note = (
-        f"{ABOUT} The customary rate is fixed beforehand; the tuned one is chosen for each loss and optimizer on "
-        "training images that no set holds, by students that are not counted here. The first comparison was stated "
-        f"before any student was tested. {counts(grids[TUNED_RATE])} at tuned, {counts(grids[CUSTOMARY_RATE])} at "
-        "customary rates."
-    )
-    return answer.section(picture, text, markdown_table([header, *body]), note)
-
-
-def _primary_words(headline: Headline, rival: str) -> str:
-    c = primary(headline, rival)
-    way = "ahead of" if c.difference > 0 else "behind"
-    if c.n < 2:
-        return f"At tuned rates `{SUBJECT}` is {abs(c.difference):.1f} points {way} `{rival}` (one seed, no interval)."
-    low, high = c.interval
-    verdict = "beyond noise" if c.p < significance.LEVEL else "within noise"
-    return (
-        f"At tuned rates, over the {len(headline.grids[TUNED_RATE].columns)} optimizers, `{SUBJECT}` is "
-        f"{abs(c.difference):.2f} points {way} `{rival}`, its strongest rival on validation images (95 % interval of "
-        f"the difference {low:+.2f} to {high:+.2f}, n = {c.n} seeds, p {significance.p_equals(c.p)}): {verdict}."
-    )
-
-
-def _cells_words(headline: Headline) -> str:
-    parts = []
-    for view, grid in headline.grids.items():
-        leads = answer.leads(grid, SUBJECT)
-        won = sum(lead.sign > 0 for lead in leads)
-        lost = [f"to `{lead.other}` by {-lead.points:.1f} under {lead.column}" for lead in leads if lead.sign < 0]
-        losing = f", losing {answer.listed(lost)}" if lost else ""
-        parts.append(f"at {view} rates in {won} of {len(leads)}{losing}")
-    return f"By mean it is best {'; '.join(parts)}."
-
-
-def _noise_words(headline: Headline, tested: int) -> str:
-    fair = headline.families[TUNED_RATE]
-    counts = [sum(c.verdict == verdict for c in fair) for verdict in ("better", "worse", "undecided")]
-    text = (
-        f"Of its {len(fair)} differences to other losses at tuned rates, {counts[0]} are beyond noise in its favour, "
-        f"{counts[1]} against it, {counts[2]} undecided (paired t-tests by seed, Holm)"
-    )
-    if not tested:
-        return f"{text}."
-    mean = _over(headline.grids[TUNED_RATE], SUBJECT)
-    error = significance.sampling_error(mean, tested)
-    return (
-        f"{text}; {tested:,} test images alone leave each accuracy a standard error of {error:.2f} points, and a "
-        f"difference one of at most {math.sqrt(2) * error:.2f}."
-    )
-
-
-def statistics_section(headline: Headline, rival: str) -> Section:
-    """The comparison that was stated first, and both families with intervals and effect sizes."""
-    blocks = []
-    if (first := primary(headline, rival)).n > 1:
-        about = "The primary comparison, one test: each seed's mean over the optimizers, at tuned rates."
-        blocks += [about, markdown_table(significance.comparison_rows([first], "over"))]
-    for view, family in headline.families.items():
-        about = (
-            f"`{SUBJECT}` against each loss under each optimizer at {view} rates: a family of {len(family)} tests, "
-            "corrected by Holm. Differences in points, paired by seed; d is the difference in standard deviations of "
-            "the paired differences."
-        )
-        blocks += [about, markdown_table(significance.comparison_rows(family, "optimizer"))]
-    return Section("Statistics", blocks, folded=True)
 
 
 def teacher_view(rows: Sequence[Row]) -> Section:
