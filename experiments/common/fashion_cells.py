@@ -137,8 +137,9 @@ def headline(bench: Bench) -> list[Cell]:
     for loss in config.losses:
         contends = loss in (SUBJECT, *bench.choice.rivals)
         for name in config.optimizers:
-            for view, rate in ((CUSTOMARY_RATE, "1"), (TUNED_RATE, bench.choice.rates[loss, name])):
-                more = contends and view == TUNED_RATE
+            tuned = bench.choice.rates[loss, name]
+            for view, rate in ((CUSTOMARY_RATE, "1"), (TUNED_RATE, tuned)):
+                more = contends and rate == tuned  # where that is the customary rate, both views show the same students
                 seeds = max(config.seeds, config.rival_seeds) if more else config.seeds
                 labels = {"question": "headline", "loss": loss, "optimizer": name, "view": view}
                 cells += bench.cells(labels, seeds, loss=loss, optimizer=name, multiple=rate)

@@ -157,12 +157,8 @@ def search_view(rows: Sequence[Row]) -> Section:
     rates = chosen_rates(own, chance, "optimizer", value="top1_last")
     optimizers = [*dict.fromkeys(name_on(row, "optimizer") for row in own)]
     losses = [*dict.fromkeys(name_on(row, "loss") for row in own)]
-    grids = {
-        name: sorted({name_on(row, "rate") for row in only(own, optimizer=name)}, key=float) for name in optimizers
-    }
-    ends = [
-        f"`{loss}` under {name}" for (loss, name), rate in rates.items() if rate in (grids[name][0], grids[name][-1])
-    ]
+    grids = {name: _searched(own, name) for name in optimizers}
+    ends = [f"`{loss}` under {name}" for loss, name in _at_ends(own, rates)]
     at_end = f"At an end of the grid, so that a wider one may do better: {', '.join(ends)}." if ends else ""
     spoken = "; ".join(f"{name}: {', '.join(grid)} times {_rate(name):g}" for name, grid in grids.items())
     about = (
@@ -172,6 +168,16 @@ def search_view(rows: Sequence[Row]) -> Section:
     body = [[f"`{loss}`", *(f"{_rate(name) * float(rates[loss, name]):g}" for name in optimizers)] for loss in losses]
     picture = pictures.panels("search", own, panel="optimizer", line="loss", x="rate", guessing=chance)
     return Section("The chosen rates", [about, markdown_table([["loss", *optimizers], *body]), picture], folded=True)
+
+
+def _searched(rows: Sequence[Row], optimizer: str) -> list[str]:
+    """The rates that an optimizer was searched with, ascending."""
+    return sorted({name_on(row, "rate") for row in only(rows, optimizer=optimizer)}, key=float)
+
+
+def _at_ends(rows: Sequence[Row], rates: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
+    """Losses and optimizers whose chosen rate is the smallest or the largest of those searched."""
+    return [pair for pair, rate in rates.items() if rate in (found := _searched(rows, pair[1]))[:1] + found[-1:]]
 
 
 def _rate(optimizer: str) -> float:
@@ -196,7 +202,9 @@ def gradient_view(rows: Sequence[Row]) -> Section:
         if loss in norms:
             rates[name][loss] = _rate(name) * float(multiple)
     products = {loss: norms[loss] * rate for loss, rate in rates.get("sgd", {}).items()}
-    inverse = math.exp(statistics.fmean(map(math.log, products.values()))) if products else 1.0
+    ends = [loss for loss, name in _at_ends(searched, chosen) if name == "sgd" and len(products) > 1]
+    inside = {loss: product for loss, product in products.items() if loss not in ends}
+    inverse = math.exp(statistics.fmean(map(math.log, inside.values()))) if inside else 1.0
     picture = overview.rates_by_gradient("gradients", norms, rates, "Tuned rates and gradients", inverse)
     body = [
         [
@@ -208,7 +216,7 @@ def gradient_view(rows: Sequence[Row]) -> Section:
         for loss, norm in sorted(norms.items(), key=lambda item: -item[1])
     ]
     header += [*(f"rate, {name}" for name in rates), "SGD's rate x norm"]
-    text = _gradient_words(norms, rates, products)
+    text = _gradient_words(norms, rates, inside, ends)
     about = (
         "Norm of the gradient of the mean loss over the whole set in all weights before the first step, mean of seeds."
     )
@@ -216,19 +224,23 @@ def gradient_view(rows: Sequence[Row]) -> Section:
 
 
 def _gradient_words(
-    norms: Mapping[str, float], rates: Mapping[str, Mapping[str, float]], products: Mapping[str, float]
-) -> str:
-    spread = _factor(norms.values())
-    first = f"At the start the losses' gradients differ by a factor of {spread:.0f}"
+    norms: Mapping[str, float], rates: Mapping[str, Mapping[str, float]], products: Mapping[str, float],
+    ends: Sequence[str],
+) -> str:  # fmt: skip
+    """Args: products, of SGD's rate and the norm; ends, losses that are not among them."""
+    spread = _factor(norms[loss] for loss in products or norms)
+    named = answer.listed([f"`{loss}`" for loss in ends])
+    first = f"Without {named}, whose rate is at an end of the search, the" if ends else "The"
+    first += f" losses' gradients at the start differ by a factor of {spread:.0f}"
     if products:
         apart = _factor(products.values())
         told = (
-            "and the tuned rate makes up for most of that" if apart < math.sqrt(spread) else "and rates do not follow"
+            "the tuned rate makes up for most of the difference"
+            if apart < math.sqrt(spread)
+            else "rates do not follow gradients"
         )
-        first += (
-            f", SGD's tuned rates by {_factor(rates['sgd'].values()):.0f}, and rate times gradient norm by {apart:.0f}"
-            f": {told}"
-        )
+        slowest = _factor(rates["sgd"][loss] for loss in products)
+        first += f", SGD's tuned rates by {slowest:.0f}, and rate times gradient norm by {apart:.0f}: {told}"
     others = [f"{_factor(own.values()):.0f} under {name}" for name, own in rates.items() if name != "sgd"]
     return f"{first}. The tuned rates of optimizers that divide by the gradient differ by {answer.listed(others)}."
 

@@ -20,7 +20,8 @@ from gift_jax.reports.tables import Grid, Summary, make_grid, name_on
 # have lines of different kinds.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#772200", "#000000")
 MARKERS = "osD^vP*X<>ph"
-LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (1, 2.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (6, 1, 1, 1)), (0, (9, 2)))
+DASHES = ((1, 2.5), (3, 1, 1, 1, 1, 1), (6, 1, 1, 1), (9, 2), (4, 4))
+LINES: tuple[Any, ...] = ("-", "--", ":", "-.", *((0, dash) for dash in DASHES))
 FAMILIAR = (*LOSSES, "kl_t2")  # the losses look the same in every picture
 CROWDED = 6  # rates along an axis, of which more are written smaller
 MARKED = 20  # points of a curve at most have markers

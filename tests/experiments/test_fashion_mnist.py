@@ -31,6 +31,15 @@ def idx(tmp_path):
     return tmp_path / "idx"
 
 
+def cells_by_setting(rows, view):
+    """The headline's students at one rate, by loss and optimizer."""
+    found = {}
+    for row in rows:
+        if row["labels"].get("view") == view:
+            found.setdefault((row["labels"]["loss"], row["labels"]["optimizer"]), set()).add(row["cell"])
+    return found
+
+
 @pytest.mark.exhaustive
 def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -51,8 +60,11 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     rows = read_results(out / "results.jsonl")
     counts = {name: sum(row["labels"]["question"] == name for row in rows) for name in fashion_mnist.QUESTIONS}
     # 3 losses x 2 optimizers: 2 rates; 2 seeds customary, 3 tuned, for 2 rivals are all that there are.
+    students = {view: cells_by_setting(rows, view) for view in ("customary", "tuned")}
+    same = [setting for setting, cells in students["tuned"].items() if cells & students["customary"][setting]]
+    assert all(students["customary"][setting] == students["tuned"][setting] for setting in same)
     assert counts == {
-        "search": 12, "headline": 6 * 5, "sizes": 2 * 3 * (2 + 3), "students": 4, "refinement": 14,
+        "search": 12, "headline": 6 * 5 + len(same), "sizes": 2 * 3 * (2 + 3), "students": 4, "refinement": 14,
         "length": 2 * 2 * len({"ce", "kl_t2", "gift"}) if "`kl_t2`, its strongest" in text else 8,
         "augmentation": 8, "gradient": 6,
     }  # fmt: skip
