@@ -115,8 +115,12 @@ def _cells_words(headline: Headline) -> str:
     for view, grid in headline.grids.items():
         leads = answer.leads(grid, SUBJECT)
         won = sum(lead.sign > 0 for lead in leads)
-        lost = [f"to `{lead.other}` by {-lead.points:.1f} under {lead.column}" for lead in leads if lead.sign < 0]
-        losing = f", losing {answer.listed(lost)}" if lost else ""
+        lost: dict[str, list[str]] = defaultdict(list)
+        for lead in leads:
+            if lead.sign < 0:
+                lost[lead.other].append(f"{-lead.points:.1f} under {lead.column}")
+        to = [f"to `{other}` by {answer.listed(points)}" for other, points in lost.items()]
+        losing = f", losing {answer.listed(to)}" if to else ""
         parts.append(f"at {view} rates in {won} of {len(leads)}{losing}")
     return f"By mean it is best {'; '.join(parts)}."
 
@@ -133,8 +137,8 @@ def _noise_words(headline: Headline, tested: int) -> str:
     mean = _over(headline.grids[TUNED_RATE], SUBJECT)
     error = significance.sampling_error(mean, tested)
     return (
-        f"{text}; {tested:,} test images alone leave each accuracy a standard error of {error:.2f} points, and a "
-        f"difference one of at most {math.sqrt(2) * error:.2f}."
+        f"{text}; {tested:,} test images leave each accuracy a standard error of {error:.2f} points, and a "
+        f"difference at most {math.sqrt(2) * error:.2f}."
     )
 
 

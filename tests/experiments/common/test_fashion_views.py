@@ -58,7 +58,7 @@ def test_the_answer_gives_the_stated_comparison_with_its_interval():
     assert "`cosine`, its strongest rival on validation images (95 % interval of the difference +0." in text
     assert "n = 10 seeds, p < 0.001): beyond noise" in text
     assert "at tuned rates in 3 of 3" in text
-    assert "10,000 test images alone leave each accuracy a standard error of 0.37 points" in text
+    assert "10,000 test images leave each accuracy a standard error of 0.37 points" in text
     assert isinstance(first.blocks[0], Picture)
     assert "guessing 10.0 %, the whole dataset (the teacher) 91.5 %" in first.blocks[0].alt
     assert text_of(statistics).count("a family of 12 tests") == 2
