@@ -176,5 +176,5 @@ def schedule_sections(parts: Parts) -> list[Section]:
         if loss == SUBJECT or loss.endswith(MIDDLE)
     ]
     found = significance.compare(rows, row="loss", column="place", subject=SUBJECT, guessing=parts.chance)
-    blocks = significance.blocks(found, "pair of images and labels", SUBJECT)
+    blocks = significance.blocks(found, "case", SUBJECT)
     return [Section(f"What is beyond noise: {SUBJECT} and soft-hard-soft", blocks, folded=True)] if blocks else []
