@@ -71,7 +71,7 @@ class LabelRegimes(Study):
         method: method of the distilled set.
         regimes: kinds of soft labels; hard ones are always among them.
         losses: names of losses of soft labels.
-        hard_middle: of them, those that are also run soft-hard-soft, in rows named LOSS_soft_hard_soft.
+        hard_middle: names of losses that are run soft-hard-soft, in rows named LOSS_soft_hard_soft.
         subsets: methods that choose real images from a training on all of them, which must fit into memory.
         indices: NAME=FILE, real images that were chosen elsewhere: rows of the training images, most wanted first, as a
             .npy or as text with one a line.
@@ -103,12 +103,10 @@ class LabelRegimes(Study):
         super().__post_init__()
         if self.method == RANDOM:
             raise GiftError("--method: random images are always compared with; give the set to compare")
-        if not self.regimes or not self.losses or "ce" in self.losses:
+        if not self.regimes or not self.losses or "ce" in (*self.losses, *self.hard_middle):
             raise GiftError(
-                "--regimes and --losses must name soft labels and losses of them; ce and hard are always run"
+                "--regimes, --losses and --hard-middle must name soft labels and losses of them; ce and hard are run anyway"
             )
-        if unknown := set(self.hard_middle) - set(self.losses):
-            raise GiftError(f"--hard-middle: {min(unknown)!r} is not among --losses: {', '.join(self.losses)}")
         if min(self.views, self.score_epochs, self.looks) < 1:
             raise GiftError("--views, --score-epochs and --looks must be 1 or more")
         Recipe(smallest_crop=self.smallest_crop)
@@ -152,7 +150,7 @@ class Gathered:
     def losses(self) -> dict[str, Recipe]:
         """Recipes of soft labels by the loss's name in the results."""
         whole = {loss: self.recipe(loss) for loss in self.config.losses}
-        return whole | {f"{loss}{MIDDLE}": soft_hard_soft(whole[loss]) for loss in self.config.hard_middle}
+        return whole | {f"{loss}{MIDDLE}": soft_hard_soft(self.recipe(loss)) for loss in self.config.hard_middle}
 
     def recipe(self, loss: str) -> Recipe:
         """The official recipe with crops, the same steps for every set."""

@@ -130,8 +130,8 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
         (lambda path: load_pruned(path, None, None, (), ("ccs=a",), 1), "'ccs' is the name of another"),
         (lambda path: read_rows(path / "missing.npy"), "missing.npy: No such file"),
         (lambda path: LabelRegimes(method="random"), "random images are always"),
-        (lambda path: LabelRegimes(losses=("ce",)), "ce and hard are always run"),
-        (lambda path: LabelRegimes(hard_middle=("mse_ce",)), "--hard-middle: 'mse_ce' is not among"),
+        (lambda path: LabelRegimes(losses=("ce",)), "ce and hard are run anyway"),
+        (lambda path: LabelRegimes(hard_middle=("ce",)), "--hard-middle must name soft labels"),
         (lambda path: LabelRegimes(views=0), "--views"),
         (lambda path: LabelRegimes(smallest_crop=0.0), "smallest_crop must be above 0"),
     ],
@@ -175,7 +175,7 @@ def test_a_reduced_grid_runs_to_its_report(command, tmp_path):
     assert "n = 2" in text
     assert not {"nan", "Incomplete"} & set(text.split())
     written = (tmp_path / "results.jsonl").read_bytes()
-    assert len(written.splitlines()) == 3 * 5 * 2 + 2 * 2 + 2  # 20 images, 400 bytes: 400 more; a bank: all there are
+    assert len(written.splitlines()) == 3 * 9 * 2 + 2 * 2 + 2  # 20 images, 400 bytes: 400 more; a bank: all there are
     assert command(label_regimes, *options)[0] == 0
     assert (tmp_path / "results.jsonl").read_bytes() == written  # nothing is run again
     assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
