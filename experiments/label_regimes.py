@@ -105,7 +105,7 @@ class LabelRegimes(Study):
             raise GiftError("--method: random images are always compared with; give the set to compare")
         if not self.regimes or not self.losses or "ce" in (*self.losses, *self.hard_middle):
             raise GiftError(
-                "--regimes, --losses and --hard-middle must name soft labels and losses of them; ce and hard are run anyway"
+                "--regimes, --losses and --hard-middle must name soft labels and losses of them; ce is run anyway"
             )
         if min(self.views, self.score_epochs, self.looks) < 1:
             raise GiftError("--views, --score-epochs and --looks must be 1 or more")

@@ -130,7 +130,7 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
         (lambda path: load_pruned(path, None, None, (), ("ccs=a",), 1), "'ccs' is the name of another"),
         (lambda path: read_rows(path / "missing.npy"), "missing.npy: No such file"),
         (lambda path: LabelRegimes(method="random"), "random images are always"),
-        (lambda path: LabelRegimes(losses=("ce",)), "ce and hard are run anyway"),
+        (lambda path: LabelRegimes(losses=("ce",)), "ce is run anyway"),
         (lambda path: LabelRegimes(hard_middle=("ce",)), "--hard-middle must name soft labels"),
         (lambda path: LabelRegimes(views=0), "--views"),
         (lambda path: LabelRegimes(smallest_crop=0.0), "smallest_crop must be above 0"),
