@@ -23,7 +23,10 @@ def jpeg(width, height, seed):
     return stream.getvalue()
 
 
-@pytest.fixture(params=[("conv4", 64), ("resnet18", 224)], ids=["conv4", "resnet18"])
+LARGE = pytest.param(("resnet18", 224), marks=pytest.mark.exhaustive)
+
+
+@pytest.fixture(params=[("conv4", 64), LARGE], ids=["conv4", "resnet18"])
 def student(request):
     """Name of the network and side of its images."""
     return request.param
@@ -51,7 +54,6 @@ def place(student, tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.exhaustive
 def test_from_the_authors_files_to_a_result(student, place, command):
     name, side = student
     options = {
