@@ -147,8 +147,8 @@ class Gathered:
         return f"{RANDOM}-{seed}" if kind == RANDOM else kind
 
     @property
-    def losses(self) -> dict[str, Recipe]:
-        """Recipes of soft labels by the loss's name in the results."""
+    def soft_recipes(self) -> dict[str, Recipe]:
+        """Recipes of soft labels, by the loss's name in the results."""
         whole = {loss: self.recipe(loss) for loss in self.config.losses}
         return whole | {f"{loss}{MIDDLE}": soft_hard_soft(self.recipe(loss)) for loss in self.config.hard_middle}
 
@@ -175,7 +175,7 @@ class Gathered:
         live = {"teacher": self.teacher, "label_bytes": weight_bytes(self.teacher)}
         stored: dict[tuple[str, str, int], MadeLabels] = {}
         seeds = range(self.config.seeds)
-        recipes = self.losses
+        recipes = self.soft_recipes
         for regime, loss, kind, seed in itertools.product(self.config.regimes, recipes, self.kinds, seeds):
             name, recipe = self.source(kind, seed), recipes[loss]
             distilled, key = self.materials.sets[name], (regime, name, seed)

@@ -60,16 +60,16 @@ def choose(rows: Sequence[Row], config: FashionMNIST) -> Choice:
     return Choice(rates, tuple(loss for loss in order if loss != SUBJECT)[:RIVALS])
 
 
-def validated(rows: Sequence[Row], chance: float = 0.0) -> tuple[dict[tuple[str, str], str], list[str]]:
+def validated(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str]]:
     """The best rate by (loss, optimizer), and the losses by their mean over optimizers at these, best first.
 
-    Args: rows, of the search; chance, the accuracy that a diverged student counts with.
+    A diverged student counts 0. Args: rows, of the search.
     """
-    rates = chosen_rates(rows, chance, "optimizer", value="top1_last")
+    rates = chosen_rates(rows, 0.0, "optimizer", value="top1_last")
     best: dict[str, list[float]] = defaultdict(list)
     for (loss, name), rate in rates.items():
         own = only(rows, loss=loss, optimizer=name, rate=rate)
-        best[loss].append(statistics.fmean(figure(row, chance) for row in own))
+        best[loss].append(statistics.fmean(figure(row, 0.0) for row in own))
     return rates, sorted(best, key=lambda loss: -statistics.fmean(best[loss]))
 
 

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,12 +19,12 @@ ABOUT = f"Top-1 accuracy after the last epoch, %, {SPREAD}."
 
 
 class Headline(NamedTuple):
-    """Its rows at either rate, grids of them, the accuracy of guessing, and GIFT's comparisons in both families."""
+    """At either rate grids and GIFT's comparisons, a family each; guessing's accuracy; and the primary comparison."""
 
-    rows: Mapping[str, list[Row]]
     grids: Mapping[str, Grid]
-    chance: float
     families: Mapping[str, list[Comparison]]
+    chance: float
+    primary: Comparison
 
     @property
     def order(self) -> list[str]:
@@ -38,7 +38,7 @@ def _over(grid: Grid, loss: str) -> float:
 
 
 def read_headline(rows: Sequence[Row]) -> Headline:
-    """The headline's rows in both views. Args: rows, of all questions."""
+    """The headline in both views, and against its first rival. Args: rows, of all questions."""
     chance = guessing([row for row in rows if name_on(row, "question") == "headline"])
     views = {view: only(rows, question="headline", view=view) for view in (CUSTOMARY_RATE, TUNED_RATE)}
     grids = {view: make_grid(own, "loss", "optimizer", guessing=chance) for view, own in views.items()}
@@ -46,15 +46,18 @@ def read_headline(rows: Sequence[Row]) -> Headline:
         view: significance.compare(own, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
         for view, own in reversed(views.items())
     }
-    return Headline(views, grids, chance, families)
+    return Headline(grids, families, chance, primary(views[TUNED_RATE], first_rival(rows), chance))
 
 
-def primary(headline: Headline, rival: str) -> Comparison:
-    """The primary comparison: GIFT minus its rival at tuned rates, each seed's mean over the optimizers."""
+def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison:
+    """The primary comparison: GIFT minus its rival, by each seed's mean over the optimizers.
+
+    Args: rows, of the headline at tuned rates; chance, the accuracy that a diverged student counts with.
+    """
     means: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for row in headline.rows[TUNED_RATE]:
-        means[name_on(row, "loss"), row["seed"]].append(figure(row, headline.chance))
-    count = len(headline.grids[TUNED_RATE].columns)
+    for row in rows:
+        means[name_on(row, "loss"), row["seed"]].append(figure(row, chance))
+    count = len({name_on(row, "optimizer") for row in rows})
     joined = [
         {"labels": {"loss": loss, "over": "all optimizers"}, "seed": seed, "top1_last": statistics.fmean(found)}
         for (loss, seed), found in means.items()
@@ -64,13 +67,13 @@ def primary(headline: Headline, rival: str) -> Comparison:
     return found
 
 
-def first_rival(rows: Sequence[Row], headline: Headline) -> str:
+def first_rival(rows: Sequence[Row]) -> str:
     """The other loss of the highest mean validation accuracy at its chosen rates: decided before any test image."""
-    _, order = validated(only(rows, question="search"), headline.chance)
+    _, order = validated(only(rows, question="search"))
     return next(loss for loss in order if loss != SUBJECT)
 
 
-def answer_section(rows: Sequence[Row], headline: Headline, rival: str) -> Section:
+def answer_section(rows: Sequence[Row], headline: Headline) -> Section:
     """One picture, three sentences, one table."""
     lines = {"guessing": headline.chance}
     tested, teacher = 0, only(rows, question="teacher")
@@ -80,7 +83,7 @@ def answer_section(rows: Sequence[Row], headline: Headline, rival: str) -> Secti
     grids = headline.grids
     drawn = {"customary": grids[CUSTOMARY_RATE], "tuned": grids[TUNED_RATE], "order": headline.order}
     picture = overview.two_rates("answer", title="Top-1 accuracy by loss and optimizer", lines=lines, **drawn)
-    text = " ".join([_primary_words(headline, rival), _cells_words(headline), _noise_words(headline, tested)])
+    text = " ".join([_primary_words(headline), _cells_words(headline), _noise_words(headline, tested)])
     columns = grids[TUNED_RATE].columns
     header = ["loss", *(f"{name}, {view}" for name in columns for view in grids), "mean, tuned"]
     body = []
@@ -96,16 +99,18 @@ def answer_section(rows: Sequence[Row], headline: Headline, rival: str) -> Secti
     return answer.section(picture, text, markdown_table([header, *body]), note)
 
 
-def _primary_words(headline: Headline, rival: str) -> str:
-    c = primary(headline, rival)
+def _primary_words(headline: Headline) -> str:
+    c = headline.primary
     way = "ahead of" if c.difference > 0 else "behind"
     if c.n < 2:
-        return f"At tuned rates `{SUBJECT}` is {abs(c.difference):.1f} points {way} `{rival}` (one seed, no interval)."
+        return (
+            f"At tuned rates `{SUBJECT}` is {abs(c.difference):.1f} points {way} `{c.other}` (one seed, no interval)."
+        )
     low, high = c.interval
     verdict = "beyond noise" if c.p < significance.LEVEL else "within noise"
     return (
         f"At tuned rates, over the {len(headline.grids[TUNED_RATE].columns)} optimizers, `{SUBJECT}` is "
-        f"{abs(c.difference):.2f} points {way} `{rival}`, its strongest rival on validation images (95 % interval of "
+        f"{abs(c.difference):.2f} points {way} `{c.other}`, its strongest rival on validation images (95 % interval of "
         f"the difference {low:+.2f} to {high:+.2f}, n = {c.n} seeds, p {significance.p_equals(c.p)}): {verdict}."
     )
 
@@ -115,11 +120,10 @@ def _cells_words(headline: Headline) -> str:
     for view, grid in headline.grids.items():
         leads = answer.leads(grid, SUBJECT)
         won = sum(lead.sign > 0 for lead in leads)
-        lost: dict[str, list[str]] = defaultdict(list)
-        for lead in leads:
-            if lead.sign < 0:
-                lost[lead.other].append(f"{-lead.points:.1f} under {lead.column}")
-        to = [f"to `{other}` by {answer.listed(points)}" for other, points in lost.items()]
+        to = [
+            f"to `{other}` by {answer.listed([f'{-lead.points:.1f} under {lead.column}' for lead in lost])}"
+            for other, lost in answer.by_other(leads, -1).items()
+        ]
         losing = f", losing {answer.listed(to)}" if to else ""
         parts.append(f"at {view} rates in {won} of {len(leads)}{losing}")
     return f"By mean it is best {'; '.join(parts)}."
@@ -127,10 +131,10 @@ def _cells_words(headline: Headline) -> str:
 
 def _noise_words(headline: Headline, tested: int) -> str:
     fair = headline.families[TUNED_RATE]
-    counts = [sum(c.verdict == verdict for c in fair) for verdict in ("better", "worse", "undecided")]
+    count = Counter(c.verdict for c in fair)
     text = (
-        f"Of its {len(fair)} differences to other losses at tuned rates, {counts[0]} are beyond noise in its favour, "
-        f"{counts[1]} against it, {counts[2]} undecided (paired t-tests by seed, Holm)"
+        f"Of its {len(fair)} differences to other losses at tuned rates, {count['better']} are beyond noise in its "
+        f"favour, {count['worse']} against it, {count['undecided']} undecided (paired t-tests by seed, Holm)"
     )
     if not tested:
         return f"{text}."
@@ -142,12 +146,12 @@ def _noise_words(headline: Headline, tested: int) -> str:
     )
 
 
-def statistics_section(headline: Headline, rival: str) -> Section:
+def statistics_section(headline: Headline) -> Section:
     """The comparison that was stated first, and both families with intervals and effect sizes."""
     blocks = []
-    if (first := primary(headline, rival)).n > 1:
+    if headline.primary.n > 1:
         about = "The primary comparison, one test: each seed's mean over the optimizers, at tuned rates."
-        blocks += [about, markdown_table(significance.comparison_rows([first], "over"))]
+        blocks += [about, markdown_table(significance.comparison_rows([headline.primary], "over"))]
     for view, family in headline.families.items():
         about = (
             f"`{SUBJECT}` against each loss under each optimizer at {view} rates: a family of {len(family)} tests, "

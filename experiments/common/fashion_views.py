@@ -10,12 +10,12 @@ from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 from gift_jax.training.timing import duration
 
-from .fashion_cells import MAIN, OFFICIAL, SUBJECT
-from .fashion_headline import ABOUT, answer_section, first_rival, read_headline, statistics_section
+from .fashion_cells import MAIN, OFFICIAL, SUBJECT, validated
+from .fashion_headline import ABOUT, answer_section, read_headline, statistics_section
 from .fashion_setup import DRAWN, MADE
 from .label_gains import HARD, WITH, Accuracies, shares
 from .optimizers import customary
-from .rate_views import chosen_rates, figure
+from .rate_views import figure
 from .reporting import Row, guessing, only, table
 
 SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
@@ -34,8 +34,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     asked = {name_on(row, "question") for row in rows}
     if {"search", "headline"} <= asked:
         headline = read_headline(rows)
-        rival = first_rival(rows, headline)
-        sections = [answer_section(rows, headline, rival), statistics_section(headline, rival)]
+        sections = [answer_section(rows, headline), statistics_section(headline)]
     else:
         sections = [Section(answer.TITLE, ["The headline was not run."])]
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
@@ -155,7 +154,7 @@ def refinement_view(rows: Sequence[Row]) -> Section:
 def search_view(rows: Sequence[Row]) -> Section:
     """Validation accuracy by rate, what was chosen, and which choices are at an end of their grid."""
     own, chance = only(rows, question="search"), guessing(rows)
-    rates = chosen_rates(own, chance, "optimizer", value="top1_last")
+    rates, _ = validated(own)
     optimizers = [*dict.fromkeys(name_on(row, "optimizer") for row in own)]
     losses = [*dict.fromkeys(name_on(row, "loss") for row in own)]
     grids = {name: _searched(own, name) for name in optimizers}
@@ -197,13 +196,13 @@ def gradient_view(rows: Sequence[Row]) -> Section:
     if not searched:
         body = [[f"`{loss}`", f"{norm:.3g}"] for loss, norm in norms.items()]
         return Section("Gradients and rates", [markdown_table([header, *body])])
-    chosen = chosen_rates(searched, guessing(rows), "optimizer", value="top1_last")
+    chosen, _ = validated(searched)
     rates: dict[str, dict[str, float]] = defaultdict(dict)
     for (loss, name), multiple in chosen.items():
         if loss in norms:
             rates[name][loss] = _rate(name) * float(multiple)
     products = {loss: norms[loss] * rate for loss, rate in rates.get("sgd", {}).items()}
-    ends = [loss for loss, name in _at_ends(searched, chosen) if name == "sgd" and len(products) > 1]
+    ends = [loss for loss, name in _at_ends(searched, chosen) if name == "sgd"]
     inside = {loss: product for loss, product in products.items() if loss not in ends}
     inverse = math.exp(statistics.fmean(map(math.log, inside.values()))) if inside else 1.0
     picture = overview.rates_by_gradient("gradients", norms, rates, "Tuned rates and gradients", inverse)
@@ -231,7 +230,7 @@ def _gradient_words(
     """Args: products, of SGD's rate and the norm; ends, losses that are not among them."""
     spread = _factor(norms[loss] for loss in products or norms)
     named = answer.listed([f"`{loss}`" for loss in ends])
-    first = f"Without {named}, whose rate is at an end of the search, the" if ends else "The"
+    first = f"Without {named}, whose rate is at an end of the search, the" if ends and products else "The"
     first += f" losses' gradients at the start differ by a factor of {spread:.0f}"
     if products:
         apart = _factor(products.values())
@@ -240,8 +239,8 @@ def _gradient_words(
             if apart < math.sqrt(spread)
             else "rates do not follow gradients"
         )
-        slowest = _factor(rates["sgd"][loss] for loss in products)
-        first += f", SGD's tuned rates by {slowest:.0f}, and rate times gradient norm by {apart:.0f}: {told}"
+        tuned = _factor(rates["sgd"][loss] for loss in products)
+        first += f", SGD's tuned rates by {tuned:.0f}, and rate times gradient norm by {apart:.0f}: {told}"
     others = [f"{_factor(own.values()):.0f} under {name}" for name, own in rates.items() if name != "sgd"]
     return f"{first}. The tuned rates of optimizers that divide by the gradient differ by {answer.listed(others)}."
 

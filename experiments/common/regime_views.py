@@ -54,7 +54,6 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         *(Section(f"Labels under {name}", loss_blocks(parts, name), folded=True) for name in [loss, *others]),
         *([bytes_section(parts, loss)] if more or whole else []),
         *noise_sections(parts, loss),
-        *schedule_sections(parts),
         Section("Training curves", [curves], folded=True),
     ]
 
@@ -153,21 +152,7 @@ def secondary(parts: Parts) -> list[significance.Comparison]:
     return [one._replace(p_holm=p) for one, p in zip(kept, chances, strict=True)]
 
 
-def noise_sections(parts: Parts, loss: str) -> list[Section]:
-    """The secondary comparisons, and a bank against other labels under one loss."""
-    rows = of_loss(parts, loss)
-    banks = significance.compare(rows, row="labels", column="images", subject=BANK, guessing=parts.chance)
-    found = {
-        f"{parts.subject} and other images": significance.blocks(secondary(parts), "label kind", parts.subject),
-        f"a bank and other labels, {loss}": significance.blocks(banks, "set", BANK),
-    }
-    return [
-        Section(f"What is beyond noise: {title}", blocks or ["Nothing to compare."], folded=bool(blocks))
-        for title, blocks in found.items()
-    ]
-
-
-def schedule_sections(parts: Parts) -> list[Section]:
+def scheduled(parts: Parts) -> list[significance.Comparison]:
     """GIFT against losses that give way to hard labels in the middle of the run, on the same images and soft labels."""
     rows = [
         {**row, "labels": {"loss": loss, "place": f"{name_on(row, 'images')}, {regime}"}}
@@ -175,6 +160,20 @@ def schedule_sections(parts: Parts) -> list[Section]:
         for regime, loss in [split(row)]
         if loss == SUBJECT or loss.endswith(MIDDLE)
     ]
-    found = significance.compare(rows, row="loss", column="place", subject=SUBJECT, guessing=parts.chance)
-    blocks = significance.blocks(found, "case", SUBJECT)
-    return [Section(f"What is beyond noise: {SUBJECT} and soft-hard-soft", blocks, folded=True)] if blocks else []
+    return significance.compare(rows, row="loss", column="place", subject=SUBJECT, guessing=parts.chance)
+
+
+def noise_sections(parts: Parts, loss: str) -> list[Section]:
+    """The secondary comparisons, a bank against other labels under one loss, and GIFT against soft-hard-soft."""
+    rows = of_loss(parts, loss)
+    banks = significance.compare(rows, row="labels", column="images", subject=BANK, guessing=parts.chance)
+    found = {
+        f"{parts.subject} and other images": significance.blocks(secondary(parts), "label kind", parts.subject),
+        f"a bank and other labels, {loss}": significance.blocks(banks, "set", BANK),
+    }
+    if schedules := scheduled(parts):
+        found[f"{SUBJECT} and soft-hard-soft"] = significance.blocks(schedules, "case", SUBJECT)
+    return [
+        Section(f"What is beyond noise: {title}", blocks or ["Nothing to compare."], folded=bool(blocks))
+        for title, blocks in found.items()
+    ]

@@ -3,6 +3,7 @@
 The sentences say what wins, by how much, and whether the difference is beyond noise.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -84,22 +85,27 @@ def overall_best(grid: Grid) -> str:
 def what_wins(grid: Grid, subject: str, words: Words, figure: str = "mean") -> str:
     """Where the subject is best, and what is best elsewhere. Args: figure, what is compared, such as `mean`."""
     found, total = leads(grid, subject), len(grid.columns)
-    ahead = [lead.column for lead in found if lead.sign > 0]
+    ahead = _columns([lead for lead in found if lead.sign > 0])
     claims = [f"has the highest {figure} {words.some(ahead, total)}"] if ahead else []
     claims += [
-        f"shares the highest {figure} with `{other}` {words.some(columns, total)}"
-        for other, columns in _by_other(found, 0).items()
+        f"shares the highest {figure} with `{other}` {words.some(_columns(shared), total)}"
+        for other, shared in by_other(found, 0).items()
     ]
-    defeats = [f"`{other}` is ahead {words.some(columns, total)}" for other, columns in _by_other(found, -1).items()]
+    defeats = [f"`{other}` is ahead {words.some(_columns(lost), total)}" for other, lost in by_other(found, -1).items()]
     if not defeats:
         return f"`{subject}` {listed(claims)}."
     return f"`{subject}` {f'{listed(claims)};' if claims else 'does not win:'} {listed(defeats)}."
 
 
-def _by_other(found: Sequence[Lead], sign: int) -> dict[str, list[str]]:
-    """Columns with leads of one sign, by what the subject was compared with."""
-    others = dict.fromkeys(lead.other for lead in found if lead.sign == sign)
-    return {other: [lead.column for lead in found if lead.sign == sign and lead.other == other] for other in others}
+def by_other(found: Sequence[Lead], sign: int) -> dict[str, list[Lead]]:
+    """Leads of one sign, by what the subject was compared with."""
+    kept = [lead for lead in found if lead.sign == sign]
+    others = dict.fromkeys(lead.other for lead in kept)
+    return {other: [lead for lead in kept if lead.other == other] for other in others}
+
+
+def _columns(found: Sequence[Lead]) -> list[str]:
+    return [lead.column for lead in found]
 
 
 def by_how_much(found: Sequence[Lead], subject: str, words: Words) -> str:
@@ -140,7 +146,7 @@ def beyond_noise(comparisons: Sequence[Comparison], subject: str, words: Words, 
     n = f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
     if len(comparisons) == 1:
         return _capital(f"{scope}{_SINGLE[tested[0].verdict].format(subject)} (paired t-test by seed, {n}).")
-    count = {name: sum(c.verdict == name for c in tested) for name in ("better", "worse", "undecided")}
+    count = Counter(c.verdict for c in tested)
     lost = sorted((c for c in tested if c.verdict == "worse"), key=lambda c: c.difference)
     untested = len(comparisons) - len(tested)
     if count["undecided"] == len(comparisons):

@@ -4,7 +4,7 @@ Both are corrected for their number by Holm's method.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -214,11 +214,11 @@ def p_text(p: float) -> str:
 
 def in_words(comparisons: Sequence[Comparison], subject: str) -> str:
     """How many comparisons are more than noise, and every one that the subject loses, by mean at least."""
-    counts = {verdict: sum(c.verdict == verdict for c in comparisons) for verdict in ("better", "worse", "undecided")}
+    count = Counter(c.verdict for c in comparisons)
     text = (
-        f"Of {len(comparisons)} comparisons paired by seed, `{subject}` is better in {counts['better']} and worse in "
-        f"{counts['worse']} beyond noise (paired t-test, Holm, p < {LEVEL:g}); "
-        f"{number_of(counts['undecided'])} undecided."
+        f"Of {len(comparisons)} comparisons paired by seed, `{subject}` is better in {count['better']} and worse in "
+        f"{count['worse']} beyond noise (paired t-test, Holm, p < {LEVEL:g}); "
+        f"{number_of(count['undecided'])} undecided."
     )
     losses = sorted((c for c in comparisons if c.difference < 0), key=lambda c: c.difference)
     if not losses:

@@ -70,9 +70,11 @@ def test_the_primary_comparison_is_not_corrected_and_the_others_are():
 
 
 def test_gift_is_set_against_soft_hard_soft_on_the_same_images_and_labels():
-    assert not regime_views.schedule_sections(parts(ROWS))
+    title = "What is beyond noise: gift and soft-hard-soft"
+    assert title not in {section.title for section in regime_views.noise_sections(parts(ROWS), "gift")}
     middle = rows_of("rded", {"bank, kl_soft_hard_soft": [88.0, 90.0, 91.0]})
-    [section] = regime_views.schedule_sections(parts([*ROWS, *middle]))
+    *_, section = regime_views.noise_sections(parts([*ROWS, *middle]), "gift")
+    assert section.title == title
     assert "| rded, bank | `kl_soft_hard_soft` | +2.7 |" in section.blocks[-1]
 
 
