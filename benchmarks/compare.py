@@ -2,7 +2,8 @@
 
 Command: `python -m benchmarks.compare` (`make bench`). Sides: `official`, the official loop as published;
 `strongest`, compiled PyTorch with everything on the device; `ours`; and `ours-ce`, ours with the loss `ce`,
-whose difference from `ours` is GIFT's own cost.
+whose difference from `ours` is GIFT's own cost. On accelerators `strongest-bfloat16` and `ours-bfloat16` too: bfloat16
+is held against bfloat16, float32 against float32, each with its framework's default precision of products.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from gift_jax.runtime.memory import TUNABLES
 from gift_jax.runtime.progress import display
 
 # Sides that run as their authors run them, without huge pages.
-PLAIN_PAGES = {"official", "strongest", "without-huge-pages"}
+PLAIN_PAGES = {"official", "strongest", "strongest-bfloat16", "without-huge-pages"}
+FLOAT32, BFLOAT16 = ("official", "strongest", "ours"), ("strongest-bfloat16", "ours-bfloat16")
 RESULTS = Path(__file__).parent / "results"
 
 
 class Process:
-    """A worker; its first answer describes it."""
+    """A worker. It starts at once; `wait` until it is warm."""
 
     def __init__(self, side: str, workload: str) -> None:
         command = [sys.executable, "-m", "benchmarks.worker", side, workload]
@@ -44,7 +46,11 @@ class Process:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
-        self.description = self._read()
+        self.description: dict[str, Any] = {}
+
+    def wait(self) -> None:
+        """Until it is warm and has described itself. Raises: GiftError if it stopped."""
+        self.description = self.description or self._read()
 
     def _read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -68,20 +74,25 @@ class Process:
 
 
 @contextlib.contextmanager
-def _processes(sides: tuple[str, ...], workload: str) -> Iterator[dict[str, Process]]:
+def _started(name: str, sides: Sequence[str], at_once: bool) -> Iterator[dict[str, Process]]:
+    """Start the sides of a workload, one after another or at once, and stop them at the end; all are warm then."""
     running: dict[str, Process] = {}
     try:
         for side in sides:
-            running[side] = Process(side, workload)
+            running[side] = Process(side, name)
+            if not at_once:
+                running[side].wait()
+        for process in running.values():
+            process.wait()
         yield running
     finally:
         for process in running.values():
             process.stop()
 
 
-def measure(name: str, sides: tuple[str, ...], rounds: int) -> list[dict[str, Any]]:
+def measure(name: str, sides: Sequence[str], rounds: int, *, at_once: bool = False) -> list[dict[str, Any]]:
     """Run the sides of one workload in turns. Returns: a row a side."""
-    with _processes(sides, name) as processes:
+    with _started(name, sides, at_once) as processes:
         answers: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
         for number in range(rounds):
             # Every other round backwards, so that no side always follows the same one.
@@ -118,20 +129,26 @@ def ratio(rows: list[dict[str, Any]], one: str, other: str) -> tuple[float, floa
     return statistics.median(ratios), ratios[0], ratios[-1]
 
 
+def twin(side: str) -> str:
+    """Our side in the precision of a side, with which it is compared."""
+    return "ours-bfloat16" if side.endswith("-bfloat16") else "ours"
+
+
 def make_table(rows: list[dict[str, Any]]) -> str:
-    """A Markdown table: a line a workload and side."""
+    """A Markdown table: a line a workload and side, held against ours in the same precision."""
     lines = [
         "| workload | side | images/s (range) | ours over it (range) | peak MB | warm-up s | n |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         group = [other for other in rows if other["workload"] == row["workload"]]
-        times = "{:.2f} ({:.2f} to {:.2f})".format(*ratio(group, "ours", row["side"]))
+        ours = twin(row["side"])
+        times = "{:.2f} ({:.2f} to {:.2f})".format(*ratio(group, ours, row["side"]))
         low, high = row["images_per_second_range"]
         work = f"{row['workload']}, batch {row['batch']}"
         rates = f"{row['images_per_second']:.1f} ({low:.1f} to {high:.1f})"
         last = f"{row['peak_megabytes']:.0f} | {row['warm_up_seconds']:.1f} | {row['n']}"
-        lines.append(f"| {work} | {row['side']} | {rates} | {times if row['side'] != 'ours' else '1'} | {last} |")
+        lines.append(f"| {work} | {row['side']} | {rates} | {times if row['side'] != ours else '1'} | {last} |")
     return "\n".join(lines)
 
 
@@ -153,39 +170,59 @@ def make_notes(rows: list[dict[str, Any]]) -> str:
     return "\n\n".join(notes)
 
 
+def usual_sides() -> tuple[str, ...]:
+    """Those of float32, and on accelerators those of bfloat16 too."""
+    # In a process of its own, since JAX keeps the device that it has looked for.
+    asked = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
+    platform = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    return FLOAT32 if platform == "cpu" else FLOAT32 + BFLOAT16
+
+
 def main(
     workloads: tuple[str, ...] = tuple(WORKLOADS),
-    sides: tuple[str, ...] = ("official", "strongest", "ours"),
+    sides: tuple[str, ...] = (),
     cost_of: tuple[str, ...] = ("conv3-32",),
     rounds: int = 5,
+    at_once: bool = False,
     name: str | None = None,
 ) -> None:
     """Measure, write benchmarks/results/NAME.json and NAME.md and print the table.
 
     Args:
         workloads: which, of benchmarks/workloads.py.
-        sides: which, `ours` among them.
+        sides: which, with ours of the same precision among them; by default those of float32, and on accelerators
+            those of bfloat16 too.
         cost_of: workloads for which GIFT's own cost is measured too.
         rounds: runs of every side, in turns.
+        at_once: warm the sides of a workload up side by side, on a machine with cores for them; a warm-up takes longer
+            then, and all together less.
         name: of the files; by default the device's.
     """
-    for value, known in ((workloads, WORKLOADS), (sides, SIDES), (("ours",), sides)):
+    sides = sides or usual_sides()
+    for value, known in ((workloads, WORKLOADS), (sides, SIDES), (map(twin, sides), sides)):
         for unknown in set(value) - set(known):
             raise GiftError(f"{unknown!r} is not among {', '.join(known)}; see `python -m benchmarks.compare --help`")
     rows: list[dict[str, Any]] = []
     with display("compare", len(workloads), "workloads") as advance:
         for workload in workloads:
             extra = ("ours-ce",) if workload in cost_of else ()
-            rows += measure(workload, sides + extra, rounds)
+            rows += measure(workload, sides + extra, rounds, at_once=at_once)
             advance(1, workload)
-            content = {"measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "rows": rows}
-            stem = name or re.sub(r"[^a-z0-9]+", "-", rows[0]["device"].lower()).strip("-")
-            text = f"{make_table(rows)}\n\n{make_notes(rows)}\n"
-            # After every workload, so that a run that is cut off leaves what it has.
-            RESULTS.mkdir(exist_ok=True)
-            write_text(RESULTS / f"{stem}.json", json.dumps(content, indent=1) + "\n")
-            write_text(RESULTS / f"{stem}.md", text)
-    print(text)
+            _write(rows, name)
+    print(_text(rows))
+
+
+def _text(rows: list[dict[str, Any]]) -> str:
+    return f"{make_table(rows)}\n\n{make_notes(rows)}\n"
+
+
+def _write(rows: list[dict[str, Any]], name: str | None) -> None:
+    """After every workload, so that a run that is cut off leaves what it has."""
+    content = {"measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "rows": rows}
+    stem = name or re.sub(r"[^a-z0-9]+", "-", rows[0]["device"].lower()).strip("-")
+    RESULTS.mkdir(exist_ok=True)
+    write_text(RESULTS / f"{stem}.json", json.dumps(content, indent=1) + "\n")
+    write_text(RESULTS / f"{stem}.md", _text(rows))
 
 
 if __name__ == "__main__":

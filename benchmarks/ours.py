@@ -1,4 +1,4 @@
-"""Our side: gift_jax's own epoch and training functions, as users call them, float32."""
+"""Our side: gift_jax's own epoch and training functions, as users call them."""
 
 import os
 from typing import Any
@@ -22,11 +22,13 @@ from gift_jax.training.train import train
 class Ours:
     """One side of the comparison: epochs of steps, and whole evaluations. loss: a name in `LOSSES`."""
 
-    def __init__(self, workload: Workload, loss: str = "gift") -> None:
+    def __init__(self, workload: Workload, loss: str = "gift", precision: str = "float32") -> None:
         self.workload, self.size = workload, workload.size(jax.default_backend())
         optimizer = Optimizer("adamw", LEARNING_RATE, WEIGHT_DECAY)
         epochs = self.size.epochs if workload.whole else 1000
-        self.recipe = Recipe(loss=loss, optimizer=optimizer, epochs=epochs, batch_size=self.size.batch)
+        self.recipe = Recipe(
+            loss=loss, optimizer=optimizer, epochs=epochs, batch_size=self.size.batch, precision=precision
+        )
         self.student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
         self.distilled, self.teacher = self._distilled(), self._teacher()
         program = make_program(self.recipe, self.student, self.distilled, self.teacher)
@@ -59,5 +61,5 @@ class Ours:
     def describe(self) -> dict[str, Any]:
         """How this side runs."""
         threads = os.cpu_count()  # as many as XLA:CPU starts
-        settings = {"loss": self.recipe.loss, "compute": "float32", "threads": threads}
+        settings = {"loss": self.recipe.loss, "compute": self.recipe.precision, "threads": threads}
         return {**settings, **compiler_options(jax.default_backend())}

@@ -1,7 +1,7 @@
 """Baseline (b), the strongest PyTorch that a user could write: nothing leaves the device inside an epoch.
 
-uint8 images on the device, channels last, bfloat16 autocast on GPUs (float32 on the CPU), `torch.compile` of
-augmentation and networks (with CUDA graphs where they work), fused AdamW, large evaluation batches.
+uint8 images on the device, channels last, float32 or bfloat16 by autocast, `torch.compile` of augmentation and networks
+(with CUDA graphs where they work), fused AdamW, large evaluation batches.
 """
 
 import random
@@ -21,8 +21,8 @@ MODES = {"cuda": ("reduce-overhead", "default", "eager"), "cpu": ("default", "ea
 class Strongest:
     """One side of the comparison: epochs of steps, and whole evaluations."""
 
-    def __init__(self, workload: Workload) -> None:
-        self.workload, self.device = workload, find_device()
+    def __init__(self, workload: Workload, precision: str = "float32") -> None:
+        self.workload, self.precision, self.device = workload, precision, find_device()
         self.size = workload.size("cpu" if self.device.type == "cpu" else "gpu")
         self.images, self.labels = self._resident(self.size.images, 0)
         shape = (1, workload.channels, 1, 1)
@@ -44,7 +44,7 @@ class Strongest:
         return nchw.to(self.device), torch.from_numpy(labels).long().to(self.device)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     def _find_mode(self) -> str:
         errors = []
@@ -124,5 +124,4 @@ class Strongest:
 
     def describe(self) -> dict[str, Any]:
         """How this side runs."""
-        compute = "bfloat16" if self.device.type == "cuda" else "float32"
-        return {"compiled": self.mode, "compute": compute, "threads": torch.get_num_threads()}
+        return {"compiled": self.mode, "compute": self.precision, "threads": torch.get_num_threads()}

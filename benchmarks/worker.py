@@ -18,9 +18,11 @@ from benchmarks.workloads import WORKLOADS, Workload
 SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = MappingProxyType(
     {
         "ours": ("benchmarks.ours", "Ours", ()),
+        "ours-bfloat16": ("benchmarks.ours", "Ours", ("gift", "bfloat16")),
         "ours-ce": ("benchmarks.ours", "Ours", ("ce",)),
         "official": ("benchmarks.official", "Official", ()),
         "strongest": ("benchmarks.strongest", "Strongest", ()),
+        "strongest-bfloat16": ("benchmarks.strongest", "Strongest", ("bfloat16",)),
         "strongest-huge": ("benchmarks.strongest", "Strongest", ()),
     }
 )

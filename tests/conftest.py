@@ -74,6 +74,18 @@ def golden() -> Path:
 
 
 @pytest.fixture
+def devices():
+    """The first so many devices. A machine with fewer, such as one GPU, leaves the test out."""
+
+    def first(count):
+        if count > jax.device_count():
+            pytest.skip(f"needs {count} devices")
+        return jax.devices()[:count]
+
+    return first
+
+
+@pytest.fixture
 def full_disk():
     """A context in which no file grows beyond so many bytes: to this process, a disk that is full."""
 

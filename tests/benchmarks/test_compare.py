@@ -1,12 +1,14 @@
 """The comparison compares one thing: the sides' networks, loss and augmentation agree with ours."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import changes, compare, ours
-from benchmarks.workloads import WORKLOADS, evaluation_epochs, make_pixels
+from benchmarks import changes, compare, ours, worker
+from benchmarks.workloads import WORKLOADS, Size, evaluation_epochs, make_pixels
 from gift_jax import augment, losses
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
@@ -17,7 +19,7 @@ from gift_jax.training import epochs
 
 torch = pytest.importorskip("torch")
 
-from benchmarks import torch_parts  # noqa: E402
+from benchmarks import strongest, torch_parts  # noqa: E402
 
 ROWS = [
     {
@@ -119,6 +121,28 @@ def test_the_table_has_ratios_round_by_round_and_gifts_own_cost():
     assert "jax 1.2.3" in notes
     assert "0.5 to 9.5" in notes
     assert "+0.0 % (-25.0 to +100.0 %)" in notes
+
+
+def test_each_precision_is_held_against_ours_in_it():
+    assert {compare.twin(side) for side in compare.BFLOAT16} == {"ours-bfloat16"}
+    assert {compare.twin(side) for side in compare.FLOAT32} == {"ours"}
+    sides = ("strongest-bfloat16", "ours-bfloat16", "ours")
+    rows = [{**row, "side": side} for row, side in zip(ROWS, sides, strict=True)]
+    lines = compare.make_table(rows).splitlines()
+    assert "| 3.00 (2.00 to 3.00) |" in lines[2]
+    assert [line.split(" | ")[3] for line in lines[3:]] == ["1", "1"]
+    for side in (*compare.FLOAT32, *compare.BFLOAT16):
+        assert side in worker.SIDES
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # PyTorch's own compiler's
+def test_a_side_computes_in_its_precision(monkeypatch):
+    monkeypatch.setitem(strongest.MODES, "cpu", ("eager",))
+    workload = dataclasses.replace(WORKLOADS["conv3-32"], cpu=Size(4, 4))
+    made = {side: worker.make_side(side, workload) for side in ("ours-bfloat16", "strongest-bfloat16")}
+    assert {side.describe()["compute"] for side in made.values()} == {"bfloat16"}
+    assert made["ours-bfloat16"].recipe.precision == "bfloat16"
+    assert made["strongest-bfloat16"].logits(torch.zeros(1, 3, 32, 32)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

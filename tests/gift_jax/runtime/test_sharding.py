@@ -43,8 +43,8 @@ MESHES = [
 
 
 @pytest.mark.parametrize(("shape", "driver"), MESHES)
-def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, expected):
-    mesh = make_mesh(shape[0], 8, jax.devices()[: shape[0] * shape[1]])
+def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, devices, expected):
+    mesh = make_mesh(shape[0], 8, devices(shape[0] * shape[1]))
     assert tuple(mesh.shape.values()) == shape
     for found, one in zip(run(mesh, (0, 1, 2), driver), expected, strict=True):
         assert found.seed == one.seed
@@ -55,7 +55,7 @@ def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, expected):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "batch_size", "devices", "shape"),
+    ("seeds", "batch_size", "count", "shape"),
     [
         (1, 100, 8, (1, 5)),
         (3, 100, 8, (3, 2)),
@@ -67,8 +67,8 @@ def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, expected):
         (1, 13, 4, (1, 1)),
     ],
 )
-def test_seeds_go_first_and_batches_where_devices_are_left(seeds, batch_size, devices, shape):
-    assert tuple(make_mesh(seeds, batch_size, jax.devices()[:devices]).shape.values()) == shape
+def test_seeds_go_first_and_batches_where_devices_are_left(seeds, batch_size, count, shape, devices):
+    assert tuple(make_mesh(seeds, batch_size, devices(count)).shape.values()) == shape
 
 
 class Device(typing.NamedTuple):
@@ -94,9 +94,9 @@ def test_hosts_without_even_shares():
         make_mesh(1, 7, [Device(0, 0), Device(1, 1)])
 
 
-def test_the_batch_is_split_and_the_loss_is_of_the_whole():
+def test_the_batch_is_split_and_the_loss_is_of_the_whole(devices):
     """Convolutions of the compiled step see half of the batch; BatchNorm's sums are exchanged."""
-    mesh = make_mesh(1, 8, jax.devices()[:2])
+    mesh = make_mesh(1, 8, devices(2))
     program = make_program(RECIPE, get_model(INFO.spec), distilled_set(), random_teacher())
     step = over_seeds(split_batch(make_step(program), mesh), mesh, (True, False, True, True))
     state = jax.tree.map(lambda leaf: leaf[None], init_state(program, jax.random.key(0)))
@@ -110,19 +110,19 @@ def test_the_batch_is_split_and_the_loss_is_of_the_whole():
     assert "all-reduce" in text
 
 
-def test_evaluation_over_a_mesh():
+def test_evaluation_over_a_mesh(devices):
     """Uneven shares: 23 images over 6 devices, in batches of 12."""
     params, batch_stats = make_variables()
     model, images = get_model(INFO.spec), evaluation_set()
     expected = make_evaluator(model, images, DIGITS)(params, batch_stats)
-    mesh = make_mesh(3, 8, jax.devices()[:6])
+    mesh = make_mesh(3, 8, devices(6))
     found = make_evaluator(model, images, DIGITS, batch_size=10, mesh=mesh)
     assert found(*put((params, batch_stats), mesh)) == expected
 
 
 @pytest.mark.exhaustive
-def test_a_mesh_goes_on_from_a_checkpoint(tmp_path):
-    mesh, checkpoints = make_mesh(2, 8, jax.devices()[:4]), Checkpoints(tmp_path, epochs=1)
+def test_a_mesh_goes_on_from_a_checkpoint(devices, tmp_path):
+    mesh, checkpoints = make_mesh(2, 8, devices(4)), Checkpoints(tmp_path, epochs=1)
 
     def stop(epochs, loss):
         raise KeyboardInterrupt

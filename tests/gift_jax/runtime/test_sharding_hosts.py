@@ -25,6 +25,7 @@ def start(directory, epochs, devices=2):
         **os.environ,
         "PYTHONPATH": f"{HELPERS}:{HELPERS.parents[1]}",
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
+        "JAX_PLATFORMS": "cpu",  # of one GPU there is none for a second process
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
         "JAX_NUM_PROCESSES": "2",
     }

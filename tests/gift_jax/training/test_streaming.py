@@ -122,9 +122,9 @@ def test_the_device_says_its_memory_or_the_machine_does(monkeypatch):
 
 # On a mesh seeds are side by side, too.
 @pytest.mark.parametrize("seeds", short_form(["vmap", "mesh"], []))
-def test_seeds_side_by_side_stream_their_own_batches(seeds):
+def test_seeds_side_by_side_stream_their_own_batches(seeds, devices):
     """Compiled apart, sums are ordered apart: a few float32 roundings, as in test_train.py."""
-    mode = "vmap" if seeds == "vmap" else make_mesh(2, 8, jax.devices()[:4])
+    mode = "vmap" if seeds == "vmap" else make_mesh(2, 8, devices(4))
     runs = [run(placement, seeds=(0, 1), seed_driver=mode) for placement in ("stream", "device")]
     for streamed, resident in zip(*runs, strict=True):
         np.testing.assert_allclose(streamed.losses, resident.losses, rtol=1e-5)
