@@ -22,7 +22,7 @@ def start_with_huge_pages(package: str) -> None:
     """Start this process again with huge pages, if it is a command of the package and they are to be had.
 
     To be called before anything is loaded; what the user says of glibc's tunables holds. Returns if nothing is to be
-    done. Args: package, whose modules are commands by `python -m`; or the name of a script.
+    done. Args: package, whose modules are commands by `python -m`; or the name of a script, or of a module run as one.
     """
     if _is_command(package, sys.orig_argv, sys.argv[0]) and _available(os.environ):
         os.environ.update(TUNABLES)
@@ -34,7 +34,7 @@ def _is_command(package: str, arguments: list[str], program: str) -> bool:
     """Whether Python was started for it; program is `-m` while the packages above a module are imported."""
     if program == "-m":
         return any(f"{module}.".startswith(f"{package}.") for module in _after(arguments, "-m"))
-    return Path(program).name == package
+    return Path(program).name == package or _after(arguments, "-m") == [package.replace("-", "_")]
 
 
 def _after(arguments: list[str], option: str) -> list[str]:

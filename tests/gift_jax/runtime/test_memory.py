@@ -22,6 +22,7 @@ COMMAND = ["python", "-m", "experiments.evaluate", "--out", "x"]
         ("experiments", COMMAND, "/src/experiments/evaluate.py", False),  # imported later, such as by another process
         ("experiments", ["python", "-c", "import experiments"], "-c", False),
         ("gift-jax", ["python", "/bin/gift-jax", "evaluate"], "/bin/gift-jax", True),
+        ("gift-jax", ["python", "-m", "gift_jax", "evaluate"], "/src/gift_jax/__main__.py", True),
         ("gift-jax", ["python", "notebook.py"], "notebook.py", False),
     ],
 )
