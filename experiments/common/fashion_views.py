@@ -11,12 +11,12 @@ from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 from gift_jax.training.timing import duration
 
 from .fashion_cells import MAIN, OFFICIAL, SUBJECT, validated
-from .fashion_headline import ABOUT, answer_section, read_headline, statistics_section
+from .fashion_headline import ABOUT, answer_section, first_rival, read_headline, statistics_section
 from .fashion_setup import DRAWN, MADE
 from .label_gains import HARD, WITH, Accuracies, shares
 from .optimizers import customary
 from .rate_views import figure
-from .reporting import Row, guessing, only, table
+from .reporting import Row, fill, guessing, only, table
 
 SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
 # Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. Its part about DM
@@ -29,17 +29,53 @@ LONGER = "Columns are images per class; --long-steps are 2,000 unless given, whe
 AT_TUNED = f"Students are trained by `{OFFICIAL}` at the rate that the search chose for the loss."
 
 
+# Axes of the questions whose tables have no holes. At each size, sizes is a grid of its own losses.
+SEARCHED = "optimizer and rate"  # an axis of the search: optimizers have rates of their own
+AXES: Mapping[str, tuple[str, ...]] = {
+    "search": ("loss", SEARCHED),
+    "headline": ("loss", "optimizer", "view"),
+    "sizes": ("images", "loss"),
+    "students": ("student", "loss"),
+    "length": ("ipc", "loss"),
+    "augmentation": ("augmentation", "loss"),
+}
+
+
 def make_sections(rows: Sequence[Row]) -> list[Section]:
     """The answer first, then what each question gives; what was not run is named."""
+    rows, omitted = _filled(rows)
     asked = {name_on(row, "question") for row in rows}
-    if {"search", "headline"} <= asked:
+    told, searched = ({name_on(row, "loss") for row in only(rows, question=name)} for name in ("headline", "search"))
+    if searched - {SUBJECT} and {SUBJECT, first_rival(rows)} <= told:
         headline = read_headline(rows)
         sections = [answer_section(rows, headline), statistics_section(headline)]
     else:
         sections = [Section(answer.TITLE, ["The headline was not run."])]
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
     missing = [question for question in ("headline", *VIEWS) if question not in asked]
-    return [*sections, *([Section("Not run", [f"Not run yet: {', '.join(missing)}."])] if missing else [])]
+    notes = [f"Not run yet: {', '.join(missing)}."] if missing else []
+    notes += [f"Left out because some of their runs are missing: {', '.join(omitted)}."] if omitted else []
+    return [*sections, *([Section("Not run", notes)] if notes else [])]
+
+
+def _filled(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows that fill the questions' tables, and what was left out of each."""
+    parts: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        question = name_on(row, "question")
+        parts[question, name_on(row, "ipc") if question == "sizes" else ""].append(row)
+    kept, omitted = [], []
+    for (question, ipc), own in parts.items():
+        if question == "search":
+            own = [{**row, "labels": {**row["labels"], SEARCHED: _searched_at(row)}} for row in own]
+        whole, without = fill(own, AXES.get(question, ()))
+        kept += whole
+        omitted += [f"{name} of {question}{f' at {ipc}' if ipc else ''}" for name in without]
+    return kept, omitted
+
+
+def _searched_at(row: Row) -> str:
+    return f"{name_on(row, 'optimizer')} at {name_on(row, 'rate')}"
 
 
 def teacher_view(rows: Sequence[Row]) -> Section:

@@ -57,8 +57,9 @@ def shares(accuracies: Accuracies, images: str, loss: str) -> Shares:
     total = accuracies.gain(images, loss, over=(RANDOM, HARD))
     labels_first = accuracies.gain(RANDOM, loss, over=(RANDOM, HARD))
     labels_last = accuracies.gain(images, loss, over=(images, HARD))
-    labels = {seed: (labels_first[seed] + labels_last[seed]) / 2 for seed in total}
-    return Shares(total, labels, {seed: value - labels[seed] for seed, value in total.items()})
+    seeds = sorted(total.keys() & labels_first.keys() & labels_last.keys())
+    labels = {seed: (labels_first[seed] + labels_last[seed]) / 2 for seed in seeds}
+    return Shares({seed: total[seed] for seed in seeds}, labels, {seed: total[seed] - labels[seed] for seed in seeds})
 
 
 def _cell(values: Mapping[int, float], form: str = "{:+.1f}") -> str:

@@ -149,22 +149,28 @@ def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequen
 def complete(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     """The rows that fill whole grids, and the names that were left out for that.
 
-    Rows of an experiment whose labels have the same axes are a grid. Of an incomplete one the name that lacks the
-    largest share of its cells is left out, until none lacks any. Rows of a study of several questions are kept as they
-    are: it says itself what is missing.
+    Rows of an experiment whose labels have the same axes are a grid. Rows of a study of several questions are kept as
+    they are: it says itself what is missing.
     """
     grids: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         grids[row.get("experiment"), tuple(sorted(row.get("labels", {})))].append(row)
     kept, omitted = [], []
     for (_, axes), own in grids.items():
-        if QUESTION in axes:
-            kept += own
-            continue
-        while axes and (name := _most_missing(own, axes)):
-            own = [row for row in own if row["labels"][name[0]] != name[1]]
-            omitted.append(f"{name[0]} {name[1]}")
-        kept += own
+        whole, without = (own, []) if QUESTION in axes else fill(own, axes)
+        kept, omitted = kept + whole, omitted + without
+    return kept, omitted
+
+
+def fill(rows: Sequence[Row], axes: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """The rows that fill a whole grid of these axes, and what was left out.
+
+    The name that lacks the largest share of its cells is left out, until none lacks any.
+    """
+    kept, omitted = [*rows], []
+    while axes and (name := _most_missing(kept, axes)):
+        kept = [row for row in kept if row["labels"][name[0]] != name[1]]
+        omitted.append(f"{name[0]} {name[1]}")
     return kept, omitted
 
 

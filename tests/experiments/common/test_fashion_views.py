@@ -86,6 +86,33 @@ def test_what_gift_loses_is_said():
     assert "at tuned rates in 0 of 3, losing to `cosine` by 1." in text
 
 
+@pytest.mark.parametrize("question", ["search", "headline", "sizes"])
+def test_a_run_that_was_cut_off_is_reported_and_says_what_is_left_out(question):
+    """At every row where a run may have stopped; a later question was not begun."""
+    rows = made_rows()
+    places = [place for place, row in enumerate(rows) if row["labels"]["question"] == question]
+    for place in places[:: len(places) // 5]:
+        cut = [row for number, row in enumerate(rows) if number <= place or row["labels"]["question"] != question]
+        cut = [row for row in cut if question != "search" or row["labels"]["question"] in ("search", "teacher")]
+        sections = fashion_views.make_sections(cut)
+        assert sections[0].title == "Answer"
+    assert "Left out because some of their runs are missing: " in text_of(
+        next(section for section in fashion_views.make_sections(without(rows, "sizes", loss="gift", images="medoids"))
+             if section.title == "Not run")
+    )  # fmt: skip
+
+
+def without(rows, question, **names):
+    """The rows, but for those of a question with these names."""
+    wanted = {"question": question, **names}
+    return [row for row in rows if any(row["labels"].get(axis) != name for axis, name in wanted.items())]
+
+
+def test_a_headline_without_gift_is_none():
+    first = fashion_views.make_sections(without(made_rows(), "headline", loss="gift", optimizer="adam"))[0]
+    assert text_of(first) == "The headline was not run."
+
+
 def test_the_search_chooses_rates_and_rivals_and_says_what_is_missing(tmp_path):
     choice = choose(made_rows(), CONFIG)
     assert choice.rivals == ("cosine", "softce")
