@@ -20,7 +20,7 @@ from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
 from .common.optimizers import CustomaryName, customary
-from .common.reporting import SPREAD, Row, guessing, only, table
+from .common.reporting import SPREAD, Row, curves, fill, guessing, only, table
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "ablation"
@@ -129,7 +129,9 @@ def _setting(labels: Mapping[str, str]) -> str | None:
 
 def answer_section(rows: Sequence[Row]) -> Section:
     """What one change of the official setting does under each optimizer."""
-    chance, changed = guessing(rows), single_changes(rows)
+    chance = guessing(rows)
+    # Of two of the study's grids, of which one may lack an optimizer.
+    changed, _ = fill(single_changes(rows), ("setting", "optimizer"))
     grid = make_grid(changed, "setting", "optimizer", guessing=chance)
     turned = make_grid(changed, "optimizer", "setting", guessing=chance)
     tests = significance.compare(changed, row="setting", column="optimizer", subject=SUBJECT, guessing=chance)
@@ -172,8 +174,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     if finished:
         first = finished[0]["labels"]
         drawn = only(finished, optimizer=first["optimizer"], smoothing=first["smoothing"])
-        curves = pictures.curves("curves", drawn, "weight", f"By weight, smoothing {first['smoothing']}")
-        sections.append(Section("Training curves", [curves], folded=True))
+        sections += curves(drawn, "weight", f"By weight, smoothing {first['smoothing']}")
     return sections
 
 

@@ -39,7 +39,7 @@ from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
 from .common.digits_setup import training_digits
-from .common.reporting import SPREAD, Row, guessing, only
+from .common.reporting import SPREAD, Row, curves, guessing, only
 from .common.set_making import CROPS, SEED
 from .common.study import Materials, Study, load_materials, run_study
 
@@ -280,7 +280,6 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     grid = make_grid(rows, "side", "deviation", guessing=chance)
     first = only(rows, deviation=grid.columns[0])
     sides = [[name, DEVIATIONS[name].official, DEVIATIONS[name].ours] for name in grid.columns]
-    curves = pictures.curves("curves", first, "side", grid.columns[0])
     return [
         answer.section(
             pictures.points("sides", grid, "Top-1 accuracy after the last epoch", sideways=True),
@@ -294,7 +293,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
             folded=True,
         ),
         Section("Ways of reporting", [ABOUT_WAYS, reporting(rows)], folded=True),
-        Section("Training curves", [curves], folded=True),
+        *curves(first, "side", grid.columns[0]),
     ]
 
 

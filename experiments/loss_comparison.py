@@ -24,7 +24,7 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 
-from .common.reporting import SPREAD, Row, guessing, only, table
+from .common.reporting import SPREAD, Row, curves, guessing, only, table
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "loss_comparison"
@@ -65,7 +65,6 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     looks = len(next((row["history"] for row in rows if "history" in row), ()))
     first = grid.columns[0]
     flattered = "The official code reports the best look at the test images, which flatters every loss."
-    curves = pictures.curves("curves", only(rows, method=first), "loss", f"On the {first} set")
     title = "Top-1 accuracy after the last epoch"
     map_of_all = pictures.heat_map("losses_by_method_map", grid, f"{title}, %")
     return [
@@ -82,7 +81,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         ),
         Section("What is beyond noise", significance.blocks(comparisons, "method", "gift"), folded=True),
         Section(f"The best of {looks} looks at the test images", [flattered, table(best, "loss")], folded=True),
-        Section("Training curves", [curves], folded=True),
+        *curves(only(rows, method=first), "loss", f"On the {first} set"),
     ]
 
 

@@ -10,7 +10,7 @@ from gift_jax.reports.page import Picture, Section
 from gift_jax.reports.tables import Grid, describe, make_grid
 from gift_jax.studies.continual import average_accuracy, class_steps, forgetting
 
-from .reporting import SPREAD, Row, grid_of, only, table
+from .reporting import SPREAD, Row, curves, grid_of, only, table
 
 SUBJECT = "gift"
 
@@ -118,9 +118,8 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         words = [significance.in_words(named, SUBJECT)] if named else []
         sections.append(Section(f"In {title}", [about, table(grid, "loss", worst=None), *words], folded=True))
     last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]
-    curves = pictures.curves("curves", only(rows, stage=last), "loss", "With all classes")
-    drawn = Section("Training curves", [curves], folded=True)
-    return [*sections, averages(summaries), forgettings(summaries), drawn]
+    drawn = curves(only(rows, stage=last), "loss", "With all classes")
+    return [*sections, averages(summaries), forgettings(summaries), *drawn]
 
 
 def answer_section(summaries: Sequence[Row], picture: Picture) -> Section:

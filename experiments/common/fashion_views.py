@@ -246,8 +246,8 @@ def gradient_view(rows: Sequence[Row]) -> Section:
         [
             f"`{loss}`",
             f"{norm:.3g}",
-            *(f"{own[loss]:g}" for own in rates.values()),
-            f"{products.get(loss, math.nan):.3g}",
+            *(f"{own[loss]:g}" if loss in own else "-" for own in rates.values()),
+            f"{products[loss]:.3g}" if loss in products else "-",
         ]
         for loss, norm in sorted(norms.items(), key=lambda item: -item[1])
     ]

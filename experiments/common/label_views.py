@@ -11,7 +11,7 @@ from gift_jax.reports.page import Block, Section
 from gift_jax.reports.tables import Grid, make_grid
 
 from .label_gains import HARD, RANDOM, WITH, WITHOUT, Accuracies, read_accuracies, score_section, share_section
-from .reporting import SPREAD, Row, guessing, only, table
+from .reporting import SPREAD, Row, curves, guessing, only, table
 
 SUBJECT = "gift"
 
@@ -27,17 +27,18 @@ def make_sections(rows: Sequence[Row], *, lrs_weight: float = 0.5, ars_weight: f
     soft = [name for name in names["loss"] if name != HARD]
     augmented, plain = (only(placed, augmentation=name) for name in (WITH, WITHOUT))
     whole = RANDOM in names["images"] and HARD in names["loss"]
+    scored = whole and augmented and plain
     sections = [
         *([answer_section(augmented, accuracies, methods, chance, whole=whole)] if augmented else []),
         Section("Images and labels", best_blocks(augmented, chance), folded=True),
         *([share_section(accuracies, methods, soft)] if whole and augmented else []),
-        *([score_section(accuracies, methods, names["loss"], lrs_weight, ars_weight)] if whole else []),
+        *([score_section(accuracies, methods, names["loss"], lrs_weight, ars_weight)] if scored else []),
         Section("Without augmentation", accuracy_blocks(plain, "plain", "Without augmentation", chance), folded=True),
         noise_section("What is beyond noise with augmentation", augmented, methods, chance),
         noise_section("What is beyond noise without augmentation", plain, methods, chance),
     ]
-    curves = pictures.curves("curves", only(augmented, images=names["images"][0]), "loss", f"On {names['images'][0]}")
-    return [*sections, Section("Training curves", [curves], folded=True)]
+    first = names["images"][0]
+    return [*sections, *curves(only(augmented, images=first), "loss", f"On {first}")]
 
 
 def answer_section(

@@ -15,7 +15,7 @@ from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Block, Section
 from gift_jax.reports.tables import Grid, counts, describe, make_grid, markdown_table, name_on
 
-from .reporting import SPREAD, Row, guessing, only, table
+from .reporting import SPREAD, Row, curves, guessing, only, table
 
 SUBJECT = "gift"
 
@@ -117,13 +117,10 @@ def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
         sections.append(Section(view.title, [view.about, *blocks], folded=bool(view.rows)))
     drawn = pictures.panels("rates", rows, panel=column, line="loss", x="rate", guessing=chance)
     first = next(iter(grids.values())).columns[0]
-    curves = pictures.curves(
-        "curves", only(rows, rate="1", **{column: first}), "loss", f"{column.capitalize()} {first}"
-    )
     return [
         *sections,
         Section("Accuracy by learning rate", [drawn], folded=True),
-        Section("Training curves", [curves], folded=True),
+        *curves(only(rows, rate="1", **{column: first}), "loss", f"{column.capitalize()} {first}"),
     ]
 
 

@@ -76,7 +76,7 @@ def bytes_section(parts: Parts, loss: str) -> Section:
         affordable = [one for one in offers if one.size <= size]
         if regime in (HARD, LIVE) or regime not in grid.columns or not affordable:
             continue
-        own = [str(grid.cells[name, regime]) for name in (parts.subject, RANDOM)]
+        own = [str(grid.cells.get((name, regime), "-")) for name in (parts.subject, RANDOM)]
         best = affordable[-1]
         hard = [str(accuracy(parts, best.rows[kind])) if kind in best.rows else "-" for kind in kinds]
         body.append([f"`{regime}`", f"{size:,}", *own, f"{best.count:,}", f"{best.size:,}", *hard])

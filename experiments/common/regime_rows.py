@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gift_jax.pruning import METHODS
 from gift_jax.reports import significance
 from gift_jax.reports.tables import Grid, Summary, name_on, summarize
 
@@ -26,8 +27,9 @@ class Parts(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """The distilled set's name: the kind of images that comes first."""
-        return name_on(self.equal[0], "images")
+        """The distilled set's name: the first kind of images that is neither random nor pruned; "" if there is none."""
+        kinds = (name_on(row, "images") for row in self.equal)
+        return next((kind for kind in kinds if kind not in (RANDOM, *METHODS)), "")
 
     def losses(self) -> list[str]:
         """The losses of soft labels, GIFT first if it is one of them."""

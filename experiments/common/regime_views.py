@@ -26,7 +26,7 @@ from .regime_rows import (
     split,
     with_interval,
 )
-from .reporting import Row, guessing, only, table
+from .reporting import Row, curves, guessing, only, table
 
 WORDS = answer.Words("under", "kinds of labels")
 ABOUT = (
@@ -44,25 +44,26 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         return [Section("Images and labels", ["No student finished."])]
     more, whole = ([row for row in rows if axis in row["labels"]] for axis in (MORE, ALL))
     parts = Parts(equal, more, whole, guessing(rows))
-    loss, *others = parts.losses() or [""]
-    curves = pictures.curves(
-        "curves", only(of_loss(parts, loss), images=parts.subject), "labels", f"On {parts.subject}"
-    )
+    if not (parts.losses() and parts.subject):
+        return [Section("Images and labels", ["No student of the set itself, or none of soft labels, was run."])]
+    loss, *others = parts.losses()
     return [
         answer_section(parts, loss),
         random_section(parts),
         *(Section(f"Labels under {name}", loss_blocks(parts, name), folded=True) for name in [loss, *others]),
         *([bytes_section(parts, loss)] if more or whole else []),
         *noise_sections(parts, loss),
-        Section("Training curves", [curves], folded=True),
+        *curves(only(of_loss(parts, loss), images=parts.subject), "labels", f"On {parts.subject}"),
     ]
 
 
 def answer_section(parts: Parts, loss: str) -> Section:
     """Accuracy against bytes of labels, three sentences, and a table under one loss."""
     grid = make_grid(of_loss(parts, loss), "images", "labels", guessing=parts.chance)
-    sentences = [answer.what_wins(grid, parts.subject, WORDS), primary_in_words(parts)]
-    if BANK in grid.columns and RANDOM in grid.rows:
+    compared = parts.subject in grid.rows and len(grid.rows) > 1
+    alone = f"Only {answer.listed([f'`{name}`' for name in grid.rows])} was run."
+    sentences = [answer.what_wins(grid, parts.subject, WORDS) if compared else alone, primary_in_words(parts)]
+    if {HARD, BANK} <= {*grid.columns} and {parts.subject, RANDOM} <= {*grid.rows}:
         sentences.append(labels_in_words(grid, parts))
     return answer.section(
         bytes_picture(parts), " ".join(sentences), table(interval_grid(grid), "images", worst=None), ABOUT

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gift_jax.data.datasets import get_dataset
+from gift_jax.reports import pictures
 from gift_jax.reports.page import Section, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.tables import Grid, Summary, counts, markdown_table, name_on
@@ -69,6 +70,13 @@ def table(grid: Grid, corner: str, *, worst: str | None = "worst") -> str:
     ]
     heading = [f"{corner} ({counts(grid)})", *grid.columns, *last]
     return markdown_table([heading, *body])
+
+
+def curves(rows: Sequence[Row], axis: str, title: str) -> list[Section]:
+    """Accuracy and loss by epoch for each name on an axis, folded away; nothing if no run finished."""
+    if all("failed" in row for row in rows):
+        return []
+    return [Section("Training curves", [pictures.curves("curves", rows, axis, title)], folded=True)]
 
 
 def guessing(rows: Sequence[Row]) -> float:

@@ -60,6 +60,20 @@ def test_one_seed_tests_nothing_and_what_was_not_run_is_said():
     assert "was not run" in regime_views.primary_in_words(parts(hard))
 
 
+@pytest.mark.parametrize("lacking", [{"images": "rded"}, {"labels": "one, gift"}, {"images": "random"}])
+def test_what_was_not_run_is_no_error(lacking):
+    """As of a run that was cut off, or of a part of its shards."""
+    [(axis, name)] = lacking.items()
+    sections = regime_views.make_sections([each for each in ROWS if each["labels"].get(axis) != name])
+    told = sections[0].blocks[0]
+    assert (told == "No student of the set itself, or none of soft labels, was run.") is (name == "rded")
+
+
+def test_without_soft_labels_there_is_nothing_to_compare():
+    sections = regime_views.make_sections([each for each in ROWS if each["labels"].get("labels") == "hard"])
+    assert [section.title for section in sections] == ["Images and labels"]
+
+
 def test_the_primary_comparison_is_not_corrected_and_the_others_are():
     found = regime_views.secondary(parts(ROWS))
     assert {(one.column, one.other) for one in found} == {("hard", "random"), ("one, gift", "random")}

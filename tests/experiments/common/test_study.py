@@ -4,6 +4,7 @@ import dataclasses
 import json
 import struct
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -307,3 +308,18 @@ def test_the_largest_hole_is_left_out():
     assert reporting.complete(kept) == (kept, [])
     asked = [{**row, "labels": {**row["labels"], "question": "q"}} for row in rows]
     assert reporting.complete(asked) == (asked, [])  # a study of several questions says itself what is missing
+
+
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "results"
+GRIDS = [name for name in report.EXPERIMENTS if (DOCUMENTED / name).is_dir()]
+
+
+@pytest.mark.parametrize("name", short_form(GRIDS, ("ablation",)))
+def test_the_report_of_a_part_of_a_study_is_no_error(name):
+    """Of the committed results: what came first, and the cells of one part of three."""
+    rows = [row for row in read_results(DOCUMENTED / name / "results.jsonl") if row.get("failed") != "error"]
+    cells = sorted({json.dumps(row["labels"]) for row in rows})
+    part = [row for row in rows if cells.index(json.dumps(row["labels"])) * 3 < len(cells)]
+    for own in (rows[:3], rows[: len(rows) * 2 // 3], part):
+        whole, _ = reporting.complete(own)
+        assert report.EXPERIMENTS[name](whole)
