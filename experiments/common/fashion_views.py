@@ -164,7 +164,8 @@ def simple_view(question: str, title: str, column: str, about: str = "") -> Call
     """A section of one table by loss and one axis."""
 
     def view(rows: Sequence[Row]) -> Section:
-        own = only(rows, question=question)
+        # In the order of sizes, in whatever order they were run; other names stay as they come.
+        own = sorted(only(rows, question=question), key=lambda row: int(row["labels"].get("ipc", 0)))
         grid = make_grid(own, "loss", column, guessing=guessing(rows))
         return Section(title, [f"{ABOUT} {AT_TUNED} {about}".strip(), table(grid, "loss", worst=None)])
 

@@ -80,6 +80,17 @@ def test_the_answer_gives_the_stated_comparison_with_its_interval():
     assert "students, refinement, length, augmentation" in told["Not run"]
 
 
+def test_sizes_ascend_in_whatever_order_they_were_run():
+    rows = made_rows()
+    longer = [
+        {**rows[0], "labels": {"question": "length", "ipc": ipc, "loss": "gift"}, "top1_last": float(ipc)}
+        for ipc in ("50", "1", "10")
+    ]
+    [section] = [one for one in fashion_views.make_sections([*rows, *longer]) if one.title == "Longer training"]
+    assert "| loss (n = 1) | 1 | 10 | 50 |" in text_of(section)
+    assert "| `gift` | 1.0 ± 0.0 | 10.0 ± 0.0 | 50.0 ± 0.0 |" in text_of(section)
+
+
 def test_what_gift_loses_is_said():
     text = text_of(fashion_views.make_sections(made_rows(gift=-2.0))[0])
     assert "points behind `cosine`" in text
