@@ -27,10 +27,8 @@ LITERATURE: Mapping[str, Mapping[int, float]] = {
 }
 LONGER = "Columns are images per class; --long-steps are 2,000 unless given, where the other questions have 200."
 AT_TUNED = f"Students are trained by `{OFFICIAL}` at the rate that the search chose for the loss."
-
-
-# Axes of the questions whose tables have no holes. At each size, sizes is a grid of its own losses.
 SEARCHED = "optimizer and rate"  # an axis of the search: optimizers have rates of their own
+# Axes of the questions whose tables have no holes. At each size, sizes is a grid of its own losses.
 AXES: Mapping[str, tuple[str, ...]] = {
     "search": ("loss", SEARCHED),
     "headline": ("loss", "optimizer", "view"),
