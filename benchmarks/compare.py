@@ -198,10 +198,10 @@ def main(
             then, and all together less.
         name: of the files; by default the device's.
     """
-    sides = sides or usual_sides()
     for value, known in ((workloads, WORKLOADS), (sides, SIDES), (map(twin, sides), sides)):
         for unknown in set(value) - set(known):
             raise GiftError(f"{unknown!r} is not among {', '.join(known)}; see `python -m benchmarks.compare --help`")
+    sides = sides or usual_sides()
     rows: list[dict[str, Any]] = []
     with display("compare", len(workloads), "workloads") as advance:
         for workload in workloads:

@@ -20,7 +20,7 @@ from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
 from .common.optimizers import CustomaryName, customary
-from .common.reporting import SPREAD, Row, curves, fill, guessing, only, table
+from .common.reporting import SPREAD, Row, curves, fill, guessing, left_out, only, table
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "ablation"
@@ -131,7 +131,7 @@ def answer_section(rows: Sequence[Row]) -> Section:
     """What one change of the official setting does under each optimizer."""
     chance = guessing(rows)
     # Of two of the study's grids, of which one may lack an optimizer.
-    changed, _ = fill(single_changes(rows), ("setting", "optimizer"))
+    changed, omitted = fill(single_changes(rows), ("setting", "optimizer"))
     grid = make_grid(changed, "setting", "optimizer", guessing=chance)
     turned = make_grid(changed, "optimizer", "setting", guessing=chance)
     tests = significance.compare(changed, row="setting", column="optimizer", subject=SUBJECT, guessing=chance)
@@ -145,7 +145,7 @@ def answer_section(rows: Sequence[Row]) -> Section:
         f"Top-1 accuracy after the last epoch, %, {SPREAD}. `{SUBJECT}` is weight {OFFICIAL:g}, smoothing {OFFICIAL:g} "
         "and the teacher's logits; every other row changes one of these."
     )
-    return answer.section(picture, text, table(grid, "setting", worst=None), note)
+    return answer.section(picture, text, table(grid, "setting", worst=None), " ".join([note, *left_out(omitted)]))
 
 
 def _sensitivity(grid: Grid, words: answer.Words) -> str:

@@ -16,7 +16,7 @@ from .fashion_setup import DRAWN, MADE
 from .label_gains import HARD, WITH, Accuracies, shares
 from .optimizers import customary
 from .rate_views import figure
-from .reporting import Row, fill, guessing, only, table
+from .reporting import Row, fill, guessing, left_out, only, table
 
 SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
 # Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. Its part about DM
@@ -52,7 +52,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
     missing = [question for question in ("headline", *VIEWS) if question not in asked]
     notes = [f"Not run yet: {', '.join(missing)}."] if missing else []
-    notes += [f"Left out because some of their runs are missing: {', '.join(omitted)}."] if omitted else []
+    notes += left_out(omitted)
     return [*sections, *([Section("Not run", notes)] if notes else [])]
 
 

@@ -60,10 +60,8 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
 def answer_section(parts: Parts, loss: str) -> Section:
     """Accuracy against bytes of labels, three sentences, and a table under one loss."""
     grid = make_grid(of_loss(parts, loss), "images", "labels", guessing=parts.chance)
-    compared = parts.subject in grid.rows and len(grid.rows) > 1
-    alone = f"Only {answer.listed([f'`{name}`' for name in grid.rows])} was run."
-    sentences = [answer.what_wins(grid, parts.subject, WORDS) if compared else alone, primary_in_words(parts)]
-    if {HARD, BANK} <= {*grid.columns} and {parts.subject, RANDOM} <= {*grid.rows}:
+    sentences = [answer.what_wins(grid, parts.subject, WORDS), primary_in_words(parts)]
+    if {HARD, BANK} <= {*grid.columns} and RANDOM in grid.rows:
         sentences.append(labels_in_words(grid, parts))
     return answer.section(
         bytes_picture(parts), " ".join(sentences), table(interval_grid(grid), "images", worst=None), ABOUT

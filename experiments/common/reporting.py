@@ -149,9 +149,13 @@ def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequen
         lines = "\n".join(f"- {sentence}" for sentence in contradictions)
         sections.append(Section("Contradictions", [f"The first result of each is shown.\n\n{lines}"]))
     if omitted:
-        text = f"Left out because some of their cells have no result: {', '.join(omitted)}."
-        sections.append(Section("Incomplete", [text]))
+        sections.append(Section("Incomplete", left_out(omitted)))
     return sections
+
+
+def left_out(names: Sequence[str]) -> list[str]:
+    """A sentence about what `fill` left out; nothing if that is nothing."""
+    return [f"Left out because some of their cells have no result: {', '.join(names)}."] if names else []
 
 
 def complete(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:

@@ -69,7 +69,7 @@ def sentences(
 ) -> str:
     """The three sentences. Args: comparisons, of the subject; figure and scope, see `what_wins` and `beyond_noise`."""
     if len(grid.rows) == 1:
-        return f"Only `{grid.rows[0]}` was run. There is no difference to report. Nothing was tested."
+        return f"{what_wins(grid, subject, words)} There is no difference to report. Nothing was tested."
     shown = subject if subject in grid.rows else overall_best(grid)
     last = beyond_noise(comparisons, subject, words, scope)
     if shown != subject:
@@ -84,6 +84,8 @@ def overall_best(grid: Grid) -> str:
 
 def what_wins(grid: Grid, subject: str, words: Words, figure: str = "mean") -> str:
     """Where the subject is best, and what is best elsewhere. Args: figure, what is compared, such as `mean`."""
+    if len(grid.rows) == 1:
+        return f"Only `{grid.rows[0]}` was run."
     found, total = leads(grid, subject), len(grid.columns)
     ahead = _columns([lead for lead in found if lead.sign > 0])
     claims = [f"has the highest {figure} {words.some(ahead, total)}"] if ahead else []

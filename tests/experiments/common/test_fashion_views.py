@@ -99,7 +99,7 @@ def test_what_gift_loses_is_said():
 
 @pytest.mark.parametrize("question", ["search", "headline", "sizes"])
 def test_a_run_that_was_cut_off_is_reported_and_says_what_is_left_out(question):
-    """At every row where a run may have stopped; a later question was not begun."""
+    """At rows where a run may have stopped; a search that was cut off has nothing after it."""
     rows = made_rows()
     places = [place for place, row in enumerate(rows) if row["labels"]["question"] == question]
     for place in places[:: len(places) // 5]:
@@ -107,7 +107,7 @@ def test_a_run_that_was_cut_off_is_reported_and_says_what_is_left_out(question):
         cut = [row for row in cut if question != "search" or row["labels"]["question"] in ("search", "teacher")]
         sections = fashion_views.make_sections(cut)
         assert sections[0].title == "Answer"
-    assert "Left out because some of their runs are missing: " in text_of(
+    assert "Left out because some of their cells have no result: loss gift of sizes at 10." in text_of(
         next(section for section in fashion_views.make_sections(without(rows, "sizes", loss="gift", images="medoids"))
              if section.title == "Not run")
     )  # fmt: skip
