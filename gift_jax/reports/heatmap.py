@@ -70,7 +70,7 @@ def draw_grid(figure: Any, axes: Any, grid: Grid, title: str, *, worst: bool) ->
     axes.set_yticks(range(len(rows)), rows, fontsize=12)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_title(title, loc="left", fontsize=12, wrap=True)  # into lines, where the grid is narrower than it
     figure.colorbar(ScalarMappable(**colours), ax=axes, label="top-1 accuracy, %", fraction=0.04, pad=0.02)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gift_jax.losses import LOSSES
 from gift_jax.reports import pictures
+from gift_jax.reports.heatmap import draw_grid
 from gift_jax.reports.tables import Summary, make_grid
 
 # Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB.
@@ -89,3 +90,13 @@ def test_every_picture_of_eight_losses_has_eight_colours():
     ]
     for picture in drawn:
         assert all(colour.lower() in picture.content for colour in pictures.COLOURS if colour != "#000000")
+
+
+def test_the_title_of_a_heat_map_stays_inside_the_picture():
+    title = "Refinement weight and smoothing, adamw (rows: weight, columns: smoothing)"
+    cells = [{"labels": {"a": "x", "b": place}, "top1_last": 90.0} for place in "123"]
+    figure = pictures.new_figure(pictures.NARROWEST, 3)
+    draw_grid(figure, figure.add_subplot(), make_grid(cells, "a", "b"), title, worst=False)
+    figure.canvas.draw()
+    [drawn] = figure.findobj(lambda artist: getattr(artist, "get_text", str)() == title)
+    assert drawn.get_window_extent().x1 <= figure.bbox.x1
