@@ -38,6 +38,7 @@ from gift_jax.runtime.options import Dataset, Loss, ModelName, OptimizerName, Re
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import make_row
+from gift_jax.teachers.committee import unite
 from gift_jax.training import plan
 from gift_jax.training.configuration import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
@@ -67,6 +68,9 @@ class Evaluate:
             official layout is named after it, but DATM's after tar_model.
         ipc: images per class of the distilled set.
         tar_model: architecture of the teacher.
+        teacher_models: architectures of several teachers in its place, all in the directory that teacher names; the
+            labels are the mean of their logits.
+        teacher_weights: weight of each of them in that mean; all alike by default.
         student_options: options of the student, such as norm=instance,width=64; DATM's and DC's ConvNets have
             norm=instance.
         recipe: training recipe; `gift` is the official one, the others are each method's own.
@@ -101,6 +105,8 @@ class Evaluate:
     model: ModelName = "conv3"
     ipc: int = 10
     tar_model: ModelName | None = None
+    teacher_models: tuple[ModelName, ...] = ()
+    teacher_weights: tuple[float, ...] = ()
     student_options: str | None = None
     recipe: RecipeName = "gift"
     criterion_name: Loss | None = None
@@ -127,7 +133,7 @@ class Evaluate:
 
     @property
     def teacher_model(self) -> str:
-        """Architecture of the teacher, after which the official layout names its file."""
+        """Architecture of a single teacher, after which the official layout names its file."""
         return self.tar_model or self.model
 
     @property
@@ -143,7 +149,7 @@ def check_options(config: Evaluate) -> None:
     if len(set(config.seeds)) < len(config.seeds):
         raise GiftError(f"--seeds {' '.join(map(str, config.seeds))}: give each seed once")
     spec = get_dataset(config.dataset)
-    for model in (config.model, config.teacher_model):
+    for model in (config.model, config.teacher_model, *config.teacher_models):
         get_model(ModelSpec(model, spec.num_classes, spec.input_size(model), spec.channels))
     recipe = resolve_recipe(config, Setting(config.method, config.dataset, config.model, config.ipc, learning_rate=1.0))
     make_optimizer(recipe.optimizer, make_schedule(recipe.schedule, 1.0, 1, 1))
@@ -186,10 +192,8 @@ def load_parts(config: Evaluate) -> Parts:
     has_labels = distilled.soft_labels is not None and not given
     unread = set(recipe.losses) == {"ce"} and not given
     teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels or unread
-    teacher = None if teacherless else find_teacher(config.teacher, config.dataset, config.teacher_model)
+    teacher = None if teacherless else find_teachers(config)
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
-    if teacher and config.tar_model and teacher.info.architecture != config.tar_model:
-        raise GiftError(f"{config.teacher}: is a {teacher.info.architecture}, not the --tar_model {config.tar_model}")
     if teacher and (takes := teacher.info.image_size) != size:
         raise GiftError(
             f"{config.teacher}: takes images of {takes} pixels, but the set's are {size}; resize the set's images to "
@@ -202,6 +206,18 @@ def load_parts(config: Evaluate) -> Parts:
         evaluation_set = whiten(evaluation_set, find_whitening(config, size))
     soft_labels = load_soft_labels(config.soft_labels) if config.soft_labels else None
     return Parts(recipe, student, distilled, teacher, evaluation_set, soft_labels)
+
+
+def find_teachers(config: Evaluate) -> Teacher:
+    """The teacher, or several as one. Raises: GiftError."""
+    asked = config.teacher_models or ((config.tar_model,) if config.tar_model else ())
+    names = asked or (config.model,)
+    teachers = [find_teacher(config.teacher, config.dataset, model) for model in names]
+    for teacher, model in zip(teachers, names, strict=True):
+        if asked and teacher.info.architecture != model:
+            option = "--teacher-models" if config.teacher_models else "--tar_model"
+            raise GiftError(f"{config.teacher}: is a {teacher.info.architecture}, not the {option} {model}")
+    return unite(teachers, config.teacher_weights)
 
 
 def student_options(config: Evaluate) -> Options:

@@ -18,6 +18,7 @@ FLOORS = (
     "resampling",
     "pruning",
     "augment_dc",
+    "rand_augment",
     "augment",
     "augment_idc",
     "crops",

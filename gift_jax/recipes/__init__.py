@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
+from gift_jax.rand_augment import split_strategy
 from gift_jax.recipes import cda, cim, cvdd, datm, dc, delt, edc, gift, gvbsm, hald, idc, minimax, rded, sre2l
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, setting_of
@@ -47,5 +48,6 @@ def make_recipe(name: str, setting: Setting) -> Recipe:
     recipe = RECIPES[name](setting)
     if get_dataset(setting.dataset).mirrors:
         return recipe
-    operations = [operation for operation in recipe.augment.split("_") if operation != "flip"]
-    return dataclasses.replace(recipe, augment="_".join(operations) or "none")
+    rand, strategy = split_strategy(recipe.augment)
+    kept = "_".join(operation for operation in strategy.split("_") if operation != "flip") or "none"
+    return dataclasses.replace(recipe, augment=f"{rand}+{kept}" if rand else kept)

@@ -1,8 +1,8 @@
 """CV-DD's recipes: KL under stored labels, in small batches. Reference: Jiacheng8/CV-DD, `validate/train_fkd.py` and
 `validate/scripts/`.
 
-Differences: its labels are those of five teachers, weighted, whose BatchNorm takes the batch's statistics; here they
-are one teacher's, or a bank's that has them. It accumulates gradients over two halves of a batch, which the student's
+Its labels are the mean of five teachers' logits, weighted by exp(accuracy / 10): give as many, or a bank.
+Differences: its teachers' BatchNorm takes the statistics of half a batch. It accumulates gradients over two halves of a batch, which the student's
 BatchNorm sees one by one; here a batch is one.
 """
 

@@ -1,7 +1,5 @@
 """DELT's recipe: RDED's without mosaics. Reference: VILA-Lab/DELT, `evaluation/argument.py`, `evaluation/validation/`
-and `scripts/*_validation.sh`, which are of ImageNet-1K.
-
-A difference: its images go through timm's RandAugment (`rand-m6-n2-mstd1.0`) first, which is not done here.
+and `scripts/*_validation.sh`, which are of ImageNet-1K and choose timm's RandAugment.
 """
 
 import dataclasses
@@ -24,6 +22,7 @@ def recipe(setting: Setting) -> Recipe:
     halved = setting.model == "resnet101" and setting.dataset in ("imagenet-1k", "imagenet-100")
     return dataclasses.replace(
         found,
+        augment=f"rand-m6-n2-mstd1.0+{found.augment}",
         shuffle=1,
         smallest_crop=SMALLEST_CROPS.get(setting.dataset, 0.08),
         batch_size=rded.batch_size(setting) // 2 if halved else found.batch_size,

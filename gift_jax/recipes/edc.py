@@ -3,9 +3,8 @@
 Reference: shaoshitong/EDC, `Branch_*/train/train.sh` with `direct_train.py`, or on ImageNet-1K `train_FKD_parallel.py`.
 Batches are those of the one set that each script is for. On ImageNet-1K the schedule is what runs: the option says
 `cos`, but a line takes its place before the first epoch.
-Differences: its labels are the mean of the logits of four to eight teachers; here they are one teacher's, or a bank's.
-Except on ImageNet-1K, its images go through torchvision's RandAugment first, which is not done here. On CIFAR-10 it
-tests after the epochs 800 to 1000 alone.
+Its labels are the mean of the logits of four to eight teachers: give as many, or a bank.
+A difference: on CIFAR-10 it tests after the epochs 800 to 1000 alone.
 """
 
 import dataclasses
@@ -22,7 +21,7 @@ _COMMON = Recipe(
     loss_options=(("ce_weight", 0.025),),
     optimizer=Optimizer("adamw", 1e-3, 0.01, decay_vectors=False),
     schedule=Schedule("cosine_drop", stretch=2),
-    augment="flip",
+    augment="torchvision-rand-m9-n2+flip",
     smallest_crop=0.5,
     mix="cutmix",
     mix_labels=False,  # the cross-entropy is with the label of the image that was pasted into
@@ -32,7 +31,13 @@ _COMMON = Recipe(
 
 RECIPES = {
     "imagenet-1k": dataclasses.replace(
-        _COMMON, schedule=Schedule("linear", stretch=2), epochs=300, batch_size=100, shuffle=2, evaluations=10
+        _COMMON,
+        schedule=Schedule("linear", stretch=2),
+        epochs=300,
+        batch_size=100,
+        augment="flip",
+        shuffle=2,
+        evaluations=10,
     ),
     "imagenet-10": dataclasses.replace(_COMMON, epochs=1000, batch_size=50, evaluations=33),
     "tinyimagenet": dataclasses.replace(

@@ -8,6 +8,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer, OptionValue, Schedule
+from gift_jax.rand_augment import make_rand_augment, split_strategy
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -43,7 +44,8 @@ class Recipe:
 
     loss is a name in `LOSSES`, with (name, value) pairs of its options. batch_size None is the official
     choice for the number of images. augment is a DSA strategy, of which single_operation applies one operation a
-    batch (`make_strategy`); factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
+    batch (`make_strategy`); `rand-m6-n2+flip` has RandAugment of the set's 8-bit pixels before all else
+    (`gift_jax.rand_augment`). factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
     shuffle x shuffle cells, smallest_crop is the least share of the area in a random resized crop (None: no crop).
     jitter and lighting change the colours of raw pixels by as much, as IDC does on ImageNet (`augment_idc`).
     mix is `none`, `mixup` or `cutmix`, of a share mix_probability of the batches; with mix_labels the partners' hard
@@ -92,7 +94,9 @@ class Recipe:
         for option in ("mix_probability", "jitter", "lighting", "ema"):
             if (share := getattr(self, option)) is not None and not 0 <= share <= 1:
                 raise GiftError(f"{option} must be from 0 to 1, not {share}")
-        make_strategy(self.augment)
+        rand, strategy = split_strategy(self.augment)
+        make_rand_augment(rand)
+        make_strategy(strategy)
 
     @property
     def losses(self) -> tuple[str, ...]:

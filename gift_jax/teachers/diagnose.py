@@ -17,8 +17,8 @@ from gift_jax.data.datasets import CIFAR, DIGITS, IMAGENET, Normalisation
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.evaluate import Accuracy, label_ranks
-from gift_jax.models import Model, Variables
-from gift_jax.teachers.teacher import Teacher
+from gift_jax.models import Variables
+from gift_jax.teachers.teacher import Network, Teacher
 
 BATCH_SIZE = 500
 
@@ -53,7 +53,7 @@ class Predictions(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _predict(
-    model: Model, normalisation: Normalisation, params: Variables, images: jax.Array, labels: jax.Array
+    model: Network, normalisation: Normalisation, params: Variables, images: jax.Array, labels: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     logits, _ = model.apply(params, {}, to_input(images, "raw", normalisation))
     return jnp.argmax(logits, axis=1), label_ranks(logits, labels)

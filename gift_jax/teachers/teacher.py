@@ -68,10 +68,21 @@ class TeacherInfo:
         return ModelSpec(self.architecture, self.num_classes, self.image_size, self.channels, options)
 
 
+class Network(typing.Protocol):
+    """What is asked of a teacher's network: hashable, a `Model` or several as one (`gift_jax.teachers.committee`)."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...  # noqa: D102
+
+    def apply(  # noqa: D102
+        self, params: Variables, batch_stats: Variables, images: jax.Array
+    ) -> tuple[jax.Array, Variables]: ...
+
+
 class Teacher(typing.NamedTuple):
     """A frozen network: BatchNorm folded into the convolutions, inference only."""
 
-    model: Model
+    model: Network
     params: Variables
     info: TeacherInfo
 
@@ -88,7 +99,7 @@ class Teacher(typing.NamedTuple):
         return _logits(self.model, self.params, jnp.asarray(images, jnp.float32))
 
 
-def _apply(model: Model, params: Variables, images: jax.Array) -> jax.Array:
+def _apply(model: Network, params: Variables, images: jax.Array) -> jax.Array:
     return model.apply(params, {}, images)[0]
 
 

@@ -15,10 +15,10 @@ from gift_jax.crops import random_boxes
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
-from gift_jax.models import Model, Variables
+from gift_jax.models import Variables
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import jit, shared
-from gift_jax.teachers.teacher import Teacher
+from gift_jax.teachers.teacher import Network, Teacher
 from gift_jax.training.configuration import digest
 from gift_jax.training.replay import replay
 
@@ -104,7 +104,7 @@ _boxes = jax.jit(random_boxes, static_argnums=(1, 2, 3))
 
 @shared
 def _make_ask(
-    info: StoredInfo, teacher: Model, pixel_space: PixelSpace, normalisation: Normalisation
+    info: StoredInfo, teacher: Network, pixel_space: PixelSpace, normalisation: Normalisation
 ) -> Callable[..., jax.Array]:
     def ask(params: Variables, images: jax.Array, boxes: jax.Array, flips: jax.Array) -> jax.Array:
         unread: Any = None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from gift_jax.augment import Augmentation, make_mixing, make_strategy
@@ -25,9 +26,10 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, Variables, cast
 from gift_jax.optim import LOSS_READERS, averaging, make_optimizer, make_schedule, own, restart_steps, with_rate
+from gift_jax.rand_augment import make_rand_augment, split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import traced_for
-from gift_jax.teachers.teacher import Teacher
+from gift_jax.teachers.teacher import Network, Teacher
 from gift_jax.training.cooling import split_options
 from gift_jax.training.replay import adapt_recipe, check_set, logits_of, replay, weights_of
 
@@ -36,7 +38,7 @@ class Program(NamedTuple):
     """Everything that is compiled into the step; hashable, so that equal programs share one compilation."""
 
     model: Model
-    teacher: Model | None
+    teacher: Network | None
     recipe: Recipe
     num_images: int
     pixel_space: PixelSpace
@@ -165,6 +167,8 @@ def make_program(
         raise GiftError(
             f"the recipe changes the colours of {len(GREY)} channels, but {distilled.dataset} has {shape[2]}"
         )
+    if split_strategy(recipe.augment)[0] and (wrong := _not_bytes(distilled)):
+        raise GiftError(f"RandAugment changes 8-bit pixels, but the set's are {wrong}; choose another recipe")
     usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
     normalisation = recipe.normalisation or usual
     if len(normalisation.mean) != shape[2]:
@@ -176,6 +180,13 @@ def make_program(
     model = teacher.model if teacher else None
     count, stored = len(distilled.labels), soft_labels and soft_labels.info
     return Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)
+
+
+def _not_bytes(distilled: DistilledSet | RecordSet) -> str:
+    """What a set's pixels are instead of 8-bit ones."""
+    if isinstance(distilled, RecordSet) or (distilled.pixel_space, distilled.images.dtype) == ("raw", np.uint8):
+        return ""
+    return f"{distilled.pixel_space}, {distilled.images.dtype}"
 
 
 def make_data(distilled: DistilledSet, teacher: Teacher | None) -> Data:
@@ -346,13 +357,15 @@ def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Ar
     """Build `(data, indices, keys) -> Batch` that draws crops, augmentation and mixing from keys."""
     recipe = program.recipe
     crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
-    augment = make_strategy(recipe.augment, single=recipe.single_operation)
+    rand, strategy = split_strategy(recipe.augment)
+    pixelwise, augment = make_rand_augment(rand), make_strategy(strategy, single=recipe.single_operation)
     mix = make_mixing(recipe.mix, recipe.mix_probability)
     recolor = make_recoloring(program)
 
     def draw(data: Data, indices: jax.Array, keys: Sequence[jax.Array]) -> Batch:
         crop_key, augment_key, mix_key = keys
-        images = to_input(data.images[indices], program.pixel_space, program.normalisation)
+        pixels = pixelwise(jax.random.fold_in(crop_key, 3), data.images[indices])
+        images = to_input(pixels, program.pixel_space, program.normalisation)
         images = augment(augment_key, recolor(augment_key, crop(crop_key, images)))
         images, partners, kept = mix(mix_key, images)
         stored = None if data.soft_labels is None else data.soft_labels[indices].astype(images.dtype)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,8 @@ from gift_jax import GiftError
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.data.zca import ZCA, fit_zca
-from gift_jax.models import ModelSpec
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.teachers.teacher import save_teacher
 
 IPC = 2
 CHOSEN = ("--dataset", "digits", "--model", "conv2", "--ipc", IPC)
@@ -91,6 +93,24 @@ def run(place, monkeypatch, command):
         return command(module, *arguments)
 
     return run
+
+
+def test_students_learn_from_several_teachers(run, place, tmp_path):
+    """conv1 beside conv2 in one directory: the mean of their logits, and a result of its own."""
+    teachers = tmp_path / "teachers"
+    for seed, model in enumerate(("conv1", "conv2")):
+        info = dataclasses.replace(random_teacher().info, architecture=model)
+        save_teacher(teachers / f"digits_{model}", info, *get_model(info.spec).init(jax.random.key(seed)))
+    where = ("--method", "rded", *CHOSEN, *SHORT, "--teacher", teachers, "--out", tmp_path / "out")
+    status, out, err = run(*where, "--teacher-models", "conv1", "conv2", "--teacher-weights", 1, 3)
+    assert status == 0, err
+    assert "under teacher conv1+conv2" in out
+    [row] = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert row["teacher"] == "conv1+conv2"
+    status, _, err = run(*where, "--teacher-models", "conv1", "conv2", "--teacher-weights", 1)
+    assert (status, "2 teachers need as many weights above 0, not 1.0" in err) == (2, True)
+    status, _, err = run(*where, "--teacher-models", "conv1", "conv3")
+    assert (status, "holds no teacher conv3 of digits" in err) == (2, True)
 
 
 @pytest.mark.parametrize("method", short_form(RELEASES, ["rded", "datm"]))

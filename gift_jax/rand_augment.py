@@ -1,0 +1,332 @@
+"""RandAugment of 8-bit pixels, torchvision's and timm's: random operations of Pillow, one after another.
+
+Each image of a batch has an operation of its own. All are of three sorts, so that each sort is computed once for the
+whole batch: pixels are moved by an affine map, blended with a degenerate image, or looked up in a table.
+Reference: Cubuk et al. (2020); `torchvision.transforms.RandAugment` and `timm.data.auto_augment`.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gift_jax.errors import GiftError
+
+OPERATIONS = (
+    "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate",
+    "brightness", "color", "contrast", "sharpness",
+    "posterize", "solarize", "solarize_add", "invert", "autocontrast", "equalize",
+)  # fmt: skip
+(
+    IDENTITY, SHEAR_X, SHEAR_Y, TRANSLATE_X, TRANSLATE_Y, ROTATE,
+    BRIGHTNESS, COLOR, CONTRAST, SHARPNESS,
+    POSTERIZE, SOLARIZE, SOLARIZE_ADD, INVERT, AUTOCONTRAST, EQUALIZE,
+) = range(len(OPERATIONS))  # fmt: skip
+
+# Those that each library draws from; timm's default ones, without `inc`.
+TORCHVISION = (
+    IDENTITY, SHEAR_X, SHEAR_Y, TRANSLATE_X, TRANSLATE_Y, ROTATE, BRIGHTNESS, COLOR, CONTRAST, SHARPNESS, POSTERIZE,
+    SOLARIZE, AUTOCONTRAST, EQUALIZE,
+)  # fmt: skip
+TIMM = (
+    AUTOCONTRAST, EQUALIZE, INVERT, ROTATE, POSTERIZE, SOLARIZE, SOLARIZE_ADD, COLOR, CONTRAST, BRIGHTNESS, SHARPNESS,
+    SHEAR_X, SHEAR_Y, TRANSLATE_X, TRANSLATE_Y,
+)  # fmt: skip
+BINS = 31  # magnitudes of torchvision, from 0 on
+MOST = 10.0  # timm's largest magnitude
+TIMM_SHARE = 0.5  # of its operations that are carried out
+TIMM_FILL = (124, 116, 104)  # ImageNet's mean colour, which DELT and timm's own training pass
+_LEVELS, _FIXED = 256, 2**16
+_SOLARIZED, _ADDED = 128, 110  # timm's: levels below the first are raised by up to the second
+_GREY = (19595, 38470, 7471)  # red, green and blue in Pillow's grey, in 2^-16ths
+_CENTRE, _SMOOTH = 5, 13  # the middle of Pillow's 3x3 smoothing kernel, whose other weights are 1, and its sum
+
+Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class RandAugment:
+    """Whose operations, how strong they are, and how many there are; deviation is of timm's magnitudes."""
+
+    library: Literal["torchvision", "timm"]
+    magnitude: int
+    layers: int
+    deviation: float = 0.0
+
+
+def parse(text: str) -> RandAugment:
+    """Read `rand-m6-n2-mstd1.0`, as timm does, or `torchvision-rand-m9-n2`. Raises: GiftError for anything else."""
+    found = re.fullmatch(r"(torchvision-)?rand-m(\d+)-n([1-9]\d*)(?:-mstd(\d+(?:\.\d+)?))?", text)
+    if found is None:
+        raise GiftError(
+            f"RandAugment {text!r} is unknown; write rand-m6-n2 or rand-m6-n2-mstd1.0 for timm's, "
+            "torchvision-rand-m9-n2 for torchvision's"
+        )
+    own, magnitude, layers, deviation = found.groups()
+    most = BINS - 1 if own else int(MOST)
+    if int(magnitude) > most or (own and deviation):
+        raise GiftError(f"RandAugment {text!r}: {f'm is at most {most}' if int(magnitude) > most else 'mstd is timm'}")
+    return RandAugment("torchvision" if own else "timm", int(magnitude), int(layers), float(deviation or 0))
+
+
+def split_strategy(augment: str) -> tuple[str, str]:
+    """Take a recipe's augmentation apart: `rand-m6-n2+flip` is RandAugment of raw pixels, then the strategy `flip`.
+
+    Returns: RandAugment's text, "" if it has none, and the strategy.
+    """
+    first, plus, rest = augment.partition("+")
+    if plus:
+        return first, rest
+    return (augment, "none") if "rand-" in augment else ("", augment)
+
+
+# ---- operations with explicit parameters ---------------------------------------------------------------
+
+
+def move(images: jax.Array, matrices: jax.Array) -> jax.Array:
+    """Take each pixel from the nearest place, black outside, as Pillow does in whole numbers.
+
+    Args: images, uint8 [B, H, W, C]; matrices, int [B, 6], of `fixed`.
+    """
+    row, column = (jnp.arange(size, dtype=jnp.int32) for size in images.shape[1:3])
+    x, y = column[None, None, :], row[None, :, None]
+    a, b, c, d, e, f = (matrices[:, place][:, None, None] for place in range(6))
+    columns, rows = (a * x + b * y + c) >> 16, (d * x + e * y + f) >> 16
+    inside = (rows >= 0) & (rows < images.shape[1]) & (columns >= 0) & (columns < images.shape[2])
+    return jnp.where(inside[..., None], _taken(images, rows, columns), jnp.uint8(0))
+
+
+def fixed(matrices: np.ndarray) -> np.ndarray:
+    """Coefficients [N, 6] in 2^-16ths, int32, for the middles of pixels."""
+    a, b, c, d, e, f = matrices.T
+    centred = np.stack([a, b, c + a / 2 + b / 2, d, e, f + d / 2 + e / 2], axis=1)
+    return np.floor(centred * _FIXED + 0.5).astype(np.int32)
+
+
+def move_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, fill: jax.Array) -> jax.Array:
+    """Interpolate, bilinear or cubic, with a colour outside. Pixels may differ by a level from Pillow's.
+
+    Args: images, uint8 [B, H, W, C]; matrices, float [B, 6]; cubic, bool [B]; fill, uint8 [C].
+    """
+    height, width = images.shape[1:3]
+    x, y = (jnp.arange(size, dtype=jnp.float32) + 0.5 for size in (width, height))
+    a, b, c, d, e, f = (matrices[:, place][:, None, None] for place in range(6))
+    x, y = x[None, None, :], y[None, :, None]
+    columns, rows = a * x + b * y + c, d * x + e * y + f
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    left, top = jnp.floor(columns - 0.5), jnp.floor(rows - 0.5)
+    across, down = (_weights(place, cubic) for place in (columns - 0.5 - left, rows - 0.5 - top))
+    total = jnp.zeros(images.shape, jnp.float32)
+    for i, weight in enumerate(down):
+        row = jnp.clip(top.astype(jnp.int32) + (i - 1), 0, height - 1)
+        for j, other in enumerate(across):
+            column = jnp.clip(left.astype(jnp.int32) + (j - 1), 0, width - 1)
+            total += (weight * other)[..., None] * _taken(images, row, column).astype(jnp.float32)
+    # Pillow cuts fractions off; float32 may be just below a whole level.
+    return jnp.where(inside[..., None], _level(total + 1e-3), fill[None, None, None])
+
+
+def _weights(place: jax.Array, cubic: jax.Array) -> tuple[jax.Array, ...]:
+    """Of four neighbouring pixels, for a place between the middle two in [0, 1)."""
+    square, cube = place**2, place**3
+    curved = (2 * square - place - cube, 1 - 2 * square + cube, place + square - cube, cube - square)
+    linear = (jnp.zeros_like(place), 1 - place, place, jnp.zeros_like(place))
+    return tuple(jnp.where(cubic[:, None, None], *pair) for pair in zip(curved, linear, strict=True))
+
+
+def _taken(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Pixels at rows, columns, int [B, H, W]; any pixel for a place outside."""
+    flat = images.reshape(len(images), -1, images.shape[3])
+    places = (rows * images.shape[2] + columns).reshape(len(images), -1, 1)
+    return jnp.take_along_axis(flat, places, axis=1, mode="clip").reshape(images.shape)
+
+
+def matrices_of(kind: Any, amount: Any, side: int, xp: ModuleType) -> Any:
+    """Pillow's coefficients (a, b, c, d, e, f) [B, 6]: pixel (x, y) comes from (a x + b y + c, d x + e y + f).
+
+    Args: kind, int [B], of OPERATIONS; amount, float [B]: slopes, pixels, or degrees; xp, numpy or jax.numpy.
+    """
+    zero, middle = xp.zeros_like(amount), side / 2
+    angle = xp.where(kind == ROTATE, -xp.deg2rad(amount), zero)
+    cos, sin = xp.cos(angle), xp.sin(angle)
+    right = xp.where(kind == TRANSLATE_X, amount, middle - cos * middle - sin * middle)
+    below = xp.where(kind == TRANSLATE_Y, amount, middle + sin * middle - cos * middle)
+    across, down = xp.where(kind == SHEAR_X, amount, sin), xp.where(kind == SHEAR_Y, amount, -sin)
+    return xp.stack([cos, across, right, down, cos, below], axis=1)
+
+
+def blend(images: jax.Array, kind: jax.Array, factor: jax.Array) -> jax.Array:
+    """Pillow's `ImageEnhance`: `d + factor (x - d)`, where d is black, grey, the mean grey or the smoothed image.
+
+    Args: images, uint8 [B, H, W, C]; kind, int [B], of OPERATIONS; factor, float [B].
+    """
+    pixels, kind = images.astype(jnp.int32), kind[:, None, None, None]
+    grey = _grey(pixels)
+    count = images.shape[1] * images.shape[2]
+    mean = (2 * jnp.sum(grey, axis=(1, 2), keepdims=True) + count) // (2 * count)
+    degenerate = jnp.where(kind == COLOR, grey, jnp.where(kind == CONTRAST, mean, 0))
+    degenerate = jnp.where(kind == SHARPNESS, _smooth(pixels), degenerate)
+    share = factor.astype(jnp.float32)[:, None, None, None]
+    return _level(degenerate.astype(jnp.float32) + share * (pixels - degenerate).astype(jnp.float32))
+
+
+def _grey(pixels: jax.Array) -> jax.Array:
+    if pixels.shape[3] == 1:
+        return pixels
+    weights = jnp.asarray(_GREY, jnp.int32)[None, None, None]
+    return (jnp.sum(pixels * weights, axis=3, keepdims=True) + _FIXED // 2) >> 16
+
+
+def _smooth(pixels: jax.Array) -> jax.Array:
+    """Means of 3x3 pixels; the outermost ones stay as they are."""
+    if min(pixels.shape[1:3]) < 3:
+        return pixels
+    height, width = (size - 2 for size in pixels.shape[1:3])
+    parts = (pixels[:, i : i + height, j : j + width] for i in range(3) for j in range(3))
+    total = sum(parts, (_CENTRE - 1) * pixels[:, 1:-1, 1:-1])
+    return pixels.at[:, 1:-1, 1:-1].set((2 * total + _SMOOTH) // (2 * _SMOOTH))
+
+
+def look_up(images: jax.Array, kind: jax.Array, amount: jax.Array) -> jax.Array:
+    """Give each level of each channel another one. A stretched level may be one off Pillow's, which rounds before it.
+
+    Args: images, uint8 [B, H, W, C]; kind, int [B], of OPERATIONS; amount, float [B]: bits that are kept, the
+    threshold of solarize, or what is added below one.
+    """
+    batch, _, _, channels = images.shape
+    values = images.reshape(batch, -1, channels).astype(jnp.int32)
+    rows, planes = jnp.arange(batch)[:, None, None], jnp.arange(channels)[None, None, :]
+    counts = jnp.zeros((batch, _LEVELS, channels), jnp.int32).at[rows, values, planes].add(1)
+    level = jnp.arange(_LEVELS, dtype=jnp.int32)[None, :, None]
+    kind, amount = kind[:, None, None], amount.astype(jnp.float32)[:, None, None]
+
+    bits = jnp.clip(amount.astype(jnp.int32), 0, 8)
+    solarized = jnp.where(level.astype(jnp.float32) < amount, level, _LEVELS - 1 - level)
+    raised = jnp.where(level < _SOLARIZED, level + amount.astype(jnp.int32), level)
+    tables = {
+        POSTERIZE: level >> (8 - bits) << (8 - bits),
+        SOLARIZE: solarized,
+        SOLARIZE_ADD: raised,
+        INVERT: _LEVELS - 1 - level,
+        AUTOCONTRAST: _stretched(counts, level),
+        EQUALIZE: _equalized(counts, level),
+    }
+    table = jnp.broadcast_to(level, counts.shape)
+    for operation, made in tables.items():
+        table = jnp.where(kind == operation, made, table)
+    table = jnp.clip(table, 0, _LEVELS - 1).astype(jnp.uint8)
+    return jnp.take_along_axis(table, values, axis=1).reshape(images.shape)
+
+
+def _stretched(counts: jax.Array, level: jax.Array) -> jax.Array:
+    """From the lowest level that occurs to the highest, spread over all."""
+    low, high = _lowest(counts), _highest(counts)
+    return jnp.where(high > low, (level - low) * (_LEVELS - 1) // jnp.maximum(high - low, 1), level)
+
+
+def _equalized(counts: jax.Array, level: jax.Array) -> jax.Array:
+    """Each level by how many pixels are below it; as it was where there are too few."""
+    last = jnp.take_along_axis(counts, _highest(counts), axis=1)
+    step = (jnp.sum(counts, axis=1, keepdims=True) - last) // (_LEVELS - 1)
+    below = jnp.cumsum(counts, axis=1) - counts
+    return jnp.where(step > 0, (step // 2 + below) // jnp.maximum(step, 1), level)
+
+
+def _lowest(counts: jax.Array) -> jax.Array:
+    return jnp.argmax(counts > 0, axis=1, keepdims=True).astype(jnp.int32)
+
+
+def _highest(counts: jax.Array) -> jax.Array:
+    return _LEVELS - 1 - jnp.argmax(counts[:, ::-1] > 0, axis=1, keepdims=True).astype(jnp.int32)
+
+
+def _level(values: jax.Array) -> jax.Array:
+    """Fractions cut off, and what is outside of 8 bits."""
+    return jnp.clip(values, 0, _LEVELS - 1).astype(jnp.uint8)
+
+
+def _chosen(kind: jax.Array, moved: jax.Array, blended: jax.Array, looked_up: jax.Array) -> jax.Array:
+    """Of the three sorts the one that an image's operation is of."""
+    kind = kind[:, None, None, None]
+    return jnp.where(kind < BRIGHTNESS, moved, jnp.where(kind < POSTERIZE, blended, looked_up))
+
+
+# ---- keys explicit -------------------------------------------------------------------------------------
+
+
+def make_rand_augment(text: str) -> Augmentation:
+    """Build `(key, images uint8 [B, S, S, C]) -> images` from a text that `parse` reads, C being 1 or 3.
+
+    "" is the identity.
+    """
+    if not text:
+        return lambda key, images: images
+    asked = parse(text)
+    layer = {"torchvision": _torchvision_layer, "timm": _timm_layer}[asked.library]
+
+    def augment(key: jax.Array, images: jax.Array) -> jax.Array:
+        for one in jax.random.split(key, asked.layers):
+            images = layer(asked, one, images)
+        return images
+
+    return augment
+
+
+def torchvision_operations(magnitude: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """All that torchvision draws from, each twice: as kind, int [28], and amount, float [28], of both signs."""
+    share = magnitude / (BINS - 1)
+    pixels = float(int(np.float32(150.0 / 331.0 * side) * np.float32(share)))
+    amounts = {
+        **dict.fromkeys((SHEAR_X, SHEAR_Y), (0.3 * share, -0.3 * share)),
+        **dict.fromkeys((TRANSLATE_X, TRANSLATE_Y), (-pixels, pixels)),
+        ROTATE: (30 * share, -30 * share),
+        **dict.fromkeys((BRIGHTNESS, COLOR, CONTRAST, SHARPNESS), (1 + 0.9 * share, 1 - 0.9 * share)),
+        POSTERIZE: (8.0 - round(4 * share),) * 2,
+        SOLARIZE: (255 * (1 - share),) * 2,
+    }
+    kinds = [kind for kind in TORCHVISION for _ in range(2)]
+    return np.array(kinds, np.int32), np.array([amounts.get(kind, (0.0,) * 2) for kind in TORCHVISION]).reshape(-1)
+
+
+def _torchvision_layer(asked: RandAugment, key: jax.Array, images: jax.Array) -> jax.Array:
+    kinds, amounts = torchvision_operations(asked.magnitude, images.shape[1])
+    drawn = jax.random.randint(key, images.shape[:1], 0, len(kinds))
+    places = jnp.asarray(fixed(matrices_of(kinds, amounts, images.shape[1], np)))
+    kind, amount = jnp.asarray(kinds)[drawn], jnp.asarray(amounts, jnp.float32)[drawn]
+    sorts = (move(images, places[drawn]), blend(images, kind, amount), look_up(images, kind, amount))
+    return _chosen(kind, *sorts)
+
+
+def timm_amounts(level: jax.Array, sign: jax.Array, side: int) -> jax.Array:
+    """Amounts [B, 16] of all OPERATIONS at levels in [0, 10] and signs of -1 or 1, float [B]."""
+    share, zero = level / MOST, jnp.zeros_like(level)
+    amounts = {
+        **dict.fromkeys((SHEAR_X, SHEAR_Y), 0.3 * share * sign),
+        **dict.fromkeys((TRANSLATE_X, TRANSLATE_Y), 0.45 * share * sign * side),
+        ROTATE: 30 * share * sign,
+        **dict.fromkeys((BRIGHTNESS, COLOR, CONTRAST, SHARPNESS), 1.8 * share + 0.1),
+        POSTERIZE: jnp.floor(4 * share),
+        SOLARIZE: jnp.floor(_LEVELS * share),
+        SOLARIZE_ADD: jnp.floor(_ADDED * share),
+    }
+    return jnp.stack([amounts.get(kind, zero) for kind in range(len(OPERATIONS))], axis=1)
+
+
+def _timm_layer(asked: RandAugment, key: jax.Array, images: jax.Array) -> jax.Array:
+    keys = jax.random.split(key, 5)
+    count, side, _, channels = images.shape
+    kind = jnp.asarray(TIMM, jnp.int32)[jax.random.randint(keys[0], (count,), 0, len(TIMM))]
+    kind = jnp.where(jax.random.bernoulli(keys[1], TIMM_SHARE, (count,)), kind, IDENTITY)
+    level = jnp.clip(asked.magnitude + asked.deviation * jax.random.normal(keys[2], (count,)), 0, MOST)
+    sign = jnp.where(jax.random.bernoulli(keys[3], shape=(count,)), 1.0, -1.0)
+    amount = jnp.take_along_axis(timm_amounts(level, sign, side), kind[:, None], axis=1)[:, 0]
+    cubic = jax.random.bernoulli(keys[4], shape=(count,))
+    fill = jnp.asarray(TIMM_FILL if channels == len(TIMM_FILL) else (_LEVELS // 2,) * channels, jnp.uint8)
+    moved = move_smoothly(images, matrices_of(kind, amount, side, jnp), cubic, fill)
+    sorts = (moved, blend(images, kind, amount), look_up(images, kind, amount))
+    return jnp.where((kind == IDENTITY)[:, None, None, None], images, _chosen(kind, *sorts))
