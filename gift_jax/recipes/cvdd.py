@@ -2,8 +2,8 @@
 `validate/scripts/`.
 
 Its labels are the mean of five teachers' logits, weighted by exp(accuracy / 10): give as many, or a bank.
-Differences: its teachers' BatchNorm takes the statistics of half a batch. It accumulates gradients over two halves of a batch, which the student's
-BatchNorm sees one by one; here a batch is one.
+Differences: its teachers' BatchNorm takes the statistics of half a batch, here those of training. It accumulates
+gradients over two halves of a batch, which the student's BatchNorm sees one by one; here a batch is one.
 """
 
 import dataclasses

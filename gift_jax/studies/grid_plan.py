@@ -25,8 +25,8 @@ class Plan(NamedTuple):
 def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, jobs: int = 1) -> Plan:
     """List the cells of a part with their state, and estimate the time of those to be run, so many at once.
 
-    The estimate is from the results that are there, which are taken to have run as many at once; without any, or where
-    cells differ in their workload, a few epochs of the first cell of each are measured alone, and cells take turns.
+    The estimate is from finished cells of the same workload, which are taken to have run as many at once. Where there
+    are none, a few epochs of the first cell of a workload are measured alone, and cells take turns.
     """
     rows = {row["cell"]: row for row in known_rows(out)}
     part = [(fingerprint(cell.configuration()), cell) for cell in take_shard(cells, shard or Shard())]
@@ -37,14 +37,32 @@ def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, j
     epochs = sum(cell.epochs for cell in pending.values())
     if not pending:
         return Plan(lines, 0, 0, None, "nothing to run")
+    finished: dict[Hashable, dict[str, Row]] = {}
+    for identity, cell in part:
+        if "seconds" in rows.get(identity, {}):
+            finished.setdefault(cell.workload, {})[identity] = rows[identity]
     loads: dict[Hashable, list[Work]] = {}
     for cell in pending.values():
         loads.setdefault(cell.workload, []).append(cell)
-    if len(loads) == 1 and (earlier := [row for row in rows.values() if "seconds" in row]):
-        rate = sum(row["seconds"] for row in earlier) / sum(row["epochs"] for row in earlier)
-        return Plan(lines, len(pending), epochs, rate * epochs / jobs, f"estimated from {len(earlier)} earlier results")
-    measured = [(measure(own[0]), own) for own in loads.values()]
-    programs = [len({cell.program for cell in own}) for own in loads.values()]
+    seconds, sources = 0.0, []
+    if earlier := {load: [*finished[load].values()] for load in loads if load in finished}:
+        seconds += sum(_rate(earlier[load]) * sum(cell.epochs for cell in loads[load]) for load in earlier) / jobs
+        sources.append(f"estimated from {sum(map(len, earlier.values()))} earlier results")
+    if new := [own for load, own in loads.items() if load not in finished]:
+        taken, source = _measured(new)
+        seconds, sources = seconds + taken, [*sources, source]
+    return Plan(lines, len(pending), epochs, seconds, "; ".join(sources))
+
+
+def _rate(rows: Sequence[Row]) -> float:
+    """Seconds an epoch, with all that is not training."""
+    return sum(row["seconds"] for row in rows) / sum(row["epochs"] for row in rows)
+
+
+def _measured(loads: Sequence[Sequence[Work]]) -> tuple[float, str]:
+    """Seconds of cells by workload, the first of each measured, and how that was found."""
+    measured = [(measure(own[0]), own) for own in loads]
+    programs = [len({cell.program for cell in own}) for own in loads]
     seconds = sum(
         count * taken.compiling + sum(cell.looks * taken.look + cell.epochs * taken.epoch for cell in own)
         for (taken, own), count in zip(measured, programs, strict=True)
@@ -52,7 +70,7 @@ def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, j
     first = measured[0][0]
     each = "an epoch" if len(loads) == 1 else f"an epoch of the first of {len(loads)} workloads"
     figures = f"{first.compiling:.1f} s to compile, of {sum(programs)} programs, {first.epoch * 1e3:.1f} ms {each}"
-    return Plan(lines, len(pending), epochs, seconds, f"measured: {figures}")
+    return seconds, f"measured: {figures}"
 
 
 def _state(row: Row | None) -> str:

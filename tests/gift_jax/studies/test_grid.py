@@ -174,6 +174,15 @@ def test_a_plan_lists_cells_and_estimates_from_a_measurement_or_from_results(tmp
     assert grid_plan.make_plan(CELLS[:2], tmp_path).seconds is None
 
 
+def test_a_plan_takes_no_results_of_another_workload_for_its_own(tmp_path):
+    """Of two workloads one has a result, 0.5 s an epoch; the other one is measured, though many others are there."""
+    run(CELLS, tmp_path)
+    plan = grid_plan.make_plan([*CELLS, Echo(8.0), Echo(9.0, name="slow")], tmp_path)
+    assert plan.source.startswith("estimated from 6 earlier results; measured: ")
+    assert plan.seconds == pytest.approx(2 * 0.5, abs=0.1)
+    assert RUNS[-3:] == [(9.0, 0)] * 3
+
+
 def test_curves_keep_the_first_and_the_last_epoch():
     points = curve(np.linspace(1, 0, 200))
     assert (len(points), points[0], points[-1]) == (20, (1, 1.0), (200, 0.0))
