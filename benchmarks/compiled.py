@@ -28,7 +28,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import traced_for
 from gift_jax.runtime.sharding import DATA, SEED, make_mesh
 from gift_jax.training.epochs import make_epoch
-from gift_jax.training.step import Data, Program, init_state
+from gift_jax.training.program import Data, Program, init_state
 
 LARGE = 2**20  # bytes of an array whose layout matters
 COSTLIEST = 10

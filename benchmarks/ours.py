@@ -15,7 +15,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
 from gift_jax.teachers.teacher import Teacher, TeacherInfo, Verification, make_teacher
 from gift_jax.training.epochs import make_epoch
-from gift_jax.training.step import init_state, make_data, make_program
+from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.train import train
 
 

@@ -29,7 +29,9 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.compiling import jit
 from gift_jax.runtime.files import write_text
 from gift_jax.runtime.memory import TUNABLES
-from gift_jax.training.step import make_differentiate, make_prepare, make_program, make_update
+from gift_jax.training.batch import make_prepare
+from gift_jax.training.program import make_program
+from gift_jax.training.step import make_differentiate, make_update
 
 UNDONE = ("few-channels", "blocks", "norms")  # and huge pages, which are the process's
 ROUNDS = 15

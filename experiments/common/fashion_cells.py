@@ -22,7 +22,9 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.tables import name_on
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.studies.cells import Cell, OnEpoch
-from gift_jax.training.step import Program, init_state, make_data, make_differentiate, make_prepare
+from gift_jax.training.batch import make_prepare
+from gift_jax.training.program import Program, init_state, make_data
+from gift_jax.training.step import make_differentiate
 
 from ..cross_optimizer import at_rate, loss_changes
 from .fashion_setup import DRAWN, MADE, FashionMNIST, Lab

@@ -17,8 +17,8 @@ from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.configuration import describe, describe_evaluation
 from gift_jax.training.normalising import settle
+from gift_jax.training.program import Program, make_data, make_program
 from gift_jax.training.schedule_free import make_tested
-from gift_jax.training.step import Program, make_data, make_program
 from gift_jax.training.train import Run, train
 
 OnEpoch = Callable[[int, float], None]

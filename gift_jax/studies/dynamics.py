@@ -14,8 +14,8 @@ from gift_jax.pruning import Dynamics, observe
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import jit, shared
 from gift_jax.training.epochs import make_epoch
+from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.schedule_free import make_tested
-from gift_jax.training.step import init_state, make_data, make_program
 from gift_jax.training.train import check_finite
 
 BATCH_SIZE = 500  # of the looks

@@ -16,20 +16,10 @@ from gift_jax.data.fkd import StoredLabels
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import jit, platform, shared
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds, split_batch
+from gift_jax.training.batch import make_prepare
+from gift_jax.training.program import Data, Program, State
 from gift_jax.training.replay import make_stored_epoch
-from gift_jax.training.step import (
-    Data,
-    Metrics,
-    Program,
-    State,
-    Step,
-    StepParts,
-    compose,
-    make_differentiate,
-    make_prepare,
-    make_step,
-    make_update,
-)
+from gift_jax.training.step import Metrics, Step, StepParts, compose, make_differentiate, make_step, make_update
 
 Driver = Literal["auto", "scan", "loop"]
 

@@ -7,7 +7,8 @@ import jax
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.epochs import Epoch
-from gift_jax.training.step import Data, Metrics, Program, State
+from gift_jax.training.program import Data, Program, State
+from gift_jax.training.step import Metrics
 
 
 def make_phased_epoch(program: Program, make: Callable[[Program], Epoch]) -> Epoch:

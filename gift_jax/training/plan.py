@@ -16,7 +16,8 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training import normalising
-from gift_jax.training.step import Data, Program, init_state, make_program, make_step
+from gift_jax.training.program import Data, Program, init_state, make_program
+from gift_jax.training.step import make_step
 from gift_jax.training.streaming import Placed, place
 
 

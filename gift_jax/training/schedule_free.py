@@ -15,7 +15,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import Variables
 from gift_jax.optim import AverageState
 from gift_jax.runtime.compiling import jit, shared
-from gift_jax.training.step import Data, Program, State, make_drawing
+from gift_jax.training.batch import make_drawing
+from gift_jax.training.program import Data, Program, State
 
 NAMES = ("schedule_free_sgd", "schedule_free_adamw")
 BATCHES = 50  # that the statistics are estimated from; with a momentum of 0.1 the start weighs 0.5 % after them

@@ -22,7 +22,8 @@ from gift_jax.errors import GiftError
 from gift_jax.runtime.sharding import SEED, Seeds, jit_over, over_seeds, put, split_batch
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.epochs import Epoch, make_batches
-from gift_jax.training.step import Data, Metrics, Program, State, make_step
+from gift_jax.training.program import Data, Program, State
+from gift_jax.training.step import Metrics, make_step
 
 Placement = Literal["auto", "device", "stream"]
 

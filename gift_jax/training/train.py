@@ -23,9 +23,10 @@ from gift_jax.training.configuration import describe
 from gift_jax.training.epochs import Driver, Epoch, make_epoch
 from gift_jax.training.normalising import settle
 from gift_jax.training.phases import make_phased_epoch
+from gift_jax.training.program import Data, Program, State, init_state, make_data, make_program
 from gift_jax.training.resume import Checkpoints, Store, open_store
 from gift_jax.training.schedule_free import Tested, make_tested
-from gift_jax.training.step import Data, Metrics, Program, State, init_state, make_data, make_program
+from gift_jax.training.step import Metrics
 from gift_jax.training.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 
 

@@ -27,8 +27,9 @@ from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.results import make_row
 from gift_jax.teachers.teacher import make_teacher
+from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.replay import replay
-from gift_jax.training.step import init_state, make_data, make_program, make_step
+from gift_jax.training.step import make_step
 from gift_jax.training.train import train
 
 SIDE, COUNT, EPOCHS = 32, 30, 2

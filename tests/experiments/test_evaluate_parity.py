@@ -29,7 +29,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import flatten
 from gift_jax.training import train as training
 from gift_jax.training.epochs import make_batches
-from gift_jax.training.step import Program
+from gift_jax.training.program import Program
 
 IPC, BATCH, EPOCHS, TESTS = 4, 15, 4, 6  # three steps an epoch, the last one of the ten images that remain
 DRAWING = ("flip", "brightness", "saturation", "contrast", "crop", "cutout", "scale", "rotate")

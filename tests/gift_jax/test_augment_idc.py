@@ -11,7 +11,8 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.step import make_program, make_recoloring
+from gift_jax.training.batch import make_recoloring
+from gift_jax.training.program import make_program
 
 IMAGES = np.random.default_rng(0).uniform(size=(4, 6, 5, 3)).astype("f")
 

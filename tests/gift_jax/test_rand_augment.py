@@ -16,7 +16,8 @@ from gift_jax.data.pixels import to_input
 from gift_jax.models import get_model
 from gift_jax.recipes import Setting, make_recipe
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.step import make_data, make_drawing, make_program
+from gift_jax.training.batch import make_drawing
+from gift_jax.training.program import make_data, make_program
 
 pytest.importorskip("torch")
 from timm_teachers import load_timm

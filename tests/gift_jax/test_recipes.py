@@ -22,7 +22,8 @@ from gift_jax.optim import make_optimizer, make_schedule
 from gift_jax.recipes import RECIPES, Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.step import init_state, make_data, make_program, make_step
+from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.training.step import make_step
 from gift_jax.training.train import train
 
 GOLDEN = Path(__file__).parents[1] / "golden_recipes"

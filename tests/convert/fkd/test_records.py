@@ -13,8 +13,9 @@ from gift_jax.losses import kl
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.replay import adapt_recipe, logits_of, weights_of
-from gift_jax.training.step import init_state, make_data, make_program, make_step
+from gift_jax.training.step import make_step
 from gift_jax.training.train import train
 
 WEIGHTS = np.random.default_rng(5).uniform(0.05, 0.4, len(IMAGES))

@@ -15,8 +15,9 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import choose_devices, jit_over, make_mesh, over_seeds, put, split_batch
+from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.resume import Checkpoints
-from gift_jax.training.step import init_state, make_data, make_program, make_step
+from gift_jax.training.step import make_step
 from gift_jax.training.train import train
 
 RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, optimizer=Optimizer("sgd", 0.05))

@@ -13,8 +13,10 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training import epochs
+from gift_jax.training.batch import make_prepare
 from gift_jax.training.epochs import make_batches, make_epoch
-from gift_jax.training.step import init_state, make_data, make_differentiate, make_prepare, make_program, make_update
+from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.training.step import make_differentiate, make_update
 
 STUDENT = get_model(INFO.spec)
 RECIPE = Recipe(epochs=3, batch_size=8, optimizer=Optimizer("sgd", 0.05))

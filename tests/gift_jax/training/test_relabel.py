@@ -13,9 +13,9 @@ from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
 from gift_jax.training import epochs
+from gift_jax.training.program import make_program
 from gift_jax.training.relabel import make_labels
 from gift_jax.training.replay import replay
-from gift_jax.training.step import make_program
 
 TEACHER, SET, STUDENT = random_teacher(), distilled_set(22), get_model(INFO.spec)
 RECIPE = Recipe(

@@ -13,8 +13,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule, make_optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.schedule_free import average, make_tested
-from gift_jax.training.step import init_state, make_data, make_program
 from gift_jax.training.train import train
 
 

@@ -17,7 +17,8 @@ from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import jit
-from gift_jax.training.step import Data, Program, State, make_step
+from gift_jax.training.program import Data, Program, State
+from gift_jax.training.step import make_step
 
 OPTIMIZERS = {
     "sgd_lr0.1_momentum0.9_wd1e-4": Optimizer("sgd", 0.1, 1e-4),

@@ -16,8 +16,8 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import make_mesh
 from gift_jax.training import plan, streaming
 from gift_jax.training.epochs import make_epoch
+from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.resume import Checkpoints
-from gift_jax.training.step import init_state, make_data, make_program
 from gift_jax.training.streaming import make_streamed_data, make_streamed_epoch, place
 from gift_jax.training.train import train
 

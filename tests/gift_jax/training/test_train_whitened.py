@@ -15,7 +15,8 @@ from gift_jax.losses import LOSSES
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.step import init_state, make_data, make_program, make_step
+from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.training.step import make_step
 from gift_jax.training.train import train
 
 STUDENT = get_model(INFO.spec)
