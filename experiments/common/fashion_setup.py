@@ -87,7 +87,7 @@ class FashionMNIST:
     seeds: int = 5
     rival_seeds: int = 10
     other_seeds: int = 3
-    long_seeds: int = 2
+    long_seeds: int = 3
     jobs: int = 1
     dry_run: bool = False
     retry_failed: bool = False

@@ -16,6 +16,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
 from gift_jax.models import Variables
+from gift_jax.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import jit, shared
 from gift_jax.teachers.teacher import Network, Teacher
@@ -129,7 +130,7 @@ def make_labels(
     Args: views and whole, as of `MadeLabels`; by default there is a view for each epoch.
     """
     count, views = len(distilled.labels), views or recipe.epochs
-    flips = "flip" in recipe.augment.split("_")
+    flips = "flip" in split_strategy(recipe.augment)[1].split("_")
     drawn = f"{'whole images' if whole else views}, crops from {recipe.smallest_crop}, {'' if flips else 'not '}flipped"
     info = StoredInfo(
         dataset=distilled.dataset,
