@@ -186,13 +186,15 @@ def refinement(bench: Bench) -> list[Cell]:
 
 
 def length(bench: Bench) -> list[Cell]:
-    """Longer training at every size, under hard labels, GIFT and its first rival."""
+    """Longer training at every size: hard labels, GIFT and its first rival; random images with soft labels alone."""
     config, cells = bench.config, []
-    contenders = [loss for loss in dict.fromkeys(("ce", *bench.choice.rivals[:1], SUBJECT)) if loss in config.losses]
+    soft = (*bench.choice.rivals[:1], SUBJECT)
     for ipc in config.sizes:
-        for loss in contenders:
-            labels = {"question": "length", "ipc": str(ipc), "loss": loss}
-            cells += bench.cells(labels, config.long_seeds, ipc=ipc, loss=loss, steps=config.long_steps)
+        for images, losses in ((MAIN, dict.fromkeys(("ce", *soft))), (DRAWN, dict.fromkeys(soft))):
+            for loss in (loss for loss in losses if loss in config.losses):
+                labels = {"question": "length", "ipc": str(ipc), "images": images, "loss": loss}
+                options = {"loss": loss, "steps": config.long_steps}
+                cells += bench.cells(labels, config.long_seeds, images=images, ipc=ipc, **options)
     return cells
 
 

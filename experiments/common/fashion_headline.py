@@ -107,11 +107,11 @@ def _primary_words(headline: Headline) -> str:
             f"At tuned rates `{SUBJECT}` is {abs(c.difference):.1f} points {way} `{c.other}` (one seed, no interval)."
         )
     low, high = c.interval
-    verdict = "beyond noise" if c.p < significance.LEVEL else "within noise"
     return (
         f"At tuned rates, over the {len(headline.grids[TUNED_RATE].columns)} optimizers, `{SUBJECT}` is "
         f"{abs(c.difference):.2f} points {way} `{c.other}`, its strongest rival on validation images (95 % interval of "
-        f"the difference {low:+.2f} to {high:+.2f}, n = {c.n} seeds, p {significance.p_equals(c.p)}): {verdict}."
+        f"the difference {low:+.2f} to {high:+.2f}, n = {c.n} seeds, p {significance.p_equals(c.p)}): "
+        f"{significance.noise(c.p)}."
     )
 
 

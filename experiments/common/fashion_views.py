@@ -10,7 +10,7 @@ from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 from gift_jax.training.timing import duration
 
-from .fashion_cells import MAIN, OFFICIAL, SUBJECT, validated
+from .fashion_cells import OFFICIAL, SUBJECT, validated
 from .fashion_headline import ABOUT, answer_section, first_rival, read_headline, statistics_section
 from .fashion_setup import DRAWN, MADE
 from .label_gains import HARD, WITH, Accuracies, shares
@@ -28,7 +28,7 @@ LITERATURE: Mapping[str, Mapping[int, float]] = {
 LONGER = "Columns are images per class; --long-steps are 2,000 unless given, where the other questions have 200."
 AT_TUNED = f"Students are trained by `{OFFICIAL}` at the rate that the search chose for the loss."
 SEARCHED = "optimizer and rate"  # an axis of the search: optimizers have rates of their own
-# Axes of the questions whose tables have no holes. At each size, sizes is a grid of its own losses.
+# Axes of the questions whose tables have no holes, and what tells the grids of a question apart, with its preposition.
 AXES: Mapping[str, tuple[str, ...]] = {
     "search": ("loss", SEARCHED),
     "headline": ("loss", "optimizer", "view"),
@@ -37,6 +37,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "length": ("ipc", "loss"),
     "augmentation": ("augmentation", "loss"),
 }
+APART: Mapping[str, tuple[str, str]] = {"sizes": ("ipc", "at"), "length": ("images", "on")}
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
@@ -61,14 +62,15 @@ def _filled(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     parts: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         question = name_on(row, "question")
-        parts[question, name_on(row, "ipc") if question == "sizes" else ""].append(row)
+        parts[question, name_on(row, APART[question][0]) if question in APART else ""].append(row)
     kept, omitted = [], []
-    for (question, ipc), own in parts.items():
+    for (question, part), own in parts.items():
         if question == "search":
             own = [{**row, "labels": {**row["labels"], SEARCHED: _searched_at(row)}} for row in own]
         whole, without = fill(own, AXES.get(question, ()))
         kept += whole
-        omitted += [f"{name} of {question}{f' at {ipc}' if ipc else ''}" for name in without]
+        where = f" {APART[question][1]} {part}" if part else ""
+        omitted += [f"{name} of {question}{where}" for name in without]
     return kept, omitted
 
 
@@ -122,7 +124,7 @@ def _best(rows: Sequence[Row], keep: Callable[[str], bool], chance: float) -> st
     groups: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
         if keep(loss := name_on(row, "loss")):
-            groups[row["labels"].get("images", MAIN), loss].append(figure(row, chance))
+            groups[name_on(row, "images"), loss].append(figure(row, chance))
     if not groups:
         return ""
     (images, loss), values = max(groups.items(), key=lambda item: statistics.fmean(item[1]))
@@ -162,12 +164,21 @@ def simple_view(question: str, title: str, column: str, about: str = "") -> Call
     """A section of one table by loss and one axis."""
 
     def view(rows: Sequence[Row]) -> Section:
-        # In the order of sizes, in whatever order they were run; other names stay as they come.
-        own = sorted(only(rows, question=question), key=lambda row: int(row["labels"].get("ipc", 0)))
-        grid = make_grid(own, "loss", column, guessing=guessing(rows))
+        grid = make_grid(only(rows, question=question), "loss", column, guessing=guessing(rows))
         return Section(title, [f"{ABOUT} {AT_TUNED} {about}".strip(), table(grid, "loss", worst=None)])
 
     return view
+
+
+def length_view(rows: Sequence[Row]) -> Section:
+    """A table by loss and size for each kind of images."""
+    # In the order of sizes, in whatever order they were run.
+    own = sorted(only(rows, question="length"), key=lambda row: int(name_on(row, "ipc")))
+    blocks = [f"{ABOUT} {AT_TUNED} {LONGER} Random images are drawn anew for each seed."]
+    for images in dict.fromkeys(name_on(row, "images") for row in own):
+        grid = make_grid(only(own, images=images), "loss", "ipc", guessing=guessing(rows))
+        blocks += [f"**Images: {images}**", table(grid, "loss", worst=None)]
+    return Section("Longer training", blocks)
 
 
 def refinement_view(rows: Sequence[Row]) -> Section:
@@ -290,7 +301,7 @@ VIEWS: Mapping[str, Sequence[Callable[[Sequence[Row]], Section]]] = {
     "gradient": (gradient_view,),
     "students": (simple_view("students", "Students", "student", "The teacher is the ConvNet."),),
     "refinement": (refinement_view,),
-    "length": (simple_view("length", "Longer training", "ipc", LONGER),),
+    "length": (length_view,),
     "augmentation": (simple_view("augmentation", "Augmentation", "augmentation"),),
     "search": (search_view,),
     "teacher": (teacher_view,),

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Block, Section
-from gift_jax.reports.tables import Grid, Summary, make_grid, markdown_table, name_on, summarize
+from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 
 from .regime_bytes import bytes_picture, bytes_section
 from .regime_rows import (
@@ -24,7 +22,6 @@ from .regime_rows import (
     interval_grid,
     of_loss,
     split,
-    with_interval,
 )
 from .reporting import Row, curves, guessing, only, table
 
@@ -81,50 +78,51 @@ def labels_in_words(grid: Grid, parts: Parts) -> str:
     return f"{text} images; hard labels of all {count:,} real images reach {reached} % in as many steps."
 
 
-def differences(parts: Parts, labels: str) -> np.ndarray:
-    """The set minus random images under one kind of labels and loss, percentage points by seed, [n]."""
-    ours, theirs = (
-        {row["seed"]: parts.chance if "failed" in row else row["top1_last"] for row in only(rows, images=images)}
-        for rows in [only(parts.equal, labels=labels)]
-        for images in (parts.subject, RANDOM)
-    )
-    return np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
+def against_random(parts: Parts) -> dict[str, significance.Comparison]:
+    """The set minus random images, by kind of labels and loss, each as if it were the only comparison."""
+    options = {"row": "images", "column": "labels", "subject": parts.subject, "guessing": parts.chance}
+    return {
+        name: one
+        for name in dict.fromkeys(name_on(row, "labels") for row in parts.equal)
+        for one in significance.compare(only(parts.equal, labels=name), **options)
+        if one.other == RANDOM
+    }
 
 
 def primary_in_words(parts: Parts) -> str:
     """The comparison that was stated in advance, with its interval."""
-    found = differences(parts, PRIMARY)
-    if not len(found):
+    c = against_random(parts).get(PRIMARY)
+    if c is None:
         return f"The primary comparison, of `{parts.subject}` with random images under `{PRIMARY}`, was not run."
-    cell, p = with_interval(summarize(found.tolist())), significance.paired_p(found)
-    side = "above" if cell.mean > 0 else "below"
+    side = "above" if c.difference > 0 else "below"
     text = (
-        f"The primary comparison: with `{SUBJECT}` and a bank, `{parts.subject}` is {abs(cell.mean):.1f} points {side} "
-        "as many random real images"
+        f"The primary comparison: with `{SUBJECT}` and a bank, `{parts.subject}` is {abs(c.difference):.1f} points "
+        f"{side} as many random real images"
     )
-    if cell.n == 1:
+    if c.n == 1:
         return f"{text}; one seed cannot be tested (n = 1)."
-    verdict = "beyond noise" if p < significance.LEVEL else "within noise"
-    return f"{text}, {verdict} (95 % interval {interval_text(cell)}, p {significance.p_equals(p)}, n = {cell.n})."
+    return (
+        f"{text}, {significance.noise(c.p)} (95 % interval {interval_text(c)}, p {significance.p_equals(c.p)}, "
+        f"n = {c.n})."
+    )
 
 
-def interval_text(cell: Summary) -> str:
-    """`-0.1 to +1.2`. Args: cell, of `with_interval`."""
-    return f"{cell.mean - cell.std:+.1f} to {cell.mean + cell.std:+.1f}"
+def interval_text(comparison: significance.Comparison) -> str:
+    """`-0.1 to +1.2`."""
+    low, high = comparison.interval
+    return f"{low:+.1f} to {high:+.1f}"
 
 
 def random_section(parts: Parts) -> Section:
     """The set minus random images under every kind of labels, the primary comparison first."""
-    names = [*dict.fromkeys(name_on(row, "labels") for row in parts.equal)]
-    found = {name: each for name in names if len(each := differences(parts, name))}
-    order = sorted(found, key=lambda name: name != PRIMARY)
+    found = against_random(parts)
     corrected = {one.column: one.p_holm for one in secondary(parts) if one.other == RANDOM}
     body = []
-    for name in order:
-        cell, p = with_interval(summarize(found[name].tolist())), significance.paired_p(found[name])
+    for name in sorted(found, key=lambda name: name != PRIMARY):
+        c = found[name]
         last = "primary" if name == PRIMARY else significance.p_text(corrected[name])
-        between = "-" if cell.n == 1 else interval_text(cell)
-        body.append([name, f"{cell.mean:+.1f}", between, str(cell.n), significance.p_text(p), last])
+        between = "-" if c.n == 1 else interval_text(c)
+        body.append([name, f"{c.difference:+.1f}", between, str(c.n), significance.p_text(c.p), last])
     header = ["labels", f"{parts.subject} minus random", "95 % interval", "n", "p", "p, Holm"]
     about = (
         "Percentage points by which the set is ahead of as many random real images, paired by seed. The primary "

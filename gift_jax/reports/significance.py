@@ -95,6 +95,11 @@ def paired_p(differences: np.ndarray) -> float:
     return float(result.pvalue)
 
 
+def noise(p: float) -> str:
+    """A p in words: `beyond noise` or `within noise`."""
+    return "beyond noise" if p < LEVEL else "within noise"
+
+
 class Across(NamedTuple):
     """Subject against other over all columns as a sample of their kind: the number of columns, those in which the
     subject's mean is higher, p of Wilcoxon's signed-rank test of the mean differences, and p corrected by Holm."""

@@ -83,12 +83,19 @@ def test_the_answer_gives_the_stated_comparison_with_its_interval():
 def test_sizes_ascend_in_whatever_order_they_were_run():
     rows = made_rows()
     longer = [
-        {**rows[0], "labels": {"question": "length", "ipc": ipc, "loss": "gift"}, "top1_last": float(ipc)}
+        {
+            **rows[0],
+            "labels": {"question": "length", "ipc": ipc, "images": images, "loss": "gift"},
+            "top1_last": float(ipc) + len(images),
+        }
+        for images in ("rded", "random")
         for ipc in ("50", "1", "10")
     ]
     [section] = [one for one in fashion_views.make_sections([*rows, *longer]) if one.title == "Longer training"]
-    assert "| loss (n = 1) | 1 | 10 | 50 |" in text_of(section)
-    assert "| `gift` | 1.0 ± 0.0 | 10.0 ± 0.0 | 50.0 ± 0.0 |" in text_of(section)
+    assert text_of(section).count("| loss (n = 1) | 1 | 10 | 50 |") == 2
+    assert "**Images: rded**" in text_of(section)
+    assert "| `gift` | 5.0 ± 0.0 | 14.0 ± 0.0 | 54.0 ± 0.0 |" in text_of(section)
+    assert "| `gift` | 7.0 ± 0.0 | 16.0 ± 0.0 | 56.0 ± 0.0 |" in text_of(section)
 
 
 def test_what_gift_loses_is_said():

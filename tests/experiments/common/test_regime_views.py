@@ -1,6 +1,5 @@
 """What is said of kinds of labels, from rows by hand."""
 
-import numpy as np
 import pytest
 
 from experiments.common import regime_views
@@ -46,7 +45,8 @@ def parts(rows):
 
 def test_the_primary_comparison_by_hand():
     # 1, 2 and 3 points: mean 2, standard deviation 1; half of the interval is 4.3027 / sqrt(3).
-    np.testing.assert_allclose(regime_views.differences(parts(ROWS), "bank, gift"), [1, 2, 3])
+    found = regime_views.against_random(parts(ROWS))["bank, gift"]
+    assert (found.difference, found.std, found.n) == pytest.approx((2, 1, 3))
     assert regime_views.primary_in_words(parts(ROWS)) == (
         "The primary comparison: with `gift` and a bank, `rded` is 2.0 points above as many random real images, within "
         "noise (95 % interval -0.5 to +4.5, p = 0.074, n = 3)."
@@ -95,7 +95,8 @@ def test_gift_is_set_against_soft_hard_soft_on_the_same_images_and_labels():
 def test_a_diverged_student_guesses():
     failed = {"labels": {"images": "rded", "labels": "bank, gift"}, "seed": 0, "failed": "diverged"}
     others = [each for each in ROWS if each["labels"] != failed["labels"] or each["seed"] != 0]
-    np.testing.assert_allclose(regime_views.differences(parts([*others, failed]), "bank, gift"), [10 - 90, 2, 3])
+    found = regime_views.against_random(parts([*others, failed]))["bank, gift"]
+    assert found.difference == pytest.approx((10 - 90 + 2 + 3) / 3)
 
 
 def test_bytes_buy_images_and_all_there_are_at_most():
