@@ -99,6 +99,7 @@ def compile_for(target_name: str, workload_name: str, kind_name: str) -> dict[st
         workload = dataclasses.replace(workload, accelerator=Size(even, size.images - size.images % even))
     over = devices(target_name, kind.devices)
     with traced_for(target.platform):
+        batch = _evaluated_at_once(workload) if kind.evaluation else workload.accelerator.batch
         if kind.evaluation:
             lowered, state = lower_evaluation(workload, over), None
         else:
@@ -107,7 +108,6 @@ def compile_for(target_name: str, workload_name: str, kind_name: str) -> dict[st
         compiled = lowered.compile()
         seconds = time.perf_counter() - start
     about = {"target": target_name, "workload": workload_name, "program": kind_name, "compile_seconds": seconds}
-    batch = _evaluated_at_once(workload) if kind.evaluation else workload.accelerator.batch
     found = describe(compiled, target, kind)
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / kind.seeds
     return {**about, "batch": batch, "devices": kind.devices, "seeds": kind.seeds, "state_bytes": state_bytes, **found}

@@ -186,15 +186,15 @@ def refinement(bench: Bench) -> list[Cell]:
 
 
 def length(bench: Bench) -> list[Cell]:
-    """Longer training at every size: hard labels, GIFT and its first rival; random images with soft labels alone."""
+    """Longer training under hard labels, GIFT and its first rival; at the largest size also on random images."""
     config, cells = bench.config, []
     soft = (*bench.choice.rivals[:1], SUBJECT)
-    for ipc in config.sizes:
-        for images, losses in ((MAIN, dict.fromkeys(("ce", *soft))), (DRAWN, dict.fromkeys(soft))):
-            for loss in (loss for loss in losses if loss in config.losses):
-                labels = {"question": "length", "ipc": str(ipc), "images": images, "loss": loss}
-                options = {"loss": loss, "steps": config.long_steps}
-                cells += bench.cells(labels, config.long_seeds, images=images, ipc=ipc, **options)
+    asked = [(MAIN, ipc, dict.fromkeys(("ce", *soft))) for ipc in config.sizes]
+    for images, ipc, losses in [*asked, (DRAWN, max(config.sizes), dict.fromkeys(soft))]:
+        for loss in (loss for loss in losses if loss in config.losses):
+            labels = {"question": "length", "ipc": str(ipc), "images": images, "loss": loss}
+            options = {"loss": loss, "steps": config.long_steps}
+            cells += bench.cells(labels, config.long_seeds, images=images, ipc=ipc, **options)
     return cells
 
 

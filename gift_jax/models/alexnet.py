@@ -3,7 +3,8 @@
 import jax
 from flax import nnx
 
-from gift_jax.models.layers import adaptive_avg_pool, conv, dropout, linear, max_pool
+from gift_jax.models.layers import conv, dropout, linear
+from gift_jax.models.pooling import adaptive_avg_pool, max_pool
 
 POOLED = 6  # side of the feature map in front of the classifier
 DROPOUT = 0.5

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gift_jax.models.layers import avg_pool, row
+from gift_jax.models.layers import row
+from gift_jax.models.pooling import avg_pool
 from gift_jax.runtime.compiling import platform
 
 PIXELS = (0, 1, 2)  # axes of an image batch [B, H, W, C] other than channels

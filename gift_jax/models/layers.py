@@ -2,11 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from gift_jax.models.convolution import convolve
-from gift_jax.runtime.compiling import platform
 
 # torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
 kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -83,47 +81,6 @@ def linear(
 def row(vector: jax.Array) -> jax.Array:
     """A vector [C] that broadcasts over images [B, H, W, C], as [1, 1, 1, C]."""
     return vector[None, None, None, :]
-
-
-def avg_pool(x: jax.Array, window: int) -> jax.Array:
-    """Non-overlapping mean over window x window pixels, the remainder dropped, as `torch.nn.AvgPool2d`.
-
-    Not `nnx.avg_pool`, which is as fast, but divides by an integer: strict promotion refuses that.
-    """
-    batch, height, width, channels = x.shape
-    rows, columns = height // window, width // window
-    cut = x[:, : rows * window, : columns * window]
-    if platform() == "tpu":  # where a reshape of pixels is a copy
-        windows = (1, window, window, 1)
-        total = jax.lax.reduce_window(cut, 0.0, jax.lax.add, windows, windows, "VALID")
-    else:
-        cut = cut.reshape(batch, rows, window, columns, window, channels)
-        total = sum(cut[:, :, i, :, j] for i in range(window) for j in range(window))
-    return total * jnp.asarray(1 / window**2, x.dtype)
-
-
-def max_pool(x: jax.Array, window: int, *, stride: int, padding: int = 0) -> jax.Array:
-    """Maximum over window x window pixels, padding never the maximum, as `torch.nn.MaxPool2d`."""
-    border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    strides, windows = (1, stride, stride, 1), (1, window, window, 1)
-    return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, windows, strides, border)
-
-
-def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:
-    """Mean over size x size nearly equal windows, as `torch.nn.AdaptiveAvgPool2d`: x [B, H, W, C] of any side.
-
-    Window i covers pixels floor(i H / size) to ceil((i + 1) H / size) - 1; windows may overlap.
-    """
-    rows, columns = (_window_means(length, size, x.dtype) for length in x.shape[1:3])
-    tall = jnp.einsum("ih,bhwc->biwc", rows, x, precision="highest")
-    return jnp.einsum("jw,biwc->bijc", columns, tall, precision="highest")
-
-
-def _window_means(length: int, size: int, dtype: jnp.dtype) -> jax.Array:
-    windows = np.zeros((size, length))
-    for i in range(size):
-        windows[i, i * length // size : -(-(i + 1) * length // size)] = 1
-    return jnp.asarray(windows / windows.sum(axis=1, keepdims=True), dtype)
 
 
 def dropout(x: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax.Array:

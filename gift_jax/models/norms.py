@@ -12,7 +12,8 @@ import numpy as np
 from flax import nnx
 
 from gift_jax.models.fused import PIXELS, Normalised, normalise, normalise_relu_pool
-from gift_jax.models.layers import avg_pool, conv, kaiming_normal, row
+from gift_jax.models.layers import conv, kaiming_normal, row
+from gift_jax.models.pooling import avg_pool
 
 
 def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float) -> jax.Array:

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import linear, max_pool, torch_kernel_init
+from gift_jax.models.layers import linear, torch_kernel_init
 from gift_jax.models.norms import conv_norm
+from gift_jax.models.pooling import max_pool
 
 # Depth -> (blocks a stage, whether they are bottlenecks).
 STAGES: dict[int, tuple[tuple[int, int, int, int], bool]] = {

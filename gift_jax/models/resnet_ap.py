@@ -9,8 +9,9 @@ from flax import nnx
 
 from gift_jax.errors import GiftError
 from gift_jax.models.convnet import NORMS
-from gift_jax.models.layers import avg_pool, conv, kaiming_normal, linear
+from gift_jax.models.layers import conv, kaiming_normal, linear
 from gift_jax.models.norms import ConvNorm, norm_relu_pool
+from gift_jax.models.pooling import avg_pool
 
 NORM_NAMES = ("instance", "batch")
 STRIDES = (1, 2, 2, 2)  # of the four stages, which are one block each

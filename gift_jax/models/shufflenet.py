@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import linear, max_pool, torch_kernel_init
+from gift_jax.models.layers import linear, torch_kernel_init
 from gift_jax.models.norms import conv_norm
+from gift_jax.models.pooling import max_pool
 
 STEM_WIDTH, LAST_WIDTH = 24, 1024
 STAGES = ((48, 4), (96, 8), (192, 4))  # (width, blocks); the first block of each halves the image

@@ -3,7 +3,8 @@
 import jax
 from flax import nnx
 
-from gift_jax.models.layers import adaptive_avg_pool, conv, dropout, kaiming_normal, linear, max_pool, normal_init
+from gift_jax.models.layers import conv, dropout, kaiming_normal, linear, normal_init
+from gift_jax.models.pooling import adaptive_avg_pool, max_pool
 
 # Depth -> widths of the convolutions in each of the five parts, which end in a max-pool.
 PARTS: dict[int, tuple[tuple[int, ...], ...]] = {11: ((64,), (128,), (256, 256), (512, 512), (512, 512))}

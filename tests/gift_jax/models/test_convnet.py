@@ -11,8 +11,9 @@ from torch_names import to_variables
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, create, fold, get_model
-from gift_jax.models.layers import avg_pool, dropout, stochastic_depth
+from gift_jax.models.layers import dropout, stochastic_depth
 from gift_jax.models.norms import BatchNorm
+from gift_jax.models.pooling import avg_pool
 
 # Golden: parameter counts of the official ConvNets, read off PyTorch.
 COUNTS = [

@@ -1,0 +1,34 @@
+"""Pooling by hand, and the maximum's own gradient against XLA's, with ties."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gift_jax.models.pooling import _max_pool, max_pool
+from gift_jax.runtime.compiling import traced_for
+
+CASES = [(3, 2, 1, 16), (3, 2, 1, 15), (3, 2, 0, 16), (2, 2, 0, 9), (2, 2, 0, 8), (3, 1, 1, 6), (2, 3, 0, 11)]
+
+
+@pytest.mark.parametrize(("window", "stride", "padding", "side"), CASES)
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_the_own_gradient_equals_that_of_xla(window, stride, padding, side, levels):
+    """To the bit in float64, with few levels too, so that windows have several largest pixels."""
+    with jax.enable_x64(True):
+        generator = np.random.default_rng(0)
+        x = jnp.asarray(generator.integers(0, levels, (2, side, side, 3)).astype(float))
+        values, backward = jax.vjp(lambda x: max_pool(x, window, stride=stride, padding=padding), x)
+        expected, plain = jax.vjp(lambda x: _max_pool(x, window, stride, padding), x)
+        np.testing.assert_array_equal(values, expected)
+        along = jnp.asarray(generator.integers(-9, 9, values.shape).astype(float))
+        np.testing.assert_array_equal(backward(along)[0], plain(along)[0])
+
+
+def test_other_platforms_keep_the_plain_formula():
+    def windows():
+        return str(jax.make_jaxpr(lambda x: max_pool(x, 3, stride=2))(jnp.ones((1, 7, 7, 1)))).count("reduce_window")
+
+    assert windows() == 0
+    with traced_for("gpu"):
+        assert windows() == 1
