@@ -130,7 +130,9 @@ def make_program(
             f"the recipe changes the colours of {len(GREY)} channels, but {distilled.dataset} has {shape[2]}"
         )
     if split_strategy(recipe.augment)[0] and (wrong := _not_bytes(distilled)):
-        raise GiftError(f"RandAugment changes 8-bit pixels, but the set's are {wrong}; choose another recipe")
+        raise GiftError(
+            f"RandAugment changes 8-bit grey or RGB pixels, but the set's are {wrong}; choose another recipe"
+        )
     usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
     normalisation = recipe.normalisation or usual
     if len(normalisation.mean) != shape[2]:
@@ -145,7 +147,9 @@ def make_program(
 
 
 def _not_bytes(distilled: DistilledSet | RecordSet) -> str:
-    """What a set's pixels are instead of 8-bit ones."""
+    """What a set's pixels are instead of 8-bit grey or RGB ones."""
+    if distilled.image_shape[2] not in (1, 3):
+        return f"of {distilled.image_shape[2]} channels"
     if isinstance(distilled, RecordSet) or (distilled.pixel_space, distilled.images.dtype) == ("raw", np.uint8):
         return ""
     return f"{distilled.pixel_space}, {distilled.images.dtype}"
