@@ -1,6 +1,7 @@
 """RandAugment against live Pillow, through torchvision's and timm's own functions."""
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,10 @@ from gift_jax import GiftError
 from gift_jax import rand_augment as ra
 from gift_jax.data.datasets import DIGITS
 from gift_jax.data.pixels import to_input
-from gift_jax.models import ModelSpec, get_model
+from gift_jax.models import get_model
 from gift_jax.recipes import Setting, make_recipe
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.training import program
 from gift_jax.training.batch import make_drawing
 from gift_jax.training.program import make_data, make_program
 
@@ -199,18 +201,16 @@ def test_a_step_sees_pixels_from_before_normalisation(key):
     np.testing.assert_array_equal(batch.images, to_input(changed, "raw", DIGITS))
 
 
-@pytest.mark.parametrize(
-    ("images", "space", "hint"),
-    [
-        (np.zeros((20, 8, 8, 1), np.float32), "normalised", "the set's are normalised, float32"),
-        (np.zeros((20, 8, 8, 2), np.uint8), "raw", "the set's are of 2 channels"),
-    ],
-)
-def test_pixels_that_are_no_bytes_are_refused(images, space, hint):
-    distilled = distilled_set(20, images=images, pixel_space=space)
-    student = get_model(ModelSpec("conv1", 10, 8, images.shape[3]))
-    with pytest.raises(GiftError, match=f"RandAugment changes 8-bit grey or RGB pixels, but {hint}"):
-        make_program(Recipe(loss="ce", augment="rand-m6-n2+flip"), student, distilled, None)
+def test_pixels_that_are_no_bytes_are_refused():
+    distilled = distilled_set(20, images=np.zeros((20, 8, 8, 1), np.float32), pixel_space="normalised")
+    with pytest.raises(GiftError, match="changes 8-bit grey or RGB pixels, but the set's are normalised, float32"):
+        make_program(Recipe(loss="ce", augment="rand-m6-n2+flip"), get_model(INFO.spec), distilled, None)
+
+
+@pytest.mark.parametrize(("shape", "refused"), [((8, 8, 3), ""), ((8, 8, 4), "of 4 channels")])
+def test_pixels_are_grey_or_of_three_colours(shape, refused):
+    images = SimpleNamespace(image_shape=shape, pixel_space="raw", images=np.zeros((1, *shape), np.uint8))
+    assert program._not_bytes(images) == refused
 
 
 def test_images_are_not_mirrored_where_the_dataset_is_not():
