@@ -52,7 +52,7 @@ def _differentiate_norms_by_xla() -> None:
 
 
 def _pool_by_xla() -> None:
-    pooling._own_max_pool = pooling._max_pool
+    pooling._OWN_MAX_POOL = pooling._max_pool
 
 
 def _compile_whole_step() -> None:

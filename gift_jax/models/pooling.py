@@ -34,7 +34,7 @@ def max_pool(x: jax.Array, window: int, *, stride: int, padding: int = 0) -> jax
     Of equal pixels the first gets the gradient. On the CPU, windows and gradient are written out: XLA goes through
     them one by one (docs/performance.md).
     """
-    return (_own_max_pool if platform() == "cpu" else _max_pool)(x, window, stride, padding)
+    return (_OWN_MAX_POOL if platform() == "cpu" else _max_pool)(x, window, stride, padding)
 
 
 def _max_pool(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array:
@@ -50,7 +50,7 @@ def _largest(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array:
     return largest
 
 
-_own_max_pool: Any = functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))(_largest)
+_OWN_MAX_POOL: Any = functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))(_largest)
 
 
 def _parts(x: jax.Array, window: int, stride: int, padding: int) -> list[jax.Array]:
@@ -102,7 +102,7 @@ def _max_pool_backward(window: int, stride: int, padding: int, saved: Any, gradi
     return (whole[:, padding : padding + x.shape[1], padding : padding + x.shape[2]],)
 
 
-_own_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+_OWN_MAX_POOL.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def adaptive_avg_pool(x: jax.Array, size: int) -> jax.Array:

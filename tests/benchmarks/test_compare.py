@@ -12,7 +12,7 @@ from benchmarks.workloads import WORKLOADS, Size, evaluation_epochs, make_pixels
 from gift_jax import augment, losses
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.models import ModelSpec, convolution, fused, get_model
+from gift_jax.models import ModelSpec, convolution, fused, get_model, pooling
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import compiling
 from gift_jax.training import epochs
@@ -163,6 +163,7 @@ def test_changes_are_taken_back_where_they_are(monkeypatch):
         "few-channels": (convolution, "platform"),
         "blocks": (fused, "_OWN_NORMALISE_RELU_POOL"),
         "norms": (fused, "_OWN_NORMALISE"),
+        "max-pool": (pooling, "_OWN_MAX_POOL"),
     }
     assert changes.CHANGES.keys() - places.keys() == {"huge-pages"}
     assert "without-huge-pages" in compare.PLAIN_PAGES
