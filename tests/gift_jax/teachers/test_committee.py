@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from forms import short_form
 from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
 
 from gift_jax.data.datasets import Normalisation
@@ -42,7 +43,7 @@ def test_one_alone_stays_as_it_is():
     assert unite([teacher]) is teacher
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", short_form(["float32", "bfloat16"], ["float32"]))
 def test_training_under_two_equal_teachers_is_training_under_one(precision):
     recipe = Recipe(epochs=2, evaluations=1, batch_size=11, precision=precision)
     student, distilled, tested = get_model(INFO.spec), distilled_set(), evaluation_set()
