@@ -65,7 +65,7 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     assert all(students["customary"][setting] == students["tuned"][setting] for setting in same)
     assert counts == {
         "search": 12, "headline": 6 * 5 + len(same), "sizes": 2 * 3 * (2 + 3), "students": 4, "refinement": 14,
-        "length": 2 * (2 + 2 * (3 if "`kl_t2`, its strongest" in text else 2)),
+        "length": 3 * (2 + 2 * (3 if "`kl_t2`, its strongest" in text else 2)),
         "augmentation": 8, "gradient": 6,
     }  # fmt: skip
     searched = {row["seed"] for row in rows if row["labels"]["question"] == "search"}
