@@ -210,11 +210,10 @@ def load_parts(config: Evaluate) -> Parts:
 
 def find_teachers(config: Evaluate) -> Teacher:
     """The teacher, or several as one. Raises: GiftError."""
-    asked = config.teacher_models or ((config.tar_model,) if config.tar_model else ())
-    names = asked or (config.model,)
+    names = config.teacher_models or (config.teacher_model,)
     teachers = [find_teacher(config.teacher, config.dataset, model) for model in names]
     for teacher, model in zip(teachers, names, strict=True):
-        if asked and teacher.info.architecture != model:
+        if (config.teacher_models or config.tar_model) and teacher.info.architecture != model:
             option = "--teacher-models" if config.teacher_models else "--tar_model"
             raise GiftError(f"{config.teacher}: is a {teacher.info.architecture}, not the {option} {model}")
     return unite(teachers, config.teacher_weights)

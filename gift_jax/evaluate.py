@@ -1,8 +1,7 @@
 """Exact top-1 and top-5 accuracy over a whole evaluation set."""
 
 import functools
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -19,19 +18,9 @@ from gift_jax.runtime.compiling import jit, platform, shared
 from gift_jax.runtime.sharding import put_shares
 
 BATCH_SIZE = 1000
-
-
-class Largest(NamedTuple):
-    """Pixels that a device evaluates at once, but so many images at least."""
-
-    pixels: int
-    images: int
-
-
-# On accelerators 167 images of 224 pixels, half a gigabyte after ResNet's first convolution; on the CPU 10, for there
-# arrays that are used again while they are in its caches are worth more (docs/performance.md).
-LARGEST: Mapping[str, Largest] = MappingProxyType({"cpu": Largest(2**19, 10)})
-_LARGEST = Largest(2**23, 50)
+# Pixels of a batch, and its fewest images. On accelerators 167 images of 224 pixels, half a gigabyte after ResNet's
+# first convolution; on the CPU 10, whose arrays are still in its caches when they are used again (docs/performance.md).
+_LARGEST, _LARGEST_ON_CPU = (2**23, 50), (2**19, 10)
 
 
 class Accuracy(NamedTuple):
@@ -72,8 +61,8 @@ def make_batch_ranker(
 
 def largest_batch(side: int) -> int:
     """Images that a device evaluates at once, by their side in pixels."""
-    largest = LARGEST.get(platform(), _LARGEST)
-    return max(largest.images, largest.pixels // side**2)
+    pixels, fewest = _LARGEST_ON_CPU if platform() == "cpu" else _LARGEST
+    return max(fewest, pixels // side**2)
 
 
 def make_ranker(

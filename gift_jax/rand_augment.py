@@ -329,4 +329,4 @@ def _timm_layer(asked: RandAugment, key: jax.Array, images: jax.Array) -> jax.Ar
     fill = jnp.asarray(TIMM_FILL if channels == len(TIMM_FILL) else (_LEVELS // 2,) * channels, jnp.uint8)
     moved = move_smoothly(images, matrices_of(kind, amount, side, jnp), cubic, fill)
     sorts = (moved, blend(images, kind, amount), look_up(images, kind, amount))
-    return jnp.where((kind == IDENTITY)[:, None, None, None], images, _chosen(kind, *sorts))
+    return _chosen(kind, *sorts)

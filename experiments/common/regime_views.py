@@ -78,15 +78,15 @@ def labels_in_words(grid: Grid, parts: Parts) -> str:
     return f"{text} images; hard labels of all {count:,} real images reach {reached} % in as many steps."
 
 
-def against_random(parts: Parts) -> dict[str, significance.Comparison]:
-    """The set minus random images, by kind of labels and loss, each as if it were the only comparison."""
+def compared(parts: Parts) -> list[significance.Comparison]:
+    """The set against all other images under every kind of labels."""
     options = {"row": "images", "column": "labels", "subject": parts.subject, "guessing": parts.chance}
-    return {
-        name: one
-        for name in dict.fromkeys(name_on(row, "labels") for row in parts.equal)
-        for one in significance.compare(only(parts.equal, labels=name), **options)
-        if one.other == RANDOM
-    }
+    return significance.compare(parts.equal, **options)
+
+
+def against_random(parts: Parts) -> dict[str, significance.Comparison]:
+    """The set minus random images, by kind of labels and loss."""
+    return {one.column: one for one in compared(parts) if one.other == RANDOM}
 
 
 def primary_in_words(parts: Parts) -> str:
@@ -142,9 +142,7 @@ def loss_blocks(parts: Parts, loss: str) -> list[Block]:
 
 def secondary(parts: Parts) -> list[significance.Comparison]:
     """The set against all other images under every kind of labels, without the primary comparison; Holm over all."""
-    options = {"row": "images", "column": "labels", "subject": parts.subject, "guessing": parts.chance}
-    found = significance.compare(parts.equal, **options)
-    kept = [one for one in found if (one.column, one.other) != (PRIMARY, RANDOM)]
+    kept = [one for one in compared(parts) if (one.column, one.other) != (PRIMARY, RANDOM)]
     chances = significance.holm([one.p for one in kept])
     return [one._replace(p_holm=p) for one, p in zip(kept, chances, strict=True)]
 

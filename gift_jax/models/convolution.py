@@ -23,6 +23,21 @@ def convolve(
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
 
 
+def window_places(
+    padded: jax.Array, window: Sequence[int], strides: Sequence[int], counts: Sequence[int]
+) -> list[jax.Array]:
+    """What each place of a window has in all windows, row by row: arrays [B, *counts, C], a place each.
+
+    Args: padded, [B, H, W, C]; window, its height and width; strides of windows, and counts of them, down and across.
+    """
+    (down, right), (rows, columns) = strides, counts
+    return [
+        padded[:, i : i + down * (rows - 1) + 1 : down, j : j + right * (columns - 1) + 1 : right]
+        for i in range(window[0])
+        for j in range(window[1])
+    ]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve(
     x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], padding: tuple[tuple[int, int], ...]
@@ -41,13 +56,8 @@ def _convolve_forward(x: jax.Array, kernel: jax.Array, strides: Any, padding: An
 
 def _convolve_backward(strides: Any, padding: Any, saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    (down, right), (height, width) = strides, gradient.shape[1:3]
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    patches = [
-        padded[:, i : i + down * (height - 1) + 1 : down, j : j + right * (width - 1) + 1 : right]
-        for i in range(kernel.shape[0])
-        for j in range(kernel.shape[1])
-    ]
+    patches = window_places(padded, kernel.shape[:2], strides, gradient.shape[1:3])
     rows = jnp.concatenate(patches, axis=-1).reshape(-1, kernel[..., 0].size)
     by_weight = (rows.T @ gradient.reshape(-1, kernel.shape[3])).reshape(kernel.shape)
     by_x = jax.vjp(lambda x: _plain(x, kernel, strides, padding), x)[1](gradient)[0]  # unused for images

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gift_jax.models.convolution import window_places
 from gift_jax.runtime.compiling import platform
 
 
@@ -54,15 +55,11 @@ _OWN_MAX_POOL: Any = functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3)
 
 
 def _parts(x: jax.Array, window: int, stride: int, padding: int) -> list[jax.Array]:
-    """The pixel at each place of all windows, row by row."""
+    """The pixel at each place of all windows."""
     border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     padded = jnp.pad(x, border, constant_values=-jnp.inf)
-    rows, columns = ((size - window) // stride + 1 for size in padded.shape[1:3])
-    return [
-        padded[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
-        for i in range(window)
-        for j in range(window)
-    ]
+    counts = [(size - window) // stride + 1 for size in padded.shape[1:3]]
+    return window_places(padded, (window, window), (stride, stride), counts)
 
 
 def _max_pool_forward(x: jax.Array, window: int, stride: int, padding: int) -> tuple[jax.Array, Any]:
