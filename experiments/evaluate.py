@@ -148,6 +148,11 @@ def check_options(config: Evaluate) -> None:
         raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
     if len(set(config.seeds)) < len(config.seeds):
         raise GiftError(f"--seeds {' '.join(map(str, config.seeds))}: give each seed once")
+    if config.teacher_models and (config.soft_labels or str(config.teacher) == TEACHERLESS):
+        other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}"
+        raise GiftError(f"--teacher-models and {other} are given; give one of them")
+    if config.teacher_weights and not config.teacher_models:
+        raise GiftError("--teacher-weights are of --teacher-models; give these too")
     spec = get_dataset(config.dataset)
     for model in (config.model, config.teacher_model, *config.teacher_models):
         get_model(ModelSpec(model, spec.num_classes, spec.input_size(model), spec.channels))
@@ -188,7 +193,7 @@ def load_parts(config: Evaluate) -> Parts:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
     distilled = find_distilled(config.distilled, config.method, config.dataset, config.set_model, config.ipc)
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
-    given = config.teacher != Evaluate.teacher
+    given = config.teacher != Evaluate.teacher or bool(config.teacher_models)
     has_labels = distilled.soft_labels is not None and not given
     unread = set(recipe.losses) == {"ce"} and not given
     teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels or unread

@@ -109,6 +109,15 @@ def test_students_learn_from_several_teachers(run, place, tmp_path):
     assert row["teacher"] == "conv1+conv2"
     status, _, err = run(*where, "--teacher-models", "conv1", "conv2", "--teacher-weights", 1)
     assert (status, "2 teachers need as many weights above 0, not 1.0" in err) == (2, True)
+    datm = (*where, "--method", "datm", "--teacher-models", "conv1", "conv2", "--dry-run")
+    assert "under teacher conv1+conv2" in run(*datm)[1]  # although labels are stored with that set
+    for extra, hint in (
+        (("--teacher-weights", 1), "--teacher-weights are of --teacher-models; give these too"),
+        (("--teacher-models", "conv1", "--soft-labels", "x"), "--teacher-models and --soft-labels are given; give one"),
+        (("--teacher-models", "conv1", "--teacher", "none"), "--teacher-models and --teacher none are given; give one"),
+    ):
+        status, _, err = run(*where, *extra)
+        assert (status, hint in err) == (2, True)
     status, _, err = run(*where, "--teacher-models", "conv1", "conv3")
     assert (status, "holds no teacher conv3 of digits" in err) == (2, True)
 
