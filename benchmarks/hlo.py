@@ -303,6 +303,9 @@ def _bytes(module: Module, instruction: Instruction, computation: Computation) -
     written = sum(array.bytes for array in instruction.arrays)
     if instruction.opcode == "copy-start":  # its result names source and destination
         return sum(array.bytes for array in instruction.arrays[:2])
+    if instruction.opcode == "slice-start":  # likewise, and the source is named whole
+        source, taken = instruction.arrays[:2]
+        return taken.size * ((not source.on_chip) + (not taken.on_chip))
     if instruction.opcode in _PARTIAL:
         return 2 * written
     if instruction.opcode == "dynamic-update-slice":

@@ -6,6 +6,7 @@ Reference: Cubuk et al. (2020); `torchvision.transforms.RandAugment` and `timm.d
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable
 from types import ModuleType
@@ -15,7 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gift_jax import resampling
 from gift_jax.errors import GiftError
+from gift_jax.resampling.places import LEVELS, mapped
 
 OPERATIONS = (
     "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate",
@@ -41,7 +44,8 @@ BINS = 31  # magnitudes of torchvision, from 0 on
 MOST = 10.0  # timm's largest magnitude
 TIMM_SHARE = 0.5  # of its operations that are carried out
 TIMM_FILL = (124, 116, 104)  # ImageNet's mean colour, which DELT and timm's own training pass
-_LEVELS, _FIXED = 256, 2**16
+_FIXED = 2**16
+_STEEPEST, _FURTHEST = math.radians(30), 150 / 331  # rotations of both, and the part of a side that pixels move
 _SOLARIZED, _ADDED = 128, 110  # timm's: levels below the first are raised by up to the second
 _GREY = (19595, 38470, 7471)  # red, green and blue in Pillow's grey, in 2^-16ths
 _CENTRE, _SMOOTH = 5, 13  # the middle of Pillow's 3x3 smoothing kernel, whose other weights are 1, and its sum
@@ -91,14 +95,9 @@ def split_strategy(augment: str) -> tuple[str, str]:
 def move(images: jax.Array, matrices: jax.Array) -> jax.Array:
     """Take each pixel from the nearest place, black outside, as Pillow does in whole numbers.
 
-    Args: images, uint8 [B, H, W, C]; matrices, int [B, 6], of `fixed`.
+    Args: images, uint8 [B, S, S, C]; matrices, int [B, 6], of `fixed`.
     """
-    row, column = (jnp.arange(size, dtype=jnp.int32) for size in images.shape[1:3])
-    x, y = column[None, None, :], row[None, :, None]
-    a, b, c, d, e, f = (matrices[:, place][:, None, None] for place in range(6))
-    columns, rows = (a * x + b * y + c) >> 16, (d * x + e * y + f) >> 16
-    inside = (rows >= 0) & (rows < images.shape[1]) & (columns >= 0) & (columns < images.shape[2])
-    return jnp.where(inside[..., None], _taken(images, rows, columns), jnp.uint8(0))
+    return resampling.map_nearest(images, matrices, _STEEPEST, math.ceil(_FURTHEST * images.shape[1]))
 
 
 def fixed(matrices: np.ndarray) -> np.ndarray:
@@ -111,39 +110,16 @@ def fixed(matrices: np.ndarray) -> np.ndarray:
 def move_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, fill: jax.Array) -> jax.Array:
     """Interpolate, bilinear or cubic, with a colour outside. Pixels may differ by a level from Pillow's.
 
-    Args: images, uint8 [B, H, W, C]; matrices, float [B, 6]; cubic, bool [B]; fill, uint8 [C].
+    Args: images, uint8 [B, S, S, C]; matrices, float [B, 6]; cubic, bool [B]; fill, uint8 [C].
     """
-    height, width = images.shape[1:3]
-    x, y = (jnp.arange(size, dtype=jnp.float32) + 0.5 for size in (width, height))
-    a, b, c, d, e, f = (matrices[:, place][:, None, None] for place in range(6))
-    x, y = x[None, None, :], y[None, :, None]
-    columns, rows = a * x + b * y + c, d * x + e * y + f
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    left, top = jnp.floor(columns - 0.5), jnp.floor(rows - 0.5)
-    across, down = (_weights(place, cubic) for place in (columns - 0.5 - left, rows - 0.5 - top))
-    total = jnp.zeros(images.shape, jnp.float32)
-    for i, weight in enumerate(down):
-        row = jnp.clip(top.astype(jnp.int32) + (i - 1), 0, height - 1)
-        for j, other in enumerate(across):
-            column = jnp.clip(left.astype(jnp.int32) + (j - 1), 0, width - 1)
-            total += (weight * other)[..., None] * _taken(images, row, column).astype(jnp.float32)
+    a, b, c, d, e, f = matrices.T
+    numbered = jnp.stack([a, b, c + (a + b - 1) / 2, d, e, f + (d + e - 1) / 2], axis=1)
+    furthest = math.ceil(_FURTHEST * images.shape[1])
+    total = resampling.map_smoothly(images, numbered, cubic, _STEEPEST, furthest)
+    rows, columns = (places + 0.5 for places in mapped(images.shape, numbered))
+    inside = (rows >= 0) & (rows < images.shape[1]) & (columns >= 0) & (columns < images.shape[2])
     # Pillow cuts fractions off; float32 may be just below a whole level.
     return jnp.where(inside[..., None], _level(total + 1e-3), fill[None, None, None])
-
-
-def _weights(place: jax.Array, cubic: jax.Array) -> tuple[jax.Array, ...]:
-    """Of four neighbouring pixels, for a place between the middle two in [0, 1)."""
-    square, cube = place**2, place**3
-    curved = (2 * square - place - cube, 1 - 2 * square + cube, place + square - cube, cube - square)
-    linear = (jnp.zeros_like(place), 1 - place, place, jnp.zeros_like(place))
-    return tuple(jnp.where(cubic[:, None, None], *pair) for pair in zip(curved, linear, strict=True))
-
-
-def _taken(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """Pixels at rows, columns, int [B, H, W]; any pixel for a place outside."""
-    flat = images.reshape(len(images), -1, images.shape[3])
-    places = (rows * images.shape[2] + columns).reshape(len(images), -1, 1)
-    return jnp.take_along_axis(flat, places, axis=1, mode="clip").reshape(images.shape)
 
 
 def matrices_of(kind: Any, amount: Any, side: int, xp: ModuleType) -> Any:
@@ -189,7 +165,7 @@ def _smooth(pixels: jax.Array) -> jax.Array:
     height, width = (size - 2 for size in pixels.shape[1:3])
     parts = (pixels[:, i : i + height, j : j + width] for i in range(3) for j in range(3))
     total = sum(parts, (_CENTRE - 1) * pixels[:, 1:-1, 1:-1])
-    return pixels.at[:, 1:-1, 1:-1].set((2 * total + _SMOOTH) // (2 * _SMOOTH))
+    return jax.lax.dynamic_update_slice(pixels, (2 * total + _SMOOTH) // (2 * _SMOOTH), (0, 1, 1, 0))
 
 
 def look_up(images: jax.Array, kind: jax.Array, amount: jax.Array) -> jax.Array:
@@ -198,41 +174,38 @@ def look_up(images: jax.Array, kind: jax.Array, amount: jax.Array) -> jax.Array:
     Args: images, uint8 [B, H, W, C]; kind, int [B], of OPERATIONS; amount, float [B]: bits that are kept, the
     threshold of solarize, or what is added below one.
     """
-    batch, _, _, channels = images.shape
-    values = images.reshape(batch, -1, channels).astype(jnp.int32)
-    rows, planes = jnp.arange(batch)[:, None, None], jnp.arange(channels)[None, None, :]
-    counts = jnp.zeros((batch, _LEVELS, channels), jnp.int32).at[rows, values, planes].add(1)
-    level = jnp.arange(_LEVELS, dtype=jnp.int32)[None, :, None]
+    counts = resampling.count_levels(images)
+    level = jnp.arange(LEVELS, dtype=jnp.int32)[None, :, None]
     kind, amount = kind[:, None, None], amount.astype(jnp.float32)[:, None, None]
 
     bits = jnp.clip(amount.astype(jnp.int32), 0, 8)
-    solarized = jnp.where(level.astype(jnp.float32) < amount, level, _LEVELS - 1 - level)
+    solarized = jnp.where(level.astype(jnp.float32) < amount, level, LEVELS - 1 - level)
     raised = jnp.where(level < _SOLARIZED, level + amount.astype(jnp.int32), level)
     tables = {
         POSTERIZE: level >> (8 - bits) << (8 - bits),
         SOLARIZE: solarized,
         SOLARIZE_ADD: raised,
-        INVERT: _LEVELS - 1 - level,
+        INVERT: LEVELS - 1 - level,
         AUTOCONTRAST: _stretched(counts, level),
         EQUALIZE: _equalized(counts, level),
     }
     table = jnp.broadcast_to(level, counts.shape)
     for operation, made in tables.items():
         table = jnp.where(kind == operation, made, table)
-    table = jnp.clip(table, 0, _LEVELS - 1).astype(jnp.uint8)
-    return jnp.take_along_axis(table, values, axis=1).reshape(images.shape)
+    table = jnp.clip(table, 0, LEVELS - 1).astype(jnp.uint8)
+    return resampling.replace_levels(images, table)
 
 
 def _stretched(counts: jax.Array, level: jax.Array) -> jax.Array:
     """From the lowest level that occurs to the highest, spread over all."""
     low, high = _lowest(counts), _highest(counts)
-    return jnp.where(high > low, (level - low) * (_LEVELS - 1) // jnp.maximum(high - low, 1), level)
+    return jnp.where(high > low, (level - low) * (LEVELS - 1) // jnp.maximum(high - low, 1), level)
 
 
 def _equalized(counts: jax.Array, level: jax.Array) -> jax.Array:
     """Each level by how many pixels are below it; as it was where there are too few."""
     last = jnp.take_along_axis(counts, _highest(counts), axis=1)
-    step = (jnp.sum(counts, axis=1, keepdims=True) - last) // (_LEVELS - 1)
+    step = (jnp.sum(counts, axis=1, keepdims=True) - last) // (LEVELS - 1)
     below = jnp.cumsum(counts, axis=1) - counts
     return jnp.where(step > 0, (step // 2 + below) // jnp.maximum(step, 1), level)
 
@@ -242,12 +215,12 @@ def _lowest(counts: jax.Array) -> jax.Array:
 
 
 def _highest(counts: jax.Array) -> jax.Array:
-    return _LEVELS - 1 - jnp.argmax(counts[:, ::-1] > 0, axis=1, keepdims=True).astype(jnp.int32)
+    return LEVELS - 1 - jnp.argmax(counts[:, ::-1] > 0, axis=1, keepdims=True).astype(jnp.int32)
 
 
 def _level(values: jax.Array) -> jax.Array:
     """Fractions cut off, and what is outside of 8 bits."""
-    return jnp.clip(values, 0, _LEVELS - 1).astype(jnp.uint8)
+    return jnp.clip(values, 0, LEVELS - 1).astype(jnp.uint8)
 
 
 def _chosen(kind: jax.Array, moved: jax.Array, blended: jax.Array, looked_up: jax.Array) -> jax.Array:
@@ -280,7 +253,7 @@ def make_rand_augment(text: str) -> Augmentation:
 def torchvision_operations(magnitude: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """All that torchvision draws from, each twice: as kind, int [28], and amount, float [28], of both signs."""
     share = magnitude / (BINS - 1)
-    pixels = float(int(np.float32(150.0 / 331.0 * side) * np.float32(share)))
+    pixels = float(int(np.float32(_FURTHEST * side) * np.float32(share)))
     amounts = {
         **dict.fromkeys((SHEAR_X, SHEAR_Y), (0.3 * share, -0.3 * share)),
         **dict.fromkeys((TRANSLATE_X, TRANSLATE_Y), (-pixels, pixels)),
@@ -311,7 +284,7 @@ def timm_amounts(level: jax.Array, sign: jax.Array, side: int) -> jax.Array:
         ROTATE: 30 * share * sign,
         **dict.fromkeys((BRIGHTNESS, COLOR, CONTRAST, SHARPNESS), 1.8 * share + 0.1),
         POSTERIZE: jnp.floor(4 * share),
-        SOLARIZE: jnp.floor(_LEVELS * share),
+        SOLARIZE: jnp.floor(LEVELS * share),
         SOLARIZE_ADD: jnp.floor(_ADDED * share),
     }
     return jnp.stack([amounts.get(kind, zero) for kind in range(len(OPERATIONS))], axis=1)
@@ -326,7 +299,7 @@ def _timm_layer(asked: RandAugment, key: jax.Array, images: jax.Array) -> jax.Ar
     sign = jnp.where(jax.random.bernoulli(keys[3], shape=(count,)), 1.0, -1.0)
     amount = jnp.take_along_axis(timm_amounts(level, sign, side), kind[:, None], axis=1)[:, 0]
     cubic = jax.random.bernoulli(keys[4], shape=(count,))
-    fill = jnp.asarray(TIMM_FILL if channels == len(TIMM_FILL) else (_LEVELS // 2,) * channels, jnp.uint8)
+    fill = jnp.asarray(TIMM_FILL if channels == len(TIMM_FILL) else (LEVELS // 2,) * channels, jnp.uint8)
     moved = move_smoothly(images, matrices_of(kind, amount, side, jnp), cubic, fill)
     sorts = (moved, blend(images, kind, amount), look_up(images, kind, amount))
     return _chosen(kind, *sorts)

@@ -1,9 +1,9 @@
-"""Pixels moved by looking each one up."""
+"""Pixels moved, and levels counted and replaced, by looking each one up."""
 
 import jax
 import jax.numpy as jnp
 
-from gift_jax.resampling.places import rotated
+from gift_jax.resampling.places import LEVELS, kernel_of, mapped, rotated
 
 
 def take_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
@@ -38,10 +38,58 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
     )
 
 
-def _pixel(images: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
+def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: int) -> jax.Array:
+    """See `gift_jax.resampling`."""
+    del steepest, furthest
+    rows, columns = (places >> 16 for places in mapped(images.shape, matrices))
+    return jnp.where(_inside(images, rows, columns)[..., None], _any_pixel(images, rows, columns), jnp.uint8(0))
+
+
+def map_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: int) -> jax.Array:
+    """See `gift_jax.resampling`."""
+    del steepest, furthest
+    height, width = images.shape[1:3]
+    rows, columns = mapped(images.shape, matrices)
+    top, left = jnp.floor(rows), jnp.floor(columns)
+    total = jnp.zeros(images.shape, jnp.float32)
+    for i in range(-1, 3):
+        row, down = jnp.clip((top + i).astype(jnp.int32), 0, height - 1), kernel_of(cubic, rows - top - i)
+        for j in range(-1, 3):
+            column, across = jnp.clip((left + j).astype(jnp.int32), 0, width - 1), kernel_of(cubic, columns - left - j)
+            total += (down * across)[..., None] * _any_pixel(images, row, column).astype(jnp.float32)
+    return total
+
+
+def _pixel(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """`out[b, i, j] = images[b, rows[b, i, j], columns[b, i, j]]`, zero where that is outside."""
     batch, height, width, channels = images.shape
-    known = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    index = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
+    known = _inside(images, rows, columns)
+    index = jnp.clip(rows, 0, height - 1) * width + jnp.clip(columns, 0, width - 1)
     flat = images.reshape(batch, height * width, channels)
     values = jnp.take_along_axis(flat, index.reshape(batch, height * width, 1), axis=1)
     return jnp.where(known[..., None], values.reshape(images.shape), jnp.zeros_like(images))
+
+
+def _inside(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    return (rows >= 0) & (rows < images.shape[1]) & (columns >= 0) & (columns < images.shape[2])
+
+
+def _any_pixel(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """The same, but any pixel where that is outside."""
+    index = (rows * images.shape[2] + columns).reshape(len(images), -1, 1)
+    flat = images.reshape(len(images), -1, images.shape[3])
+    return jnp.take_along_axis(flat, index, axis=1, mode="clip").reshape(images.shape)
+
+
+def count_levels(images: jax.Array) -> jax.Array:
+    """See `gift_jax.resampling`."""
+    batch, _, _, channels = images.shape
+    rows, planes = jnp.arange(batch)[:, None, None], jnp.arange(channels)[None, None, :]
+    values = images.reshape(batch, -1, channels).astype(jnp.int32)
+    return jnp.zeros((batch, LEVELS, channels), jnp.int32).at[rows, values, planes].add(1)
+
+
+def replace_levels(images: jax.Array, table: jax.Array) -> jax.Array:
+    """See `gift_jax.resampling`."""
+    values = images.reshape(len(images), -1, images.shape[3]).astype(jnp.int32)
+    return jnp.take_along_axis(table, values, axis=1).reshape(images.shape)

@@ -57,6 +57,7 @@ ENTRY %main (a: f32[1000,64], i: s32[]) -> f32[1,64] {
   %i = s32[] parameter(1)
   %near = bf16[64,64]{1,0:T(8,128)(2,1)S(1)} broadcast(%i), dimensions={}
   %t = f32[64,1000]{0,1} transpose(%a), dimensions={1,0}, metadata={op_name="jit(epoch)/moved"}
+  %s = ((f32[1000,64]{1,0}), f32[10,64]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%a), slice={[0:10], [0:64]}
   %r = f32[64]{0} all-reduce(%i), replica_groups=[2,2]<=[4], to_apply=%inner
   ROOT %f = f32[1,64]{1,0} fusion(%a, %i), kind=kLoop, calls=%inner
 }
@@ -67,6 +68,7 @@ def test_of_what_is_sliced_only_the_slice_is_read_and_what_is_on_the_chip_is_fre
     costs = {cost.instruction.name: cost for cost in hlo.costs(hlo.parse(TEXT), "main")}
     assert costs["f"].bytes == 4 * 64 + 4 * 64 + 4  # written, read, and the place
     assert costs["near"].bytes == 4
+    assert costs["s"].bytes == 4 * 640  # read, and written on the chip
 
 
 def test_layout_changes_and_exchanges_are_found():

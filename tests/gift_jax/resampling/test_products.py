@@ -1,18 +1,15 @@
-"""Both forms of moving pixels give the same images, and the products hold to PyTorch's golden values."""
+"""Products give what gathers do, and PyTorch's golden values; for TPUs nothing is looked up."""
 
-import math
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from forms import short_form
 
-from gift_jax import augment, crops
+from gift_jax import augment, crops, rand_augment
 from gift_jax.resampling import gathers, products
 from gift_jax.runtime.compiling import traced_for
-
-MOST = math.radians(15)
 
 
 @pytest.fixture
@@ -36,51 +33,53 @@ def test_images_are_taken_alike(images):
     np.testing.assert_array_equal(products.take_images(images, order), gathers.take_images(images, order))
 
 
-@pytest.mark.parametrize("size", short_form((2, 3, 8, 28, 33, 64, 224), kept=(28,)))
-def test_a_rotation_is_the_same_to_the_ends_of_its_range(key, size):
-    """Coordinates are rounded to float32, of which a pixel's value changes by its slope: 3 a pixel, of noise."""
-    images = jax.random.normal(key, (9, size, size, 2))
-    angle = jnp.concatenate(
-        [jnp.asarray([-MOST, 0, MOST, 1e-6]), jax.random.uniform(key, (5,), minval=-MOST, maxval=MOST)]
-    )
-    expected = jax.jit(gathers.rotate, static_argnums=2)(images, angle, MOST)
-    tolerance = 3 * 16 * size * np.finfo(np.float32).eps
-    out = jax.jit(products.rotate, static_argnums=2)(images, angle, MOST)
-    np.testing.assert_allclose(out, expected, rtol=0, atol=max(tolerance, 1e-6))
+def test_levels_are_counted_and_replaced_alike():
+    """Of three images, one of which has two levels alone."""
+    draw = np.random.default_rng(1)
+    levels = draw.integers(0, 256, (3, 9, 12, 2))
+    levels[1] = 255 * (levels[1] > 127)
+    images = jnp.asarray(levels, jnp.uint8)
+    counts = products.count_levels(images)
+    np.testing.assert_array_equal(counts, gathers.count_levels(images))
+    assert counts.shape == (3, 256, 2)
+    assert (counts[1, 0] + counts[1, 255] == 9 * 12).all()
+    table = jnp.asarray(draw.integers(0, 256, counts.shape), jnp.uint8)
+    replaced = products.replace_levels(images, table)
+    assert replaced.dtype == jnp.uint8
+    np.testing.assert_array_equal(replaced, gathers.replace_levels(images, table))
+    assert replaced[2, 5, 7, 1] == table[2, images[2, 5, 7, 1], 1]
 
 
-def test_a_rectangle_is_rotated_as_by_gathers(images):
-    angle = jnp.linspace(-MOST, MOST, 5)
-    forms = (jax.jit(form.rotate, static_argnums=2) for form in (products, gathers))
-    np.testing.assert_array_equal(*(form(images, angle, MOST) for form in forms))
-
-
-@pytest.mark.parametrize("operation", ["crop", "rotate"])
-def test_products_equal_pytorch(golden, operation):
+def test_golden_crops(golden):
     file = np.load(golden / "augment.npz")
-    function = jax.jit(lambda images, draws: getattr(augment, operation)(images, **draws))
     for case in range(3):
-        prefix = f"case{case}/{operation}/"
-        values = {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
-        expected = values.pop("out_nchw")
-        draws = {name: jnp.asarray(v, jnp.float32 if v.dtype.kind == "f" else jnp.int32) for name, v in values.items()}
+        prefix = f"case{case}/crop/"
+        draws = {name.removeprefix(prefix): jnp.asarray(file[name], jnp.int32) for name in file.files if prefix in name}
+        expected = file[f"{prefix}out_nchw"]
         images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
+        del draws["out_nchw"]
         with traced_for("tpu"):
-            out = function(images, draws)
+            out = augment.crop(images, **draws)
         np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
 
 
-def test_no_pixel_is_gathered_for_a_tpu(key):
-    """By the traced program: of the augmentation, mixing and crops, nothing looks pixels up."""
+def test_nothing_is_looked_up_for_a_tpu(key):
+    """By the traced program: of the augmentations, mixing and crops, nothing looks pixels up, or their levels."""
 
     def moved(key, images):
-        with traced_for("tpu"):
-            images = augment.make_strategy()(key, crops.make_crop(factor=1, shuffle=2, smallest_crop=0.5)(key, images))
-            return augment.random_cutmix(key, augment.random_mixup(key, images)[0])[0]
+        images = augment.make_strategy()(key, crops.make_crop(factor=1, shuffle=2, smallest_crop=0.5)(key, images))
+        return augment.random_cutmix(key, augment.random_mixup(key, images)[0])[0]
 
-    def gathered(form):
-        program = str(jax.make_jaxpr(form)(key, jnp.zeros((4, 16, 16, 3))))
-        return [line for line in program.splitlines() if " gather[" in line and "f32[4,16" in line]
+    def looked_up(form, platform):
+        """Gathers and scatters of arrays that have a side of the images, or all pixels, or levels, in one axis."""
+        with traced_for(platform):
+            program = str(jax.make_jaxpr(lambda key, images: form(key, images))(key, jnp.zeros((4, 20, 20, 3))))
+        lines = (line for line in program.splitlines() if re.search(r" (gather|scatter\S*)\[", line))
+        return [line for line in lines if re.search(r"\[4,(20|400|256),", line)]
 
-    assert not gathered(moved)
-    assert gathered(lambda key, images: augment.random_crop(key, images))
+    def changed(text):
+        return lambda key, images: rand_augment.make_rand_augment(text)(key, images.astype(jnp.uint8))
+
+    for form in (moved, changed("rand-m6-n2-mstd1.0"), changed("torchvision-rand-m9-n1")):
+        assert not looked_up(form, "tpu")
+        assert looked_up(form, "cpu")
