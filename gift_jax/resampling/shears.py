@@ -158,17 +158,16 @@ def _shift(images: jax.Array, shift: jax.Array, *, most: int, beyond: int, axis:
     Args: shift, whole numbers between -most and most that broadcast to images, the same along the axis.
     """
     # Digit by digit each pixel takes one of a few shifts of the whole array.
-    digits = max(math.ceil(math.log(2 * most + 1, _BASE) - 1e-9), 1)
-    span = _BASE**digits - 1
+    digits, largest = max(math.ceil(math.log(2 * most + 1, _BASE) - 1e-9), 1), 2 * most
+    first, span = _BASE ** (digits - 1), images.shape[axis] + 2 * beyond
     margins = [(0, 0, 0)] * images.ndim
-    margins[axis] = (beyond + most, beyond + span - most, 0)
+    margins[axis] = (beyond + most, beyond + (largest // first + 1) * first - 1 - most, 0)
     moved, rest = jax.lax.pad(images, jnp.zeros((), images.dtype), margins), shift.astype(jnp.int32) + most
-    length = images.shape[axis] + 2 * beyond + span
     for step in (_BASE**place for place in reversed(range(digits))):
         digit, rest = jnp.divmod(rest, step)
-        length -= (_BASE - 1) * step
-        parts = [jax.lax.slice_in_dim(moved, k * step, k * step + length, axis=axis) for k in range(_BASE)]
-        moved = parts[0]
+        starts = range(0, largest + 1, step)
+        parts = [jax.lax.slice_in_dim(moved, start, start + span + step - 1, axis=axis) for start in starts]
+        moved, largest = parts[0], step - 1
         for number, part in enumerate(parts[1:], 1):
             moved = jnp.where(digit == number, part, moved)
     return moved
