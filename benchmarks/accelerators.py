@@ -75,13 +75,19 @@ def make_costliest(rows: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join(parts)
 
 
+def _write(name: str, rows: Sequence[dict[str, Any]]) -> None:
+    compiled = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_text(RESULTS / f"{name}.json", json.dumps({"compiled": compiled, "rows": rows}, indent=1) + "\n")
+    write_text(RESULTS / f"{name}.md", f"{make_table(rows)}\n\n```\n{make_costliest(rows)}\n```\n")
+
+
 def main(
     for_: tuple[str, ...] = tuple(TARGETS),
     work: tuple[str, ...] = STEPS,
     programs: tuple[str, ...] = PROGRAMS,
     name: str = "accelerators",
 ) -> None:
-    """Compile, write the results and print the table.
+    """Compile, write the results and print the table. Raises: GiftError in the end for programs that do not compile.
 
     Args:
         for_: devices to compile for.
@@ -99,16 +105,20 @@ def main(
     for missing in (target for target in for_ if not installed(target)):
         raise GiftError(f"--for {missing}: its compiler is not installed; `pip install '.[accelerators]'` brings it")
     rows: list[dict[str, Any]] = []
+    failures: list[str] = []
     combinations = [(target, one, program) for target in for_ for one in work for program in programs]
     with display("accelerators", len(combinations), "programs") as advance:
         for combination in combinations:
-            rows.append(compile_apart(*combination))
+            try:
+                rows.append(compile_apart(*combination))
+            except GiftError as error:  # a compiler that crashes at one program may do the others
+                failures.append(str(error))
+            else:
+                _write(name, rows)  # after every program, so that a run that is cut off leaves what it has
             advance(1, " ".join(combination))
-            measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            # After every program, so that a run that is cut off leaves what it has.
-            write_text(RESULTS / f"{name}.json", json.dumps({"compiled": measured, "rows": rows}, indent=1) + "\n")
-            write_text(RESULTS / f"{name}.md", f"{make_table(rows)}\n\n```\n{make_costliest(rows)}\n```\n")
     print(make_table(rows))
+    if failures:
+        raise GiftError("; ".join(failures))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ from gift_jax.training.normalising import settle
 from gift_jax.training.relabel import MadeLabels, make_labels
 from gift_jax.training.train import Run
 
-from .common.pruned_images import Pruned, load_pruned
+from .common.pruned_images import Pruned, load_pruned, parse_file
 from .common.real_images import RealImages, load_real, teacher_of
 from .common.regime_rows import ALL, HARD, LIVE, MIDDLE, MORE, RANDOM
 from .common.regime_views import make_sections
@@ -107,6 +107,8 @@ class LabelRegimes(Study):
             raise GiftError(
                 "--regimes, --losses and --hard-middle must name soft labels and losses of them; ce is run anyway"
             )
+        if self.method in dict(map(parse_file, self.indices)):
+            raise GiftError(f"--indices: {self.method!r} is the distilled set (--method); choose a different name")
         if min(self.views, self.score_epochs, self.looks) < 1:
             raise GiftError("--views, --score-epochs and --looks must be 1 or more")
         Recipe(smallest_crop=self.smallest_crop)

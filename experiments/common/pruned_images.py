@@ -38,6 +38,8 @@ def load_pruned(
     Raises: GiftError.
     """
     named = dict(map(parse_file, files))
+    if len(named) < len(files):
+        raise GiftError(f"--indices {' '.join(files)} has a name twice; choose a name for each file")
     if taken := {"random", *METHODS, *scored} & named.keys():
         raise GiftError(f"--indices: {taken.pop()!r} is the name of another kind of images; choose a different name")
     orders = {name: read_rows(path) for name, path in named.items()}

@@ -67,22 +67,25 @@ def test_a_tpu_gathers_no_pixels_but_the_batch_itself():
     assert row["gathered_bytes"] <= 1.1 * 100 * 32 * 32 * 3 * 4
 
 
+ROW = {
+    "target": "v5e",
+    "workload": "conv3-32",
+    "batch": 100,
+    "program": "data-8",
+    "compile_seconds": 31.4,
+    "flops": 36.3e9,
+    "bytes": 0.66e9,
+    "bound_seconds": 0.0008,
+    "estimated_seconds": 0.00123,
+    "peak_bytes": 2**28,
+    "memory_share": 0.0168,
+    "collectives": [{"bytes": 2e6}, {"bytes": 5e5}],
+    "costliest": [],
+}
+
+
 def test_the_table_has_a_line_a_program():
-    row = {
-        "target": "v5e",
-        "workload": "conv3-32",
-        "batch": 100,
-        "program": "data-8",
-        "compile_seconds": 31.4,
-        "flops": 36.3e9,
-        "bytes": 0.66e9,
-        "bound_seconds": 0.0008,
-        "estimated_seconds": 0.00123,
-        "peak_bytes": 2**28,
-        "memory_share": 0.0168,
-        "collectives": [{"bytes": 2e6}, {"bytes": 5e5}],
-    }
-    lines = accelerators.make_table([row, {**row, "estimated_seconds": None, "collectives": []}]).splitlines()
+    lines = accelerators.make_table([ROW, {**ROW, "estimated_seconds": None, "collectives": []}]).splitlines()
     assert lines[2] == (
         "| v5e | conv3-32, 100 | data-8 | 31 s | 36.3 | 0.66 | 0.80 ms | 1.23 ms | 256 MiB, 1.7 % | 2.5 MB |"
     )
@@ -96,6 +99,23 @@ def test_the_table_has_a_line_a_program():
 def test_what_is_unknown_is_refused(options, message):
     with pytest.raises(GiftError, match=message):
         accelerators.main(**options)
+
+
+def test_a_program_that_crashes_the_compiler_costs_no_other_row(monkeypatch, tmp_path, capsys):
+    def compile_apart(target, workload, program):
+        if program == "data-8":
+            raise GiftError("data-8 cannot be compiled")
+        return {**ROW, "program": program}
+
+    monkeypatch.setattr(accelerators, "installed", lambda target: True)
+    monkeypatch.setattr(accelerators, "compile_apart", compile_apart)
+    monkeypatch.setattr(accelerators, "RESULTS", tmp_path)
+    with pytest.raises(GiftError, match="data-8 cannot be compiled"):
+        accelerators.main(("v5e",), ("conv3-32",), ("epoch-float32", "data-8", "evaluation"), "some")
+    for table in (capsys.readouterr().out, (tmp_path / "some.md").read_text()):
+        assert "epoch-float32" in table
+        assert "evaluation" in table
+        assert "data-8" not in table
 
 
 def test_a_compiler_that_is_missing_is_named(monkeypatch):

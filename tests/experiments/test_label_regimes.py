@@ -128,6 +128,8 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
     [
         (lambda path: parse_file("rows.npy"), "must be NAME=FILE"),
         (lambda path: load_pruned(path, None, None, (), ("ccs=a",), 1), "'ccs' is the name of another"),
+        (lambda path: load_pruned(path, None, None, (), ("own=a", "own=b"), 1), "own=a own=b has a name twice"),
+        (lambda path: LabelRegimes(indices=("rded=a",)), r"'rded' is the distilled set \(--method\)"),
         (lambda path: read_rows(path / "missing.npy"), "missing.npy: No such file"),
         (lambda path: LabelRegimes(method="random"), "random images are always"),
         (lambda path: LabelRegimes(losses=("ce",)), "ce is run anyway"),
