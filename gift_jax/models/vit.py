@@ -18,11 +18,18 @@ _zeros = nnx.initializers.zeros
 _xavier = nnx.initializers.xavier_uniform()
 
 
+# Both are computed again for the gradient: their inner arrays would be a third of a training step's memory.
+@jax.checkpoint
 def _attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
     """Args and result: [B, N, HEADS, WIDTH / HEADS]."""
     # Not `jax.nn.dot_product_attention`: in another dtype than float32 it breaks strict promotion.
     logits = jnp.einsum("bqhd,bkhd->bhqk", query * query.shape[-1] ** -0.5, key)
     return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(logits), value)
+
+
+@jax.checkpoint
+def _gelu(x: jax.Array) -> jax.Array:
+    return nnx.gelu(x, approximate=False)
 
 
 class Block(nnx.Module):
@@ -39,7 +46,7 @@ class Block(nnx.Module):
         """Args: tokens x [B, N, WIDTH]. Returns: the same shape."""
         heads = self.qkv(self.norm1(x)).reshape(*x.shape[:2], 3, HEADS, WIDTH // HEADS)
         x = x + self.out(_attend(heads[:, :, 0], heads[:, :, 1], heads[:, :, 2]).reshape(x.shape))
-        return x + self.project(nnx.gelu(self.expand(self.norm2(x)), approximate=False))
+        return x + self.project(_gelu(self.expand(self.norm2(x))))
 
 
 class ViT(nnx.Module):
