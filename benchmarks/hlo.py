@@ -301,11 +301,9 @@ def _bytes(module: Module, instruction: Instruction, computation: Computation) -
     if instruction.opcode in _FREE or instruction.opcode.endswith("-done"):
         return 0.0
     written = sum(array.bytes for array in instruction.arrays)
-    if instruction.opcode == "copy-start":  # its result names source and destination
-        return sum(array.bytes for array in instruction.arrays[:2])
-    if instruction.opcode == "slice-start":  # likewise, and the source is named whole
-        source, taken = instruction.arrays[:2]
-        return taken.size * ((not source.on_chip) + (not taken.on_chip))
+    if instruction.opcode in ("copy-start", "slice-start"):  # the result names both ends, and a slice's source whole
+        ends = instruction.arrays[:2]
+        return min(array.size for array in ends) * sum(not array.on_chip for array in ends)
     if instruction.opcode in _PARTIAL:
         return 2 * written
     if instruction.opcode == "dynamic-update-slice":

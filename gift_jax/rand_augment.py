@@ -97,7 +97,7 @@ def move(images: jax.Array, matrices: jax.Array) -> jax.Array:
 
     Args: images, uint8 [B, S, S, C]; matrices, int [B, 6], of `fixed`.
     """
-    return resampling.map_nearest(images, matrices, _STEEPEST, math.ceil(_FURTHEST * images.shape[1]))
+    return resampling.map_nearest(images, matrices, _STEEPEST, _FURTHEST)
 
 
 def fixed(matrices: np.ndarray) -> np.ndarray:
@@ -114,8 +114,7 @@ def move_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, fill
     """
     a, b, c, d, e, f = matrices.T
     numbered = jnp.stack([a, b, c + (a + b - 1) / 2, d, e, f + (d + e - 1) / 2], axis=1)
-    furthest = math.ceil(_FURTHEST * images.shape[1])
-    total = resampling.map_smoothly(images, numbered, cubic, _STEEPEST, furthest)
+    total = resampling.map_smoothly(images, numbered, cubic, _STEEPEST, _FURTHEST)
     rows, columns = (places + 0.5 for places in mapped(images.shape, numbered))
     inside = (rows >= 0) & (rows < images.shape[1]) & (columns >= 0) & (columns < images.shape[2])
     # Pillow cuts fractions off; float32 may be just below a whole level.

@@ -16,6 +16,11 @@ def _gathers_or(other: ModuleType) -> ModuleType:
     return other if platform() == "tpu" else gathers
 
 
+def _mapping(images: jax.Array) -> ModuleType:
+    """Shears are of square images."""
+    return _gathers_or(shears) if images.shape[1] == images.shape[2] else gathers
+
+
 def take_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
     """`out[b, i, j] = images[b, rows[b, i], columns[b, j]]`, zero where that is outside.
 
@@ -35,25 +40,28 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
     Args: images [B, H, W, C]. Reference: `affine_grid` and `grid_sample` of PyTorch (align_corners=False, zero
     padding), whose coordinates are in [-1, 1] of each side, so that a rectangle is sheared.
     """
-    return _gathers_or(shears).rotate(images, angle, most)
+    return _mapping(images).rotate(images, angle, most)
 
 
-def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: int) -> jax.Array:
+def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: float) -> jax.Array:
     """Take pixel (x, y) from `(a x + b y + c, d x + e y + f) // 2^16`, zero where that is outside.
 
     Args: images, uint8 [B, H, W, C]; matrices, int [B, 6], (a, b, c, d, e, f): rotations by steepest, in radians, at
-    most, or shears along one axis and translations that move pixels by furthest at most. Returns: uint8 [B, H, W, C].
+    most, or shears along one axis and translations that move pixels by the part furthest of a side at most.
+    Returns: uint8 [B, H, W, C].
     """
-    return _gathers_or(shears).map_nearest(images, matrices, steepest, furthest)
+    return _mapping(images).map_nearest(images, matrices, steepest, furthest)
 
 
-def map_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: int) -> jax.Array:
+def map_smoothly(
+    images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: float
+) -> jax.Array:
     """Interpolate pixel (x, y) at `(a x + b y + c, d x + e y + f)`; pixels beyond the edge are as on it.
 
     Args: as for `map_nearest`, with matrices of floats; cubic, bool [B], whether an image is interpolated so, rather
     than bilinearly. Returns: float [B, H, W, C], anything where the place is outside of the image.
     """
-    return _gathers_or(shears).map_smoothly(images, matrices, cubic, steepest, furthest)
+    return _mapping(images).map_smoothly(images, matrices, cubic, steepest, furthest)
 
 
 def count_levels(images: jax.Array) -> jax.Array:

@@ -38,14 +38,16 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
     )
 
 
-def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: int) -> jax.Array:
+def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: float) -> jax.Array:
     """See `gift_jax.resampling`."""
     del steepest, furthest
     rows, columns = (places >> 16 for places in mapped(images.shape, matrices))
     return jnp.where(_inside(images, rows, columns)[..., None], _any_pixel(images, rows, columns), jnp.uint8(0))
 
 
-def map_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: int) -> jax.Array:
+def map_smoothly(
+    images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: float
+) -> jax.Array:
     """See `gift_jax.resampling`."""
     del steepest, furthest
     height, width = images.shape[1:3]

@@ -1,4 +1,4 @@
-"""Affine maps of images as three shears by whole pixels, none of which looks a pixel up.
+"""Affine maps of square images as three shears by whole pixels, none of which looks a pixel up.
 
 A map that keeps areas is a shear of the columns, one of the rows and one of the columns again. Each is rounded to whole
 pixels: it moves every column, or row, by a number of its own. So each pixel of the source has one place in the result,
@@ -14,7 +14,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gift_jax.resampling import gathers
 from gift_jax.resampling.places import kernel_of, linear, mapped, rotated
 
 _BASE = 4  # of the digits of a shift
@@ -43,8 +42,6 @@ class _Shears(NamedTuple):
 
 def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
     """See `gift_jax.resampling`; `most` is at most 15 degrees."""
-    if images.shape[1] != images.shape[2]:
-        return gathers.rotate(images, angle, most)
     half, sin, none = jnp.tan(angle / 2), jnp.sin(angle), jnp.zeros_like(angle)
     shears = _Shears(half, -sin, none, half, none, most, furthest=0)
     source_rows, source_columns = rotated(images.shape, angle)
@@ -55,10 +52,8 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
     return _sum_around(_move(images, shears, _LINEAR), shears, _LINEAR, weigh)
 
 
-def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: int) -> jax.Array:
+def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: float) -> jax.Array:
     """See `gift_jax.resampling`."""
-    if images.shape[1] != images.shape[2]:
-        return gathers.map_nearest(images, matrices, steepest, furthest)
     source_rows, source_columns = ((places >> 16).astype(jnp.float32) for places in mapped(images.shape, matrices))
     middles = matrices.astype(jnp.float32) / 2**16 - jnp.asarray((0, 0, 0.5, 0, 0, 0.5), jnp.float32)[None]
     shears = _split(middles, images.shape[1], steepest, furthest)
@@ -70,10 +65,10 @@ def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthes
     return _unpack(taken, images.shape[3]).astype(jnp.uint8)
 
 
-def map_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: int) -> jax.Array:
+def map_smoothly(
+    images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: float
+) -> jax.Array:
     """See `gift_jax.resampling`."""
-    if images.shape[1] != images.shape[2]:
-        return gathers.map_smoothly(images, matrices, cubic, steepest, furthest)
     source_rows, source_columns = mapped(images.shape, matrices)
     shears = _split(matrices, images.shape[1], steepest, furthest)
 
@@ -85,7 +80,7 @@ def map_smoothly(images: jax.Array, matrices: jax.Array, cubic: jax.Array, steep
     return _sum_around(_unpack(moved, images.shape[3]).astype(jnp.float32), shears, _CURVED, weigh, apart=True)
 
 
-def _split(matrices: jax.Array, side: int, steepest: float, furthest: int) -> _Shears:
+def _split(matrices: jax.Array, side: int, steepest: float, furthest: float) -> _Shears:
     """The shears of maps as `mapped` has them: rotations, shears along one axis, and translations."""
     a, b, c, d, e, f = (matrices[:, place] for place in range(6))
     middle = (side - 1) / 2
@@ -93,7 +88,7 @@ def _split(matrices: jax.Array, side: int, steepest: float, furthest: int) -> _S
     turns = b * d != 0
     first = jnp.where(turns, (a - 1) / jnp.where(turns, b, 1), 0)
     second = jnp.where(turns, first, d)
-    return _Shears(first, b, right, second, below - second * right, steepest, furthest)
+    return _Shears(first, b, right, second, below - second * right, steepest, math.ceil(furthest * side))
 
 
 def _move(images: jax.Array, shears: _Shears, window: tuple[int, int], beyond: int = 0) -> jax.Array:

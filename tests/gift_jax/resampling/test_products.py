@@ -54,10 +54,9 @@ def test_golden_crops(golden):
     file = np.load(golden / "augment.npz")
     for case in range(3):
         prefix = f"case{case}/crop/"
-        draws = {name.removeprefix(prefix): jnp.asarray(file[name], jnp.int32) for name in file.files if prefix in name}
+        draws = {name: jnp.asarray(file[prefix + name], jnp.int32) for name in ("shift_h", "shift_w")}
         expected = file[f"{prefix}out_nchw"]
         images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
-        del draws["out_nchw"]
         with traced_for("tpu"):
             out = augment.crop(images, **draws)
         np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from forms import short_form
 
-from gift_jax import augment, rand_augment
+from gift_jax import augment, rand_augment, resampling
 from gift_jax.resampling import gathers, shears
 from gift_jax.runtime.compiling import traced_for
 
@@ -87,11 +87,12 @@ def test_rectangles_are_looked_up():
     """Of which a shear's ranges would be others."""
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (5, 9, 12, 3)), jnp.uint8)
     angle = jnp.linspace(-MOST, MOST, 5)
-    floats = images.astype(jnp.float32)
-    np.testing.assert_array_equal(*(form.rotate(floats, angle, MOST) for form in (shears, gathers)))
-    kind, amount = (values[:5] for values in maps(9))
+    np.testing.assert_array_equal(
+        *both_forms(lambda *given: resampling.rotate(*given, MOST), images.astype(jnp.float32), angle)
+    )
+    kind, amount = (values[::7][:5] for values in maps(9))
     matrices = rand_augment.matrices_of(jnp.asarray(kind), jnp.asarray(amount, jnp.float32), 9, jnp)
-    given = (images, (matrices * 2**16).astype(jnp.int32), math.radians(30), 5)
-    np.testing.assert_array_equal(*(form.map_nearest(*given) for form in (shears, gathers)))
-    given = (images, matrices, jnp.ones(5, bool), math.radians(30), 5)
-    np.testing.assert_array_equal(*(form.map_smoothly(*given) for form in (shears, gathers)))
+    given = (images, (matrices * 2**16).astype(jnp.int32))
+    np.testing.assert_array_equal(*both_forms(lambda *given: resampling.map_nearest(*given, MOST, 0.5), *given))
+    given = (images, matrices, jnp.ones(5, bool))
+    np.testing.assert_array_equal(*both_forms(lambda *given: resampling.map_smoothly(*given, MOST, 0.5), *given))
