@@ -25,7 +25,7 @@ from gift_jax.evaluate import BATCH_SIZE, largest_batch, make_batch_ranker
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.compiling import traced_for
+from gift_jax.runtime.compiling import tracing_for_platform
 from gift_jax.runtime.sharding import DATA, SEED, make_mesh
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import Data, Program, init_state
@@ -98,7 +98,7 @@ def compile_for(target_name: str, workload_name: str, kind_name: str) -> dict[st
         even = size.batch - size.batch % kind.devices
         workload = dataclasses.replace(workload, accelerator=Size(even, size.images - size.images % even))
     over = devices(target_name, kind.devices)
-    with traced_for(target.platform):
+    with tracing_for_platform(target.platform):
         batch = _evaluated_at_once(workload) if kind.evaluation else workload.accelerator.batch
         if kind.evaluation:
             lowered, state = lower_evaluation(workload, over), None

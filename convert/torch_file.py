@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
 from .rules import shown
 
@@ -122,7 +122,7 @@ def _what_instead(file: Path | IO[bytes]) -> str:
 
 def _head(file: Path | IO[bytes]) -> bytes:
     if isinstance(file, Path):
-        with reported(file), file.open("rb") as opened:
+        with os_errors_as_gift_error(file), file.open("rb") as opened:
             return opened.read(HEAD)
     file.seek(0)
     return file.read(HEAD)
@@ -158,7 +158,7 @@ FOLDERS: Mapping[str, str] = {
 
 
 def _what_folder(path: Path) -> str:
-    with reported(path):
+    with os_errors_as_gift_error(path):
         for pattern, what in FOLDERS.items():
             for found in sorted(path.glob(pattern))[:1]:
                 return what.format(path.name, shown(found.relative_to(path).parts[0]))
@@ -237,11 +237,12 @@ def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
     if path.suffix != ".safetensors":
         save_object(path, {"model": tensors})
         return
-    with written_whole(path) as temporary, reported(path):
+    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
         safetensors.torch.save_file(tensors, temporary)
 
 
 def save_object(path: Path, value: Any) -> None:
     """Write what `torch.save` takes, whole or not at all. Raises: GiftError if the file cannot be written."""
-    with written_whole(path) as temporary, reported(path, RuntimeError):  # PyTorch's, of a disk that is full
+    # PyTorch raises RuntimeError where the disk is full.
+    with atomic_write(path) as temporary, os_errors_as_gift_error(path, RuntimeError):
         torch.save(value, temporary)

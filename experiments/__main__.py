@@ -7,7 +7,7 @@ from pathlib import Path
 import rich
 from rich.table import Table
 
-from gift_jax.runtime.cli import spoken, until_unread
+from gift_jax.runtime.cli import exit_quietly_on_broken_pipe, with_installed_command_names
 
 HERE = Path(__file__).parent
 
@@ -25,14 +25,18 @@ def _first_line(path: Path) -> str:
 
 def main() -> None:
     """Print the list."""
-    print(spoken("usage: python -m experiments.NAME [OPTIONS]; --help tells the options\n"))
+    print(with_installed_command_names("usage: python -m experiments.NAME [OPTIONS]; --help tells the options\n"))
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, line in commands().items():
         table.add_row(name, line)
     rich.print(table)
-    print(spoken("\nTeachers, distilled sets and stored labels are converted by `python -m convert`."))
+    print(
+        with_installed_command_names(
+            "\nTeachers, distilled sets and stored labels are converted by `python -m convert`."
+        )
+    )
 
 
 if __name__ == "__main__":
-    with until_unread():
+    with exit_quietly_on_broken_pipe():
         main()

@@ -35,7 +35,7 @@ from gift_jax.data.records import Records
 from gift_jax.data.survey import Found, look
 from gift_jax.data.transforms import make_transform
 from gift_jax.runtime import cli
-from gift_jax.runtime.files import written_whole
+from gift_jax.runtime.files import atomic_write
 
 SHOWN_CLASSES, SHOWN_IMAGES = 10, 10
 CELL = 64  # pixels of an image on the contact sheet
@@ -161,7 +161,7 @@ def write_sheet(path: Path, records: Records, spec: DatasetSpec) -> None:
             pixels = transform(records.read(int(row)), records.where(int(row)))
             image = Image.fromarray(pixels[..., 0] if spec.channels == 1 else pixels).convert("RGB")
             sheet.paste(image.resize((CELL, CELL), Image.Resampling.NEAREST), (CELL * column, CELL * label))
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         sheet.save(temporary, "PNG")
 
 
@@ -216,7 +216,7 @@ def main(config: AddDataset) -> None:
     print_found(spec, found, records, test)
     print(f"written   {path}, {path.with_name('sheet.png')}\n\nnext:")
     for command in next_commands(spec.name):
-        print(cli.spoken(command))
+        print(cli.with_installed_command_names(command))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
 from .common.real_images import Reader, reader
 from .common.sources import find_images, open_teacher
@@ -85,7 +85,7 @@ def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config:
     images = rded.synthesize_class(
         read(rows), label, teacher, ipc=config.ipc, settings=config.settings, seed=config.seed
     )
-    with written_whole(path) as temporary, reported(path):
+    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
         np.save(temporary, images, allow_pickle=False)
 
 

@@ -14,7 +14,7 @@ from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.models import Model, Variables
-from gift_jax.runtime.compiling import jit, platform, shared
+from gift_jax.runtime.compiling import cached_factory, jit, platform
 from gift_jax.runtime.sharding import put_shares
 
 BATCH_SIZE = 1000
@@ -46,7 +46,7 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.where(broken, logits.shape[1], jnp.sum(before, axis=1))
 
 
-@shared
+@cached_factory
 def make_batch_ranker(
     model: Model, pixel_space: PixelSpace, normalisation: Normalisation, mesh: Mesh | None
 ) -> Callable[..., jax.Array]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.sources.choices import choose_pair, listed
 from gift_jax.sources.source import Source, head_of, refuse_stand_in
 
@@ -30,7 +30,7 @@ def load_torch(source: Source, name: str) -> object:
     """What a torch file of a source holds: mapped from disk, or read whole out of an archive."""
     path = source.on_disk(name)
     if path:
-        with reported(path), path.open("rb") as stream:
+        with os_errors_as_gift_error(path), path.open("rb") as stream:
             refuse_stand_in(str(path), head_of(stream))
     return load_object(path) if path else load_stream(source.read(name, LARGEST), f"{source.label}: {name!r}")
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.sources.archives import open_archive, open_inner
 from gift_jax.sources.choices import PAIRS, listed
 from gift_jax.sources.encoded import SUFFIXES
@@ -118,7 +118,7 @@ def _found(source: Source | None) -> str:
 def _open_file(path: Path, stack: contextlib.ExitStack) -> Source | None:
     if not path.exists():
         raise GiftError(f"{path}: no such file or directory; check the path")
-    with reported(path):
+    with os_errors_as_gift_error(path):
         file = stack.enter_context(path.open("rb"))
         head = file.read(HEAD)
         file.seek(0)

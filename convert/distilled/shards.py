@@ -23,7 +23,7 @@ from PIL import Image
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet, Parts, from_parts, to_parts
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.progress import display
 from gift_jax.sources import parquet
 from gift_jax.sources.choices import is_shard
@@ -50,7 +50,7 @@ def write_shards(directory: Path, distilled: DistilledSet) -> int:
     with display("writing", len(images), "images") as advance, ThreadPoolExecutor() as pool:
         for number, (start, stop) in enumerate(itertools.pairwise(edges)):
             path = directory / f"train-{number:05d}-of-{count:05d}.parquet"
-            with reported(path, pa.ArrowException), pq.ParquetWriter(path, schema) as writer:
+            with os_errors_as_gift_error(path, pa.ArrowException), pq.ParquetWriter(path, schema) as writer:
                 for first in range(start, stop, ROWS):
                     rows = slice(first, min(first + ROWS, stop))
                     pictures = list(pool.map(_png, _pictures(distilled, rows)))

@@ -13,7 +13,7 @@ import numpy as np
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import written_whole
+from gift_jax.runtime.files import atomic_write
 from gift_jax.runtime.progress import display
 from gift_jax.sources import hub
 from gift_jax.sources.source import Source
@@ -86,7 +86,7 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
         labels = Labels(options.temperature if bank.whole else 0.0, bank.crops_down)
         reader = _Reader(files, bank, images, labels)
         _announce(reader, size, out)
-        with written_whole(out) as temporary:
+        with atomic_write(out) as temporary:
             temporary.mkdir()
             info = _import(reader, temporary, options)
             save_info(temporary, info)

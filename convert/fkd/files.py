@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.sources.archives import open_archive
 from gift_jax.sources.source import Source, directory
 
@@ -13,7 +13,7 @@ def size_on_disk(path: Path) -> int:
     """Bytes of a file, or of all files below a directory."""
     if not path.exists():
         raise GiftError(f"{path}: no such file or directory; check the path")
-    with reported(path):
+    with os_errors_as_gift_error(path):
         files = (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files)
 
@@ -22,7 +22,7 @@ def open_files(path: Path, stack: contextlib.ExitStack) -> Source:
     """The files of a directory, zip or tar. Raises: GiftError."""
     if path.is_dir():
         return directory(path)
-    with reported(path):
+    with os_errors_as_gift_error(path):
         file = stack.enter_context(path.open("rb"))
     files = open_archive(path, str(path), file, stack)
     if files is None:

@@ -15,7 +15,7 @@ from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travellin
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import ModelSpec
-from gift_jax.runtime.files import read_json_object, reported
+from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object
 from gift_jax.sources.hub import CONFIG
 from gift_jax.teachers.teacher import TeacherInfo
 
@@ -71,7 +71,7 @@ def find_weights(source: Path) -> Path:
 
 def _weights_in(directory: Path) -> list[Path]:
     """Under the Hub's usual name, or all of them."""
-    with reported(directory):
+    with os_errors_as_gift_error(directory):
         found = sorted(path for path in directory.iterdir() if path.suffix in (".safetensors", ".bin", ".pth", ".pt"))
     usual = [directory / name for name in WEIGHTS if directory / name in found]
     return usual[:1] or found

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import write_text, written_whole
+from gift_jax.runtime.files import atomic_write, write_text
 from gift_jax.teachers.teacher import INFO
 
 from .card import Entry
@@ -29,7 +29,7 @@ def push(source: Path, out: Path, *, repo: str, licence: str) -> None:
     if source.is_dir() and not (source / INFO).is_file():
         raise GiftError(f"{source}: is no teacher ({INFO} is missing); give one, or a distilled set's file")
     kind, write = ("model", write_teacher) if source.is_dir() else ("dataset", write_set)
-    with written_whole(out) as temporary:
+    with atomic_write(out) as temporary:
         temporary.mkdir()
         card, summary = write(source, temporary, Entry(repo, licence))
         write_text(temporary / CARD, card.text())

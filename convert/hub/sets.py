@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from gift_jax.data.distilled import DistilledSet, load_distilled, to_parts
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 
 from ..distilled.shards import PIXELS, write_shards
 from .card import Card, Entry
@@ -34,7 +34,7 @@ def write_set(source: Path, directory: Path, entry: Entry) -> tuple[Card, str]:
     Returns: the card, and what was written in words. Raises: GiftError if source is no distilled set, or damaged.
     """
     distilled = load_distilled(source)
-    with reported(directory):
+    with os_errors_as_gift_error(directory):
         (directory / FOLDER).mkdir()
     shards = write_shards(directory / FOLDER, distilled)
     summary = f"{len(distilled.labels)} {distilled.pixel_space} images, {shards} shard{'s' * (shards != 1)}"

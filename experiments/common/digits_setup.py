@@ -13,7 +13,7 @@ import numpy as np
 from gift_jax import DistilledSet, Teacher, load_distilled, load_teacher, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import EvaluationSet, load_digits_test
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.teachers.teacher import INFO
 
 from .set_making import make_set
@@ -38,7 +38,7 @@ def at_once() -> int:
 
 def make_teacher(out: Path) -> Teacher:
     """Train the example teacher in PyTorch and convert it as a user would."""
-    with reported(out):
+    with os_errors_as_gift_error(out):
         out.mkdir(parents=True, exist_ok=True)
     run_convert("example-teacher", "--out", f"{out}/teacher.pth")
     run_convert("teacher", f"{out}/teacher.pth", "--dataset", "digits", "--model", "conv2", "--out", f"{out}/teacher")

@@ -15,7 +15,7 @@ from gift_jax.models import Model
 from gift_jax.pruning import METHODS, Dynamics, choose_rows, ranked_rows
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress
-from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.studies.dynamics import RECIPE, record_dynamics
 from gift_jax.training.configuration import fingerprint
 
@@ -68,7 +68,7 @@ def parse_file(text: str) -> tuple[str, Path]:
 
 def read_rows(path: Path) -> np.ndarray:
     """Row numbers, int [N], of a `.npy` file or of text with one a line. Raises: GiftError."""
-    with reported(path):
+    with os_errors_as_gift_error(path):
         try:
             return np.load(path, allow_pickle=False) if path.suffix == ".npy" else _of_text(path)
         except ValueError as error:
@@ -95,9 +95,12 @@ def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) 
         print(
             f"scored    {len(images.labels)} real images; {100 * dynamics.correct[-1].mean():.1f} % are right at last"
         )
-        with written_whole(path) as temporary, reported(path), temporary.open("wb") as file:
+        with atomic_write(path) as temporary, os_errors_as_gift_error(path), temporary.open("wb") as file:
             np.savez(file, **dynamics._asdict())
-    with reported(path, ValueError, KeyError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as stored:
+    with (
+        os_errors_as_gift_error(path, ValueError, KeyError, zipfile.BadZipFile),
+        np.load(path, allow_pickle=False) as stored,
+    ):
         return Dynamics(*(stored[name] for name in Dynamics._fields))
 
 

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
-from gift_jax.runtime.cli import spoken
-from gift_jax.runtime.files import cache_directory, reported
+from gift_jax.runtime.cli import with_installed_command_names
+from gift_jax.runtime.files import cache_directory, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices
 from gift_jax.sources import hub
 from gift_jax.teachers.published import RDED, ZOO
@@ -66,14 +66,14 @@ def run_convert(*arguments: str) -> None:
 
     Raises: GiftError if it fails.
     """
-    print(spoken(f"$ python -m convert {' '.join(arguments)}"), flush=True)
+    print(with_installed_command_names(f"$ python -m convert {' '.join(arguments)}"), flush=True)
     if subprocess.run([sys.executable, "-m", CONVERT, *arguments], check=False).returncode:
         raise GiftError(f"`python -m convert {arguments[0]}` failed; its message above says how to mend that")
 
 
 def convert_once(command: str, source: Path, options: Sequence[str], name: str) -> Path:
     """The result of converting source, in the cache: made if it is not there, or if source or options changed."""
-    with reported(source):
+    with os_errors_as_gift_error(source):
         state = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(source)]
     key = hashlib.sha256(repr((source.resolve().as_posix(), state, tuple(options))).encode()).hexdigest()[:16]
     out = cache_directory("converted") / key / name

@@ -20,7 +20,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Section
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices, Dataset, ModelName
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
@@ -166,7 +166,7 @@ def save_sheets(
     for name, distilled in sets.items():
         sheet = contact_sheet(f"sheet_{name}", distilled, teacher, class_names)
         path = out / "sheets" / sheet.file_name
-        with written_whole(path) as temporary, reported(path):
+        with atomic_write(path) as temporary, os_errors_as_gift_error(path):
             temporary.write_bytes(sheet.content if isinstance(sheet.content, bytes) else sheet.content.encode())
 
 

@@ -16,7 +16,13 @@ import PIL
 from gift_jax.data.records import Records, decoded
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import read_json_object, remove_unfinished, reported, write_text, written_whole
+from gift_jax.runtime.files import (
+    atomic_write,
+    os_errors_as_gift_error,
+    read_json_object,
+    remove_unfinished,
+    write_text,
+)
 from gift_jax.runtime.progress import display
 
 IMAGES, INFO, LOCK = "images.npy", "info.json", "lock"
@@ -55,11 +61,11 @@ def _key(records: Records, transform: Transform) -> str:
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Keep other processes from decoding into a directory; the lock ends with its process, however that ends."""
-    with reported(directory):
+    with os_errors_as_gift_error(directory):
         directory.mkdir(parents=True, exist_ok=True)
         file = (directory / LOCK).open("w")
     with file:
-        with reported(directory):
+        with os_errors_as_gift_error(directory):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -71,7 +77,7 @@ def _locked(directory: Path) -> Iterator[None]:
 def _write(place: Path, records: Records, transform: Transform) -> None:
     shape = (len(records.labels), transform.crop, transform.crop, transform.channels)
     _check_space(place.parent, int(np.prod(shape)))
-    with written_whole(place) as temporary, reported(temporary):
+    with atomic_write(place) as temporary, os_errors_as_gift_error(temporary):
         temporary.mkdir()
         _decode(temporary / IMAGES, shape, decoded(records, transform))
         info = {"format": _FORMAT, "bytes": (temporary / IMAGES).stat().st_size, "sample": _sample(temporary / IMAGES)}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported, write_text
+from gift_jax.runtime.files import os_errors_as_gift_error, write_text
 from gift_jax.sources.source import HEAD, refuse_stand_in
 
 
@@ -24,7 +24,7 @@ def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not empty. Raises: GiftError if it is none, or has none."""
-    with reported(path):
+    with os_errors_as_gift_error(path):
         content = path.read_bytes()
     lines = [line for line in map(str.strip, read_text(str(path), content).splitlines()) if line]
     if not lines:

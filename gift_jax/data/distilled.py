@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travelling
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
 PixelSpace = Literal["raw", "normalised", "zca"]
 PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
@@ -149,7 +149,7 @@ def to_parts(distilled: DistilledSet) -> Parts:
 def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
     """Write a distilled set as safetensors, whole or not at all, with its digest. Raises: GiftError if that fails."""
     arrays, metadata = to_parts(distilled)
-    with written_whole(Path(path)) as temporary, reported(Path(path)):
+    with atomic_write(Path(path)) as temporary, os_errors_as_gift_error(Path(path)):
         save_file(dict(arrays), temporary, dict(metadata))
 
 

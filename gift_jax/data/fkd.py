@@ -21,7 +21,7 @@ from gift_jax.augment import MIXINGS
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import read_json_object, reported, write_text
+from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, write_text
 
 INFO = "fkd.json"
 CROPS = ("bytes", "floats")
@@ -322,7 +322,7 @@ def save_epoch(directory: Path, number: int, flat: StoredBatches) -> None:
     """Write an epoch's batches, in which `problems` finds none."""
     path = epoch_path(directory, number)
     arrays = {name: np.ascontiguousarray(array) for name, array in flat._asdict().items() if array is not None}
-    with reported(path):
+    with os_errors_as_gift_error(path):
         save_file(arrays, path)
 
 

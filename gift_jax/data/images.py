@@ -13,7 +13,7 @@ from gift_jax.data.datasets import PLAINLY, DatasetSpec, Reading
 from gift_jax.data.records import Records
 from gift_jax.data.wanted import Wanted
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.sources.choices import is_shard, listed
 from gift_jax.sources.lasting import inner_archive, lasting_archive
 from gift_jax.sources.source import HEAD, Source, directory, openable, single_file
@@ -114,7 +114,7 @@ def _found(source: Source | None) -> str:
 def _open_file(path: Path) -> Source | None:
     if not path.exists():
         raise GiftError(f"{path}: no such file or directory; check the path")
-    with reported(path), path.open("rb") as file:
+    with os_errors_as_gift_error(path), path.open("rb") as file:
         head = file.read(HEAD)
     if head[:4] == b"PAR1":
         return single_file(path, path.name if is_shard(path.name) else "data.parquet")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.sources.source import Source
 
 THREADS, WAITING = 16, 64
@@ -34,7 +34,7 @@ class Records(NamedTuple):
 
 def listing_digest(root: Path, paths: Sequence[Path]) -> str:
     """Digest of files' names below root, sizes and times, and their order: contents are not read for it."""
-    with reported(root):
+    with os_errors_as_gift_error(root):
         state = [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()
 

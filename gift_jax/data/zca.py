@@ -13,7 +13,7 @@ import safetensors
 from safetensors.numpy import load_file, save_file
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.runtime.progress import display
 
 EPS = 0.1
@@ -99,7 +99,7 @@ def whitening_matrix(covariance: np.ndarray, eps: float) -> np.ndarray:
 def save_zca(path: Path | str, zca: ZCA) -> None:
     """Write a whitening as safetensors, whole or not at all."""
     metadata = {"format": _FORMAT, "channels": str(zca.channels), "eps": repr(zca.eps)}
-    with written_whole(Path(path)) as temporary, reported(Path(path)):
+    with atomic_write(Path(path)) as temporary, os_errors_as_gift_error(Path(path)):
         save_file({"mean": zca.mean, "matrix": zca.matrix}, temporary, metadata)
 
 

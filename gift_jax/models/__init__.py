@@ -28,7 +28,7 @@ from gift_jax.models.shufflenet import ShuffleNetV2
 from gift_jax.models.swin import SwinV2
 from gift_jax.models.vgg import VGG
 from gift_jax.models.vit import ViT
-from gift_jax.runtime.compiling import shared
+from gift_jax.runtime.compiling import cached_factory
 
 Variables = dict[Any, Any]
 """A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""
@@ -151,7 +151,7 @@ def _abstract_module(spec: ModelSpec) -> nnx.Module:
     return nnx.eval_shape(lambda: spec.create(nnx.Rngs(0)))
 
 
-@shared
+@cached_factory
 def _jitted_init(spec: ModelSpec) -> Callable[[jax.Array], tuple[Variables, Variables]]:
     def init(key: jax.Array) -> tuple[Variables, Variables]:
         return split_arrays(spec.create(nnx.Rngs(key)))

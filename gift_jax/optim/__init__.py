@@ -6,7 +6,16 @@ from gift_jax.optim.of_optax import LOSS_READERS
 from gift_jax.optim.pytorch import OPTIMIZERS, scale_by_adam
 from gift_jax.optim.schedules import SCHEDULES, Schedule, make_schedule, restart_steps
 from gift_jax.optim.settings import Optimizer, OptionValue
-from gift_jax.optim.states import AverageState, RateState, RestartState, averaging, is_key, own, restarting, with_rate
+from gift_jax.optim.states import (
+    AverageState,
+    RateState,
+    RestartState,
+    averaging,
+    copy_and_rekey_state,
+    is_key,
+    restarting,
+    with_rate,
+)
 
 __all__ = [
     "LOSS_READERS",
@@ -22,11 +31,11 @@ __all__ = [
     "RestartState",
     "Schedule",
     "averaging",
+    "copy_and_rekey_state",
     "customary_rate",
     "is_key",
     "make_optimizer",
     "make_schedule",
-    "own",
     "restart_steps",
     "restarting",
     "scale_by_adam",

@@ -97,7 +97,7 @@ def averaging(inner: optax.GradientTransformation, decay: float) -> optax.Gradie
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def own(state: optax.OptState, key: jax.Array) -> optax.OptState:
+def copy_and_rekey_state(state: optax.OptState, key: jax.Array) -> optax.OptState:
     """A fresh state whose arrays are nobody else's, and whose random keys are of this run.
 
     optax keeps the initial parameters themselves in some states, and they could not be donated beside the parameters;

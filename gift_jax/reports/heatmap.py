@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gift_jax.reports.tables import Grid, Summary
-from gift_jax.runtime.files import reported, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
 
 def save_heatmap(path: Path, grid: Grid, *, title: str, images: np.ndarray, images_title: str) -> None:
@@ -26,7 +26,7 @@ def save_heatmap(path: Path, grid: Grid, *, title: str, images: np.ndarray, imag
     spaces = GridSpec(1, 2, figure, width_ratios=(1, 1.55))
     _draw_sheet(figure.add_subplot(spaces[0]), images, images_title)
     draw_grid(figure, figure.add_subplot(spaces[1]), grid, title, worst=True)
-    with written_whole(path) as temporary, reported(path):
+    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
         figure.savefig(temporary, dpi=150)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from gift_jax.runtime.files import reported, write_text, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, write_text
 
 
 class Picture(NamedTuple):
@@ -147,7 +147,7 @@ def inline_svg(svg: str, title: str, prefix: str) -> str:
 
 def write_page(out: Path, title: str, sections: Sequence[Section]) -> None:
     """Write report.md, report.html and the pictures of the Markdown, each whole or not at all."""
-    with written_whole(out / "pictures") as temporary, reported(out):
+    with atomic_write(out / "pictures") as temporary, os_errors_as_gift_error(out):
         temporary.mkdir()
         for section in sections:
             for block in section.blocks:

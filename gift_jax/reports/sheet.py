@@ -14,7 +14,7 @@ from gift_jax.data.pixels import to_input
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Picture
 from gift_jax.reports.pictures import new_figure
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.normalising import settle
 
@@ -63,7 +63,7 @@ def _png(figure: Any, alt: str) -> bytes:
 
 def read_png(path: Path) -> Picture:
     """A contact sheet from its file."""
-    with reported(path):
+    with os_errors_as_gift_error(path):
         content = path.read_bytes()
     with Image.open(io.BytesIO(content)) as image:
         return Picture(path.stem, str(image.info.get("Description", path.stem)), content)

@@ -24,8 +24,8 @@ def run(command: Callable[..., Any] | dict[str, Callable[..., Any]], *, program:
     """
     _keep_compiled()
     try:
-        with until_unread():
-            _dispatch(command, spoken(program))
+        with exit_quietly_on_broken_pipe():
+            _dispatch(command, with_installed_command_names(program))
     except Preempted as stop:
         sys.exit(_fail(str(stop), 143))
     except GiftError as error:
@@ -46,17 +46,17 @@ def _dispatch(command: Callable[..., Any] | dict[str, Callable[..., Any]], progr
         if single is None:
             parsed = tyro.extras.subcommand_cli_from_dict({name: one.form for name, one in known.items()}, prog=program)
         else:
-            parsed = tyro.cli(single.form, prog=program, description=spoken(single.description))
+            parsed = tyro.cli(single.form, prog=program, description=with_installed_command_names(single.description))
     except SystemExit as stop:
         shown = single or known.get(sys.argv[1] if len(sys.argv) > 1 else "")
         if stop.code == 0 and shown and shown.example:
-            print(f"example: {spoken(shown.example)}")
+            print(f"example: {with_installed_command_names(shown.example)}")
         raise
     chosen = single or next(one for one in known.values() if one.form is type(parsed))
     chosen.call(parsed)
 
 
-def spoken(text: str) -> str:
+def with_installed_command_names(text: str) -> str:
     """A text with commands as they are run here: without a checkout, as `gift-jax convert` and `gift-jax evaluate`."""
     if (Path(gift_jax.__path__[0]).parent / "convert" / "families").is_dir():
         return text
@@ -64,7 +64,7 @@ def spoken(text: str) -> str:
 
 
 @contextlib.contextmanager
-def until_unread() -> Iterator[None]:
+def exit_quietly_on_broken_pipe() -> Iterator[None]:
     """Stop without complaint, with the shell's status for it, when nobody reads the output any more (`| head`)."""
     try:
         yield
@@ -95,5 +95,5 @@ def _keep_compiled() -> None:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"error: {spoken(message)}", file=sys.stderr)
+    print(f"error: {with_installed_command_names(message)}", file=sys.stderr)
     return status

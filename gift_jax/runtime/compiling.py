@@ -20,7 +20,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
-def shared(make: Maker) -> Maker:
+def cached_factory(make: Maker) -> Maker:
     """`functools.lru_cache` for makers of jitted functions: threads that ask at once get one, and it compiles once."""
     cached, lock = functools.lru_cache(make), threading.RLock()
 
@@ -37,12 +37,12 @@ _PLATFORM = contextvars.ContextVar("platform", default="")
 
 
 def platform() -> str:
-    """The platform that functions are traced for, such as `cpu`: JAX's own, or `traced_for`'s."""
+    """The platform that functions are traced for, such as `cpu`: JAX's own, or `tracing_for_platform`'s."""
     return _PLATFORM.get() or jax.default_backend()
 
 
 @contextlib.contextmanager
-def traced_for(name: str) -> Iterator[None]:
+def tracing_for_platform(name: str) -> Iterator[None]:
     """Trace what is made for another platform than JAX's own: `cpu`, `gpu`, `tpu`, or `any` for plain formulas alone.
 
     JAX remembers what it traced and does not know of this: a function is traced for one platform in a process.

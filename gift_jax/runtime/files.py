@@ -17,19 +17,19 @@ from gift_jax.errors import GiftError, short_reason
 
 
 @contextlib.contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """Give a temporary path beside target to write a file or directory at; rename it to target on success.
 
     On an error the temporary path is removed and target stays as it was. An older target is replaced.
     """
     target = Path(target)
-    with reported(target):
+    with os_errors_as_gift_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     temporary = workspace / target.name
     try:
         yield temporary
-        with reported(target):
+        with os_errors_as_gift_error(target):
             if target.is_dir():
                 target.rename(workspace / "replaced")
             temporary.replace(target)
@@ -39,20 +39,20 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 def make_directory(directory: Path) -> None:
     """Make a directory for results, unless it is there. Raises: GiftError if nothing can be written into it."""
-    with reported(directory):
+    with os_errors_as_gift_error(directory):
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove what `written_whole` left there in processes that were killed; the caller sees to it that none writes."""
+    """Remove what `atomic_write` left there in processes that were killed; the caller sees to it that none writes."""
     for workspace in directory.glob(".*.*"):
         shutil.rmtree(workspace, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def reported(path: Path, *foreign: type[Exception]) -> Iterator[None]:
+def os_errors_as_gift_error(path: Path, *foreign: type[Exception]) -> Iterator[None]:
     """Turn an operating system's refusal about path into a GiftError that names it.
 
     Args: foreign, what a library raises of its own where the system refuses it.
@@ -73,13 +73,13 @@ def cache_directory(kind: str) -> Path:
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 digest of a file."""
-    with reported(path), path.open("rb") as file:
+    with os_errors_as_gift_error(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_tree(directory: Path) -> str:
     """Digest of a directory: of the names and digests of all files in it."""
-    with reported(directory):
+    with os_errors_as_gift_error(directory):
         files = sorted(path for path in directory.rglob("*") if path.is_file())
     listing = "".join(f"{path.relative_to(directory).as_posix()} {sha256(path)}\n" for path in files)
     return hashlib.sha256(listing.encode()).hexdigest()
@@ -87,14 +87,14 @@ def sha256_tree(directory: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    with written_whole(path) as temporary, reported(path):
+    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
         temporary.write_text(text, encoding="utf-8")
 
 
 def append_json_line(path: Path, row: dict[str, Any]) -> None:
     """Append one JSON object as one line, in a single write, so that a reader never sees half a line."""
     line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-    with reported(path):
+    with os_errors_as_gift_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
@@ -108,7 +108,7 @@ def append_json_line(path: Path, row: dict[str, Any]) -> None:
 def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises: GiftError if the file is missing, is not JSON, or holds something else."""
     try:
-        with reported(path):
+        with os_errors_as_gift_error(path):
             value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         raise GiftError(f"{path}: not a JSON file; write it again with the command that made it") from None

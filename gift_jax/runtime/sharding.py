@@ -107,7 +107,7 @@ def jit_over(function: Callable[..., Any], seeds: Seeds) -> Callable[..., Any]:
     return jit(function, donate_argnums=0, out_shardings=shardings)
 
 
-def put(tree: Any, mesh: Mesh, *axes: str | tuple[str, ...]) -> Any:
+def place_on_mesh(tree: Any, mesh: Mesh, *axes: str | tuple[str, ...]) -> Any:
     """Place arrays that every host holds on a mesh, the first dimensions split along axes; none: a copy everywhere.
 
     A host reads only its own parts, so that arrays may be mapped from a file.
@@ -134,7 +134,7 @@ def put_shares(read: Callable[[slice], np.ndarray], shape: tuple[int, ...], mesh
     return jax.make_array_from_callback(shape, sharding, read_share)
 
 
-def take(tree: Any, row: int, seeds: Seeds) -> Any:
+def select_seed(tree: Any, row: int, seeds: Seeds) -> Any:
     """One seed's arrays: on a mesh a copy everywhere."""
     if seeds == "loop":
         return tree

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import cache_directory, reported, written_whole
+from gift_jax.runtime.files import atomic_write, cache_directory, os_errors_as_gift_error
 from gift_jax.sources.archives import tar_members, zip_members
 from gift_jax.sources.encoded import SUFFIXES
 from gift_jax.sources.source import HEAD, Source, readable, refuse_stand_in
@@ -96,7 +96,7 @@ def lasting_archive(path: Path) -> Source | None:
     Raises: GiftError if it is damaged, or if a member is a link, lies outside the archive or comes twice.
     """
     label = str(path)
-    with reported(path), path.open("rb") as file:
+    with os_errors_as_gift_error(path), path.open("rb") as file:
         head = file.read(HEAD)
     refuse_stand_in(label, head)
     packed = next((opener for mark, opener in COMPRESSIONS.items() if head.startswith(mark)), None)
@@ -151,8 +151,8 @@ def _unpacked(path: Path, packed: Callable[[Path], IO[bytes]]) -> Path | None:
             tarfile.TarInfo.frombuf(first, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             return None
-        with written_whole(target) as temporary, contextlib.ExitStack() as stack:
-            with reported(target):
+        with atomic_write(target) as temporary, contextlib.ExitStack() as stack:
+            with os_errors_as_gift_error(target):
                 file = stack.enter_context(temporary.open("wb"))
             _copy(path, stream, first, file, target)
     return target
@@ -165,6 +165,6 @@ def _copy(path: Path, stream: IO[bytes], chunk: bytes, file: IO[bytes], target: 
                 f"{path}: does not fit unpacked on the disk of {target.parent}; free some space there, or name a "
                 "directory on a larger disk by XDG_CACHE_HOME"
             )
-        with reported(target):
+        with os_errors_as_gift_error(target):
             file.write(chunk)
         chunk = stream.read(CHUNK)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.runtime.files import reported, sha256
+from gift_jax.runtime.files import os_errors_as_gift_error, sha256
 
 # What the standard library raises about damaged, encrypted or unknown archives and files.
 _UNREADABLE = (
@@ -134,7 +134,7 @@ def single_file(path: Path, name: str) -> Source:
 
 def directory(path: Path) -> Source:
     """All files below a directory. Links are followed, because the tree is the user's own."""
-    with reported(path):
+    with os_errors_as_gift_error(path):
         found = [name for name in _walk(path) if visible(name)]
         sizes = {name: (path / name).stat().st_size for name in found if not name.endswith("/")}
     empty = tuple(name.removesuffix("/") for name in found if name.endswith("/"))

@@ -12,7 +12,7 @@ from gift_jax.models import Model, Variables
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.pruning import Dynamics, observe
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.compiling import jit, shared
+from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.schedule_free import make_tested
@@ -58,7 +58,7 @@ def record_dynamics(
     return Dynamics(*(np.concatenate(arrays) for arrays in zip(*looks, strict=True)))
 
 
-@shared
+@cached_factory
 def _make_predict(network: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
     def predict(params: Variables, batch_stats: Variables, images: jax.Array) -> jax.Array:
         return network.apply(params, batch_stats, to_input(images, pixel_space, normalisation))[0]

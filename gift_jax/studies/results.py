@@ -13,7 +13,7 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.normalising import settle
@@ -63,7 +63,7 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     """Read a `results.jsonl`. A last line that was cut short, by a writer that was stopped, is passed over with a
     warning. Raises: GiftError that names a damaged line.
     """
-    with reported(path):
+    with os_errors_as_gift_error(path):
         text = path.read_text(encoding="utf-8", errors="replace")
     lines, rows = text.splitlines(), []
     for number, line in enumerate(lines, 1):
@@ -80,7 +80,7 @@ def drop_cut_line(path: Path) -> None:
     """Cut off a last line without an end, which a stopped writer left, so that the next one starts afresh."""
     if not path.is_file():
         return
-    with reported(path):
+    with os_errors_as_gift_error(path):
         content = path.read_bytes()
         if content and not content.endswith(b"\n"):
             os.truncate(path, content.rfind(b"\n") + 1)

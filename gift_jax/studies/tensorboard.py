@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import reported
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.studies.grid import Log, Watch
 
 
@@ -23,7 +23,7 @@ def make_writer(directory: Path) -> Log:
     @contextlib.contextmanager
     def log(cell: str) -> Iterator[Watch]:
         path = directory / re.sub(r"[^\w.-]+", "_", cell)
-        with reported(path):
+        with os_errors_as_gift_error(path):
             writer = SummaryWriter(str(path))
         try:
             yield writer.add_scalar

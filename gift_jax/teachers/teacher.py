@@ -18,7 +18,7 @@ from gift_jax.data.datasets import Normalisation, arrive, travelling
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
-from gift_jax.runtime.files import read_json_object, reported, sha256_tree, write_text, written_whole
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, read_json_object, sha256_tree, write_text
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 
 _WRITE_BYTES = 2**26  # of buffers while arrays are written
@@ -127,7 +127,7 @@ def new_teacher(directory: Path) -> Iterator[Path]:
     """Give a temporary directory to write weights and information into; it becomes the teacher on success."""
     if directory.exists() and not (directory / INFO).exists():
         raise GiftError(f"{directory}: exists and is not a teacher; choose another --out")
-    with written_whole(directory) as temporary:
+    with atomic_write(directory) as temporary:
         yield temporary
 
 
@@ -167,7 +167,7 @@ def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:
     # Nothing changes the arrays while they are written: Orbax needs no copies, nor all of its buffers at once.
     context.memory.deepcopy_host_arrays = False
     context.memory.write_concurrent_bytes = _WRITE_BYTES
-    with reported(path, Exception), quiet_orbax(), context:  # Orbax and TensorStore raise what they like
+    with os_errors_as_gift_error(path, Exception), quiet_orbax(), context:  # Orbax and TensorStore raise what they like
         ocp.save(str(path.absolute()), jax.tree.map(np.asarray, flat))
 
 

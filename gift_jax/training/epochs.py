@@ -14,7 +14,7 @@ import numpy as np
 
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.compiling import jit, platform, shared
+from gift_jax.runtime.compiling import cached_factory, jit, platform
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds, split_batch
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.program import Data, Program, State
@@ -41,7 +41,7 @@ def make_batches(num_images: int, batch_size: int, steps: int) -> Batches:
     return batches
 
 
-@shared
+@cached_factory
 def make_epoch(
     program: Program, *, driver: Driver = "auto", seeds: Seeds = "loop", soft_labels: StoredLabels | None = None
 ) -> Epoch:
@@ -90,7 +90,7 @@ def _make_loop_epoch(program: Program, seeds: Seeds) -> Epoch:
     return epoch
 
 
-@shared
+@cached_factory
 def _make_stored_scan(program: Program, seeds: Seeds) -> Callable[..., Any]:
     """Compiled `(state, data, batches, key) -> (state, metrics [steps])` of stored batches, the same for all seeds."""
     step = over_seeds(split_batch(make_step(program), seeds), seeds, (True, False, False, True))
@@ -101,7 +101,7 @@ def _make_stored_scan(program: Program, seeds: Seeds) -> Callable[..., Any]:
     return jit_over(scanned, seeds)
 
 
-@shared
+@cached_factory
 def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) -> Callable[..., Any]:
     batches = make_batches(num_images, batch_size, steps)
 
@@ -112,7 +112,7 @@ def _make_order(num_images: int, batch_size: int, steps: int, *, alone: bool) ->
     return jax.jit(order if alone else jax.vmap(order, in_axes=(0, None)))
 
 
-@shared
+@cached_factory
 def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
     """The step in its parts, or as a whole for several seeds, and if the update asks for the loss again.
 
@@ -155,19 +155,19 @@ def _alike(program: Program, settings: tuple[str, ...]) -> Program:
     return program._replace(recipe=Recipe(**{name: getattr(program.recipe, name) for name in settings}))
 
 
-@shared
+@cached_factory
 def jit_prepare(program: Program) -> Callable[..., Any]:
     """`make_prepare`, compiled; one for all programs alike in `PREPARED`."""
     return jit(make_prepare(program))
 
 
-@shared
+@cached_factory
 def jit_differentiate(program: Program) -> Callable[..., Any]:
     """`make_differentiate`, compiled; one for all programs of a student alike in `DIFFERENTIATED`."""
     return jit(make_differentiate(program), donate_argnums=1)
 
 
-@shared
+@cached_factory
 def jit_update(program: Program) -> Callable[..., Any]:
     """`make_update`, compiled; one for all programs of a student alike in `UPDATED`."""
     return jit(make_update(program), donate_argnums=(0, 1))

@@ -15,7 +15,15 @@ from gift_jax.data.fkd import StoredInfo, StoredLabels
 from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, Variables
-from gift_jax.optim import LOSS_READERS, averaging, make_optimizer, make_schedule, own, restart_steps, with_rate
+from gift_jax.optim import (
+    LOSS_READERS,
+    averaging,
+    copy_and_rekey_state,
+    make_optimizer,
+    make_schedule,
+    restart_steps,
+    with_rate,
+)
 from gift_jax.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import Network, Teacher
@@ -165,5 +173,5 @@ def make_data(distilled: DistilledSet, teacher: Teacher | None) -> Data:
 def init_state(program: Program, key: jax.Array) -> State:
     """Draw a student from PyTorch's initial distribution and an optimizer state for it."""
     params, batch_stats = program.model.init(key)
-    opt_state = own(program.optimizer().init(params), key)
+    opt_state = copy_and_rekey_state(program.optimizer().init(params), key)
     return State(params, batch_stats, opt_state, jnp.zeros((), jnp.int32))

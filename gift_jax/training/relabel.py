@@ -18,7 +18,7 @@ from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_diges
 from gift_jax.models import Variables
 from gift_jax.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.compiling import jit, shared
+from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.teachers.teacher import Network, Teacher
 from gift_jax.training.configuration import digest
 from gift_jax.training.replay import replay
@@ -103,7 +103,7 @@ def _whole(count: int, side: int) -> np.ndarray:
 _boxes = jax.jit(random_boxes, static_argnums=(1, 2, 3))
 
 
-@shared
+@cached_factory
 def _make_ask(
     info: StoredInfo, teacher: Network, pixel_space: PixelSpace, normalisation: Normalisation
 ) -> Callable[..., jax.Array]:

@@ -14,7 +14,7 @@ import optax.contrib
 from gift_jax.errors import GiftError
 from gift_jax.models import Variables
 from gift_jax.optim import AverageState
-from gift_jax.runtime.compiling import jit, shared
+from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.training.batch import make_drawing
 from gift_jax.training.program import Data, Program, State
 
@@ -43,7 +43,7 @@ def make_tested(program: Program, *, streamed: bool = False) -> Tested:
     return _make_average(program)
 
 
-@shared
+@cached_factory
 def _make_average(program: Program) -> Tested:
     draw, size = make_drawing(program), program.batch_size
 

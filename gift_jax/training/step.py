@@ -14,7 +14,7 @@ import optax
 
 from gift_jax.losses import LOSSES
 from gift_jax.models import Variables, cast
-from gift_jax.runtime.compiling import traced_for
+from gift_jax.runtime.compiling import tracing_for_platform
 from gift_jax.training.batch import Batch, make_prepare
 from gift_jax.training.cooling import split_options
 from gift_jax.training.program import Data, Program, State
@@ -140,7 +140,7 @@ def make_revisit(program: Program) -> Callable[..., dict[str, Any]]:
 
         def loss_of(params: Variables) -> jax.Array:
             # Own gradients have no derivative in forward mode.
-            with traced_for("any"), jax.numpy_dtype_promotion("strict"):
+            with tracing_for_platform("any"), jax.numpy_dtype_promotion("strict"):
                 return mean_loss(params, batch_stats, teacher_logits, batch, dropout_key)[0]
 
         return {"value": loss, "grad": gradients, "value_fn": loss_of, "obj_fn": loss_of}

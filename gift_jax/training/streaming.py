@@ -19,7 +19,7 @@ from gift_jax.data.batches import HostBatch, Order, gathered
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet, Words, decoded_batches, permutation
 from gift_jax.errors import GiftError
-from gift_jax.runtime.sharding import SEED, Seeds, jit_over, over_seeds, put, split_batch
+from gift_jax.runtime.sharding import SEED, Seeds, jit_over, over_seeds, place_on_mesh, split_batch
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.epochs import Epoch, make_batches
 from gift_jax.training.program import Data, Program, State
@@ -117,7 +117,7 @@ def _split_keys(key: jax.Array) -> jax.Array:
 def _put(tree: Any, seeds: Seeds) -> Any:
     """On the device, without the axis of seeds if there is a single one; on a mesh, a seed a row."""
     if isinstance(seeds, Mesh):
-        return put(tree, seeds, SEED)
+        return place_on_mesh(tree, seeds, SEED)
     return jax.device_put(jax.tree.map(lambda leaf: leaf[0], tree) if seeds == "loop" else tree)
 
 

@@ -17,7 +17,7 @@ from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, put, take
+from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, place_on_mesh, select_seed
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.configuration import describe
 from gift_jax.training.epochs import Driver, Epoch, make_epoch
@@ -124,7 +124,7 @@ def train(
     epoch = make_phased_epoch(compiled, epoch_of)
     shared = _Parts(
         program,
-        data if mesh is None else put(data, mesh),
+        data if mesh is None else place_on_mesh(data, mesh),
         make_evaluator(student, evaluation_set, program.normalisation, mesh=mesh),
         epoch,
         make_tested(compiled, streamed=streamed),
@@ -241,7 +241,7 @@ def _train_group(
         state, progress = jax.tree.map(jnp.asarray, found[0]), _Progress.read(found[1])
         on_epoch(count * len(progress.losses), sum(progress.losses[-1]) / count)
     if isinstance(mode, Mesh):
-        state, key = put(state, mode, SEED), put(key, mode)
+        state, key = place_on_mesh(state, mode, SEED), place_on_mesh(key, mode)
 
     first = len(progress.losses)
     for number in range(first, recipe.epochs):
@@ -259,7 +259,7 @@ def _train_group(
 
 
 def _evaluate(parts: _Parts, state: State, count: int, epoch: int) -> list[list[Evaluation]]:
-    students = (parts.tested(take(state, row, parts.mode), parts.data) for row in range(count))
+    students = (parts.tested(select_seed(state, row, parts.mode), parts.data) for row in range(count))
     return [[Evaluation(epoch, *parts.evaluate(*student))] for student in students]
 
 
@@ -269,7 +269,7 @@ def _finish(parts: _Parts, progress: _Progress, state: State, seed: int, row: in
         seed,
         np.array([losses[row] for losses in progress.losses]),
         tuple(progress.histories[row]),
-        take(state, row, parts.mode),
+        select_seed(state, row, parts.mode),
         progress.seconds / count,
         parts.program.num_images * count * epochs / seconds,
     )

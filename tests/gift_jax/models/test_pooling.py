@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gift_jax.models.pooling import _max_pool, max_pool
-from gift_jax.runtime.compiling import traced_for
+from gift_jax.runtime.compiling import tracing_for_platform
 
 CASES = [(3, 2, 1, 16), (3, 2, 1, 15), (3, 2, 0, 16), (2, 2, 0, 9), (2, 2, 0, 8), (3, 1, 1, 6), (2, 3, 0, 11)]
 
@@ -30,5 +30,5 @@ def test_other_platforms_keep_the_plain_formula():
         return str(jax.make_jaxpr(lambda x: max_pool(x, 3, stride=2))(jnp.ones((1, 7, 7, 1)))).count("reduce_window")
 
     assert windows() == 0
-    with traced_for("gpu"):
+    with tracing_for_platform("gpu"):
         assert windows() == 1

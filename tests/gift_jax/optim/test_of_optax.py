@@ -13,7 +13,7 @@ import pytest
 
 from gift_jax.errors import GiftError
 from gift_jax.optim import LOSS_READERS, OPTIMIZERS, RATES, REFUSED, Optimizer, Schedule, make_optimizer, make_schedule
-from gift_jax.optim.states import own
+from gift_jax.optim.states import copy_and_rekey_state
 
 PARAMS = {"kernel": jnp.full((3, 3, 2, 4), 0.5), "matrix": jnp.full((4, 5), -0.5), "vector": jnp.full((5,), 0.5)}
 
@@ -102,12 +102,12 @@ def test_sharpness_aware_minimisation_by_hand():
 
 def test_a_fresh_state_shares_no_array_and_its_keys_are_the_seeds():
     key = jax.random.key(5)
-    state = own(make(Optimizer("prodigy")).init(PARAMS), key)
+    state = copy_and_rekey_state(make(Optimizer("prodigy")).init(PARAMS), key)
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((state, PARAMS))]
     assert len(set(pointers)) == len(pointers)
     drawn = [make(Optimizer("noisy_sgd")).init(PARAMS) for _ in range(2)]
     first, second = (
-        step_of(make(Optimizer("noisy_sgd")), reads_loss=False)(PARAMS, own(s, k))[0]
+        step_of(make(Optimizer("noisy_sgd")), reads_loss=False)(PARAMS, copy_and_rekey_state(s, k))[0]
         for s, k in zip(drawn, jax.random.split(key), strict=True)
     )
     assert not np.array_equal(first["matrix"], second["matrix"])

@@ -9,7 +9,7 @@ import pytest
 
 from gift_jax import augment, crops, rand_augment
 from gift_jax.resampling import gathers, products
-from gift_jax.runtime.compiling import traced_for
+from gift_jax.runtime.compiling import tracing_for_platform
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_golden_crops(golden):
         draws = {name: jnp.asarray(file[prefix + name], jnp.int32) for name in ("shift_h", "shift_w")}
         expected = file[f"{prefix}out_nchw"]
         images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
-        with traced_for("tpu"):
+        with tracing_for_platform("tpu"):
             out = augment.crop(images, **draws)
         np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
 
@@ -71,7 +71,7 @@ def test_nothing_is_looked_up_for_a_tpu(key):
 
     def looked_up(form, platform):
         """Gathers and scatters of arrays that have a side of the images, or all pixels, or levels, in one axis."""
-        with traced_for(platform):
+        with tracing_for_platform(platform):
             program = str(jax.make_jaxpr(lambda key, images: form(key, images))(key, jnp.zeros((4, 20, 20, 3))))
         lines = (line for line in program.splitlines() if re.search(r" (gather|scatter\S*)\[", line))
         return [line for line in lines if re.search(r"\[4,(20|400|256),", line)]

@@ -10,7 +10,7 @@ from forms import short_form
 
 from gift_jax import augment, rand_augment, resampling
 from gift_jax.resampling import gathers, shears
-from gift_jax.runtime.compiling import traced_for
+from gift_jax.runtime.compiling import tracing_for_platform
 
 MOST = math.radians(15)
 SIZES = (2, 3, 8, 28, 33, 64, 224)
@@ -34,7 +34,7 @@ def test_golden_rotations(golden):
     for case in range(3):
         draw, expected = (file[f"case{case}/rotate/{name}"] for name in ("u", "out_nchw"))
         images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
-        with traced_for("tpu"):
+        with tracing_for_platform("tpu"):
             out = jax.jit(lambda images, draw: augment.rotate(images, draw))(images, jnp.asarray(draw, jnp.float32))
         np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
 
@@ -57,7 +57,7 @@ def maps(size):
 def both_forms(function, *arguments):
     """What it makes on a TPU, and elsewhere."""
     for platform in ("tpu", "cpu"):
-        with traced_for(platform):
+        with tracing_for_platform(platform):
             yield np.asarray(jax.jit(lambda *given: function(*given))(*arguments))
 
 

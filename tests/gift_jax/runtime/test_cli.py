@@ -4,7 +4,7 @@ import pytest
 
 import gift_jax
 from gift_jax.errors import GiftError, Preempted
-from gift_jax.runtime.cli import spoken
+from gift_jax.runtime.cli import with_installed_command_names
 
 
 def fine(*, out: str = "x") -> None:
@@ -47,6 +47,6 @@ def test_help_ends_with_an_example(arguments, command_line):
 
 def test_commands_are_named_as_they_are_run_here(monkeypatch, tmp_path):
     text = "run `python -m convert teacher`, then `python -m experiments.evaluate`"
-    assert spoken(text) == text  # in a checkout
+    assert with_installed_command_names(text) == text  # in a checkout
     monkeypatch.setattr(gift_jax, "__path__", [str(tmp_path / "site-packages" / "gift_jax")])
-    assert spoken(text) == "run `gift-jax convert teacher`, then `gift-jax evaluate`"
+    assert with_installed_command_names(text) == "run `gift-jax convert teacher`, then `gift-jax evaluate`"

@@ -14,7 +14,7 @@ from gift_jax.evaluate import make_evaluator
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.sharding import choose_devices, jit_over, make_mesh, over_seeds, put, split_batch
+from gift_jax.runtime.sharding import choose_devices, jit_over, make_mesh, over_seeds, place_on_mesh, split_batch
 from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import make_step
@@ -101,7 +101,7 @@ def test_the_batch_is_split_and_the_loss_is_of_the_whole(devices):
     program = make_program(RECIPE, get_model(INFO.spec), distilled_set(), random_teacher())
     step = over_seeds(split_batch(make_step(program), mesh), mesh, (True, False, True, True))
     state = jax.tree.map(lambda leaf: leaf[None], init_state(program, jax.random.key(0)))
-    arguments = (put(state, mesh, "seed"), put(make_data(distilled_set(), random_teacher()), mesh))
+    arguments = (place_on_mesh(state, mesh, "seed"), place_on_mesh(make_data(distilled_set(), random_teacher()), mesh))
     indices, key = np.arange(8, dtype=np.int32)[None], jax.random.split(jax.random.key(0), 1)
     text = jit_over(step, mesh).lower(*arguments, indices, key).compile().as_text()
     convolutions = [line for line in text.splitlines() if " convolution(" in line]
@@ -118,7 +118,7 @@ def test_evaluation_over_a_mesh(devices):
     expected = make_evaluator(model, images, DIGITS)(params, batch_stats)
     mesh = make_mesh(3, 8, devices(6))
     found = make_evaluator(model, images, DIGITS, batch_size=10, mesh=mesh)
-    assert found(*put((params, batch_stats), mesh)) == expected
+    assert found(*place_on_mesh((params, batch_stats), mesh)) == expected
 
 
 @pytest.mark.exhaustive

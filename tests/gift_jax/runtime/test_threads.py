@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gift_jax.runtime.compiling import shared
+from gift_jax.runtime.compiling import cached_factory
 from gift_jax.runtime.threads import in_order
 
 
@@ -57,7 +57,7 @@ def test_nothing_goes_on_after_the_caller_stopped():
 def test_threads_share_what_one_of_them_makes():
     made = []
 
-    @shared
+    @cached_factory
     def make(name):
         time.sleep(0.05)
         made.append(name)
