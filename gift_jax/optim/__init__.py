@@ -2,7 +2,7 @@
 
 from gift_jax.optim.customary import RATES, REFUSED, Rate, customary_rate
 from gift_jax.optim.making import make_optimizer
-from gift_jax.optim.of_optax import LOSS_READERS
+from gift_jax.optim.optax_by_name import LOSS_READERS
 from gift_jax.optim.pytorch import OPTIMIZERS, scale_by_adam
 from gift_jax.optim.schedules import SCHEDULES, Schedule, make_schedule, restart_steps
 from gift_jax.optim.settings import Optimizer, OptionValue

@@ -3,7 +3,7 @@
 import optax
 
 from gift_jax.errors import GiftError
-from gift_jax.optim.of_optax import make_of_optax
+from gift_jax.optim.optax_by_name import make_of_optax
 from gift_jax.optim.pytorch import OPTIMIZERS
 from gift_jax.optim.settings import Optimizer
 from gift_jax.optim.states import restarting
