@@ -24,12 +24,12 @@ import numpy as np
 from PIL import Image
 
 from gift_jax import DistilledSet, GiftError, rded
-from gift_jax.crops import random_boxes, resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.evaluation import whiten
 from gift_jax.data.pixels import to_input
 from gift_jax.data.zca import fit_zca
 from gift_jax.optim import Optimizer
+from gift_jax.pixels.boxes import random_boxes, resized_crop, resized_crop_bytes
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section

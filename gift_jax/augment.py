@@ -1,333 +1,43 @@
-"""Image augmentation on the device: operations with explicit draws, then strategies with explicit keys.
-
-Operations take NHWC float batches and one draw an image; `u` is uniform in [0, 1). Strategies draw them
-from a key: `(key, images [B, H, W, C]) -> images`. Geometry outside the image is zero, which is the mean
-colour, since the official code augments normalised images.
-Reference: DSA (Zhao & Bilen, 2021), with the parameters of the official GIFT code.
-"""
-
-import math
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-
-import jax
-import jax.numpy as jnp
-
-from gift_jax import augment_dc, resampling
-from gift_jax.errors import GiftError
-from gift_jax.resampling import take_images, take_pixels
-from gift_jax.resampling.products import weigh
-
-FLIP_PROBABILITY = 0.5
-BRIGHTNESS = 1.0
-SATURATION = 2.0
-CONTRAST = 0.5
-CROP_RATIO = 0.125
-CUTOUT_RATIO = 0.5
-SCALE_RATIO = 1.2
-ROTATE_DEGREES = 15.0
-
-DSA_STRATEGY = "color_crop_cutout_flip_scale_rotate"
-
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
-
-
-def _per_image(draws: jax.Array, images: jax.Array) -> jax.Array:
-    """Shape draws [B] to broadcast over images [B, H, W, C], in their dtype."""
-    return draws.astype(images.dtype)[:, None, None, None]
-
-
-def flip(images: jax.Array, u: jax.Array) -> jax.Array:
-    """Mirror left to right where `u < 0.5`. Args: images [B, H, W, C]; u [B]."""
-    return jnp.where((u < FLIP_PROBABILITY)[:, None, None, None], images[:, :, ::-1], images)
-
-
-def brightness(images: jax.Array, u: jax.Array) -> jax.Array:
-    """Add a constant in [-0.5, 0.5): `x + (u - 0.5)`. Args: images [B, H, W, C]; u [B]."""
-    return images + (_per_image(u, images) - 0.5) * BRIGHTNESS
-
-
-def saturation(images: jax.Array, u: jax.Array) -> jax.Array:
-    """Scale the distance to the grey image by `2u`. Args: images [B, H, W, C]; u [B]."""
-    grey = jnp.mean(images, axis=-1, keepdims=True)
-    return (images - grey) * (_per_image(u, images) * SATURATION) + grey
-
-
-def contrast(images: jax.Array, u: jax.Array) -> jax.Array:
-    """Scale the distance to the image's mean by `u + 0.5`. Args: images [B, H, W, C]; u [B]."""
-    mean = jnp.mean(images, axis=(1, 2, 3), keepdims=True)
-    return (images - mean) * (_per_image(u, images) + CONTRAST) + mean
-
-
-def crop(images: jax.Array, shift_h: jax.Array, shift_w: jax.Array) -> jax.Array:
-    """Shift by whole pixels, zero outside: `out[i, j] = in[i + shift_h, j + shift_w]`.
-
-    Args: images [B, H, W, C]; shift_h, shift_w, int [B], in +-`crop_limit(H)`, +-`crop_limit(W)`.
-    """
-    rows, columns = (jnp.arange(size)[None] for size in images.shape[1:3])
-    return take_pixels(images, rows + shift_h[:, None], columns + shift_w[:, None])
-
-
-def crop_limit(size: int) -> int:
-    """Largest shift of `crop`, in pixels: an eighth of the side, rounded to nearest."""
-    return int(size * CROP_RATIO + 0.5)
-
-
-def cutout(images: jax.Array, offset_h: jax.Array, offset_w: jax.Array) -> jax.Array:
-    """Set a square of half the side, centred on the offset and cut at the edges, to zero.
-
-    Args: images [B, H, W, C]; offset_h, offset_w, int [B], below `cutout_limit(H)`, `cutout_limit(W)`.
-    """
-    inside_h = _inside(images.shape[1], offset_h)[:, :, None, None]
-    inside_w = _inside(images.shape[2], offset_w)[:, None, :, None]
-    return jnp.where(inside_h & inside_w, jnp.zeros_like(images), images)
-
-
-def _inside(size: int, offset: jax.Array) -> jax.Array:
-    length = int(size * CUTOUT_RATIO + 0.5)
-    first = (offset - length // 2)[:, None]
-    position = jnp.arange(size)[None, :]
-    return (position >= first) & (position < first + length)
-
-
-def cutout_limit(size: int) -> int:
-    """Exclusive upper bound of `cutout`'s offsets, in pixels; an even square may centre on the far edge."""
-    return size + 1 - int(size * CUTOUT_RATIO + 0.5) % 2
-
-
-def scale(images: jax.Array, u_x: jax.Array, u_y: jax.Array) -> jax.Array:
-    """Zoom about the centre, bilinear: coordinates times `u (1.2 - 1/1.2) + 1/1.2`.
-
-    Args: images [B, H, W, C]; u_x (width), u_y (height) [B]. Above one the image shrinks.
-    Reference: `affine_grid` and `grid_sample` of PyTorch (align_corners=False, zero padding). The zoom is
-    separable, so it is two matrix products with the triangle kernel, which a gather would not beat.
-    """
-    weights_h = _zoom_weights(images.shape[1], u_y, images.dtype)
-    weights_w = _zoom_weights(images.shape[2], u_x, images.dtype)
-    return weigh(images, weights_h, weights_w)
-
-
-def _zoom_weights(size: int, u: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    ratio = u.astype(dtype) * (SCALE_RATIO - 1 / SCALE_RATIO) + 1 / SCALE_RATIO
-    pixels = jnp.arange(size, dtype=dtype)
-    centre = (size - 1) / 2
-    source = (pixels[None, :] - centre) * ratio[:, None] + centre
-    return jnp.maximum(1 - jnp.abs(source[:, :, None] - pixels[None, None, :]), 0)
-
-
-def rotate(images: jax.Array, u: jax.Array) -> jax.Array:
-    """Rotate about the centre by `(2u - 1) 15` degrees, bilinear. Args: images [B, H, W, C]; u [B]."""
-    most = math.radians(ROTATE_DEGREES)
-    return resampling.rotate(images, (u.astype(images.dtype) - 0.5) * (2 * most), most)
-
-
-def mosaic_crop(images: jax.Array, factor: int, row: jax.Array, col: jax.Array) -> jax.Array:
-    """Cut one cell of a factor x factor grid out of each image and resize it (bilinear) to the full side.
-
-    Args: images [B, H, W, C]; factor, cells a side; row, col, int [B] in [0, factor).
-    Reference: `RandomFactorResizedCrop` of the official code, the inverse of RDED's stitching.
-    """
-    height, width, channels = images.shape[1:]
-    cell_h, cell_w = height // factor, width // factor
-
-    def cut(image: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_slice(image, (i * cell_h, j * cell_w, 0), (cell_h, cell_w, channels))
-
-    cells = jax.vmap(cut)(images, row.astype(jnp.int32), col.astype(jnp.int32))
-    return jax.image.resize(cells, images.shape, "linear", precision=jax.lax.Precision.HIGHEST)
-
-
-def mixup(images: jax.Array, partners: jax.Array, lam: jax.Array) -> jax.Array:
-    """Blend each image with a partner: `lam x + (1 - lam) x[partners]`.
-
-    Args: images [B, H, W, C]; partners, int [B]; lam, a scalar in [0, 1].
-    """
-    lam = lam.astype(images.dtype)
-    return lam * images + (1 - lam) * take_images(images, partners)
-
-
-def cutmix(
-    images: jax.Array, partners: jax.Array, lam: jax.Array, centre_h: jax.Array, centre_w: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Paste a partner's box, of area near `1 - lam`, into each image of the batch.
-
-    Args: images [B, H, W, C]; partners, int [B]; lam, a scalar in [0, 1]; centre_h, centre_w, int scalars.
-    Returns: the images and the share that each keeps of itself (the box is cut at the edges, so that it may
-    be more than lam; the official code keeps lam). Reference: CutMix (Yun et al., 2019).
-    """
-    height, width = images.shape[1:3]
-    half = jnp.sqrt(1 - lam) / 2
-    rows, columns = jnp.arange(height), jnp.arange(width)
-    half_h, half_w = (half * height).astype(jnp.int32), (half * width).astype(jnp.int32)
-    inside_h = (rows >= centre_h - half_h) & (rows < centre_h + half_h)
-    inside_w = (columns >= centre_w - half_w) & (columns < centre_w + half_w)
-    box = inside_h[:, None] & inside_w[None, :]
-    kept = 1 - jnp.mean(box, dtype=images.dtype)
-    return jnp.where(box[None, :, :, None], take_images(images, partners), images), kept
-
-
-# ---- keys explicit -------------------------------------------------------------------------------------
-
-
-def _uniform(key: jax.Array, images: jax.Array) -> jax.Array:
-    return jax.random.uniform(key, images.shape[:1], images.dtype)
-
-
-def random_flip(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`flip` with a draw an image."""
-    return flip(images, _uniform(key, images))
-
-
-def random_color(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`brightness`, `saturation` and `contrast`, in this order, with draws an image."""
-    keys = jax.random.split(key, 3)
-    images = brightness(images, _uniform(keys[0], images))
-    images = saturation(images, _uniform(keys[1], images))
-    return contrast(images, _uniform(keys[2], images))
-
-
-def random_crop(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`crop` with shifts of at most an eighth of the side."""
-    key_h, key_w = jax.random.split(key)
-    batch, height, width, _ = images.shape
-    limit_h, limit_w = crop_limit(height), crop_limit(width)
-    shift_h = jax.random.randint(key_h, (batch,), -limit_h, limit_h + 1)
-    return crop(images, shift_h, jax.random.randint(key_w, (batch,), -limit_w, limit_w + 1))
-
-
-def random_scale(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`scale` with draws an image and axis."""
-    key_x, key_y = jax.random.split(key)
-    return scale(images, _uniform(key_x, images), _uniform(key_y, images))
-
-
-def random_rotate(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`rotate` with a draw an image."""
-    return rotate(images, _uniform(key, images))
-
-
-def random_cutout(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`cutout` with offsets an image."""
-    key_h, key_w = jax.random.split(key)
-    batch, height, width, _ = images.shape
-    offset_h = jax.random.randint(key_h, (batch,), 0, cutout_limit(height))
-    return cutout(images, offset_h, jax.random.randint(key_w, (batch,), 0, cutout_limit(width)))
-
-
-OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
-    {
-        "flip": random_flip,
-        "color": random_color,
-        "crop": random_crop,
-        "scale": random_scale,
-        "rotate": random_rotate,
-        "cutout": random_cutout,
-    }
+"""Image augmentation on the device: the public names of `gift_jax.pixels.dsa`."""
+
+from gift_jax.pixels.dsa import (
+    DSA_STRATEGY,
+    MIXINGS,
+    OPERATIONS,
+    brightness,
+    contrast,
+    crop,
+    crop_limit,
+    cutmix,
+    cutout,
+    cutout_limit,
+    flip,
+    make_mixing,
+    make_strategy,
+    mixup,
+    mosaic_crop,
+    rotate,
+    saturation,
+    scale,
 )
-# Applied to every batch; of the others, one is chosen for each batch.
-_ALWAYS_BEFORE, _ALWAYS_AFTER = ("flip", "color"), ("cutout",)
-_DC = "dc:"
 
-
-def make_strategy(strategy: str = DSA_STRATEGY, *, single: bool = False) -> Augmentation:
-    """Build an augmentation from a name such as `color_crop_cutout_flip_scale_rotate`; `none` is the identity.
-
-    The official GIFT code's: flip, then color, on every image; then one of the named crop, scale and rotate for
-    the batch (parameters still an image each); then cutout. With single, one of all named operations for the batch
-    and nothing else: mode `S` of DC's DiffAugment, which DATM trains with. A name such as `dc:crop_scale_rotate` is of
-    DC's own augmentation (`gift_jax.augment_dc`): one of its operations for each image.
-    Returns: `(key, images [B, H, W, C]) -> images`. Raises: GiftError for an unknown operation.
-    """
-    own = strategy.startswith(_DC)
-    operations = augment_dc.OPERATIONS if own else OPERATIONS
-    names = [] if strategy == "none" else strategy.removeprefix(_DC).split("_")
-    unknown = [name for name in names if name not in operations]
-    if unknown:
-        known = ", ".join(operations)
-        raise GiftError(f"augmentation {strategy!r}: {unknown[0]!r} is unknown; join some of {known} by '_', or 'none'")
-    if own:
-        return _one_an_image([operations[name] for name in names])
-    before = [OPERATIONS[name] for name in _ALWAYS_BEFORE if name in names and not single]
-    after = [OPERATIONS[name] for name in _ALWAYS_AFTER if name in names and not single]
-    chosen = [OPERATIONS[name] for name in names if single or name not in _ALWAYS_BEFORE + _ALWAYS_AFTER]
-
-    def augment(key: jax.Array, images: jax.Array) -> jax.Array:
-        choice_key, *keys = jax.random.split(key, 2 + len(before) + len(after))
-        for operation in before:
-            images = operation(keys.pop(), images)
-        if chosen:
-            choice = jax.random.randint(choice_key, (), 0, len(chosen))
-            images = jax.lax.switch(choice, chosen, keys.pop(), images)
-        for operation in after:
-            images = operation(keys.pop(), images)
-        return images
-
-    return augment
-
-
-def _one_an_image(operations: Sequence[Augmentation]) -> Augmentation:
-    """One of the operations for each image; all are computed, since they draw little and images are small."""
-
-    def augment(key: jax.Array, images: jax.Array) -> jax.Array:
-        choice_key, *keys = jax.random.split(key, 1 + len(operations))
-        results = jnp.stack([operation(one, images) for operation, one in zip(operations, keys, strict=True)])
-        chosen = jax.random.randint(choice_key, images.shape[:1], 0, len(operations))
-        return results[chosen, jnp.arange(len(images))]
-
-    return augment
-
-
-def random_mosaic_crop(key: jax.Array, images: jax.Array, factor: int) -> jax.Array:
-    """With probability `1 - 1 / factor^2` a random cell of the mosaic, else the whole image, an image each."""
-    if factor == 1:
-        return images
-    key_u, key_row, key_col = jax.random.split(key, 3)
-    batch = images.shape[:1]
-    row = jax.random.randint(key_row, batch, 0, factor)
-    cells = mosaic_crop(images, factor, row, jax.random.randint(key_col, batch, 0, factor))
-    whole = jax.random.uniform(key_u, batch) >= 1 - 1 / factor**2
-    return jnp.where(whole[:, None, None, None], images, cells)
-
-
-Mixing = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
-
-
-def no_mix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Leave the images as they are: each is its own partner and keeps all of itself."""
-    del key
-    return images, jnp.arange(images.shape[0]), jnp.ones((), images.dtype)
-
-
-def random_mixup(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`mixup` with lam from Beta(0.8, 0.8). Returns: images, partners int [B], share kept (a scalar)."""
-    key_pair, key_lam = jax.random.split(key)
-    partners = jax.random.permutation(key_pair, images.shape[0])
-    lam = jax.random.beta(key_lam, 0.8, 0.8, dtype=images.dtype)
-    return mixup(images, partners, lam), partners, lam
-
-
-def random_cutmix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`cutmix` with lam from Beta(1, 1). Returns: images, partners int [B], share kept (a scalar)."""
-    key_pair, key_lam, key_h, key_w = jax.random.split(key, 4)
-    partners = jax.random.permutation(key_pair, images.shape[0])
-    lam = jax.random.uniform(key_lam, (), images.dtype)
-    centre_h = jax.random.randint(key_h, (), 0, images.shape[1])
-    mixed, kept = cutmix(images, partners, lam, centre_h, jax.random.randint(key_w, (), 0, images.shape[2]))
-    return mixed, partners, kept
-
-
-MIXINGS: Mapping[str, Mixing] = MappingProxyType({"none": no_mix, "mixup": random_mixup, "cutmix": random_cutmix})
-
-
-def make_mixing(name: str, probability: float = 1.0) -> Mixing:
-    """Build a mixing of `MIXINGS` that leaves a share `1 - probability` of the batches as they are."""
-    mixing = MIXINGS[name]
-    if name == "none" or probability == 1:
-        return mixing
-
-    def mix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        mixed, partners, kept = mixing(key, images)
-        chosen = jax.random.bernoulli(jax.random.fold_in(key, 1), probability)
-        return jnp.where(chosen, mixed, images), partners, jnp.where(chosen, kept, jnp.ones_like(kept))
-
-    return mix
+__all__ = [
+    "DSA_STRATEGY",
+    "MIXINGS",
+    "OPERATIONS",
+    "brightness",
+    "contrast",
+    "crop",
+    "crop_limit",
+    "cutmix",
+    "cutout",
+    "cutout_limit",
+    "flip",
+    "make_mixing",
+    "make_strategy",
+    "mixup",
+    "mosaic_crop",
+    "rotate",
+    "saturation",
+    "scale",
+]

@@ -15,13 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.crops import resized_crop
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import ce
 from gift_jax.models import Model, Variables
+from gift_jax.pixels.boxes import resized_crop
 from gift_jax.teachers.teacher import Teacher
 
 _CHUNK = 100  # images scored at a time

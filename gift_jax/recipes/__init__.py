@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.rand_augment import split_strategy
+from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes import cda, cim, cvdd, datm, dc, delt, edc, gift, gvbsm, hald, idc, minimax, rded, sre2l
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, setting_of

@@ -5,8 +5,8 @@ give them, of VICO-UoE/DatasetCondensation. MTT evaluates by the same function, 
 set tells one: GeorgeCazenavette/mtt-distillation, `utils.py`.
 """
 
-from gift_jax.augment import DSA_STRATEGY
 from gift_jax.optim import Optimizer, Schedule
+from gift_jax.pixels.dsa import DSA_STRATEGY
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting
 

@@ -3,12 +3,12 @@
 import dataclasses
 import itertools
 
-from gift_jax.augment import DSA_STRATEGY, MIXINGS, make_strategy
 from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer, OptionValue, Schedule
-from gift_jax.rand_augment import make_rand_augment, split_strategy
+from gift_jax.pixels.dsa import DSA_STRATEGY, MIXINGS, make_strategy
+from gift_jax.pixels.rand_augment import make_rand_augment, split_strategy
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -45,9 +45,9 @@ class Recipe:
     loss is a name in `LOSSES`, with (name, value) pairs of its options. batch_size None is the official
     choice for the number of images. augment is a DSA strategy, of which single_operation applies one operation a
     batch (`make_strategy`); `rand-m6-n2+flip` has RandAugment of the set's 8-bit pixels before all else
-    (`gift_jax.rand_augment`). factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
+    (`gift_jax.pixels.rand_augment`). factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
     shuffle x shuffle cells, smallest_crop is the least share of the area in a random resized crop (None: no crop).
-    jitter and lighting change the colours of raw pixels by as much, as IDC does on ImageNet (`augment_idc`).
+    jitter and lighting change the colours of raw pixels by as much, as IDC does on ImageNet (`gift_jax.pixels.colors`).
     mix is `none`, `mixup` or `cutmix`, of a share mix_probability of the batches; with mix_labels the partners' hard
     labels weigh as much as their pixels. phases are parts of the run with another loss than the recipe's. With ema, a
     decay, the student is tested at that moving average of its weights.

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gift_jax.augment import Augmentation, make_mixing, make_strategy
-from gift_jax.augment_idc import random_colors
-from gift_jax.crops import make_crop
 from gift_jax.data.fkd import StoredBatches, StoredInfo
 from gift_jax.data.pixels import to_input
-from gift_jax.rand_augment import make_rand_augment, split_strategy
+from gift_jax.pixels.boxes import make_crop
+from gift_jax.pixels.colors import random_colors
+from gift_jax.pixels.dsa import Augmentation, make_mixing, make_strategy
+from gift_jax.pixels.rand_augment import make_rand_augment, split_strategy
 from gift_jax.training.program import Data, Program
 from gift_jax.training.replay import logits_of, replay, weights_of
 

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gift_jax.augment_idc import GREY
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredInfo, StoredLabels
@@ -24,7 +23,8 @@ from gift_jax.optim import (
     restart_steps,
     with_rate,
 )
-from gift_jax.rand_augment import split_strategy
+from gift_jax.pixels.colors import GREY
+from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import Network, Teacher
 from gift_jax.training.cooling import split_options

@@ -11,12 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from gift_jax.crops import random_boxes
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
 from gift_jax.models import Variables
-from gift_jax.rand_augment import split_strategy
+from gift_jax.pixels.boxes import random_boxes
+from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.teachers.teacher import Network, Teacher

@@ -12,16 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.augment import mixup
-from gift_jax.crops import resized_crop, resized_crop_bytes
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import reads_levels
+from gift_jax.pixels.boxes import resized_crop, resized_crop_bytes
+from gift_jax.pixels.dsa import mixup
+from gift_jax.pixels.resampling import take_images
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.resampling import take_images
 
 
 def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:

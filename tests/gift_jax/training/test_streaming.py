@@ -9,9 +9,9 @@ from forms import short_form
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 import gift_jax
-from gift_jax.augment import DSA_STRATEGY
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
+from gift_jax.pixels.dsa import DSA_STRATEGY
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import make_mesh
 from gift_jax.training import plan, streaming

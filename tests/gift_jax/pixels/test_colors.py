@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set
 
-from gift_jax import augment_idc
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
+from gift_jax.pixels import colors
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.batch import make_recoloring
 from gift_jax.training.program import make_program
@@ -35,7 +35,7 @@ def test_jitter_moves_each_image_in_its_own_order():
     kinds = ("brightness", "contrast", "saturation")
     order = np.array([[0, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]])
     shares = np.random.default_rng(1).uniform(-0.4, 0.4, (4, 3)).astype("f")
-    found = augment_idc.jitter(jnp.asarray(IMAGES), jnp.asarray(order), jnp.asarray(shares))
+    found = colors.jitter(jnp.asarray(IMAGES), jnp.asarray(order), jnp.asarray(shares))
     for image, places, amounts, one in zip(IMAGES, order, shares, found, strict=True):
         for place, share in zip(places, amounts, strict=True):
             image = moved(image, kinds[place], share)
@@ -44,22 +44,22 @@ def test_jitter_moves_each_image_in_its_own_order():
 
 def test_lighting_adds_a_colour_to_every_pixel():
     weights = np.random.default_rng(2).normal(size=(4, 3)).astype("f")
-    found = augment_idc.lighting(jnp.asarray(IMAGES), jnp.asarray(weights))
-    vectors, values = (np.array(table) for table in (augment_idc.EIGENVECTORS, augment_idc.EIGENVALUES))
+    found = colors.lighting(jnp.asarray(IMAGES), jnp.asarray(weights))
+    vectors, values = (np.array(table) for table in (colors.EIGENVECTORS, colors.EIGENVALUES))
     for image, weight, one in zip(IMAGES, weights, found, strict=True):
         np.testing.assert_allclose(one, image + (vectors * (weight * values)).sum(1), atol=1e-6)
 
 
 def test_draws_are_an_image_and_within_their_strength(key):
     images = jnp.full((64, 2, 2, 3), 0.5)
-    dark = augment_idc.random_colors(key, images, 0.4, 0.0)
+    dark = colors.random_colors(key, images, 0.4, 0.0)
     assert 0.3 <= float(dark.min()) < 0.32
     assert 0.68 < float(dark.max()) <= 0.7  # grey images know brightness alone
-    lit = np.asarray(augment_idc.random_colors(key, images, 0.0, 0.1) - images)
+    lit = np.asarray(colors.random_colors(key, images, 0.0, 0.1) - images)
     assert len(np.unique(lit[:, 0, 0, 0])) == 64
-    scale = 0.1 * np.linalg.norm(np.multiply(augment_idc.EIGENVECTORS[0], augment_idc.EIGENVALUES))
+    scale = 0.1 * np.linalg.norm(np.multiply(colors.EIGENVECTORS[0], colors.EIGENVALUES))
     assert 0.7 < lit[:, 0, 0, 0].std() / scale < 1.4
-    np.testing.assert_array_equal(augment_idc.random_colors(key, images, 0.0, 0.0), images)
+    np.testing.assert_array_equal(colors.random_colors(key, images, 0.0, 0.0), images)
 
 
 def test_grey_images_have_no_colours_to_change():
@@ -77,5 +77,5 @@ def test_a_jittered_step_sees_pixels_from_before_normalisation(key):
     mean, std = (jnp.asarray(values)[None, None, None] for values in (normalisation.mean, normalisation.std))
     raw = jnp.asarray(images, jnp.float32) / 255
     found = make_recoloring(program)(key, (raw - mean) / std)
-    expected = augment_idc.random_colors(jax.random.fold_in(key, 1), raw, 0.4, 0.1)
+    expected = colors.random_colors(jax.random.fold_in(key, 1), raw, 0.4, 0.1)
     np.testing.assert_allclose(found * std + mean, expected, atol=1e-5)

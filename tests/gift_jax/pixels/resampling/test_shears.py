@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from forms import short_form
 
-from gift_jax import augment, rand_augment, resampling
-from gift_jax.resampling import gathers, shears
+from gift_jax.pixels import dsa as augment
+from gift_jax.pixels import rand_augment, resampling
+from gift_jax.pixels.resampling import gathers, shears
 from gift_jax.runtime.compiling import tracing_for_platform
 
 MOST = math.radians(15)

@@ -12,10 +12,10 @@ from PIL import Image
 from setups import INFO, distilled_set, random_teacher
 
 from gift_jax import GiftError
-from gift_jax import rand_augment as ra
 from gift_jax.data.datasets import DIGITS
 from gift_jax.data.pixels import to_input
 from gift_jax.models import get_model
+from gift_jax.pixels import rand_augment as ra
 from gift_jax.recipes import Setting, make_recipe
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training import program

@@ -7,9 +7,9 @@ import pytest
 import scipy.ndimage
 import torch
 
-from gift_jax import augment_dc
-from gift_jax.augment import make_strategy
 from gift_jax.errors import GiftError
+from gift_jax.pixels import dc
+from gift_jax.pixels.dsa import make_strategy
 
 SIDES = (28, 32)
 
@@ -21,7 +21,7 @@ def pictures(size, count=6):
 @pytest.mark.parametrize("size", SIDES)
 def test_crop_pads_with_the_mean_colour(size):
     images, top, left = pictures(size), np.array([0, 7, 4, 3, 1, 6]), np.array([7, 0, 4, 5, 2, 1])
-    found = augment_dc.crop(jnp.asarray(images), jnp.asarray(top), jnp.asarray(left))
+    found = dc.crop(jnp.asarray(images), jnp.asarray(top), jnp.asarray(left))
     for image, row, column, one in zip(images, top, left, found, strict=True):
         channels = [np.pad(image[..., channel], 4, constant_values=images[..., channel].mean()) for channel in range(2)]
         expected = np.stack(channels, -1)[row : row + size, column : column + size]
@@ -33,7 +33,7 @@ def test_scale_takes_the_nearest_pixels_as_pytorch_does(size):
     images = pictures(size)
     heights = np.array([int(0.8 * size), size, int(1.19 * size), size + 1, size - 1, size + 3])
     widths = heights[[2, 1, 2, 0, 5, 4]]
-    found = augment_dc.scale(jnp.asarray(images), jnp.asarray(heights), jnp.asarray(widths))
+    found = dc.scale(jnp.asarray(images), jnp.asarray(heights), jnp.asarray(widths))
     for image, height, width, one in zip(images, heights, widths, found, strict=True):
         planes = torch.from_numpy(image.transpose(2, 0, 1)[None].copy())
         resized = torch.nn.functional.interpolate(planes, [int(height), int(width)])[0].numpy()
@@ -49,7 +49,7 @@ def test_scale_takes_the_nearest_pixels_as_pytorch_does(size):
 def test_rotate_equals_scipys(size):
     degrees = np.arange(-45, 45)
     images = pictures(size, len(degrees))
-    found = jax.jit(augment_dc.rotate)(jnp.asarray(images), jnp.asarray(degrees))
+    found = jax.jit(dc.rotate)(jnp.asarray(images), jnp.asarray(degrees))
     for image, angle, one in zip(images, degrees, found, strict=True):
         whole = scipy.ndimage.rotate(image, int(angle), axes=(0, 1), cval=images.mean())
         start = (whole.shape[0] - size) // 2
@@ -62,7 +62,7 @@ def test_each_image_has_an_operation_of_its_own(key):
     out = jax.jit(make_strategy("dc:crop_noise"))(key, images)
     noisy = np.abs(out - images).max(axis=(1, 2, 3)) < 0.01
     assert 0 < noisy.sum() < 64
-    assert np.std((out - images)[noisy]) == pytest.approx(augment_dc.NOISE, rel=0.05)
+    assert np.std((out - images)[noisy]) == pytest.approx(dc.NOISE, rel=0.05)
 
 
 def test_an_unknown_operation_is_named():

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax import resampling
 from gift_jax.errors import GiftError
-from gift_jax.resampling.places import LEVELS, mapped
+from gift_jax.pixels import resampling
+from gift_jax.pixels.resampling.places import LEVELS, mapped
 
 OPERATIONS = (
     "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate",

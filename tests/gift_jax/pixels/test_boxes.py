@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax.crops import make_crop, random_boxes, random_resized_crop, random_shuffle_patches, shuffle_patches
+from gift_jax.pixels.boxes import make_crop, random_boxes, random_resized_crop, random_shuffle_patches, shuffle_patches
 
 
 def test_boxes_have_the_areas_ratios_and_places_of_torchvisions(key):

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax import augment, crops, rand_augment
-from gift_jax.resampling import gathers, products
+from gift_jax.pixels import boxes as crops
+from gift_jax.pixels import dsa as augment
+from gift_jax.pixels import rand_augment
+from gift_jax.pixels.resampling import gathers, products
 from gift_jax.runtime.compiling import tracing_for_platform
 
 

@@ -1,6 +1,6 @@
 """DC's own augmentation: one operation for each image, with the parameters of its `get_daparam`.
 
-Operations take NHWC float batches and explicit draws, one an image, as those of `augment.py` do. What enters from
+Operations take NHWC float batches and explicit draws, one an image, as those of `dsa.py` do. What enters from
 outside has the mean value of the batch, and zero where an image is scaled.
 Reference: `augment` of `utils.py`, VICO-UoE/DatasetCondensation.
 """
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.resampling import take_pixels
+from gift_jax.pixels.resampling import take_pixels
 
 CROP = 4  # pixels that an image is padded with
 SCALE = 0.2

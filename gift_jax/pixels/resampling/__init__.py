@@ -8,7 +8,7 @@ from types import ModuleType
 
 import jax
 
-from gift_jax.resampling import gathers, products, shears
+from gift_jax.pixels.resampling import gathers, products, shears
 from gift_jax.runtime.compiling import platform
 
 

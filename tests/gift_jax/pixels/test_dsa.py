@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax import augment
 from gift_jax.errors import GiftError
+from gift_jax.pixels import dsa as augment
 
 CASES = range(3)
 OPERATIONS = ("flip", "brightness", "saturation", "contrast", "crop", "cutout", "scale", "rotate")

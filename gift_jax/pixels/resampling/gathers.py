@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from gift_jax.resampling.places import LEVELS, kernel_of, mapped, rotated
+from gift_jax.pixels.resampling.places import LEVELS, kernel_of, mapped, rotated
 
 
 def take_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """See `gift_jax.resampling`."""
+    """See `gift_jax.pixels.resampling`."""
     return _take(_take(images, rows, axis=1), columns, axis=2)
 
 
@@ -19,12 +19,12 @@ def _take(images: jax.Array, source: jax.Array, *, axis: int) -> jax.Array:
 
 
 def take_images(images: jax.Array, order: jax.Array) -> jax.Array:
-    """See `gift_jax.resampling`."""
+    """See `gift_jax.pixels.resampling`."""
     return images[order]
 
 
 def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
-    """See `gift_jax.resampling`."""
+    """See `gift_jax.pixels.resampling`."""
     del most
     rows, columns = rotated(images.shape, angle)
     top, left = jnp.floor(rows), jnp.floor(columns)
@@ -39,7 +39,7 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
 
 
 def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: float) -> jax.Array:
-    """See `gift_jax.resampling`."""
+    """See `gift_jax.pixels.resampling`."""
     del steepest, furthest
     rows, columns = (places >> 16 for places in mapped(images.shape, matrices))
     return jnp.where(_inside(images, rows, columns)[..., None], _any_pixel(images, rows, columns), jnp.uint8(0))
@@ -48,7 +48,7 @@ def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthes
 def map_smoothly(
     images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: float
 ) -> jax.Array:
-    """See `gift_jax.resampling`."""
+    """See `gift_jax.pixels.resampling`."""
     del steepest, furthest
     height, width = images.shape[1:3]
     rows, columns = mapped(images.shape, matrices)
@@ -84,7 +84,7 @@ def _any_pixel(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Ar
 
 
 def count_levels(images: jax.Array) -> jax.Array:
-    """See `gift_jax.resampling`."""
+    """See `gift_jax.pixels.resampling`."""
     batch, _, _, channels = images.shape
     rows, planes = jnp.arange(batch)[:, None, None], jnp.arange(channels)[None, None, :]
     values = images.reshape(batch, -1, channels).astype(jnp.int32)
@@ -92,6 +92,6 @@ def count_levels(images: jax.Array) -> jax.Array:
 
 
 def replace_levels(images: jax.Array, table: jax.Array) -> jax.Array:
-    """See `gift_jax.resampling`."""
+    """See `gift_jax.pixels.resampling`."""
     values = images.reshape(len(images), -1, images.shape[3]).astype(jnp.int32)
     return jnp.take_along_axis(table, values, axis=1).reshape(images.shape)

@@ -9,9 +9,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from gift_jax.augment import Augmentation, random_mosaic_crop
-from gift_jax.resampling import take_pixels
-from gift_jax.resampling.products import weigh
+from gift_jax.pixels.dsa import Augmentation, random_mosaic_crop
+from gift_jax.pixels.resampling import take_pixels
+from gift_jax.pixels.resampling.products import weigh
 
 LARGEST_RATIO = 4 / 3  # of a box's sides
 _TRIES = 10

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from convert.vision import load_torchvision_models
-from gift_jax.crops import resized_crop, resized_crop_bytes
+from gift_jax.pixels.boxes import resized_crop, resized_crop_bytes
 
 load_torchvision_models()
 from torchvision.transforms import functional  # noqa: E402 (only now does it import)
