@@ -29,7 +29,7 @@ demo: $(READY)
 
 # The study of Fashion-MNIST, hours on two cores; it goes on where it stopped. ARGUMENTS may hold --dry-run or --data DIR.
 evidence: $(READY)
-	$(BIN)/python -m experiments.fashion_mnist $(ARGUMENTS)
+	$(BIN)/python -m experiments.benchmark $(ARGUMENTS)
 
 test: $(READY)
 	$(BIN)/python -m pytest

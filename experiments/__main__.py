@@ -1,7 +1,6 @@
 """`python -m experiments`: every command with what it does, in a line."""
 
 import ast
-import pkgutil
 from pathlib import Path
 
 import rich
@@ -14,8 +13,12 @@ HERE = Path(__file__).parent
 
 def commands() -> dict[str, str]:
     """What each command says of itself: the first line of its module, which is not imported for that."""
-    names = [module.name for module in pkgutil.iter_modules([str(HERE)]) if not module.ispkg]
-    return {name: _first_line(HERE / f"{name}.py") for name in names if not name.startswith("_")}
+    paths = [*HERE.glob("[!_]*.py"), *(path.with_name("__init__.py") for path in HERE.glob("*/__main__.py"))]
+    return dict(sorted((_command_name(path), _first_line(path)) for path in paths))
+
+
+def _command_name(path: Path) -> str:
+    return path.parent.name if path.name == "__init__.py" else path.stem
 
 
 def _first_line(path: Path) -> str:

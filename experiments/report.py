@@ -21,16 +21,15 @@ from gift_jax.studies import grid
 
 from . import (
     ablation,
+    benchmark,
     continual_learning,
     cross_architecture,
     cross_optimizer,
-    fashion_mnist,
     fidelity,
     label_quality,
     label_regimes,
     loss_comparison,
 )
-from .common import continual_views, label_views, regime_views
 from .common.reporting import SPREAD, MakeSections, Row, guessing, table, write_report
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
@@ -40,10 +39,10 @@ EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
         cross_architecture.NAME: cross_architecture.make_sections,
         ablation.NAME: ablation.make_sections,
         fidelity.NAME: fidelity.make_sections,
-        continual_learning.NAME: continual_views.make_sections,
-        label_quality.NAME: label_views.make_sections,
-        label_regimes.NAME: regime_views.make_sections,
-        fashion_mnist.NAME: fashion_mnist.make_sections,
+        continual_learning.NAME: continual_learning.make_sections,
+        label_quality.NAME: label_quality.make_sections,
+        label_regimes.NAME: label_regimes.make_sections,
+        benchmark.NAME: benchmark.make_sections,
     }
 )
 

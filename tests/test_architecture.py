@@ -17,7 +17,6 @@ FLOORS = (
     "losses",
     "pixels",
     "augment",
-    "pruning",
     "optim",
     "sources",
     "data",

@@ -8,14 +8,13 @@ import pytest
 from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
 
 from experiments import label_regimes, report
-from experiments.common import pruned_images
-from experiments.common.pruned_images import load_dynamics, load_pruned, parse_file, read_rows
 from experiments.common.real_images import load_real
 from experiments.common.study import Materials
-from experiments.label_regimes import LabelRegimes
+from experiments.label_regimes import LabelRegimes, pruned_images
+from experiments.label_regimes.pruned_images import load_dynamics, load_pruned, parse_file, read_rows
+from experiments.label_regimes.pruning import Dynamics
 from gift_jax import GiftError
 from gift_jax.models import get_model
-from gift_jax.pruning import Dynamics
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.teachers.teacher import save_teacher
 from gift_jax.training.configuration import fingerprint

@@ -10,7 +10,10 @@ import tyro
 from experiments.__main__ import commands
 from gift_jax.runtime.options import make_command
 
-COMMANDS = sorted(path.stem for path in Path("experiments").glob("*.py") if not path.stem.startswith("_"))
+COMMANDS = sorted(
+    [path.stem for path in Path("experiments").glob("[!_]*.py")]
+    + [path.parent.name for path in Path("experiments").glob("*/__main__.py")]
+)
 
 
 def run(*arguments):

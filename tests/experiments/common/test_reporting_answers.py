@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from experiments import ablation, fidelity, report
-from experiments.common import continual_views, label_gains, label_views, rate_views
+from experiments.common import label_gains, rate_views
 from experiments.common.reporting import write_report
+from experiments.continual_learning import views as continual_views
+from experiments.label_quality import views as label_views
 from gift_jax.reports.page import Picture
 from gift_jax.reports.significance import Comparison
 

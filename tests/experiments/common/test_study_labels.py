@@ -7,13 +7,14 @@ from forms import short_form
 from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
 
 from experiments import continual_learning, label_quality, report
-from experiments.common import continual_views, label_gains, reporting
+from experiments.common import label_gains, reporting
 from experiments.common.real_images import load_real
 from experiments.common.study import Materials
 from experiments.continual_learning import ContinualLearning, even_batch_size
+from experiments.continual_learning import views as continual_views
+from experiments.continual_learning.class_steps import class_steps
 from experiments.label_quality import LabelQuality
 from gift_jax import GiftError
-from gift_jax.studies.continual import class_steps
 from gift_jax.teachers.teacher import save_teacher
 from gift_jax.training.configuration import fingerprint
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
+from experiments.label_regimes.relabel import make_labels
 from gift_jax.data.fkd import StoredBatches, problems
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
 from gift_jax.training import epochs
 from gift_jax.training.program import make_program
-from gift_jax.training.relabel import make_labels
 from gift_jax.training.replay import replay
 
 TEACHER, SET, STUDENT = random_teacher(), distilled_set(22), get_model(INFO.spec)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gift_jax.pruning import METHODS
 from gift_jax.reports import significance
 from gift_jax.reports.tables import Grid, Summary, name_on, summarize
 
-from .reporting import Row
+from ..common.reporting import Row
+from .pruning import METHODS
 
 SUBJECT, RANDOM = "gift", "random"
 HARD, BANK, LIVE = "hard", "bank", "live"

@@ -6,8 +6,9 @@ from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Block, Section
 from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 
-from .regime_bytes import bytes_picture, bytes_section
-from .regime_rows import (
+from ..common.reporting import Row, curves, guessing, only, table
+from .byte_views import bytes_picture, bytes_section
+from .rows import (
     ALL,
     BANK,
     HARD,
@@ -23,7 +24,6 @@ from .regime_rows import (
     of_loss,
     split,
 )
-from .reporting import Row, curves, guessing, only, table
 
 WORDS = answer.Words("under", "kinds of labels")
 ABOUT = (

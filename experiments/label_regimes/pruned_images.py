@@ -12,14 +12,14 @@ from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.fkd import set_digest
 from gift_jax.models import Model
-from gift_jax.pruning import METHODS, Dynamics, choose_rows, ranked_rows
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.studies.dynamics import RECIPE, record_dynamics
 from gift_jax.training.configuration import fingerprint
 
-from .real_images import RealImages
+from ..common.real_images import RealImages
+from .dynamics import RECIPE, record_dynamics
+from .pruning import METHODS, Dynamics, choose_rows, ranked_rows
 
 
 class Pruned(NamedTuple):

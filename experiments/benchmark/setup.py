@@ -21,10 +21,10 @@ from gift_jax.teachers.teacher import INFO, make_teacher
 from gift_jax.training.configuration import fingerprint
 
 from .. import train_teacher
+from ..common.digits_setup import find_set
+from ..common.optimizers import CUSTOMARY, CustomaryName
+from ..common.real_images import RealImages, open_real
 from ..cross_optimizer import SQUARED, LossOrSquared
-from .digits_setup import find_set
-from .optimizers import CUSTOMARY, CustomaryName
-from .real_images import RealImages, open_real
 
 NAME = "fashion_mnist"
 DATASET, MODEL = "fashion-mnist", "conv3"

@@ -8,8 +8,8 @@ from gift_jax.reports.page import Section
 from gift_jax.reports.pictures import Point
 from gift_jax.reports.tables import make_grid, markdown_table, name_on
 
-from .regime_rows import ALL, HARD, INTERVAL, LIVE, MORE, RANDOM, Parts, accuracy, interval_grid, of_loss, split
-from .reporting import Row, only
+from ..common.reporting import Row, only
+from .rows import ALL, HARD, INTERVAL, LIVE, MORE, RANDOM, Parts, accuracy, interval_grid, of_loss, split
 
 WHOLE = "all there are"
 

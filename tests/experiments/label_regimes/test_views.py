@@ -2,10 +2,10 @@
 
 import pytest
 
-from experiments.common import regime_views
-from experiments.common.regime_bytes import bought, bytes_section, regime_bytes
-from experiments.common.regime_rows import Parts
 from experiments.common.reporting import guessing
+from experiments.label_regimes import views as regime_views
+from experiments.label_regimes.byte_views import bought, bytes_section, regime_bytes
+from experiments.label_regimes.rows import Parts
 
 SIZES = {"hard": 20, "one": 400, "bank": 9000, "live": 5000}
 

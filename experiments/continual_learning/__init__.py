@@ -27,14 +27,13 @@ from pathlib import Path
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
-from gift_jax.runtime import cli
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.continual import ClassCell, class_steps
 from gift_jax.studies.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
 
-from .common.continual_views import make_sections, stage_name
-from .common.study import Materials, Method, Study, load_materials, run_study
+from ..common.study import Materials, Method, Study, load_materials, run_study
+from .class_steps import ClassCell, class_steps
+from .views import make_sections, stage_name
 
 NAME = "continual_learning"
 
@@ -107,7 +106,3 @@ def main(config: ContinualLearning) -> None:
     """Run the study."""
     materials = load_materials(config, [config.method])
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)
-
-
-if __name__ == "__main__":
-    cli.run(main, program=f"python -m experiments.{NAME}")

@@ -10,13 +10,14 @@ from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.pixels import to_input
 from gift_jax.models import Model, Variables
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.pruning import Dynamics, observe
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state, make_data, make_program
 from gift_jax.training.schedule_free import make_tested
 from gift_jax.training.train import check_finite
+
+from .pruning import Dynamics, observe
 
 BATCH_SIZE = 500  # of the looks
 

@@ -26,12 +26,12 @@ from gift_jax.training.batch import make_prepare
 from gift_jax.training.program import Program, init_state, make_data
 from gift_jax.training.step import make_differentiate
 
+from ..common.optimizers import customary
+from ..common.rate_views import chosen_rates, figure
+from ..common.reporting import Row, only
+from ..common.students import parse_student
 from ..cross_optimizer import at_rate, loss_changes
-from .fashion_setup import DRAWN, MADE, FashionMNIST, Lab
-from .optimizers import customary
-from .rate_views import chosen_rates, figure
-from .reporting import Row, only
-from .students import parse_student
+from .setup import DRAWN, MADE, FashionMNIST, Lab
 
 SUBJECT = "gift"
 RIVALS = 2  # losses beside GIFT that get as many seeds as it

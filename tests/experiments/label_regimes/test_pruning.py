@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from gift_jax import pruning
+from experiments.label_regimes import pruning
+from experiments.label_regimes.pruning import Dynamics, observe
 from gift_jax.errors import GiftError
-from gift_jax.pruning import Dynamics, observe
 
 EPOCHS, COUNT, CLASSES = 12, 40, 4
 LABELS = np.repeat(np.arange(CLASSES), COUNT // CLASSES)

@@ -5,8 +5,8 @@ import functools
 import pytest
 from sources import write_mnist
 
-from experiments import fashion_mnist, report
-from experiments.common.fashion_setup import FashionMNIST, held_out, teacher_config
+from experiments import benchmark, report
+from experiments.benchmark.setup import FashionMNIST, held_out, teacher_config
 from gift_jax.studies.results import read_results
 
 TINY = (
@@ -22,7 +22,7 @@ SECTIONS = [
 
 @pytest.fixture
 def fashion(command):
-    return functools.partial(command, fashion_mnist)
+    return functools.partial(command, benchmark)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     assert "Not run" not in text
     assert "Failed" not in text
     rows = read_results(out / "results.jsonl")
-    counts = {name: sum(row["labels"]["question"] == name for row in rows) for name in fashion_mnist.QUESTIONS}
+    counts = {name: sum(row["labels"]["question"] == name for row in rows) for name in benchmark.QUESTIONS}
     # 3 losses x 2 optimizers: 2 rates; 2 seeds customary, 3 tuned, for 2 rivals are all that there are.
     students = {view: cells_by_setting(rows, view) for view in ("customary", "tuned")}
     same = [setting for setting, cells in students["tuned"].items() if cells & students["customary"][setting]]

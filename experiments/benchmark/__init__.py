@@ -2,7 +2,7 @@
 
 Question: how much does GIFT help, over which losses and under which optimizers, once every loss has its own tuned rate?
 Beyond the paper (GIFT, ICLR 2025), which has neither this dataset nor tuned rates.
-Command: `python -m experiments.fashion_mnist`, or `make evidence`; `--dry-run` measures and says how long it takes.
+Command: `python -m experiments.benchmark`, or `make evidence`; `--dry-run` measures and says how long it takes.
 Hardware: 2 CPU cores for some hours; the files are those of the Debian package dataset-fashion-mnist.
 
 A ConvNet-3 of width 128 is trained on all 60,000 training images. Sets of 1, 10 and 50 images a class are made: RDED's,
@@ -23,16 +23,15 @@ Stated before the first student was tested:
 from pathlib import Path
 
 from gift_jax import GiftError
-from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.studies import grid, grid_plan
 from gift_jax.training.timing import duration
 
-from .common.fashion_cells import QUESTIONS, Bench, choose, not_searched
-from .common.fashion_setup import DATASET, MADE, NAME, FashionMNIST, Lab, load_lab, teacher_seconds
-from .common.fashion_views import make_sections
-from .common.reporting import Row, write_report
-from .common.study import print_plan, save_sheets
+from ..common.reporting import Row, write_report
+from ..common.study import print_plan, save_sheets
+from .cells import QUESTIONS, Bench, choose, not_searched
+from .setup import DATASET, MADE, NAME, FashionMNIST, Lab, load_lab, teacher_seconds
+from .views import make_sections
 
 
 def run_questions(config: FashionMNIST, lab: Lab) -> None:
@@ -79,7 +78,3 @@ def main(config: FashionMNIST) -> None:
         title = f"GIFT on {DATASET}"
         write_report(config.out, title, {NAME: make_sections}, known_rows(config.out), [config.out])
         print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")
-
-
-if __name__ == "__main__":
-    cli.run(main, program=f"python -m experiments.{NAME}")

@@ -10,8 +10,8 @@ from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Block, Section
 from gift_jax.reports.tables import Grid, make_grid
 
-from .label_gains import HARD, RANDOM, WITH, WITHOUT, Accuracies, read_accuracies, score_section, share_section
-from .reporting import SPREAD, Row, curves, guessing, only, table
+from ..common.label_gains import HARD, RANDOM, WITH, WITHOUT, Accuracies, read_accuracies, score_section, share_section
+from ..common.reporting import SPREAD, Row, curves, guessing, only, table
 
 SUBJECT = "gift"
 

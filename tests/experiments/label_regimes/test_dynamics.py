@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 from setups import INFO, distilled_set
 
+from experiments.label_regimes.dynamics import RECIPE, record_dynamics
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import get_model
-from gift_jax.studies.dynamics import RECIPE, record_dynamics
 from gift_jax.training.train import train
 
 

@@ -27,7 +27,7 @@ At equal label bytes, soft labels stand beside as many real images with hard lab
 are, trained on for as many steps. The images' own bytes are not counted, which favours hard labels.
 
 Pruned sets are chosen by the training dynamics of a network of the students' architecture on all real images
-(`gift_jax.pruning`), once for all seeds; `--indices NAME=FILE` takes rows that were chosen elsewhere. Seed s trains
+(`.pruning`), once for all seeds; `--indices NAME=FILE` takes rows that were chosen elsewhere. Seed s trains
 student s, on random images of draw s, with crops and stored labels of draw s. Students are trained by the official
 recipe but for the crops; nothing is chosen, with test images or without.
 """
@@ -44,19 +44,18 @@ from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime import cli
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 from gift_jax.training.normalising import settle
-from gift_jax.training.relabel import MadeLabels, make_labels
 from gift_jax.training.train import Run
 
-from .common.pruned_images import Pruned, load_pruned, parse_file
-from .common.real_images import RealImages, load_real, teacher_of
-from .common.regime_rows import ALL, HARD, LIVE, MIDDLE, MORE, RANDOM
-from .common.regime_views import make_sections
-from .common.students import parse_student
-from .common.study import Materials, Method, Study, load_materials, run_study
+from ..common.real_images import RealImages, load_real, teacher_of
+from ..common.students import parse_student
+from ..common.study import Materials, Method, Study, load_materials, run_study
+from .pruned_images import Pruned, load_pruned, parse_file
+from .relabel import MadeLabels, make_labels
+from .rows import ALL, HARD, LIVE, MIDDLE, MORE, RANDOM
+from .views import make_sections
 
 NAME = "label_regimes"
 Regime = Literal["one", "few", "bank", "live"]
@@ -244,7 +243,3 @@ def main(config: LabelRegimes) -> None:
     cells = make_cells(gathered, real, pruned)
     shown = {name: found for name, found in gathered.materials.sets.items() if name in (*gathered.kinds, f"{RANDOM}-0")}
     run_study(config, NAME, materials._replace(sets=shown), cells, make_sections)
-
-
-if __name__ == "__main__":
-    cli.run(main, program=f"python -m experiments.{NAME}")

@@ -20,13 +20,12 @@ from pathlib import Path
 
 from gift_jax import GiftError
 from gift_jax.reports import ranking
-from gift_jax.runtime import cli
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 
-from .common.label_views import make_sections
-from .common.real_images import RealImages, load_real, teacher_of
-from .common.study import Materials, Method, Study, load_materials, run_study
+from ..common.real_images import RealImages, load_real, teacher_of
+from ..common.study import Materials, Method, Study, load_materials, run_study
+from .views import make_sections
 
 NAME = "label_quality"
 AUGMENTATIONS = {"dsa": {}, "none": {"augment": "none"}}  # what each changes in the official recipe
@@ -103,7 +102,3 @@ def main(config: LabelQuality) -> None:
     sections = functools.partial(make_sections, lrs_weight=config.lrs_weight, ars_weight=config.ars_weight)
     shown = {name: distilled for name, distilled in materials.sets.items() if name in (*config.methods, "random-0")}
     run_study(config, NAME, materials._replace(sets=shown), cells, sections)
-
-
-if __name__ == "__main__":
-    cli.run(main, program=f"python -m experiments.{NAME}")

@@ -10,13 +10,13 @@ from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 from gift_jax.training.timing import duration
 
-from .fashion_cells import OFFICIAL, SUBJECT, validated
-from .fashion_headline import ABOUT, answer_section, first_rival, read_headline, statistics_section
-from .fashion_setup import DRAWN, MADE
-from .label_gains import HARD, WITH, Accuracies, shares
-from .optimizers import customary
-from .rate_views import figure
-from .reporting import Row, fill, guessing, left_out, only, table
+from ..common.label_gains import HARD, WITH, Accuracies, shares
+from ..common.optimizers import customary
+from ..common.rate_views import figure
+from ..common.reporting import Row, fill, guessing, left_out, only, table
+from .cells import OFFICIAL, SUBJECT, validated
+from .headline import ABOUT, answer_section, first_rival, read_headline, statistics_section
+from .setup import DRAWN, MADE
 
 SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
 # Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. Its part about DM

@@ -11,9 +11,9 @@ from gift_jax.reports.page import Section
 from gift_jax.reports.significance import Comparison
 from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, name_on
 
-from .fashion_cells import CUSTOMARY_RATE, SUBJECT, TUNED_RATE, validated
-from .rate_views import figure
-from .reporting import SPREAD, Row, guessing, only
+from ..common.rate_views import figure
+from ..common.reporting import SPREAD, Row, guessing, only
+from .cells import CUSTOMARY_RATE, SUBJECT, TUNED_RATE, validated
 
 ABOUT = f"Top-1 accuracy after the last epoch, %, {SPREAD}."
 

@@ -8,9 +8,9 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Picture, Section
 from gift_jax.reports.tables import Grid, describe, make_grid
-from gift_jax.studies.continual import average_accuracy, class_steps, forgetting
 
-from .reporting import SPREAD, Row, curves, grid_of, only, table
+from ..common.reporting import SPREAD, Row, curves, grid_of, only, table
+from .class_steps import average_accuracy, class_steps, forgetting
 
 SUBJECT = "gift"
 

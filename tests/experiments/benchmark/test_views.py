@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.common import fashion_views
-from experiments.common.fashion_cells import choose
-from experiments.common.fashion_setup import FashionMNIST
+from experiments.benchmark import views as fashion_views
+from experiments.benchmark.cells import choose
+from experiments.benchmark.setup import FashionMNIST
 from gift_jax import GiftError
 from gift_jax.reports.page import Picture
 
