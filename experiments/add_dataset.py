@@ -23,15 +23,14 @@ from gift_jax.data.datasets import (
     DATASETS,
     DIRECTORY,
     FILE,
-    PLAINLY,
     DatasetSpec,
-    Reading,
     same_name,
     write_dataset,
 )
 from gift_jax.data.evaluation import load_records
 from gift_jax.data.images import has_test_images, read_images
 from gift_jax.data.records import Records
+from gift_jax.data.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.data.survey import Found, look
 from gift_jax.data.transforms import make_transform
 from gift_jax.runtime import cli
@@ -81,10 +80,10 @@ class AddDataset:
         if self.channels not in (None, 1, 3):
             raise GiftError(f"--channels must be 1 or 3, not {self.channels}")
 
-    def reading(self, *, train: bool) -> Reading:
+    def reading(self, *, train: bool) -> SourceOptions:
         """What the options say about a split's source."""
         split, labels = (self.split, self.labels) if train else (self.test_split, self.test_labels)
-        return Reading(split, _absolute(labels), self.label_column, _absolute(self.class_order))
+        return SourceOptions(split, _absolute(labels), self.label_column, _absolute(self.class_order))
 
 
 def _absolute(path: Path | None) -> str | None:
@@ -114,7 +113,7 @@ def describe(config: AddDataset, records: Records, known: DatasetSpec | None) ->
         "train": str(config.data.resolve()),
         "test": str(test.resolve()) if test else None,
         "train_reading": config.reading(train=True),
-        "test_reading": config.reading(train=False) if test else PLAINLY,
+        "test_reading": config.reading(train=False) if test else NO_READING_OPTIONS,
     }
     found = look(records, side=config.image_size, channels=config.channels, measured=known is None)
     if known is not None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gift_jax.data.classes import numbered
 from gift_jax.data.records import Records, source_digest
-from gift_jax.data.wanted import Wanted
+from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
 from gift_jax.sources.choices import PAIRS, Pair, only_pair, pairs_in, split_for
 from gift_jax.sources.npy import SUFFIX, read_npy
@@ -30,15 +30,15 @@ def splits(source: Source) -> list[str | None]:
     return [pair.split for pair in PAIRS if {pair.images, pair.labels} <= bases]
 
 
-def read(source: Source, wanted: Wanted) -> Records:
+def read(source: Source, request: ReadRequest) -> Records:
     """Images and labels of one split. Raises: GiftError if they are of another kind, or damaged."""
-    pairs, reading = named_pairs(source), wanted.reading
-    split = split_for(source.label, [pair.split for pair in pairs], reading.split, train=wanted.train)
+    pairs, reading = named_pairs(source), request.options
+    split = split_for(source.label, [pair.split for pair in pairs], reading.split, train=request.train)
     pair = only_pair(source.label, [pair for pair in pairs if pair.split == split])
     images, labels = (read_npy(source, source.find(name + SUFFIX), LARGEST) for name in pair[:2])
     labels = class_ids(source.label, labels)
     count = int(labels.max()) + 1 if len(labels) else 0
-    names = numbered(source.label, count, wanted.spec, reading.class_order)
+    names = numbered(source.label, count, request.spec, reading.class_order)
     return array_records(source, images, labels, names, f"arrays {pair.images} and {pair.labels}")
 
 

@@ -16,7 +16,7 @@ from numpy._core.multiarray import _reconstruct
 from gift_jax.data.arrays import array_records, class_ids
 from gift_jax.data.classes import order_classes, renumbered
 from gift_jax.data.records import Records
-from gift_jax.data.wanted import Wanted
+from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.sources.choices import listed
 from gift_jax.sources.source import Source
@@ -55,14 +55,14 @@ def splits(source: Source) -> list[str | None]:
     return ["train", "test"] if _layouts(source) else []
 
 
-def read(source: Source, wanted: Wanted) -> Records:
+def read(source: Source, request: ReadRequest) -> Records:
     """The images of a split. Raises: GiftError if a file is damaged, unsafe or missing."""
     layouts, label = _layouts(source), source.label
     if len(layouts) != 1:
         raise GiftError(f"{label}: holds {listed(layouts)} of CIFAR; give the directory of one of the two")
     batches_of, labels_field, names_field = LAYOUTS[PurePosixPath(layouts[0]).name]
     listed_names = _fields(source, layouts[0], names_field)[names_field] if names_field else NAMES10
-    files = [str(PurePosixPath(layouts[0]).with_name(name)) for name in batches_of[wanted.train]]
+    files = [str(PurePosixPath(layouts[0]).with_name(name)) for name in batches_of[request.train]]
     batches = [_fields(source, name, "data", labels_field) for name in files]
     try:
         names = tuple(_text(name) for name in listed_names)
@@ -73,9 +73,9 @@ def read(source: Source, wanted: Wanted) -> Records:
         raise GiftError(f"{label}: its arrays are not CIFAR's ({reason}); take it from the source again") from None
     if len(labels) and labels.max() >= len(names):
         raise GiftError(f"{label}: has a label {labels.max()}, but {len(names)} class names; check the source")
-    order = order_classes(label, names, wanted.spec, wanted.reading.class_order, "class")
+    order = order_classes(label, names, request.spec, request.options.class_order, "class")
     labels = renumbered(label, labels, names, order)
-    return array_records(source, pixels.transpose(0, 2, 3, 1), labels, order, " and ".join(batches_of[wanted.train]))
+    return array_records(source, pixels.transpose(0, 2, 3, 1), labels, order, " and ".join(batches_of[request.train]))
 
 
 def _layouts(source: Source) -> list[str]:

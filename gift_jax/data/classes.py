@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from gift_jax.data.class_order import read_class_order
-from gift_jax.data.datasets import DatasetSpec
+from gift_jax.data.request import KnownClasses
 from gift_jax.errors import GiftError
 
 
 def order_classes(
-    label: str, found: Sequence[str], spec: DatasetSpec | None, order: str | None, kind: str = "class folder"
+    label: str, found: Sequence[str], spec: KnownClasses | None, order: str | None, kind: str = "class folder"
 ) -> Sequence[str]:
     """Class names by class id: of a class-order file, of the dataset, as numbers, or as they were found.
 
@@ -44,7 +44,7 @@ def order_classes(
     return sorted(found, key=int)
 
 
-def numbered(label: str, count: int, spec: DatasetSpec | None, order: str | None) -> tuple[str, ...]:
+def numbered(label: str, count: int, spec: KnownClasses | None, order: str | None) -> tuple[str, ...]:
     """Names of count classes that have only numbers: the dataset's, else the numbers.
 
     Raises: GiftError if they are more than the dataset has, or a class order is given for them.

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from gift_jax.data.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import read_json_object, write_text
 
@@ -46,22 +47,6 @@ PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 DIGITS = Normalisation((0.3056,), (0.3764,))
 
 
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """What a source of real images does not say of itself, as options say it.
-
-    split: which of several; labels: a list of labels of a flat folder; label_column: of Parquet shards; class_order:
-    a file of class names by class id. Paths are text, as JSON has them.
-    """
-
-    split: str | None = None
-    labels: str | None = None
-    label_column: str | None = None
-    class_order: str | None = None
-
-
-PLAINLY = Reading()
-
 # The architectures that the official code trains on smaller images, its ConvNets; ConvNeXt is none of them.
 CONVNETS = frozenset(f"conv{depth}" for depth in range(1, 10))
 
@@ -89,8 +74,8 @@ class DatasetSpec:
     class_names: tuple[str, ...] = ()
     train: str | None = None
     test: str | None = None
-    train_reading: Reading = PLAINLY
-    test_reading: Reading = PLAINLY
+    train_reading: SourceOptions = NO_READING_OPTIONS
+    test_reading: SourceOptions = NO_READING_OPTIONS
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+-]*", self.name):
@@ -220,7 +205,9 @@ def parse_dataset(content: Mapping[str, Any], where: str) -> DatasetSpec:
     try:
         statistics = {name: tuple(map(float, values)) for name, values in content["normalisation"].items()}
         listed = {name: tuple(content[name]) for name in ("class_names", "resize") if content.get(name) is not None}
-        readings = {name: Reading(**content[name]) for name in ("train_reading", "test_reading") if name in content}
+        readings = {
+            name: SourceOptions(**content[name]) for name in ("train_reading", "test_reading") if name in content
+        }
         spec = DatasetSpec(**{**content, **listed, **readings, "normalisation": Normalisation(**statistics)})
         _check_types(spec)
         return spec
@@ -259,7 +246,9 @@ def write_dataset(path: Path, spec: DatasetSpec) -> None:
 
 def identity(spec: DatasetSpec) -> DatasetSpec:
     """What a dataset is, without where its images are on this machine."""
-    return dataclasses.replace(spec, train=None, test=None, home="", train_reading=PLAINLY, test_reading=PLAINLY)
+    return dataclasses.replace(
+        spec, train=None, test=None, home="", train_reading=NO_READING_OPTIONS, test_reading=NO_READING_OPTIONS
+    )
 
 
 def travelling(name: str) -> dict[str, Any] | None:

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gift_jax.data.cache import cached_images
-from gift_jax.data.datasets import PLAINLY, DatasetSpec, get_dataset
+from gift_jax.data.datasets import DatasetSpec, get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.images import read_images
 from gift_jax.data.records import Records, decoded
+from gift_jax.data.request import NO_READING_OPTIONS
 from gift_jax.data.tfds import read_tfds
 from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.data.zca import ZCA
@@ -168,7 +169,7 @@ def load_records(
         raise GiftError(f"{source}: no such directory; give that of the {split} images of {spec.name} ({spec.home})")
     # What options of add_dataset said belongs to the source that they were given with.
     recorded, told = (spec.train, spec.train_reading) if train else (spec.test, spec.test_reading)
-    reading = told if str(source) == recorded else PLAINLY
+    reading = told if str(source) == recorded else NO_READING_OPTIONS
     reading = dataclasses.replace(reading, class_order=str(class_order)) if class_order else reading
     records = read_images(Path(source), train=train, reading=reading, spec=spec)
     return records if reading.class_order else records._replace(class_names=spec.class_names or records.class_names)

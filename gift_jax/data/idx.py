@@ -11,7 +11,7 @@ import numpy as np
 from gift_jax.data.arrays import array_records
 from gift_jax.data.classes import numbered
 from gift_jax.data.records import Records
-from gift_jax.data.wanted import Wanted
+from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
 from gift_jax.sources.choices import listed
 from gift_jax.sources.source import Source
@@ -32,15 +32,15 @@ def splits(source: Source) -> list[str | None]:
     return [split for train, split in ((True, "train"), (False, "test")) if _named(source, "images", train)]
 
 
-def read(source: Source, wanted: Wanted) -> Records:
+def read(source: Source, request: ReadRequest) -> Records:
     """The images of a split, `train-images-idx3-ubyte[.gz]` and its labels.
 
     Raises: GiftError if a file is damaged, or one of a pair is missing.
     """
-    images, labels = (_find(source, part, wanted.train) for part in ("images", "labels"))
+    images, labels = (_find(source, part, request.train) for part in ("images", "labels"))
     numbers = read_array(source, labels, 1)
     count = int(numbers.max()) + 1 if len(numbers) else 0
-    names = numbered(source.title(labels), count, wanted.spec, wanted.reading.class_order)
+    names = numbered(source.title(labels), count, request.spec, request.options.class_order)
     return array_records(source, read_array(source, images, 3), numbers, names, PurePosixPath(images).name)
 
 

@@ -9,7 +9,7 @@ from gift_jax.data.class_order import read_text
 from gift_jax.data.classes import order_classes
 from gift_jax.data.label_list import read_labels
 from gift_jax.data.records import Records, file_records
-from gift_jax.data.wanted import Wanted
+from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
 from gift_jax.sources.choices import split_for, split_of_image
 from gift_jax.sources.encoded import SUFFIXES
@@ -31,7 +31,7 @@ def splits(source: Source) -> list[str | None]:
     return list(dict.fromkeys(map(split_of_image, images))) if in_splits(images) else [None]
 
 
-def read(source: Source, wanted: Wanted) -> Records:
+def read(source: Source, request: ReadRequest) -> Records:
     """The images of one split, by class: folders (numbers, wnids or names), annotations, or a list.
 
     Class ids are the folders' numbers, else their sorted order, else the lines of a class-order file. With such a
@@ -39,18 +39,18 @@ def read(source: Source, wanted: Wanted) -> Records:
     their folders' names whatever the classes are.
     Raises: GiftError if the classes are not the dataset's, or one has no images.
     """
-    images, reading = _images(source), wanted.reading
+    images, reading = _images(source), request.options
     kind = "class" if reading.labels else "class folder"
     if reading.labels is not None:
-        images = _of_split(source, images, wanted)
+        images = _of_split(source, images, request)
         by_class, note = read_labels(Path(reading.labels), images, reading.class_order), f"labels of {reading.labels}"
-    elif tiny := _annotated(source, set(images), wanted):
+    elif tiny := _annotated(source, set(images), request):
         by_class, note = tiny, TINY_LABELS
     else:
-        images = _of_split(source, images, wanted)
+        images = _of_split(source, images, request)
         by_class = _folders(source, images)
         note = f"split {split_of_image(images[0])}" if in_splits(images) else "class folders"
-    names = order_classes(source.label, sorted(by_class), wanted.spec, reading.class_order, kind)
+    names = order_classes(source.label, sorted(by_class), request.spec, reading.class_order, kind)
     empty = next((name for name in names if name in by_class and not by_class[name]), None)
     if empty is not None:
         raise GiftError(f"{source.label}: the class {empty!r} has no images; take them from the source again")
@@ -65,17 +65,17 @@ def _images(source: Source) -> list[str]:
     return sorted(filter(is_image, source.sizes), key=lambda name: name.split("/"))
 
 
-def _of_split(source: Source, images: list[str], wanted: Wanted) -> list[str]:
+def _of_split(source: Source, images: list[str], request: ReadRequest) -> list[str]:
     """The images of one split. A class may well be called `train`: each image must lie in a split's folder."""
-    if wanted.reading.split is None and not in_splits(images):
+    if request.options.split is None and not in_splits(images):
         return images
     found: dict[str | None, list[str]] = {}
     for image in images:
         found.setdefault(split_of_image(image), []).append(image)
     # Test images without classes, as ImageNet's and Tiny-ImageNet's are, test nothing.
     sorted_ones = [split for split, names in found.items() if len(by_class_folder(names)) > 1]
-    usable = (not wanted.train and wanted.reading.labels is None and sorted_ones) or list(found)
-    return found[split_for(source.label, usable, wanted.reading.split, train=wanted.train)]
+    usable = (not request.train and request.options.labels is None and sorted_ones) or list(found)
+    return found[split_for(source.label, usable, request.options.split, train=request.train)]
 
 
 def _folders(source: Source, images: Sequence[str]) -> dict[str, list[str]]:
@@ -90,10 +90,10 @@ def _folders(source: Source, images: Sequence[str]) -> dict[str, list[str]]:
     return by_folder
 
 
-def _annotated(source: Source, images: set[str], wanted: Wanted) -> dict[str, list[str]] | None:
+def _annotated(source: Source, images: set[str], request: ReadRequest) -> dict[str, list[str]] | None:
     """Images by class as `val_annotations.txt` has them; None if its images have been moved into class folders."""
     found = next((name for name in source.sizes if PurePosixPath(name).name == TINY_LABELS), None)
-    if found is None or (split_of_image(found) is not None and (wanted.train or wanted.reading.split)):
+    if found is None or (split_of_image(found) is not None and (request.train or request.options.split)):
         return None
     by_class = _annotations(source, found)
     listed = [name for names in by_class.values() for name in names]

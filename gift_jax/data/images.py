@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gift_jax.data import arrays, cifar, idx, image_folder, parquet_images
-from gift_jax.data.datasets import PLAINLY, DatasetSpec, Reading
 from gift_jax.data.records import Records
-from gift_jax.data.wanted import Wanted
+from gift_jax.data.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.sources.choices import is_shard, listed
@@ -25,7 +24,7 @@ class Form(NamedTuple):
     title: str
     has: Callable[[str], bool]
     splits: Callable[[Source], list[str | None]]
-    read: Callable[[Source, Wanted], Records]
+    read: Callable[[Source, ReadRequest], Records]
     options: tuple[str, ...] = ()
 
 
@@ -53,7 +52,9 @@ FORMS: Mapping[str, Form] = MappingProxyType(
 )
 
 
-def read_images(path: Path, *, train: bool, reading: Reading = PLAINLY, spec: DatasetSpec | None = None) -> Records:
+def read_images(
+    path: Path, *, train: bool, reading: SourceOptions = NO_READING_OPTIONS, spec: KnownClasses | None = None
+) -> Records:
     """List the training or the test images of a source; none is decoded yet.
 
     Args: reading, what the source does not say of itself; spec, the dataset, None if it is new.
@@ -64,7 +65,7 @@ def read_images(path: Path, *, train: bool, reading: Reading = PLAINLY, spec: Da
         if getattr(reading, option) is not None and option not in form.options:
             name = f"--{'' if train or option not in ('split', 'labels') else 'test-'}{option.replace('_', '-')}"
             raise GiftError(f"{path}: is {form.title}, for which {name} has no meaning; drop it")
-    records = form.read(source, Wanted(train, reading, spec))
+    records = form.read(source, ReadRequest(train, reading, spec))
     if not len(records.labels):
         raise GiftError(f"{path}: has no images; check the path")
     present = np.bincount(records.labels, minlength=len(records.class_names)) > 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from gift_jax.data.classes import numbered, order_classes, renumbered
 from gift_jax.data.records import Records, source_digest
-from gift_jax.data.wanted import Wanted
+from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
 from gift_jax.sources.choices import is_shard, one_split, split_for, split_of_shard
 from gift_jax.sources.source import Source
@@ -26,28 +26,28 @@ def splits(source: Source) -> list[str | None]:
     return list(dict.fromkeys(map(split_of_shard, _shards(source))))
 
 
-def read(source: Source, wanted: Wanted) -> Records:
+def read(source: Source, request: ReadRequest) -> Records:
     """The rows of one split, in the order of the shards' names. Raises: GiftError if they are of another kind."""
     from gift_jax.sources import parquet  # pyarrow is needed for nothing else
 
-    label, reading = source.label, wanted.reading
-    split = split_for(label, splits(source), reading.split, train=wanted.train)
+    label, reading = source.label, request.options
+    split = split_for(label, splits(source), reading.split, train=request.train)
     shards = one_split(label, [name for name in _shards(source) if split_of_shard(name) == split], split_of_shard, None)
     parquet.check_folder(source, shards)
-    num_classes = wanted.spec.num_classes if wanted.spec else None
+    num_classes = request.spec.num_classes if request.spec else None
     columns = parquet.columns_of_all(source, shards, reading.label_column, num_classes)
     stored = np.concatenate([parquet.read_labels(source, shard, columns) for shard in shards])
     if len(stored) and stored.min() < 0:
-        option = "--split" if wanted.train else "--test-split"
+        option = "--split" if request.train else "--test-split"
         raise GiftError(f"{label}: has rows without a class ({columns.label} {stored.min()}); say {option} of another")
     if columns.names:
         parquet.labels_with_names(source, stored, columns)
-        order = order_classes(label, columns.names, wanted.spec, reading.class_order, "class name")
+        order = order_classes(label, columns.names, request.spec, reading.class_order, "class name")
         labels = renumbered(label, stored, columns.names, order)
     else:
         if len(stored) and stored.max() >= 2**20:
             raise GiftError(f"{label}: has a label {stored.max()} in {columns.label}; say another by --label-column")
-        order = numbered(label, int(stored.max(initial=-1)) + 1, wanted.spec, reading.class_order)
+        order = numbered(label, int(stored.max(initial=-1)) + 1, request.spec, reading.class_order)
         labels = stored.astype(np.int32)
     groups = _Groups(source, shards, columns.image)
     if groups.starts[-1] != len(labels):

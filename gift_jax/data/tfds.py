@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gift_jax.data.datasets import DatasetSpec
 from gift_jax.data.records import Records, listing_digest
+from gift_jax.data.request import KnownClasses
 from gift_jax.errors import GiftError
 
 
@@ -30,7 +30,7 @@ SOURCES: Mapping[str, TfdsSplits] = MappingProxyType(
 )
 
 
-def read_tfds(spec: DatasetSpec, directory: Path | None, *, train: bool = False) -> Records:
+def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False) -> Records:
     """Read the list of images that TensorFlow Datasets has prepared below directory (its usual one if None).
 
     Raises: GiftError if it does not have the dataset, or has not prepared it in a format that can be read.

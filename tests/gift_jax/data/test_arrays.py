@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gift_jax.data.datasets import Reading
 from gift_jax.data.images import read_images
+from gift_jax.data.request import SourceOptions
 from gift_jax.data.transforms import open_image
 from gift_jax.errors import GiftError
 
@@ -66,4 +66,4 @@ def test_an_npz_of_test_images_alone_trains_nothing(tmp_path):
     np.savez(tmp_path / "a.npz", x_test=IMAGES, y_test=LABELS)
     with pytest.raises(GiftError, match="holds the splits test, none of training images; say by --split"):
         read_images(tmp_path / "a.npz", train=True)
-    assert len(read_images(tmp_path / "a.npz", train=True, reading=Reading(split="test")).labels) == 6
+    assert len(read_images(tmp_path / "a.npz", train=True, reading=SourceOptions(split="test")).labels) == 6

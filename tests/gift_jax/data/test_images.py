@@ -24,9 +24,10 @@ from sources import (
     zipped,
 )
 
-from gift_jax.data.datasets import DatasetSpec, Normalisation, Reading
+from gift_jax.data.datasets import DatasetSpec, Normalisation
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.data.images import has_test_images, read_images
+from gift_jax.data.request import SourceOptions
 from gift_jax.data.transforms import open_image
 from gift_jax.errors import GiftError
 
@@ -144,7 +145,7 @@ def test_of_several_label_columns_an_option_or_the_number_of_classes_decides(tmp
     with pytest.raises(GiftError, match="say by --label-column which of fine_label, coarse_label is meant"):
         read_images(root, train=True)
     assert read_images(root, train=True, spec=spec()).labels.max() == 2
-    assert read_images(root, train=True, reading=Reading(label_column="coarse_label")).labels.max() == 1
+    assert read_images(root, train=True, reading=SourceOptions(label_column="coarse_label")).labels.max() == 1
 
 
 def test_a_split_without_labels_is_not_tested_on(tmp_path):
@@ -154,7 +155,7 @@ def test_a_split_without_labels_is_not_tested_on(tmp_path):
     pq.write_table(hidden.replace_schema_metadata(table.schema.metadata), root / "test-00000-of-00001.parquet")
     with pytest.raises(GiftError, match=r"rows without a class \(label -1\); say --test-split of another"):
         read_images(root, train=False)
-    assert len(read_images(root, train=False, reading=Reading(split="val")).labels) == 6
+    assert len(read_images(root, train=False, reading=SourceOptions(split="val")).labels) == 6
 
 
 def test_splits_are_never_mixed(tmp_path):
@@ -162,7 +163,7 @@ def test_splits_are_never_mixed(tmp_path):
     with pytest.raises(GiftError, match="holds the splits dogs, wolves, none of training images; say by --split"):
         read_images(root, train=True)
     with pytest.raises(GiftError, match="has no split 'cats', it holds dogs, wolves"):
-        read_images(root, train=True, reading=Reading(split="cats"))
+        read_images(root, train=True, reading=SourceOptions(split="cats"))
     write_tree(tmp_path / "tree" / "train", NAMES, size=8)
     assert not has_test_images(tmp_path / "tree")
     with pytest.raises(GiftError, match="holds the splits train, none of test images; say by --test-split"):
@@ -173,7 +174,7 @@ def test_options_without_a_meaning_are_refused(tmp_path):
     write_mnist(tmp_path)
     for train, option in ((True, "--labels"), (False, "--test-labels")):
         with pytest.raises(GiftError, match=rf"is IDX files \(MNIST's format\), for which {option} has no meaning"):
-            read_images(tmp_path, train=train, reading=Reading(labels="x.txt"))
+            read_images(tmp_path, train=train, reading=SourceOptions(labels="x.txt"))
 
 
 @pytest.mark.parametrize("beginning", [b"version https://git-lfs.github.com/spec/v1\noid", b"<!DOCTYPE html><html>"])
@@ -252,7 +253,7 @@ def test_five_thousand_classes_and_names_in_any_script(tmp_path):
 
 
 def test_test_images_of_a_dataset_may_be_in_another_form_and_lack_a_class(tmp_path, capsys):
-    mine = spec(train=str(tmp_path / "train"), test=str(tmp_path / "data"), test_reading=Reading(split="test"))
+    mine = spec(train=str(tmp_path / "train"), test=str(tmp_path / "data"), test_reading=SourceOptions(split="test"))
     write_tree(tmp_path / "few", NAMES[:2], size=8)
     records = read_images(tmp_path / "few", train=False, spec=mine)
     assert (records.class_names, records.labels.tolist()) == (NAMES, [0, 0, 1, 1])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sources import CONTAINERS, NAMES, write_arrays, write_cifar10, write_mnist, write_shards
 
-from gift_jax.data.datasets import DatasetSpec, Normalisation, Reading, identity, read_dataset, write_dataset
+from gift_jax.data.datasets import DatasetSpec, Normalisation, identity, read_dataset, write_dataset
 from gift_jax.data.images import read_images
+from gift_jax.data.request import SourceOptions
 from gift_jax.data.survey import look
 
 
@@ -83,7 +84,7 @@ def test_damaged_datasets(kind, examples, cache, tmp_path, capfd):
     seed, copy = tmp_path / "seed", tmp_path / "mutant"
     SEEDS[kind](seed)
     files = sorted(path.relative_to(seed) for path in seed.rglob("*") if path.is_file())
-    reading = Reading(labels=str(copy / "labels.csv")) if kind == "list" else Reading()
+    reading = SourceOptions(labels=str(copy / "labels.csv")) if kind == "list" else SourceOptions()
     counts = {"loaded": 0, "refused": 0}
 
     def load():

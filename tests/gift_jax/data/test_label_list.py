@@ -4,8 +4,8 @@ import pytest
 from folders import pixels
 from PIL import Image
 
-from gift_jax.data.datasets import Reading
 from gift_jax.data.images import read_images
+from gift_jax.data.request import SourceOptions
 from gift_jax.errors import GiftError
 
 IMAGES = [f"val_{number}.png" for number in range(1, 7)]
@@ -26,7 +26,9 @@ def read(flat, labels, order=None):
     if order:
         (flat.parent / "order.txt").write_text(order, encoding="utf-8")
     path = str(flat.parent / "order.txt") if order else None
-    return read_images(flat, train=False, reading=Reading(labels=str(flat.parent / "labels.txt"), class_order=path))
+    return read_images(
+        flat, train=False, reading=SourceOptions(labels=str(flat.parent / "labels.txt"), class_order=path)
+    )
 
 
 def lines(form, labels=("n01", "n02", "n03") * 2):
