@@ -13,8 +13,8 @@ import torch
 from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, same_name
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.readers import hub
 from gift_jax.runtime.files import sha256
-from gift_jax.sources import hub
 from gift_jax.teachers.teacher import (
     WEIGHTS,
     TeacherInfo,

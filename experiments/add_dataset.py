@@ -28,11 +28,11 @@ from gift_jax.data.datasets import (
     write_dataset,
 )
 from gift_jax.data.evaluation import load_records
-from gift_jax.data.images import has_test_images, read_images
-from gift_jax.data.records import Records
-from gift_jax.data.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.data.survey import Found, look
 from gift_jax.data.transforms import make_transform
+from gift_jax.readers.formats import has_test_images, read_images
+from gift_jax.readers.records import Records
+from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
 

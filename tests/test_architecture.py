@@ -18,7 +18,7 @@ FLOORS = (
     "pixels",
     "augment",
     "optim",
-    "sources",
+    "readers",
     "data",
     "models",
     "evaluate",

@@ -12,8 +12,8 @@ import torch
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, load_distilled, save_distilled
 from gift_jax.errors import GiftError
-from gift_jax.sources import hub
-from gift_jax.sources.source import Source, directory
+from gift_jax.readers import hub
+from gift_jax.readers.source import Source, directory
 
 from .classes import named
 from .content import Content, Request, first_of_each_class

@@ -7,10 +7,10 @@ from typing import IO
 import numpy as np
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.npy import SUFFIX, Header, read_header, read_npy
+from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
+from gift_jax.readers.splits_and_pairs import choose_pair
 from gift_jax.runtime.progress import display
-from gift_jax.sources.choices import choose_pair
-from gift_jax.sources.npy import SUFFIX, Header, read_header, read_npy
-from gift_jax.sources.source import Source, head_of, readable, refuse_stand_in
 
 from .content import AXES, Content, Request, axes_of, first_of_each_class
 from .labels import read_labels

@@ -5,9 +5,9 @@ import json
 import re
 from collections.abc import Sequence
 
-from gift_jax.data.class_order import read_class_order
 from gift_jax.data.distilled import CLASS_NAMES
 from gift_jax.errors import GiftError
+from gift_jax.readers.class_order import read_class_order
 from gift_jax.runtime.files import sha256
 
 from .content import Request

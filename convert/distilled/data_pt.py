@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.source import Source, head_of, refuse_stand_in
+from gift_jax.readers.splits_and_pairs import choose_pair, listed
 from gift_jax.runtime.files import os_errors_as_gift_error
-from gift_jax.sources.choices import choose_pair, listed
-from gift_jax.sources.source import Source, head_of, refuse_stand_in
 
 from ..torch_file import load_object, load_stream
 from .content import FIRST, LAST, Content, Request, axes_of, first_of_each_class

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.source import Source
+from gift_jax.readers.source import Source
 
 from .content import Content, Request
 from .data_pt import from_tensors, load_torch

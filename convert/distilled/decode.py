@@ -14,8 +14,8 @@ from PIL import Image
 
 from gift_jax.data.transforms import center_crop, resize
 from gift_jax.errors import GiftError
+from gift_jax.readers.image_files import FORMATS, MODES, eight_bits, is_deep
 from gift_jax.runtime.progress import display
-from gift_jax.sources.encoded import FORMATS, MODES, eight_bits, is_deep
 
 LARGEST_FILE = 32 << 20  # bytes
 LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224

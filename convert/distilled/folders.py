@@ -7,10 +7,10 @@ import numpy as np
 import PIL
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.choices import split_of_image
-from gift_jax.sources.encoded import SUFFIXES
-from gift_jax.sources.source import Source, openable
-from gift_jax.sources.trees import NO_FOLDER, by_class_folder, images_of_split
+from gift_jax.readers.image_files import SUFFIXES
+from gift_jax.readers.source import Source, openable
+from gift_jax.readers.splits_and_pairs import split_of_image
+from gift_jax.readers.trees import NO_FOLDER, by_class_folder, images_of_split
 
 from . import data_pt
 from .classes import order_classes

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.archives import open_archive, open_inner
+from gift_jax.readers.image_files import SUFFIXES
+from gift_jax.readers.source import HEAD, Source, directory, openable, readable, refuse_stand_in, single_file
+from gift_jax.readers.splits_and_pairs import PAIRS, listed
 from gift_jax.runtime.files import os_errors_as_gift_error
-from gift_jax.sources.archives import open_archive, open_inner
-from gift_jax.sources.choices import PAIRS, listed
-from gift_jax.sources.encoded import SUFFIXES
-from gift_jax.sources.source import HEAD, Source, directory, openable, readable, refuse_stand_in, single_file
 
 from ..torch_file import is_safetensors
 from . import arrays, data_pt, datm, folders, parquet

@@ -11,12 +11,12 @@ import numpy as np
 import PIL
 import pyarrow as pa
 
-from gift_jax.data.classes import renumbered
 from gift_jax.errors import GiftError
-from gift_jax.sources import parquet
-from gift_jax.sources.choices import is_shard, one_split, split_of_shard
-from gift_jax.sources.parquet import Columns
-from gift_jax.sources.source import Source
+from gift_jax.readers import parquet
+from gift_jax.readers.classes import renumbered
+from gift_jax.readers.parquet import Columns
+from gift_jax.readers.source import Source
+from gift_jax.readers.splits_and_pairs import is_shard, one_split, split_of_shard
 
 from .classes import order_classes
 from .content import Content, Request, first_of_each_class

@@ -23,11 +23,11 @@ from PIL import Image
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet, Parts, from_parts, to_parts
 from gift_jax.errors import GiftError, short_reason
+from gift_jax.readers import parquet
+from gift_jax.readers.source import Source
+from gift_jax.readers.splits_and_pairs import is_shard
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.progress import display
-from gift_jax.sources import parquet
-from gift_jax.sources.choices import is_shard
-from gift_jax.sources.source import Source
 
 from .decode import decode
 from .parquet import blobs

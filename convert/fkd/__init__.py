@@ -13,10 +13,10 @@ import numpy as np
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
+from gift_jax.readers import hub
+from gift_jax.readers.source import Source
 from gift_jax.runtime.files import atomic_write
 from gift_jax.runtime.progress import display
-from gift_jax.sources import hub
-from gift_jax.sources.source import Source
 
 from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch

@@ -7,7 +7,7 @@ crops tensors at coordinates rounded down, and shows all batches of all epochs i
 import re
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.source import Source
+from gift_jax.readers.source import Source
 
 from ..distilled.data_pt import load_torch
 from .layouts import Bank, Layout, Place, check_order, first_epochs, list_beside

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.source import Source
+from gift_jax.readers.source import Source
 
 from .layouts import Bank, Layout, Place, first_epochs, list_beside, read_json_order
 

@@ -4,9 +4,9 @@ import contextlib
 from pathlib import Path
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.archives import open_archive
+from gift_jax.readers.source import Source, directory
 from gift_jax.runtime.files import os_errors_as_gift_error
-from gift_jax.sources.archives import open_archive
-from gift_jax.sources.source import Source, directory
 
 
 def size_on_disk(path: Path) -> int:

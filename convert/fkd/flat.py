@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.source import Source
+from gift_jax.readers.source import Source
 
 from .layouts import Bank, Layout, Place, first_epochs, list_beside, read_json_order
 

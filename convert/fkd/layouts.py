@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.source import Source
+from gift_jax.readers.source import Source
 
 _LARGEST = 1 << 30  # bytes of a list of images
 AGAIN = "download it again, or check --distilled"

@@ -15,8 +15,8 @@ from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travellin
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import ModelSpec
+from gift_jax.readers.hub import CONFIG
 from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object
-from gift_jax.sources.hub import CONFIG
 from gift_jax.teachers.teacher import TeacherInfo
 
 from ..families import TIMM, check_arch, find_family, official_name

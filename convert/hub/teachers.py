@@ -10,8 +10,8 @@ import numpy as np
 
 from gift_jax.data.datasets import CONVNETS
 from gift_jax.models import ModelSpec
+from gift_jax.readers.hub import CONFIG
 from gift_jax.runtime.files import sha256, write_text
-from gift_jax.sources.hub import CONFIG
 from gift_jax.teachers.teacher import TeacherInfo, flatten, load_weights
 
 from ..families import find_family

@@ -9,8 +9,8 @@ import numpy as np
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
-from gift_jax.data.records import Records, decoded
 from gift_jax.data.transforms import make_transform
+from gift_jax.readers.records import Records, decoded
 from gift_jax.studies.subset import draw_rows
 
 from .digits_setup import training_digits

@@ -15,10 +15,10 @@ from typing import Annotated, Literal
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
+from gift_jax.readers import hub
 from gift_jax.runtime.cli import with_installed_command_names
 from gift_jax.runtime.files import cache_directory, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices
-from gift_jax.sources import hub
 from gift_jax.teachers.published import RDED, ZOO
 from gift_jax.teachers.teacher import INFO
 

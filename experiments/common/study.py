@@ -12,9 +12,9 @@ from rich.table import Table
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_records
-from gift_jax.data.records import decoded
 from gift_jax.data.transforms import make_transform
 from gift_jax.models import Model, get_model
+from gift_jax.readers.records import decoded
 from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Section

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.records import load_grain
+from gift_jax.readers.records import load_grain
 
 THREADS, WAITING = 4, 8
 

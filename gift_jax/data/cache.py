@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from gift_jax.data.records import Records, decoded
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
+from gift_jax.readers.records import Records, decoded
 from gift_jax.runtime.files import (
     atomic_write,
     os_errors_as_gift_error,

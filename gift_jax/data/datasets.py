@@ -15,8 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gift_jax.data.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.errors import GiftError
+from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.runtime.files import read_json_object, write_text
 
 DIRECTORY, FILE = Path("data"), "dataset.json"

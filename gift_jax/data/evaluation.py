@@ -12,13 +12,13 @@ from gift_jax.data.cache import cached_images
 from gift_jax.data.datasets import DatasetSpec, get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import PixelSpace
-from gift_jax.data.images import read_images
-from gift_jax.data.records import Records, decoded
-from gift_jax.data.request import NO_READING_OPTIONS
-from gift_jax.data.tfds import read_tfds
 from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.data.zca import ZCA
 from gift_jax.errors import GiftError
+from gift_jax.readers.formats import read_images
+from gift_jax.readers.records import Records, decoded
+from gift_jax.readers.request import NO_READING_OPTIONS
+from gift_jax.readers.tfds import read_tfds
 from gift_jax.runtime.files import cache_directory
 
 DIGITS = "digits"

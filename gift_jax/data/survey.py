@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from gift_jax.data.datasets import Normalisation
-from gift_jax.data.records import Records, decoded
 from gift_jax.data.transforms import center_crop, open_header, open_image, resize
 from gift_jax.errors import GiftError
+from gift_jax.readers.image_files import GREY
+from gift_jax.readers.records import Records, decoded
 from gift_jax.runtime.progress import display
-from gift_jax.sources.encoded import GREY
 
 
 class Found(NamedTuple):

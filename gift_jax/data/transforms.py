@@ -16,8 +16,8 @@ from PIL import Image
 
 from gift_jax.data.datasets import DatasetSpec
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.sources.encoded import FORMATS, MODES, eight_bits, is_deep
-from gift_jax.sources.source import HEAD, refuse_stand_in
+from gift_jax.readers.image_files import FORMATS, MODES, eight_bits, is_deep
+from gift_jax.readers.source import HEAD, refuse_stand_in
 
 Box = tuple[int, int, int, int]
 """Top, left, height and width, in pixels."""

@@ -97,13 +97,13 @@ def test_truncated_shards_are_refused(share, refused, tmp_path):
     ("limit", "message"), [("LARGEST_GROUP", "write it with smaller ones"), ("MOST_ROWS", "has 40 rows")]
 )
 def test_shards_that_declare_too_much_are_not_read(limit, message, refused, tmp_path, monkeypatch):
-    monkeypatch.setattr(f"gift_jax.sources.parquet.{limit}", 39)
+    monkeypatch.setattr(f"gift_jax.readers.parquet.{limit}", 39)
     folder = shards(tmp_path / "data")
     refused("distilled", folder, *RDED, message=message, names=folder)
 
 
 def test_images_that_are_too_long_are_not_decoded(refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("gift_jax.sources.parquet.LARGEST_FILE", 100)
+    monkeypatch.setattr("gift_jax.readers.parquet.LARGEST_FILE", 100)
     folder = shards(tmp_path / "data")
     refused("distilled", folder, *RDED, message="bytes, more than 100", names="row 0 of row group 0")
 

@@ -18,7 +18,7 @@ from convert.distilled import shards
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, save_distilled, to_parts
 from gift_jax.data.transforms import Preprocessing
-from gift_jax.sources import hub
+from gift_jax.readers import hub
 from gift_jax.teachers.teacher import load_weights, save_teacher
 
 RANDOM = ("--method", "random", "--dataset", "digits")

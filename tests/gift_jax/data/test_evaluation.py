@@ -14,11 +14,11 @@ from folders import expected, pixels, write_tree
 from PIL import Image
 
 from gift_jax.data import cache as cache_module
-from gift_jax.data.class_order import read_class_order, write_class_order
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.errors import GiftError
+from gift_jax.readers.class_order import read_class_order, write_class_order
 
 NUMBERS = [f"{label:05d}" for label in range(10)]
 WNIDS = [f"n{1440764 + 1000 * label:08d}" for label in range(10)]

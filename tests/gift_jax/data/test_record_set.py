@@ -11,11 +11,11 @@ from setups import INFO
 from gift_jax.data.batches import Order
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.images import read_images
 from gift_jax.data.record_set import RecordSet, decoded_batches, permutation
 from gift_jax.data.transforms import TrainingTransform, Transform
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
+from gift_jax.readers.formats import read_images
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.train import train
 

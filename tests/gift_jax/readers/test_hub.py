@@ -7,8 +7,8 @@ from unittest import mock
 import pytest
 
 from gift_jax.errors import GiftError
-from gift_jax.sources import hub
-from gift_jax.sources.hub import Place, local, parse, title
+from gift_jax.readers import hub
+from gift_jax.readers.hub import Place, local, parse, title
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAMES = {

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.source import HEAD, refuse_stand_in
 from gift_jax.runtime.files import os_errors_as_gift_error, write_text
-from gift_jax.sources.source import HEAD, refuse_stand_in
 
 
 def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:

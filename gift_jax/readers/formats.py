@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gift_jax.data import arrays, cifar, idx, image_folder, parquet_images
-from gift_jax.data.records import Records
-from gift_jax.data.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
 from gift_jax.errors import GiftError
+from gift_jax.readers import arrays, cifar, folders, idx, parquet_images
+from gift_jax.readers.records import Records
+from gift_jax.readers.reopenable_archives import inner_archive, lasting_archive
+from gift_jax.readers.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
+from gift_jax.readers.source import HEAD, Source, directory, openable, single_file
+from gift_jax.readers.splits_and_pairs import is_shard, listed
 from gift_jax.runtime.files import os_errors_as_gift_error
-from gift_jax.sources.choices import is_shard, listed
-from gift_jax.sources.lasting import inner_archive, lasting_archive
-from gift_jax.sources.source import HEAD, Source, directory, openable, single_file
 
 
 class Form(NamedTuple):
@@ -43,9 +43,9 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "arrays": Form("NumPy's images and labels", arrays.is_array, arrays.splits, arrays.read, ("split",)),
         "images": Form(
             "class folders of images",
-            image_folder.is_image,
-            image_folder.splits,
-            image_folder.read,
+            folders.is_image,
+            folders.splits,
+            folders.read,
             ("split", "labels", "class_order"),
         ),
     }

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from gift_jax.data.class_order import read_class_order, read_lines
 from gift_jax.errors import GiftError
+from gift_jax.readers.class_order import read_class_order, read_lines
 
 _BREAKS = re.compile(r"[\t,]|\s+")
 _NUMBER = re.compile(r"[0-9]{1,9}")

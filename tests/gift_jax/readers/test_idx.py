@@ -5,8 +5,8 @@ import pytest
 from sources import write_mnist
 
 from gift_jax.data.evaluation import load_evaluation, load_training
-from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
+from gift_jax.readers.formats import read_images
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.source import Source
 from gift_jax.runtime.files import os_errors_as_gift_error
-from gift_jax.sources.source import Source
 
 THREADS, WAITING = 16, 64
 LARGEST_FILE = 1 << 30  # bytes of an image file

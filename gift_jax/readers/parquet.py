@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.choices import listed
-from gift_jax.sources.source import Source, head_of, readable, refuse_stand_in
+from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
+from gift_jax.readers.splits_and_pairs import listed
 
 try:
     import pyarrow as pa

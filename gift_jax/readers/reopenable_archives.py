@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.archives import tar_members, zip_members
+from gift_jax.readers.image_files import SUFFIXES
+from gift_jax.readers.source import HEAD, Source, readable, refuse_stand_in
 from gift_jax.runtime.files import atomic_write, cache_directory, os_errors_as_gift_error
-from gift_jax.sources.archives import tar_members, zip_members
-from gift_jax.sources.encoded import SUFFIXES
-from gift_jax.sources.source import HEAD, Source, readable, refuse_stand_in
 
 COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 CHUNK = 4 << 20  # bytes

@@ -4,9 +4,9 @@ import pytest
 from folders import pixels
 from PIL import Image
 
-from gift_jax.data.images import read_images
-from gift_jax.data.request import SourceOptions
 from gift_jax.errors import GiftError
+from gift_jax.readers.formats import read_images
+from gift_jax.readers.request import SourceOptions
 
 IMAGES = [f"val_{number}.png" for number in range(1, 7)]
 WNIDS = ["n03", "n01", "n02"]  # in an order that is not sorted

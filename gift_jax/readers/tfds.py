@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gift_jax.data.records import Records, listing_digest
-from gift_jax.data.request import KnownClasses
 from gift_jax.errors import GiftError
+from gift_jax.readers.records import Records, listing_digest
+from gift_jax.readers.request import KnownClasses
 
 
 class TfdsSplits(NamedTuple):

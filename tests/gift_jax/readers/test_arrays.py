@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from gift_jax.data.images import read_images
-from gift_jax.data.request import SourceOptions
 from gift_jax.data.transforms import open_image
 from gift_jax.errors import GiftError
+from gift_jax.readers.formats import read_images
+from gift_jax.readers.request import SourceOptions
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])

@@ -26,10 +26,10 @@ from sources import (
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation
 from gift_jax.data.evaluation import load_evaluation, load_training
-from gift_jax.data.images import has_test_images, read_images
-from gift_jax.data.request import SourceOptions
 from gift_jax.data.transforms import open_image
 from gift_jax.errors import GiftError
+from gift_jax.readers.formats import has_test_images, read_images
+from gift_jax.readers.request import SourceOptions
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +78,10 @@ def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
     tarred("w:gz")(tmp_path / "plain", tmp_path / "x.tgz")
     for _ in range(2):
         read_images(tmp_path / "x.tgz", train=True)
-        monkeypatch.setattr("gift_jax.sources.lasting._copy", None)
+        monkeypatch.setattr("gift_jax.readers.reopenable_archives._copy", None)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
-    monkeypatch.setattr("gift_jax.sources.lasting.SPARED", 1 << 60)
+    monkeypatch.setattr("gift_jax.readers.reopenable_archives.SPARED", 1 << 60)
     with pytest.raises(GiftError, match="does not fit unpacked on the disk"):
         read_images(tmp_path / "x.tgz", train=True)
     assert list((tmp_path / "full").rglob("*.tar")) == []
@@ -125,7 +125,7 @@ def test_parquet_has_its_splits_names_and_rows(tmp_path):
 
 
 def test_parquet_keeps_a_few_row_groups_and_reads_the_others_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("gift_jax.data.parquet_images.KEPT", 1)
+    monkeypatch.setattr("gift_jax.readers.parquet_images.KEPT", 1)
     records = read_images(write_shards(tmp_path / "data"), train=True)
     for row in (5, 0, 3, 5):
         np.testing.assert_array_equal(np.asarray(open_image(records.read(row), "", 3)), pixels(row, 8))

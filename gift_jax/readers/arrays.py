@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from gift_jax.data.classes import numbered
-from gift_jax.data.records import Records, source_digest
-from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
-from gift_jax.sources.choices import PAIRS, Pair, only_pair, pairs_in, split_for
-from gift_jax.sources.npy import SUFFIX, read_npy
-from gift_jax.sources.source import Source
+from gift_jax.readers.classes import numbered
+from gift_jax.readers.npy import SUFFIX, read_npy
+from gift_jax.readers.records import Records, source_digest
+from gift_jax.readers.request import ReadRequest
+from gift_jax.readers.source import Source
+from gift_jax.readers.splits_and_pairs import PAIRS, Pair, only_pair, pairs_in, split_for
 
 LARGEST = 64 << 30  # bytes of an array, which is held in memory
 _NAMES = {name for pair in PAIRS for name in (pair.images, pair.labels)}

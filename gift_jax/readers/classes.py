@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gift_jax.data.class_order import read_class_order
-from gift_jax.data.request import KnownClasses
 from gift_jax.errors import GiftError
+from gift_jax.readers.class_order import read_class_order
+from gift_jax.readers.request import KnownClasses
 
 
 def order_classes(

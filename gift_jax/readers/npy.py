@@ -7,7 +7,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.sources.source import Source, readable
+from gift_jax.readers.source import Source, readable
 
 SUFFIX = ".npy"
 

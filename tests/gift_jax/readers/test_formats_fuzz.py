@@ -13,9 +13,9 @@ from PIL import Image
 from sources import CONTAINERS, NAMES, write_arrays, write_cifar10, write_mnist, write_shards
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation, identity, read_dataset, write_dataset
-from gift_jax.data.images import read_images
-from gift_jax.data.request import SourceOptions
 from gift_jax.data.survey import look
+from gift_jax.readers.formats import read_images
+from gift_jax.readers.request import SourceOptions
 
 
 @pytest.fixture(params=[20, pytest.param(400, marks=pytest.mark.exhaustive)])

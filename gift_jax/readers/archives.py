@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, TypeVar
 
 from gift_jax.errors import GiftError
-from gift_jax.sources.source import Source, head_of, readable, refuse_stand_in, visible
+from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in, visible
 
 MOST_MEMBERS = 5_000_000  # ImageNet-1K has 1.3 million; a compressed list of members could otherwise fill the memory
 _LISTED = b"PK\x01\x02"  # how each entry begins in the list of members at a zip's end

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy._core.multiarray import _reconstruct
 
-from gift_jax.data.arrays import array_records, class_ids
-from gift_jax.data.classes import order_classes, renumbered
-from gift_jax.data.records import Records
-from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.sources.choices import listed
-from gift_jax.sources.source import Source
+from gift_jax.readers.arrays import array_records, class_ids
+from gift_jax.readers.classes import order_classes, renumbered
+from gift_jax.readers.records import Records
+from gift_jax.readers.request import ReadRequest
+from gift_jax.readers.source import Source
+from gift_jax.readers.splits_and_pairs import listed
 
 TRAIN10, TEST10 = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
 # By the file that tells: batches of a split, then the fields of labels and names (None: `NAMES10`).

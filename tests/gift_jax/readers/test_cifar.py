@@ -9,8 +9,8 @@ import pytest
 from sources import CIFAR10, write_cifar10
 
 from gift_jax.data.evaluation import load_evaluation, load_training
-from gift_jax.data.images import read_images
 from gift_jax.errors import GiftError
+from gift_jax.readers.formats import read_images
 
 
 def test_both_splits_are_read_with_their_names(tmp_path):

@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from gift_jax.data.arrays import array_records
-from gift_jax.data.classes import numbered
-from gift_jax.data.records import Records
-from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
-from gift_jax.sources.choices import listed
-from gift_jax.sources.source import Source
+from gift_jax.readers.arrays import array_records
+from gift_jax.readers.classes import numbered
+from gift_jax.readers.records import Records
+from gift_jax.readers.request import ReadRequest
+from gift_jax.readers.source import Source
+from gift_jax.readers.splits_and_pairs import listed
 
 PREFIXES = {True: ("train",), False: ("t10k", "test", "val")}
 UBYTE = 8  # the type code of unsigned bytes, the only one that MNIST and its kin use

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.data.classes import numbered, order_classes, renumbered
-from gift_jax.data.records import Records, source_digest
-from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
-from gift_jax.sources.choices import is_shard, one_split, split_for, split_of_shard
-from gift_jax.sources.source import Source
+from gift_jax.readers.classes import numbered, order_classes, renumbered
+from gift_jax.readers.records import Records, source_digest
+from gift_jax.readers.request import ReadRequest
+from gift_jax.readers.source import Source
+from gift_jax.readers.splits_and_pairs import is_shard, one_split, split_for, split_of_shard
 
 KEPT = 512 << 20  # bytes of row groups that stay in memory
 
@@ -28,7 +28,7 @@ def splits(source: Source) -> list[str | None]:
 
 def read(source: Source, request: ReadRequest) -> Records:
     """The rows of one split, in the order of the shards' names. Raises: GiftError if they are of another kind."""
-    from gift_jax.sources import parquet  # pyarrow is needed for nothing else
+    from gift_jax.readers import parquet  # pyarrow is needed for nothing else
 
     label, reading = source.label, request.options
     split = split_for(label, splits(source), reading.split, train=request.train)
@@ -60,7 +60,7 @@ class _Groups:
     """Row groups by need; those read last stay in memory. A copy in another process begins with none."""
 
     def __init__(self, source: Source, shards: Sequence[str], column: str) -> None:
-        from gift_jax.sources import parquet
+        from gift_jax.readers import parquet
 
         self.source, self.column = source, column
         self.places: list[tuple[str, int]] = []
@@ -96,13 +96,13 @@ class _Groups:
         return f"{self.source.label}: {shard!r}, row {inside} of row group {group}"
 
     def read(self, row: int) -> bytes:
-        from gift_jax.sources import parquet
+        from gift_jax.readers import parquet
 
         number, inside = self._place(row)
         return parquet.image_bytes(self.where(row), self._group(number)[inside])
 
     def _group(self, number: int) -> Any:
-        from gift_jax.sources import parquet
+        from gift_jax.readers import parquet
 
         with self._lock:
             if number not in self._kept:

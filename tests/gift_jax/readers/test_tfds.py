@@ -12,9 +12,9 @@ from gift_jax.data.batches import Order
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.data.record_set import RecordSet, decoded_batches
-from gift_jax.data.tfds import read_tfds
 from gift_jax.data.transforms import TrainingTransform, Transform
 from gift_jax.errors import GiftError
+from gift_jax.readers.tfds import read_tfds
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 

@@ -5,16 +5,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from gift_jax.data.class_order import read_text
-from gift_jax.data.classes import order_classes
-from gift_jax.data.label_list import read_labels
-from gift_jax.data.records import Records, file_records
-from gift_jax.data.request import ReadRequest
 from gift_jax.errors import GiftError
-from gift_jax.sources.choices import split_for, split_of_image
-from gift_jax.sources.encoded import SUFFIXES
-from gift_jax.sources.source import Source
-from gift_jax.sources.trees import NO_FOLDER, by_class_folder, in_splits
+from gift_jax.readers.class_order import read_text
+from gift_jax.readers.classes import order_classes
+from gift_jax.readers.image_files import SUFFIXES
+from gift_jax.readers.label_list import read_labels
+from gift_jax.readers.records import Records, file_records
+from gift_jax.readers.request import ReadRequest
+from gift_jax.readers.source import Source
+from gift_jax.readers.splits_and_pairs import split_for, split_of_image
+from gift_jax.readers.trees import NO_FOLDER, by_class_folder, in_splits
 
 TINY_LABELS = "val_annotations.txt"
 LARGEST_TEXT = 1 << 28  # bytes

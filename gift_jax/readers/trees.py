@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from gift_jax.sources.choices import one_split, split_of_image
+from gift_jax.readers.splits_and_pairs import one_split, split_of_image
 
 NO_FOLDER = ""
 
