@@ -1,6 +1,5 @@
 """`python -m convert distilled`: a released distilled set becomes one safetensors file."""
 
-import contextlib
 import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
@@ -68,18 +67,17 @@ def convert_distilled(
     )
     _check_numbers(request)
     source = hub.local(source, "set")
-    with contextlib.ExitStack() as stack:
-        layout, files = open_source(source, stack)
-        if layout == "parquet" and (told := told_by_shards(files)) is not None:
-            _check_told(files, told, request, pixel_space, normalisation)
-            return _keep(out, _part_of(read_shards(files, told), files, request))
-        space_of(source, layout, method, pixel_space)  # refuses before anything is read
-        _check_options(source, layout, request)
-        _check_factor(source, layout, request)
-        content = LAYOUTS[layout].read(files, _as_authors_read(layout, request))
-        pixels = make_pixels(source, layout, content, request, pixel_space, normalisation)
-        content = content._replace(notes={**_order(layout, request), **content.notes, **pixels.notes})
-        provenance = _provenance(files, layout, content)
+    layout, files = open_source(source)
+    if layout == "parquet" and (told := told_by_shards(files)) is not None:
+        _check_told(files, told, request, pixel_space, normalisation)
+        return _keep(out, _part_of(read_shards(files, told), files, request))
+    space_of(source, layout, method, pixel_space)  # refuses before anything is read
+    _check_options(source, layout, request)
+    _check_factor(source, layout, request)
+    content = LAYOUTS[layout].read(files, _as_authors_read(layout, request))
+    pixels = make_pixels(source, layout, content, request, pixel_space, normalisation)
+    content = content._replace(notes={**_order(layout, request), **content.notes, **pixels.notes})
+    provenance = _provenance(files, layout, content)
     distilled = _assemble(source, content, pixels, request, provenance)
     save_distilled(out, distilled)
     images, read = distilled.images, content.images.dtype

@@ -1,6 +1,5 @@
 """Which layout a source has, and which options are for which layout: two tables."""
 
-import contextlib
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -83,18 +82,18 @@ def find_layout(source: Source) -> str | None:
     return next((name for name, layout in LAYOUTS.items() if any(map(layout.pattern.fullmatch, bases))), None)
 
 
-def open_source(path: Path, stack: contextlib.ExitStack) -> tuple[str, Source]:
+def open_source(path: Path) -> tuple[str, Source]:
     """The layout's name and the files of a released set; of an archive in an archive, those of the inner one.
 
     Where one archive or torch file, and nothing else that is understood, lies in a directory or archive, it is read.
     Raises: GiftError if it is missing, damaged, or of no layout that is understood.
     """
-    source = directory(path) if path.is_dir() else _open_file(path, stack)
+    source = directory(path) if path.is_dir() else _open_file(path)
     layout = source and find_layout(source)
     if source and not layout and len(files := openable(source, data_pt.SUFFIXES)) == 1:
         if path.is_dir():
-            return open_source(path / files[0], stack)
-        source = _open_member(source, files[0], stack)
+            return open_source(path / files[0])
+        source = _open_member(source, files[0])
         layout = source and find_layout(source)
     if not source or not layout:
         titles = "; ".join(layout.title for layout in LAYOUTS.values())
@@ -102,10 +101,8 @@ def open_source(path: Path, stack: contextlib.ExitStack) -> tuple[str, Source]:
     return layout, source
 
 
-def _open_member(source: Source, name: str, stack: contextlib.ExitStack) -> Source | None:
-    return (
-        source.alone(name, data_pt.NAME) if name.lower().endswith(data_pt.SUFFIXES) else open_inner(source, name, stack)
-    )
+def _open_member(source: Source, name: str) -> Source | None:
+    return source.alone(name, data_pt.NAME) if name.lower().endswith(data_pt.SUFFIXES) else open_inner(source, name)
 
 
 def _found(source: Source | None) -> str:
@@ -115,20 +112,18 @@ def _found(source: Source | None) -> str:
     return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"
 
 
-def _open_file(path: Path, stack: contextlib.ExitStack) -> Source | None:
+def _open_file(path: Path) -> Source | None:
     if not path.exists():
         raise GiftError(f"{path}: no such file or directory; check the path")
-    with os_errors_as_gift_error(path):
-        file = stack.enter_context(path.open("rb"))
+    with os_errors_as_gift_error(path), path.open("rb") as file:
         head = file.read(HEAD)
-        file.seek(0)
-        refuse_stand_in(str(path), head)
-        if head[:4] == b"PAR1":
-            return single_file(path, "set.parquet")
-        # Pickles of old torch versions begin with the protocol's mark.
-        if head[:1] == b"\x80" or is_safetensors(head) or _is_torch_archive(path):
-            return single_file(path, data_pt.NAME)
-    return open_archive(path, str(path), file, stack)
+    refuse_stand_in(str(path), head)
+    if head[:4] == b"PAR1":
+        return single_file(path, "set.parquet")
+    # Pickles of old torch versions begin with the protocol's mark.
+    if head[:1] == b"\x80" or is_safetensors(head) or _is_torch_archive(path):
+        return single_file(path, data_pt.NAME)
+    return open_archive(path)
 
 
 def _is_torch_archive(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """`python -m convert fkd`: released soft labels become one safetensors file an epoch."""
 
-import contextlib
 import dataclasses
 import shutil
 import time
@@ -78,18 +77,17 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     source = hub.local(source, "set")
     size = size_on_disk(source)
     images = open_distilled(distilled)
-    with contextlib.ExitStack() as stack:
-        files = open_files(source, stack)
-        bank = find_bank(files, epochs, len(images.labels), LAYOUTS)
-        if options.centre and not bank.whole:
-            raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
-        labels = Labels(options.temperature if bank.whole else 0.0, bank.crops_down)
-        reader = _Reader(files, bank, images, labels)
-        _announce(reader, size, out)
-        with atomic_write(out) as temporary:
-            temporary.mkdir()
-            info = _import(reader, temporary, options)
-            save_info(temporary, info)
+    files = open_files(source)
+    bank = find_bank(files, epochs, len(images.labels), LAYOUTS)
+    if options.centre and not bank.whole:
+        raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
+    labels = Labels(options.temperature if bank.whole else 0.0, bank.crops_down)
+    reader = _Reader(files, bank, images, labels)
+    _announce(reader, size, out)
+    with atomic_write(out) as temporary:
+        temporary.mkdir()
+        info = _import(reader, temporary, options)
+        save_info(temporary, info)
     print(f"written   {out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
     print(f"labels    {info.describe()}")
     return info

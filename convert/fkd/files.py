@@ -1,6 +1,5 @@
 """Where the files of soft labels are: a directory, or an archive that is read in place."""
 
-import contextlib
 from pathlib import Path
 
 from gift_jax.errors import GiftError
@@ -18,13 +17,11 @@ def size_on_disk(path: Path) -> int:
         return sum(file.stat().st_size for file in files)
 
 
-def open_files(path: Path, stack: contextlib.ExitStack) -> Source:
+def open_files(path: Path) -> Source:
     """The files of a directory, zip or tar. Raises: GiftError."""
     if path.is_dir():
         return directory(path)
-    with os_errors_as_gift_error(path):
-        file = stack.enter_context(path.open("rb"))
-    files = open_archive(path, str(path), file, stack)
+    files = open_archive(path)
     if files is None:
         raise GiftError(
             f"{path}: neither a directory nor a zip or tar archive; give the released archive or its folder"

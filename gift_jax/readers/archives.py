@@ -1,106 +1,210 @@
-"""Zip and tar archives, read in place: no member is ever written to disk."""
+"""Zip and tar archives as sources, which many threads and processes read again and again, and in any order.
 
+Zips and plain tars are read in place. A compressed tar can only be read from its beginning, and an archive in an
+archive in no order at all: these are copied once, uncompressed, to the cache. No member is ever written to disk by its
+own name.
+"""
+
+import bz2
 import contextlib
+import functools
+import gzip
+import hashlib
+import io
+import itertools
+import lzma
+import shutil
 import stat
 import tarfile
+import weakref
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.image_files import SUFFIXES
 from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in, visible
+from gift_jax.runtime.files import atomic_write, cache_directory, os_errors_as_gift_error
 
 MOST_MEMBERS = 5_000_000  # ImageNet-1K has 1.3 million; a compressed list of members could otherwise fill the memory
+CHUNK = 4 << 20  # bytes
+SPARED = 1 << 30  # bytes of the cache's disk that unpacking leaves free
+_COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _LISTED = b"PK\x01\x02"  # how each entry begins in the list of members at a zip's end
 
 Entry = TypeVar("Entry", zipfile.ZipInfo, tarfile.TarInfo)
 
 
-def open_archive(path: Path, label: str, file: IO[bytes], stack: contextlib.ExitStack) -> Source | None:
-    """The files of a zip or tar archive (compressed or not), or None if it is neither. The stack closes it.
+def open_archive(path: Path) -> Source | None:
+    """The files of a zip or tar archive (compressed or not) on disk; None if it is neither.
 
     Raises: GiftError if it is damaged, or if a member is a link, lies outside the archive or comes twice.
     """
+    with os_errors_as_gift_error(path), path.open("rb") as stream:
+        return _opened(path, str(path), stream, path)
+
+
+def open_inner(source: Source, name: str) -> Source | None:
+    """The files of an archive in a source; None if it is none. Raises: as `open_archive`."""
+    if on_disk := source.on_disk(name):
+        return open_archive(on_disk)
+    label = source.title(name)
+    with readable(label), source.open(name) as stream:
+        return _opened(source.path, label, stream, None, name)
+
+
+def _opened(path: Path, label: str, stream: IO[bytes], plain: Path | None, inside: str = "") -> Source | None:
+    """An archive. Args: stream, its bytes; plain, where they lie on disk, None inside an archive (as which member)."""
+    head = head_of(stream)
+    refuse_stand_in(label, head)
     with readable(label):
-        if _is_zip(file):
-            return _zip_source(path, label, stack.enter_context(zipfile.ZipFile(file)))
-        file.seek(0)
+        if unpack := next((unpack for mark, unpack in _COMPRESSIONS.items() if head.startswith(mark)), None):
+            with unpack(stream) as unpacked:
+                plain = _in_cache(path, unpacked, inside)
+            return plain and _tar_source(path, label, plain)
+        plain = plain or _in_cache(path, stream, inside)
+        # A zip is known by its end, which a tar of PyTorch's files has too.
+        if plain and tarfile.is_tarfile(plain):
+            return _tar_source(path, label, plain)
+        if plain and zipfile.is_zipfile(plain):
+            return _zip_source(path, label, plain)
+    if head.startswith(b"PK"):
+        raise GiftError(f"{label}: begins as a zip archive, but is no whole one; download it again")
+    return None
+
+
+# ---- copies in the cache -------------------------------------------------------------------------------
+
+
+def _in_cache(path: Path, stream: IO[bytes], inside: str) -> Path | None:
+    """A plain zip or tar in the cache, copied there unless it is; None if the stream holds neither."""
+    state = path.stat()
+    named = (str(path.resolve()), state.st_size, state.st_mtime_ns, *([inside] if inside else []))
+    target = cache_directory("unpacked") / f"{hashlib.sha256(repr(named).encode()).hexdigest()[:24]}.tar"
+    if target.is_file():
+        return target
+    first = stream.read(tarfile.BLOCKSIZE)
+    if not first.startswith(b"PK"):
         try:
-            archive = tarfile.open(fileobj=file, mode="r:*")  # noqa: SIM115 (the stack closes it)
-        except tarfile.ReadError:
-            return _no_archive(label, file)
-        return _tar_source(path, label, stack.enter_context(archive))
+            tarfile.TarInfo.frombuf(first, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            return None
+    with atomic_write(target) as temporary, contextlib.ExitStack() as stack:
+        with os_errors_as_gift_error(target):
+            file = stack.enter_context(temporary.open("wb"))
+        for chunk in itertools.chain([first], iter(lambda: stream.read(CHUNK), b"")):
+            if shutil.disk_usage(target.parent).free < SPARED:
+                raise GiftError(
+                    f"{path}: does not fit unpacked on the disk of {target.parent}; free some space there, or name a "
+                    "directory on a larger disk by XDG_CACHE_HOME"
+                )
+            with os_errors_as_gift_error(target):
+                file.write(chunk)
+    return target
 
 
-def _is_zip(file: IO[bytes]) -> bool:
-    """A zip is known by its end, which a tar of PyTorch's files has too."""
-    found = zipfile.is_zipfile(file)
-    file.seek(0)
-    return found and not tarfile.is_tarfile(file)
+# ---- zip -----------------------------------------------------------------------------------------------
 
 
-def _no_archive(label: str, file: IO[bytes]) -> None:
-    file.seek(0)
-    if file.read(2) in (b"PK", b"\x1f\x8b"):
-        raise GiftError(f"{label}: begins as a zip or gzip archive, but is no whole one; download it again")
+class _Zip:
+    """A zip that opens itself when it is first read, in each process anew."""
+
+    def __init__(self, label: str, path: Path) -> None:
+        self.label, self.path = label, path
+
+    @functools.cached_property
+    def archive(self) -> zipfile.ZipFile:
+        file = self.path.open("rb")
+        weakref.finalize(self, file.close)
+        return zipfile.ZipFile(file)
+
+    @functools.cached_property
+    def members(self) -> dict[str, zipfile.ZipInfo]:
+        """Visible members by name, in the order in which they lie."""
+        in_order = sorted(self.archive.infolist(), key=lambda entry: entry.header_offset)
+        for entry in in_order:
+            if _LISTED in entry.comment:  # a damaged length has swallowed the members that follow
+                raise GiftError(
+                    f"{self.label}: its list of members is damaged at {entry.filename!r}; download it again"
+                )
+        return _listed(
+            self.label,
+            (
+                (entry.filename.replace("\\", "/"), entry, not stat.S_ISLNK(entry.external_attr >> 16))
+                for entry in in_order
+                if not entry.filename.endswith(("/", "\\"))  # folders; some Windows programs write backslashes
+            ),
+        )
+
+    def check_skipped(self) -> None:
+        """Raises: BadZipFile if a member that no reader opens has two names, one of which an image may have."""
+        read = {id(entry) for name, entry in self.members.items() if name.lower().endswith(SUFFIXES)}
+        for entry in self.archive.infolist():
+            if id(entry) not in read:
+                self.archive.open(entry).close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"label": self.label, "path": self.path}
+
+    def open(self, name: str) -> IO[bytes]:
+        return self.archive.open(self.members[name])
 
 
-def open_inner(source: Source, name: str, stack: contextlib.ExitStack) -> Source | None:
-    """The files of an archive in a source, read through it; None if it is none."""
-    label = f"{source.label}: {name!r}"
-    with readable(label):
-        stream = stack.enter_context(source.open(name))
-        refuse_stand_in(label, head_of(stream))
-    return open_archive(source.path, label, stream, stack)
+def _zip_source(path: Path, label: str, plain: Path) -> Source:
+    archive = _Zip(label, plain)
+    archive.check_skipped()
+    sizes = {name: entry.file_size for name, entry in archive.members.items()}
+    return Source(path, label, sizes, archive.open, lambda _: None)
 
 
-def _zip_source(path: Path, label: str, archive: zipfile.ZipFile) -> Source:
-    entries = zip_members(label, archive)
-    sizes = {name: entry.file_size for name, entry in entries.items()}
-    return Source(path, label, sizes, lambda name: archive.open(entries[name]), lambda _: None)
+# ---- tar -----------------------------------------------------------------------------------------------
 
 
-def zip_members(label: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Visible members by name, in the order in which they lie. Raises: GiftError about one that is not safe."""
-    in_order = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-    for entry in in_order:
-        if _LISTED in entry.comment:  # a damaged length has swallowed the members that follow
-            raise GiftError(f"{label}: its list of members is damaged at {entry.filename!r}; download it again")
-    return _listed(
-        label,
-        (
-            (entry.filename.replace("\\", "/"), entry, not stat.S_ISLNK(entry.external_attr >> 16))
-            for entry in in_order
-            if not entry.filename.endswith(("/", "\\"))  # folders; some that make zips on Windows write backslashes
-        ),
-    )
+class _Part(io.RawIOBase):
+    """Some bytes of a file, with a place of their own in it."""
+
+    def __init__(self, path: Path, start: int, size: int) -> None:
+        self._file, self._start, self._size, self._place = path.open("rb", buffering=0), start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence])
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._start + self._place)
+        left = max(0, self._size - self._place)
+        count = self._file.readinto(memoryview(buffer)[:left]) or 0
+        self._place += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
-def _tar_source(path: Path, label: str, archive: tarfile.TarFile) -> Source:
-    entries = tar_members(label, archive)
-
-    def opened(name: str) -> IO[bytes]:
-        stream = archive.extractfile(entries[name])
-        assert stream is not None  # only plain files are listed
-        return stream
-
-    return Source(path, label, {name: entry.size for name, entry in entries.items()}, opened, lambda _: None)
-
-
-def tar_members(label: str, archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
-    """Visible members by name, in the order in which they lie. Raises: GiftError about one that is not safe."""
-    entries = _listed(label, ((entry.name, entry, entry.isreg()) for entry in archive if not entry.isdir()))
-    _check_end(label, archive)
-    return entries
+def _tar_source(path: Path, label: str, plain: Path) -> Source:
+    with tarfile.open(plain, "r:") as archive:
+        members = _listed(label, ((entry.name, entry, entry.isreg()) for entry in archive if not entry.isdir()))
+        # The library takes a damaged or missing header for the end, which is a block of zeros.
+        assert archive.fileobj is not None
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise GiftError(f"{label}: is damaged, or ends early; download it again")
+    if sparse := next((name for name, entry in members.items() if entry.issparse()), None):
+        raise GiftError(f"{label}: {sparse!r} is stored with holes; make the archive again without them")
+    places = {name: (entry.offset_data, entry.size) for name, entry in members.items()}
+    sizes = {name: size for name, (_, size) in places.items()}
+    return Source(path, label, sizes, lambda name: io.BufferedReader(_Part(plain, *places[name])), lambda _: None)
 
 
-def _check_end(label: str, archive: tarfile.TarFile) -> None:
-    """The library takes a damaged or missing header for the end, which is a block of zeros."""
-    assert archive.fileobj is not None
-    archive.fileobj.seek(archive.offset)
-    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise GiftError(f"{label}: is damaged, or ends early; download it again")
+# ---- members -------------------------------------------------------------------------------------------
 
 
 def _listed(label: str, members: Iterable[tuple[str, Entry, bool]]) -> dict[str, Entry]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.readers import arrays, cifar, folders, idx, parquet_images
+from gift_jax.readers.archives import open_archive, open_inner
 from gift_jax.readers.records import Records
-from gift_jax.readers.reopenable_archives import inner_archive, lasting_archive
 from gift_jax.readers.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
 from gift_jax.readers.source import HEAD, Source, directory, openable, single_file
 from gift_jax.readers.splits_and_pairs import is_shard, listed
@@ -86,8 +86,7 @@ def _opened(path: Path) -> tuple[Form, Source]:
     source = directory(path) if path.is_dir() else _open_file(path)
     form = source and _form_of(source)
     if source and not form and len(inner := openable(source)) == 1:
-        on_disk = source.on_disk(inner[0])
-        source = lasting_archive(on_disk) if on_disk else inner_archive(source, inner[0])
+        source = open_inner(source, inner[0])
         form = source and _form_of(source)
     if source and form:
         return form, source
@@ -121,4 +120,4 @@ def _open_file(path: Path) -> Source | None:
         return single_file(path, path.name if is_shard(path.name) else "data.parquet")
     if idx.is_idx(path.name) or cifar.is_cifar(path.name):
         raise GiftError(f"{path}: is one of several files that belong together; give the directory that has them")
-    return lasting_archive(path)
+    return open_archive(path)

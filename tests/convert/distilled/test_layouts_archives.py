@@ -155,16 +155,6 @@ def test_endless_lists_of_members_stop(refused, tmp_path, monkeypatch):
     refused("distilled", path, *RDED, message="more than 29 members", names=path)
 
 
-def test_members_are_read_once_each_and_in_order(tmp_path, imported, monkeypatch):
-    read, path = [], tmp_path / "set.tar.gz"
-    path.write_bytes(tarred(FILES, "w:gz"))
-    extract = tarfile.TarFile.extractfile
-    monkeypatch.setattr(tarfile.TarFile, "extractfile", lambda self, it: read.append(it.offset) or extract(self, it))
-    imported(path, *RDED)
-    assert len(read) == 20
-    assert read == sorted(read)
-
-
 def test_one_image_beside_an_archive_is_a_tree(refused, tmp_path):
     folder = write(tmp_path / "x", {"preview.png": encoded(pixels(1)[0]), "set.zip": zipped(FILES)})
     refused("distilled", folder, *RDED, message="'preview.png' is in no class folder", names=folder)

@@ -78,10 +78,10 @@ def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
     tarred("w:gz")(tmp_path / "plain", tmp_path / "x.tgz")
     for _ in range(2):
         read_images(tmp_path / "x.tgz", train=True)
-        monkeypatch.setattr("gift_jax.readers.reopenable_archives._copy", None)
+        monkeypatch.setattr("gift_jax.readers.archives.atomic_write", None)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
-    monkeypatch.setattr("gift_jax.readers.reopenable_archives.SPARED", 1 << 60)
+    monkeypatch.setattr("gift_jax.readers.archives.SPARED", 1 << 60)
     with pytest.raises(GiftError, match="does not fit unpacked on the disk"):
         read_images(tmp_path / "x.tgz", train=True)
     assert list((tmp_path / "full").rglob("*.tar")) == []
