@@ -21,10 +21,10 @@ from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
+from .common.rates import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
 from .common.reporting import Row
 from .common.students import parse_student
 from .common.study import Materials, Method, Study, load_materials, run_study
-from .cross_optimizer import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
 
 NAME = "cross_architecture"
 

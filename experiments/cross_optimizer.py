@@ -15,25 +15,21 @@ no set is made, never on test images; the teacher has seen these in its own trai
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 from gift_jax import GiftError
 from gift_jax.losses import LOSSES
-from gift_jax.optim import Optimizer
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import markdown_table, name_on
 from gift_jax.runtime import cli
-from gift_jax.runtime.options import Choices
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.optimizers import CUSTOMARY, CustomaryName, customary
+from .common.rates import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
 from .common.reporting import Row
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "cross_optimizer"
-SQUARED = "kl_t2"  # KL times T^2
-LossOrSquared = Annotated[str, Choices("gift_jax.losses:LOSSES", (SQUARED,))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,22 +54,6 @@ class CrossOptimizer(Study):
         check_rates(self.rates)
         if unknown := set(self.losses) - {*LOSSES, SQUARED}:
             raise GiftError(f"--losses: {min(unknown)!r} is unknown; choose of {', '.join([*LOSSES, SQUARED])}")
-
-
-def check_rates(rates: Sequence[float]) -> None:
-    """Multiples of a learning rate. Raises: GiftError."""
-    if 1.0 not in rates or min(rates) <= 0:
-        raise GiftError("--rates must be above 0 and hold 1, the customary rate")
-
-
-def at_rate(optimizer: Optimizer, multiple: float) -> Optimizer:
-    """An optimizer at a multiple of its learning rate."""
-    return dataclasses.replace(optimizer, learning_rate=float(f"{optimizer.learning_rate * multiple:.6g}"))
-
-
-def loss_changes(name: str) -> dict:
-    """A loss by its name here, as fields of a recipe."""
-    return {"loss": "kl", "loss_options": (("t_squared", True),)} if name == SQUARED else {"loss": name}
 
 
 def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:

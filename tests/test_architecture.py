@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.__main__ import commands
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gift_jax", "convert", "experiments", "benchmarks")
 
@@ -87,12 +89,30 @@ def test_imports_go_one_way(package, forbidden):
     assert [pair for pair in found if pair[1] in forbidden] == []
 
 
-def test_only_commands_lie_in_experiments():
+# What a command may take from another: report joins all studies, and options are inherited.
+BETWEEN_COMMANDS = {"report": None, "imagenet_ipc10": {"evaluate"}, "common": {"evaluate"}}
+
+
+def test_a_study_imports_what_is_shared_and_no_other_study():
+    """`experiments/NAME.py` and `experiments/NAME/` import themselves and `common`, which imports no command."""
+    rooms = {"common", *commands()}
+    found = set()
     for name, path in modules("experiments"):
-        if name.count(".") == 1 and path.name not in ("__init__.py", "__main__.py"):
-            assert 'if __name__ == "__main__":' in path.read_text(), (
-                f"{path} is no command; experiments/common has the rest"
-            )
+        room = name.split(".")[1] if "." in name else None
+        targets = {target.split(".")[1] for target in imported(name, path) if target.startswith("experiments.")}
+        allowed = BETWEEN_COMMANDS.get(room, set())
+        if room in rooms and allowed is not None:
+            found |= {(room, target) for target in targets & rooms - {room, "common"} - allowed}
+    assert found == set()
+
+
+def test_only_commands_lie_in_experiments():
+    top = {
+        path.stem
+        for path in (ROOT / "experiments").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert top - {"__init__", "__main__", "common"} == set(commands())
 
 
 def test_tests_mirror_the_tree():

@@ -28,9 +28,9 @@ from gift_jax.training.step import make_differentiate
 
 from ..common.optimizers import customary
 from ..common.rate_views import chosen_rates, figure
+from ..common.rates import at_rate, loss_changes
 from ..common.reporting import Row, only
 from ..common.students import parse_student
-from ..cross_optimizer import at_rate, loss_changes
 from .setup import DRAWN, MADE, FashionMNIST, Lab
 
 SUBJECT = "gift"

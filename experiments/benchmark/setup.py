@@ -20,11 +20,11 @@ from gift_jax.studies.results import read_results
 from gift_jax.teachers.teacher import INFO, make_teacher
 from gift_jax.training.configuration import fingerprint
 
-from .. import train_teacher
+from ..common import teacher_training
 from ..common.digits_setup import find_set
 from ..common.optimizers import CUSTOMARY, CustomaryName
+from ..common.rates import SQUARED, LossOrSquared
 from ..common.real_images import RealImages, open_real
-from ..cross_optimizer import SQUARED, LossOrSquared
 
 NAME = "fashion_mnist"
 DATASET, MODEL = "fashion-mnist", "conv3"
@@ -160,9 +160,9 @@ def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def teacher_config(config: FashionMNIST) -> train_teacher.TrainTeacher:
+def teacher_config(config: FashionMNIST) -> teacher_training.TrainTeacher:
     """How the teacher is trained: SGD at 0.05 with decay 5e-4, a cosine to zero, mirrors, images not moved."""
-    return train_teacher.TrainTeacher(
+    return teacher_training.TrainTeacher(
         DATASET,
         MODEL,
         config.out / "teacher",
@@ -181,7 +181,7 @@ def find_teacher(config: FashionMNIST, test_images: int) -> Teacher:
     """The teacher of the run's directory, trained if there is none; its result becomes a row of results.jsonl."""
     asked = teacher_config(config)
     if not (asked.out / INFO).is_file():
-        train_teacher.run(asked)
+        teacher_training.run(asked)
         [row] = read_results(asked.out / "results.jsonl")
         labels = {"question": "teacher", "test images": str(test_images)}
         heading = {"experiment": NAME, "cell": fingerprint({"teacher": row["recipe"], "width": config.width})}
@@ -211,7 +211,7 @@ def teacher_seconds(config: FashionMNIST, lab: Lab) -> float:
         return 0.0
     asked = teacher_config(config)
     largest = max(lab.sets.values(), key=lambda distilled: len(distilled.labels))
-    recipe = dataclasses.replace(train_teacher.make_recipe(asked), evaluations=1)
+    recipe = dataclasses.replace(teacher_training.make_recipe(asked), evaluations=1)
     taken = measure(Cell({}, recipe, lab.student, largest, None, lab.test))
     images = len(lab.validation.labels) * HELD_OUT
     return taken.compiling + asked.epochs * (taken.look + taken.epoch * images / len(largest.labels))
@@ -235,7 +235,7 @@ def stand_in(config: FashionMNIST) -> Teacher:
     spec, asked = get_dataset(DATASET), teacher_config(config)
     options = (("width", config.width),)
     shape = ModelSpec(MODEL, spec.num_classes, spec.image_size, spec.channels, options)
-    return make_teacher(train_teacher.make_info(asked, shape), *get_model(shape).init(jax.random.key(0)))
+    return make_teacher(teacher_training.make_info(asked, shape), *get_model(shape).init(jax.random.key(0)))
 
 
 def stand_ins(config: FashionMNIST, real: RealImages) -> dict[tuple[str, int], DistilledSet]:

@@ -11,7 +11,6 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.transforms import make_transform
 from gift_jax.readers.records import Records, decoded
-from gift_jax.studies.subset import draw_rows
 
 from .digits_setup import training_digits
 from .sources import find_images
@@ -82,3 +81,29 @@ def teacher_of(materials: Materials) -> Teacher:
     if materials.teacher is None or materials.evaluation_set.pixel_space != "raw":
         raise GiftError("random images need a teacher of raw images to label them; give --teacher, and no whitened set")
     return materials.teacher
+
+
+def draw_rows(labels: np.ndarray, ipc: int, seed: int) -> np.ndarray:
+    """Rows of ipc images of each class, drawn without replacement. Args and returns: as of `rows_by_class`."""
+    generator = np.random.default_rng(seed)
+    return rows_by_class(labels, ipc, lambda rows: generator.permutation(rows)[:ipc])
+
+
+def rows_by_class(labels: np.ndarray, ipc: int, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Rows of ipc images of each class, class after class, that are chosen from the class's.
+
+    Args:
+        labels: int [N], of which every class 0..max must occur ipc times.
+        ipc: images of each class.
+        choose: takes a class's rows, returns ipc of them.
+
+    Returns:
+        int [classes * ipc].
+
+    Raises:
+        GiftError: a class has fewer images; the message names it.
+    """
+    counts = np.bincount(labels)
+    if counts.min() < ipc:
+        raise GiftError(f"--ipc must be at most {counts.min()}, the real images of class {counts.argmin()}, not {ipc}")
+    return np.concatenate([choose(np.flatnonzero(labels == label)) for label in range(len(counts))])

@@ -29,10 +29,10 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
 
 from ..common.study import Materials, Method, Study, load_materials, run_study
 from .class_steps import ClassCell, class_steps
+from .subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
 from .views import make_sections, stage_name
 
 NAME = "continual_learning"

@@ -12,6 +12,8 @@ import numpy as np
 
 from gift_jax.errors import GiftError
 
+from ..common.real_images import rows_by_class
+
 EARLY = 10  # epochs that EL2N is averaged over, as CCS's authors compute it
 CUTOFF = 0.3  # share of the hardest images that CCS leaves out: its authors' at their highest pruning rate of CIFAR-10
 STRATA = 50
@@ -119,11 +121,8 @@ def choose_rows(method: str, dynamics: Dynamics, labels: np.ndarray, ipc: int, s
     if method not in METHODS:
         raise GiftError(f"pruning method {method!r} is unknown; choose of {', '.join(METHODS)}")
     difficulty, keep = METHODS[method].difficulty(dynamics), METHODS[method].keep
-    counts, generator = np.bincount(labels), np.random.default_rng(seed)
-    if counts.min() < ipc:
-        raise GiftError(f"--ipc must be at most {counts.min()}, the real images of class {counts.argmin()}, not {ipc}")
-    classes = [np.flatnonzero(labels == label) for label in range(len(counts))]
-    return np.concatenate([rows[keep(difficulty[rows], ipc, generator)] for rows in classes])
+    generator = np.random.default_rng(seed)
+    return rows_by_class(labels, ipc, lambda rows: rows[keep(difficulty[rows], ipc, generator)])
 
 
 def ranked_rows(order: np.ndarray, labels: np.ndarray, ipc: int, where: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from convert.export import compare, export
 from convert.families import find_family
 from convert.teacher import make_reference
 from experiments import train_teacher
+from experiments.common import teacher_training
 from gift_jax import load_teacher
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
@@ -94,7 +95,7 @@ def read_bits(directory):
 @pytest.mark.exhaustive
 def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, train, tmp_path):
     """Fifty images in batches of 16, so that there is a remainder; the bits do not depend on the number of workers."""
-    monkeypatch.setattr(train_teacher, "LARGEST", 1000)
+    monkeypatch.setattr(teacher_training, "LARGEST", 1000)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data, test = write_photographs(tmp_path / "train"), write_photographs(tmp_path / "val", per_class=2)
     options = ("--image-size", 64, "--epochs", 2, "--batch-size", 16, "--learning-rate", 0.02)
@@ -114,7 +115,7 @@ def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, tra
 
 
 def test_a_damaged_image_stops_training_in_one_sentence(monkeypatch, train, tmp_path):
-    monkeypatch.setattr(train_teacher, "LARGEST", 1000)
+    monkeypatch.setattr(teacher_training, "LARGEST", 1000)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data = write_photographs(tmp_path / "train", per_class=1)
     (data / FOLDERS[3] / "0.JPEG").write_bytes(b"no picture")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from setups import distilled_set, evaluation_set, random_teacher
 
+from experiments.continual_learning import subset
 from experiments.continual_learning.class_steps import ClassCell, average_accuracy, class_steps, forgetting
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.studies import subset
 
 
 def test_steps_hold_every_class_once_in_an_order_of_the_seed():

@@ -1,4 +1,4 @@
-"""Some classes of a dataset, or some images of each: sets, teachers and evaluation sets restricted alike."""
+"""Some classes of a dataset: sets, teachers and evaluation sets restricted alike."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -56,19 +56,6 @@ def restrict_teacher(teacher: Teacher, classes: Sequence[int]) -> Teacher:
 def restrict_model(model: Model, classes: Sequence[int]) -> Model:
     """The architecture with as many outputs as there are classes."""
     return get_model(dataclasses.replace(model.spec, num_classes=len(classes)))
-
-
-def draw_rows(labels: np.ndarray, ipc: int, seed: int) -> np.ndarray:
-    """Rows of ipc images of each class, drawn without replacement, class after class.
-
-    Args: labels, int [N], of which every class 0..max must occur ipc times. Returns: int [classes * ipc].
-    Raises: GiftError that names a class with fewer images.
-    """
-    generator, counts = np.random.default_rng(seed), np.bincount(labels)
-    if counts.min() < ipc:
-        raise GiftError(f"--ipc must be at most {counts.min()}, the real images of class {counts.argmin()}, not {ipc}")
-    chosen = [generator.permutation(np.flatnonzero(labels == label))[:ipc] for label in range(len(counts))]
-    return np.concatenate(chosen)
 
 
 def _checked(classes: Sequence[int], count: int) -> np.ndarray:

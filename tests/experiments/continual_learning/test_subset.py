@@ -1,4 +1,4 @@
-"""Some classes of a set, its teacher and its test images; some images of each class."""
+"""Some classes of a set, its teacher and its test images."""
 
 import dataclasses
 
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from setups import distilled_set, evaluation_set, random_teacher
 
+from experiments.continual_learning import subset
 from gift_jax import load_distilled, save_distilled
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.studies import subset
 from gift_jax.teachers.teacher import make_teacher
 from gift_jax.training.train import train
 
@@ -88,14 +88,3 @@ def test_impossible_classes_are_refused(classes):
         subset.restrict_evaluation(evaluation_set(), classes)
     with pytest.raises(GiftError, match="must be ascending"):
         subset.restrict_teacher(random_teacher(), classes)
-
-
-def test_rows_are_drawn_by_class_and_seed():
-    labels = np.repeat([0, 1, 2], [4, 6, 5])
-    rows = subset.draw_rows(labels, 3, seed=0)
-    np.testing.assert_array_equal(labels[rows], [0, 0, 0, 1, 1, 1, 2, 2, 2])
-    assert len(set(rows.tolist())) == 9
-    np.testing.assert_array_equal(rows, subset.draw_rows(labels, 3, seed=0))
-    assert any(set(rows) != set(subset.draw_rows(labels, 3, seed)) for seed in (1, 2, 3))
-    with pytest.raises(GiftError, match="--ipc must be at most 4, the real images of class 0, not 5"):
-        subset.draw_rows(labels, 5, seed=0)

@@ -1,0 +1,174 @@
+"""A teacher trained from scratch on real images, held in memory or decoded on the fly."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gift_jax import GiftError, save_teacher
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.data.record_set import RecordSet
+from gift_jax.data.transforms import TrainingTransform, make_transform
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer, Schedule
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.runtime import progress, provenance
+from gift_jax.runtime.files import append_json_line, make_directory
+from gift_jax.runtime.options import Dataset, ModelName
+from gift_jax.studies.results import make_row
+from gift_jax.teachers.teacher import TeacherInfo
+from gift_jax.training.resume import Checkpoints, remove
+from gift_jax.training.timing import Estimate
+from gift_jax.training.train import Run, train
+
+from .sources import find_images
+from .students import parse_options
+
+SCHEDULES = {
+    "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
+    "cosine": Schedule("cosine"),
+}
+# Bytes of training images that are held in memory. Not a share of this machine's: it decides how images are cropped.
+LARGEST = 8 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainTeacher:
+    """Train a network on a real dataset.
+
+    Args:
+        dataset: what to train on.
+        model: architecture.
+        out: teacher directory to write.
+        model_options: of the architecture, such as norm=instance,width=64.
+        data: training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
+        test_data: test images, likewise.
+        class_order: file of class folders by class id.
+        epochs: passes over the training images.
+        batch_size: images a step.
+        learning_rate: of SGD with momentum 0.9.
+        weight_decay: of all weights.
+        schedule: of the learning rate: a tenth at each third, or cosine.
+        crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out
+            parts of 8 % of the area or more.
+        flip: mirror half of the images; by default where a mirrored image is still of its class, as the dataset says.
+        image_size: side of the input, if not the dataset's usual one.
+        workers: processes that decode, by default one a core.
+        precision: of the networks' arithmetic; weights, losses and statistics are float32.
+        seed: of initial weights, order and augmentation.
+        resume: go on with an unfinished training, whose state is in OUT.unfinished.
+        save_minutes: how often that state is saved.
+    """
+
+    dataset: Dataset
+    model: ModelName
+    out: Path
+    model_options: str | None = None
+    data: str | None = None
+    test_data: str | None = None
+    class_order: Path | None = None
+    epochs: int = 90
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-4
+    schedule: Literal["steps", "cosine"] = "steps"
+    crop: bool = True
+    flip: Literal["yes", "no"] | None = None
+    image_size: int | None = None
+    workers: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    resume: bool = True
+    save_minutes: float = 5.0
+
+
+def flips(config: TrainTeacher) -> bool:
+    """Whether images are mirrored: as the option says, or else as the dataset does."""
+    return get_dataset(config.dataset).mirrors if config.flip is None else config.flip == "yes"
+
+
+def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
+    """The torchvision reference recipe with these options; images decoded on the fly come cropped and flipped."""
+    chosen = {"flip": flips(config), "crop": config.crop}
+    operations = [name for name, wanted in chosen.items() if wanted and not decoded]
+    return Recipe(
+        loss="ce",
+        optimizer=Optimizer("sgd", config.learning_rate, config.weight_decay, momentum=0.9),
+        schedule=SCHEDULES[config.schedule],
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        augment="_".join(operations) or "none",
+        precision=config.precision,
+    )
+
+
+def load_images(config: TrainTeacher, image_size: int) -> DistilledSet | RecordSet:
+    """All real training images, in a form that students are trained on: held in memory, or decoded on the fly."""
+    source = find_images(config.data, config.dataset, "train", "--data")
+    training = load_training(config.dataset, image_size=image_size, source=source, class_order=config.class_order)
+    spec = get_dataset(config.dataset)
+    needed = len(training.labels) * image_size**2 * spec.channels
+    if training.records is not None and needed > LARGEST:
+        transform = TrainingTransform(make_transform(spec, image_size), crop=config.crop, flip=flips(config))
+        return RecordSet(training.records, transform, config.dataset, config.workers)
+    with progress.display("reading", len(training.labels), "images") as advance:
+        parts = []
+        for images, _ in training.batches:
+            parts.append(images)
+            advance(len(images), "")
+    most = int(np.bincount(training.labels).max())
+    return DistilledSet(np.concatenate(parts), training.labels, None, "raw", config.dataset, "real", most)
+
+
+def make_info(config: TrainTeacher, spec: ModelSpec) -> TeacherInfo:
+    """What the teacher says of itself: trained here, so that there is no PyTorch to be verified against."""
+    return TeacherInfo(
+        architecture=spec.name,
+        dataset=config.dataset,
+        num_classes=spec.num_classes,
+        image_size=spec.image_size,
+        channels=spec.channels,
+        options=dict(spec.options),
+        normalisation=get_dataset(config.dataset).normalisation,
+        source_file=f"experiments.train_teacher, seed {config.seed}",
+        source_sha256="",
+        verification=None,
+        versions=provenance.versions(),
+    )
+
+
+def run(config: TrainTeacher) -> Run:
+    """Train, test, and write the teacher and its results.jsonl."""
+    dataset = get_dataset(config.dataset)
+    size = config.image_size or dataset.input_size(config.model)
+    make_recipe(config)  # mistakes in options are told before images are read
+    if config.workers is not None and config.workers < 1:
+        raise GiftError(f"--workers must be 1 or more, not {config.workers}")
+    options = parse_options(config.model_options or "", "--model-options")
+    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
+    source = find_images(config.test_data, config.dataset, "val", "--test-data")
+    test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
+    images = load_images(config, size)
+    decoded = isinstance(images, RecordSet)
+    recipe = make_recipe(config, decoded=decoded)
+    print(
+        f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
+        f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
+    )
+    make_directory(config.out.parent)  # now, and not when the teacher is ready
+    unfinished = config.out.with_name(f"{config.out.name}.unfinished")
+    checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
+    with progress.display("teacher", config.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, recipe, 1)
+        [result] = train(
+            recipe, student, images, None, test, seeds=(config.seed,), checkpoints=checkpoints,
+            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
+        )  # fmt: skip
+    save_teacher(config.out, make_info(config, student.spec), result.state.params, result.state.batch_stats)
+    append_json_line(config.out / "results.jsonl", make_row(result, recipe, student, images, None))
+    remove(checkpoints)
+    print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
+    return result
