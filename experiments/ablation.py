@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gift_jax.optim import compared
 from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 
-from .common.optimizers import CustomaryName, customary
 from .common.reporting import SPREAD, Row, curves, fill, guessing, left_out, only, table
 from .common.study import Materials, Method, Study, load_materials, run_study
 
@@ -34,7 +35,7 @@ class Ablation(Study):
 
     Args:
         method: method of the set.
-        optimizers: names in `experiments.common.optimizers`, that each grid is trained with at their customary rates.
+        optimizers: names in `gift_jax.optim.COMPARED`, that each grid is trained with at their customary rates.
         weights: of the refinement.
         smoothings: of the hard labels in it.
         temperatures: of the teacher's probabilities, in the place of its logits.
@@ -43,7 +44,7 @@ class Ablation(Study):
 
     out: Path = Path("runs/ablation")
     method: Method = "rded"
-    optimizers: tuple[CustomaryName, ...] = ("sgd", "adamw")
+    optimizers: tuple[ComparedName, ...] = ("sgd", "adamw")
     weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0)
     smoothings: tuple[float, ...] = (0.0, 0.1, 0.5)
     temperatures: tuple[float, ...] = (1.0, 4.0, 20.0)
@@ -85,7 +86,7 @@ def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
     """Every grid under every optimizer at its customary rate."""
     cells = []
     for name in config.optimizers:
-        optimizer, _, schedule = customary(name)
+        optimizer, _, schedule = compared(name)
         for labels, changes in (*refinements(config), *targets(config), *divergences(config)):
             recipe = materials.recipe(config.method, config, optimizer=optimizer, schedule=schedule, **changes)
             named = {**labels, "optimizer": name}

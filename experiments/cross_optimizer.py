@@ -6,7 +6,7 @@ Command: `python -m experiments.cross_optimizer`; on real sets with the options 
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 660 runs took 4 min 36 s on 2 of 4 CPU cores, with nothing compiled before.
 
-Each loss is trained under each optimizer at its customary rate (`experiments.common.optimizers`) and at multiples of
+Each loss is trained under each optimizer at its customary rate (`gift_jax.optim.COMPARED`) and at multiples of
 it. `kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
 times smaller than GIFT's; the factor gives them back. Rates are chosen by accuracy on real training images of which
 no set is made, never on test images; the teacher has seen these in its own training.
@@ -18,13 +18,14 @@ from pathlib import Path
 
 from gift_jax import GiftError
 from gift_jax.losses import LOSSES
+from gift_jax.optim import COMPARED, compared
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import markdown_table, name_on
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
-from .common.optimizers import CUSTOMARY, CustomaryName, customary
 from .common.rates import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
 from .common.reporting import Row
 from .common.study import Materials, Method, Study, load_materials, run_study
@@ -39,14 +40,14 @@ class CrossOptimizer(Study):
     Args:
         method: method of the set.
         losses: names of losses, or kl_t2.
-        optimizers: names in `experiments.common.optimizers`.
+        optimizers: names in `gift_jax.optim.COMPARED`.
         rates: multiples of the customary learning rate, 1 among them.
     """
 
     out: Path = Path("runs/cross_optimizer")
     method: Method = "rded"
     losses: tuple[LossOrSquared, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
-    optimizers: tuple[CustomaryName, ...] = tuple(CUSTOMARY)
+    optimizers: tuple[ComparedName, ...] = tuple(COMPARED)
     rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
     cells = []
     for loss in config.losses:
         for name in config.optimizers:
-            optimizer, _, schedule = customary(name)
+            optimizer, _, schedule = compared(name)
             for rate in sorted(config.rates):
                 changes = {"optimizer": at_rate(optimizer, rate), "schedule": schedule, **loss_changes(loss)}
                 recipe = materials.recipe(config.method, config, **changes)
@@ -72,11 +73,11 @@ def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
 
 def settings(rows: Sequence[Row]) -> Section:
     """The optimizers' settings and their sources."""
-    names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in CUSTOMARY]
+    names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in COMPARED]
     header = ["optimizer", "learning rate", "weight decay", "schedule", "source"]
     body = [
         [f"`{name}`", f"{c.optimizer.learning_rate:g}", f"{c.optimizer.weight_decay:g}", c.schedule.name, c.source]
-        for name, c in ((name, CUSTOMARY[name]) for name in names)
+        for name, c in ((name, COMPARED[name]) for name in names)
     ]
     return Section("Customary settings", [markdown_table([header, *body], text=True)], folded=True)
 

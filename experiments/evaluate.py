@@ -28,7 +28,7 @@ from gift_jax.data.fkd import StoredLabels, load_soft_labels
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import MODELS, Model, ModelSpec, get_model
 from gift_jax.models.convnet import ConvNet
-from gift_jax.optim import customary_rate, make_optimizer, make_schedule
+from gift_jax.optim import default_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
@@ -78,7 +78,7 @@ class Evaluate:
         hard_share: share of the epochs, in the middle of the run, that learn from hard labels, smoothed by 0.8 (HALD's
             soft-hard-soft has 0.5).
         optimizer: optimizer in place of the recipe's.
-        learning_rate: learning rate in place of the recipe's; another optimizer's is the customary one.
+        learning_rate: learning rate in place of the recipe's; another optimizer's is its default.
         epochs: epochs in place of the recipe's.
         batch_size: batch size in place of the recipe's.
         max_steps: cut each epoch short, to try things out.
@@ -169,7 +169,7 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
     if config.hard_share is not None:
         recipe = soft_hard_soft(recipe, config.hard_share)
     rates = {"name": config.optimizer, "learning_rate": config.learning_rate}
-    another = config.optimizer not in (None, recipe.optimizer.name)  # at its customary rate, if none is given
+    another = config.optimizer not in (None, recipe.optimizer.name)  # at its default rate, if none is given
     optimizer = dataclasses.replace(recipe.optimizer, **(rates if another else _given(rates)))
     return dataclasses.replace(recipe, optimizer=optimizer, **_given(changes))
 
@@ -251,9 +251,9 @@ def print_plan(config: Evaluate, parts: Parts) -> None:
     for heading, text in plan.describe(*parts[:5], config.seeds, parts.soft_labels):
         table.add_row(f"[bold]{heading}", text)
     if config.optimizer and config.learning_rate is None:
-        rate = customary_rate(config.optimizer)
+        rate = default_rate(config.optimizer)
         if rate.value == parts.recipe.optimizer.learning_rate:
-            table.add_row("[bold]learning rate", f"{rate.value:g}, customary for {config.optimizer}: {rate.source}")
+            table.add_row("[bold]learning rate", f"{rate.value:g}, default for {config.optimizer}: {rate.source}")
     table.add_row("[bold]results", f"{config.out}/results.jsonl")
     rich.print(table)
 

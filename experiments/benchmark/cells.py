@@ -17,6 +17,7 @@ import optax
 
 from gift_jax import GiftError
 from gift_jax.models import Model
+from gift_jax.optim import compared
 from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.tables import name_on
@@ -26,7 +27,6 @@ from gift_jax.training.batch import make_prepare
 from gift_jax.training.program import Program, init_state, make_data
 from gift_jax.training.step import make_differentiate
 
-from ..common.optimizers import customary
 from ..common.rate_views import chosen_rates, figure
 from ..common.rates import at_rate, loss_changes
 from ..common.reporting import Row, only
@@ -94,7 +94,7 @@ class Bench(NamedTuple):
     ) -> Recipe:  # fmt: skip
         """GIFT's official recipe with this loss and optimizer, in so many steps (by default --steps)."""
         distilled = self.lab.sets[images]
-        official, custom = make_recipe("gift", setting_of(distilled, model)), customary(optimizer)
+        official, custom = make_recipe("gift", setting_of(distilled, model)), compared(optimizer)
         each = -(-len(distilled.labels) // official.resolve_batch_size(len(distilled.labels)))
         own = {
             "optimizer": at_rate(custom.optimizer, float(multiple)),

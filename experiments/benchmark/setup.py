@@ -13,7 +13,9 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.optim import COMPARED
 from gift_jax.runtime.files import append_json_line
+from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid_plan import measure
 from gift_jax.studies.results import read_results
@@ -22,7 +24,6 @@ from gift_jax.training.configuration import fingerprint
 
 from ..common import teacher_training
 from ..common.digits_setup import find_set
-from ..common.optimizers import CUSTOMARY, CustomaryName
 from ..common.rates import SQUARED, LossOrSquared
 from ..common.real_images import RealImages, open_real
 
@@ -53,7 +54,7 @@ class FashionMNIST:
         sizes: images a class of those two.
         losses: names of losses, or kl_t2; gift among them.
         fewer_losses: of them, those of the smaller questions.
-        optimizers: names in `experiments.common.optimizers`.
+        optimizers: names in `gift_jax.optim.COMPARED`.
         students: architectures, with options after a colon: conv3:norm=instance.
         sgd_rates: multiples of SGD's customary rate that are searched, 1 among them.
         adam_rates: of the other optimizers'.
@@ -77,7 +78,7 @@ class FashionMNIST:
     sizes: tuple[int, ...] = (1, 10, 50)
     losses: tuple[LossOrSquared, ...] = ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift")
     fewer_losses: tuple[LossOrSquared, ...] = ("ce", SQUARED, "softce", "gift")
-    optimizers: tuple[CustomaryName, ...] = ("sgd", "adam", "adamw")
+    optimizers: tuple[ComparedName, ...] = ("sgd", "adam", "adamw")
     students: tuple[str, ...] = ("conv3:norm=instance", "conv1", "resnet18_modified")
     sgd_rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0, 100.0, 1000.0)
     adam_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -99,7 +100,7 @@ class FashionMNIST:
         for option in ("sgd_rates", "adam_rates"):
             if 1.0 not in getattr(self, option) or min(getattr(self, option)) <= 0:
                 raise GiftError(f"--{option.replace('_', '-')} must be above 0 and hold 1, the customary rate")
-        known = {"--losses": ({*LOSSES, SQUARED}, self.losses), "--optimizers": (set(CUSTOMARY), self.optimizers)}
+        known = {"--losses": ({*LOSSES, SQUARED}, self.losses), "--optimizers": (set(COMPARED), self.optimizers)}
         known["--fewer-losses"] = (set(self.losses), self.fewer_losses)
         for option, (names, given) in known.items():
             if unknown := set(given) - names:

@@ -5,13 +5,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from gift_jax.optim import compared
 from gift_jax.reports import answer, overview, pictures
 from gift_jax.reports.page import Section
 from gift_jax.reports.tables import Grid, make_grid, markdown_table, name_on
 from gift_jax.training.timing import duration
 
 from ..common.label_gains import HARD, WITH, Accuracies, shares
-from ..common.optimizers import customary
 from ..common.rate_views import figure
 from ..common.reporting import Row, fill, guessing, left_out, only, table
 from .cells import OFFICIAL, SUBJECT, validated
@@ -227,7 +227,7 @@ def _at_ends(rows: Sequence[Row], rates: Mapping[tuple[str, str], str]) -> list[
 
 
 def _rate(optimizer: str) -> float:
-    return customary(optimizer).optimizer.learning_rate
+    return compared(optimizer).optimizer.learning_rate
 
 
 def gradient_view(rows: Sequence[Row]) -> Section:

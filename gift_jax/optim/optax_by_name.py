@@ -1,4 +1,4 @@
-"""Any optimizer of optax by its name there, with the arguments and the losses that it asks for."""
+"""An optimizer of PyTorch's, or any of optax by its name there, with the arguments and the losses that it asks for."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ import optax.contrib
 
 from gift_jax.errors import GiftError
 from gift_jax.optim import pytorch
-from gift_jax.optim.customary import REFUSED, unknown
-from gift_jax.optim.settings import Optimizer
+from gift_jax.optim.settings import REFUSED, Optimizer, unknown
+from gift_jax.optim.states import restarting
 
 Constructor = Callable[..., optax.GradientTransformation]
 
@@ -21,12 +21,24 @@ Constructor = Callable[..., optax.GradientTransformation]
 LOSS_READERS = frozenset({"lbfgs", "momo", "momo_adam", "polyak_sgd", "sam", "sophia"})
 
 
-def make_of_optax(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """Build an optimizer of optax. Raises: GiftError if there is none of that name, or for a wrong option."""
+def make_optimizer(
+    optimizer: Optimizer, schedule: optax.Schedule, restarts: tuple[int, ...] = ()
+) -> optax.GradientTransformation:
+    """Build the optax transformation, its state new again at the steps of restarts.
+
+    Raises: GiftError for an unknown name or option, and for an optimizer that cannot be trained with.
+    """
+    if restarts:
+        # The schedule counts all steps: it stays outside of what starts anew.
+        direction = make_optimizer(optimizer, optax.constant_schedule(1.0))
+        return optax.chain(restarting(direction, restarts), optax.scale_by_schedule(schedule))
+    if optimizer.name in pytorch.OPTIMIZERS:
+        if optimizer.options:
+            raise GiftError(f"optimizer {optimizer.name!r} takes no options; set momentum, betas or epsilon")
+        return pytorch.OPTIMIZERS[optimizer.name](optimizer, schedule)
     constructor = find_constructor(optimizer.name)
-    build = _BUILDERS.get(optimizer.name, _usual)
     try:
-        return build(optimizer, schedule, constructor)
+        return _BUILDERS.get(optimizer.name, _usual)(optimizer, schedule, constructor)
     except (TypeError, ValueError) as error:
         raise GiftError(f"optimizer {optimizer.name!r}: {error}; give its arguments as options") from None
 

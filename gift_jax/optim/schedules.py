@@ -1,6 +1,5 @@
 """Learning rates over epochs, as PyTorch's schedulers have them."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -9,30 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from gift_jax.errors import GiftError
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """Learning rate over epochs, stepped once an epoch as PyTorch's schedulers are.
-
-    name: `multistep` (times gamma at each milestone), `cosine` (to final times the rate), `linear` (to zero),
-    `constant`, or `cosine_drop`, EDC's: a cosine for five sixths of the epochs, then its last value times the share of
-    all epochs that is left. stretch is how many times as long as the run the cosine or the line is (2: it ends
-    half-way, as RDED's).
-    milestones are fractions of the epochs, rounded down: the official [2E//3, 5E//6]. With restart the optimizer
-    starts anew at each, without momentum. For the first warmup_epochs the rate rises linearly to the whole, from the
-    share warmup_start of it (None: from one step).
-    Reference: `torch.optim.lr_scheduler` MultiStepLR, CosineAnnealingLR and LinearLR.
-    """
-
-    name: str = "multistep"
-    milestones: tuple[tuple[int, int], ...] = ((2, 3), (5, 6))
-    gamma: float = 0.2
-    final: float = 0.0
-    stretch: int = 1
-    warmup_epochs: int = 0
-    warmup_start: float | None = None
-    restart: bool = False
+from gift_jax.optim.settings import Schedule
 
 
 def _milestones(schedule: Schedule, epochs: int) -> list[int]:

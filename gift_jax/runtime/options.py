@@ -64,6 +64,7 @@ def _load(place: str) -> Any:
 
 Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
 OptimizerName = Annotated[str, Choices("gift_jax.optim:OPTIMIZERS", ("lion", "lamb", "..."))]
+ComparedName = Annotated[str, Choices("gift_jax.optim:COMPARED")]
 ModelName = Annotated[str, Choices("gift_jax.models:MODELS")]
 Dataset = Annotated[
     str, Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:name_of")

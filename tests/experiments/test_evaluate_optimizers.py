@@ -44,7 +44,7 @@ def test_each_trains_and_goes_on_after_a_stop_as_if_there_had_been_none(name, ev
     [whole] = evaluated(name, "whole")
     assert np.isfinite(whole.losses).all()
     told = " ".join(capsys.readouterr().out.split())
-    assert f"{RATES[name].value:g}, customary for {name}: {RATES[name].source}" in told
+    assert f"{RATES[name].value:g}, default for {name}: {RATES[name].source}" in told
 
     class Stopped(evaluate.Estimate):
         def __call__(self, *arguments):
@@ -65,7 +65,7 @@ def test_a_given_rate_is_taken_and_the_recipes_own_optimizer_keeps_its_rate(eval
     for name, given, told in (("lion", 0.5, "lion at 0.5,"), ("adamw", None, "adamw at 0.001,")):
         evaluated(name, "dry", learning_rate=given, dry_run=True)
         assert told in (out := capsys.readouterr().out)
-        assert ("customary" in out) == (given is None)
+        assert ("default for" in out) == (given is None)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -113,7 +113,7 @@ def test_a_fresh_state_shares_no_array_and_its_keys_are_the_seeds():
     assert not np.array_equal(first["matrix"], second["matrix"])
 
 
-def test_without_a_rate_it_is_the_customary_one():
+def test_without_a_rate_it_is_the_default():
     assert Optimizer().learning_rate == 1e-3
     assert Optimizer("prodigy").learning_rate == 1.0
     assert Optimizer("prodigy", 0.5).learning_rate == 0.5
