@@ -84,8 +84,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def led(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(place, match[2])).replace(".ipynb", ".md")
-        inside = target if target in AT_THE_ROOT else target.removeprefix("docs/")
-        if files.get_file_from_path(inside):
+        inside = target.removeprefix("docs/")
+        if (inside != target or target in AT_THE_ROOT) and files.get_file_from_path(inside):
             return match[1] + posixpath.relpath(inside, posixpath.dirname(path) or ".")
         if not os.path.exists(ROOT / target):
             return match[0]
