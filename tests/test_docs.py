@@ -5,6 +5,7 @@ import functools
 import importlib
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -187,6 +188,12 @@ def test_the_readme_counts_what_is_there():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"{len(MODELS)} architectures" in readme
     assert re.search(rf"^\| studies .* {len(EXPERIMENTS)}, each one command", readme, re.MULTILINE)
+
+
+def test_the_version_is_one():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version
 
 
 def test_the_readme_is_short():
