@@ -205,6 +205,7 @@ LOSSES: Mapping[str, LossFn] = MappingProxyType(
         "gift": gift,
     }
 )
+"""Every training criterion, by the name that options and recipes take."""
 
 
 def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
