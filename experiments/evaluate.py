@@ -13,9 +13,8 @@ Figures of the paper that are known (Figure 1, IPC 10): 44.0 % for RDED's set of
 import contextlib
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import rich
@@ -23,18 +22,16 @@ from rich.table import Table
 
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training, whiten
+from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels, load_soft_labels
-from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
-from gift_jax.models import MODELS, Model, ModelSpec, get_model
-from gift_jax.models.convnet import ConvNet
+from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import default_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Dataset, Loss, ModelName, OptimizerName, RecipeName
+from gift_jax.runtime.options import Loss, ModelName, OptimizerName, RecipeName
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import make_row
@@ -45,28 +42,19 @@ from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
 
+from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student
 from .common.running import finished_rows, spread_seeds
-from .common.sources import Method, find_distilled, find_images, find_teacher
-from .common.students import Options, parse_options
-
-TEACHERLESS = "none"
-# Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`, which is
-# the default setting of the DC family's and of IDC's `norm_type`.
-STUDENTS: Mapping[str, Options] = MappingProxyType(
-    dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt", "idc"), (("norm", "instance"),))
-)
+from .common.sources import Method, find_distilled, find_teacher
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Inputs):
     """Students on a distilled set.
 
     Args:
         method: method that made the distilled set.
-        dataset: dataset that was distilled; the teacher and the test images are of it too.
         model: architecture of the student, and of the teacher unless tar_model is given; a set's directory in the
             official layout is named after it, but DATM's after tar_model.
-        ipc: images per class of the distilled set.
         tar_model: architecture of the teacher.
         teacher_models: architectures of several teachers in its place, all in the directory that teacher names; the
             labels are the mean of their logits.
@@ -84,14 +72,7 @@ class Evaluate:
         max_steps: cut each epoch short, to try things out.
         seeds: one student is trained for each.
         precision: of the networks' arithmetic; weights, losses and statistics stay float32.
-        distilled: the set, also hf://OWNER/NAME[@REVISION], or a directory in the official layout.
-        teacher: the teacher, also hf://OWNER/NAME[@REVISION], or a directory of teachers; labels stored with the set
-            come before it unless it is given, and none is looked for if the loss is `ce`, which reads hard labels;
-            `none` takes nothing else.
         soft_labels: directory that `convert fkd` wrote, to train from in place of a teacher.
-        data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
-        train_data: real training images, for whitened (DATM) sets.
-        class_order: file with a class folder per line, in the order of class ids.
         out: directory of results.jsonl.
         resume: take up unfinished runs there, and repeat none that is finished.
         save_minutes: minutes between two checkpoints.
@@ -101,9 +82,6 @@ class Evaluate:
     """
 
     method: Method = "rded"
-    dataset: Dataset = "cifar100"
-    model: ModelName = "conv3"
-    ipc: int = 10
     tar_model: ModelName | None = None
     teacher_models: tuple[ModelName, ...] = ()
     teacher_weights: tuple[float, ...] = ()
@@ -118,12 +96,7 @@ class Evaluate:
     max_steps: int | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
     precision: Literal["float32", "bfloat16"] = "float32"
-    distilled: Path = Path("syn_data")
-    teacher: Path = Path("data/pretrain_models")
     soft_labels: Path | None = None
-    data: str | None = None
-    train_data: str | None = None
-    class_order: Path | None = None
     out: Path = Path("runs/evaluate")
     resume: bool = True
     save_minutes: float = 5.0
@@ -148,7 +121,7 @@ def check_options(config: Evaluate) -> None:
         raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
     if len(set(config.seeds)) < len(config.seeds):
         raise GiftError(f"--seeds {' '.join(map(str, config.seeds))}: give each seed once")
-    if config.teacher_models and (config.soft_labels or str(config.teacher) == TEACHERLESS):
+    if config.teacher_models and (config.soft_labels or config.is_teacherless):
         other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}"
         raise GiftError(f"--teacher-models and {other} are given; give one of them")
     if config.teacher_weights and not config.teacher_models:
@@ -193,22 +166,13 @@ def load_parts(config: Evaluate) -> Parts:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
     distilled = find_distilled(config.distilled, config.method, config.dataset, config.set_model, config.ipc)
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
-    given = config.teacher != Evaluate.teacher or bool(config.teacher_models)
-    has_labels = distilled.soft_labels is not None and not given
+    given = config.has_teacher or bool(config.teacher_models)
+    has_labels = config.soft_labels is not None or (distilled.soft_labels is not None and not given)
     unread = set(recipe.losses) == {"ce"} and not given
-    teacherless = str(config.teacher) == TEACHERLESS or config.soft_labels is not None or has_labels or unread
-    teacher = None if teacherless else find_teachers(config)
-    size, channels = distilled.images.shape[1], distilled.images.shape[3]
-    if teacher and (takes := teacher.info.image_size) != size:
-        raise GiftError(
-            f"{config.teacher}: takes images of {takes} pixels, but the set's are {size}; resize the set's images to "
-            f"{takes} pixels before it is converted, or give a teacher of {size} pixels (convert teacher --image-size)"
-        )
-    student = get_model(ModelSpec(config.model, distilled.num_classes, size, channels, student_options(config)))
-    source = find_images(config.data, config.dataset, "val", "--data")
-    evaluation_set = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
-    if distilled.pixel_space == "zca":
-        evaluation_set = whiten(evaluation_set, find_whitening(config, size))
+    teacher = None if has_labels or unread or config.is_teacherless else find_teachers(config)
+    check_size(teacher, distilled, config.teacher)
+    student = make_student(config.model, config.method, distilled, config.student_options)
+    evaluation_set = load_test(config, distilled)
     soft_labels = load_soft_labels(config.soft_labels) if config.soft_labels else None
     return Parts(recipe, student, distilled, teacher, evaluation_set, soft_labels)
 
@@ -222,27 +186,6 @@ def find_teachers(config: Evaluate) -> Teacher:
             option = "--teacher-models" if config.teacher_models else "--tar_model"
             raise GiftError(f"{config.teacher}: is a {teacher.info.architecture}, not the {option} {model}")
     return unite(teachers, config.teacher_weights)
-
-
-def student_options(config: Evaluate) -> Options:
-    """The student's options: the method's own, and over them those that are given."""
-    convolutional = MODELS[config.model].func is ConvNet
-    own = STUDENTS.get(config.method, ()) if convolutional else ()
-    given = parse_options(config.student_options or "", "--student-options")
-    return tuple(sorted({**dict(own), **dict(given)}.items()))
-
-
-def find_whitening(config: Evaluate, size: int) -> ZCA:
-    """The whitening of the real training images: fitted in one pass, and kept in the cache."""
-    tfds = config.data if (config.data or "").partition(":")[0] == "tfds" else None  # which holds both splits
-    source = find_images(config.train_data or tfds, config.dataset, "train", "--train-data")
-    training = load_training(config.dataset, image_size=size, source=source, class_order=config.class_order)
-    path = files.cache_directory("zca") / f"{config.dataset}_{size}_{training.digest[:16]}.safetensors"
-    if path.is_file():
-        return load_zca(path)
-    zca = fit_zca((images for images, _ in training.batches), total=len(training.labels))
-    save_zca(path, zca)
-    return zca
 
 
 def print_plan(config: Evaluate, parts: Parts) -> None:

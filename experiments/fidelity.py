@@ -265,10 +265,8 @@ def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
         for side, own, change in sides:
             recipe = materials.recipe(METHOD, config, **{"evaluations": 4, **deviation.shared, **own})
             changed = change(materials)
-            distilled = changed.sets[METHOD]
-            teacher = changed.teacher if distilled.soft_labels is None else None
-            parts = (recipe, changed.student, distilled, teacher, changed.evaluation_set)
-            cells += [Cell({"deviation": name, "side": side}, *parts, seed) for seed in range(config.seeds)]
+            labels = {"deviation": name, "side": side}
+            cells += [changed.cell(labels, METHOD, recipe, seed) for seed in range(config.seeds)]
     return cells
 
 
@@ -396,7 +394,7 @@ def _gained(runs: Sequence[Row], epochs: Sequence[int]) -> str:
 
 def main(config: Fidelity) -> None:
     """Run the study."""
-    materials = load_materials(config, [METHOD])
+    materials = load_materials(config, [METHOD])._replace(validation_set=None)
     run_study(config, NAME, materials, make_cells(config, materials), make_sections)
 
 

@@ -90,7 +90,7 @@ def test_imports_go_one_way(package, forbidden):
 
 
 # What a command may take from another: report joins all studies, and options are inherited.
-BETWEEN_COMMANDS = {"report": None, "imagenet_ipc10": {"evaluate"}, "common": {"evaluate"}}
+BETWEEN_COMMANDS = {"report": None, "imagenet_ipc10": {"evaluate"}}
 
 
 def test_a_study_imports_what_is_shared_and_no_other_study():

@@ -13,7 +13,7 @@ from gift_jax.data.transforms import make_transform
 from gift_jax.readers.records import Records, decoded
 
 from .digits_setup import training_digits
-from .sources import find_images
+from .inputs import find_training
 from .study import Materials, Study
 
 Reader = Callable[[np.ndarray], np.ndarray]
@@ -60,8 +60,7 @@ def load_real(study: Study, image_size: int) -> RealImages:
     if study.dataset == DIGITS:
         images, labels = training_digits()
         return RealImages(DIGITS, labels, lambda rows: images[rows])
-    source = find_images(study.train_data, study.dataset, "train", "--train-data")
-    return open_real(study.dataset, source, image_size, study.class_order)
+    return open_real(study.dataset, find_training(study), image_size, study.class_order)
 
 
 def open_real(dataset: str, source: str | None, image_size: int, class_order: Path | None = None) -> RealImages:

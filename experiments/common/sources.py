@@ -58,6 +58,7 @@ SETS: Mapping[str, str] = MappingProxyType(
 _MIRROR = "hf://he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
 _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "dwa"}), (10, 50, 100)
 Method = Annotated[str, Choices(f"{__name__}:SETS")]
+Split = Literal["train", "val"]
 SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
@@ -158,18 +159,28 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     return distilled
 
 
-def find_images(given: str | None, dataset: str, split: Literal["train", "val"], option: str) -> str | None:
+def find_images(given: str | None, dataset: str, split: Split, option: str) -> str | None:
     """The given source of real images; else what its description says, or `data/DATASET/SPLIT`; None for the digits.
 
     Args: option, by which it is given. Raises: GiftError that says what is missing and where it is published.
     """
-    spec, official = get_dataset(dataset), Path("data") / dataset / split
-    recorded = spec.train if split == "train" else spec.test
-    if given or recorded or dataset == DIGITS:
-        return given or recorded
-    if official.is_dir():
-        return str(official)
+    if given and dataset == DIGITS:
+        raise GiftError(f"{option} {given}: the digits come with scikit-learn; drop it, or give another dataset")
+    if (source := known_images(given, dataset, split)) or dataset == DIGITS:
+        return source
+    kind, home = "training" if split == "train" else "test", get_dataset(dataset).home
     raise GiftError(
-        f"{official}: the {'training' if split == 'train' else 'test'} images of {dataset} are missing ({spec.home}); "
-        f"give {option} DIRECTORY of class folders, or {option} tfds for what TensorFlow Datasets has prepared"
+        f"{_official_images(dataset, split)}: the {kind} images of {dataset} are missing ({home}); give {option} "
+        f"DIRECTORY of class folders, or {option} tfds for what TensorFlow Datasets has prepared"
     )
+
+
+def known_images(given: str | None, dataset: str, split: Split) -> str | None:
+    """As `find_images`, but None where no images are known of."""
+    spec, official = get_dataset(dataset), _official_images(dataset, split)
+    recorded = spec.train if split == "train" else spec.test
+    return given or recorded or (str(official) if official.is_dir() else None)
+
+
+def _official_images(dataset: str, split: Split) -> Path:
+    return Path("data") / dataset / split

@@ -5,16 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import numpy as np
 import rich
 from rich.table import Table
 
 from gift_jax import DistilledSet, GiftError, Teacher
-from gift_jax.data.datasets import get_dataset
-from gift_jax.data.evaluation import EvaluationSet, load_records
-from gift_jax.data.transforms import make_transform
+from gift_jax.data.evaluation import DIGITS, EvaluationSet
 from gift_jax.models import Model, get_model
-from gift_jax.readers.records import decoded
 from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Section
@@ -26,31 +22,25 @@ from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
 
-from ..evaluate import Evaluate, load_parts
 from . import sources
 from .digits_setup import at_once, load_digits
+from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student
 from .reporting import Row, write_report
+from .sources import find_distilled, find_teacher
 
 Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans", "medoids"))]
-VALIDATION_IMAGES = 5000  # at most, of the real training images
 
 
 @dataclasses.dataclass(frozen=True)
-class Study:
+class Study(Inputs):
     """Options of every study.
 
     Args:
+        dataset: the digits need no files, and make their own; others are found as `experiments.evaluate` finds them.
         out: directory of results, report and pictures; what is finished there is not run again.
-        dataset: the digits need no files; others are found as `experiments.evaluate` finds them.
         model: architecture of the teacher, which the sets were made with.
-        ipc: images per class.
         seeds: students per cell.
         epochs: of each student.
-        distilled: distilled sets, as a file, a release, or a directory in the official layout.
-        teacher: a converted teacher, a checkpoint, or a directory of them.
-        data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
-        train_data: real training images, to choose settings on, and for whitened (DATM) sets.
-        class_order: file with a class folder per line, in the order of class ids.
         shard: i/n runs part i of n, for one of several machines or jobs.
         jobs: students trained at once; by default 3 for the digits on a CPU, else 1.
         dry_run: list the cells and how long they take, and stop.
@@ -61,14 +51,8 @@ class Study:
     out: Path = Path("runs/study")
     dataset: Dataset = "digits"
     model: ModelName = "conv2"
-    ipc: int = 10
     seeds: int = 3
     epochs: int = 100
-    distilled: Path = Path("syn_data")
-    teacher: Path = Path("data/pretrain_models")
-    data: str | None = None
-    train_data: str | None = None
-    class_order: Path | None = None
     shard: str = "1/1"
     jobs: int | None = None
     dry_run: bool = False
@@ -79,62 +63,77 @@ class Study:
         for option in ("ipc", "seeds", "epochs", "jobs"):
             if (value := getattr(self, option)) is not None and value < 1:
                 raise GiftError(f"--{option} must be 1 or more, not {value}")
+        if self.dataset == DIGITS:
+            for option in ("model", "distilled", "teacher", "data", "train_data", "class_order"):
+                if getattr(self, option) != getattr(type(self), option):
+                    name = option.replace("_", "-")
+                    raise GiftError(f"--{name}: studies of the digits make their own; give --dataset too, or drop it")
         grid.parse_shard(self.shard)
 
     @property
     def at_once(self) -> int:
         """How many students are trained at once."""
-        return self.jobs or (at_once() if self.dataset == "digits" else 1)
+        return self.jobs or (at_once() if self.dataset == DIGITS else 1)
 
 
 class Materials(NamedTuple):
-    """What is trained and tested: sets by their method's name; validation_set None if none is at hand."""
+    """What is trained and tested.
+
+    sets, students: by the method's name. validation_set: None if none is at hand. live: whether the teacher labels also
+    sets that store labels.
+    """
 
     teacher: Teacher | None
     sets: Mapping[str, DistilledSet]
     evaluation_set: EvaluationSet
     validation_set: EvaluationSet | None
-    student: Model
+    students: Mapping[str, Model]
+    live: bool = False
+
+    @property
+    def student(self) -> Model:
+        """The student of all sets. Raises: GiftError if methods have students of their own."""
+        if len({student.spec for student in self.students.values()}) > 1:
+            names = " ".join(self.students)
+            raise GiftError(f"--methods {names}: their students have different options; study them apart")
+        return next(iter(self.students.values()))
 
     def recipe(self, method: str, study: Study, student: Model | None = None, **changes: Any) -> Recipe:
-        """The official recipe for a method's set, in the study's epochs and with ten looks at the test images."""
-        recipe = make_recipe("gift", setting_of(self.sets[method], (student or self.student).spec.name))
+        """The official recipe for a method's set, in the study's epochs and with ten evaluations."""
+        model = student or self.student_of(method)
+        recipe = make_recipe("gift", setting_of(self.sets[method], model.spec.name))
         return dataclasses.replace(recipe, **{"epochs": study.epochs, "evaluations": 10, **changes})
 
     def cell(
         self, labels: Mapping[str, str], method: str, recipe: Recipe, seed: int, student: Model | None = None
     ) -> Cell:
-        """One student on a method's set."""
-        parts = (recipe, student or self.student, self.sets[method], self.teacher, self.evaluation_set)
+        """One student on a method's set, under the labels that are stored with it or else under the teacher."""
+        distilled = self.sets[method]
+        teacher = self.teacher if self.live or distilled.soft_labels is None else None
+        parts = (recipe, student or self.student_of(method), distilled, teacher, self.evaluation_set)
         return Cell(dict(labels), *parts, seed, self.validation_set)
+
+    def student_of(self, method: str) -> Model:
+        """The student of a method's set, or that of all sets for one that the study made."""
+        return self.students.get(method) or self.student
 
 
 def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     """Make the digits' pieces, or find and convert real ones. Raises: GiftError about what is missing."""
     announce()
-    if study.dataset == "digits":
+    if study.dataset == DIGITS:
         digits = load_digits(study.out, study.ipc, tuple(methods))
-        return Materials(*digits, get_model(digits.teacher.info.spec))
-    shared = ("dataset", "model", "ipc", "distilled", "teacher", "data", "train_data", "class_order")
-    options = {name: getattr(study, name) for name in shared}
-    parts = {method: load_parts(Evaluate(method=method, **options)) for method in methods}
-    spaces = {part.evaluation_set.pixel_space for part in parts.values()}
-    if len(spaces) > 1:
-        raise GiftError("--methods mixes whitened (DATM) and raw sets, which are tested differently; study them apart")
-    first = next(iter(parts.values()))
-    sets = {method: part.distilled for method, part in parts.items()}
-    return Materials(first.teacher, sets, first.evaluation_set, load_validation(study, first.student), first.student)
-
-
-def load_validation(study: Study, student: Model) -> EvaluationSet | None:
-    """Real training images, evenly chosen, as test images are seen; None if --train-data does not say where."""
-    if study.train_data is None:
-        return None
-    size = student.spec.image_size
-    records = load_records(study.dataset, source=study.train_data, class_order=study.class_order, train=True)
-    rows = range(0, len(records.labels), -(-len(records.labels) // VALIDATION_IMAGES))
-    images = list(decoded(records, make_transform(get_dataset(study.dataset), size), rows))
-    return EvaluationSet(np.stack(images), records.labels[rows], study.dataset, class_names=records.class_names)
+        return Materials(*digits, dict.fromkeys(methods, get_model(digits.teacher.info.spec)))
+    where = (study.distilled, study.dataset, study.model, study.ipc)
+    sets = {method: find_distilled(where[0], method, *where[1:]) for method in methods}
+    check_alike(sets.values())
+    first = next(iter(sets.values()))
+    asked = study.has_teacher or any(distilled.soft_labels is None for distilled in sets.values())
+    teacher = find_teacher(study.teacher, study.dataset, study.model) if asked and not study.is_teacherless else None
+    check_size(teacher, first, study.teacher)
+    students = {method: make_student(study.model, method, distilled) for method, distilled in sets.items()}
+    real = (load_test(study, first), load_validation(study, first))
+    return Materials(teacher, sets, *real, students, study.has_teacher)
 
 
 def run_study(

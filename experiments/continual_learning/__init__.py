@@ -66,7 +66,8 @@ def restrict_materials(materials: Materials, classes: tuple[int, ...]) -> Materi
     teacher = None if materials.teacher is None else restrict_teacher(materials.teacher, classes)
     sets = {method: restrict(distilled, classes) for method, distilled in materials.sets.items()}
     tested = restrict_evaluation(materials.evaluation_set, classes)
-    return Materials(teacher, sets, tested, None, restrict_model(materials.student, classes))
+    students = {method: restrict_model(student, classes) for method, student in materials.students.items()}
+    return Materials(teacher, sets, tested, None, students, materials.live)
 
 
 def even_batch_size(count: int) -> int:

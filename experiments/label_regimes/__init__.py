@@ -235,7 +235,7 @@ def main(config: LabelRegimes) -> None:
     materials = load_materials(config, [config.method])
     teacher = teacher_of(materials)
     if config.student:
-        materials = materials._replace(student=parse_student(config.student, teacher.info.spec))
+        materials = materials._replace(students={config.method: parse_student(config.student, teacher.info.spec)})
     real = load_real(config, materials.student.spec.image_size)
     real = real.held() if config.subsets or config.more_images else real
     pruned = load_pruned(config.out, materials.student, real, config.subsets, config.indices, config.score_epochs)

@@ -16,7 +16,7 @@ from setups import distilled_set, random_teacher
 from convert.distilled import convert_distilled
 from convert.families import find_family
 from experiments import evaluate, imagenet_ipc10
-from experiments.common import sources
+from experiments.common import inputs, sources
 from gift_jax import GiftError
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.digits import load_split
@@ -267,14 +267,14 @@ def test_a_whitening_is_of_training_images_and_of_the_ones_given(tmp_path, monke
         fitted.append(np.concatenate(list(batches)).mean())
         return ZCA(np.full(3, fitted[-1], np.float32), np.eye(3, dtype=np.float32), 3)
 
-    monkeypatch.setattr(evaluate, "fit_zca", fit)
+    monkeypatch.setattr(inputs, "fit_zca", fit)
     names = [f"{label:05d}" for label in range(10)]
     sets = [write_tree(tmp_path / name, names, per_class=count) for name, count in (("val", 1), ("a", 2), ("b", 3))]
-    config = evaluate.Evaluate("datm", "cifar10", "conv3", data=str(sets[0]))
+    config = inputs.Inputs("cifar10", "conv3", data=str(sets[0]))
     with pytest.raises(GiftError, match=r"the training images of cifar10 are missing .* give --train-data DIRECTORY"):
-        evaluate.find_whitening(config, 32)
+        inputs.find_whitening(config, 32)
     for source in (*sets[1:], *sets[1:]):
-        zca = evaluate.find_whitening(dataclasses.replace(config, train_data=str(source)), 32)
+        zca = inputs.find_whitening(dataclasses.replace(config, train_data=str(source)), 32)
         assert zca.mean[0] == np.float32(fitted[sets.index(source) - 1])
     assert len(fitted) == 2
     assert fitted[0] != fitted[1]

@@ -33,7 +33,7 @@ def cells(tmp_path, monkeypatch):
     """Cells of a configuration, with materials that need no training."""
     monkeypatch.setattr(pruned_images, "record_dynamics", recorded)
     sets = {"rded": distilled_set(30, ipc=3, method="rded")}
-    materials = Materials(random_teacher(), sets, evaluation_set(40), None, get_model(INFO.spec))
+    materials = Materials(random_teacher(), sets, evaluation_set(40), None, {"rded": get_model(INFO.spec)})
 
     def make(config=CONFIG):
         real = load_real(config, 8)

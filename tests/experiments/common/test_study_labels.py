@@ -23,7 +23,7 @@ SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
 
 def materials():
     sets = {"rded": distilled_set(30, ipc=3, method="rded")}
-    return Materials(random_teacher(), sets, evaluation_set(40), None, random_teacher().model)
+    return Materials(random_teacher(), sets, evaluation_set(40), None, {"rded": random_teacher().model})
 
 
 STUDIES = [

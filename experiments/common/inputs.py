@@ -1,0 +1,152 @@
+"""What training needs from outside: the options that name it, and what is loaded by them.
+
+One rule for `experiments.evaluate` and for every study: whose labels a set gets, which options its students have, and
+what is done to real images that they see.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from gift_jax import DistilledSet, GiftError, Teacher
+from gift_jax.data.datasets import get_dataset
+from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_records, load_training, whiten
+from gift_jax.data.transforms import make_transform
+from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
+from gift_jax.models import MODELS, Model, ModelSpec, get_model
+from gift_jax.models.convnet import ConvNet
+from gift_jax.readers.records import decoded
+from gift_jax.runtime.files import cache_directory
+from gift_jax.runtime.options import Dataset, ModelName
+
+from .sources import find_images, known_images
+from .students import Options, parse_options
+
+TEACHERLESS = "none"
+VALIDATION_IMAGES = 5000  # at most, of the real training images
+# Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`, which is
+# the default setting of the DC family's and of IDC's `norm_type`.
+STUDENTS: Mapping[str, Options] = MappingProxyType(
+    dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt", "idc"), (("norm", "instance"),))
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Options that name a set, a teacher and real images.
+
+    Args:
+        dataset: dataset that was distilled; the teacher and the test images are of it too.
+        model: architecture of the student and of the teacher.
+        ipc: images per class of the distilled set.
+        distilled: the set, also hf://OWNER/NAME[@REVISION], or a directory in the official layout.
+        teacher: the teacher, also hf://OWNER/NAME[@REVISION], or a directory of teachers; labels stored with the set
+            come before it unless it is given, and none is looked for if the loss is `ce`, which reads hard labels;
+            `none` takes nothing else.
+        data: test images, as a directory of class folders, `tfds` or `tfds:DIR`.
+        train_data: real training images, for whitened (DATM) sets, and for studies to choose settings on.
+        class_order: file with a class folder per line, in the order of class ids.
+    """
+
+    dataset: Dataset = "cifar100"
+    model: ModelName = "conv3"
+    ipc: int = 10
+    distilled: Path = Path("syn_data")
+    teacher: Path = Path("data/pretrain_models")
+    data: str | None = None
+    train_data: str | None = None
+    class_order: Path | None = None
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a teacher was asked for, which then comes before labels that are stored with a set."""
+        return self.teacher != Inputs.teacher and not self.is_teacherless
+
+    @property
+    def is_teacherless(self) -> bool:
+        """Whether no teacher is to be looked for."""
+        return str(self.teacher) == TEACHERLESS
+
+
+def make_student(model: str, method: str, distilled: DistilledSet, options: str | None = None) -> Model:
+    """A student of a method's set: with the method's own options if it is a ConvNet, and over them those given.
+
+    Raises:
+        GiftError: an option is unknown or does not fit.
+    """
+    own = STUDENTS.get(method, ()) if model in MODELS and MODELS[model].func is ConvNet else ()
+    chosen = {**dict(own), **dict(parse_options(options or "", "--student-options"))}
+    size, channels = distilled.images.shape[1], distilled.images.shape[3]
+    return get_model(ModelSpec(model, distilled.num_classes, size, channels, tuple(sorted(chosen.items()))))
+
+
+def check_size(teacher: Teacher | None, distilled: DistilledSet, place: Path) -> None:
+    """Raises: GiftError if a teacher takes images of another size than the set's. Args: place, where it was found."""
+    size = distilled.images.shape[1]
+    if teacher and (takes := teacher.info.image_size) != size:
+        raise GiftError(
+            f"{place}: takes images of {takes} pixels, but the set's are {size}; resize the set's images to "
+            f"{takes} pixels before it is converted, or give a teacher of {size} pixels (convert teacher --image-size)"
+        )
+
+
+def load_test(inputs: Inputs, distilled: DistilledSet) -> EvaluationSet:
+    """The test images as students of a set see them. Raises: GiftError about what is missing."""
+    source, size = find_images(inputs.data, inputs.dataset, "val", "--data"), distilled.images.shape[1]
+    found = load_evaluation(inputs.dataset, image_size=size, source=source, class_order=inputs.class_order)
+    return as_students_see(inputs, distilled, found)
+
+
+def load_validation(inputs: Inputs, distilled: DistilledSet) -> EvaluationSet | None:
+    """Real training images, evenly chosen, as students of a set see test images; None if there are none.
+
+    Raises:
+        GiftError: they cannot be read.
+    """
+    source = known_images(inputs.train_data, inputs.dataset, "train")
+    if source is None:
+        return None
+    records = load_records(inputs.dataset, source=source, class_order=inputs.class_order, train=True)
+    rows = range(0, len(records.labels), -(-len(records.labels) // VALIDATION_IMAGES))
+    transform = make_transform(get_dataset(inputs.dataset), distilled.images.shape[1])
+    images = np.stack(list(decoded(records, transform, rows)))
+    found = EvaluationSet(images, records.labels[rows], inputs.dataset, class_names=records.class_names)
+    return as_students_see(inputs, distilled, found)
+
+
+def as_students_see(inputs: Inputs, distilled: DistilledSet, images: EvaluationSet) -> EvaluationSet:
+    """Real images, whitened if the set is. Raises: GiftError if training images to fit that on are missing."""
+    if distilled.pixel_space != "zca":
+        return images
+    return whiten(images, find_whitening(inputs, distilled.images.shape[1]))
+
+
+def find_whitening(inputs: Inputs, size: int) -> ZCA:
+    """The whitening of the real training images: fitted in one pass, and kept in the cache."""
+    source = find_training(inputs)
+    training = load_training(inputs.dataset, image_size=size, source=source, class_order=inputs.class_order)
+    path = cache_directory("zca") / f"{inputs.dataset}_{size}_{training.digest[:16]}.safetensors"
+    if path.is_file():
+        return load_zca(path)
+    zca = fit_zca((images for images, _ in training.batches), total=len(training.labels))
+    save_zca(path, zca)
+    return zca
+
+
+def find_training(inputs: Inputs) -> str | None:
+    """The source of the real training images; None for the digits. Raises: GiftError if it is missing."""
+    tfds = inputs.data if (inputs.data or "").partition(":")[0] == "tfds" else None  # which holds both splits
+    return find_images(inputs.train_data or tfds, inputs.dataset, "train", "--train-data")
+
+
+def check_alike(sets: Iterable[DistilledSet]) -> None:
+    """Raises: GiftError if sets cannot share test images."""
+    kinds = {(distilled.pixel_space == "zca", distilled.images.shape[1:]) for distilled in sets}
+    if len({whitened for whitened, _ in kinds}) > 1:
+        raise GiftError("--methods mixes whitened (DATM) and raw sets, which are tested differently; study them apart")
+    if len(kinds) > 1:
+        sizes = " and ".join(sorted(str(list(shape)) for _, shape in kinds))
+        raise GiftError(f"--methods mixes sets of images {sizes}; study them apart")

@@ -1,0 +1,103 @@
+"""What a study trains on is what `evaluate` trains on, for each of its sets, in any order."""
+
+import dataclasses
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from folders import pixels, write_tree
+from setups import INFO
+
+from experiments import add_dataset, cross_optimizer, evaluate, label_quality, loss_comparison
+from experiments.common.study import load_materials
+from gift_jax import DistilledSet, GiftError, save_distilled
+from gift_jax.data.datasets import CIFAR
+from gift_jax.models import get_model
+from gift_jax.teachers.teacher import save_teacher
+
+FOLDERS = [f"{label:05d}" for label in range(10)]
+WHERE = {"dataset": "cifar10", "model": "conv1", "ipc": 1, "data": "val"}
+LABELS = np.eye(10, dtype=np.float32)
+
+
+def save_set(method, dataset="cifar10", **changes):
+    images = np.stack([pixels(label) for label in range(10)])
+    labels = np.arange(10, dtype=np.int32)
+    made = DistilledSet(images, labels, None, "raw", dataset, method, 1)
+    place = f"syn_data/{method}/{dataset}_conv1/ipc1/set.safetensors"
+    save_distilled(place, dataclasses.replace(made, **changes))
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A directory with a teacher and images of CIFAR-10's form, where the official layout has them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    info = dataclasses.replace(INFO, architecture="conv1", dataset="cifar10", image_size=32, channels=3)
+    info = dataclasses.replace(info, normalisation=CIFAR)
+    variables = get_model(info.spec).init(jax.random.key(0))
+    save_teacher(tmp_path / "data" / "pretrain_models" / "cifar10_conv1", info, *variables)
+    for split, count in (("val", 1), ("train", 2)):
+        write_tree(tmp_path / split, FOLDERS, per_class=count)
+    return tmp_path
+
+
+@pytest.mark.parametrize("order", [("ncfm", "rded", "dc"), ("rded", "dc", "ncfm")])
+def test_each_set_is_treated_as_evaluate_treats_it(order):
+    save_set("ncfm", soft_labels=LABELS)
+    save_set("rded")
+    save_set("dc")
+    config = loss_comparison.LossComparison(**WHERE, methods=order, losses=("gift",), seeds=1)
+    cells = {cell.labels["method"]: cell for cell in loss_comparison.make_cells(config, load_materials(config, order))}
+    for method, cell in cells.items():
+        parts = evaluate.load_parts(evaluate.Evaluate(**WHERE, method=method))
+        assert (cell.teacher is None) == (parts.teacher is None) == (method == "ncfm")
+        assert cell.student.spec == parts.student.spec
+        assert dict(cell.student.spec.options).get("norm") == ("instance" if method == "dc" else None)
+    asked = dataclasses.replace(config, teacher=config.teacher / "cifar10_conv1")
+    assert all(cell.teacher for cell in loss_comparison.make_cells(asked, load_materials(asked, order)))
+
+
+def test_random_images_have_the_student_of_all_sets_or_none():
+    save_set("rded")
+    save_set("dc")
+    config = label_quality.LabelQuality(**WHERE, methods=("rded", "dc"))
+    assert load_materials(config, ["dc"]).student_of("random-0").spec.options == (("norm", "instance"),)
+    with pytest.raises(GiftError, match="--methods rded dc: their students have different options"):
+        load_materials(config, config.methods).student_of("random-0")
+
+
+def test_sets_of_different_sizes_are_studied_apart():
+    save_set("rded")
+    save_set("dc", images=np.zeros((10, 16, 16, 3), np.uint8))
+    with pytest.raises(GiftError, match="mixes sets of images"):
+        load_materials(loss_comparison.LossComparison(**WHERE), ["rded", "dc"])
+
+
+def test_settings_are_chosen_on_images_that_are_whitened_as_test_images_are(place):
+    images = np.random.default_rng(0).normal(size=(10, 32, 32, 3)).astype("f")
+    save_set("datm", images=images, pixel_space="zca", soft_labels=LABELS)
+    shutil.copytree(place / "val", place / "train", dirs_exist_ok=True)
+    study = cross_optimizer.CrossOptimizer(**{**WHERE, "data": "train"}, train_data="train")
+    materials = load_materials(study, ["datm"])
+    assert materials.validation_set.pixel_space == "zca"
+    np.testing.assert_array_equal(materials.validation_set.images, materials.evaluation_set.images)
+
+
+def test_a_study_of_ones_own_dataset_finds_its_training_images(command):
+    status, _, err = command(add_dataset, "mine", "--data", "train", "--test-data", "val")
+    assert status == 0, err
+    save_set("rded", dataset="mine")
+    shutil.copytree("data/pretrain_models/cifar10_conv1", "data/pretrain_models/mine_conv1")
+    study = cross_optimizer.CrossOptimizer(dataset="mine", model="conv1", ipc=1)
+    assert len(load_materials(study, ["rded"]).validation_set.labels) == 20
+
+
+OWN = {"model": "conv3", "teacher": "t", "distilled": "d", "data": "tfds", "train_data": "d", "class_order": "o"}
+
+
+@pytest.mark.parametrize("option", OWN)
+def test_what_a_study_of_the_digits_does_not_read_is_refused(option):
+    with pytest.raises(GiftError, match=f"--{option.replace('_', '-')}: studies of the digits make their own"):
+        loss_comparison.LossComparison(**{option: OWN[option]})
