@@ -20,8 +20,6 @@ Stated before the first student was tested:
 - Everything else is described by means and standard deviations, and not tested.
 """
 
-from pathlib import Path
-
 from gift_jax import GiftError
 from gift_jax.runtime.devices import announce
 from gift_jax.studies import grid, grid_plan
@@ -29,52 +27,61 @@ from gift_jax.training.timing import duration
 
 from ..common.reporting import Row, write_report
 from ..common.study import print_plan, save_sheets
-from .cells import QUESTIONS, Bench, choose, not_searched
-from .setup import DATASET, MADE, NAME, FashionMNIST, Lab, load_lab, teacher_seconds
+from .cells import QUESTIONS, StudyInputs, choose, not_searched
+from .setup import FASHION_MNIST, MADE, Benchmark, Resources, load_resources, teacher_seconds
 from .views import make_sections
 
+NAME = FASHION_MNIST.experiment
 
-def run_questions(config: FashionMNIST, lab: Lab) -> None:
+
+def run_questions(config: Benchmark, resources: Resources) -> None:
     """Run each chosen question; the search comes first, for the others need what it chose."""
     options = {"retry_failed": config.retry_failed, "jobs": config.jobs}
     for name in (stage for stage in QUESTIONS if stage in config.stages):
-        choice = not_searched(config) if name in ("search", "gradient") else choose(known_rows(config.out), config)
-        grid.run_grid(QUESTIONS[name](Bench(config, lab, choice)), config.out, experiment=NAME, **options)
+        choice = not_searched(config) if name in ("search", "gradient") else choose(known_rows(config), config)
+        grid.run_grid(
+            QUESTIONS[name](StudyInputs(config, resources, choice)),
+            config.out,
+            experiment=config.studied.experiment,
+            **options,
+        )
 
 
-def known_rows(out: Path) -> list[Row]:
+def known_rows(config: Benchmark) -> list[Row]:
     """What was found so far, a row for each label and seed, the teacher's last. Raises: GiftError about mixed runs."""
     rows: dict[str, Row] = {}
-    for row in sorted(grid.known_rows(out), key=lambda row: "teacher" in row["labels"].values()):
-        if row.get("experiment") == NAME:
+    for row in sorted(grid.known_rows(config.out), key=lambda row: "teacher" in row["labels"].values()):
+        if row.get("experiment") == config.studied.experiment:
             name = grid.name_of(row["labels"], row["seed"])
             if rows.setdefault(name, row)["cell"] != row["cell"]:
-                raise GiftError(f"{out}: holds runs of different settings ({name}); give another --out to one of them")
+                raise GiftError(
+                    f"{config.out}: holds runs of different settings ({name}); give another --out to one of them"
+                )
     return [*rows.values()]
 
 
-def plan(config: FashionMNIST, lab: Lab) -> None:
+def plan(config: Benchmark, resources: Resources) -> None:
     """Say what is to be run and how long that takes, from a few steps of each kind."""
-    searched = any(row["labels"]["question"] == "search" for row in known_rows(config.out))
-    choice = choose(known_rows(config.out), config) if searched else not_searched(config)
-    bench = Bench(config, lab, choice)
-    cells = [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(bench)]
+    searched = any(row["labels"]["question"] == "search" for row in known_rows(config))
+    choice = choose(known_rows(config), config) if searched else not_searched(config)
+    inputs = StudyInputs(config, resources, choice)
+    cells = [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(inputs)]
     print_plan(grid_plan.make_plan(cells, config.out, jobs=config.jobs))
-    seconds = teacher_seconds(config, lab)
+    seconds = teacher_seconds(config, resources)
     print(f"the teacher: {duration(seconds) if seconds else 'is there'}; making the sets takes some minutes more")
 
 
-def main(config: FashionMNIST) -> None:
+def main(config: Benchmark) -> None:
     """Run the stages, and write the report of all that is in the run's directory."""
     announce()
-    lab = load_lab(config)
+    resources = load_resources(config)
     if config.dry_run:
-        plan(config, lab)
+        plan(config, resources)
         return
-    run_questions(config, lab)
+    run_questions(config, resources)
     if "report" in config.stages:
-        shown = {f"{name}_ipc{ipc}": lab.sets[name, ipc] for name in MADE for ipc in [config.ipc]}
-        save_sheets(config.out, shown, lab.teacher, lab.test.class_names)
-        title = f"GIFT on {DATASET}"
-        write_report(config.out, title, {NAME: make_sections}, known_rows(config.out), [config.out])
+        shown = {f"{name}_ipc{ipc}": resources.sets[name, ipc] for name in MADE for ipc in [config.ipc]}
+        save_sheets(config.out, shown, resources.teacher, resources.test.class_names)
+        title = f"GIFT on {config.studied.dataset}"
+        write_report(config.out, title, {config.studied.experiment: make_sections}, known_rows(config), [config.out])
         print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")

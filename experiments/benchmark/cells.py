@@ -1,13 +1,14 @@
-"""The questions of the study of Fashion-MNIST, each as cells: a label `question`, and its own axes.
+"""The questions of the study of a benchmark, each as cells: a label `question`, and its own axes.
 
 The headline needs what the search found; the smaller questions take AdamW at the rate that it found.
 """
 
 import dataclasses
 import functools
+import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gift_jax import GiftError
+from gift_jax import DistilledSet, GiftError
+from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import Model
 from gift_jax.optim import compared
 from gift_jax.recipes import make_recipe, setting_of
@@ -31,7 +33,7 @@ from ..common.rate_views import chosen_rates, figure
 from ..common.rates import at_rate, loss_changes
 from ..common.reporting import Row, only
 from ..common.students import parse_student
-from .setup import DRAWN, MADE, FashionMNIST, Lab
+from .setup import DRAWN, MADE, Benchmark, Resources
 
 SUBJECT = "gift"
 RIVALS = 2  # losses beside GIFT that get as many seeds as it
@@ -49,7 +51,7 @@ class Choice(NamedTuple):
     rivals: tuple[str, ...]
 
 
-def choose(rows: Sequence[Row], config: FashionMNIST) -> Choice:
+def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
     """Rates by validation accuracy, and the losses whose mean over optimizers at these is highest but for GIFT's.
 
     Raises: GiftError if a pair of loss and optimizer was not searched.
@@ -75,104 +77,114 @@ def validated(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str
     return rates, sorted(best, key=lambda loss: -statistics.fmean(best[loss]))
 
 
-def not_searched(config: FashionMNIST) -> Choice:
+def not_searched(config: Benchmark) -> Choice:
     """Stands for what is not known yet, to count cells: no rate is the customary one, the first losses are rivals."""
     largest = {(loss, name): f"{config.rates(name)[-1]:g}" for loss in config.losses for name in config.optimizers}
     return Choice(largest, tuple(loss for loss in config.losses if loss != SUBJECT)[:RIVALS])
 
 
-class Bench(NamedTuple):
+class StudyInputs(NamedTuple):
     """Options, what is trained with, and the choice of the search."""
 
-    config: FashionMNIST
-    lab: Lab
+    config: Benchmark
+    resources: Resources
     choice: Choice
 
+    def cells(
+        self, labels: Mapping[str, str], seeds: Iterable[int], *, loss: str, images: str = MAIN, ipc: int | None = None,
+        optimizer: str = OFFICIAL, multiple: str | None = None, student: Model | None = None,
+        tested: EvaluationSet | None = None, kind: type[Cell] = Cell, **changes: Any,
+    ) -> list[Cell]:  # fmt: skip
+        """One setting with each seed, at the tuned rate unless a multiple is given; random images are by seed.
+
+        Args:
+            labels: names of the cells.
+            seeds: of the students.
+            loss: name of the loss, or kl_t2.
+            images: how the set was made.
+            ipc: images a class, if not the study's.
+            optimizer: name in `gift_jax.optim.COMPARED`.
+            multiple: of its default rate.
+            student: if it is not the teacher's architecture.
+            tested: images that it is tested on, if not the test images.
+            kind: of the cells.
+            changes: to the recipe; `steps` in place of --steps.
+        """
+        model, rate = student or self.resources.student, multiple or self.choice.rates[loss, optimizer]
+        tested, teacher = tested or self.resources.test, self.resources.teacher
+        found = []
+        for seed in seeds:
+            key = (f"{DRAWN}-{seed}" if images == DRAWN else images, ipc or self.config.ipc)
+            distilled = self.resources.sets[key]
+            recipe = self.recipe(distilled, loss, optimizer, float(rate), model.spec.name, **changes)
+            found.append(kind(labels, recipe, model, distilled, teacher, tested, seed))
+        return found
+
     def recipe(
-        self, images: tuple[str, int], loss: str, optimizer: str, multiple: str, model: str, *, steps: int = 0,
-        **changes: Any,
+        self, distilled: DistilledSet, loss: str, optimizer: str, multiple: float, model: str, *,
+        steps: int | None = None, **changes: Any,
     ) -> Recipe:  # fmt: skip
-        """GIFT's official recipe with this loss and optimizer, in so many steps (by default --steps)."""
-        distilled = self.lab.sets[images]
-        official, custom = make_recipe("gift", setting_of(distilled, model)), compared(optimizer)
-        each = -(-len(distilled.labels) // official.resolve_batch_size(len(distilled.labels)))
+        """GIFT's official recipe with this loss, and this optimizer at a multiple of its rate."""
+        official, settings = make_recipe("gift", setting_of(distilled, model)), compared(optimizer)
+        steps_per_epoch = -(-len(distilled.labels) // official.resolve_batch_size(len(distilled.labels)))
         own = {
-            "optimizer": at_rate(custom.optimizer, float(multiple)),
-            "schedule": custom.schedule,
-            "epochs": max((steps or self.config.steps) // each, 1),
+            "optimizer": at_rate(settings.optimizer, multiple),
+            "schedule": settings.schedule,
+            "epochs": max((steps or self.config.steps) // steps_per_epoch, 1),
             "evaluations": 1,
         }
         return dataclasses.replace(official, **{**own, **loss_changes(loss), **changes})
 
-    def cells(
-        self, labels: Mapping[str, str], seeds: int, *, images: str = MAIN, ipc: int = 0, loss: str,
-        optimizer: str = OFFICIAL, multiple: str | None = None, student: Model | None = None, **changes: Any,
-    ) -> list[Cell]:  # fmt: skip
-        """One setting with so many seeds, at the tuned rate unless a multiple is given; random images are by seed."""
-        model, found = student or self.lab.student, []
-        rate = multiple or self.choice.rates[loss, optimizer]
-        for seed in range(seeds):
-            key = (f"{DRAWN}-{seed}" if images == DRAWN else images, ipc or self.config.ipc)
-            recipe = self.recipe(key, loss, optimizer, rate, model.spec.name, **changes)
-            parts = (recipe, model, self.lab.sets[key], self.lab.teacher, self.lab.test)
-            found.append(Cell(labels, *parts, seed))
-        return found
 
-
-def search(bench: Bench) -> list[Cell]:
+def search(inputs: StudyInputs) -> list[Cell]:
     """Every loss and optimizer at every rate, tested on held-out training images alone."""
-    config, lab = bench.config, bench.lab
-    cells = []
-    for loss in config.losses:
-        for name in config.optimizers:
-            for rate in config.rates(name):
-                labels = {"question": "search", "loss": loss, "optimizer": name, "rate": f"{rate:g}"}
-                recipe = bench.recipe((MAIN, config.ipc), loss, name, f"{rate:g}", lab.student.spec.name)
-                parts = (recipe, lab.student, lab.sets[MAIN, config.ipc], lab.teacher, lab.validation)
-                cells.append(Cell(labels, *parts, SEARCH_SEED))
+    config, cells = inputs.config, []
+    for loss, name in itertools.product(config.losses, config.optimizers):
+        for rate in config.rates(name):
+            labels = {"question": "search", "loss": loss, "optimizer": name, "rate": f"{rate:g}"}
+            options = {"optimizer": name, "multiple": f"{rate:g}", "tested": inputs.resources.validation}
+            cells += inputs.cells(labels, (SEARCH_SEED,), loss=loss, **options)
     return cells
 
 
-def headline(bench: Bench) -> list[Cell]:
+def headline(inputs: StudyInputs) -> list[Cell]:
     """Every loss and optimizer at the customary and at the tuned rate."""
-    config, cells = bench.config, []
-    for loss in config.losses:
-        contends = loss in (SUBJECT, *bench.choice.rivals)
-        for name in config.optimizers:
-            tuned = bench.choice.rates[loss, name]
-            for view, rate in ((CUSTOMARY_RATE, "1"), (TUNED_RATE, tuned)):
-                more = contends and rate == tuned  # where that is the customary rate, both views show the same students
-                seeds = max(config.seeds, config.rival_seeds) if more else config.seeds
-                labels = {"question": "headline", "loss": loss, "optimizer": name, "view": view}
-                cells += bench.cells(labels, seeds, loss=loss, optimizer=name, multiple=rate)
+    config, cells = inputs.config, []
+    for loss, name in itertools.product(config.losses, config.optimizers):
+        contends, tuned = loss in (SUBJECT, *inputs.choice.rivals), inputs.choice.rates[loss, name]
+        for view, rate in ((CUSTOMARY_RATE, "1"), (TUNED_RATE, tuned)):
+            more = contends and rate == tuned  # where that is the customary rate, both views show the same students
+            seeds = range(max(config.seeds, config.rival_seeds) if more else config.seeds)
+            labels = {"question": "headline", "loss": loss, "optimizer": name, "view": view}
+            cells += inputs.cells(labels, seeds, loss=loss, optimizer=name, multiple=rate)
     return cells
 
 
-def sizes(bench: Bench) -> list[Cell]:
+def sizes(inputs: StudyInputs) -> list[Cell]:
     """Images of each making and size under each loss: all losses at the main size, fewer at others."""
-    config, cells = bench.config, []
+    config, cells = inputs.config, []
     for ipc in config.sizes:
         for loss in config.losses if ipc == config.ipc else config.fewer_losses:
             for images in (*MADE, DRAWN):
                 labels = {"question": "sizes", "ipc": str(ipc), "images": images, "loss": loss}
-                cells += bench.cells(labels, config.other_seeds, images=images, ipc=ipc, loss=loss)
+                cells += inputs.cells(labels, range(config.other_seeds), images=images, ipc=ipc, loss=loss)
     return cells
 
 
-def students(bench: Bench) -> list[Cell]:
+def students(inputs: StudyInputs) -> list[Cell]:
     """Other architectures under the ConvNet teacher, the last ones in as few seeds as long trainings."""
-    config, cells = bench.config, []
+    config, cells = inputs.config, []
     for text in config.students:
-        student = parse_student(text, bench.lab.teacher.info.spec)
+        student = parse_student(text, inputs.resources.teacher.info.spec)
         for loss in config.fewer_losses:
             labels = {"question": "students", "student": text, "loss": loss}
             slow = student.spec.name.startswith("resnet")
             seeds = config.long_seeds if slow else config.other_seeds
-            cells += bench.cells(labels, seeds, loss=loss, student=student)
+            cells += inputs.cells(labels, range(seeds), loss=loss, student=student)
     return cells
 
 
-def refinement(bench: Bench) -> list[Cell]:
+def refinement(inputs: StudyInputs) -> list[Cell]:
     """GIFT's weight at its own smoothing, and its smoothing at its own weight."""
     pairs = [*((weight, DEFAULT[1]) for weight in WEIGHTS), *((DEFAULT[0], smoothing) for smoothing in SMOOTHINGS)]
     cells = []
@@ -181,30 +193,30 @@ def refinement(bench: Bench) -> list[Cell]:
         named = (("weight", weight), ("smoothing", smoothing))
         # The default's cell is the headline's own.
         changes = {} if (weight, smoothing) == DEFAULT else {"loss_options": named}
-        cells += bench.cells(labels, bench.config.other_seeds, loss=SUBJECT, **changes)
+        cells += inputs.cells(labels, range(inputs.config.other_seeds), loss=SUBJECT, **changes)
     return cells
 
 
-def length(bench: Bench) -> list[Cell]:
+def length(inputs: StudyInputs) -> list[Cell]:
     """Longer training under hard labels, GIFT and its first rival; at the largest size also on random images."""
-    config, cells = bench.config, []
-    soft = (*bench.choice.rivals[:1], SUBJECT)
+    config, cells = inputs.config, []
+    soft = (*inputs.choice.rivals[:1], SUBJECT)
     asked = [(MAIN, ipc, dict.fromkeys(("ce", *soft))) for ipc in config.sizes]
     for images, ipc, losses in [*asked, (DRAWN, max(config.sizes), dict.fromkeys(soft))]:
         for loss in (loss for loss in losses if loss in config.losses):
             labels = {"question": "length", "ipc": str(ipc), "images": images, "loss": loss}
             options = {"loss": loss, "steps": config.long_steps}
-            cells += bench.cells(labels, config.long_seeds, images=images, ipc=ipc, **options)
+            cells += inputs.cells(labels, range(config.long_seeds), images=images, ipc=ipc, **options)
     return cells
 
 
-def augmentation(bench: Bench) -> list[Cell]:
+def augmentation(inputs: StudyInputs) -> list[Cell]:
     """The official augmentation, whose cells are the headline's, and none."""
-    config, cells = bench.config, []
+    config, cells = inputs.config, []
     for loss in config.fewer_losses:
         for name, changes in (("on", {}), ("off", {"augment": "none"})):
             labels = {"question": "augmentation", "augmentation": name, "loss": loss}
-            cells += bench.cells(labels, config.other_seeds, loss=loss, **changes)
+            cells += inputs.cells(labels, range(config.other_seeds), loss=loss, **changes)
     return cells
 
 
@@ -234,21 +246,18 @@ class GradientCell(Cell):
         return {"seed": self.seed, "gradient_norm": norm, "device": device(), "versions": versions()}
 
 
-def gradient(bench: Bench) -> list[Cell]:
+def gradient(inputs: StudyInputs) -> list[Cell]:
     """The gradient at the start under each loss, without augmentation."""
-    config, lab = bench.config, bench.lab
-    cells, distilled = [], lab.sets[MAIN, config.ipc]
-    changes = {"augment": "none", "batch_size": len(distilled.labels)}
+    config, count = inputs.config, len(inputs.resources.sets[MAIN, inputs.config.ipc].labels)
+    changes = {"optimizer": "sgd", "multiple": "1", "augment": "none", "batch_size": count, "epochs": 1}
+    cells = []
     for loss in config.losses:
-        recipe = bench.recipe((MAIN, config.ipc), loss, "sgd", "1", lab.student.spec.name, **changes)
-        recipe = dataclasses.replace(recipe, epochs=1)
         labels = {"question": "gradient", "loss": loss}
-        parts = (recipe, lab.student, distilled, lab.teacher, lab.test)
-        cells += [GradientCell(labels, *parts, seed) for seed in range(config.seeds)]
+        cells += inputs.cells(labels, range(config.seeds), loss=loss, kind=GradientCell, **changes)
     return cells
 
 
-QUESTIONS: Mapping[str, Callable[[Bench], list[Cell]]] = MappingProxyType(
+QUESTIONS: Mapping[str, Callable[[StudyInputs], list[Cell]]] = MappingProxyType(
     {
         "search": search,
         "headline": headline,

@@ -1,4 +1,4 @@
-"""What the study of Fashion-MNIST is made of: its options, the files, the teacher, the sets and the images held out."""
+"""What the study of a benchmark is made of: its dataset, options, teacher, sets and the images held out."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -27,10 +27,34 @@ from ..common.digits_setup import find_set
 from ..common.rates import SQUARED, LossOrSquared
 from ..common.real_images import RealImages, open_real
 
-NAME = "fashion_mnist"
-DATASET, MODEL = "fashion-mnist", "conv3"
-PACKAGE, PLACE = "dataset-fashion-mnist", Path("/usr/share/datasets/fashion-mnist")
-WIDTH = 128  # of the literature's ConvNets
+
+class BenchmarkDataset(NamedTuple):
+    """A dataset that is studied.
+
+    experiment: name in the results. model, width: of the teacher and the ConvNet students, as the literature has them.
+    files: image files, one of which lies in the directory of the data. place: that directory by default. mend: how to
+    get the files.
+    """
+
+    dataset: str
+    experiment: str
+    model: str
+    width: int
+    files: str
+    place: Path
+    mend: str
+
+
+FASHION_MNIST = BenchmarkDataset(
+    "fashion-mnist",
+    "fashion_mnist",
+    "conv3",
+    128,
+    "*images*idx3-ubyte*",
+    Path("/usr/share/datasets/fashion-mnist"),
+    "holds no IDX files of Fashion-MNIST; install them by `apt-get install dataset-fashion-mnist`, or give a directory "
+    "of the four files by --data DIR",
+)
 HELD_OUT = 12  # every twelfth training image is for choosing rates; no set holds one
 MADE, DRAWN = ("rded", "medoids"), "random"  # sets that are fixed, and one that is drawn anew for each student
 
@@ -42,11 +66,11 @@ STAGES: tuple[Stage, ...] = Stage.__args__  # pyright: ignore[reportAttributeAcc
 
 
 @dataclasses.dataclass(frozen=True)
-class FashionMNIST:
-    """Fashion-MNIST from its IDX files to a report.
+class Benchmark:
+    """A benchmark from its files to a report.
 
     Args:
-        data: directory of the four IDX files, by default where the Debian package dataset-fashion-mnist has them.
+        data: directory of the images, by default where the Debian package dataset-fashion-mnist has its four IDX files.
         out: directory of teacher, sets, results and report; what is finished there is not run again.
         stages: what to run; teacher and sets are made for any of them.
         width: of the teacher and the ConvNet students.
@@ -70,10 +94,10 @@ class FashionMNIST:
         retry_failed: run cells again that failed before.
     """
 
-    data: Path = PLACE
+    data: Path = FASHION_MNIST.place
     out: Path = Path("runs/fashion_mnist")
     stages: tuple[Stage, ...] = STAGES
-    width: int = WIDTH
+    width: int = FASHION_MNIST.width
     ipc: int = 10
     sizes: tuple[int, ...] = (1, 10, 50)
     losses: tuple[LossOrSquared, ...] = ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift")
@@ -108,6 +132,11 @@ class FashionMNIST:
         if "gift" not in self.losses or "adamw" not in self.optimizers or min(self.sizes, default=0) < 1:
             raise GiftError("--losses must hold gift, --optimizers adamw, and --sizes numbers from 1")
 
+    @property
+    def studied(self) -> BenchmarkDataset:
+        """The dataset that is studied."""
+        return FASHION_MNIST
+
     def rates(self, optimizer: str) -> tuple[float, ...]:
         """Multiples of an optimizer's customary rate to search, ascending."""
         return tuple(sorted(self.sgd_rates if optimizer == "sgd" else self.adam_rates))
@@ -118,7 +147,7 @@ class FashionMNIST:
         return max(self.other_seeds, self.long_seeds)
 
 
-class Lab(NamedTuple):
+class Resources(NamedTuple):
     """What students are trained and tested with: sets by (images, images a class), random ones as `random-SEED`."""
 
     teacher: Teacher
@@ -132,27 +161,22 @@ class Lab(NamedTuple):
         return get_model(self.teacher.info.spec)
 
 
-def check_files(data: Path) -> None:
-    """Raises: GiftError that says how to get the images, if there are none."""
-    if not any(data.glob("*images*idx3-ubyte*")):
-        raise GiftError(
-            f"{data}: holds no IDX files of Fashion-MNIST; install them by `apt-get install {PACKAGE}`, or give a "
-            "directory of the four files by --data DIR"
-        )
-
-
-def load_lab(config: FashionMNIST) -> Lab:
+def load_resources(config: Benchmark) -> Resources:
     """Make, or take from the run's directory, the teacher and the sets. Raises: GiftError."""
-    check_files(config.data)
-    size = get_dataset(DATASET).image_size
-    test = load_evaluation(DATASET, image_size=size, source=str(config.data))
-    real = open_real(DATASET, str(config.data), size)
+    dataset, source = config.studied.dataset, str(config.data)
+    if not any(config.data.glob(config.studied.files)):
+        raise GiftError(f"{config.data}: {config.studied.mend}")
+    size = get_dataset(dataset).image_size
+    test = load_evaluation(dataset, image_size=size, source=source)
+    real = open_real(dataset, source, size)
     held, kept = held_out(len(real.labels))
-    validation = EvaluationSet(real.read(held), real.labels[held], DATASET, class_names=test.class_names)
+    validation = EvaluationSet(real.read(held), real.labels[held], dataset, class_names=test.class_names)
     if config.dry_run and not is_made(config):
-        return Lab(stand_in(config), stand_ins(config, real.part(kept)), test, validation)
+        # Random images in the place of every set, of their sizes, no two alike.
+        made = {key: real.part(kept).draw(key[1], number) for number, key in enumerate(set_paths(config))}
+        return Resources(untrained_teacher(config), made, test, validation)
     teacher = find_teacher(config, len(test.labels))
-    return Lab(teacher, find_sets(config, teacher, real.part(kept)), test, validation)
+    return Resources(teacher, find_sets(config, teacher, real.part(kept)), test, validation)
 
 
 def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -161,11 +185,11 @@ def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def teacher_config(config: FashionMNIST) -> teacher_training.TrainTeacher:
+def teacher_config(config: Benchmark) -> teacher_training.TrainTeacher:
     """How the teacher is trained: SGD at 0.05 with decay 5e-4, a cosine to zero, mirrors, images not moved."""
     return teacher_training.TrainTeacher(
-        DATASET,
-        MODEL,
+        config.studied.dataset,
+        config.studied.model,
         config.out / "teacher",
         model_options=f"width={config.width}",
         data=str(config.data),
@@ -178,47 +202,50 @@ def teacher_config(config: FashionMNIST) -> teacher_training.TrainTeacher:
     )
 
 
-def find_teacher(config: FashionMNIST, test_images: int) -> Teacher:
+def find_teacher(config: Benchmark, test_images: int) -> Teacher:
     """The teacher of the run's directory, trained if there is none; its result becomes a row of results.jsonl."""
     asked = teacher_config(config)
     if not (asked.out / INFO).is_file():
         teacher_training.run(asked)
         [row] = read_results(asked.out / "results.jsonl")
         labels = {"question": "teacher", "test images": str(test_images)}
-        heading = {"experiment": NAME, "cell": fingerprint({"teacher": row["recipe"], "width": config.width})}
+        heading = {
+            "experiment": config.studied.experiment,
+            "cell": fingerprint({"teacher": row["recipe"], "width": config.width}),
+        }
         append_json_line(config.out / "results.jsonl", {**heading, "labels": labels, **row})
     teacher = load_teacher(asked.out)
-    if (width := dict(teacher.info.options).get("width", WIDTH)) != config.width:
+    if (width := dict(teacher.info.options).get("width", config.studied.width)) != config.width:
         raise GiftError(f"{asked.out}: has width {width}, not {config.width}; give --width {width}, or another --out")
     return teacher
 
 
-def set_paths(config: FashionMNIST) -> dict[tuple[str, int], Path]:
+def set_paths(config: Benchmark) -> dict[tuple[str, int], Path]:
     """The files of all sets, by (images, images a class)."""
     names = [*MADE, *(f"{DRAWN}-{seed}" for seed in range(config.drawings))]
     sizes = sorted({config.ipc, *config.sizes})
     return {(name, ipc): config.out / "sets" / f"{name}_ipc{ipc}.safetensors" for name in names for ipc in sizes}
 
 
-def is_made(config: FashionMNIST) -> bool:
+def is_made(config: Benchmark) -> bool:
     """Whether teacher and sets are there."""
     paths = (config.out / "teacher" / INFO, *set_paths(config).values())
     return all(path.is_file() for path in paths)
 
 
-def teacher_seconds(config: FashionMNIST, lab: Lab) -> float:
+def teacher_seconds(config: Benchmark, resources: Resources) -> float:
     """About how long the teacher's training takes, from a few epochs of the largest set; 0 if it is there."""
     if (config.out / "teacher" / INFO).is_file():
         return 0.0
     asked = teacher_config(config)
-    largest = max(lab.sets.values(), key=lambda distilled: len(distilled.labels))
+    largest = max(resources.sets.values(), key=lambda distilled: len(distilled.labels))
     recipe = dataclasses.replace(teacher_training.make_recipe(asked), evaluations=1)
-    taken = measure(Cell({}, recipe, lab.student, largest, None, lab.test))
-    images = len(lab.validation.labels) * HELD_OUT
+    taken = measure(Cell({}, recipe, resources.student, largest, None, resources.test))
+    images = len(resources.validation.labels) * HELD_OUT
     return taken.compiling + asked.epochs * (taken.look + taken.epoch * images / len(largest.labels))
 
 
-def find_sets(config: FashionMNIST, teacher: Teacher, real: RealImages) -> dict[tuple[str, int], DistilledSet]:
+def find_sets(config: Benchmark, teacher: Teacher, real: RealImages) -> dict[tuple[str, int], DistilledSet]:
     """The sets of the run's directory; what is missing is made of the real images."""
     paths = set_paths(config)
     missing = any(name in MADE and not path.is_file() for (name, _), path in paths.items())
@@ -231,14 +258,8 @@ def find_sets(config: FashionMNIST, teacher: Teacher, real: RealImages) -> dict[
     return {key: load_distilled(path) for key, path in paths.items()}
 
 
-def stand_in(config: FashionMNIST) -> Teacher:
-    """An untrained teacher, whose steps take as long as the trained one's: for --dry-run."""
-    spec, asked = get_dataset(DATASET), teacher_config(config)
-    options = (("width", config.width),)
-    shape = ModelSpec(MODEL, spec.num_classes, spec.image_size, spec.channels, options)
+def untrained_teacher(config: Benchmark) -> Teacher:
+    """A teacher whose steps take as long as the trained one's."""
+    spec, asked = get_dataset(config.studied.dataset), teacher_config(config)
+    shape = ModelSpec(asked.model, spec.num_classes, spec.image_size, spec.channels, (("width", config.width),))
     return make_teacher(teacher_training.make_info(asked, shape), *get_model(shape).init(jax.random.key(0)))
-
-
-def stand_ins(config: FashionMNIST, real: RealImages) -> dict[tuple[str, int], DistilledSet]:
-    """Random images in the place of every set, of their sizes, no two alike: for --dry-run."""
-    return {key: real.draw(key[1], number) for number, key in enumerate(set_paths(config))}

@@ -6,7 +6,7 @@ import pytest
 from sources import write_mnist
 
 from experiments import benchmark, report
-from experiments.benchmark.setup import FashionMNIST, held_out, teacher_config
+from experiments.benchmark.setup import Benchmark, held_out, teacher_config
 from gift_jax.studies.results import read_results
 
 TINY = (
@@ -110,6 +110,6 @@ def test_no_set_holds_an_image_that_rates_are_chosen_on():
 
 
 def test_the_literatures_width_and_a_teacher_that_follows_the_dataset():
-    config = FashionMNIST()
+    config = Benchmark()
     asked = teacher_config(config)
     assert (config.width, asked.model_options, asked.flip, asked.crop) == (128, "width=128", None, False)

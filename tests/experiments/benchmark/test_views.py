@@ -7,13 +7,13 @@ import pytest
 
 from experiments.benchmark import views as fashion_views
 from experiments.benchmark.cells import choose
-from experiments.benchmark.setup import FashionMNIST
+from experiments.benchmark.setup import Benchmark
 from gift_jax import GiftError
 from gift_jax.reports.page import Picture
 
 LOSSES = {"gift": 84.0, "cosine": 83.5, "softce": 82.5, "ce": 78.0, "kl": 81.0}
 OPTIMIZERS = ("sgd", "adam", "adamw")
-CONFIG = FashionMNIST(losses=tuple(LOSSES), fewer_losses=("ce", "gift"), sgd_rates=(1, 10, 100), adam_rates=(1, 3))
+CONFIG = Benchmark(losses=tuple(LOSSES), fewer_losses=("ce", "gift"), sgd_rates=(1, 10, 100), adam_rates=(1, 3))
 
 
 def made_rows(gift=0.0):
