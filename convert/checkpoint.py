@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 
+from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import MODELS, ModelSpec, Variables, get_model
 from gift_jax.runtime.files import read_json_object
@@ -16,7 +17,7 @@ from gift_jax.teachers.teacher import flatten, unflatten
 
 from .families import Family, check_arch, find_family
 from .families.spelling import in_official_names, nearest
-from .rules import IGNORED, Flat, from_torch, shown
+from .rules import IGNORED, Flat, from_torch, name_in_file, shown
 from .torch_file import EMA_KEYS, find_states, load_object
 
 MOST_LISTED = 6  # names in a sentence
@@ -26,7 +27,7 @@ class Read(NamedTuple):
     """A checkpoint as this library's variables.
 
     spec has the options that the weights tell; state is PyTorch's, under the official names; key is where in the file
-    it was.
+    it was; normalisation, of a layer that stood before the network.
     """
 
     spec: ModelSpec
@@ -34,6 +35,7 @@ class Read(NamedTuple):
     batch_stats: Variables
     state: Mapping[str, torch.Tensor]
     key: str
+    normalisation: Normalisation | None = None
 
     @property
     def averaged(self) -> bool:
@@ -49,24 +51,43 @@ def read_checkpoint(
     ema: bool = False,
     key: str | None = None,
     rows: Sequence[int] | None = None,
+    normalised: bool = False,
 ) -> Read:
     """Read the one state dict of a checkpoint that fits the spec.
 
-    Args: ema, of the averaged ones; key, the one under it; rows, of the head, one a class, where it has more.
-    Raises: GiftError if none fits exactly, or several do.
+    Args:
+        ema: read the averaged ones.
+        key: read the one under it.
+        rows: of the head, one a class, where it has more.
+        normalised: whether the caller knows how images are normalised, so that no layer in the file need tell.
+
+    Raises:
+        GiftError: none fits exactly, several do, or what stands before the network is not understood.
     """
     with blamed_on(path):
         content = load_object(path)
         for told in _told_architectures(path, content):
             check_arch(str(path), told)
-        found = find_states(str(path), content)
+        found, layers = {}, {}
+        for name, state in find_states(str(path), content).items():
+            found[name], layers[name] = _without_normalisation(state)
         named = {name: state for name, state in found.items() if recognised(state, spec, family)}
         chosen = _asked_for(path, found, named, ema=ema, key=key)
         read = functools.partial(_read_state, spec=spec, family=family, rows=rows)
         if len(chosen) == 1:
             [(name, state)] = chosen.items()
-            return read(str(path), name, state)
-        return _the_one_that_fits(path, chosen, read)
+            taken = read(str(path), name, state)
+        else:
+            taken = _the_one_that_fits(path, chosen, read)
+        if normalised:
+            return taken
+        around = _around(taken.key, found)
+        if unread := _small_tensors_beside(taken.key, around, found):
+            raise GiftError(
+                f"{path}: beside the network, {', '.join(unread)} may change its images; give --mean and --std, "
+                "the statistics that the network was trained with"
+            )
+        return taken._replace(normalisation=_normalisation(path, layers[around], spec.channels))
 
 
 def _told_architectures(path: Path, content: object) -> Iterator[object]:
@@ -101,7 +122,8 @@ def is_averaged(key: str) -> bool:
     return any(part in EMA_KEYS for part in key.split("."))
 
 
-States = Mapping[str, dict[str, torch.Tensor]]
+State = dict[str, torch.Tensor]
+States = Mapping[str, State]
 
 
 def _asked_for(path: Path, found: States, named: States, *, ema: bool, key: str | None) -> States:
@@ -119,6 +141,59 @@ def _asked_for(path: Path, found: States, named: States, *, ema: bool, key: str 
             "leave out --ema, or name them with --key"
         )
     return kept or pool
+
+
+# What layers call the colour statistics by which they normalise images, and the values that these have at most.
+MEANS, DEVIATIONS = ("mean", "means", "mu", "pixel_mean"), ("std", "stds", "sigma", "pixel_std")
+SMALL = 9
+
+
+def _without_normalisation(state: State) -> tuple[State, State]:
+    """A state dict without the mean and deviation of the one layer that normalises images, and these two."""
+    found = [
+        [name for name, tensor in state.items() if name.rpartition(".")[2] in names and tensor.numel() <= SMALL]
+        for names in (MEANS, DEVIATIONS)
+    ]
+    if [len(names) for names in found] != [1, 1]:
+        return state, {}
+    taken = {name: state[name] for [name] in found}
+    return {name: tensor for name, tensor in state.items() if name not in taken}, taken
+
+
+def _normalisation(path: Path, layer: State, channels: int) -> Normalisation | None:
+    """The colour statistics of a layer, mean and deviation. Raises: GiftError if they are not of pixels in [0, 1]."""
+    if not layer:
+        return None
+    # By way of text: 0.4914 in float32 is the dataset's 0.4914 again.
+    mean, std = (tuple(float(str(value)) for value in tensor.float().numpy().ravel()) for tensor in layer.values())
+    values = [values * channels if len(values) == 1 else values for values in (mean, std)]
+    in_range = all(0 <= value <= 1 for one in values for value in one) and 0 not in values[1]
+    if not in_range or {len(one) for one in values} != {channels}:
+        names = " and ".join(name_in_file(name, tensor) for name, tensor in layer.items())
+        raise GiftError(
+            f"{path}: {names} normalise images by {list(mean)} and {list(std)}, which are no statistics of pixels in "
+            "[0, 1]; give --mean and --std"
+        )
+    return Normalisation(*values)
+
+
+def _around(key: str, found: States) -> str:
+    """The state dict that the one under a key is, or is a part of."""
+    return key if key in found else next(at for at, state in found.items() if key in _parts_of(at, state))
+
+
+def _small_tensors_beside(key: str, around: str, found: States) -> list[str]:
+    """Names in layers outside of a part of a state dict that are as small as one on colours."""
+    within = key.removeprefix(around).removeprefix(".")
+    layers: dict[str, State] = {}
+    for name, tensor in found[around].items() if within else ():
+        layers.setdefault(name.partition(".")[0], {})[name] = tensor
+    small = [layer for first, layer in layers.items() if first != within and _values(layer) <= SMALL]
+    return [name_in_file(*item) for layer in small for item in layer.items() if item[1].is_floating_point()]
+
+
+def _values(layer: State) -> int:
+    return max(tensor.numel() for tensor in layer.values())
 
 
 def _parts_of(key: str, state: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:

@@ -14,6 +14,7 @@ from gift_jax.errors import GiftError
 
 Array = np.ndarray
 LONGEST_NAME = 100  # characters of a name in a message
+NAME_IN_FILE = "name_in_file"  # the attribute of a tensor that keeps it through all renaming
 
 
 class Relayout(NamedTuple):
@@ -76,6 +77,11 @@ def shown(name: object) -> str:
     return text if text.isprintable() and len(text) <= LONGEST_NAME else repr(text[:LONGEST_NAME])
 
 
+def name_in_file(name: str, tensor: torch.Tensor) -> str:
+    """What a tensor is called in its file (`torch_file` notes it), for a sentence; by default its official name."""
+    return shown(getattr(tensor, NAME_IN_FILE, name))
+
+
 def affine(source: str, target: str, transform: Relayout) -> tuple[Rule, Rule]:
     """The rules of a layer with weights, of this layout, and biases."""
     return Rule(f"{source}.weight", f"{target}/kernel", transform), Rule(f"{source}.bias", f"{target}/bias")
@@ -125,30 +131,26 @@ def from_torch(
     for name, tensor in state.items():
         if IGNORED.fullmatch(name):
             continue
+        called = f"{where}: {name_in_file(name, tensor)}"
         buffer = next((value for pattern, value in buffers.items() if pattern.fullmatch(name)), None)
         if buffer is not None:
-            _check_buffer(where, name, tensor, buffer)
+            if tensor.shape != buffer.shape or not np.allclose(tensor.numpy(), buffer, atol=1e-6):
+                raise GiftError(f"{called} is not what this architecture has; check --model")
             continue
-        matches = [(rule, match) for rule in rules if (match := rule.pattern().fullmatch(name))]
-        if not matches:
-            raise GiftError(f"{where}: {shown(name)} is not part of this architecture; check --model")
-        [(rule, match)] = matches
-        target = rule.target.format(**match.groupdict())
-        want = expected[rule.group].get(target)
-        if want is None:
-            raise GiftError(f"{where}: {shown(name)} is not part of this architecture; check --model")
-        flat[rule.group][target] = _transformed(where, name, tensor, rule.transform, tuple(want.shape))
+        for rule, match in ((rule, match) for rule in rules if (match := rule.pattern().fullmatch(name))):
+            target = rule.target.format(**match.groupdict())
+            if (want := expected[rule.group].get(target)) is not None:
+                flat[rule.group][target] = _transformed(called, tensor, rule.transform, tuple(want.shape))
+                break
+        else:
+            raise GiftError(f"{called} is not part of this architecture; check --model")
     if expected["batch_stats"] and not flat["batch_stats"]:
         raise GiftError(f"{where}: {NO_STATISTICS}")
-    for group, arrays in expected.items():
-        for target in arrays:
-            if target not in flat[group]:
-                name = _invert(rules, group, target)[1]
-                raise GiftError(f"{where}: {name} is missing; check --model, or save the file again")
-    for name in state:
-        for other in _buffers_beside(rules, name):
-            if other not in state:
-                raise GiftError(f"{where}: {other} is missing; check --model, or save the file again")
+    needed = (_invert(rules, group, target)[1] for group in expected for target in expected[group])
+    beside = (other for name in state for other in _buffers_beside(rules, name))
+    for official in (*needed, *beside):
+        if official not in state:
+            raise GiftError(f"{where}: {official} is missing; check --model, or save the file again")
     return flat
 
 
@@ -157,32 +159,23 @@ def _buffers_beside(rules: Sequence[Rule], name: str) -> list[str]:
     return [_beside(name, other) for rule in found for other in rule.buffers]
 
 
-def _check_buffer(where: str, name: str, tensor: torch.Tensor, expected: Array) -> None:
-    if tensor.shape != expected.shape or not np.allclose(tensor.numpy(), expected, atol=1e-6):
-        raise GiftError(f"{where}: {name} is not what this architecture has; check --model")
-
-
-def _transformed(where: str, name: str, tensor: torch.Tensor, transform: Relayout, shape: tuple[int, ...]) -> Array:
+def _transformed(called: str, tensor: torch.Tensor, transform: Relayout, shape: tuple[int, ...]) -> Array:
     # Kind and size first: a few bytes of a file can stand for a tensor that fits into no memory.
     if not tensor.is_floating_point() or tensor.layout != torch.strided:
-        raise GiftError(
-            f"{where}: {name} is {tensor.dtype}, {tensor.layout}, not an array of floats; save it as float32"
-        )
+        raise GiftError(f"{called} is {tensor.dtype}, {tensor.layout}, not an array of floats; save it as float32")
     if tensor.is_meta:
-        raise GiftError(
-            f"{where}: {name} is on PyTorch's meta device, without values; save the network once it is loaded"
-        )
+        raise GiftError(f"{called} is on PyTorch's meta device, without values; save the network once it is loaded")
     value = None
     if tensor.numel() == math.prod(shape):
         wide = tensor.to(torch.float32)  # first: float8 can be told finite by no operator of its own
         if not torch.isfinite(wide).all():
-            raise GiftError(f"{where}: {name} holds values that are not finite; take a checkpoint from before it broke")
+            raise GiftError(f"{called} holds values that are not finite; take a checkpoint from before it broke")
         with contextlib.suppress(ValueError):
             value = transform.forward(wide.numpy())
     if value is None or value.shape != shape:
         raise GiftError(
-            f"{where}: {name} has shape {list(tensor.shape)}, which does not fit {_source_shape(transform, shape)}; "
-            "check --model and --dataset"
+            f"{called} has shape {list(tensor.shape)}, where this architecture has {_source_shape(transform, shape)}; "
+            "check --model: a network of another width is another architecture"
         )
     # A copy: checkpoints are mapped into memory, all of the file for as long as one array refers to it.
     return np.array(value, order="C")

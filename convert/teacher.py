@@ -117,7 +117,6 @@ def convert_teacher(
     told = read_config(source, image_size)
     dataset, named = _dataset(source, dataset, told), _model(source, model, told)
     family, data, model = find_family(named), get_dataset(dataset), official_name(named)
-    normalisation = normalisation or told.normalisation
     norm = norm or told.norm
     options = (("norm", norm),) if norm else ()
     if rows is None:
@@ -129,8 +128,10 @@ def convert_teacher(
         )
     size = image_size or told.image_size or data.input_size(model)
     requested = ModelSpec(model, data.num_classes, size, data.channels, options)
-    read = read_checkpoint(source, requested, family, ema=ema, key=key, rows=rows)
-    spec, params, batch_stats, state, key = read
+    known = normalisation is not None
+    read = read_checkpoint(source, requested, family, ema=ema, key=key, rows=rows, normalised=known)
+    spec, params, batch_stats, state, key, layer = read
+    normalisation = normalisation or layer or told.normalisation or data.normalisation
     averaged = ema or read.averaged or told.ema
     del read
     with blamed_on(source):
@@ -158,7 +159,7 @@ def convert_teacher(
             image_size=spec.image_size,
             channels=spec.channels,
             options=dict(spec.options),
-            normalisation=normalisation or data.normalisation,
+            normalisation=normalisation,
             source_file=hub.title(source),
             source_sha256=sha256(source),
             ema=averaged,
@@ -171,7 +172,7 @@ def convert_teacher(
             },
         )
         write_info(directory, info)
-    print(_summary(info, key, verification, count, out))
+    print(_summary(info, key, verification, count, out, layer=layer is not None))
     return info
 
 
@@ -211,11 +212,13 @@ def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
         )
 
 
-def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: Path) -> str:
+def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: Path, *, layer: bool) -> str:
     options = "".join(f", {name} {value}" for name, value in info.options.items())
     assumed = f"assumed   {ASSUMPTIONS[info.architecture]}\n" if info.architecture in ASSUMPTIONS else ""
     place = f", its {shown(key)}" * bool(key) + ", averaged weights" * info.ema
     own = info.preprocessing
+    mean, std = info.normalisation.mean, info.normalisation.std
+    normalised = f"images    normalised by mean {mean}, std {std}, as by the layer in the file\n" * layer
     tested = f"tested    on images at crop_pct {own.crop_pct:g}, {own.interpolation}, says config.json\n" if own else ""
     return (
         f"teacher   {info.architecture} of {info.dataset}: {count:,} parameters, {info.num_classes} classes, "
@@ -223,5 +226,5 @@ def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: 
         f"source    {info.source_file}{place}, SHA-256 {info.source_sha256[:16]}...\n"
         f"verified  on {check.images} random images against PyTorch: largest logit difference {check.max_absolute:.1e} "
         f"({check.max_relative:.1e} relative), top-1 agreement {100 * check.top1_agreement:.0f} %\n"
-        f"{tested}{assumed}written   {out}"
+        f"{normalised}{tested}{assumed}written   {out}"
     )

@@ -18,7 +18,7 @@ import torch
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
-from .rules import shown
+from .rules import NAME_IN_FILE, shown
 
 # NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
 _SCALAR: Any = np.float64(0).__reduce__()[0]
@@ -221,10 +221,15 @@ def _network_names(where: str, state: Mapping[str, torch.Tensor]) -> dict[str, t
     """The tensors apart from the graph that computed them, under names without wrappers, and without counters."""
     names = [name for name in state if not COUNTERS.fullmatch(name)]
     # A tensor that requires gradients, as parameters do, and one that is stored negated give no NumPy array.
-    bare = {_without_wrappers(name): state[name].detach().resolve_neg() for name in names}
+    bare = {_without_wrappers(name): _named(state[name].detach().resolve_neg(), name) for name in names}
     if len(bare) != len(names):
         raise GiftError(f"{where}: holds the same weights with and without a prefix; save `model.state_dict()` once")
     return bare
+
+
+def _named(tensor: torch.Tensor, name: str) -> torch.Tensor:
+    setattr(tensor, NAME_IN_FILE, name)
+    return tensor
 
 
 def _without_wrappers(name: str) -> str:

@@ -29,7 +29,7 @@ from gift_jax.data.evaluation import whiten
 from gift_jax.data.pixels import to_input
 from gift_jax.data.zca import fit_zca
 from gift_jax.optim import Optimizer
-from gift_jax.pixels.boxes import random_boxes, resized_crop, resized_crop_bytes
+from gift_jax.pixels.boxes import random_boxes, resized_box, resized_box_bytes
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
@@ -104,8 +104,8 @@ def cropped(materials: Materials, pixels: str) -> Materials:
     size = images.shape[1]
     boxes = random_boxes(jax.random.key(SEED), len(images), size, CROPS.smallest_area)
     if pixels == "8 bits":
-        return replaced(materials, images=np.asarray(resized_crop_bytes(images, *boxes, size)))
-    floats = np.asarray(jnp.clip(resized_crop(images.astype(jnp.float32) / 255, *boxes, size), 0, 1))
+        return replaced(materials, images=np.asarray(resized_box_bytes(images, *boxes, size)))
+    floats = np.asarray(jnp.clip(resized_box(images.astype(jnp.float32) / 255, *boxes, size), 0, 1))
     levels = {"floats": floats, "whole": np.rint(255 * floats), "cut": np.floor(255 * floats)}[pixels]
     return replaced(materials, images=levels if pixels == "floats" else levels.astype(np.uint8))
 

@@ -21,7 +21,7 @@ from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import ce
 from gift_jax.models import Model, Variables
-from gift_jax.pixels.boxes import resized_crop
+from gift_jax.pixels.boxes import resized_box
 from gift_jax.teachers.teacher import Teacher
 
 _CHUNK = 100  # images scored at a time
@@ -55,7 +55,7 @@ def random_crops(key: jax.Array, images: jax.Array, settings: RDED, size: int) -
         side = jnp.clip(side, 1, min(height, width))
         top = jax.random.randint(keys[1], side.shape, 0, height - side + 1)
         left = jax.random.randint(keys[2], side.shape, 0, width - side + 1)
-        return resized_crop(images, top, left, side, side, size)
+        return resized_box(images, top, left, side, side, size)
 
     return jnp.stack([crop(k) for k in jax.random.split(key, settings.num_crops)])
 

@@ -1,7 +1,7 @@
 """AlexNet: torchvision's names."""
 
 from ..rules import CONV, LINEAR, affine, flattened
-from .base import torchvision_family
+from .base import family
 
 RULES = (
     *(rule for i, n in enumerate((0, 3, 6, 8, 10), 1) for rule in affine(f"features.{n}", f"conv{i}", CONV)),
@@ -9,4 +9,4 @@ RULES = (
     *affine("classifier.4", "fc2", LINEAR),
     *affine("classifier.6", "fc3", LINEAR),
 )
-FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6")
+FAMILY = family(RULES, stem="features.0.weight", head="classifier.6")

@@ -1,8 +1,6 @@
 """The ConvNet: RDED's key names, DC/MTT/DATM's, and the PyTorch module itself as the oracle."""
 
-import dataclasses
 import re
-from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -12,16 +10,16 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.convnet import feature_side, first_padding
 
 from ..rules import CHW, CONV, SAME, Rule, flattened
-from .base import CHANNELS, DEPTH, Family, begins, check, classes
-from .spelling import Spelling
+from .base import Check, Options, family
+from .spelling import Spelling, State
 
-DEFAULT_WIDTH, DEFAULT_NORM = 128, "batch"
+DEFAULTS: Options = {"width": 128, "norm": "batch"}
 
 
 def rules(spec: ModelSpec) -> tuple[Rule, ...]:
     """The rule table of the official names."""
-    options = dict(spec.options)
-    affine = CHW if options.get("norm") == "layer" else SAME
+    options = {**DEFAULTS, **dict(spec.options)}
+    affine = CHW if options["norm"] == "layer" else SAME
     return (
         Rule("layers.conv.{i}.weight", "blocks/{i}/conv/kernel", CONV),
         Rule("layers.conv.{i}.bias", "blocks/{i}/conv/bias"),
@@ -29,12 +27,12 @@ def rules(spec: ModelSpec) -> tuple[Rule, ...]:
         Rule("layers.norm.{i}.bias", "blocks/{i}/norm/bias", affine),
         Rule("layers.norm.{i}.running_mean", "blocks/{i}/norm/mean", group="batch_stats"),
         Rule("layers.norm.{i}.running_var", "blocks/{i}/norm/var", group="batch_stats"),
-        Rule("classifier.weight", "classifier/kernel", flattened(int(options.get("width", DEFAULT_WIDTH)))),
+        Rule("classifier.weight", "classifier/kernel", flattened(int(options["width"]))),
         Rule("classifier.bias", "classifier/bias"),
     )
 
 
-def sequential_names(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+def sequential_names(state: State) -> dict[str, str]:
     """DC/MTT/DATM's one Sequential, `features.{n}.*`, as `layers.conv.{i}.*` and `layers.norm.{i}.*`.
 
     A block there is conv, norm, ReLU, pool, or without norm conv, ReLU, pool; ReLU and pool hold nothing.
@@ -53,31 +51,19 @@ def sequential_names(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
     return {name: rename(name) for name in state}
 
 
-def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> ModelSpec:
-    """Read width and norm off the weights; check depth, channels, classes and input size against the request."""
+def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
+    """Depth, and the size of the last feature map, against the request."""
     depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
-    first, last = state.get("layers.conv.0.weight"), state.get("classifier.weight")
-    if first is None or last is None or first.ndim != 4 or last.ndim != 2 or not len(first):
-        raise GiftError(
-            f"{where}: holds no ConvNet (layers.conv.0.weight, classifier.weight){begins(state)}; check --model"
-        )
-    width, channels = first.shape[:2]
-    norm = agreed_norm(where, dict(spec.options).get("norm"), _told_norm(state))
-    inputs = width * feature_side(depth, channels, spec.image_size) ** 2
+    inputs = len(state["layers.conv.0.weight"]) * feature_side(depth, spec.channels, spec.image_size) ** 2
     features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
-    check(
-        where,
-        (
-            (f"conv{depth}", spec.name, DEPTH),
-            (channels, spec.channels, CHANNELS),
-            classes(last.shape[0], spec.num_classes),
-            (last.shape[1], inputs, features),
-        ),
-    )
-    options: dict[str, int | float | str] = {"width": width, "norm": norm}
-    defaults = {"width": DEFAULT_WIDTH, "norm": DEFAULT_NORM}
-    stated = tuple(sorted((name, value) for name, value in options.items() if value != defaults[name]))
-    return dataclasses.replace(spec, options=stated)
+    told = "the file holds a {0}, but --model is {1}; give the model that was trained"
+    return (f"conv{depth}", spec.name, told), (state["classifier.weight"].shape[1], inputs, features)
+
+
+def read_options(where: str, spec: ModelSpec, state: State) -> Options:
+    """Width and norm."""
+    norm = agreed_norm(where, dict(spec.options).get("norm"), _told_norm(state))
+    return {"width": len(state["layers.conv.0.weight"]), "norm": norm}
 
 
 def agreed_norm(where: str, asked: object, told: str | None) -> str:
@@ -95,7 +81,7 @@ def agreed_norm(where: str, asked: object, told: str | None) -> str:
     return told or str(asked)
 
 
-def _told_norm(state: Mapping[str, torch.Tensor]) -> str | None:
+def _told_norm(state: State) -> str | None:
     scale = state.get("layers.norm.0.weight")
     if scale is None:
         return "none"
@@ -120,8 +106,8 @@ class Reference(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        options = dict(spec.options)
-        width, norm = int(options.get("width", DEFAULT_WIDTH)), str(options.get("norm", DEFAULT_NORM))
+        options = {**DEFAULTS, **dict(spec.options)}
+        width, norm = int(options["width"]), str(options["norm"])
         depth, channels, size = int(spec.name.removeprefix("conv")), spec.channels, spec.image_size
         paddings = [first_padding(channels, size)] + [1] * (depth - 1)
         inputs = [channels] + [width] * (depth - 1)
@@ -147,4 +133,13 @@ class Reference(nn.Module):
         return self.classifier(self.blocks(images)[-1].flatten(1))
 
 
-FAMILY = Family((Spelling(sequential_names),), read_spec, rules, Reference, "classifier")
+FAMILY = family(
+    rules,
+    stem="layers.conv.0.weight",
+    head="classifier",
+    reference=Reference,
+    spellings=(Spelling(sequential_names),),
+    checks=checks,
+    read_options=read_options,
+    defaults=DEFAULTS,
+)

@@ -8,7 +8,7 @@ import torch
 from gift_jax.models.convnext import STAGES
 
 from ..rules import CHW, CONV, LINEAR, Rule, affine, norm
-from .base import torchvision_family
+from .base import family
 from .spelling import Spelling, beginnings, renamed
 
 
@@ -64,7 +64,7 @@ def _with_flat_scales(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 TIMM = Spelling(beginnings(_names()), _with_wide_scales, back=_with_flat_scales)
-FAMILY = torchvision_family(
+FAMILY = family(
     RULES,
     stem="features.0.0.weight",
     head="classifier.2",

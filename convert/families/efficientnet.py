@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gift_jax.models.efficientnet import STAGES
 
 from ..rules import CONV, LINEAR, Rule, affine, conv_norm
-from .base import torchvision_family
+from .base import family
 from .spelling import Spelling, beginnings, renamed
 
 
@@ -58,4 +58,4 @@ def _names() -> dict[str, str]:
 
 
 TIMM = Spelling(beginnings(_names()), back=renamed(_names()))
-FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))
+FAMILY = family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))

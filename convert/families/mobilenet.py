@@ -1,7 +1,7 @@
 """MobileNetV2: torchvision's names, and timm's."""
 
 from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
-from .base import torchvision_family
+from .base import family
 from .spelling import Spelling, beginnings, renamed
 
 STAGE_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
@@ -49,4 +49,4 @@ def _names() -> dict[str, str]:
 
 
 TIMM = Spelling(beginnings(_names()), back=renamed(_names()))
-FAMILY = torchvision_family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))
+FAMILY = family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))

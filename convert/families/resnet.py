@@ -47,21 +47,35 @@ STAGES_FROM_TWO = Spelling(
 )
 
 
+STEMS = {"": 7, "_modified": 3}  # pixels across the first convolution, by the end of the model's name
+
+
+def _taken_apart(model: str) -> tuple[str, str]:
+    """torchvision's name of the depth, and the stem of `STEMS`."""
+    depth = model.removesuffix("_modified")
+    return depth, model.removeprefix(depth)
+
+
 def reference(spec: ModelSpec) -> nn.Module:
     """torchvision's module, with RDED's changes where the name ends in `_modified`."""
-    module = base.reference(dataclasses.replace(spec, name=spec.name.removesuffix("_modified")))
-    if spec.name.endswith("_modified"):
-        module.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=1, bias=False)
+    depth, stem = _taken_apart(spec.name)
+    module = base.reference(dataclasses.replace(spec, name=depth))
+    if stem:
+        module.conv1 = nn.Conv2d(spec.channels, 64, 3, stride=1, padding=1, bias=False)
         module.maxpool = nn.Identity()
     return module
 
 
 def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Check, ...]:
-    """The width of the first convolution tells whether the ResNet is a modified one."""
-    message = "its first convolution is {0} pixels wide, {1} expected; with or without _modified in --model?"
-    return ((state["conv1.weight"].shape[2], 3 if spec.name.endswith("_modified") else 7, message),)
+    """The width of the first convolution tells the stem."""
+    depth, stem = _taken_apart(spec.name)
+    found = state["conv1.weight"].shape[2]
+    other = next(
+        (f"give --model {depth}{end}" for end, size in STEMS.items() if size == found), "such stems are not known"
+    )
+    return ((found, STEMS[stem], f"its first convolution is {{0}} pixels wide, {spec.name}'s is {{1}}; {other}"),)
 
 
-FAMILY = base.torchvision_family(
+FAMILY = base.family(
     RULES, stem="conv1.weight", head="fc", reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks
 )

@@ -1,20 +1,17 @@
 """ResNetAP-10: the authors' names, and the PyTorch module itself as the oracle."""
 
-import dataclasses
-from collections.abc import Mapping
-
 import torch
 from torch import nn
 
-from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_ap import STRIDES, stem_shape
 
 from ..rules import CONV, LINEAR, Rule, batch_norm
-from .base import CHANNELS, Family, begins, check, classes
+from .base import Check, Options, family
 from .convnet import agreed_norm
+from .spelling import State
 
-DEFAULT_WIDTH, DEFAULT_NORM = 64, "instance"
+DEFAULTS: Options = {"width": 64, "norm": "instance"}
 
 # An instance norm has no running statistics, and the rules for them find nothing.
 RULES = (
@@ -29,27 +26,18 @@ RULES = (
 )
 
 
-def read_spec(where: str, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> ModelSpec:
-    """Read width and norm off the weights; check stem, channels and classes against the request."""
-    first, last = state.get("layer0.conv1.weight"), state.get("fc.weight")
-    if first is None or last is None or first.ndim != 4 or last.ndim != 2 or not len(first):
-        raise GiftError(f"{where}: holds no {spec.name} (layer0.conv1.weight, fc.weight){begins(state)}; check --model")
+def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
+    """The width of the first convolution, in pixels, depends on the image."""
     stem = f"its first convolution is {{0}} pixels wide, but {spec.image_size} pixels take {{1}}; check --image-size"
-    check(
-        where,
-        (
-            (first.shape[2], stem_shape(spec.image_size)[0], stem),
-            (first.shape[1], spec.channels, CHANNELS),
-            classes(last.shape[0], spec.num_classes),
-        ),
-    )
+    return ((state["layer0.conv1.weight"].shape[2], stem_shape(spec.image_size)[0], stem),)
+
+
+def read_options(where: str, spec: ModelSpec, state: State) -> Options:
+    """Width and norm."""
     told = "batch" if "layer0.bn1.running_mean" in state else None
-    usual = None if told else DEFAULT_NORM
+    usual = None if told else DEFAULTS["norm"]
     norm = agreed_norm(where, dict(spec.options).get("norm", usual), told)
-    options: dict[str, int | float | str] = {"norm": norm, "width": len(first)}
-    defaults = {"norm": DEFAULT_NORM, "width": DEFAULT_WIDTH}
-    stated = tuple(sorted((name, value) for name, value in options.items() if value != defaults[name]))
-    return dataclasses.replace(spec, options=stated)
+    return {"norm": norm, "width": len(state["layer0.conv1.weight"])}
 
 
 def _torch_norm(norm: str, channels: int) -> nn.Module:
@@ -99,8 +87,8 @@ class Reference(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        options = dict(spec.options)
-        width, norm = int(options.get("width", DEFAULT_WIDTH)), str(options.get("norm", DEFAULT_NORM))
+        options = {**DEFAULTS, **dict(spec.options)}
+        width, norm = int(options["width"]), str(options["norm"])
         self.layer0 = Stem(spec.channels, width, *stem_shape(spec.image_size), norm)
         widths = [width, *(width * 2**index for index in range(4))]
         self.layer1, self.layer2, self.layer3, self.layer4 = (
@@ -120,4 +108,12 @@ class Reference(nn.Module):
         return self.fc(self.stages(images)[-1].mean((2, 3)))
 
 
-FAMILY = Family((), read_spec, lambda spec: RULES, Reference, "fc")
+FAMILY = family(
+    RULES,
+    stem="layer0.conv1.weight",
+    head="fc",
+    reference=Reference,
+    checks=checks,
+    read_options=read_options,
+    defaults=DEFAULTS,
+)

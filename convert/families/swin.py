@@ -10,7 +10,7 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.swin import STAGES, relative_coordinates, relative_positions
 
 from ..rules import CONV, LINEAR, Rule, affine, norm
-from .base import torchvision_family
+from .base import family
 from .spelling import Spelling, beginnings, renamed
 
 TABLES = {"relative_coords_table": relative_coordinates(), "relative_position_index": relative_positions()}
@@ -92,7 +92,7 @@ def _unknown_window(spec: ModelSpec) -> str:
     )
 
 
-_family = functools.partial(torchvision_family, RULES, stem="features.0.0.weight", head="head")
+_family = functools.partial(family, RULES, stem="features.0.0.weight", head="head")
 TIMM = Spelling(beginnings(_names()), _with_whole_biases, _other_windows, _with_parts_of_biases)
 FAMILY = _family(spellings=(TIMM._replace(refusal=_unknown_window),))
 WINDOW_8 = _family(spellings=(TIMM,))

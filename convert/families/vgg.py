@@ -9,7 +9,7 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.vgg import PARTS
 
 from ..rules import CONV, LINEAR, affine, flattened
-from .base import torchvision_family
+from .base import family
 from .spelling import Spelling, beginnings, renamed
 
 
@@ -57,4 +57,4 @@ def _as_convolutions(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 _NAMES = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3.", "head.fc.": "classifier.6."}
 TIMM = Spelling(beginnings(_NAMES), _flat, _too_large, _as_convolutions)
-FAMILY = torchvision_family(RULES, stem="features.0.weight", head="classifier.6", spellings=(TIMM,))
+FAMILY = family(RULES, stem="features.0.weight", head="classifier.6", spellings=(TIMM,))

@@ -62,7 +62,7 @@ def reference(spec: ModelSpec) -> nn.Module:
     return load_torchvision_models().vit_b_16(weights=None, num_classes=spec.num_classes, image_size=spec.image_size)
 
 
-FAMILY = base.torchvision_family(
+FAMILY = base.family(
     RULES,
     stem="conv_proj.weight",
     head="heads.head",

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
-from gift_jax.pixels.dsa import MIXINGS
+from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, write_text
 
 INFO = "fkd.json"

@@ -21,7 +21,7 @@ from gift_jax.models.convnet import ConvNet
 from gift_jax.models.convnext import ConvNeXt
 from gift_jax.models.efficientnet import EfficientNet
 from gift_jax.models.mobilenet import MobileNetV2
-from gift_jax.models.norms import fold_batch_norm
+from gift_jax.models.norms import Norm, fold_batch_norm
 from gift_jax.models.resnet import ResNet
 from gift_jax.models.resnet_ap import ResNetAP
 from gift_jax.models.shufflenet import ShuffleNetV2
@@ -44,10 +44,10 @@ MODELS: Mapping[str, functools.partial[nnx.Module]] = MappingProxyType(
         "convnext_tiny": functools.partial(ConvNeXt),
         "vit_b_16": functools.partial(ViT),
         "swin_v2_t": functools.partial(SwinV2),
-        **{f"resnet{depth}": functools.partial(ResNet, depth=depth) for depth in resnet.STAGES},
         **{
-            f"resnet{depth}_modified": functools.partial(ResNet, depth=depth, small_images=True)
-            for depth in (18, 50, 101)
+            f"resnet{depth}{stem}": functools.partial(ResNet, depth=depth, **options)
+            for stem, options in (("", {}), ("_modified", {"small_images": True}))
+            for depth in resnet.STAGES
         },
         "resnet_ap10": functools.partial(ResNetAP),
     }
@@ -126,6 +126,10 @@ class Model(NamedTuple):
         params, batch_stats = jax.tree.map(jnp.asarray, (params, batch_stats))
         return nnx.merge(self.graphdef, params, batch_stats, copy=True)
 
+    def cast(self, params: Variables, dtype: jnp.dtype) -> Variables:
+        """The weights in the precision of a network's arithmetic, but for those of norms, which keep their own."""
+        return _cast(params, dtype, (), _norm_paths(self.spec))
+
     def init(self, key: jax.Array) -> tuple[Variables, Variables]:
         """Draw (params, batch_stats) from PyTorch's initial distribution; jitted, once an architecture."""
         return _jitted_init(self.spec)(key)
@@ -151,6 +155,19 @@ def _abstract_module(spec: ModelSpec) -> nnx.Module:
     return nnx.eval_shape(lambda: spec.create(nnx.Rngs(0)))
 
 
+@functools.lru_cache
+def _norm_paths(spec: ModelSpec) -> frozenset[tuple[Any, ...]]:
+    return frozenset(path for path, part in nnx.iter_modules(_abstract_module(spec)) if isinstance(part, Norm))
+
+
+def _cast(tree: Any, dtype: jnp.dtype, path: tuple[Any, ...], kept: frozenset[tuple[Any, ...]]) -> Any:
+    if path in kept:
+        return tree
+    if isinstance(tree, dict):
+        return {name: _cast(part, dtype, (*path, name), kept) for name, part in tree.items()}
+    return tree.astype(dtype)
+
+
 @cached_factory
 def _jitted_init(spec: ModelSpec) -> Callable[[jax.Array], tuple[Variables, Variables]]:
     def init(key: jax.Array) -> tuple[Variables, Variables]:
@@ -163,15 +180,6 @@ def split_arrays(module: nnx.Module) -> tuple[Variables, Variables]:
     """Take a module's (params, batch_stats) as plain nested dictionaries."""
     _, params, batch_stats = nnx.split(module, nnx.Param, nnx.BatchStat)
     return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
-
-
-def cast(params: Variables, dtype: jnp.dtype) -> Variables:
-    """Weights in the precision of a network's arithmetic; those of norms, which keep their own, stay as they are."""
-    if "scale" in params:
-        return params
-    return {
-        name: cast(value, dtype) if isinstance(value, dict) else value.astype(dtype) for name, value in params.items()
-    }
 
 
 def fold(model: Model, params: Variables, batch_stats: Variables) -> tuple[Model, Variables]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gift_jax.errors import GiftError
 from gift_jax.models.fused import PIXELS, Normalised, normalise, normalise_relu_pool
 from gift_jax.models.layers import conv, kaiming_normal, row
 from gift_jax.models.pooling import avg_pool
@@ -20,7 +21,27 @@ def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: fl
     return (x - mean) * jax.lax.rsqrt(variance + epsilon)
 
 
-class BatchNorm(nnx.Module):
+class Norm(nnx.Module):
+    """Scale and bias of a shape, which keep their own precision where a network's arithmetic has less."""
+
+    def __init__(self, shape: tuple[int, ...], *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
+        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), shape))
+        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), shape))
+        self.epsilon = epsilon
+
+    def _by_channel(self, normal: jax.Array, dtype: jnp.dtype) -> jax.Array:
+        return (normal * row(self.scale[...]) + row(self.bias[...])).astype(dtype)
+
+
+def _check_values(count: int, whose: str) -> None:
+    if count == 1:  # its own mean: the result would be the bias, whatever the image
+        raise GiftError(
+            f"{whose} would normalise single values by themselves: its feature map is one pixel here; train on larger "
+            "images or with another network, and BatchNorm on batches of two images or more, the last one too"
+        )
+
+
+class BatchNorm(Norm):
     """Batch normalisation as `torch.nn.BatchNorm2d`: `scale (x - mean) / sqrt(var + eps) + bias`.
 
     In training the batch's biased variance normalises and the unbiased one, `n / (n - 1)` of it, enters the
@@ -28,25 +49,25 @@ class BatchNorm(nnx.Module):
     """
 
     def __init__(self, channels: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5, momentum: float = 0.9) -> None:
-        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), (channels,)))
-        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels,)))
+        super().__init__((channels,), rngs=rngs, epsilon=epsilon)
         self.mean = nnx.BatchStat(jnp.zeros((channels,)))
         self.var = nnx.BatchStat(jnp.ones((channels,)))
-        self.epsilon, self.momentum = epsilon, momentum
+        self.momentum = momentum
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Normalise x [B, H, W, C], in the statistics' precision."""
         if train:
             return self.by_own_statistics(normalise, x)
         normal = _standardize(x.astype(self.mean.dtype), row(self.mean[...]), row(self.var[...]), self.epsilon)
-        return (normal * row(self.scale[...]) + row(self.bias[...])).astype(x.dtype)
+        return self._by_channel(normal, x.dtype)
 
     def by_own_statistics(self, function: Callable[..., Normalised], x: jax.Array) -> jax.Array:
         """Apply `normalise` or `normalise_relu_pool` to a batch x [B, H, W, C], whose statistics are tracked."""
+        count = x.size // x.shape[-1]
+        _check_values(count, "BatchNorm")
         single = x.astype(self.mean.dtype)
         y, mean, var = function(single, self.scale[...], self.bias[...], PIXELS, self.epsilon)
-        count = x.size // x.shape[-1]
-        for running, new in ((self.mean, mean), (self.var, var * (count / max(count - 1, 1)))):
+        for running, new in ((self.mean, mean), (self.var, var * (count / (count - 1)))):
             running[...] = self.momentum * running[...] + (1 - self.momentum) * new.reshape(-1)
         return y.astype(x.dtype)
 
@@ -57,41 +78,37 @@ class BatchNorm(nnx.Module):
         return a, bias - a * mean
 
 
-class GroupNorm(nnx.Module):
+class GroupNorm(Norm):
     """Group normalisation as `torch.nn.GroupNorm`; one channel a group is the InstanceNorm of DC and DATM."""
 
     def __init__(self, channels: int, groups: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
-        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), (channels,)))
-        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), (channels,)))
-        self.groups, self.epsilon = groups, epsilon
+        super().__init__((channels,), rngs=rngs, epsilon=epsilon)
+        self.groups = groups
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Normalise x [B, H, W, C], in the weights' precision."""
         del train
         if self.groups == x.shape[-1]:
             return self.by_own_statistics(normalise, x)
+        _check_values(x.size // (len(x) * self.groups), "GroupNorm")
         grouped = x.astype(self.scale.dtype).reshape(*x.shape[:3], self.groups, -1)
         mean = jnp.mean(grouped, axis=(1, 2, 4), keepdims=True)
         var = jnp.mean(jnp.square(grouped - mean), axis=(1, 2, 4), keepdims=True)
         normal = _standardize(grouped, mean, var, self.epsilon).reshape(x.shape)
-        return (normal * row(self.scale[...]) + row(self.bias[...])).astype(x.dtype)
+        return self._by_channel(normal, x.dtype)
 
     def by_own_statistics(self, function: Callable[..., Normalised], x: jax.Array) -> jax.Array:
         """Apply `normalise` or `normalise_relu_pool` to images x [B, H, W, C], where each channel is a group."""
+        _check_values(x.shape[1] * x.shape[2], "InstanceNorm")
         single = x.astype(self.scale.dtype)
         return function(single, self.scale[...], self.bias[...], (1, 2), self.epsilon)[0].astype(x.dtype)
 
 
-class LayerNorm(nnx.Module):
+class LayerNorm(Norm):
     """Normalisation over the last axes, those of `shape`, as `torch.nn.LayerNorm`; scale and bias of that shape.
 
     Transformers and ConvNeXt normalise channels, (C,); DC's ConvNet whole images, (H, W, C).
     """
-
-    def __init__(self, shape: tuple[int, ...], *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
-        self.scale = nnx.Param(nnx.initializers.ones(rngs.params(), shape))
-        self.bias = nnx.Param(nnx.initializers.zeros(rngs.params(), shape))
-        self.epsilon = epsilon
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Normalise x [..., *shape], in the weights' precision."""

@@ -18,6 +18,7 @@ STAGES: dict[int, tuple[tuple[int, int, int, int], bool]] = {
     34: ((3, 4, 6, 3), False),
     50: ((3, 4, 6, 3), True),
     101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
 }
 EXPANSION = 4
 

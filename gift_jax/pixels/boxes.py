@@ -1,4 +1,4 @@
-"""Crops that change the scale: a box of each image resized to the full side, and mosaics taken apart.
+"""Boxes cut out and resized: a box of each image resized to the full side, and mosaics taken apart.
 
 Operations take NHWC float batches and one draw an image; `random_` forms draw from a key. The resizing is bilinear
 with anti-aliasing, as torchvision's and Pillow's.
@@ -9,7 +9,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from gift_jax.pixels.dsa import Augmentation, random_mosaic_crop
+from gift_jax.pixels import Augmentation
 from gift_jax.pixels.resampling import take_pixels
 from gift_jax.pixels.resampling.products import weigh
 
@@ -17,7 +17,7 @@ LARGEST_RATIO = 4 / 3  # of a box's sides
 _TRIES = 10
 
 
-def resized_crop(
+def resized_box(
     images: jax.Array, top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array, size: int
 ) -> jax.Array:
     """Cut a box out of each image and resize it to size x size, bilinear with anti-aliasing.
@@ -33,15 +33,15 @@ def resized_crop(
     return weigh(images, rows, columns)
 
 
-def resized_crop_bytes(
+def resized_box_bytes(
     images: jax.Array, top: jax.Array, left: jax.Array, height: jax.Array, width: jax.Array, size: int
 ) -> jax.Array:
-    """`resized_crop` of 8-bit pixels as Pillow computes it: in whole numbers, along the rows first.
+    """`resized_box` of 8-bit pixels as Pillow computes it: in whole numbers, along the rows first.
 
     Enlarged boxes are equal pixel for pixel. (Where a tall box is shrunk, Pillow 13 goes along the columns first,
     so that pixels may differ by one; random resized crops to the image's own side never are.)
 
-    Args: images, uint8 [B, H, W, C]; the others as in `resized_crop`. Returns: uint8 [B, size, size, C].
+    Args: images, uint8 [B, H, W, C]; the others as in `resized_box`. Returns: uint8 [B, size, size, C].
     Reference: `PIL.Image.Image.resize` with BILINEAR, which torchvision's transforms of Pillow images call.
     """
     narrow = _mean_bytes("bjw,bhwc->bhjc", _weights(images.shape[2], left, width, size), images)
@@ -73,6 +73,22 @@ def _mean_bytes(axes: str, weights: jax.Array, images: jax.Array) -> jax.Array:
     return ((whole + 2**21) >> 22).astype(jnp.uint8)
 
 
+def mosaic_crop(images: jax.Array, factor: int, row: jax.Array, col: jax.Array) -> jax.Array:
+    """Cut one cell of a factor x factor grid out of each image and resize it (bilinear) to the full side.
+
+    Args: images [B, H, W, C]; factor, cells a side; row, col, int [B] in [0, factor).
+    Reference: `RandomFactorResizedCrop` of the official code, the inverse of RDED's stitching.
+    """
+    height, width, channels = images.shape[1:]
+    cell_h, cell_w = height // factor, width // factor
+
+    def cut(image: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice(image, (i * cell_h, j * cell_w, 0), (cell_h, cell_w, channels))
+
+    cells = jax.vmap(cut)(images, row.astype(jnp.int32), col.astype(jnp.int32))
+    return jax.image.resize(cells, images.shape, "linear", precision=jax.lax.Precision.HIGHEST)
+
+
 def random_boxes(
     key: jax.Array, count: int, side: int, smallest_area: float
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
@@ -97,11 +113,11 @@ def random_boxes(
     return top, jax.random.randint(keys[3], (count,), 0, side - width + 1), height, width
 
 
-def random_resized_crop(key: jax.Array, images: jax.Array, smallest_area: float) -> jax.Array:
-    """`resized_crop` of `random_boxes`, to the images' own side. Args: images, float [B, S, S, C]."""
+def random_resized_box(key: jax.Array, images: jax.Array, smallest_area: float) -> jax.Array:
+    """`resized_box` of `random_boxes`, to the images' own side. Args: images, float [B, S, S, C]."""
     count, side = images.shape[:2]
     top, left, height, width = random_boxes(key, count, side, smallest_area)
-    return resized_crop(images, top, left, height, width, side)
+    return resized_box(images, top, left, height, width, side)
 
 
 def shuffle_patches(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
@@ -129,15 +145,27 @@ def random_shuffle_patches(key: jax.Array, images: jax.Array, cells: int) -> jax
     return shuffle_patches(images, rows, columns)
 
 
-def make_crop(*, factor: int, shuffle: int, smallest_crop: float | None) -> Augmentation:
+def random_mosaic_crop(key: jax.Array, images: jax.Array, factor: int) -> jax.Array:
+    """With probability `1 - 1 / factor^2` a random cell of the mosaic, else the whole image, an image each."""
+    if factor == 1:
+        return images
+    key_u, key_row, key_col = jax.random.split(key, 3)
+    batch = images.shape[:1]
+    row = jax.random.randint(key_row, batch, 0, factor)
+    cells = mosaic_crop(images, factor, row, jax.random.randint(key_col, batch, 0, factor))
+    whole = jax.random.uniform(key_u, batch) >= 1 - 1 / factor**2
+    return jnp.where(whole[:, None, None, None], images, cells)
+
+
+def make_box_strategy(*, factor: int, shuffle: int, smallest_crop: float | None) -> Augmentation:
     """Build `(key, images) -> images`: a mosaic's cell, shuffled cells, a random resized crop; each where asked for."""
 
-    def crop(key: jax.Array, images: jax.Array) -> jax.Array:
+    def cut(key: jax.Array, images: jax.Array) -> jax.Array:
         images = random_mosaic_crop(key, images, factor)
         if shuffle > 1:
             images = random_shuffle_patches(jax.random.fold_in(key, 1), images, shuffle)
         if smallest_crop is not None:
-            images = random_resized_crop(jax.random.fold_in(key, 2), images, smallest_crop)
+            images = random_resized_box(jax.random.fold_in(key, 2), images, smallest_crop)
         return images
 
-    return crop
+    return cut

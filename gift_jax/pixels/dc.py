@@ -6,27 +6,26 @@ Reference: `augment` of `utils.py`, VICO-UoE/DatasetCondensation.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gift_jax.pixels import Augmentation
 from gift_jax.pixels.resampling import take_pixels
 
-CROP = 4  # pixels that an image is padded with
+PADDING = 4  # pixels that an image is padded with
 SCALE = 0.2
 ROTATE = 45  # degrees
 NOISE = 0.001
 
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
-
-def crop(images: jax.Array, top: jax.Array, left: jax.Array) -> jax.Array:
+def padded_crop(images: jax.Array, top: jax.Array, left: jax.Array) -> jax.Array:
     """Cut out of the image, padded by 4 pixels of the batch's mean colour. Args: top, left, int [B] in [0, 8)."""
     colour = jnp.mean(images, axis=(0, 1, 2), keepdims=True)
-    padded = jnp.pad(images - colour, ((0, 0), (CROP, CROP), (CROP, CROP), (0, 0))) + colour
+    padded = jnp.pad(images - colour, ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0))) + colour
 
     def cut(image: jax.Array, row: jax.Array, column: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice(image, (row, column, 0), images.shape[1:])
@@ -105,9 +104,9 @@ def _mirrored(place: jax.Array, size: int) -> jax.Array:
 # ---- keys explicit -------------------------------------------------------------------------------------
 
 
-def _random_crop(key: jax.Array, images: jax.Array) -> jax.Array:
-    top, left = jax.random.randint(key, (2, len(images)), 0, 2 * CROP)
-    return crop(images, top, left)
+def _random_padded_crop(key: jax.Array, images: jax.Array) -> jax.Array:
+    top, left = jax.random.randint(key, (2, len(images)), 0, 2 * PADDING)
+    return padded_crop(images, top, left)
 
 
 def _random_scale(key: jax.Array, images: jax.Array) -> jax.Array:
@@ -125,5 +124,5 @@ def _random_noise(key: jax.Array, images: jax.Array) -> jax.Array:
 
 
 OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
-    {"crop": _random_crop, "scale": _random_scale, "rotate": _random_rotate, "noise": _random_noise}
+    {"crop": _random_padded_crop, "scale": _random_scale, "rotate": _random_rotate, "noise": _random_noise}
 )

@@ -7,29 +7,27 @@ Reference: DSA (Zhao & Bilen, 2021), with the parameters of the official GIFT co
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 
 from gift_jax.errors import GiftError
-from gift_jax.pixels import dc, resampling
-from gift_jax.pixels.resampling import take_images, take_pixels
+from gift_jax.pixels import Augmentation, dc, resampling
+from gift_jax.pixels.resampling import take_pixels
 from gift_jax.pixels.resampling.products import weigh
 
 FLIP_PROBABILITY = 0.5
 BRIGHTNESS = 1.0
 SATURATION = 2.0
 CONTRAST = 0.5
-CROP_RATIO = 0.125
+SHIFT_RATIO = 0.125
 CUTOUT_RATIO = 0.5
 SCALE_RATIO = 1.2
 ROTATE_DEGREES = 15.0
 
 DSA_STRATEGY = "color_crop_cutout_flip_scale_rotate"
-
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def _per_image(draws: jax.Array, images: jax.Array) -> jax.Array:
@@ -59,18 +57,18 @@ def contrast(images: jax.Array, u: jax.Array) -> jax.Array:
     return (images - mean) * (_per_image(u, images) + CONTRAST) + mean
 
 
-def crop(images: jax.Array, shift_h: jax.Array, shift_w: jax.Array) -> jax.Array:
+def shift(images: jax.Array, shift_h: jax.Array, shift_w: jax.Array) -> jax.Array:
     """Shift by whole pixels, zero outside: `out[i, j] = in[i + shift_h, j + shift_w]`.
 
-    Args: images [B, H, W, C]; shift_h, shift_w, int [B], in +-`crop_limit(H)`, +-`crop_limit(W)`.
+    Args: images [B, H, W, C]; shift_h, shift_w, int [B], in +-`shift_limit(H)`, +-`shift_limit(W)`.
     """
     rows, columns = (jnp.arange(size)[None] for size in images.shape[1:3])
     return take_pixels(images, rows + shift_h[:, None], columns + shift_w[:, None])
 
 
-def crop_limit(size: int) -> int:
-    """Largest shift of `crop`, in pixels: an eighth of the side, rounded to nearest."""
-    return int(size * CROP_RATIO + 0.5)
+def shift_limit(size: int) -> int:
+    """Largest one of `shift`, in pixels: an eighth of the side, rounded to nearest."""
+    return int(size * SHIFT_RATIO + 0.5)
 
 
 def cutout(images: jax.Array, offset_h: jax.Array, offset_w: jax.Array) -> jax.Array:
@@ -121,51 +119,6 @@ def rotate(images: jax.Array, u: jax.Array) -> jax.Array:
     return resampling.rotate(images, (u.astype(images.dtype) - 0.5) * (2 * most), most)
 
 
-def mosaic_crop(images: jax.Array, factor: int, row: jax.Array, col: jax.Array) -> jax.Array:
-    """Cut one cell of a factor x factor grid out of each image and resize it (bilinear) to the full side.
-
-    Args: images [B, H, W, C]; factor, cells a side; row, col, int [B] in [0, factor).
-    Reference: `RandomFactorResizedCrop` of the official code, the inverse of RDED's stitching.
-    """
-    height, width, channels = images.shape[1:]
-    cell_h, cell_w = height // factor, width // factor
-
-    def cut(image: jax.Array, i: jax.Array, j: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_slice(image, (i * cell_h, j * cell_w, 0), (cell_h, cell_w, channels))
-
-    cells = jax.vmap(cut)(images, row.astype(jnp.int32), col.astype(jnp.int32))
-    return jax.image.resize(cells, images.shape, "linear", precision=jax.lax.Precision.HIGHEST)
-
-
-def mixup(images: jax.Array, partners: jax.Array, lam: jax.Array) -> jax.Array:
-    """Blend each image with a partner: `lam x + (1 - lam) x[partners]`.
-
-    Args: images [B, H, W, C]; partners, int [B]; lam, a scalar in [0, 1].
-    """
-    lam = lam.astype(images.dtype)
-    return lam * images + (1 - lam) * take_images(images, partners)
-
-
-def cutmix(
-    images: jax.Array, partners: jax.Array, lam: jax.Array, centre_h: jax.Array, centre_w: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Paste a partner's box, of area near `1 - lam`, into each image of the batch.
-
-    Args: images [B, H, W, C]; partners, int [B]; lam, a scalar in [0, 1]; centre_h, centre_w, int scalars.
-    Returns: the images and the share that each keeps of itself (the box is cut at the edges, so that it may
-    be more than lam; the official code keeps lam). Reference: CutMix (Yun et al., 2019).
-    """
-    height, width = images.shape[1:3]
-    half = jnp.sqrt(1 - lam) / 2
-    rows, columns = jnp.arange(height), jnp.arange(width)
-    half_h, half_w = (half * height).astype(jnp.int32), (half * width).astype(jnp.int32)
-    inside_h = (rows >= centre_h - half_h) & (rows < centre_h + half_h)
-    inside_w = (columns >= centre_w - half_w) & (columns < centre_w + half_w)
-    box = inside_h[:, None] & inside_w[None, :]
-    kept = 1 - jnp.mean(box, dtype=images.dtype)
-    return jnp.where(box[None, :, :, None], take_images(images, partners), images), kept
-
-
 # ---- keys explicit -------------------------------------------------------------------------------------
 
 
@@ -186,13 +139,13 @@ def random_color(key: jax.Array, images: jax.Array) -> jax.Array:
     return contrast(images, _uniform(keys[2], images))
 
 
-def random_crop(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`crop` with shifts of at most an eighth of the side."""
+def random_shift(key: jax.Array, images: jax.Array) -> jax.Array:
+    """`shift` by at most an eighth of the side."""
     key_h, key_w = jax.random.split(key)
     batch, height, width, _ = images.shape
-    limit_h, limit_w = crop_limit(height), crop_limit(width)
+    limit_h, limit_w = shift_limit(height), shift_limit(width)
     shift_h = jax.random.randint(key_h, (batch,), -limit_h, limit_h + 1)
-    return crop(images, shift_h, jax.random.randint(key_w, (batch,), -limit_w, limit_w + 1))
+    return shift(images, shift_h, jax.random.randint(key_w, (batch,), -limit_w, limit_w + 1))
 
 
 def random_scale(key: jax.Array, images: jax.Array) -> jax.Array:
@@ -218,7 +171,7 @@ OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
     {
         "flip": random_flip,
         "color": random_color,
-        "crop": random_crop,
+        "crop": random_shift,
         "scale": random_scale,
         "rotate": random_rotate,
         "cutout": random_cutout,
@@ -275,59 +228,3 @@ def _one_an_image(operations: Sequence[Augmentation]) -> Augmentation:
         return results[chosen, jnp.arange(len(images))]
 
     return augment
-
-
-def random_mosaic_crop(key: jax.Array, images: jax.Array, factor: int) -> jax.Array:
-    """With probability `1 - 1 / factor^2` a random cell of the mosaic, else the whole image, an image each."""
-    if factor == 1:
-        return images
-    key_u, key_row, key_col = jax.random.split(key, 3)
-    batch = images.shape[:1]
-    row = jax.random.randint(key_row, batch, 0, factor)
-    cells = mosaic_crop(images, factor, row, jax.random.randint(key_col, batch, 0, factor))
-    whole = jax.random.uniform(key_u, batch) >= 1 - 1 / factor**2
-    return jnp.where(whole[:, None, None, None], images, cells)
-
-
-Mixing = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
-
-
-def no_mix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Leave the images as they are: each is its own partner and keeps all of itself."""
-    del key
-    return images, jnp.arange(images.shape[0]), jnp.ones((), images.dtype)
-
-
-def random_mixup(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`mixup` with lam from Beta(0.8, 0.8). Returns: images, partners int [B], share kept (a scalar)."""
-    key_pair, key_lam = jax.random.split(key)
-    partners = jax.random.permutation(key_pair, images.shape[0])
-    lam = jax.random.beta(key_lam, 0.8, 0.8, dtype=images.dtype)
-    return mixup(images, partners, lam), partners, lam
-
-
-def random_cutmix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`cutmix` with lam from Beta(1, 1). Returns: images, partners int [B], share kept (a scalar)."""
-    key_pair, key_lam, key_h, key_w = jax.random.split(key, 4)
-    partners = jax.random.permutation(key_pair, images.shape[0])
-    lam = jax.random.uniform(key_lam, (), images.dtype)
-    centre_h = jax.random.randint(key_h, (), 0, images.shape[1])
-    mixed, kept = cutmix(images, partners, lam, centre_h, jax.random.randint(key_w, (), 0, images.shape[2]))
-    return mixed, partners, kept
-
-
-MIXINGS: Mapping[str, Mixing] = MappingProxyType({"none": no_mix, "mixup": random_mixup, "cutmix": random_cutmix})
-
-
-def make_mixing(name: str, probability: float = 1.0) -> Mixing:
-    """Build a mixing of `MIXINGS` that leaves a share `1 - probability` of the batches as they are."""
-    mixing = MIXINGS[name]
-    if name == "none" or probability == 1:
-        return mixing
-
-    def mix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        mixed, partners, kept = mixing(key, images)
-        chosen = jax.random.bernoulli(jax.random.fold_in(key, 1), probability)
-        return jnp.where(chosen, mixed, images), partners, jnp.where(chosen, kept, jnp.ones_like(kept))
-
-    return mix

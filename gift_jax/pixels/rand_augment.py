@@ -8,7 +8,6 @@ Reference: Cubuk et al. (2020); `torchvision.transforms.RandAugment` and `timm.d
 import dataclasses
 import math
 import re
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.pixels import resampling
+from gift_jax.pixels import Augmentation, resampling
 from gift_jax.pixels.resampling.places import LEVELS, mapped
 
 OPERATIONS = (
@@ -49,8 +48,6 @@ _STEEPEST, _FURTHEST = math.radians(30), 150 / 331  # rotations of both, and the
 _SOLARIZED, _ADDED = 128, 110  # timm's: levels below the first are raised by up to the second
 _GREY = (19595, 38470, 7471)  # red, green and blue in Pillow's grey, in 2^-16ths
 _CENTRE, _SMOOTH = 5, 13  # the middle of Pillow's 3x3 smoothing kernel, whose other weights are 1, and its sum
-
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)

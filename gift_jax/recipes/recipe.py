@@ -7,7 +7,8 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer, OptionValue, Schedule
-from gift_jax.pixels.dsa import DSA_STRATEGY, MIXINGS, make_strategy
+from gift_jax.pixels.dsa import DSA_STRATEGY, make_strategy
+from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.pixels.rand_augment import make_rand_augment, split_strategy
 
 PRECISIONS = ("float32", "bfloat16")

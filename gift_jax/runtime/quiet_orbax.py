@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import importlib
 import importlib.util
 import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from unittest import mock
+from typing import Any
 
 _ONE_AT_A_TIME = threading.RLock()  # what is replaced below belongs to all threads
 
@@ -25,19 +26,28 @@ class _FinishingLoop(asyncio.SelectorEventLoop):
 
 
 @contextlib.contextmanager
+def _replaced(place: Any, name: str, value: object) -> Iterator[None]:
+    before = getattr(place, name)
+    setattr(place, name, value)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
+
+
+@contextlib.contextmanager
 def quiet_orbax() -> Iterator[None]:
     """Inside, Orbax logs and warns of nothing, and the event loops that it makes finish their tasks.
 
     Orbax reads and writes all arrays at once and closes its loop at the first that fails. The others would then end on
     a closed loop or be collected half way, and Python would print a traceback for each, at any later time.
     """
-    makers = ["asyncio.new_event_loop"]
-    if importlib.util.find_spec("uvloop"):  # which Orbax takes where a loop is running already
-        makers.append("uvloop.new_event_loop")
+    # Orbax takes uvloop's where a loop is running already.
+    makers = [importlib.import_module(name) for name in ("asyncio", "uvloop") if importlib.util.find_spec(name)]
     with _ONE_AT_A_TIME, contextlib.ExitStack() as replaced:
-        replaced.enter_context(mock.patch.object(logging.getLogger("absl"), "disabled", True))
+        replaced.enter_context(_replaced(logging.getLogger("absl"), "disabled", True))
         replaced.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         for maker in makers:
-            replaced.enter_context(mock.patch(maker, _FinishingLoop))
+            replaced.enter_context(_replaced(maker, "new_event_loop", _FinishingLoop))
         yield

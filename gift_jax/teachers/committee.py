@@ -32,6 +32,11 @@ class Committee(NamedTuple):
         logits = [member.apply(params[str(number)], {}, images)[0] for number, member in enumerate(self.members)]
         return jnp.einsum("n,nbc->bc", params["shares"], jnp.stack(logits), precision="highest"), batch_stats
 
+    def cast(self, params: Variables, dtype: jnp.dtype) -> Variables:
+        """Each member's weights in this precision, as it casts them, and the shares."""
+        members = {str(number): one.cast(params[str(number)], dtype) for number, one in enumerate(self.members)}
+        return {**members, "shares": params["shares"].astype(dtype)}
+
 
 def unite(teachers: Sequence[Teacher], weights: Sequence[float] = ()) -> Teacher:
     """Make one teacher of several, whose logits are the mean of theirs. One alone stays as it is.

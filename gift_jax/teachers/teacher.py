@@ -78,6 +78,8 @@ class Network(typing.Protocol):
         self, params: Variables, batch_stats: Variables, images: jax.Array
     ) -> tuple[jax.Array, Variables]: ...
 
+    def cast(self, params: Variables, dtype: jnp.dtype) -> Variables: ...  # noqa: D102
+
 
 class Teacher(typing.NamedTuple):
     """A frozen network: BatchNorm folded into the convolutions, inference only."""

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 
 from gift_jax.data.fkd import StoredBatches, StoredInfo
 from gift_jax.data.pixels import to_input
-from gift_jax.pixels.boxes import make_crop
+from gift_jax.pixels import Augmentation
+from gift_jax.pixels.boxes import make_box_strategy
 from gift_jax.pixels.colors import random_colors
-from gift_jax.pixels.dsa import Augmentation, make_mixing, make_strategy
+from gift_jax.pixels.dsa import make_strategy
+from gift_jax.pixels.mixing import make_mixing
 from gift_jax.pixels.rand_augment import make_rand_augment, split_strategy
 from gift_jax.training.program import Data, Program
 from gift_jax.training.replay import logits_of, replay, weights_of
@@ -47,7 +49,7 @@ def make_prepare(program: Program) -> Callable[[Data, Any, jax.Array, jax.Array]
 def make_drawing(program: Program) -> Callable[[Data, jax.Array, Sequence[jax.Array]], Batch]:
     """Build `(data, indices, keys) -> Batch` that draws crops, augmentation and mixing from keys."""
     recipe = program.recipe
-    crop = make_crop(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
+    crop = make_box_strategy(factor=recipe.factor, shuffle=recipe.shuffle, smallest_crop=recipe.smallest_crop)
     rand, strategy = split_strategy(recipe.augment)
     pixelwise, augment = make_rand_augment(rand), make_strategy(strategy, single=recipe.single_operation)
     mix = make_mixing(recipe.mix, recipe.mix_probability)

@@ -1,6 +1,7 @@
 """What a run is made of: the program that is compiled, the data that it reads, and the state that it changes."""
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -151,7 +152,17 @@ def make_program(
     split_options(recipe)
     model = teacher.model if teacher else None
     count, stored = len(distilled.labels), soft_labels and soft_labels.info
-    return Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)
+    program = Program(student, model, recipe, count, distilled.pixel_space, normalisation, stored)
+    _check_smallest_batch(program)
+    return program
+
+
+def _check_smallest_batch(program: Program) -> None:
+    """Whether the student can be trained on a batch of one, if there is one. Raises: GiftError of its normalisation."""
+    images, batch, steps = program.batching
+    if min(batch, images - (steps - 1) * batch) == 1:
+        model, one = program.model, jax.ShapeDtypeStruct((1, *program.model.input_shape), jnp.float32)
+        jax.eval_shape(functools.partial(model.apply, train=True), *model.abstract(), one)
 
 
 def _not_bytes(distilled: DistilledSet | RecordSet) -> str:

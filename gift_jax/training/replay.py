@@ -18,8 +18,8 @@ from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_diges
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import reads_levels
-from gift_jax.pixels.boxes import resized_crop, resized_crop_bytes
-from gift_jax.pixels.dsa import mixup
+from gift_jax.pixels.boxes import resized_box, resized_box_bytes
+from gift_jax.pixels.mixing import mixup
 from gift_jax.pixels.resampling import take_images
 from gift_jax.recipes.recipe import Recipe
 
@@ -87,7 +87,7 @@ def replay(
     top, left, height, width = (batch.boxes[:, place].astype(jnp.int32) for place in range(4))
     if info.crops == "floats" and images.dtype == jnp.uint8:
         images = images.astype(jnp.float32) / 255
-    crop = resized_crop_bytes if images.dtype == jnp.uint8 else resized_crop
+    crop = resized_box_bytes if images.dtype == jnp.uint8 else resized_box
     images = crop(images, top, left, height, width, images.shape[1])
     images = jnp.where(batch.flips[:, None, None, None], images[:, :, ::-1], images)
     return _MIXERS[info.mix](to_input(images, pixel_space, normalisation), batch)

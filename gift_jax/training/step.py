@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from gift_jax.losses import LOSSES
-from gift_jax.models import Variables, cast
+from gift_jax.models import Variables
 from gift_jax.runtime.compiling import tracing_for_platform
 from gift_jax.training.batch import Batch, make_prepare
 from gift_jax.training.cooling import split_options
@@ -107,7 +107,7 @@ def _make_mean_loss(
     ) -> tuple[jax.Array, tuple[jax.Array, Variables]]:
         images, labels, partners, kept, _, image_weights, epoch = batch
         inputs = images.astype(program.dtype(images))
-        weights = cast(params, inputs.dtype)
+        weights = program.model.cast(params, inputs.dtype)
         logits, changed = program.model.apply(weights, batch_stats, inputs, train=True, key=dropout_key)
         logits = logits.astype(images.dtype)
         criterion = functools.partial(loss, temperature=cooling.at(epoch).astype(logits.dtype)) if cooling else loss
@@ -174,7 +174,7 @@ def _teacher_logits(program: Program, teacher_params: Variables | None, batch: B
     images = batch.images
     if program.teacher is not None:
         inputs = images.astype(program.dtype(images))
-        params = cast(typing.cast(Variables, teacher_params), inputs.dtype)
+        params = program.teacher.cast(typing.cast(Variables, teacher_params), inputs.dtype)
         return program.teacher.apply(params, {}, inputs)[0].astype(images.dtype)
     if batch.soft_labels is None:
         return jnp.zeros((len(images), program.model.spec.num_classes), images.dtype)

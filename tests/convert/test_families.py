@@ -1,6 +1,7 @@
 """Families against PyTorch, most of them torchvision's: structure, features, logits, a training step, export."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import jax
@@ -85,9 +86,12 @@ CASES = {
     "resnet34": Case(21_797_672, 64, resnet_features),
     "resnet50": Case(25_557_032, 64, resnet_features),
     "resnet101": Case(44_549_160, 64, resnet_features),
+    "resnet152": Case(60_192_808, 64, resnet_features),
     "resnet18_modified": Case(11_681_832, 32, resnet_features),
+    "resnet34_modified": Case(21_789_992, 32, resnet_features),
     "resnet50_modified": Case(25_549_352, 32, resnet_features),
     "resnet101_modified": Case(44_541_480, 32, resnet_features),
+    "resnet152_modified": Case(60_185_128, 32, resnet_features),
     # Counted by the authors' own code, as are the logits that its test has.
     "resnet_ap10": Case(5_418_792, 32, stages),
     "alexnet": Case(61_100_840, 96, pooled_features),
@@ -107,7 +111,7 @@ STEPPED = {"resnet18", "shufflenet_v2_x0_5"}
 DRAWN = {"resnet18_modified", "alexnet", "shufflenet_v2_x0_5", "vit_b_16"}
 # Each structure in its smallest form. The deeper ResNets repeat it, and VGG-11, half a gigabyte, has its training step
 # compared with a smaller head.
-COMPARED = {name for name in CASES if name not in ("resnet50", "resnet101", "resnet101_modified", "vgg11")}
+COMPARED = {name for name in CASES if not re.match(r"resnet(50$|101|152|34_)|vgg11", name)}
 LARGE_HEADS = ("alexnet", "vgg11")
 FULL = pytest.mark.exhaustive
 # Sides at which a training step, in float64 several times as slow, has all of its parts.
@@ -312,7 +316,12 @@ def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
 @pytest.mark.parametrize(
     ("file_model", "asked", "classes", "message"),
     [
-        ("resnet18", "resnet18_modified", 10, "first convolution is 7 pixels wide"),
+        (
+            "resnet18",
+            "resnet18_modified",
+            10,
+            "7 pixels wide, resnet18_modified's is 3; give --model resnet18",
+        ),
         ("resnet18", "resnet34", 10, r"layer1\.2\.conv1\.weight is missing"),
         ("resnet34", "resnet18", 10, "is not part of this architecture"),
         ("resnet18", "resnet18", 9, "has 10 outputs, but the dataset has 9 classes"),

@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import dataclasses
 import io
 import zipfile
 
@@ -20,6 +21,7 @@ from gift_jax.data.datasets import CONVNETS, DATASETS
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec
 from gift_jax.models.convnet import ConvNet
+from gift_jax.models.resnet import STAGES
 from gift_jax.teachers.teacher import load_weights
 
 CONV2 = ("--dataset", "cifar10", "--model", "conv2")
@@ -180,6 +182,7 @@ def test_t02_the_most_copied_cifar_codes_resnet(convert, tmp_path):
 
 
 RESNET = ModelSpec("resnet18_modified", 10, 32)
+CIFAR_RESNET = ("--dataset", "cifar10", "--model", "resnet18_modified")
 
 
 def read_resnet(state, tmp_path, **options):
@@ -217,7 +220,7 @@ def without(state, *ends):
         (lambda s: {**behind("model.", s), "loss.weight": torch.ones(10)}, "--key takes one: model$"),
         (
             lambda s: behind("features.", without(s, "fc.weight")),
-            r"holds no resnet18_modified .* but 121 tensors: conv1",
+            r"holds no resnet18_modified .* but 121 tensors: features\.conv1",
         ),
     ],
     ids=["DC's InstanceNorm", "two heads", "two spellings", "a loss beside", "no head"],
@@ -225,6 +228,93 @@ def without(state, *ends):
 def test_resnets_that_are_not_whole_or_not_alone(change, message, resnet, tmp_path):
     with pytest.raises(GiftError, match=message):
         read_resnet(change(resnet.state_dict()), tmp_path)
+
+
+STATISTICS = {"mean": (0.5, 0.4, 0.3), "std": (0.25, 0.2, 0.3)}
+
+
+def statistics(names=("mean", "std"), *, shape=(1, 3, 1, 1), factor=1):
+    return {
+        name: factor * torch.tensor(values).reshape(shape)
+        for name, values in zip(names, STATISTICS.values(), strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda s: {**behind("0.", statistics()), **behind("1.", s)},
+        lambda s: behind("module.", {**behind("normalize.", statistics(shape=(3,))), **behind("model.", s)}),
+        lambda s: {**statistics(("mu", "sigma")), **s},
+    ],
+    ids=["Sequential", "a wrapper", "buffers of the network"],
+)
+@pytest.mark.parametrize("key", [None, "whole"])
+def test_a_layer_that_normalises_images_tells_how(wrapped, key, resnet, convert, tmp_path):
+    torch.save({"whole": wrapped(resnet.state_dict())}, tmp_path / "w.pth")
+    arguments = (*CIFAR_RESNET, *(("--key", key) if key else ()), "--out", tmp_path / "t")
+    status, _, err = convert("teacher", tmp_path / "w.pth", *arguments)
+    assert status == 0, err
+    teacher = gift_jax.load_teacher(tmp_path / "t")
+    assert dataclasses.asdict(teacher.info.normalisation) == STATISTICS
+    expected = logits_of(resnet)
+    np.testing.assert_allclose(teacher.logits(IMAGES), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            behind("0.", statistics(factor=255)),
+            r"0\.mean and 0\.std normalise images by \[127\.5, .* give --mean and --std",
+        ),
+        (
+            behind("0.", {"weight": torch.eye(3)[:, :, None, None], "bias": torch.zeros(3)}),
+            r"0\.weight, 0\.bias may change",
+        ),
+        (
+            behind("0.", {"running_mean": torch.zeros(3), "running_var": torch.ones(3)}),
+            r"0\.running_mean, 0\.running_var",
+        ),
+        ({"temperature": torch.ones(1)}, r"temperature may change its images; give --mean and --std"),
+    ],
+    ids=["bytes", "a convolution", "BatchNorm", "a scale"],
+)
+def test_what_stands_before_a_network_is_never_dropped_in_silence(layer, message, resnet, tmp_path):
+    state = {**layer, **behind("1.", resnet.state_dict())}
+    with pytest.raises(GiftError, match=message):
+        read_resnet(state, tmp_path, key="1")
+    assert read_resnet(state, tmp_path, key="1", normalised=True).normalisation is None
+
+
+def test_refusals_name_what_the_file_has(resnet, tmp_path):
+    state = behind("module.", cifar_names(resnet.state_dict(), "linear"))
+    broken = {**state, "module.linear.bias": torch.full((10,), torch.nan)}
+    with pytest.raises(GiftError, match=r"pth: module\.linear\.bias holds values that are not finite"):
+        read_resnet(broken, tmp_path)
+    cut = {**state, "module.layer2.0.shortcut.0.weight": torch.ones(96, 64, 1, 1)}
+    with pytest.raises(GiftError, match=r"module\.layer2\.0\.shortcut\.0\.weight has shape \[96, 64.* has \[128, 64"):
+        read_resnet(cut, tmp_path)
+
+
+@pytest.mark.parametrize(("width", "relative"), [(16, "a narrower"), (128, "a wider")])
+def test_a_network_of_another_width_is_called_one(width, relative, resnet, tmp_path):
+    state = {**resnet.state_dict(), "conv1.weight": torch.ones(width, 3, 3, 3)}
+    message = rf"first convolution makes {width} channels, resnet18_modified's 64: {relative} relative, which is not"
+    with pytest.raises(GiftError, match=message):
+        read_resnet(state, tmp_path)
+
+
+def test_the_stem_of_every_depth_is_known(tmp_path):
+    """CIFAR's ResNet-34: the sentence names a model that there is."""
+    module = find_family("resnet34_modified").reference(ModelSpec("resnet34_modified", 10, 32))
+    torch.save(module.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(GiftError, match=r"3 pixels wide, resnet34's is 7; give --model resnet34_modified"):
+        read_checkpoint(tmp_path / "w.pth", ModelSpec("resnet34", 10, 32), find_family("resnet34"))
+    spec = ModelSpec("resnet34_modified", 10, 32)
+    assert read_checkpoint(tmp_path / "w.pth", spec, find_family("resnet34_modified")).spec == spec
+    for depth in STAGES:
+        assert {f"resnet{depth}", f"resnet{depth}_modified"} <= set(MODELS)
 
 
 def test_rows_of_a_larger_head(resnet, tmp_path):
@@ -434,7 +524,7 @@ def test_whole_modules_stay_refused_and_named(refused, tmp_path):
         ([torch.zeros(2), torch.zeros(2)], "but a list of 2 things; save"),
         (torch.zeros(2), "but a Tensor; save"),
         ({}, "but a mapping of nothing; save"),
-        ({"a\nb" * 99: torch.zeros(2)}, "holds no ConvNet (layers.conv.0.weight, classifier.weight), but 1 tensor: "),
+        ({"a\nb" * 99: torch.zeros(2)}, "holds no conv2 (layers.conv.0.weight, classifier.weight), but 1 tensor: "),
     ],
 )  # fmt: skip
 def test_a_refusal_names_what_was_found(content, message, refused, tmp_path):
@@ -452,7 +542,7 @@ def test_one_mapping_a_million_times_is_looked_at_once(refused, tmp_path):
 
 def test_another_architecture_is_named(resnet, refused, tmp_path):
     torch.save(resnet.state_dict(), tmp_path / "w.pth")
-    message = "holds no ConvNet (layers.conv.0.weight, classifier.weight), but 122 tensors: conv1.weight [64, 3, 3, 3]"
+    message = "holds no conv2 (layers.conv.0.weight, classifier.weight), but 122 tensors: conv1.weight [64, 3, 3, 3]"
     refused("teacher", tmp_path / "w.pth", *CONV2, message=message, names="w.pth")
     relative = "its names are those of a resnet18 or a relative of it"
     refused("teacher", tmp_path / "w.pth", *CONV2, message=relative, names="w.pth")

@@ -124,7 +124,7 @@ CHANGES = {
     "negative variance": (change("layers.norm.0.running_var", filled(-1.0)), "negative variances"),
     "missing variance": (without("layers.norm.1.running_var"), "layers.norm.1.running_var is missing"),
     "missing bias": (without("classifier.bias"), "classifier.bias is missing"),
-    "no classifier": (without("classifier.weight"), "holds no ConvNet"),
+    "no classifier": (without("classifier.weight"), "holds no conv2"),
     "extra": (lambda state: {**state, "head.weight": torch.zeros(3)}, "head.weight is not part of this architecture"),
     "extra block": (lambda state: {**state, "layers.norm.7.bias": torch.zeros(8)}, "layers.norm.7.bias is not part"),
     "shape": (change("layers.conv.1.weight", lambda t: t[:, :4]), "layers.conv.1.weight has shape [8, 4, 3, 3]"),
@@ -184,7 +184,7 @@ def test_numpy_pickles_are_refused(refused, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda bias: torch.zeros(1).expand(2**40), "has shape [1099511627776], which does not fit"),
+        (lambda bias: torch.zeros(1).expand(2**40), "has shape [1099511627776], where this"),
         (lambda bias: bias.to(torch.int64), "is torch.int64, torch.strided, not an array of floats"),
         (lambda bias: bias.to_sparse(), "torch.sparse_coo, not an array of floats"),
     ],

@@ -18,7 +18,7 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES, ce
 from gift_jax.models import get_model
 from gift_jax.optim import make_optimizer, make_schedule
-from gift_jax.pixels.dsa import random_mixup
+from gift_jax.pixels.mixing import random_mixup
 from gift_jax.recipes import RECIPES, Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe

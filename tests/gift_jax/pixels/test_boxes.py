@@ -1,11 +1,17 @@
-"""Random boxes and shuffled cells against their definitions. (The resizing itself: test_crops_resized.py.)"""
+"""Random boxes and shuffled cells against their definitions. (The resizing itself: test_boxes_resized.py.)"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax.pixels.boxes import make_crop, random_boxes, random_resized_crop, random_shuffle_patches, shuffle_patches
+from gift_jax.pixels.boxes import (
+    make_box_strategy,
+    random_boxes,
+    random_resized_box,
+    random_shuffle_patches,
+    shuffle_patches,
+)
 
 
 def test_boxes_have_the_areas_ratios_and_places_of_torchvisions(key):
@@ -24,12 +30,12 @@ def test_boxes_have_the_areas_ratios_and_places_of_torchvisions(key):
 def test_whole_images_are_their_own_crop(key):
     """At ratio 1 alone does a box of the whole area fit, so that the whole image is what is left."""
     images = jax.random.normal(key, (5, 12, 12, 3))
-    np.testing.assert_allclose(random_resized_crop(key, images, 1.0), images, atol=1e-5)
+    np.testing.assert_allclose(random_resized_box(key, images, 1.0), images, atol=1e-5)
 
 
-def test_random_resized_crops_differ_and_stay_within_the_values(key):
+def test_random_resized_boxs_differ_and_stay_within_the_values(key):
     images = jnp.broadcast_to(jax.random.uniform(key, (1, 16, 16, 1)), (50, 16, 16, 1))
-    out = np.asarray(random_resized_crop(key, images, 0.08))
+    out = np.asarray(random_resized_box(key, images, 0.08))
     assert len(np.unique(out.round(5).reshape(50, -1), axis=0)) > 45
     assert out.min() >= float(images.min()) - 1e-5
     assert out.max() <= float(images.max()) + 1e-5
@@ -63,6 +69,6 @@ def test_random_shuffles_reach_every_order_of_rows_and_columns(key):
 )
 def test_only_what_is_asked_for_is_done(options, same, key):
     images = jax.random.normal(key, (4, 8, 8, 1))
-    out = make_crop(**options)(key, images)
+    out = make_box_strategy(**options)(key, images)
     assert out.shape == images.shape
     assert bool((out == images).all()) == same

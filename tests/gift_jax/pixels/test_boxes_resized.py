@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from convert.vision import load_torchvision_models
-from gift_jax.pixels.boxes import resized_crop, resized_crop_bytes
+from gift_jax.pixels.boxes import resized_box, resized_box_bytes
 
 load_torchvision_models()
 from torchvision.transforms import functional  # noqa: E402 (only now does it import)
@@ -30,7 +30,7 @@ def ours(function, images, size):
 @pytest.mark.parametrize("size", [5, 12, 24, 31])
 def test_float_crops_equal_torchvisions(size):
     images = pixels().astype(np.float32) / 255
-    out = ours(resized_crop, jnp.asarray(images), size)
+    out = ours(resized_box, jnp.asarray(images), size)
     for image, box, found in zip(images, BOXES, out, strict=True):
         tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
         expected = functional.resized_crop(tensor, *box, [size, size], antialias=True)
@@ -40,6 +40,6 @@ def test_float_crops_equal_torchvisions(size):
 @pytest.mark.parametrize("size", [24, 31])
 def test_crops_of_bytes_are_pillows_pixels(size):
     images = pixels()
-    out = ours(resized_crop_bytes, jnp.asarray(images), size)
+    out = ours(resized_box_bytes, jnp.asarray(images), size)
     for image, box, found in zip(images, BOXES, out, strict=True):
         np.testing.assert_array_equal(found, functional.resized_crop(Image.fromarray(image), *box, [size, size]))

@@ -21,7 +21,7 @@ def pictures(size, count=6):
 @pytest.mark.parametrize("size", SIDES)
 def test_crop_pads_with_the_mean_colour(size):
     images, top, left = pictures(size), np.array([0, 7, 4, 3, 1, 6]), np.array([7, 0, 4, 5, 2, 1])
-    found = dc.crop(jnp.asarray(images), jnp.asarray(top), jnp.asarray(left))
+    found = dc.padded_crop(jnp.asarray(images), jnp.asarray(top), jnp.asarray(left))
     for image, row, column, one in zip(images, top, left, found, strict=True):
         channels = [np.pad(image[..., channel], 4, constant_values=images[..., channel].mean()) for channel in range(2)]
         expected = np.stack(channels, -1)[row : row + size, column : column + size]

@@ -15,7 +15,7 @@ from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.pixels.dsa import MIXINGS
+from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.recipes.recipe import Recipe, official_batch_size
 from gift_jax.studies.subset import restrict, restrict_evaluation
 from gift_jax.training.resume import Checkpoints

@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax.pixels import boxes as crops
-from gift_jax.pixels import dsa as augment
-from gift_jax.pixels import rand_augment
+from gift_jax.pixels import boxes, dsa, mixing, rand_augment
 from gift_jax.pixels.resampling import gathers, products
 from gift_jax.runtime.compiling import tracing_for_platform
 
@@ -60,7 +58,7 @@ def test_golden_crops(golden):
         expected = file[f"{prefix}out_nchw"]
         images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
         with tracing_for_platform("tpu"):
-            out = augment.crop(images, **draws)
+            out = dsa.shift(images, **draws)
         np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
 
 
@@ -68,8 +66,8 @@ def test_nothing_is_looked_up_for_a_tpu(key):
     """By the traced program: of the augmentations, mixing and crops, nothing looks pixels up, or their levels."""
 
     def moved(key, images):
-        images = augment.make_strategy()(key, crops.make_crop(factor=1, shuffle=2, smallest_crop=0.5)(key, images))
-        return augment.random_cutmix(key, augment.random_mixup(key, images)[0])[0]
+        images = dsa.make_strategy()(key, boxes.make_box_strategy(factor=1, shuffle=2, smallest_crop=0.5)(key, images))
+        return mixing.random_cutmix(key, mixing.random_mixup(key, images)[0])[0]
 
     def looked_up(form, platform):
         """Gathers and scatters of arrays that have a side of the images, or all pixels, or levels, in one axis."""

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from forms import short_form
 
-from gift_jax.pixels import dsa as augment
-from gift_jax.pixels import rand_augment, resampling
+from gift_jax.pixels import dsa, rand_augment, resampling
 from gift_jax.pixels.resampling import gathers, shears
 from gift_jax.runtime.compiling import tracing_for_platform
 
@@ -36,7 +35,7 @@ def test_golden_rotations(golden):
         draw, expected = (file[f"case{case}/rotate/{name}"] for name in ("u", "out_nchw"))
         images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
         with tracing_for_platform("tpu"):
-            out = jax.jit(lambda images, draw: augment.rotate(images, draw))(images, jnp.asarray(draw, jnp.float32))
+            out = jax.jit(lambda images, draw: dsa.rotate(images, draw))(images, jnp.asarray(draw, jnp.float32))
         np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
 
 

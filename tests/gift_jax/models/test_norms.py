@@ -1,0 +1,61 @@
+"""What norms cannot do: normalise a value by itself. PyTorch refuses that for BatchNorm in training."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.errors import GiftError
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.models.norms import BatchNorm, GroupNorm
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.training.program import make_program
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [
+        (BatchNorm(4, rngs=nnx.Rngs(0)), (1, 1, 1, 4)),
+        (GroupNorm(4, 4, rngs=nnx.Rngs(0)), (3, 1, 1, 4)),
+        (GroupNorm(4, 4, rngs=nnx.Rngs(0)), (1, 1, 1, 4)),
+    ],
+    ids=["batch of one", "InstanceNorm", "InstanceNorm and batch of one"],
+)
+def test_single_values_are_not_normalised_by_themselves(norm, shape):
+    with pytest.raises(GiftError, match="would normalise single values by themselves"):
+        norm(jnp.ones(shape), train=True)
+
+
+def test_batchnorm_of_one_value_a_channel_is_plain_arithmetic_in_inference():
+    assert BatchNorm(4, rngs=nnx.Rngs(0))(jnp.ones((1, 1, 1, 4)), train=False).shape == (1, 1, 1, 4)
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(3, 1), (3, 2)])
+def test_a_batch_of_one_over_a_pixel_is_refused_before_training(count, batch_size):
+    """ResNet-18 with ImageNet's stem halves 32 pixels five times. The last batch counts too."""
+    images = np.zeros((count, 32, 32, 3), np.uint8)
+    distilled = DistilledSet(
+        images=images,
+        labels=np.arange(count, dtype=np.int32) % 10,
+        soft_labels=None,
+        pixel_space="raw",
+        dataset="cifar10",
+        method="test",
+        ipc=1,
+    )
+    student, recipe = get_model(ModelSpec("resnet18", 10, 32)), Recipe(loss="ce", epochs=1, batch_size=batch_size)
+    with pytest.raises(GiftError, match="BatchNorm would normalise single values"):
+        make_program(recipe, student, distilled, None)
+
+
+def test_norms_keep_their_precision_by_what_they_are():
+    """Not by the names of their parameters: ConvNeXt's layer scales are cast, norms' scales and biases are not."""
+    model = get_model(ModelSpec("convnext_tiny", 10, 32))
+    shapes, _ = model.abstract()
+    cast = jax.eval_shape(lambda params: model.cast(params, jnp.dtype("bfloat16")), shapes)
+    block = cast["stages"][0][0]
+    for leaf in jax.tree.leaves((block["norm"], cast["norm"], cast["stem"]["norm"])):
+        assert leaf.dtype == jnp.float32
+    assert block["layer_scale"].dtype == block["filter"]["kernel"].dtype == jnp.bfloat16
