@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from forms import short_form
+from gift_jax.studies.subset import restrict, restrict_evaluation
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 from gift_jax.data.distilled import CLASS_NAMES
@@ -17,7 +18,6 @@ from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.recipes.recipe import Recipe, official_batch_size
-from gift_jax.studies.subset import restrict, restrict_evaluation
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import Metrics
 from gift_jax.training.train import check_class_orders, check_finite, train
