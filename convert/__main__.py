@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from gift_jax.runtime import cli
+from gift_jax.runtime import cli, options
 from gift_jax.runtime.options import Choices, Dataset, ModelName
 
-Source = Annotated[Path, tyro.conf.Positional]
+Source = Annotated[options.Source, tyro.conf.Positional]
 Method = Annotated[str, Choices(f"{__package__}.distilled.methods:METHODS")]
 
 
@@ -117,7 +117,7 @@ def distilled(
     pixel_space: Literal["raw", "normalised", "zca"] | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
-    class_order: Path | None = None,
+    class_order: options.Source | None = None,
     soft_labels: Literal["probabilities", "logits"] | None = None,
     repetition: int | None = None,
     split: str | None = None,
@@ -183,7 +183,7 @@ def fkd(
     source: Source,
     /,
     *,
-    distilled: Path,
+    distilled: options.Source,
     out: Path,
     epochs: int | None = None,
     seed: int = 42,

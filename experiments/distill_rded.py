@@ -21,6 +21,7 @@ from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
+from .common.options import GROUPS
 from .common.real_images import Reader, reader
 from .common.sources import find_images, open_teacher
 
@@ -41,6 +42,8 @@ class DistillRDED:
         smallest_area: see `gift_jax.rded.RDED`.
         seed: of the choice of images and crops.
     """
+
+    GROUPS = GROUPS
 
     teacher: Path
     out: Path

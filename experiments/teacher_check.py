@@ -27,6 +27,7 @@ from gift_jax.runtime.options import Dataset
 from gift_jax.teachers.diagnose import Finding, class_order, diagnose, examine
 from gift_jax.teachers.published import ZOO
 
+from .common.options import GROUPS
 from .common.sources import find_images, open_teacher
 
 
@@ -43,6 +44,8 @@ class TeacherCheck:
         margin: percentage points that are not far.
         write_class_order: file to write the order of classes that was found to.
     """
+
+    GROUPS = GROUPS
 
     teacher: tyro.conf.Positional[Path]
     dataset: Dataset | None = None

@@ -24,6 +24,7 @@ from gift_jax.training.configuration import fingerprint
 
 from ..common import teacher_training
 from ..common.digits_setup import find_set
+from ..common.options import GROUPS
 from ..common.rates import SQUARED, LossOrSquared
 from ..common.real_images import RealImages, open_real
 
@@ -93,6 +94,8 @@ class Benchmark:
         dry_run: list the cells, measure a step of each kind, say how long everything takes, and stop.
         retry_failed: run cells again that failed before.
     """
+
+    GROUPS = GROUPS
 
     data: Path = FASHION_MNIST.place
     out: Path = Path("runs/fashion_mnist")

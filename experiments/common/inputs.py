@@ -22,6 +22,7 @@ from gift_jax.readers.records import decoded
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.options import Dataset, ModelName
 
+from .options import GROUPS
 from .sources import find_images, known_images
 from .students import Options, parse_options
 
@@ -50,6 +51,8 @@ class Inputs:
         train_data: real training images, for whitened (DATM) sets, and for studies to choose settings on.
         class_order: file with a class folder per line, in the order of class ids.
     """
+
+    GROUPS = GROUPS
 
     dataset: Dataset = "cifar100"
     model: ModelName = "conv3"

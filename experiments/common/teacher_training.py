@@ -24,6 +24,7 @@ from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
 
+from .options import GROUPS
 from .sources import find_images
 from .students import parse_options
 
@@ -62,6 +63,8 @@ class TrainTeacher:
         resume: go on with an unfinished training, whose state is in OUT.unfinished.
         save_minutes: how often that state is saved.
     """
+
+    GROUPS = GROUPS
 
     dataset: Dataset
     model: ModelName

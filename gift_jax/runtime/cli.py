@@ -1,59 +1,124 @@
 """Command lines: tyro over functions and frozen dataclasses, and one sentence for a user's mistake."""
 
 import contextlib
+import difflib
 import hashlib
+import io
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import tyro
 
 import gift_jax
 from gift_jax.errors import GiftError, Preempted
 from gift_jax.runtime.files import cache_directory
-from gift_jax.runtime.options import make_command
+from gift_jax.runtime.options import Command, make_command
+
+Function: TypeAlias = Callable[..., Any]
+
+_checked: dict[tuple[str, ...], Any] = {}
+"""What `check` parsed, by the command line."""
 
 
-def run(command: Callable[..., Any] | dict[str, Callable[..., Any]], *, program: str) -> NoReturn:
+def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn:
     """Parse the command line, call the command (or the subcommand of that name) and exit.
 
-    The exit status is 0, 2 after a GiftError (its sentence goes to standard error), 130 after Ctrl-C, and
-    143 after a SIGTERM that found a state to save.
+    The exit status is 0, 2 after a GiftError (its sentence goes to standard error, `arguments` in backquotes as the
+    options that they are), 130 after Ctrl-C, and 143 after a SIGTERM that found a state to save.
     """
     _keep_compiled()
+    with _mistakes_as_exit_status():
+        chosen, parsed = _parse(command, with_installed_command_names(program))
+        _call(chosen, _checked.pop(tuple(sys.argv), parsed))
+    sys.exit(0)
+
+
+def check(options: type, *, program: str) -> None:
+    """Parse the options of the command that is run, so that a mistake is told before what it needs is imported."""
+    with _mistakes_as_exit_status():
+        command, parsed = _parse(options, with_installed_command_names(program))
+        _call(command, parsed)
+        _checked[tuple(sys.argv)] = parsed
+
+
+@contextlib.contextmanager
+def _mistakes_as_exit_status() -> Iterator[None]:
     try:
         with exit_quietly_on_broken_pipe():
-            _dispatch(command, with_installed_command_names(program))
+            yield
     except Preempted as stop:
         sys.exit(_fail(str(stop), 143))
     except GiftError as error:
         sys.exit(_fail(str(error), 2))
     except KeyboardInterrupt:
         sys.exit(_fail("stopped by the user", 130))
-    sys.exit(0)
 
 
-def _dispatch(command: Callable[..., Any] | dict[str, Callable[..., Any]], program: str) -> None:
-    """Parse the options of a command, or of the one that is named first, and call it. Help ends with an example."""
-    helping = bool({"-h", "--help"} & set(sys.argv[1:]))
-    subcommands = command if isinstance(command, dict) else {}
-    named = subcommands.get(sys.argv[1]) if len(sys.argv) > 1 else None
-    known = {name: make_command(run, with_choices=helping and run is named) for name, run in subcommands.items()}
-    single = make_command(command, with_choices=helping) if not isinstance(command, dict) else None
+def _call(command: Command, parsed: Any) -> None:
+    """Call a command. A library's messages name arguments, such as `class_order`, which are --class-order here."""
     try:
-        if single is None:
-            parsed = tyro.extras.subcommand_cli_from_dict({name: one.form for name, one in known.items()}, prog=program)
-        else:
-            parsed = tyro.cli(single.form, prog=program, description=with_installed_command_names(single.description))
-    except SystemExit as stop:
-        shown = single or known.get(sys.argv[1] if len(sys.argv) > 1 else "")
-        if stop.code == 0 and shown and shown.example:
-            print(f"example: {with_installed_command_names(shown.example)}")
+        command.call(parsed)
+    except GiftError as error:
+        spelt = {name: parameter.option for name, parameter in command.parameters.items()}
+        text = re.sub(r"`(\w+)`", lambda match: spelt.get(match[1], match[0]), str(error))
+        raise type(error)(text) from None
+
+
+def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Command, Any]:
+    """Parse the options of a command, or of the one that is named first. Help ends with an example."""
+    arguments = sys.argv[1:]
+    if isinstance(command, Mapping):
+        name = next(iter(arguments), "")
+        if name not in command:
+            if name and not name.startswith("-"):
+                raise GiftError(f"{name!r} is no command of `{program}`{_nearest(name, command, program)}")
+            forms = {name: make_command(function).form for name, function in command.items()}
+            with _tyros_errors_as_sentences():
+                tyro.extras.subcommand_cli_from_dict(forms, prog=program, args=arguments)
+        command, program, arguments = command[name], f"{program} {name}", arguments[1:]
+    helping = bool({"-h", "--help"} & set(arguments))
+    chosen = make_command(command, with_choices=helping)
+    given = [text.partition("=")[0].replace("_", "-") for text in arguments if text.startswith("--")]
+    for option in given:
+        if option not in (*chosen.options, "--help"):
+            raise GiftError(f"{option} is no option of `{program}`{_nearest(option, chosen.options, program)}")
+    needed = [each.option for each in chosen.parameters.values() if each.is_required and each.option not in given]
+    if needed and not helping:
+        raise GiftError(f"`{program}` needs {' and '.join(needed)}; see --help")
+    try:
+        with _tyros_errors_as_sentences():
+            text = with_installed_command_names(chosen.description)
+            return chosen, tyro.cli(chosen.form, prog=program, description=text, args=arguments)
+    except SystemExit:
+        if chosen.example:
+            print(f"example: {with_installed_command_names(chosen.example)}")
         raise
-    chosen = single or next(one for one in known.values() if one.form is type(parsed))
-    chosen.call(parsed)
+
+
+def _nearest(given: str, known: Iterable[str], program: str) -> str:
+    if near := difflib.get_close_matches(given, [*known], 1):
+        return f"; did you mean {near[0]}?"
+    return f"; `{program} --help` lists them"
+
+
+@contextlib.contextmanager
+def _tyros_errors_as_sentences() -> Iterator[None]:
+    """Raise what tyro says in a box as a GiftError; help goes its way."""
+    terminal = sys.stderr
+    with contextlib.redirect_stderr(io.StringIO()) as box:
+        try:
+            yield
+            terminal.write(box.getvalue())
+        except SystemExit as stop:
+            if not stop.code:
+                raise
+            lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
+            text = " ".join(lines).partition("──")[0].strip().rstrip(".")
+            raise GiftError(f"{text}; see --help") from None
 
 
 def with_installed_command_names(text: str) -> str:

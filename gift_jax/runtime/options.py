@@ -1,18 +1,21 @@
-"""Options of a command line, read off a function or a frozen dataclass: their groups, choices, help and example.
+"""Options of a command line, read off a function or a frozen dataclass, for tyro to show and parse.
 
-tyro reads and checks them. What it does not do by itself is done here: names to choose from are listed, options come
-in groups, lists of numbers and names may be written with commas, and an option without a default shows no `None`.
+What tyro does not do by itself is done here: names to choose from are listed, options come in groups, lists may be
+written with commas, a default of None is not shown, and what was given is checked before anything is loaded.
 """
 
+import ast
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import inspect
+import math
 import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
@@ -20,28 +23,15 @@ from typing import Annotated, Any, Literal, NamedTuple
 import docstring_parser
 import tyro
 
-# Which group of the help an option is shown in; any other one is in the first.
-_TRAINING = """loss losses criterion_name hard_share recipe optimizer optimizers learning_rate rates schedule epochs
-batch_size max_steps precision seed seeds weight_decay"""
-_WHERE = "out data train_data test_data class_order distilled teacher soft_labels write_class_order"
-_MACHINE = "devices hosts jobs shard resume save_minutes dry_run retry_failed tensorboard"
-GROUPS: Mapping[str, str] = MappingProxyType(
-    {
-        name: group
-        for group, names in {"training": _TRAINING, "where": _WHERE, "machine": _MACHINE}.items()
-        for name in names.split()
-    }
-)
-FIRST_GROUP = "what"
-MOST_UNGROUPED = 8  # options that need no groups
+from gift_jax.errors import GiftError
 
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
     """Marks an option whose values are the names in a table, such as `gift_jax.losses:LOSSES`, and further ones.
 
-    The table is read when help is asked for, so that a command line need not import it. The command itself refuses
-    other names. reader: a function of a module, named likewise, that makes a name of what was given.
+    The command itself refuses other names. reader: a function of a module, named likewise, that makes a name of what
+    was given.
     """
 
     table: str
@@ -50,11 +40,46 @@ class Choices:
 
     def names(self) -> tuple[str, ...]:
         """The names in the table's order, then the further ones."""
-        return (*_load(self.table), *self.further)
+        return (*_keys(self.table), *self.further)
 
     def read(self, text: str) -> str:
         """The name that a text stands for."""
         return _load(self.reader)(text) if self.reader else text
+
+
+@dataclasses.dataclass(frozen=True)
+class Existing:
+    """Marks an option that names a file or directory, which is looked for before the command is called.
+
+    unless: a pattern of what else may be given, such as a set on the Hub.
+    """
+
+    unless: str = r"hf:/.*"
+
+
+@dataclasses.dataclass(frozen=True)
+class Alias:
+    """Marks an option that has another name, too."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadAs:
+    """Marks an option of several values that a function makes of the texts that were given."""
+
+    read: Callable[[list[str]], tuple[Any, ...]]
+
+
+Source = Annotated[Path, Existing()]
+Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
+OptimizerName = Annotated[str, Choices("gift_jax.optim.pytorch:OPTIMIZERS", ("lion", "lamb", "..."))]
+ComparedName = Annotated[str, Choices("gift_jax.optim.settings:COMPARED")]
+ModelName = Annotated[str, Choices("gift_jax.models:MODELS")]
+Dataset = Annotated[
+    str, Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:name_of")
+]
+RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 
 
 def _load(place: str) -> Any:
@@ -62,14 +87,16 @@ def _load(place: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
-OptimizerName = Annotated[str, Choices("gift_jax.optim:OPTIMIZERS", ("lion", "lamb", "..."))]
-ComparedName = Annotated[str, Choices("gift_jax.optim:COMPARED")]
-ModelName = Annotated[str, Choices("gift_jax.models:MODELS")]
-Dataset = Annotated[
-    str, Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:name_of")
-]
-RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
+def _keys(place: str) -> tuple[str, ...]:
+    """The keys of a table; read in its source if they are written out there, for importing it may load JAX."""
+    module, name = place.split(":")
+    if (spec := importlib.util.find_spec(module)) and spec.origin:
+        for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
+                table = next((part for part in ast.walk(node) if isinstance(part, ast.Dict)), None)
+                if table and all(isinstance(key, ast.Constant) for key in table.keys):
+                    return tuple(str(ast.literal_eval(key)) for key in table.keys if key)
+    return tuple(_load(place))
 
 
 class Parameter(NamedTuple):
@@ -78,7 +105,31 @@ class Parameter(NamedTuple):
     name: str
     annotation: Any
     default: Any
-    positional_only: bool
+    positional_only: bool = False
+
+    @property
+    def option(self) -> str:
+        """How it is given. Python's own words end in an underscore, as `for_` does."""
+        return f"--{self.name.removesuffix('_').replace('_', '-')}"
+
+    @property
+    def is_positional(self) -> bool:
+        """Whether it is given without a name."""
+        return self.positional_only or "Positional" in repr(self.annotation)
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return self.name.upper() if self.is_positional else self.option
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it is an option that must be given."""
+        return self.default is inspect.Parameter.empty and not self.is_positional
+
+    def marks(self, kind: type) -> list[Any]:
+        """Its marks of a kind."""
+        return [mark for mark in _marks(self.annotation) if isinstance(mark, kind)]
 
 
 class Command(NamedTuple):
@@ -88,32 +139,64 @@ class Command(NamedTuple):
     call: Callable[[Any], Any]
     description: str
     example: str | None
+    parameters: Mapping[str, Parameter]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Every option by its spelling, `--no-` and other names included, and the argument that it is."""
+        given: dict[str, str] = {}
+        for name, parameter in self.parameters.items():
+            spelt = [parameter.option, *(f"--{alias.name}" for alias in parameter.marks(Alias))]
+            given |= dict.fromkeys(spelt, name)
+            if parameter.annotation is bool:
+                given[f"--no-{parameter.option[2:]}"] = name
+        return given
 
 
 def make_command(function: Callable[..., Any], *, with_choices: bool = False) -> Command:
     """Read a command off a function of options, or off one of a single dataclass whose fields are the options.
 
-    Args: with_choices, whether tables of names are imported for the help.
+    A class of options is a command that returns them. By `GROUPS`, names by group, a dataclass says how they are shown;
+    those that are in no group are in the first.
+
+    Args:
+        function: what is called, with its docstring.
+        with_choices: whether names to choose from are listed.
     """
-    parameters, build = _parameters(function)
-    texts = _help_texts(function, parameters.values())
-    options = [option for option in parameters.values() if not _is_positional(option)]
-    grouped = len(options) > MOST_UNGROUPED
-    fields, groups = [], dict[str, list[Any]]()
+    parameters, build, owner = _parameters(function)
+    plain = function.func if isinstance(function, functools.partial) else function
+    texts = _help_texts((plain, *reversed(inspect.getmro(owner))) if owner else (plain,))
+    named: Mapping[str, str] = getattr(owner, "GROUPS", {})
+    group_of = {name: group for group, names in named.items() for name in names.split()}
+    fields: list[Any] = []
+    groups: dict[str, list[Any]] = {group: [] for group in named}
     for parameter in parameters.values():
-        own = _is_positional(parameter) or not grouped
-        field = _field(parameter, texts.get(parameter.name, ""), with_choices, prefix=own)
-        group = GROUPS.get(parameter.name, FIRST_GROUP)
-        (fields if own else groups.setdefault(group, [])).append(field)
-    order = dict.fromkeys([FIRST_GROUP, *GROUPS.values()])
-    fields += [_group(name, groups[name]) for name in order if name in groups]
-    text, example = _introduction(function)
+        field = _field(parameter, texts.get(parameter.name, ""), with_choices)
+        grouped = named and not parameter.is_positional
+        (groups[group_of.get(parameter.name, next(iter(named)))] if grouped else fields).append(field)
+    fields += [_group(name, members) for name, members in groups.items() if members]
+    text, example = _introduction(plain, owner)
     form = dataclasses.make_dataclass("Options", fields, kw_only=True)
     form.__doc__ = text
-    return Command(form, lambda parsed: build(_flat(parsed)), text, example)
+
+    def call(parsed: Any) -> Any:
+        values = _flat(parsed)
+        for parameter in parameters.values():
+            _check_existing(parameter, values[parameter.name])
+        return build(values)
+
+    return Command(form, call, text, example, parameters)
 
 
-def _group(name: str, fields: Sequence[tuple[str, Any, Any]]) -> tuple[str, Any, Any]:
+def _check_existing(parameter: Parameter, value: Any) -> None:
+    """Raises: GiftError if an option names a file that is not there; a default is looked for by the command itself."""
+    for mark in parameter.marks(Existing):
+        for path in () if value in (None, parameter.default) else value if isinstance(value, tuple) else (value,):
+            if not re.fullmatch(mark.unless, str(path)) and not Path(path).exists():
+                raise GiftError(f"{path}: there is no such file or directory; check {parameter.label}")
+
+
+def _group(name: str, fields: list[Any]) -> tuple[str, Any, Any]:
     group = dataclasses.make_dataclass(name, fields, kw_only=True)
     return (name, Annotated[group, tyro.conf.arg(help="")], dataclasses.field())
 
@@ -127,8 +210,15 @@ def _flat(parsed: Any) -> dict[str, Any]:
     return values
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[dict[str, Parameter], Callable[[dict[str, Any]], Any]]:
-    """A command's options by name, and how it is called with their values."""
+def _parameters(
+    function: Callable[..., Any],
+) -> tuple[dict[str, Parameter], Callable[[dict[str, Any]], Any], type | None]:
+    """A command's options by name, how it is called with their values, and their dataclass."""
+    if isinstance(function, type):
+        hints = typing.get_type_hints(function, include_extras=True)
+        fields = {field.name: field for field in dataclasses.fields(function)}
+        found = {name: Parameter(name, hints[name], _default(field)) for name, field in fields.items()}
+        return found, lambda values: function(**values), function
     bound = function.keywords if isinstance(function, functools.partial) else {}
     plain = function.func if isinstance(function, functools.partial) else function
     hints = typing.get_type_hints(plain, include_extras=True)
@@ -139,120 +229,105 @@ def _parameters(function: Callable[..., Any]) -> tuple[dict[str, Parameter], Cal
     }
     config = next(iter(found.values())).annotation if len(found) == 1 else None
     if isinstance(config, type) and dataclasses.is_dataclass(config):
-        hints = typing.get_type_hints(config, include_extras=True)
-        fields = {field.name: field for field in dataclasses.fields(config)}
-        return (
-            {name: Parameter(name, hints[name], _default(field), False) for name, field in fields.items()},
-            lambda values: function(config(**values)),
-        )
+        parameters, build, _ = _parameters(config)
+        return parameters, lambda values: function(build(values)), config
     first = [name for name, parameter in found.items() if parameter.positional_only]
-    return found, lambda values: function(*[values.pop(name) for name in first], **values)
+    return found, lambda values: function(*[values.pop(name) for name in first], **values), None
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
 
 
-def _field(parameter: Parameter, text: str, with_choices: bool, *, prefix: bool) -> tuple[str, Any, Any]:
+def _field(parameter: Parameter, text: str, with_choices: bool) -> tuple[str, Any, Any]:
     """The parameter as a field for `dataclasses.make_dataclass`, in tyro's terms."""
-    name, annotation, default, positional_only = parameter
-    hint = "" if default is None or default == () else None
-    # Python's own words end in an underscore, as `for_` does.
-    spelt = name.removesuffix("_") if name.endswith("_") else None
-    argument = tyro.conf.arg(name=spelt, prefix_name=None if prefix else False, help=text, help_behavior_hint=hint)
-    if not _is_positional(parameter) and (constructor := _constructor(name, annotation, with_choices)):
+    argument = tyro.conf.arg(
+        name=parameter.option[2:] if parameter.name.endswith("_") else None,
+        prefix_name=None if parameter.is_positional else False,
+        help=text,
+        help_behavior_hint="" if parameter.default is None or parameter.default == () else None,
+        aliases=[f"--{alias.name}" for alias in parameter.marks(Alias)] or None,
+    )
+    annotation = parameter.annotation
+    if constructor := _constructor(parameter, with_choices):
         annotation = Annotated[annotation, constructor]
-    if positional_only:
+    if parameter.positional_only:
         annotation = tyro.conf.Positional[annotation]
-    given = dataclasses.field() if default is inspect.Parameter.empty else dataclasses.field(default=default)
-    return (name, Annotated[annotation, argument], given)
+    must_be_given = parameter.default is inspect.Parameter.empty
+    given = dataclasses.field() if must_be_given else dataclasses.field(default=parameter.default)
+    return (parameter.name, Annotated[annotation, argument], given)
 
 
-def _is_positional(parameter: Parameter) -> bool:
-    return parameter.positional_only or "Positional" in repr(parameter.annotation)
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
-class Kind(NamedTuple):
-    """How one value of a type is shown and read."""
-
-    metavar: str
-    read: Callable[[str], Any]
-
-
-KINDS: Mapping[type, Kind] = MappingProxyType(
-    {int: Kind("INT", int), float: Kind("FLOAT", float), str: Kind("STR", str), Path: Kind("PATH", Path)}
+READERS: Mapping[type, tuple[str, Callable[[str], Any]]] = MappingProxyType(
+    {int: ("INT", int), float: ("FLOAT", _finite), str: ("STR", str), Path: ("PATH", Path)}
 )
+"""How one value of a type is shown and read. No option means anything by NaN or infinity."""
 
 
-def _constructor(name: str, annotation: Any, with_choices: bool) -> tyro.constructors.PrimitiveConstructorSpec | None:
+def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.PrimitiveConstructorSpec | None:
     """How tyro reads an option: one value or several, None left to the default; None where tyro's own way serves."""
-    plain = _without_none(annotation)
-    inner, several = _inner(plain)
-    if (kind := _kind(inner, with_choices)) is None:
+    plain, several = _plain(parameter.annotation)
+    names = typing.get_args(plain) if typing.get_origin(plain) is Literal else ()
+    if not names and plain not in READERS:
         return None
-    option = f"--{name.removesuffix('_').replace('_', '-')}"
+    metavar, read_plain = ("{" + ",".join(names) + "}", str) if names else READERS[plain]
+    choices, whole = (next(iter(parameter.marks(kind)), None) for kind in (Choices, ReadAs))
+    shown = "{" + ",".join(choices.names()) + "}" if choices and with_choices else metavar
 
     def read(text: str) -> Any:
         try:
-            return kind.read(text)
+            value = choices.read(text) if choices else read_plain(text)
         except ValueError:
-            raise ValueError(f"{option} takes {kind.metavar}, not {text!r}") from None
+            raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}") from None
+        if names and value not in names:
+            raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}")
+        return value
 
     def read_all(texts: list[str]) -> tuple[Any, ...]:
-        parts = texts if inner in (str, Path) else [part for text in texts for part in text.split(",") if part]
-        return tuple(read(part) for part in parts)
-
-    def shown(value: Any) -> list[str]:
-        return [] if value is None else [str(item) for item in (value if several else [value])]
+        if whole:
+            return whole.read(texts)
+        if plain in (str, Path) and not choices:
+            return tuple(map(read, texts))
+        return tuple(read(part) for text in texts for part in text.split(",") if part)
 
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs="*" if several else 1,
-        metavar=f"{kind.metavar} ..." if several else kind.metavar,
+        metavar=f"{shown} ..." if several else shown,
         instance_from_str=read_all if several else lambda texts: read(texts[0]),
         is_instance=lambda value: True,
-        str_from_instance=shown,
+        str_from_instance=lambda value: (
+            [] if value is None else [str(item) for item in (value if several else [value])]
+        ),
     )
 
 
-def _without_none(annotation: Any) -> Any:
-    """`X` of `X | None`, else the annotation."""
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        return next(part for part in typing.get_args(annotation) if part is not types.NoneType)
-    return annotation
-
-
-def _inner(annotation: Any) -> tuple[Any, bool]:
-    """`(X, True)` of `tuple[X, ...]`, else the annotation and False."""
-    return (typing.get_args(annotation)[0], True) if typing.get_origin(annotation) is tuple else (annotation, False)
-
-
-def _kind(annotation: Any, with_choices: bool) -> Kind | None:
-    if typing.get_origin(annotation) is Literal:
-        return _choice(typing.get_args(annotation))
+def _marks(annotation: Any) -> Iterator[Any]:
+    """What `Annotated` says of a type, and of the types inside it."""
     if typing.get_origin(annotation) is Annotated:
-        base, *marks = typing.get_args(annotation)
-        choices = next((mark for mark in marks if isinstance(mark, Choices)), None)
-        metavar = "{" + ",".join(choices.names()) + "}" if choices and with_choices else KINDS[base].metavar
-        return Kind(metavar, choices.read if choices else KINDS[base].read)
-    return KINDS.get(annotation)
+        yield from typing.get_args(annotation)[1:]
+    if typing.get_origin(annotation) is not Literal:
+        for part in typing.get_args(annotation):
+            yield from _marks(part)
 
 
-def _choice(names: Sequence[str]) -> Kind:
-    """One of some words, and no other."""
+def _plain(annotation: Any) -> tuple[Any, bool]:
+    """`X` of `X | None` and of `Annotated[X, ...]`; and of `tuple[X, ...]`, with True."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _plain(parts[0])
+    if origin in (types.UnionType, typing.Union):
+        return _plain(next(part for part in parts if part is not types.NoneType))
+    return (_plain(parts[0])[0], True) if origin is tuple else (annotation, False)
 
-    def read(text: str) -> str:
-        if text not in names:
-            raise ValueError(text)
-        return text
 
-    return Kind("{" + ",".join(names) + "}", read)
-
-
-def _help_texts(function: Callable[..., Any], parameters: Iterable[Parameter]) -> dict[str, str]:
+def _help_texts(sources: tuple[Any, ...]) -> dict[str, str]:
     """Help by option: `Args:` of the function, or of its dataclass and the classes that one extends."""
-    plain = function.func if isinstance(function, functools.partial) else function
-    hints = [hint for hint in typing.get_type_hints(plain).values() if dataclasses.is_dataclass(hint)]
-    sources = [plain, *(base for hint in hints for base in reversed(inspect.getmro(hint)))]  # type: ignore[arg-type]
     return {
         entry.arg_name: re.sub(r"\s+", " ", entry.description or "")
         for source in sources
@@ -260,10 +335,9 @@ def _help_texts(function: Callable[..., Any], parameters: Iterable[Parameter]) -
     }
 
 
-def _introduction(function: Callable[..., Any]) -> tuple[str, str | None]:
-    """What a command does, in a paragraph, and an example: told by its module if it is `main`, else by itself."""
-    plain = function.func if isinstance(function, functools.partial) else function
-    module = sys.modules.get(plain.__module__)
-    document = (module and inspect.getdoc(module) if plain.__name__ == "main" else inspect.getdoc(plain)) or ""
+def _introduction(plain: Callable[..., Any], owner: type | None) -> tuple[str, str | None]:
+    """What a command does, in a paragraph, and an example: told by its module if it has one, else by itself."""
+    module = sys.modules.get(plain.__module__) if owner is plain or plain.__name__ == "main" else None
+    document = inspect.getdoc(module or plain) or ""
     example = re.search(r"(?:Command|Example): `([^`]+)`", document)
     return document.split("\n\n")[0], re.sub(r"\s+", " ", example[1]) if example else None

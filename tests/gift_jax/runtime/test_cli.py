@@ -29,6 +29,36 @@ def test_a_failure_is_a_sentence_and_a_status(error, status, command_line):
     assert text.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--uot", "x"), "--uot is no option of `program`; did you mean --out?"),
+        (("--nothing", "x"), "--nothing is no option of `program`; `program --help` lists them"),
+        (("--out",), "Missing value for argument '--out'"),
+        (("--out", "x", "y"), "Unrecognized options: y"),
+        ((), "`program` needs --out"),
+    ],
+)
+def test_mistakes_in_options_look_like_others(arguments, message, command_line):
+    def writes(*, out: str) -> None:
+        """Write."""
+
+    status, out, text = command_line(writes, "program", *arguments)
+    assert (status, out) == (2, "")
+    assert text.startswith(f"error: {message}")
+    assert text.count("\n") == 1
+    with_subcommands = command_line({"writes": writes}, "program", "wrties")
+    assert with_subcommands == (2, "", "error: 'wrties' is no command of `program`; did you mean writes?\n")
+
+
+def test_arguments_in_a_library_s_message_are_options_of_the_command(command_line):
+    def reads(*, class_order: str = "") -> None:
+        """Read."""
+        raise GiftError("drop `class_order`, or give `ipc`")
+
+    assert command_line(reads, "program")[2] == "error: drop --class-order, or give `ipc`\n"
+
+
 def test_a_subcommand_is_chosen_by_its_name(command_line):
     def other() -> None:
         """Not this one."""

@@ -1,14 +1,17 @@
 """Options as a user meets them: names to choose from, lists with commas or spaces, groups, and an example."""
 
 import dataclasses
+import importlib
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 import pytest
 import tyro
 
+from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
-from gift_jax.runtime.options import Dataset, Loss, ModelName, make_command
+from gift_jax.runtime.options import Alias, Choices, Dataset, Existing, Loss, ModelName, ReadAs, Source, make_command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,10 @@ class Options(Base):
         losses: to compare.
     """
 
+    GROUPS = MappingProxyType(
+        {"what": "", "training": "epochs losses seeds rate precision", "where": "out", "machine": "devices dry_run"}
+    )
+
     model: ModelName = "conv3"
     dataset: Dataset = "digits"
     losses: tuple[Loss, ...] = ("gift",)
@@ -53,7 +60,7 @@ def take(config: Options) -> Options:
 
 def parse(*arguments, function=take):
     command = make_command(function)
-    return command.call(tyro.cli(command.form, args=arguments))
+    return command.call(tyro.cli(command.form, args=[*map(str, arguments)]))
 
 
 @pytest.fixture
@@ -95,14 +102,43 @@ def test_options_of_every_kind_are_parsed():
     assert parse(*[text for name, value in given.items() for text in (f"--{name}", value)], "--dry-run") == wanted
 
 
-@pytest.mark.parametrize("given", [("--epochs", "many"), ("--seeds", "0,x"), ("--precision", "float16")])
-def test_what_is_no_value_of_an_option_names_the_option(given, capsys):
-    with pytest.raises(SystemExit) as stopped:
+@pytest.mark.parametrize(
+    "given",
+    [("--epochs", "many"), ("--seeds", "0,x"), ("--precision", "float16"), ("--rate", "nan"), ("--rate", "inf")],
+)
+def test_what_is_no_value_of_an_option_names_the_option(given):
+    with pytest.raises(GiftError, match=rf"^{given[0]} takes .*, not '{given[1].removeprefix('0,')}'$"):
         parse(*given)
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
-    assert given[0] in error
-    assert "None" not in error
+
+
+@pytest.mark.parametrize("table", ["gift_jax.losses:LOSSES", "gift_jax.recipes:RECIPES", "gift_jax.models:MODELS"])
+def test_names_to_choose_from_are_the_table_s(table):
+    module, name = table.split(":")
+    assert Choices(table).names() == tuple(getattr(importlib.import_module(module), name))
+
+
+def test_a_file_that_must_exist_is_looked_for_before_the_command_is_called(tmp_path):
+    def read(*, data: Annotated[str, Existing("tfds")] | None = None, sets: tuple[Source, ...] = ()) -> object:
+        """Read."""
+        return data, sets
+
+    assert parse("--data", "tfds", "--sets", tmp_path, "hf://a/b", function=read) == (
+        "tfds",
+        (tmp_path, Path("hf://a/b")),
+    )
+    for option in ("--data", "--sets"):
+        with pytest.raises(GiftError, match=r"^nope: there is no such file or directory"):
+            parse(option, "nope", function=read)
+
+
+def test_an_option_has_a_second_name_and_reads_its_texts_in_its_own_way():
+    def read(
+        *, loss: Annotated[str, Alias("criterion-name")] = "gift", seeds: Annotated[tuple[int, ...], ReadAs(len)] = ()
+    ):
+        """Read."""
+        return loss, seeds
+
+    assert parse("--criterion_name", "kl", "--seeds", "4", "5", function=read) == ("kl", 2)
 
 
 def test_help_lists_names_and_shows_no_none(shown):
