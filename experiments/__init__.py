@@ -1,5 +1,9 @@
 """One module per question: `python -m experiments.NAME`."""
 
-from gift_jax.runtime.memory import start_with_huge_pages
+from gift_jax.runtime.memory import command_module, start_with_huge_pages
 
 start_with_huge_pages(__name__)
+if module := command_module(__name__):
+    from gift_jax.runtime import cli
+
+    cli.check(module)

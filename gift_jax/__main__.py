@@ -5,6 +5,7 @@ import runpy
 import sys
 from typing import NoReturn
 
+from gift_jax.runtime import cli
 from gift_jax.runtime.memory import start_with_huge_pages
 
 
@@ -28,6 +29,8 @@ def main() -> NoReturn:
             sys.exit(2)
         arguments = arguments[1:]
     sys.argv = [sys.argv[0], *arguments]
+    if "." in module.removeprefix("gift_jax."):
+        cli.check(module)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit(0)
 

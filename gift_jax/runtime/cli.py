@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import functools
 import hashlib
 import io
 import os
@@ -15,13 +16,11 @@ import tyro
 
 import gift_jax
 from gift_jax.errors import GiftError, Preempted
+from gift_jax.runtime import source
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.options import Command, make_command
 
 Function: TypeAlias = Callable[..., Any]
-
-_checked: dict[tuple[str, ...], Any] = {}
-"""What `check` parsed, by the command line."""
 
 
 def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn:
@@ -33,16 +32,21 @@ def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn
     _keep_compiled()
     with _mistakes_as_exit_status():
         chosen, parsed = _parse(command, with_installed_command_names(program))
-        _call(chosen, _checked.pop(tuple(sys.argv), parsed))
+        _call(chosen, parsed)
     sys.exit(0)
 
 
-def check(options: type, *, program: str) -> None:
-    """Parse the options of the command that is run, so that a mistake is told before what it needs is imported."""
+def check(module: str) -> None:
+    """Tell a mistake in the options of a module's `main`, or give its help, before the module is imported."""
+    try:
+        options, about = source.options(module)
+    except Exception:  # such as options that a function makes: `run` then parses them
+        return
     with _mistakes_as_exit_status():
-        command, parsed = _parse(options, with_installed_command_names(program))
-        _call(command, parsed)
-        _checked[tuple(sys.argv)] = parsed
+        command = functools.partial(make_command, options, about=about)
+        _parse_options(
+            command, sys.argv[1:], with_installed_command_names(f"python -m {module.removeprefix('gift_jax.')}")
+        )
 
 
 @contextlib.contextmanager
@@ -80,8 +84,12 @@ def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Co
             with _tyros_errors_as_sentences():
                 tyro.extras.subcommand_cli_from_dict(forms, prog=program, args=arguments)
         command, program, arguments = command[name], f"{program} {name}", arguments[1:]
+    return _parse_options(functools.partial(make_command, command), arguments, program)
+
+
+def _parse_options(make: Callable[..., Command], arguments: list[str], program: str) -> tuple[Command, Any]:
     helping = bool({"-h", "--help"} & set(arguments))
-    chosen = make_command(command, with_choices=helping)
+    chosen = make(with_choices=helping)
     given = [text.partition("=")[0].replace("_", "-") for text in arguments if text.startswith("--")]
     for option in given:
         if option not in (*chosen.options, "--help"):
@@ -92,11 +100,13 @@ def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Co
     try:
         with _tyros_errors_as_sentences():
             text = with_installed_command_names(chosen.description)
-            return chosen, tyro.cli(chosen.form, prog=program, description=text, args=arguments)
+            parsed = tyro.cli(chosen.form, prog=program, description=text, args=arguments)
     except SystemExit:
         if chosen.example:
             print(f"example: {with_installed_command_names(chosen.example)}")
         raise
+    chosen.check_files(parsed)
+    return chosen, parsed
 
 
 def _nearest(given: str, known: Iterable[str], program: str) -> str:

@@ -30,6 +30,12 @@ def start_with_huge_pages(package: str) -> None:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+def command_module(package: str) -> str | None:
+    """The module of a package that `python -m` is about to run, while the packages above it are imported."""
+    modules = _after(sys.orig_argv, "-m") if sys.argv[0] == "-m" else []
+    return next((module for module in modules if module.startswith(f"{package}.")), None)
+
+
 def _is_command(package: str, arguments: list[str], program: str) -> bool:
     """Whether Python was started for it; program is `-m` while the packages above a module are imported."""
     if program == "-m":

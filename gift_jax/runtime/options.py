@@ -4,12 +4,11 @@ What tyro does not do by itself is done here: names to choose from are listed, o
 written with commas, a default of None is not shown, and what was given is checked before anything is loaded.
 """
 
-import ast
 import dataclasses
 import functools
 import importlib
-import importlib.util
 import inspect
+import itertools
 import math
 import re
 import sys
@@ -24,6 +23,7 @@ import docstring_parser
 import tyro
 
 from gift_jax.errors import GiftError
+from gift_jax.runtime import source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Choices:
 
     def names(self) -> tuple[str, ...]:
         """The names in the table's order, then the further ones."""
-        return (*_keys(self.table), *self.further)
+        module, name = self.table.split(":")
+        return (*source.keys(module, name), *self.further)
 
     def read(self, text: str) -> str:
         """The name that a text stands for."""
@@ -85,18 +86,6 @@ RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 def _load(place: str) -> Any:
     module, name = place.split(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _keys(place: str) -> tuple[str, ...]:
-    """The keys of a table; read in its source if they are written out there, for importing it may load JAX."""
-    module, name = place.split(":")
-    if (spec := importlib.util.find_spec(module)) and spec.origin:
-        for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-                table = next((part for part in ast.walk(node) if isinstance(part, ast.Dict)), None)
-                if table and all(isinstance(key, ast.Constant) for key in table.keys):
-                    return tuple(str(ast.literal_eval(key)) for key in table.keys if key)
-    return tuple(_load(place))
 
 
 class Parameter(NamedTuple):
@@ -152,8 +141,18 @@ class Command(NamedTuple):
                 given[f"--no-{parameter.option[2:]}"] = name
         return given
 
+    def check_files(self, parsed: Any) -> None:
+        """Raises: GiftError if an option names a file that is not there; defaults are the command's to look for."""
+        values = _flat(parsed)
+        for parameter in self.parameters.values():
+            given = values[parameter.name]
+            paths = () if given in (None, parameter.default) else given if isinstance(given, tuple) else (given,)
+            for path, mark in itertools.product(paths, parameter.marks(Existing)):
+                if not re.fullmatch(mark.unless, str(path)) and not Path(path).exists():
+                    raise GiftError(f"{path}: there is no such file or directory; check {parameter.label}")
 
-def make_command(function: Callable[..., Any], *, with_choices: bool = False) -> Command:
+
+def make_command(function: Callable[..., Any], *, with_choices: bool = False, about: str | None = None) -> Command:
     """Read a command off a function of options, or off one of a single dataclass whose fields are the options.
 
     A class of options is a command that returns them. By `GROUPS`, names by group, a dataclass says how they are shown;
@@ -162,6 +161,7 @@ def make_command(function: Callable[..., Any], *, with_choices: bool = False) ->
     Args:
         function: what is called, with its docstring.
         with_choices: whether names to choose from are listed.
+        about: what to say of it, by default its docstring, or its module's if it is `main`.
     """
     parameters, build, owner = _parameters(function)
     plain = function.func if isinstance(function, functools.partial) else function
@@ -175,25 +175,10 @@ def make_command(function: Callable[..., Any], *, with_choices: bool = False) ->
         grouped = named and not parameter.is_positional
         (groups[group_of.get(parameter.name, next(iter(named)))] if grouped else fields).append(field)
     fields += [_group(name, members) for name, members in groups.items() if members]
-    text, example = _introduction(plain, owner)
+    text, example = _introduction(about or _document(plain))
     form = dataclasses.make_dataclass("Options", fields, kw_only=True)
     form.__doc__ = text
-
-    def call(parsed: Any) -> Any:
-        values = _flat(parsed)
-        for parameter in parameters.values():
-            _check_existing(parameter, values[parameter.name])
-        return build(values)
-
-    return Command(form, call, text, example, parameters)
-
-
-def _check_existing(parameter: Parameter, value: Any) -> None:
-    """Raises: GiftError if an option names a file that is not there; a default is looked for by the command itself."""
-    for mark in parameter.marks(Existing):
-        for path in () if value in (None, parameter.default) else value if isinstance(value, tuple) else (value,):
-            if not re.fullmatch(mark.unless, str(path)) and not Path(path).exists():
-                raise GiftError(f"{path}: there is no such file or directory; check {parameter.label}")
+    return Command(form, lambda parsed: build(_flat(parsed)), text, example, parameters)
 
 
 def _group(name: str, fields: list[Any]) -> tuple[str, Any, Any]:
@@ -335,9 +320,12 @@ def _help_texts(sources: tuple[Any, ...]) -> dict[str, str]:
     }
 
 
-def _introduction(plain: Callable[..., Any], owner: type | None) -> tuple[str, str | None]:
-    """What a command does, in a paragraph, and an example: told by its module if it has one, else by itself."""
-    module = sys.modules.get(plain.__module__) if owner is plain or plain.__name__ == "main" else None
-    document = inspect.getdoc(module or plain) or ""
+def _document(plain: Callable[..., Any]) -> str:
+    module = sys.modules.get(plain.__module__) if plain.__name__ == "main" else None
+    return inspect.getdoc(module or plain) or ""
+
+
+def _introduction(document: str) -> tuple[str, str | None]:
+    """What a command does, in a paragraph, and an example."""
     example = re.search(r"(?:Command|Example): `([^`]+)`", document)
     return document.split("\n\n")[0], re.sub(r"\s+", " ", example[1]) if example else None

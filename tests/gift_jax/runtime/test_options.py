@@ -1,7 +1,6 @@
 """Options as a user meets them: names to choose from, lists with commas or spaces, groups, and an example."""
 
 import dataclasses
-import importlib
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -11,7 +10,7 @@ import tyro
 
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
-from gift_jax.runtime.options import Alias, Choices, Dataset, Existing, Loss, ModelName, ReadAs, Source, make_command
+from gift_jax.runtime.options import Alias, Dataset, Existing, Loss, ModelName, ReadAs, Source, make_command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +59,9 @@ def take(config: Options) -> Options:
 
 def parse(*arguments, function=take):
     command = make_command(function)
-    return command.call(tyro.cli(command.form, args=[*map(str, arguments)]))
+    parsed = tyro.cli(command.form, args=[*map(str, arguments)])
+    command.check_files(parsed)
+    return command.call(parsed)
 
 
 @pytest.fixture
@@ -109,12 +110,6 @@ def test_options_of_every_kind_are_parsed():
 def test_what_is_no_value_of_an_option_names_the_option(given):
     with pytest.raises(GiftError, match=rf"^{given[0]} takes .*, not '{given[1].removeprefix('0,')}'$"):
         parse(*given)
-
-
-@pytest.mark.parametrize("table", ["gift_jax.losses:LOSSES", "gift_jax.recipes:RECIPES", "gift_jax.models:MODELS"])
-def test_names_to_choose_from_are_the_table_s(table):
-    module, name = table.split(":")
-    assert Choices(table).names() == tuple(getattr(importlib.import_module(module), name))
 
 
 def test_a_file_that_must_exist_is_looked_for_before_the_command_is_called(tmp_path):
