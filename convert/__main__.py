@@ -3,15 +3,12 @@
 import contextlib
 import ctypes
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from gift_jax.runtime import cli, options
-from gift_jax.runtime.options import Choices, Dataset, ModelName
+from gift_jax.runtime.options import Dataset, ModelName
 
-Source = Annotated[options.Source, tyro.conf.Positional]
-Method = Annotated[str, Choices(f"{__package__}.distilled.methods:METHODS")]
+from .request import Request, Source
 
 
 def teacher(
@@ -106,77 +103,14 @@ def export(directory: Source, /, *, out: Path, data: str | None = None) -> None:
         compare(directory, state, data)
 
 
-def distilled(
-    source: Source,
-    /,
-    *,
-    method: Method,
-    dataset: Dataset,
-    out: Path,
-    ipc: int | None = None,
-    pixel_space: Literal["raw", "normalised", "zca"] | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    class_order: options.Source | None = None,
-    soft_labels: Literal["probabilities", "logits"] | None = None,
-    repetition: int | None = None,
-    split: str | None = None,
-    label_column: str | None = None,
-    first_label: int = 0,
-    factor: int | None = None,
-    iteration: int | None = None,
-    image_size: int | None = None,
-) -> None:
+def distilled(request: Request) -> None:
     """Convert a released distilled set to one safetensors file.
-
-    Args:
-        source: class folders of images, Parquet shards, torch files (data.pt, images_best.pt and labels_best.pt), or
-            NumPy's images and labels: a file, a directory, or a zip or tar of it, which is read without unpacking; or
-            hf://OWNER/NAME[@REVISION][/PATH] on the Hub.
-        method: that made it; any other name goes with --pixel-space.
-        dataset: what it distils, such as cifar100.
-        out: safetensors file to write.
-        ipc: images per class to keep: the first ones in sorted order, or in the file's (default: all).
-        pixel_space: how its pixels are stored, where the method's release does not tell.
-        mean: mean of each colour channel that normalised pixels were made with; with std.
-        std: standard deviation of each colour channel.
-        class_order: file with a class name per line, in the order of class ids, if sorting them gives another order.
-        soft_labels: what rows of labels are that are not one-hot.
-        repetition: which one of several sets in a torch file, counted from 1 (default: the first).
-        split: which one of several splits, such as train.
-        label_column: which of several label columns of Parquet shards, such as fine_label.
-        first_label: number of the first class, if labels or folders count from 1.
-        factor: an image holds factor x factor smaller ones (idc, dream, ncfm), which are enlarged; 1 if it holds one.
-        iteration: which one of several logged sets (images_5000.pt), if it is not the best.
-        image_size: side in pixels to resize image files to (default: as stored; of minimax, d3hr, cao2 the dataset's).
 
     Example: `python -m convert distilled SET.zip --method sre2l --dataset imagenet-1k --ipc 10 --out SET.safetensors`
     """
-    from gift_jax.data.datasets import Normalisation
-    from gift_jax.errors import GiftError
-
     from .distilled import convert_distilled
 
-    if (mean is None) != (std is None):
-        raise GiftError("--mean and --std go together; give both, one value for each channel")
-    convert_distilled(
-        source,
-        method=method,
-        dataset=dataset,
-        ipc=ipc,
-        out=out,
-        pixel_space=pixel_space,
-        normalisation=Normalisation(mean, std) if mean and std else None,
-        class_order=class_order,
-        soft_labels=soft_labels,
-        repetition=repetition,
-        split=split,
-        label_column=label_column,
-        first_label=first_label,
-        factor=factor,
-        iteration=iteration,
-        image_size=image_size,
-    )
+    convert_distilled(request)
 
 
 def fkd(

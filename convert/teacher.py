@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import torch
 
-from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, same_name
+from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, known_spelling
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 from gift_jax.readers import hub
@@ -178,7 +178,7 @@ def convert_teacher(
 
 def _dataset(source: Path, given: str | None, told: Described) -> str:
     """The dataset that is given, else what config.json tells. Raises: GiftError if neither does, or they differ."""
-    given = given and same_name(given)
+    given = given and known_spelling(given)
     if given and told.dataset and given != told.dataset:
         raise GiftError(f"{source}: was trained on {told.dataset}, as its config.json says, but --dataset is {given}")
     if found := given or told.dataset:

@@ -24,7 +24,7 @@ from gift_jax.data.datasets import (
     DIRECTORY,
     FILE,
     DatasetSpec,
-    same_name,
+    known_spelling,
     write_dataset,
 )
 from gift_jax.data.evaluation import load_records
@@ -74,7 +74,7 @@ class AddDataset:
     mirrors: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", same_name(self.name))
+        object.__setattr__(self, "name", known_spelling(self.name))
         if self.image_size is not None and self.image_size < 1:
             raise GiftError(f"--image-size must be 1 or more, not {self.image_size}")
         if self.channels not in (None, 1, 3):

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from gift_jax import GiftError, Teacher
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
-from gift_jax.readers.class_order import write_class_order
+from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Dataset

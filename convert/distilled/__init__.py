@@ -8,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet, load_distilled, save_distilled
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
 from gift_jax.readers.source import Source, directory
 
-from .classes import named
 from .content import Content, Request, first_of_each_class
-from .labels import SOFT_LABELS
 from .layouts import ENCODED, LAYOUTS, OPTIONS, open_source
 from .methods import METHODS, release_of
 from .pixels import Pixels, make_pixels, space_of
@@ -26,57 +23,23 @@ from .shards import read_shards, told_by_shards
 _CHOSEN = ("repetition", "split", "label_column", "depth", "iteration", "parts", "left out", "resized", "formation")
 
 
-def convert_distilled(
-    source: Path,
-    *,
-    method: str,
-    dataset: str,
-    out: Path,
-    ipc: int | None = None,
-    pixel_space: str | None = None,
-    normalisation: Normalisation | None = None,
-    class_order: Path | None = None,
-    soft_labels: str | None = None,
-    repetition: int | None = None,
-    split: str | None = None,
-    label_column: str | None = None,
-    first_label: int = 0,
-    factor: int | None = None,
-    iteration: int | None = None,
-    image_size: int | None = None,
-) -> DistilledSet:
-    """Read a released set, keep the first ipc images of each class (all of them by default) and write them.
+def convert_distilled(request: Request) -> DistilledSet:
+    """Read a released set, keep the first images of each class (all of them by default) and write them.
 
-    Args: source, a file or directory in one of `LAYOUTS`, also on the Hub; pixel_space, where the method's release does
-    not tell; normalisation, the statistics of normalised pixels; the others as `Request` has them.
     Raises: GiftError if anything does not fit, or if it is not known what was done to the pixels or what labels are.
     """
-    request = Request(
-        get_dataset(dataset),
-        ipc,
-        method,
-        class_order,
-        soft_labels,
-        repetition,
-        split,
-        label_column,
-        first_label,
-        factor,
-        iteration,
-        image_size,
-    )
-    _check_numbers(request)
-    source = hub.local(source, "set")
+    out = request.out
+    source = hub.local(request.source, "set")
     layout, files = open_source(source)
     if layout == "parquet" and (told := told_by_shards(files)) is not None:
-        _check_told(files, told, request, pixel_space, normalisation)
+        _check_told(files, told, request)
         return _keep(out, _part_of(read_shards(files, told), files, request))
-    space_of(source, layout, method, pixel_space)  # refuses before anything is read
+    space_of(source, layout, request.method, request.pixel_space)  # refuses before anything is read
     _check_options(source, layout, request)
     _check_factor(source, layout, request)
-    content = LAYOUTS[layout].read(files, _as_authors_read(layout, request))
-    pixels = make_pixels(source, layout, content, request, pixel_space, normalisation)
-    content = content._replace(notes={**_order(layout, request), **content.notes, **pixels.notes})
+    content = _with_class_names(LAYOUTS[layout].read(files, request), layout, request)
+    pixels = make_pixels(source, layout, content, request)
+    content = content._replace(notes={**content.notes, **pixels.notes})
     provenance = _provenance(files, layout, content)
     distilled = _assemble(source, content, pixels, request, provenance)
     save_distilled(out, distilled)
@@ -102,9 +65,7 @@ def open_distilled(path: Path) -> DistilledSet:
     return read_shards(files, told)
 
 
-def _check_told(
-    files: Source, told: Mapping[str, str], request: Request, pixel_space: str | None, normalisation: object
-) -> None:
+def _check_told(files: Source, told: Mapping[str, str], request: Request) -> None:
     """Compare what is asked for with a set that says everything of itself. Raises: GiftError if they differ."""
     method, dataset = told.get("method"), told.get("dataset")
     if (method, dataset) != (request.method, request.spec.name):
@@ -112,7 +73,8 @@ def _check_told(
             f"{files.label}: is the {method} set of {dataset}, not {request.method}'s of {request.spec.name}; "
             f"give --method {method} --dataset {dataset}"
         )
-    given = {"pixel_space": pixel_space, "mean": normalisation, "first_label": request.first_label or None}
+    given = {name: getattr(request, name) for name in ("pixel_space", "mean")}
+    given["first_label"] = request.first_label or None
     given |= {name: getattr(request, name) for name in OPTIONS}
     if option := next((name for name, value in given.items() if value is not None), None):
         raise GiftError(f"{files.label}: says everything of itself; drop --{option.replace('_', '-')}")
@@ -142,20 +104,6 @@ def _keep(out: Path, own: DistilledSet) -> DistilledSet:
     return own
 
 
-def _check_numbers(request: Request) -> None:
-    if request.ipc is not None and request.ipc < 1:
-        raise GiftError(f"--ipc is {request.ipc}, expected 1 or more")
-    for name, least in (("factor", 1), ("iteration", 0), ("image_size", 1)):
-        if (number := getattr(request, name)) is not None and number < least:
-            raise GiftError(f"--{name.replace('_', '-')} is {number}, expected {least} or more")
-    if request.first_label not in (0, 1):
-        raise GiftError(f"--first-label is {request.first_label}, expected 0 or 1")
-    if request.soft_labels not in (None, *SOFT_LABELS):
-        raise GiftError(f"--soft-labels is {request.soft_labels}, expected {' or '.join(SOFT_LABELS)}")
-    if request.class_order and request.first_label:
-        raise GiftError("--class-order names each class, so that --first-label has no meaning; drop one of them")
-
-
 def _check_options(path: Path, layout: str, request: Request) -> None:
     for name, layouts in OPTIONS.items():
         if getattr(request, name) is not None and layout not in layouts:
@@ -179,17 +127,13 @@ def _check_factor(path: Path, layout: str, request: Request) -> None:
         )
 
 
-def _order(layout: str, request: Request) -> dict[str, str]:
-    """Notes about the classes that a tensor's labels count, as the method's code has them."""
+def _with_class_names(content: Content, layout: str, request: Request) -> Content:
+    """With the names of the classes that a tensor's labels count, as the method's code has them."""
     order = release_of(request.method).orders.get(request.spec.name)
-    return named(order, "in the order of the authors' code") if order and layout not in ENCODED else {}
-
-
-def _as_authors_read(layout: str, request: Request) -> Request:
-    """With what the authors' own readers do to encoded images."""
-    release, spec = release_of(request.method), request.spec
-    usual = spec.image_size if release.resized and spec.resize and layout in ENCODED else None
-    return request._replace(image_size=request.image_size or usual, copies=release.copies)
+    if not order or layout in ENCODED:
+        return content
+    notes = {"classes": "in the order of the authors' code", **content.notes}
+    return content._replace(class_names=tuple(order), notes=notes)
 
 
 def _evidence(distilled: DistilledSet, content: Content) -> str:
@@ -219,7 +163,7 @@ def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:
         "sha256": files.digest(),
         "subset": f"the first {ipc} of each class, {content.order}: {kept} of {content.total} images",
         "versions": f"gift-jax {importlib.metadata.version('gift-jax')}, torch {torch.__version__}",
-        **content.notes,
+        **{name: note for name, note in content.notes.items() if name != "formation"},
     }
 
 
@@ -238,6 +182,9 @@ def _assemble(
             ipc=int((labels == 0).sum()),
             provenance=provenance,
             normalisation=pixels.normalisation,
+            class_names=content.class_names,
+            learning_rate=content.learning_rate,
+            formation=request.factor or 1,
         )
     except GiftError as error:
         raise GiftError(f"{source}: {error}") from None

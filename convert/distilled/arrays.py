@@ -7,12 +7,12 @@ from typing import IO
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.npy import SUFFIX, Header, read_header, read_npy
+from gift_jax.readers.arrays import Header, find_pair, read_header, read_npy
 from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
-from gift_jax.readers.splits_and_pairs import choose_pair
 from gift_jax.runtime.progress import display
 
-from .content import AXES, Content, Request, axes_of, first_of_each_class
+from ..request import Request
+from .content import AXES, Content, axes_of, first_of_each_class
 from .labels import read_labels
 
 LARGEST_LABELS = 2 << 30  # bytes
@@ -23,9 +23,7 @@ def read(source: Source, request: Request) -> Content:
 
     Only the rows that are kept take memory. Raises: GiftError if the arrays are of another kind, or do not fit.
     """
-    names = [PurePosixPath(name) for name in source.sizes if name.endswith(SUFFIX)]
-    pair = choose_pair(source.label, [name.stem for name in names], request.split)
-    images, labels = (source.find(name + SUFFIX) for name in pair)
+    images, labels = pair = find_pair(source, request.for_readers())
     read = read_labels(source.label, read_npy(source, labels, LARGEST_LABELS), request)
     kept = first_of_each_class(source.label, read.ids, request)
     label = f"{source.label}: {images!r}"
@@ -36,7 +34,7 @@ def read(source: Source, request: Request) -> Content:
         pixels = _rows(stream, header, kept)
     with np.errstate(over="ignore"):  # what becomes infinite is refused as such
         pixels = pixels if header.dtype == np.uint8 else pixels.astype(np.float32)
-    notes = {"arrays": " and ".join(pair), "labels": read.note, "axes": axes}
+    notes = {"arrays": " and ".join(PurePosixPath(name).stem for name in pair), "labels": read.note, "axes": axes}
     soft_labels = None if read.soft is None else read.soft[kept]
     pixels = pixels.transpose(AXES[axes])
     return Content(pixels, read.ids[kept], soft_labels, len(read.ids), "in their order", notes)

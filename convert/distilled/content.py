@@ -1,47 +1,23 @@
-"""What readers are asked for and what they give, and the choice of rows that they share."""
+"""What readers of distilled sets give, and the choices that they share: of rows, of axes, of raw pixels."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from gift_jax.data.datasets import DatasetSpec
 from gift_jax.errors import GiftError
 
+from ..request import Request
+
 DARKEST_BYTES = 128  # floats from 0 whose largest is at least this (and at most 255) are bytes, without a doubt
-
-
-class Request(NamedTuple):
-    """What to read: the dataset, images a class (None: as many as there are), and what a source does not say.
-
-    class_order: a file of class names, by id. soft_labels: what label rows are. repetition, split, label_column:
-    which one of several. first_label: the number of the first class. factor: how many images, along a side, an image
-    holds. iteration: which one of several logged sets. image_size: the side to resize encoded images to, in pixels.
-    copies: how the names of folders end that do not count beside others.
-    """
-
-    spec: DatasetSpec
-    ipc: int | None
-    method: str = ""
-    class_order: Path | None = None
-    soft_labels: str | None = None
-    repetition: int | None = None
-    split: str | None = None
-    label_column: str | None = None
-    first_label: int = 0
-    factor: int | None = None
-    iteration: int | None = None
-    image_size: int | None = None
-    copies: str | None = None
 
 
 class Content(NamedTuple):
     """What was read and kept.
 
     images: uint8 or float32 [N, H, W, C]; labels: int32 [N]; soft_labels: logits float32 [N, classes] or None.
-    total: images in the source; order: which ones of a class come first; notes: more about the source; first: the
-    name of class 0 in it, where it has names.
+    total: images in the source; order: which ones of a class come first; notes: more about the source; class_names: by
+    class id, () where the source has none; first: what class 0 is called in it.
     """
 
     images: np.ndarray
@@ -50,43 +26,48 @@ class Content(NamedTuple):
     total: int
     order: str
     notes: Mapping[str, str] = {}  # never written to
+    class_names: tuple[str, ...] = ()
     first: str | None = None
+    learning_rate: float | None = None
 
 
-def first_of_each_class(label: str, labels: np.ndarray, request: Request) -> np.ndarray:
-    """Row numbers of the first ipc images of each class, in the source's order.
+def first_of_each_class(label: str, labels: np.ndarray, request: Request, names: Sequence[str] = ()) -> np.ndarray:
+    """Row numbers of the first images of each class, in the source's order: as many as are asked for, or as there are.
 
-    Raises: GiftError if there are too few of a class, or classes that the dataset has not.
+    Args:
+        label: the source, for messages.
+        labels: int32 [N].
+        request: how many.
+        names: of the classes, for messages.
+    Raises: GiftError if there are classes that the dataset has not, or too few images of one,
+    or if classes have different numbers and none was asked for.
     """
-    num_classes = request.spec.num_classes
+    count = request.spec.num_classes
+    strangers = labels[(labels < 0) | (labels >= count)]
+    if len(strangers):
+        raise GiftError(f"{label}: has a label {strangers[0]}, expected 0..{count - 1}; check --dataset")
     by_class = np.argsort(labels, kind="stable")
-    edges = np.searchsorted(labels[by_class], np.arange(num_classes + 1))
+    edges = np.searchsorted(labels[by_class], np.arange(count + 1))
     counts = np.diff(edges)
-    ipc = images_a_class(label, [f"class {number}" for number in range(num_classes)], counts.tolist(), request)
-    if counts.sum() != len(labels):
-        stranger = labels[(labels < 0) | (labels >= num_classes)][0]
-        raise GiftError(f"{label}: has a label {stranger}, expected 0..{num_classes - 1}; check --dataset")
-    return np.sort(by_class[(edges[:-1, None] + np.arange(ipc)).ravel()])
-
-
-def images_a_class(label: str, titles: Sequence[str], counts: Sequence[int], request: Request) -> int:
-    """Images of each class to keep: as many as are asked for, or as there are.
-
-    Raises: GiftError if a class has fewer, or if classes have different numbers and none was asked for.
-    """
-    fewest = min(counts)
-    wanted = request.ipc or max(1, fewest)
-    if fewest < wanted:
-        title = titles[next(place for place, count in enumerate(counts) if count < wanted)]
-        number = counts[titles.index(title)]
-        asked = f"--ipc is {wanted}; lower it, or" if request.ipc else "each class needs one;"
-        raise GiftError(f"{label}: {title} has {number} images, but {asked} complete the set")
-    if request.ipc is None and max(counts) > fewest:
+    fewest, found = int(counts.min()), np.count_nonzero(counts)
+    ipc = request.ipc or max(1, fewest)
+    if not fewest:
         raise GiftError(
-            f"{label}: its classes have from {fewest} to {max(counts)} images; say how many of each to keep by --ipc, "
+            f"{label}: class {counts.argmin()} has 0 images, and only {found} of the {count} classes of "
+            f"{request.dataset} have some; check --dataset, or complete the set"
+        )
+    if fewest < ipc:
+        first = int(np.argmax(counts < ipc))
+        title = f"class {first}" + (f" ({names[first]!r})" if names else "")
+        raise GiftError(
+            f"{label}: {title} has {counts[first]} images, but --ipc is {ipc}; lower it, or complete the set"
+        )
+    if request.ipc is None and counts.max() > fewest:
+        raise GiftError(
+            f"{label}: its classes have from {fewest} to {counts.max()} images; say how many of each to keep by --ipc, "
             f"{fewest} at most"
         )
-    return wanted
+    return np.sort(by_class[(edges[:-1, None] + np.arange(ipc)).ravel()])
 
 
 # Orders of axes: their name, and how they become [N, H, W, C].

@@ -13,8 +13,9 @@ from gift_jax.readers.source import Source, head_of, refuse_stand_in
 from gift_jax.readers.splits_and_pairs import choose_pair, listed
 from gift_jax.runtime.files import os_errors_as_gift_error
 
+from ..request import Request
 from ..torch_file import load_object, load_stream
-from .content import FIRST, LAST, Content, Request, axes_of, first_of_each_class
+from .content import FIRST, LAST, Content, axes_of, first_of_each_class
 from .labels import read_labels
 
 NAME = "data.pt"
@@ -95,7 +96,7 @@ def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any],
         raise GiftError(f"{label}: holds {_kinds(content)}; {_EXPECTED}")
     if strangers := [name for name in content if not isinstance(name, str)]:
         raise GiftError(f"{label}: holds a dictionary with the key {strangers[0]!r}; {_EXPECTED}")
-    images, labels = choose_pair(label, content, request.split)
+    images, labels = choose_pair(label, content, request.for_readers())[:2]
     return (content[images], content[labels]), {"arrays": f"{images} and {labels}"}
 
 

@@ -11,7 +11,8 @@ import torch
 from gift_jax.errors import GiftError
 from gift_jax.readers.source import Source
 
-from .content import Content, Request
+from ..request import Request
+from .content import Content
 from .data_pt import from_tensors, load_torch
 from .labels import ROWS_BY_CLASS
 
@@ -30,7 +31,7 @@ _LOGGED = re.compile(r"images_([0-9]+)\.pt")  # by the number of the iteration; 
 
 
 def read(source: Source, request: Request) -> Content:
-    """Read images (float [N, C, H, W]), labels, and the learning rate, which goes to the notes.
+    """Read images (float [N, C, H, W]), labels, and the learning rate.
 
     DATM's release has all three, and its labels are logits [N, classes], the class of row r r // (rows a class).
     Others may have hard labels and no rate. Raises: GiftError if one is missing or of another kind.
@@ -48,8 +49,8 @@ def read(source: Source, request: Request) -> Content:
         expected = "logits [N, classes]" if strict else "labels, a tensor"
         raise GiftError(f"{source.label}: {names.labels} holds no {expected}; download it again")
     content = from_tensors(source.label, images, labels, request)
-    notes = {} if rate is None else {"learning_rate": _learning_rate(source, names.rate, rate)}
-    return content._replace(notes={**content.notes, **notes, **chosen})
+    learned = None if rate is None else _learning_rate(source, names.rate, rate)
+    return content._replace(notes={**content.notes, **chosen}, learning_rate=learned)
 
 
 def _names(source: Source, bases: Collection[str], iteration: int | None) -> tuple[Names, dict[str, str]]:
@@ -77,8 +78,8 @@ def _no_images(source: Source, bases: Collection[str]) -> GiftError:
     return GiftError(f"{source.label}: {BEST.images} is not there{hint}; {wanted}")
 
 
-def _learning_rate(source: Source, name: str, rate: object) -> str:
+def _learning_rate(source: Source, name: str, rate: object) -> float:
     number = np.asarray(rate.detach() if isinstance(rate, torch.Tensor) else rate)
     if number.size != 1 or number.dtype.kind != "f" or not np.isfinite(number).all():
         raise GiftError(f"{source.label}: {name} holds no learning rate, a single number; download it again")
-    return str(number.ravel()[0])
+    return float(str(number.ravel()[0]))

@@ -5,15 +5,15 @@ from typing import NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.classes import class_ids, hard_labels
 
-from .content import Request
+from ..request import Request
 
-SOFT_LABELS = ("probabilities", "logits")
 ROWS_BY_CLASS = frozenset(
     {"datm", "pad"}
 )  # methods whose soft rows are logits, written class by class whatever their argmax
 _SUM_TOLERANCE = 1e-2  # of probabilities that were stored in half precision
-_ASK = f"say what they are by --soft-labels {'|'.join(SOFT_LABELS)}"
+_ASK = "say what they are by --soft-labels probabilities|logits"
 
 
 class Labels(NamedTuple):
@@ -29,32 +29,15 @@ def read_labels(label: str, labels: np.ndarray, request: Request) -> Labels:
 
     Raises: GiftError if they are something else, or if it would be a guess what they are.
     """
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if labels.ndim == 1 and labels.dtype.kind in "iu":
-        _refuse_soft(label, "class ids", request)
-        return Labels(counted_from_zero(label, labels, request), None, "class ids")
+    if (ids := hard_labels(labels, request.spec)) is not None:
+        what = "one-hot rows" if labels.ndim == 2 and labels.shape[1] > 1 else "class ids"
+        if request.soft_labels:
+            raise GiftError(f"{label}: its labels are {what}, but --soft-labels is {request.soft_labels}; drop it")
+        return Labels(class_ids(label, ids, request.for_readers()), None, what)
     if labels.ndim != 2 or labels.shape[1] != request.spec.num_classes or labels.dtype.kind not in "fiub":
         expected = f"expected class ids [N] or rows [N, {request.spec.num_classes}]"
         raise GiftError(f"{label}: label is {labels.dtype}{list(labels.shape)}, {expected}; check --dataset")
-    if ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all():
-        _refuse_soft(label, "one-hot rows, which are hard labels", request)
-        return Labels(labels.argmax(1).astype(np.int32), None, "one-hot rows")
     return _soft(label, labels.astype(np.float32), request)
-
-
-def counted_from_zero(label: str, ids: np.ndarray, request: Request) -> np.ndarray:
-    """Class ids int32 [N] with the first one subtracted. Raises: GiftError if they count from 1 and nobody said so."""
-    ids, last = ids.astype(np.int64) - request.first_label, request.spec.num_classes
-    if len(ids) and (ids.min(), ids.max()) == (1, last):
-        raise GiftError(f"{label}: its labels count from 1 to {last}, expected 0..{last - 1}; say --first-label 1")
-    if len(too_large := ids[(ids < -(2**31)) | (ids >= 2**31)]):
-        raise GiftError(f"{label}: has a label {too_large[0]}, expected 0..{last - 1}; check --dataset")
-    return ids.astype(np.int32)
-
-
-def _refuse_soft(label: str, what: str, request: Request) -> None:
-    if request.soft_labels:
-        raise GiftError(f"{label}: its labels are {what}, but --soft-labels is {request.soft_labels}; drop it")
 
 
 def _soft(label: str, rows: np.ndarray, request: Request) -> Labels:

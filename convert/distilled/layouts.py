@@ -1,5 +1,6 @@
 """Which layout a source has, and which options are for which layout: two tables."""
 
+import functools
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -8,70 +9,62 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.archives import open_archive, open_inner
-from gift_jax.readers.image_files import SUFFIXES
-from gift_jax.readers.source import HEAD, Source, directory, openable, readable, refuse_stand_in, single_file
-from gift_jax.readers.splits_and_pairs import PAIRS, listed
-from gift_jax.runtime.files import os_errors_as_gift_error
+from gift_jax.readers.archives import open_inner
+from gift_jax.readers.formats import FORMS, open_files
+from gift_jax.readers.source import Source, openable, readable
+from gift_jax.readers.splits_and_pairs import listed
 
+from ..request import Request
 from ..torch_file import is_safetensors
-from . import arrays, data_pt, datm, folders, parquet
-from .content import Content, Request
+from . import arrays, data_pt, datm, encoded
+from .content import Content
 
 
 class Layout(NamedTuple):
-    """A layout: its name in sentences, what the base name of one of its files matches, and its reader."""
+    """A layout: its name in sentences, whether a file of a base name is of it, and its reader."""
 
     title: str
-    pattern: re.Pattern[str]
+    has: Callable[[str], object]
     read: Callable[[Source, Request], Content]
 
 
-def _layout(title: str, pattern: str, read: Callable[[Source, Request], Content]) -> Layout:
-    return Layout(title, re.compile(pattern, re.IGNORECASE), read)
+_DATM = re.compile(r"(images|labels|lr)(_best|_[0-9]+)?\.pt|images_zca_.*\.pt", re.IGNORECASE)
+# Those of encoded images, whose pixels cannot be normalised or whitened ones.
+ENCODED = tuple(name for name in FORMS if name != "arrays")
 
-
-_ARRAY = "|".join(sorted({name for pair in PAIRS for name in (pair.images, pair.labels)}))
-_IMAGE = "|".join(suffix.removeprefix(".") for suffix in SUFFIXES)
-
-# The first that matches is taken: authors put pictures to look at beside their tensors.
+# The first that has a file is taken: authors put pictures to look at beside their tensors.
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
-        "data.pt": _layout(
+        "data.pt": Layout(
             "one torch file of images and labels (data.pt, [images, labels] or {'data': [[images, labels], ...]})",
-            r"data\.pt",
+            lambda base: base.lower() == data_pt.NAME,
             data_pt.read,
         ),
-        "datm": _layout(
+        "datm": Layout(
             "DATM's images_best.pt, labels_best.pt and lr_best.pt (MTT's pair, images.pt and labels.pt, or those of an "
             "iteration, images_5000.pt)",
-            r"(images|labels|lr)(_best|_[0-9]+)?\.pt|images_zca_.*\.pt",
+            _DATM.fullmatch,
             datm.read,
         ),
-        "arrays": _layout(
-            "images.npy and labels.npy, or one .npz of both (x_train and y_train, ...)",
-            rf"({_ARRAY})\.npy",
-            arrays.read,
-        ),
-        "parquet": _layout("Parquet shards", r".*\.parquet", parquet.read),
-        "images": _layout("class folders of images", rf".*\.({_IMAGE})", folders.read),
+        "arrays": Layout(FORMS["arrays"].title, FORMS["arrays"].has, arrays.read),
+        **{
+            name: Layout(FORMS[name].title, FORMS[name].has, functools.partial(encoded.read_images, FORMS[name]))
+            for name in ENCODED
+        },
     }
 )
-
-# Layouts of encoded images, whose pixels cannot be normalised or whitened ones.
-ENCODED = frozenset({"images", "parquet"})
 
 # Options that say what a source does not, and the layouts that they are for.
 OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "class_order": ("images", "parquet"),
+        "class_order": ("images", "parquet", "cifar"),
         "soft_labels": ("data.pt", "datm", "arrays"),
         "repetition": ("data.pt",),
         "split": ("images", "parquet", "arrays", "data.pt"),
         "label_column": ("parquet",),
         "factor": ("data.pt", "datm", "arrays"),
         "iteration": ("datm",),
-        "image_size": ("images", "parquet"),
+        "image_size": ENCODED,
     }
 )
 
@@ -79,7 +72,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def find_layout(source: Source) -> str | None:
     """The name of a source's layout in `LAYOUTS`, by the names of its files; None if there is none."""
     bases = {PurePosixPath(name).name for name in source.sizes}
-    return next((name for name, layout in LAYOUTS.items() if any(map(layout.pattern.fullmatch, bases))), None)
+    return next((name for name, layout in LAYOUTS.items() if any(map(layout.has, bases))), None)
 
 
 def open_source(path: Path) -> tuple[str, Source]:
@@ -88,7 +81,7 @@ def open_source(path: Path) -> tuple[str, Source]:
     Where one archive or torch file, and nothing else that is understood, lies in a directory or archive, it is read.
     Raises: GiftError if it is missing, damaged, or of no layout that is understood.
     """
-    source = directory(path) if path.is_dir() else _open_file(path)
+    source = open_files(path, _known_as)
     layout = source and find_layout(source)
     if source and not layout and len(files := openable(source, data_pt.SUFFIXES)) == 1:
         if path.is_dir():
@@ -112,18 +105,11 @@ def _found(source: Source | None) -> str:
     return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"
 
 
-def _open_file(path: Path) -> Source | None:
-    if not path.exists():
-        raise GiftError(f"{path}: no such file or directory; check the path")
-    with os_errors_as_gift_error(path), path.open("rb") as file:
-        head = file.read(HEAD)
-    refuse_stand_in(str(path), head)
-    if head[:4] == b"PAR1":
-        return single_file(path, "set.parquet")
+def _known_as(path: Path, head: bytes) -> str | None:
+    """The name that a torch file alone is known by."""
     # Pickles of old torch versions begin with the protocol's mark.
-    if head[:1] == b"\x80" or is_safetensors(head) or _is_torch_archive(path):
-        return single_file(path, data_pt.NAME)
-    return open_archive(path)
+    torch_file = head[:1] == b"\x80" or is_safetensors(head) or _is_torch_archive(path)
+    return data_pt.NAME if torch_file else None
 
 
 def _is_torch_archive(path: Path) -> bool:

@@ -6,14 +6,13 @@ from typing import Literal, NamedTuple
 
 from gift_jax.data.datasets import CIFAR, DATASETS, IMAGENET, Normalisation
 from gift_jax.data.distilled import PixelSpace
-
-from .layouts import LAYOUTS
-from .subsets import NETTE, TEN, WOOF
+from gift_jax.readers.class_names import NETTE, TEN, WOOF
 
 Space = PixelSpace | Literal["unbounded"]
 """What was done to stored pixels; `unbounded` ones are raw floats that may leave [0, 1] by a little."""
 
-_DATA: Mapping[str, Space | None] = MappingProxyType(dict.fromkeys(LAYOUTS))
+_NAMES = ("data.pt", "datm", "arrays", "parquet", "images", "idx", "cifar")
+_DATA: Mapping[str, Space | None] = MappingProxyType(dict.fromkeys(_NAMES))
 
 
 class Release(NamedTuple):

@@ -10,8 +10,9 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PIXEL_SPACES, PixelSpace
 from gift_jax.errors import GiftError
 
+from ..request import Request
 from . import formation
-from .content import Content, Request, raw_pixels
+from .content import Content, raw_pixels
 from .layouts import ENCODED, LAYOUTS
 from .methods import METHODS, Space, release_of
 
@@ -46,14 +47,13 @@ def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | 
     return cast(Space | None, told or spaces[layout])
 
 
-def make_pixels(
-    path: Path, layout: str, content: Content, request: Request, told: str | None, given: Normalisation | None
-) -> Pixels:
+def make_pixels(path: Path, layout: str, content: Content, request: Request) -> Pixels:
     """Pixels as the method's own reader has them.
 
-    Args: path and layout, of the source; told and given, what options say of the space and of the statistics.
+    Args: path and layout, of the source.
     Raises: GiftError if nothing says what was done to them, or if they do not look like it.
     """
+    told = request.pixel_space
     space = space_of(path, layout, request.method, told)
     if content.images.dtype == np.uint8 and space in (None, "unbounded"):
         space = "raw"  # nothing was done to 8-bit pixels
@@ -61,7 +61,7 @@ def make_pixels(
         raise _untold(path, layout, request.method)
     if told is None:
         _check_values(path, content.images, space, request.method)
-    normalisation = given or _statistics(path, layout, space, request, told)
+    normalisation = request.normalisation or _statistics(path, layout, space, request)
     images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
     rows, notes = np.arange(len(images)), {}
     if request.factor and request.factor > 1:
@@ -98,7 +98,7 @@ def _check_values(path: Path, images: np.ndarray, space: Space, method: str) -> 
     raise GiftError(f"{path}: its pixels are from {low:.4g} to {high:.4g}, but --method {method} {problem}; {mend}")
 
 
-def _statistics(path: Path, layout: str, space: Space, request: Request, told: str | None) -> Normalisation | None:
+def _statistics(path: Path, layout: str, space: Space, request: Request) -> Normalisation | None:
     """What the method's code normalises by, if its pixels are, or will be, normalised.
 
     Raises: GiftError if the code knows no such dataset.
@@ -107,7 +107,7 @@ def _statistics(path: Path, layout: str, space: Space, request: Request, told: s
     if space not in ("normalised", "unbounded") or release.spaces.get(layout) != space:
         return None
     known = release.statistics.get(request.spec.name)
-    if known is None and told is None:
+    if known is None and request.pixel_space is None:
         raise GiftError(
             f"{path}: --method {request.method} has no statistics of {request.spec.name} in its authors' code; give "
             "--mean and --std"

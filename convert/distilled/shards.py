@@ -24,13 +24,14 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet, Parts, from_parts, to_parts
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.readers import parquet
+from gift_jax.readers.classes import ClassOrder
+from gift_jax.readers.records import Records
 from gift_jax.readers.source import Source
 from gift_jax.readers.splits_and_pairs import is_shard
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.progress import display
 
-from .decode import decode
-from .parquet import blobs
+from .encoded import DecodeSquare, decode
 
 OURS, THEIRS = b"gift_jax", b"huggingface"  # keys of the schema's metadata
 IMAGE, PREVIEW, PIXELS, LABEL, SHAPE = "image", "preview", "pixels", "label", "image_shape"
@@ -143,7 +144,9 @@ def read_shards(source: Source, told: Mapping[str, str]) -> DistilledSet:
         if (exact := columns.pop(PIXELS, None)) is not None:
             images = exact.reshape(len(labels), height, width, channels)
         else:
-            images = decode(blobs(source, shards, np.arange(len(labels)), IMAGE), len(labels), channels).images
+            column = parquet.ImageColumn(source, shards, IMAGE)
+            records = Records(labels, ClassOrder((), {}, ""), column.read, column.where, "")
+            images, _ = decode(records, np.arange(len(labels)), DecodeSquare(channels, None))
         arrays = {"images": images, "labels": labels.astype(np.int32), **columns}
         metadata = {name: value for name, value in told.items() if name != SHAPE}
         return from_parts(Parts(arrays, metadata), source.label)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travelling
+from gift_jax.data.datasets import Normalisation, embedded_description, get_dataset, register_embedded_dataset
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import ModelSpec
@@ -119,7 +119,7 @@ def _described(path: Path, architecture: str, content: Mapping[str, Any], image_
     tested = own.get("test_input_size") and image_size == _square(path, own["test_input_size"])
     share = "test_crop_pct" if tested and own.get("test_crop_pct") else "crop_pct"
     ours, names = content.get(OURS) or {}, content.get("label_names") or own.get("label_names")
-    arrive(ours.get("dataset_description"), str(path))
+    register_embedded_dataset(ours.get("dataset_description"), str(path))
     return Described(
         architecture=architecture,
         image_size=size,
@@ -203,7 +203,7 @@ def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
         },
         OURS: {
             "dataset": info.dataset,
-            "dataset_description": travelling(info.dataset),
+            "dataset_description": embedded_description(info.dataset),
             "options": dict(info.options),
             "ema": info.ema,
             USUAL: info.preprocessing is None,

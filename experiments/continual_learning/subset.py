@@ -25,7 +25,12 @@ def restrict(distilled: DistilledSet, classes: Sequence[int]) -> DistilledSet:
     known = range(distilled.num_classes) if distilled.classes is None else distilled.classes
     soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[rows][:, chosen]
     arrays = {"images": distilled.images[rows], "labels": labels, "soft_labels": soft_labels}
-    return dataclasses.replace(distilled, **arrays, classes=tuple(known[label] for label in classes))
+    return dataclasses.replace(
+        distilled,
+        **arrays,
+        classes=tuple(known[label] for label in classes),
+        class_names=tuple(distilled.class_names[label] for label in classes) if distilled.class_names else (),
+    )
 
 
 def restrict_evaluation(evaluation_set: EvaluationSet, classes: Sequence[int]) -> EvaluationSet:

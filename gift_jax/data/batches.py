@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.readers.records import load_grain
+from gift_jax.errors import GiftError
+
+
+def load_grain() -> Any:
+    """The module grain. Raises: GiftError that says how to install it."""
+    try:
+        import grain
+    except ImportError:
+        raise GiftError("training from image files needs Grain; run `pip install 'gift-jax[data]'`") from None
+    return grain
+
 
 THREADS, WAITING = 4, 8
 

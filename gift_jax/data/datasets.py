@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.class_names import FASHION
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.runtime.files import read_json_object, write_text
 
@@ -95,7 +96,6 @@ _TINY_HOME = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 _IMAGENET_HOME = "https://www.image-net.org"
 _MNIST_HOME = "https://yann.lecun.com/exdb/mnist"
 _FASHION_HOME = "https://github.com/zalandoresearch/fashion-mnist; on Debian the package dataset-fashion-mnist has them"
-_FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _SVHN_HOME = "http://ufldl.stanford.edu/housenumbers"
 _NETTE_HOME = "https://github.com/fastai/imagenette"
 
@@ -120,7 +120,7 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
                 Normalisation((0.2861,), (0.3530,)),
                 _FASHION_HOME,
                 channels=1,
-                class_names=_FASHION,
+                class_names=FASHION,
             ),
             DatasetSpec(
                 "svhn",
@@ -143,7 +143,7 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
 )
 
 
-_travelled: dict[str, DatasetSpec] = {}  # described by teachers and sets that were loaded
+_embedded: dict[str, DatasetSpec] = {}  # described by teachers and sets that were loaded
 
 
 def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
@@ -153,11 +153,11 @@ def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
     """
     if isinstance(dataset, DatasetSpec):
         return dataset
-    for name in (dataset, same_name(dataset)):
+    for name in (dataset, known_spelling(dataset)):
         path = DIRECTORY / name / FILE
         if re.fullmatch(r"\w[\w.+-]*", name) and path.is_file():
             return read_dataset(path)
-        if (known := DATASETS.get(name) or _travelled.get(name)) is not None:
+        if (known := DATASETS.get(name) or _embedded.get(name)) is not None:
             return known
     raise GiftError(
         f"dataset {dataset!r} is unknown; choose one of {', '.join(DATASETS)}, or describe your own by "
@@ -165,10 +165,10 @@ def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
     )
 
 
-def same_name(name: str) -> str:
+def known_spelling(name: str) -> str:
     """A dataset's name as it is known here, if it is known in another case, such as CIFAR10; else the name."""
     described = [path.parent.name for path in sorted(DIRECTORY.glob(f"*/{FILE}"))]
-    known = (*described, *DATASETS, *_travelled)
+    known = (*described, *DATASETS, *_embedded)
     return name if name in known else next((one for one in known if one.casefold() == name.casefold()), name)
 
 
@@ -251,7 +251,7 @@ def identity(spec: DatasetSpec) -> DatasetSpec:
     )
 
 
-def travelling(name: str) -> dict[str, Any] | None:
+def embedded_description(name: str) -> dict[str, Any] | None:
     """What a teacher or a set says of its dataset, for other machines; None of one in the table."""
     try:
         return None if name in DATASETS else describe_dataset(identity(get_dataset(name)))
@@ -259,7 +259,7 @@ def travelling(name: str) -> dict[str, Any] | None:
         return None
 
 
-def arrive(content: Mapping[str, Any] | None, where: str) -> None:
+def register_embedded_dataset(content: Mapping[str, Any] | None, where: str) -> None:
     """Know a dataset by what a teacher or a set says of it. Raises: GiftError if another one has that name here."""
     if content is None:
         return
@@ -270,13 +270,13 @@ def arrive(content: Mapping[str, Any] | None, where: str) -> None:
         known = None
     if known not in (None, spec):
         raise GiftError(f"{where}: is of another dataset than the {spec.name} here; rename one of the two")
-    _travelled.setdefault(spec.name, spec)
+    _embedded.setdefault(spec.name, spec)
 
 
-def name_of(text: str) -> str:
+def resolve_dataset_name(text: str) -> str:
     """The name of a dataset that is given by its name, or by the path of its `dataset.json`."""
     if not text.endswith(".json"):
-        return same_name(text)
+        return known_spelling(text)
     spec = _parse_file(Path(text))
-    _travelled.setdefault(spec.name, spec)
+    _embedded.setdefault(spec.name, spec)
     return spec.name

@@ -3,8 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save_file
 
-from gift_jax.data.datasets import Normalisation, arrive, get_dataset, travelling
+from gift_jax.data.datasets import Normalisation, embedded_description, get_dataset, register_embedded_dataset
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
@@ -22,7 +23,7 @@ PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
 _FORMAT = "gift_jax distilled set 2"
 _OLD_FORMAT = "gift_jax distilled set 1"  # without a digest; still read
 _DIGEST = "sha256"
-CLASS_NAMES = "class_names"  # in a set's provenance: names by label, a JSON array, where its source has them
+_EXTRA = ("class_names", "learning_rate", "formation")
 _DTYPES = {"U8": np.uint8, "F32": np.float32, "F64": np.float64}  # of images; others are refused as unknown
 _PART = 1024  # images that are checked at a time
 _REMAKE = "make it again with `python -m convert distilled` or an experiment that distils"
@@ -32,12 +33,22 @@ _REMAKE = "make it again with `python -m convert distilled` or an experiment tha
 class DistilledSet:
     """A distilled set.
 
-    images: uint8 (raw pixels) or float32, [N, H, W, C]; labels: int32 [N]; soft_labels: float32 [N, classes],
-    logits stored with the images, or None. pixel_space says what was done to the pixels: `raw` (0..255, or
-    [0, 1] if float), `normalised` (with the dataset's statistics) or `zca` (whitened). dataset and method are
-    names, ipc the images a class, provenance free text about the source. classes are the dataset's class ids that
-    labels 0, 1, ... stand for if the set is of some classes only (`gift_jax.studies.subset.restrict`), None if it is
-    of all. normalisation holds the statistics of a `normalised` set where its source tells them.
+    Args:
+        images: uint8 (raw pixels) or float32, [N, H, W, C].
+        labels: int32 [N].
+        soft_labels: float32 [N, classes], logits stored with the images, or None.
+        pixel_space: what was done to the pixels: `raw` (0..255, or [0, 1] if float), `normalised` (with the dataset's
+            statistics) or `zca` (whitened).
+        dataset: its name.
+        method: that made the set.
+        ipc: images a class.
+        provenance: free text about the source.
+        classes: the dataset's class ids that labels 0, 1, ... stand for if the set is of some classes only
+            (`gift_jax.studies.subset.restrict`), None if it is of all.
+        normalisation: the statistics of a `normalised` set where its source tells them.
+        class_names: by label, () if its source has none.
+        learning_rate: that was learned with the images, None if none was.
+        formation: along a side, how many of these images one of the source's holds.
     Raises: GiftError if the parts do not fit each other.
     """
 
@@ -51,6 +62,9 @@ class DistilledSet:
     provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
     classes: tuple[int, ...] | None = None
     normalisation: Normalisation | None = None
+    class_names: tuple[str, ...] = ()
+    learning_rate: float | None = None
+    formation: int = 1
 
     def __post_init__(self) -> None:
         for problem in self._problems():
@@ -76,6 +90,8 @@ class DistilledSet:
                 yield f"its {name} hold values that are not finite; take them from the source again"
         if self.pixel_space == "raw" and images.dtype == np.float32 and (images.min() < 0 or images.max() > 1):
             yield "raw float images must be in [0, 1]; if they were normalised or whitened, say so in pixel_space"
+        if len(self.class_names) not in (0, self.num_classes):
+            yield f"has {len(self.class_names)} class names, expected {self.num_classes}, or none"
         if self.normalisation and (self.pixel_space, len(self.normalisation.mean)) != ("normalised", spec.channels):
             yield f"a mean and a standard deviation go with normalised pixels, {spec.channels} of each"
 
@@ -83,12 +99,6 @@ class DistilledSet:
     def image_shape(self) -> tuple[int, ...]:
         """(H, W, C)."""
         return self.images.shape[1:]
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes by label, where the set's source has them; else ()."""
-        names = json.loads(self.provenance.get(CLASS_NAMES, "[]"))
-        return tuple(names if not names or self.classes is None else (names[label] for label in self.classes))
 
     @property
     def num_classes(self) -> int:
@@ -139,9 +149,13 @@ def to_parts(distilled: DistilledSet) -> Parts:
         "ipc": str(distilled.ipc),
         "provenance": json.dumps(dict(distilled.provenance), sort_keys=True),
         "classes": json.dumps(distilled.classes),
-        "dataset_description": json.dumps(travelling(distilled.dataset)),
+        "dataset_description": json.dumps(embedded_description(distilled.dataset)),
         "normalisation": json.dumps(distilled.normalisation and dataclasses.asdict(distilled.normalisation)),
     }
+    # What a set may lack is written where it is there: the digests of others stay what they were.
+    default = {field.name: field.default for field in dataclasses.fields(DistilledSet)}
+    extra = {name: getattr(distilled, name) for name in _EXTRA}
+    metadata |= {name: json.dumps(value) for name, value in extra.items() if value != default[name]}
     arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(distilled).items()}
     return Parts(arrays, {**metadata, _DIGEST: content_digest(arrays, metadata)})
 
@@ -187,7 +201,7 @@ def from_parts(parts: Parts, where: str) -> DistilledSet:
     another kind.
     """
     _check_digest(where, *parts)
-    arrive(json.loads(parts.metadata.get("dataset_description", "null")), where)
+    register_embedded_dataset(json.loads(parts.metadata.get("dataset_description", "null")), where)
     return _from_parts(*parts)
 
 
@@ -202,6 +216,10 @@ def _check_digest(where: str, arrays: Mapping[str, np.ndarray], metadata: Mappin
 
 def _from_parts(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> DistilledSet:
     classes, statistics = (json.loads(metadata.get(name, "null")) for name in ("classes", "normalisation"))
+    provenance = json.loads(metadata["provenance"])
+    extra = {name: json.loads(metadata[name]) for name in _EXTRA if name in metadata}
+    extra = _told_by_provenance(provenance, classes) | extra
+    rate = extra["learning_rate"]
     return DistilledSet(
         images=arrays["images"],
         labels=arrays["labels"],
@@ -210,10 +228,24 @@ def _from_parts(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -
         dataset=metadata["dataset"],
         method=metadata["method"],
         ipc=int(metadata["ipc"]),
-        provenance=json.loads(metadata["provenance"]),
+        provenance=provenance,
         classes=tuple(classes) if classes else None,
         normalisation=statistics and Normalisation(tuple(statistics["mean"]), tuple(statistics["std"])),
+        class_names=tuple(map(str, extra["class_names"])),
+        learning_rate=None if rate is None else float(rate),
+        formation=int(extra["formation"]),
     )
+
+
+def _told_by_provenance(provenance: dict[str, str], classes: Sequence[int] | None) -> dict[str, typing.Any]:
+    """What sets that were written before version 0.2 say in their provenance, from which it is taken out."""
+    names = json.loads(provenance.pop("class_names", "[]"))
+    formation = re.match("each stored image is ([0-9]+) x ", provenance.pop("formation", ""))
+    return {
+        "class_names": [names[label] for label in classes] if names and classes else names,
+        "learning_rate": provenance.pop("learning_rate", None),
+        "formation": formation[1] if formation else 1,
+    }
 
 
 def _mapped(path: Path, name: str) -> np.ndarray:

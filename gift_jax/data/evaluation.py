@@ -168,8 +168,8 @@ def load_records(
     if not Path(source).exists():
         raise GiftError(f"{source}: no such directory; give that of the {split} images of {spec.name} ({spec.home})")
     # What options of add_dataset said belongs to the source that they were given with.
-    recorded, told = (spec.train, spec.train_reading) if train else (spec.test, spec.test_reading)
-    reading = told if str(source) == recorded else NO_READING_OPTIONS
+    recorded, options = (spec.train, spec.train_reading) if train else (spec.test, spec.test_reading)
+    same = recorded is not None and Path(source).resolve() == Path(recorded).resolve()
+    reading = options if same else NO_READING_OPTIONS
     reading = dataclasses.replace(reading, class_order=str(class_order)) if class_order else reading
-    records = read_images(Path(source), train=train, reading=reading, spec=spec)
-    return records if reading.class_order else records._replace(class_names=spec.class_names or records.class_names)
+    return read_images(Path(source), train=train, reading=reading, spec=spec)

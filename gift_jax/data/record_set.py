@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.data.batches import Chosen, HostBatch, Order
+from gift_jax.data.batches import Chosen, HostBatch, Order, load_grain
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.transforms import TrainingTransform
 from gift_jax.errors import GiftError
-from gift_jax.readers.records import Records, decode, load_grain
+from gift_jax.readers.records import Records, decode
 
 Words = tuple[int, ...]
 

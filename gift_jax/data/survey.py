@@ -8,7 +8,7 @@ import numpy as np
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.transforms import center_crop, open_header, open_image, resize
 from gift_jax.errors import GiftError
-from gift_jax.readers.image_files import GREY
+from gift_jax.readers.image_files import GREY_MODES
 from gift_jax.readers.records import Records, decoded
 from gift_jax.runtime.progress import display
 
@@ -69,7 +69,7 @@ def look(records: Records, *, side: int | None, channels: int | None, measured: 
             modes.add(seen.mode)
             sums, pixels = sums + seen.sums, pixels + seen.pixels
             advance(1, "")
-    grey = channels is None and modes <= GREY
+    grey = channels is None and modes <= GREY_MODES
     statistics = _statistics(np.asarray(sums), pixels, grey) if pixels and (side or len(sizes) == 1) else None
     return Found(frozenset(sizes), frozenset(modes), counts, statistics)
 

@@ -1,22 +1,63 @@
-"""Images that are stored as arrays, as records: NumPy's `.npz`, or pairs of `.npy`, under the usual names."""
+"""Images that are stored as arrays: NumPy's `.npz`, or pairs of `.npy`, under the usual names.
+
+A file's header is checked before any value is read, so that nothing in it decides the memory.
+"""
 
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from gift_jax.errors import GiftError
-from gift_jax.readers.classes import numbered
-from gift_jax.readers.npy import SUFFIX, read_npy
+from gift_jax.errors import GiftError, short_reason
+from gift_jax.readers.classes import ClassOrder, class_ids, hard_labels, numbered_classes
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
-from gift_jax.readers.source import Source
-from gift_jax.readers.splits_and_pairs import PAIRS, Pair, only_pair, pairs_in, split_for
+from gift_jax.readers.source import Source, readable
+from gift_jax.readers.splits_and_pairs import PAIRS, Pair, choose_pair, pairs_in
 
-LARGEST = 64 << 30  # bytes of an array, which is held in memory
+SUFFIX = ".npy"
+LARGEST_ARRAY = 64 << 30  # bytes of an array, which is held in memory
 _NAMES = {name for pair in PAIRS for name in (pair.images, pair.labels)}
+
+
+class Header(NamedTuple):
+    """Shape and kind of the values."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def read_header(label: str, stream: IO[bytes], size: int) -> Header:
+    """Read the header of a `.npy` file of size bytes. The stream then stands at the values.
+
+    Raises: GiftError if they are objects, in Fortran order, or not as many as the header says.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = reader(stream)
+    except Exception as error:  # the header is parsed as Python, and what is wrong with it can be anything
+        raise GiftError(f"{label} has no header of an array ({short_reason(error)}); copy it again") from None
+    if dtype.hasobject:
+        raise GiftError(f"{label} holds Python objects, which are not loaded; save it as plain numbers")
+    if fortran and len(shape) > 1:
+        raise GiftError(f"{label} is in Fortran order; save it again from np.ascontiguousarray")
+    if math.prod(shape) * dtype.itemsize != size - stream.tell():
+        raise GiftError(f"{label} is not as long as its header says; copy it again")
+    return Header(shape, dtype)
+
+
+def read_npy(source: Source, name: str, limit: int) -> np.ndarray:
+    """A whole array of at most limit bytes. Raises: GiftError if it is damaged or larger."""
+    label, content = f"{source.label}: {name!r}", source.read(name, limit)
+    with readable(label):
+        stream = io.BytesIO(content)
+        header = read_header(label, stream, len(content))
+        return np.frombuffer(content, header.dtype, offset=stream.tell()).reshape(header.shape)
 
 
 def is_array(base: str) -> bool:
@@ -24,45 +65,43 @@ def is_array(base: str) -> bool:
     return base.endswith(SUFFIX) and base.removesuffix(SUFFIX).lower() in _NAMES
 
 
-def splits(source: Source) -> list[str | None]:
-    """The splits that are there."""
-    bases = {PurePosixPath(name).stem.lower() for name in source.sizes if name.endswith(SUFFIX)}
-    return [pair.split for pair in PAIRS if {pair.images, pair.labels} <= bases]
-
-
-def read(source: Source, request: ReadRequest) -> Records:
-    """Images and labels of one split. Raises: GiftError if they are of another kind, or damaged."""
-    pairs, reading = named_pairs(source), request.options
-    split = split_for(source.label, [pair.split for pair in pairs], reading.split, train=request.train)
-    pair = only_pair(source.label, [pair for pair in pairs if pair.split == split])
-    images, labels = (read_npy(source, source.find(name + SUFFIX), LARGEST) for name in pair[:2])
-    labels = class_ids(source.label, labels)
-    count = int(labels.max()) + 1 if len(labels) else 0
-    names = numbered(source.label, count, request.spec, reading.class_order)
-    return array_records(source, images, labels, names, f"arrays {pair.images} and {pair.labels}")
+def _stems(source: Source) -> list[str]:
+    return [PurePosixPath(name).stem for name in source.sizes if name.endswith(SUFFIX)]
 
 
 def named_pairs(source: Source) -> list[Pair]:
     """The pairs of arrays under usual names. Raises: GiftError that says what is there instead."""
-    return pairs_in(source.label, [PurePosixPath(name).stem for name in source.sizes if name.endswith(SUFFIX)])
+    return pairs_in(source.label, _stems(source))
 
 
-def class_ids(label: str, labels: np.ndarray) -> np.ndarray:
-    """Labels [N], [N, 1] or one-hot rows, as class ids [N]. Raises: GiftError if they are something else."""
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if labels.ndim == 2 and labels.dtype.kind in "iufb" and ((labels == 0) | (labels == 1)).all():
-        if (labels.sum(1) != 1).any():
-            raise GiftError(f"{label}: a row of its one-hot labels names several classes, or none; give class ids")
-        return labels.argmax(1)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise GiftError(f"{label}: labels are {labels.dtype}{list(labels.shape)}, expected whole numbers [N]")
-    outside = labels[(labels < 0) | (labels >= 2**20)]
-    if len(outside):
-        raise GiftError(f"{label}: has a label {outside[0]}; expected class ids from 0, check the source")
-    return labels
+def find_pair(source: Source, request: ReadRequest) -> tuple[str, str]:
+    """The files of images and labels. Raises: GiftError if they are not there, or it is not clear which are meant."""
+    images, labels, _ = choose_pair(source.label, _stems(source), request)
+    return source.find(images + SUFFIX), source.find(labels + SUFFIX)
 
 
-def array_records(source: Source, images: np.ndarray, labels: np.ndarray, names: Sequence[str], note: str) -> Records:
+def splits(source: Source) -> list[str | None]:
+    """The splits that are there."""
+    stems = {stem.lower() for stem in _stems(source)}
+    return [pair.split for pair in PAIRS if {pair.images, pair.labels} <= stems]
+
+
+def read(source: Source, request: ReadRequest) -> Records:
+    """Images and labels of one split. Raises: GiftError if they are of another kind, or damaged."""
+    names = find_pair(source, request)
+    images, labels = (read_npy(source, name, LARGEST_ARRAY) for name in names)
+    ids = hard_labels(labels, request.spec)
+    if ids is None:
+        kind = f"{labels.dtype}{list(labels.shape)}"
+        raise GiftError(f"{source.label}: labels are {kind}, expected class ids [N], whole numbers, or one-hot rows")
+    ids = class_ids(source.label, ids, request)
+    notes = {"arrays": " and ".join(PurePosixPath(name).stem for name in names)}
+    return array_records(source, images, ids, numbered_classes(ids, request.spec), notes)
+
+
+def array_records(
+    source: Source, images: np.ndarray, labels: np.ndarray, classes: ClassOrder, notes: Mapping[str, str]
+) -> Records:
     """Records of arrays. Args: images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] of 1 or 3 channels; labels int [N].
 
     Raises: GiftError if these do not fit one another.
@@ -83,9 +122,9 @@ def array_records(source: Source, images: np.ndarray, labels: np.ndarray, names:
 
     return Records(
         labels=labels.astype(np.int32),
-        class_names=tuple(names),
+        classes=classes,
         read=read,
         where=lambda row: f"{label}[{row}]",
-        digest=source_digest(source, [note]),
-        note=note,
+        digest=source_digest(source, list(notes.values())),
+        notes=notes,
     )

@@ -14,21 +14,21 @@ import numpy as np
 from numpy._core.multiarray import _reconstruct
 
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.readers.arrays import array_records, class_ids
-from gift_jax.readers.classes import order_classes, renumbered
+from gift_jax.readers.arrays import array_records
+from gift_jax.readers.class_names import KNOWN
+from gift_jax.readers.classes import hard_labels, order_classes, renumbered
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source
 from gift_jax.readers.splits_and_pairs import listed
 
 TRAIN10, TEST10 = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
-# By the file that tells: batches of a split, then the fields of labels and names (None: `NAMES10`).
+# By the file that tells: batches of a split, then the fields of labels and names (None: CIFAR-10's).
 LAYOUTS: dict[str, tuple[dict[bool, tuple[str, ...]], str, str | None]] = {
     "batches.meta": ({True: TRAIN10, False: TEST10}, "labels", "label_names"),
     "data_batch_1": ({True: TRAIN10, False: TEST10}, "labels", None),  # copies often lack batches.meta
     "meta": ({True: ("train",), False: ("test",)}, "fine_labels", "fine_label_names"),
 }
-NAMES10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LARGEST = 2**28  # bytes of a file; the largest of CIFAR has 1.6e8
 _ALLOWED: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
@@ -57,25 +57,27 @@ def splits(source: Source) -> list[str | None]:
 
 def read(source: Source, request: ReadRequest) -> Records:
     """The images of a split. Raises: GiftError if a file is damaged, unsafe or missing."""
-    layouts, label = _layouts(source), source.label
+    layouts, label, train = _layouts(source), source.label, request.train is not False
     if len(layouts) != 1:
         raise GiftError(f"{label}: holds {listed(layouts)} of CIFAR; give the directory of one of the two")
     batches_of, labels_field, names_field = LAYOUTS[PurePosixPath(layouts[0]).name]
-    listed_names = _fields(source, layouts[0], names_field)[names_field] if names_field else NAMES10
-    files = [str(PurePosixPath(layouts[0]).with_name(name)) for name in batches_of[request.train]]
+    usual = [names[0] for names in KNOWN["cifar10"]]
+    listed_names = _fields(source, layouts[0], names_field)[names_field] if names_field else usual
+    files = [str(PurePosixPath(layouts[0]).with_name(name)) for name in batches_of[train]]
     batches = [_fields(source, name, "data", labels_field) for name in files]
     try:
         names = tuple(_text(name) for name in listed_names)
         pixels = np.concatenate([np.asarray(batch["data"]).reshape(-1, 3, 32, 32) for batch in batches])
-        labels = class_ids(label, np.concatenate([np.asarray(batch[labels_field], np.int64) for batch in batches]))
+        labels = hard_labels(np.concatenate([np.asarray(batch[labels_field], np.int64) for batch in batches]))
+        if labels is None:
+            raise ValueError("labels are no class ids")
     except (ValueError, TypeError, OverflowError) as error:
         reason = short_reason(error)
         raise GiftError(f"{label}: its arrays are not CIFAR's ({reason}); take it from the source again") from None
-    if len(labels) and labels.max() >= len(names):
-        raise GiftError(f"{label}: has a label {labels.max()}, but {len(names)} class names; check the source")
-    order = order_classes(label, names, request.spec, request.options.class_order, "class")
+    order = order_classes(label, names, request, "name")
     labels = renumbered(label, labels, names, order)
-    return array_records(source, pixels.transpose(0, 2, 3, 1), labels, order, " and ".join(batches_of[request.train]))
+    notes = {"batches": " and ".join(batches_of[train])}
+    return array_records(source, pixels.transpose(0, 2, 3, 1), labels, order, notes)
 
 
 def _layouts(source: Source) -> list[str]:

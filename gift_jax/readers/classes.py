@@ -1,69 +1,304 @@
-"""Which class id a class name has: that of a folder, of a line in a list of labels, or of a column's names."""
+"""Which class id a class name has: that of a folder, of a line in a list of labels, or of a column's names.
 
+One rule for every reader. A class-order file decides; else names that the dataset knows do, in any of their spellings;
+else numbers are class ids, and WordNet ids count in their sorted order. Other names have an order of their own in a new
+dataset alone.
+"""
+
+import collections
+import functools
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_order import read_class_order
-from gift_jax.readers.request import KnownClasses
+from gift_jax.readers.class_names import KNOWN
+from gift_jax.readers.request import KnownClasses, ReadRequest
+from gift_jax.readers.source import HEAD, refuse_stand_in
+from gift_jax.runtime.files import os_errors_as_gift_error, sha256, write_text
+
+MOST_CLASSES = 2**20
+_NUMBERED = re.compile(r"(?:new)?([0-9]{1,9})")  # SRe2L's folders are new000, new001, ...
+_WNID = re.compile(r"n[0-9]{8}")
 
 
-def order_classes(
-    label: str, found: Sequence[str], spec: KnownClasses | None, order: str | None, kind: str = "class folder"
-) -> Sequence[str]:
-    """Class names by class id: of a class-order file, of the dataset, as numbers, or as they were found.
+class ClassOrder(NamedTuple):
+    """names: of the classes, by class id. ids: by the name that the source has. note: where the order comes from."""
 
-    Args: spec, whose classes they must be, None takes them as they are; order, a class-order file; kind, what has the
-    names. A dataset's class may be missing, and a file's order leaves other names out. Raises: GiftError on a misfit.
+    names: tuple[str, ...]
+    ids: Mapping[str, int]
+    note: str
+
+
+def same_text(name: str) -> str:
+    """A name in the one of its Unicode spellings that is used here; macOS writes another one into archives."""
+    return unicodedata.normalize("NFC", name)
+
+
+def same_name(name: str) -> str:
+    """What the spellings of a class name have in common: not case, nor spaces, underscores, hyphens and slashes."""
+    return re.sub(r"[\s_/\\-]+", " ", same_text(name).casefold()).strip()
+
+
+def order_classes(label: str, found: Sequence[str], request: ReadRequest, kind: str = "folder") -> ClassOrder:
+    """The classes of a source by class id.
+
+    Args:
+        label: the source, for messages.
+        found: its class names, each once, in the order in which a new dataset counts them.
+        request: the dataset, and a class-order file. A dataset's class may be missing, and with such a file other
+            names are left out.
+        kind: what has the names, `folder`, `name` (in a file that gives each a number) or `class`.
+    Raises: GiftError if the names are not the dataset's classes, or it is not known in which order they are.
     """
-    known, names = set(found), spec.class_names if spec else ()
-    if order is not None:
-        ordered = read_class_order(Path(order), spec.num_classes if spec else None)
-        missing = next((name for name in ordered if name not in known), None)
-        if missing is not None and set(ordered) != set(names):
-            raise GiftError(f"{label}: has no {kind} {missing!r}, which {order} names; check the two")
-        return ordered
-    if names and known <= set(names):
-        return names
-    numbers = [int(name) for name in found if re.fullmatch(r"[0-9]{1,9}", name)]
-    if spec is not None and names and len(numbers) < len(found):
-        stranger = next(name for name in found if name not in names)
-        raise GiftError(f"{label}: has the {kind} {stranger!r}, which {spec.name} has not ({names[0]!r} ...); check it")
-    if spec is not None and len(found) != spec.num_classes:
+    spec = request.spec
+    kind = kind if kind == "class" else f"class {kind}"
+    if len(set(found)) < len(found):
+        raise GiftError(f"{label}: has the {kind} {_repeated(found)!r} twice; rename one of them")
+    if request.options.class_order is not None:
+        return _ordered_by_file(label, found, request, kind)
+    if not request.first_label and (known := _known(label, found, spec, kind)):
+        return known
+    numbers = {name: int(match[1]) for name in found if (match := _NUMBERED.fullmatch(name))}
+    if numbers and len(numbers) == len(found):
+        _check_numbers(label, sorted(numbers.values()), request, kind)
+        names = sorted(found, key=numbers.__getitem__)
+        order = _by_place(names, f"the {kind.removeprefix('class ')}s' numbers")
+        return order._replace(names=(spec.class_names if spec else ()) or order.names)
+    if request.first_label and not numbers:
+        raise GiftError(f"{label}: its {kind}s are no numbers ({found[0]!r} ...); drop `first_label`")
+    if spec is not None:
+        _check_unknown(label, found, numbers, spec, kind)
+    order = "the file's order" if kind == "class name" else "sorted order"
+    return _by_place(found, f"{kind.removeprefix('class ')}s in {order}")
+
+
+def _by_place(names: Sequence[str], note: str) -> ClassOrder:
+    return ClassOrder(tuple(names), {name: label for label, name in enumerate(names)}, note)
+
+
+def _repeated(names: Sequence[str]) -> str:
+    return next(name for name in names if names.count(name) > 1)
+
+
+@functools.cache
+def known_names(name: str, class_names: tuple[str, ...]) -> Mapping[str, int]:
+    """Class ids of a dataset by the spellings of its class names. Names as they are written go before others."""
+    names = tuple((name,) for name in class_names) or KNOWN.get(name, ())
+    counts = collections.Counter(spelling for spellings in names for spelling in set(map(same_name, spellings)))
+    loose = {same_name(spelling): label for label, spellings in enumerate(names) for spelling in spellings}
+    exact = {same_text(spelling): label for label, spellings in enumerate(names) for spelling in spellings}
+    return {spelling: label for spelling, label in loose.items() if counts[spelling] == 1} | exact
+
+
+def usual_names(spec: KnownClasses) -> tuple[str, ...]:
+    """A dataset's class names by class id, of its description or as they are published; () if there are none."""
+    return spec.class_names or tuple(spellings[0] for spellings in KNOWN.get(spec.name, ()))
+
+
+def _class_id(name: str, known: Mapping[str, int]) -> int | None:
+    return known.get(same_text(name), known.get(same_name(name)))
+
+
+def _known(label: str, found: Sequence[str], spec: KnownClasses | None, kind: str) -> ClassOrder | None:
+    """The classes by the names that the dataset knows; None if one is another."""
+    known = known_names(spec.name, spec.class_names) if spec else {}
+    ids = {name: number for name in found if (number := _class_id(name, known)) is not None}
+    if not spec or not ids or len(ids) < len(found):
+        return None
+    by_id: dict[int, str] = {}
+    for name, number in ids.items():
+        if by_id.setdefault(number, name) != name:
+            raise GiftError(
+                f"{label}: the {kind}s {by_id[number]!r} and {name!r} are one class of {spec.name}; join them"
+            )
+    return ClassOrder(usual_names(spec), ids, f"{kind.removeprefix('class ')}s by the names of {spec.name}")
+
+
+def _check_numbers(label: str, numbers: Sequence[int], request: ReadRequest, kind: str) -> None:
+    """Raises: GiftError unless each class has one number."""
+    first, count = request.first_label, request.spec.num_classes if request.spec else len(numbers)
+    expected = range(first, first + count)
+    if first == 0 and numbers == list(range(1, count + 1)):
         raise GiftError(
-            f"{label}: has {len(found)} {kind}s, but {spec.name} has {spec.num_classes} classes; check the "
-            "path, or name the classes to take by --class-order"
+            f"{label}: its {kind}s count from 1 to {count}, expected 0..{count - 1}; rename them, or say that they do "
+            "by `first_label` 1, or give their order by `class_order`"
         )
-    if len(numbers) < len(found):
-        return found
-    if sorted(numbers) != list(range(len(found))):
-        raise GiftError(f"{label}: its numbered {kind}s are not 0..{len(found) - 1}; rename them")
-    return sorted(found, key=int)
+    counts = collections.Counter(numbers)
+    wrong = next((number for number in (*expected, *numbers) if counts[number] != 1 or number not in expected), None)
+    if wrong is not None:
+        raise GiftError(
+            f"{label}: class {wrong} has {counts[wrong]} {kind.removeprefix('class ')}s, but classes {first}.."
+            f"{expected[-1]} must have one each; check `dataset`, or give the order of the {kind}s by `class_order`"
+        )
 
 
-def numbered(label: str, count: int, spec: KnownClasses | None, order: str | None) -> tuple[str, ...]:
-    """Names of count classes that have only numbers: the dataset's, else the numbers.
+def _check_unknown(label: str, found: Sequence[str], numbers: Mapping[str, int], spec: KnownClasses, kind: str) -> None:
+    """Names that are neither the dataset's nor numbers. Raises: GiftError unless they have a known order."""
+    known = known_names(spec.name, spec.class_names)
+    stranger = next((name for name in found if name not in numbers and _class_id(name, known) is None), None)
+    if known and stranger is not None:
+        raise GiftError(
+            f"{label}: has the {kind} {stranger!r}, which is no class of {spec.name}; "
+            f"{_owner(stranger) or f'check `dataset` and the path, or give the order of the {kind}s by `class_order`'}"
+        )
+    if numbers and stranger is not None:
+        raise GiftError(f"{label}: {stranger!r} is among {kind}s that are numbered; remove it, or rename it")
+    if len(found) != spec.num_classes:
+        raise GiftError(
+            f"{label}: has {len(found)} {kind}s ({found[0]!r} ...), but {spec.name} has {spec.num_classes} classes; "
+            "check `dataset` and the path, or name the classes to take by `class_order`"
+        )
+    # A file that gives each name a number has an order, unless it is that of folders, sorted as text.
+    stated = kind == "class name" and list(found) != sorted(found)
+    if not stated and not all(map(_WNID.fullmatch, found)):
+        raise GiftError(
+            f"{label}: has the {kind}s {', '.join(map(repr, found[:2]))} ..., and it is not known which classes of "
+            f"{spec.name} these are; give a file of the {kind}s in the order of the classes by `class_order`"
+        )
 
-    Raises: GiftError if they are more than the dataset has, or a class order is given for them.
-    """
-    if order is not None:
-        raise GiftError(f"{label}: its labels are class ids, which have an order; drop --class-order")
-    if spec is not None and count > spec.num_classes:
-        raise GiftError(f"{label}: has {count} classes, but {spec.name} has {spec.num_classes}; check the path")
-    return (spec.class_names if spec else ()) or tuple(map(str, range(spec.num_classes if spec else count)))
+
+def _owner(stranger: str) -> str | None:
+    """What to do with a class of another subset of ImageNet."""
+    subsets = (
+        name for name, names in KNOWN.items() if name.startswith("imagenet") and (stranger,) in {n[:1] for n in names}
+    )
+    owner = next(subsets, None)
+    return f"it is one of {owner}; give that as `dataset`" if owner else None
 
 
-def renumbered(label: str, labels: np.ndarray, names: Sequence[str], order: Sequence[str]) -> np.ndarray:
-    """Labels int32 [N] that count names, as class ids of those names in another order.
-
-    Raises: GiftError if a label is of a class that the order leaves out, or a name comes twice.
-    """
+def _ordered_by_file(label: str, found: Sequence[str], request: ReadRequest, kind: str) -> ClassOrder:
+    spec, path = request.spec, Path(request.options.class_order or "")
+    if request.first_label:
+        raise GiftError("`class_order` names each class, so that `first_label` has no meaning; drop one of them")
+    order = read_class_order(path, spec.num_classes if spec else None)
+    names = spec.class_names if spec else ()
     places = {name: place for place, name in enumerate(order)}
-    if len(set(names)) < len(names):
-        raise GiftError(f"{label}: has the class {next(n for n in names if names.count(n) > 1)!r} twice; rename one")
-    if stranger := next((name for name in names if name not in places), None):
+    contradiction = next((name for place, name in enumerate(names) if places.get(name, place) != place), None)
+    if spec and contradiction is not None:
+        raise GiftError(
+            f"{path}: has {contradiction!r} as class {places[contradiction]}, but {spec.name} has it as class "
+            f"{names.index(contradiction)}; give the order of {spec.name}, or describe a dataset of another name"
+        )
+    missing = next((name for name in order if name not in found), None)
+    if missing is not None and set(order) != set(names):
+        raise GiftError(f"{label}: has no {kind} {missing!r}, which {path} names; name each {kind} once in it")
+    ids = {name: places[name] for name in found if name in places}
+    return ClassOrder(order, ids, f"class-order file {path.name}, SHA-256 {sha256(path)}")
+
+
+# ---- numbers -------------------------------------------------------------------------------------------
+
+
+def hard_labels(labels: np.ndarray, spec: KnownClasses | None = None) -> np.ndarray | None:
+    """Class ids [N] of whole numbers [N] or [N, 1], or of one-hot rows [N, classes]; None of anything else."""
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.ndim == 1 and labels.dtype.kind in "iu":
+        return labels
+    fits = labels.ndim == 2 and labels.dtype.kind in "fiub" and (spec is None or labels.shape[1] == spec.num_classes)
+    if fits and ((labels == 0) | (labels == 1)).all():
+        return labels.argmax(1) if (labels.sum(1) == 1).all() else None
+    return None
+
+
+def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarray:
+    """Class ids, int32 [N], of stored numbers, from which the first class's is subtracted.
+
+    Raises: GiftError if they are not the dataset's, or count from 1 and nobody said so.
+    """
+    spec, first = request.spec, request.first_label
+    if request.options.class_order is not None:
+        raise GiftError(f"{label}: its labels are class ids, and it has no class names; drop `class_order`")
+    count = spec.num_classes if spec else MOST_CLASSES
+    if first == 0 and len(numbers) and (numbers.min(), numbers.max()) == (1, count):
+        raise GiftError(f"{label}: its labels count from 1 to {count}, expected 0..{count - 1}; say `first_label` 1")
+    outside = numbers[(numbers < first) | (numbers >= first + count)]
+    if len(outside):
+        raise GiftError(f"{label}: has a label {outside[0]}, expected {first}..{first + count - 1}; check `dataset`")
+    return (numbers - first).astype(np.int32)
+
+
+def numbered_classes(ids: np.ndarray, spec: KnownClasses | None) -> ClassOrder:
+    """Classes that have only ids: their names are the dataset's, else the numbers."""
+    names = tuple(map(str, range(spec.num_classes if spec else int(ids.max(initial=-1)) + 1)))
+    return _by_place(names, "class ids")._replace(names=(spec.class_names if spec else ()) or names)
+
+
+def renumbered(label: str, labels: np.ndarray, names: Sequence[str], order: ClassOrder) -> np.ndarray:
+    """Labels int32 [N] that count names, as class ids. Raises: GiftError about a label without a name or an id."""
+    outside = labels[(labels < 0) | (labels >= len(names))]
+    if len(outside):
+        raise GiftError(f"{label}: has a label {outside[0]}, but {len(names)} class names; check the source")
+    if stranger := next((name for name in names if name not in order.ids), None):
         raise GiftError(f"{label}: has the class {stranger!r}, which is not in the class order; complete that")
-    return np.array([places[name] for name in names], np.int32)[labels]
+    return np.array([order.ids[name] for name in names], np.int32)[labels]
+
+
+# ---- comparison and display ----------------------------------------------------------------------------
+
+
+def different_ids(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, int, int] | None:
+    """A class name that stands at two ids, and these; None if there is none. Numbers are no names."""
+    places = {same_name(name): place for place, name in enumerate(theirs)}
+    for place, name in enumerate(ours):
+        other = places.get(same_name(name), place)
+        if other != place and not _NUMBERED.fullmatch(name):
+            return name, place, other
+    return None
+
+
+def are_numbers(names: Iterable[str]) -> bool:
+    """Whether class names are numbers, which tell nothing but class ids."""
+    return all(map(_NUMBERED.fullmatch, names))
+
+
+def names_with_ids(order: ClassOrder, most: int = 20) -> str:
+    """The names that a source has, with their class ids, in a line."""
+    by_id = sorted((label, name) for name, label in order.ids.items())
+    shown = by_id if len(by_id) <= most else [*by_id[: most // 2], by_id[-1]]
+    parts = [f"{label} {name}" for label, name in shown]
+    return ", ".join(parts if len(by_id) <= most else [*parts[:-1], "...", parts[-1]])
+
+
+# ---- class-order files ---------------------------------------------------------------------------------
+
+
+def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
+    """Read class names, one a line: line i is class i; empty lines and lines that begin with `#` do not count.
+
+    Args: num_classes, how many there must be; None takes any number. Raises: GiftError unless they all differ.
+    """
+    names = tuple(same_text(line) for line in read_lines(path) if not line.startswith("#"))
+    if num_classes is not None and len(names) != num_classes:
+        raise GiftError(f"{path}: names {len(names)} classes, expected {num_classes}; write one folder name a line")
+    if len(set(names)) != len(names):
+        raise GiftError(f"{path}: names {_repeated(names)!r} twice; write each folder once")
+    return names
+
+
+def write_class_order(path: Path, names: Iterable[str]) -> None:
+    """Write a class-order file, whole or not at all. Args: names of class folders, by class id."""
+    write_text(path, "# The class folder of each class id, from 0.\n" + "".join(f"{name}\n" for name in names))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty. Raises: GiftError if it is none, or has none."""
+    with os_errors_as_gift_error(path):
+        content = path.read_bytes()
+    lines = [line for line in map(str.strip, read_text(str(path), content).splitlines()) if line]
+    if not lines:
+        raise GiftError(f"{path}: is empty; write one name a line")
+    return lines
+
+
+def read_text(label: str, content: bytes) -> str:
+    """A file's text, without the byte-order mark that some editors write. Raises: GiftError if it is none."""
+    refuse_stand_in(label, content[:HEAD])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise GiftError(f"{label}: not a text file in UTF-8; write one name a line") from None

@@ -1,23 +1,22 @@
 """Image files: trees of class folders, Tiny-ImageNet's own layout of its validation images, or a list of labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_order import read_text
-from gift_jax.readers.classes import order_classes
+from gift_jax.readers.classes import order_classes, read_text, same_text
 from gift_jax.readers.image_files import SUFFIXES
 from gift_jax.readers.label_list import read_labels
 from gift_jax.readers.records import Records, file_records
 from gift_jax.readers.request import ReadRequest
-from gift_jax.readers.source import Source
-from gift_jax.readers.splits_and_pairs import split_for, split_of_image
-from gift_jax.readers.trees import NO_FOLDER, by_class_folder, in_splits
+from gift_jax.readers.source import Source, openable
+from gift_jax.readers.splits_and_pairs import choose_split, split_of_image
 
 TINY_LABELS = "val_annotations.txt"
 LARGEST_TEXT = 1 << 28  # bytes
+_NO_FOLDER = ""
 
 
 def is_image(base: str) -> bool:
@@ -28,66 +27,119 @@ def is_image(base: str) -> bool:
 def splits(source: Source) -> list[str | None]:
     """The splits that are there."""
     images = _images(source)
-    return list(dict.fromkeys(map(split_of_image, images))) if in_splits(images) else [None]
+    return list(dict.fromkeys(map(split_of_image, images))) if _in_splits(images) else [None]
 
 
 def read(source: Source, request: ReadRequest) -> Records:
     """The images of one split, by class: folders (numbers, wnids or names), annotations, or a list.
 
-    Class ids are the folders' numbers, else their sorted order, else the lines of a class-order file. With such a
-    file other folders are ignored: a subset can be read out of the whole of ImageNet. Images are in the order of
-    their folders' names whatever the classes are.
+    With a class-order file other folders are ignored: a subset can be read out of the whole of ImageNet. Images are in
+    the order of their folders' names whatever the classes are, and in a folder in that of their own.
     Raises: GiftError if the classes are not the dataset's, or one has no images.
     """
-    images, reading = _images(source), request.options
-    kind = "class" if reading.labels else "class folder"
-    if reading.labels is not None:
+    images, options, notes = _images(source), request.options, {}
+    kind = "class" if options.labels else "folder"
+    if options.labels is not None:
         images = _of_split(source, images, request)
-        by_class, note = read_labels(Path(reading.labels), images, reading.class_order), f"labels of {reading.labels}"
+        by_class = read_labels(Path(options.labels), images, options.class_order)
+        notes = {"labels": options.labels}
     elif tiny := _annotated(source, set(images), request):
-        by_class, note = tiny, TINY_LABELS
+        by_class, notes = tiny, {"labels": TINY_LABELS}
     else:
         images = _of_split(source, images, request)
-        by_class = _folders(source, images)
-        note = f"split {split_of_image(images[0])}" if in_splits(images) else "class folders"
-    names = order_classes(source.label, sorted(by_class), request.spec, reading.class_order, kind)
-    empty = next((name for name in names if name in by_class and not by_class[name]), None)
+        by_class, left_out = _without_copies(_by_folder(source, images, request), request.copies)
+        split = split_of_image(images[0]) if images else None
+        notes = {**({"split": split} if split and (request.options.split or _in_splits(images)) else {}), **left_out}
+    order = order_classes(source.label, sorted(by_class), request, kind)
+    empty = next((name for name in order.ids if not by_class[name]), None)
     if empty is not None:
         raise GiftError(f"{source.label}: the class {empty!r} has no images; take them from the source again")
     # Not in the order of the classes: with another class order the decoded images stay where they are.
-    by_name = sorted((name, label) for label, name in enumerate(names) if name in by_class)
+    by_name = sorted(order.ids.items())
     files = [file for name, _ in by_name for file in by_class[name]]
     labels = np.array([label for name, label in by_name for _ in by_class[name]], np.int32)
-    return file_records(source, files, labels, names, note)
+    return file_records(source, files, labels, order, notes)
 
 
 def _images(source: Source) -> list[str]:
     return sorted(filter(is_image, source.sizes), key=lambda name: name.split("/"))
 
 
+def _in_splits(images: Iterable[str]) -> bool:
+    """Whether each image lies in the folder of a split."""
+    return None not in map(split_of_image, images)
+
+
 def _of_split(source: Source, images: list[str], request: ReadRequest) -> list[str]:
     """The images of one split. A class may well be called `train`: each image must lie in a split's folder."""
-    if request.options.split is None and not in_splits(images):
+    if request.options.split is None and not _in_splits(images):
         return images
     found: dict[str | None, list[str]] = {}
     for image in images:
         found.setdefault(split_of_image(image), []).append(image)
     # Test images without classes, as ImageNet's and Tiny-ImageNet's are, test nothing.
     sorted_ones = [split for split, names in found.items() if len(by_class_folder(names)) > 1]
-    usable = (not request.train and request.options.labels is None and sorted_ones) or list(found)
-    return found[split_for(source.label, usable, request.options.split, train=request.train)]
+    usable = (request.train is False and request.options.labels is None and sorted_ones) or list(found)
+    return found[choose_split(source.label, usable, request)] if found else images
 
 
-def _folders(source: Source, images: Sequence[str]) -> dict[str, list[str]]:
+# ---- class folders -------------------------------------------------------------------------------------
+
+
+def by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Names of images by class folder: the first folders below all that the images have in common.
+
+    Those that lie in no such folder are under "". Args: others, names of other files; their folders, where class
+    folders are, have no images.
+    """
+    shared = _shared_depth({PurePosixPath(name).parent.parts for name in images}) if images else 0
+    by_folder: dict[str, list[str]] = {}
+    for name in images:
+        parts = PurePosixPath(name).parts
+        by_folder.setdefault(same_text(parts[shared]) if len(parts) > shared + 1 else _NO_FOLDER, []).append(name)
+    above = PurePosixPath(images[0]).parts[:shared] if images else ()
+    for parts in (PurePosixPath(name).parts for name in others):
+        if parts[:shared] == above and len(parts) > shared + 1:
+            by_folder.setdefault(same_text(parts[shared]), [])
+    return by_folder
+
+
+def _shared_depth(parents: set[tuple[str, ...]]) -> int:
+    """Folders that all images have in common, but for the one that an image lies in: that may be its class."""
+    first, last = min(parents), max(parents)
+    same = (left == right for left, right in zip(first, last, strict=False))
+    common = next((depth for depth, equal in enumerate(same) if not equal), min(len(first), len(last)))
+    return max(0, min(common, *(len(parent) - 1 for parent in parents)))
+
+
+def _by_folder(source: Source, images: Sequence[str], request: ReadRequest) -> dict[str, list[str]]:
     leftover = any(PurePosixPath(name).name == TINY_LABELS for name in source.sizes)
     empty = [f"{name}/-" for name in source.empty if not (leftover and PurePosixPath(name).name == "images")]
-    by_folder = by_class_folder(images, [*(name for name in source.sizes if not is_image(name)), *empty])
-    if flat := by_folder.get(NO_FOLDER):
-        raise GiftError(
-            f"{source.label}: {flat[0]!r} is in no class folder; say the images' classes by --labels FILE, "
-            "`name label` a line, or give a directory of class folders alone"
-        )
+    # Beside a distilled set's class folders there may be logs.
+    others = [] if request.train is None else [*(name for name in source.sizes if not is_image(name)), *empty]
+    by_folder = by_class_folder(images, others)
+    if flat := by_folder.get(_NO_FOLDER):
+        mend = "say the images' classes by `labels`, a file with `name label` a line, or give class folders alone"
+        if request.train is None:
+            others = openable(source, (".pt", ".pth", ".safetensors"))
+            lone = f", or the file {others[0]!r} itself" if others else ""
+            mend = f"give a directory of class folders alone{lone}"
+        raise GiftError(f"{source.label}: {flat[0]!r} is in no class folder; {mend}")
     return by_folder
+
+
+def _without_copies(
+    by_folder: Mapping[str, list[str]], suffix: str | None
+) -> tuple[Mapping[str, list[str]], dict[str, str]]:
+    """Folders but those that are named as another one with a suffix, which authors' readers do not open; and a note."""
+    copies = {name for name in by_folder if suffix and name.endswith(suffix) and name.removesuffix(suffix) in by_folder}
+    if not copies:
+        return by_folder, {}
+    kept = {name: images for name, images in by_folder.items() if name not in copies}
+    return kept, {"left out": f"{len(copies)} folders of images before optimisation (*{suffix})"}
+
+
+# ---- Tiny-ImageNet -------------------------------------------------------------------------------------
 
 
 def _annotated(source: Source, images: set[str], request: ReadRequest) -> dict[str, list[str]] | None:

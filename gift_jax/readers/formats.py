@@ -1,5 +1,6 @@
-"""Real images in any form that people have them in: one table of forms, each known by the names of its files."""
+"""Labelled images in any form that people have them in: one table of forms, each known by the names of its files."""
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -9,23 +10,36 @@ from typing import NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers import arrays, cifar, folders, idx, parquet_images
+from gift_jax.readers import arrays, cifar, folders, idx
 from gift_jax.readers.archives import open_archive, open_inner
+from gift_jax.readers.classes import names_with_ids
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
-from gift_jax.readers.source import HEAD, Source, directory, openable, single_file
-from gift_jax.readers.splits_and_pairs import is_shard, listed
+from gift_jax.readers.source import HEAD, Source, check_file, directory, openable, refuse_stand_in, single_file
+from gift_jax.readers.splits_and_pairs import is_shard, listed, split_of_shard
 from gift_jax.runtime.files import os_errors_as_gift_error
 
 
 class Form(NamedTuple):
-    """A form: its name in sentences, whether a file of a base name is of it, its splits, its reader, its options."""
+    """A form: its name in sentences, whether a file of a base name is of it, its splits, its reader, its options; and
+    which images of a class come first."""
 
     title: str
     has: Callable[[str], bool]
     splits: Callable[[Source], list[str | None]]
     read: Callable[[Source, ReadRequest], Records]
     options: tuple[str, ...] = ()
+    order: str = "in the file's order"
+
+
+def _shard_splits(source: Source) -> list[str | None]:
+    return list(dict.fromkeys(split_of_shard(name) for name in sorted(source.sizes) if is_shard(name)))
+
+
+def _read_shards(source: Source, request: ReadRequest) -> Records:
+    from gift_jax.readers import parquet  # pyarrow is needed for nothing else
+
+    return parquet.read(source, request)
 
 
 # The first that has a file is taken: beside arrays and shards there may be pictures to look at.
@@ -36,17 +50,25 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "parquet": Form(
             "Parquet shards",
             is_shard,
-            parquet_images.splits,
-            parquet_images.read,
+            _shard_splits,
+            _read_shards,
             ("split", "label_column", "class_order"),
+            "in the order of the shards' rows",
         ),
-        "arrays": Form("NumPy's images and labels", arrays.is_array, arrays.splits, arrays.read, ("split",)),
+        "arrays": Form(
+            "images.npy and labels.npy, or one .npz of both (x_train and y_train, ...)",
+            arrays.is_array,
+            arrays.splits,
+            arrays.read,
+            ("split",),
+        ),
         "images": Form(
             "class folders of images",
             folders.is_image,
             folders.splits,
             folders.read,
             ("split", "labels", "class_order"),
+            "in sorted order of file names",
         ),
     }
 )
@@ -57,14 +79,18 @@ def read_images(
 ) -> Records:
     """List the training or the test images of a source; none is decoded yet.
 
-    Args: reading, what the source does not say of itself; spec, the dataset, None if it is new.
+    Args:
+        path: the source.
+        train: which images.
+        reading: what the source does not say of itself.
+        spec: the dataset, None if it is new.
     Raises: GiftError if there is nothing that is understood, or it is damaged or of other classes.
     """
     form, source = _opened(path)
     for option in ("split", "labels", "label_column", "class_order"):
         if getattr(reading, option) is not None and option not in form.options:
-            name = f"--{'' if train or option not in ('split', 'labels') else 'test-'}{option.replace('_', '-')}"
-            raise GiftError(f"{path}: is {form.title}, for which {name} has no meaning; drop it")
+            name = option if train or option not in ("split", "labels") else f"test_{option}"
+            raise GiftError(f"{path}: is {form.title}, for which `{name}` has no meaning; drop it")
     records = form.read(source, ReadRequest(train, reading, spec))
     if not len(records.labels):
         raise GiftError(f"{path}: has no images; check the path")
@@ -72,7 +98,15 @@ def read_images(
     missing = [name for name, there in zip(records.class_names, present, strict=True) if not there]
     if missing:
         print(f"warning: {path}: has no images of {len(missing)} classes, {missing[0]!r} among them", file=sys.stderr)
+    if spec is not None and form.options:
+        _say_classes(path, names_with_ids(records.classes))
     return records
+
+
+@functools.cache
+def _say_classes(path: Path, classes: str) -> None:
+    """Say once which class id each name has, so that a mix-up is seen."""
+    print(f"classes   {path}: {classes}", file=sys.stderr)
 
 
 def has_test_images(path: Path) -> bool:
@@ -83,7 +117,7 @@ def has_test_images(path: Path) -> bool:
 
 def _opened(path: Path) -> tuple[Form, Source]:
     """A source and its form. Where an archive lies in it, and nothing else that is understood, that one is read."""
-    source = directory(path) if path.is_dir() else _open_file(path)
+    source = open_files(path)
     form = source and _form_of(source)
     if source and not form and len(inner := openable(source)) == 1:
         source = open_inner(source, inner[0])
@@ -92,6 +126,27 @@ def _opened(path: Path) -> tuple[Form, Source]:
         return form, source
     titles = "; ".join(form.title for form in FORMS.values())
     raise GiftError(f"{path}: {_found(source)}; it may be, or hold in a zip or tar: {titles}")
+
+
+def open_files(path: Path, known_as: Callable[[Path, bytes], str | None] = lambda *_: None) -> Source | None:
+    """The files of a directory or an archive, or one file alone; None if it is none that is understood.
+
+    Args: known_as, the name that a lone file is known by, of its path and its first bytes; None if it is none.
+    Raises: GiftError if it is missing, damaged, or one of several files.
+    """
+    if path.is_dir():
+        return directory(path)
+    check_file(path)
+    with os_errors_as_gift_error(path), path.open("rb") as file:
+        head = file.read(HEAD)
+    refuse_stand_in(str(path), head)
+    if head[:4] == b"PAR1":
+        return single_file(path, path.name if is_shard(path.name) else "data.parquet")
+    if name := known_as(path, head):
+        return single_file(path, name)
+    if idx.is_idx(path.name) or cifar.is_cifar(path.name):
+        raise GiftError(f"{path}: is one of several files that belong together; give the directory that has them")
+    return open_archive(path)
 
 
 def _form_of(source: Source) -> Form | None:
@@ -109,15 +164,3 @@ def _found(source: Source | None) -> str:
     if not source.sizes:
         return "holds no files"
     return f"holds {listed(source.sizes, 3)}, and nothing that is understood"
-
-
-def _open_file(path: Path) -> Source | None:
-    if not path.exists():
-        raise GiftError(f"{path}: no such file or directory; check the path")
-    with os_errors_as_gift_error(path), path.open("rb") as file:
-        head = file.read(HEAD)
-    if head[:4] == b"PAR1":
-        return single_file(path, path.name if is_shard(path.name) else "data.parquet")
-    if idx.is_idx(path.name) or cifar.is_cifar(path.name):
-        raise GiftError(f"{path}: is one of several files that belong together; give the directory that has them")
-    return open_archive(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.arrays import array_records
-from gift_jax.readers.classes import numbered
+from gift_jax.readers.classes import class_ids, numbered_classes
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source
@@ -18,7 +18,7 @@ from gift_jax.readers.splits_and_pairs import listed
 
 PREFIXES = {True: ("train",), False: ("t10k", "test", "val")}
 UBYTE = 8  # the type code of unsigned bytes, the only one that MNIST and its kin use
-LARGEST = 4 << 30  # bytes
+LARGEST_ARRAY = 4 << 30  # bytes
 _NAME = re.compile(r"(?P<stem>.*(?P<part>images|labels)[-.]idx[13]-ubyte)(\.gz)?")
 
 
@@ -37,11 +37,11 @@ def read(source: Source, request: ReadRequest) -> Records:
 
     Raises: GiftError if a file is damaged, or one of a pair is missing.
     """
-    images, labels = (_find(source, part, request.train) for part in ("images", "labels"))
-    numbers = read_array(source, labels, 1)
-    count = int(numbers.max()) + 1 if len(numbers) else 0
-    names = numbered(source.title(labels), count, request.spec, request.options.class_order)
-    return array_records(source, read_array(source, images, 3), numbers, names, PurePosixPath(images).name)
+    train = request.train is not False
+    images, labels = (_find(source, part, train) for part in ("images", "labels"))
+    ids = class_ids(source.title(labels), read_array(source, labels, 1), request)
+    notes = {"file": PurePosixPath(images).name}
+    return array_records(source, read_array(source, images, 3), ids, numbered_classes(ids, request.spec), notes)
 
 
 def _named(source: Source, part: str, train: bool) -> dict[str, str]:
@@ -67,7 +67,7 @@ def _find(source: Source, part: str, train: bool) -> str:
 
 def read_array(source: Source, name: str, dimensions: int) -> np.ndarray:
     """Read one file: uint8, of so many dimensions. Raises: GiftError if it is damaged or of another kind."""
-    title, content = source.title(name), source.read(name, LARGEST)
+    title, content = source.title(name), source.read(name, LARGEST_ARRAY)
     try:
         content = _unzipped(content) if name.endswith(".gz") else content
     except (OSError, EOFError, zlib.error) as error:
@@ -86,7 +86,7 @@ def read_array(source: Source, name: str, dimensions: int) -> np.ndarray:
 def _unzipped(content: bytes) -> bytes:
     """Raises: OSError if it holds more than is read."""
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-        found = stream.read(LARGEST + 1)
-    if len(found) > LARGEST:
+        found = stream.read(LARGEST_ARRAY + 1)
+    if len(found) > LARGEST_ARRAY:
         raise OSError("it is too large")
     return found

@@ -7,12 +7,13 @@ from gift_jax.errors import GiftError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")  # for some others, Pillow starts other programs
+LARGEST_FILE = 256 << 20  # bytes of an image file
 MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")  # of 16-bit grey, of which Pillow's `convert` keeps 0 to 255 only
 _WIDE = ("I", "F")
 _SCALED = ("PNG", "PPM")  # formats whose mode I holds 16 bits over the whole of their range
 _BITS = 258  # TIFF's tag of bits per sample
-GREY = frozenset({"1", "L", "LA", *_SIXTEEN, "I"})  # modes of images without colour
+GREY_MODES = frozenset({"1", "L", "LA", *_SIXTEEN, "I"})  # of images without colour
 
 
 def is_deep(label: str, image: Image.Image) -> bool:

@@ -1,14 +1,16 @@
 """Lists of labels for images in one flat folder: `name label` a line, or ImageNet's ground truth, a number a line."""
 
+import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_order import read_class_order, read_lines
+from gift_jax.readers.classes import read_class_order, read_lines, same_text
 
 _BREAKS = re.compile(r"[\t,]|\s+")
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_WNID = re.compile(r"n[0-9]{8}")
 
 
 def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[str, list[str]]:
@@ -32,7 +34,7 @@ def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[st
 
 def _in_order(path: Path, lines: Sequence[str], images: Sequence[str], order: str | None) -> dict[str, str]:
     if order is None:
-        raise GiftError(f"{path}: has numbers alone; say which class each one is by --class-order, a name a line")
+        raise GiftError(f"{path}: has numbers alone; say which class each one is by `class_order`, a name a line")
     if len(lines) != len(images):
         raise GiftError(f"{path}: has {len(lines)} labels, but there are {len(images)} images; take both from one set")
     return dict(zip(images, lines, strict=True))
@@ -49,6 +51,11 @@ def _by_name(path: Path, lines: Sequence[str], images: Sequence[str]) -> dict[st
             raise GiftError(f"{path}: line {number + 1} ({line[:60]!r}) names no image that is there; check the two")
         if not label:
             raise GiftError(f"{path}: line {number + 1} ({line[:60]!r}) has no label; write `name label` a line")
+        if (columns := _columns(label)) > 1:
+            raise GiftError(
+                f"{path}: line {number + 1} ({line[:60]!r}) has {columns + 1} columns; keep `name label` alone"
+            )
+        label = same_text(label.strip('"'))
         if labels.setdefault(known[name], label) != label:
             raise GiftError(f"{path}: has two labels for {name!r}; keep one of them")
     if missing := next((image for image in images if image not in labels), None):
@@ -74,9 +81,18 @@ def _divided(line: str, known: Mapping[str, str]) -> tuple[str | None, str]:
     for place in places[:1] + places[-1:] + places[1:-1]:
         name = line[: place.start()].strip().strip('"').removeprefix("./")
         if name in known:
-            return name, line[place.end() :].strip().strip('"')
+            return name, line[place.end() :].strip()
     whole = line.strip().strip('"')
     return (whole, "") if whole in known else (None, "")
+
+
+def _columns(label: str) -> int:
+    """How many columns a line has behind the image's name: a label may hold spaces, and commas in quotes."""
+    separator = next((separator for separator in "\t," if separator in label), None)
+    if separator:
+        return len([field for field in next(csv.reader([label], delimiter=separator)) if field.strip()])
+    first, *others = label.split()
+    return 1 + len(others) if _NUMBER.fullmatch(first) or _WNID.fullmatch(first) else 1
 
 
 def _named(path: Path, labels: Mapping[str, str], order: Sequence[str]) -> dict[str, str]:

@@ -1,7 +1,12 @@
-"""Parquet shards, as Hugging Face writes data sets of images: their splits, columns, class names and labels."""
+"""Parquet shards, as Hugging Face writes data sets of images: any row in any order, some row groups kept in memory.
 
+Reference: the RethinkDC mirrors `he-yang/2025-rethinkdc-imagenet-*` have the columns image and class_id.
+"""
+
+import collections
 import contextlib
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -9,8 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.classes import class_ids, numbered_classes, order_classes, renumbered, same_text
+from gift_jax.readers.image_files import LARGEST_FILE
+from gift_jax.readers.records import Records, source_digest
+from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
-from gift_jax.readers.splits_and_pairs import listed
+from gift_jax.readers.splits_and_pairs import choose_split, is_shard, listed, split_of_shard
 
 try:
     import pyarrow as pa
@@ -22,7 +31,7 @@ IMAGES = ("image", "img")
 LABELS = ("class_id", "label", "labels", "fine_label", "coarse_label")
 MOST_ROWS = 5_000_000  # in a shard; equal labels take no room in a file, but they do in memory
 LARGEST_GROUP = 4 << 30  # bytes of a row group that are read
-LARGEST_FILE = 32 << 20  # bytes of an image
+KEPT = 512 << 20  # bytes of row groups that stay in memory
 _EXPECTED = "expected image or img (bytes, or a struct with bytes) and class_id or label (whole numbers)"
 
 
@@ -34,15 +43,46 @@ class Columns(NamedTuple):
     names: tuple[str, ...] | None
 
 
-def check_folder(source: Source, shards: Sequence[str]) -> None:
-    """Raises: GiftError if shards of one split lie in several folders, which may be several data sets."""
+def shards_of(source: Source) -> list[str]:
+    """The shards of a source, sorted by name."""
+    return sorted(name for name in source.sizes if is_shard(name))
+
+
+def splits(source: Source) -> list[str | None]:
+    """The splits that are there."""
+    return list(dict.fromkeys(map(split_of_shard, shards_of(source))))
+
+
+def read(source: Source, request: ReadRequest) -> Records:
+    """The rows of one split, in the order of the shards' names. Raises: GiftError if they are of another kind."""
+    label, options = source.label, request.options
+    split = choose_split(label, splits(source), request)
+    shards = [name for name in shards_of(source) if split_of_shard(name) == split]
     folders = dict.fromkeys(str(PurePosixPath(name).parent) for name in shards)
-    if len(folders) > 1:
-        raise GiftError(f"{source.label}: its shards lie in {listed(folders)}; give one of these folders")
+    if len(folders) > 1:  # they may be several data sets
+        raise GiftError(f"{label}: its shards lie in {listed(folders)}; give one of these folders")
+    num_classes = request.spec.num_classes if request.spec and request.train is not None else None
+    columns = _columns_of_all(source, shards, options.label_column, num_classes)
+    stored = np.concatenate([_read_labels(source, shard, columns) for shard in shards])
+    if len(stored) and stored.min() < 0 and request.train is not None:
+        option = "`split`" if request.train else "`test_split`"
+        raise GiftError(f"{label}: has rows without a class ({columns.label} {stored.min()}); say {option} of another")
+    if columns.names:
+        order = order_classes(label, columns.names, request, "name")
+        labels = renumbered(label, stored, columns.names, order)
+    else:
+        labels = class_ids(label, stored, request)
+        order = numbered_classes(labels, request.spec)
+    images = ImageColumn(source, shards, columns.image)
+    if images.starts[-1] != len(labels):
+        raise GiftError(f"{label}: its shards have {images.starts[-1]} images, but {len(labels)} labels; copy it again")
+    notes = {"split": split} if split else {}
+    notes |= {"shards": str(len(shards)), "label_column": columns.label}
+    return Records(labels, order, images.read, images.where, source_digest(source, shards), notes)
 
 
-def columns_of_all(
-    source: Source, shards: Sequence[str], label_column: str | None, num_classes: int | None = None
+def _columns_of_all(
+    source: Source, shards: Sequence[str], label_column: str | None, num_classes: int | None
 ) -> Columns:
     """The columns of shards. Args: label_column, which one of several; num_classes, which may tell it, too.
 
@@ -67,9 +107,9 @@ def _columns(source: Source, shard: str, label_column: str | None, num_classes: 
     fitting = [name for name in whole if len(_class_names(schema, name) or ()) == num_classes]
     whole = fitting if len(fitting) == 1 else whole
     if len(whole) > 1:
-        raise GiftError(f"{label}; say by --label-column which of {', '.join(whole)} is meant")
+        raise GiftError(f"{label}; say by `label_column` which of {', '.join(whole)} is meant")
     if label_column and not whole:
-        raise GiftError(f"{label}; --label-column is {label_column!r}, which is none of whole numbers")
+        raise GiftError(f"{label}; `label_column` is {label_column!r}, which is none of whole numbers")
     if len(images) != 1 or not whole or not _holds_bytes(schema.field(images[0]).type):
         raise GiftError(f"{label}; {_EXPECTED}")
     return Columns(images[0], whole[0], _class_names(schema, whole[0]))
@@ -83,7 +123,7 @@ def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
     strings = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
-    return tuple(names) if strings else None
+    return tuple(map(same_text, names)) if strings else None
 
 
 @contextlib.contextmanager
@@ -100,7 +140,7 @@ def opened(source: Source, shard: str) -> Iterator[pq.ParquetFile]:
             raise ValueError(str(error)) from None
 
 
-def read_labels(source: Source, shard: str, columns: Columns) -> np.ndarray:
+def _read_labels(source: Source, shard: str, columns: Columns) -> np.ndarray:
     """A shard's labels, whole numbers [N]. Raises: GiftError if some are missing."""
     with opened(source, shard) as file:
         if file.metadata.num_rows > MOST_ROWS:
@@ -109,15 +149,6 @@ def read_labels(source: Source, shard: str, columns: Columns) -> np.ndarray:
         if column.null_count:
             raise GiftError(f"{source.label}: {shard!r} has rows without {columns.label}; complete them")
         return column.to_numpy()
-
-
-def labels_with_names(source: Source, labels: np.ndarray, columns: Columns) -> np.ndarray:
-    """The labels. Raises: GiftError if there is one that has no class name."""
-    names = columns.names or ()
-    outside = labels[(labels < 0) | (labels >= len(names))]
-    if len(outside):
-        raise GiftError(f"{source.label}: has a label {outside[0]}, but {len(names)} class names; check the source")
-    return labels
 
 
 def _holds_bytes(kind: pa.DataType | None) -> bool:
@@ -134,7 +165,7 @@ def check_group(label: str, file: pq.ParquetFile, group: int) -> None:
         raise GiftError(f"{label} has a row group of {size:,} bytes; write it with smaller ones")
 
 
-def image_bytes(label: str, value: Any) -> bytes:
+def _image_bytes(label: str, value: Any) -> bytes:
     """The file in an image column's value. Raises: GiftError if there is none, or it is too long."""
     content = value.as_py()
     content = content.get("bytes") if isinstance(content, dict) else content
@@ -143,3 +174,64 @@ def image_bytes(label: str, value: Any) -> bytes:
     if len(content) > LARGEST_FILE:
         raise GiftError(f"{label} has {len(content):,} bytes, more than {LARGEST_FILE:,}; check the source")
     return content
+
+
+class ImageColumn:
+    """The image files of a column, as row groups by need, of which those read last stay in memory.
+
+    starts: the numbers of the groups' first rows over all shards, and of all rows. A copy in another process begins
+    with no groups.
+    """
+
+    def __init__(self, source: Source, shards: Sequence[str], column: str) -> None:
+        self.source, self.column = source, column
+        self.places: list[tuple[str, int]] = []
+        counts = [0]
+        for shard in shards:
+            with opened(source, shard) as file:
+                for group in range(file.num_row_groups):
+                    check_group(f"{source.label}: {shard!r}", file, group)
+                    self.places.append((shard, group))
+                    counts.append(file.metadata.row_group(group).num_rows)
+        self.starts = np.cumsum(counts)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._kept: collections.OrderedDict[int, Any] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_kept", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
+    def _place(self, row: int) -> tuple[int, int]:
+        """A row's group among all, and its number in it."""
+        number = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return number, row - int(self.starts[number])
+
+    def where(self, row: int) -> str:
+        """A row's name for messages."""
+        number, inside = self._place(row)
+        shard, group = self.places[number]
+        return f"{self.source.label}: {shard!r}, row {inside} of row group {group}"
+
+    def read(self, row: int) -> bytes:
+        """The image file of a row."""
+        number, inside = self._place(row)
+        return _image_bytes(self.where(row), self._group(number)[inside])
+
+    def _group(self, number: int) -> Any:
+        with self._lock:
+            if number not in self._kept:
+                shard, group = self.places[number]
+                with opened(self.source, shard) as file:
+                    self._kept[number] = file.read_row_group(group, columns=[self.column]).column(0)
+                if len(self._kept[number]) != self.starts[number + 1] - self.starts[number]:
+                    raise GiftError(f"{self.source.label}: {shard!r} has fewer rows than it says; copy it again")
+            self._kept.move_to_end(number)
+            while len(self._kept) > 1 and sum(column.nbytes for column in self._kept.values()) > KEPT:
+                self._kept.popitem(last=False)
+            return self._kept[number]

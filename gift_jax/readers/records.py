@@ -1,35 +1,48 @@
-"""Labelled image files, wherever they are: what every source of real images is read into."""
+"""Labelled image files, wherever they are: what every source of images is read into."""
 
-import functools
+import collections
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.classes import ClassOrder
+from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.source import Source
 from gift_jax.runtime.files import os_errors_as_gift_error
 
 THREADS, WAITING = 16, 64
-LARGEST_FILE = 1 << 30  # bytes of an image file
+COMPARED = 16  # images by which two sources are told apart
 
 
 class Records(NamedTuple):
-    """A source in a fixed order: labels int32 [N], names of the classes, and readers of one image each.
+    """A source in a fixed order: labels int32 [N], the classes, and readers of one image each.
 
     read: row -> the encoded file. where: row -> its name for messages. digest: of what the source holds, in this
-    order; labels have no part in it. note: which part of the source it is, in words.
+    order; labels have no part in it. notes: which part of the source it is, by what says so.
     """
 
     labels: np.ndarray
-    class_names: tuple[str, ...]
+    classes: ClassOrder
     read: Callable[[int], bytes]
     where: Callable[[int], str]
     digest: str
-    note: str = ""
+    notes: Mapping[str, str] = {}  # never written to
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """By class id."""
+        return self.classes.names
+
+    @property
+    def note(self) -> str:
+        """The notes in a line."""
+        return "; ".join(f"{name}: {note}" for name, note in {**self.notes, "classes": self.classes.note}.items())
 
 
 def listing_digest(root: Path, paths: Sequence[Path]) -> str:
@@ -50,12 +63,11 @@ def source_digest(source: Source, names: Sequence[str]) -> str:
 
 
 def file_records(
-    source: Source, names: Sequence[str], labels: np.ndarray, classes: Sequence[str], note: str
+    source: Source, names: Sequence[str], labels: np.ndarray, classes: ClassOrder, notes: Mapping[str, str]
 ) -> Records:
-    """Records of image files. Args: names in the source; labels int32 [N]; classes, their names by class id."""
+    """Records of image files. Args: names in the source; labels int32 [N]."""
     # As one array of bytes: processes that decode get a copy each, and a million Path objects take ten seconds to copy.
     files = np.array([os.fsencode(name) for name in names])
-    root, label = source.path if source.path.is_dir() else None, source.label
 
     def name_of(row: int) -> str:
         return os.fsdecode(files[row])
@@ -63,10 +75,17 @@ def file_records(
     def read(row: int) -> bytes:
         return source.read(name_of(row), LARGEST_FILE)
 
-    def where(row: int) -> str:
-        return str(root / name_of(row)) if root else f"{label}: {name_of(row)!r}"
+    return Records(labels, classes, read, lambda row: source.title(name_of(row)), source_digest(source, names), notes)
 
-    return Records(labels, tuple(classes), read, where, source_digest(source, names), note)
+
+def same_images(one: Records, other: Records) -> bool:
+    """Whether two sources hold the same images, by their digests or by some files of each."""
+    if one.digest == other.digest:
+        return True
+    if len(one.labels) != len(other.labels):
+        return False
+    rows = np.linspace(0, len(one.labels) - 1, COMPARED).astype(int).tolist()
+    return all(one.read(row) == other.read(row) for row in rows)
 
 
 Read = TypeVar("Read")
@@ -89,21 +108,20 @@ def decoded(
 
     Args: rows, which ones, all if not given. Raises: GiftError about the first bad one.
     """
-    grain = load_grain()
-    # Threads rather than Grain's worker processes: Pillow decodes without holding Python's lock.
-    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=WAITING)
-    chosen = range(len(records.labels)) if rows is None else rows
-    decode_row = functools.partial(decode, records, transform)
-    for image in grain.MapDataset.source(chosen).map(decode_row).to_iter_dataset(options):
-        if isinstance(image, GiftError):
-            raise image
-        yield image
-
-
-def load_grain() -> Any:
-    """The module grain. Raises: GiftError that says how to install it."""
+    waiting: collections.deque[Future[Read | GiftError]] = collections.deque()
+    pool = ThreadPoolExecutor(THREADS)  # not processes: Pillow decodes without holding Python's lock
     try:
-        import grain
-    except ImportError:
-        raise GiftError("reading images needs Grain; run `pip install 'gift-jax[data]'`") from None
-    return grain
+        for row in range(len(records.labels)) if rows is None else rows:
+            waiting.append(pool.submit(decode, records, transform, row))
+            if len(waiting) > WAITING:
+                yield _raised(waiting.popleft().result())
+        while waiting:
+            yield _raised(waiting.popleft().result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _raised(image: Read | GiftError) -> Read:
+    if isinstance(image, GiftError):
+        raise image
+    return image

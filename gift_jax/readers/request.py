@@ -1,15 +1,15 @@
-"""What a reader of real images is asked for."""
+"""What a reader of labelled images is asked for."""
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 
 @dataclasses.dataclass(frozen=True)
 class SourceOptions:
-    """What a source of real images does not say of itself, as options say it.
+    """What a source of images does not say of itself, as options say it. Paths are text, as JSON has them.
 
-    split: which of several; labels: a list of labels of a flat folder; label_column: of Parquet shards; class_order:
-    a file of class names by class id. Paths are text, as JSON has them.
+    split: which of several. labels: a list of labels of a flat folder. label_column: of Parquet shards. class_order: a
+    file of class names by class id.
     """
 
     split: str | None = None
@@ -36,14 +36,21 @@ class KnownClasses(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """By class id, () if not known."""
+        """By class id, () if its description has none."""
         ...
 
 
-class ReadRequest(NamedTuple):
-    """train: training images, or test images; options: what the source does not say; spec: the dataset, None if it is
-    new."""
+@dataclasses.dataclass(frozen=True)
+class ReadRequest:
+    """Which images to read.
 
-    train: bool
+    train: the training images of a dataset, or its test images; None for a distilled set, which has one split.
+    options: what the source does not say. spec: the dataset, None if it is new. first_label: the number of the first
+    class. copies: how the names of folders end that do not count beside others.
+    """
+
+    train: bool | None
     options: SourceOptions = NO_READING_OPTIONS
     spec: KnownClasses | None = None
+    first_label: int = 0
+    copies: str | None = None

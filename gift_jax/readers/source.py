@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import lzma
 import os
+import stat
 import struct
 import tarfile
 import zipfile
@@ -127,6 +128,19 @@ def visible(name: str) -> bool:
     return not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
+def check_file(path: Path) -> int:
+    """The bytes of a file, which links may lead to. Raises: GiftError if it is missing, or no file at all."""
+    if path.is_symlink() and not path.exists():
+        raise GiftError(f"{path}: is a link to {os.readlink(path)}, which is not there; remove the link or mend it")
+    if not path.exists():
+        raise GiftError(f"{path}: no such file or directory; check the path")
+    with os_errors_as_gift_error(path):
+        state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise GiftError(f"{path}: is a pipe, a socket or a device, not a file; remove it, or give another path")
+    return state.st_size
+
+
 def single_file(path: Path, name: str) -> Source:
     """One file as a source; name is what layouts know it by."""
     return Source(path, str(path), {name: path.stat().st_size}, lambda _: path.open("rb"), lambda _: path)
@@ -136,7 +150,7 @@ def directory(path: Path) -> Source:
     """All files below a directory. Links are followed, because the tree is the user's own."""
     with os_errors_as_gift_error(path):
         found = [name for name in _walk(path) if visible(name)]
-        sizes = {name: (path / name).stat().st_size for name in found if not name.endswith("/")}
+    sizes = {name: check_file(path / name) for name in found if not name.endswith("/")}
     empty = tuple(name.removesuffix("/") for name in found if name.endswith("/"))
     return Source(path, str(path), sizes, lambda name: (path / name).open("rb"), lambda name: path / name, empty)
 

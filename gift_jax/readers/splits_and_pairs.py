@@ -1,12 +1,13 @@
 """Which part of a source is the set, where it holds several: arrays by their names, splits, repetitions."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.request import ReadRequest
 
 
 class Pair(NamedTuple):
@@ -67,40 +68,39 @@ def pairs_in(label: str, names: Iterable[str]) -> list[Pair]:
     return found
 
 
-def only_pair(label: str, found: Sequence[Pair], more: str = "") -> Pair:
-    """The one pair that is there. Raises: GiftError if there are several."""
-    if len(found) != 1:
-        pairs = " or ".join(f"{images!r} and {labels!r}" for images, labels, _ in found)
-        raise GiftError(f"{label}: holds {pairs}; keep the pair that is meant{more}")
-    return found[0]
-
-
-def choose_pair(label: str, names: Iterable[str], split: str | None) -> tuple[str, str]:
+def choose_pair(label: str, names: Iterable[str], request: ReadRequest) -> Pair:
     """Names of the images and the labels among a source's arrays.
 
     Raises: GiftError if no pair of `PAIRS` is there, or several are and the split does not decide.
     """
     found = pairs_in(label, names)
-    chosen = [pair for pair in found if split is None or pair.split == same_split(split)]
-    if len(chosen) != 1 and (splits := [pair.split for pair in found if pair.split]):
-        raise GiftError(f"{label}: holds the splits {', '.join(splits)}; say which by --split")
-    return only_pair(label, chosen or found, ", and drop --split" if split else "")[:2]
+    split = choose_split(label, [pair.split for pair in found], request)
+    chosen = [pair for pair in found if pair.split == split]
+    if len(chosen) != 1:
+        pairs = " or ".join(f"{images!r} and {labels!r}" for images, labels, _ in chosen)
+        raise GiftError(f"{label}: holds {pairs}; keep the pair that is meant")
+    return chosen[0]
 
 
-def split_for(label: str, found: Iterable[str | None], wanted: str | None, *, train: bool) -> str | None:
-    """Which of a source's splits has the training images, or the test images: its test split, else its validation.
+def choose_split(label: str, found: Iterable[str | None], request: ReadRequest) -> str | None:
+    """Which of a source's splits to read: the one that an option names; else that of the training images, or of the
+    test images, which may be the validation split; of a distilled set, the only one.
 
-    Args: found, the splits, None for images that are of none; wanted, what an option says. Raises: GiftError if the
-    split that is wanted is not there, or none is of that kind.
+    Args: found, the splits, None for images that are of none. Raises: GiftError if the split that an option names is
+    not there, or it is not clear which is meant.
     """
-    found = list(dict.fromkeys(found))
-    option = "--split" if train else "--test-split"
+    found, train, wanted = list(dict.fromkeys(found)), request.train, request.options.split
+    option = "`test_split`" if train is False else "`split`"
     titles = ", ".join(split or "one without a name" for split in found)
-    usual = [split for split in (("train",) if train else ("test", "validation")) if split in found]
     if wanted is not None:
         if same_split(wanted) not in found:
             raise GiftError(f"{label}: has no split {wanted!r}, it holds {titles}; give {option} one of them")
         return same_split(wanted)
+    if train is None:
+        if len(found) > 1:
+            raise GiftError(f"{label}: holds several splits ({titles}); say which by `split`")
+        return found[0]
+    usual = [split for split in (("train",) if train else ("test", "validation")) if split in found]
     if usual:
         return usual[0]
     if None not in found:
@@ -127,18 +127,6 @@ def split_of_shard(name: str) -> str | None:
 def split_of_image(name: str) -> str | None:
     """The split that a folder above an image tells."""
     return next((SPLITS[part.lower()] for part in PurePosixPath(name).parts[:-1] if part.lower() in SPLITS), None)
-
-
-def one_split(label: str, names: Sequence[str], split_of: Callable[[str], str | None], wanted: str | None) -> list[str]:
-    """The names of one split, in their order. Raises: GiftError if there are several, and it is not said which."""
-    splits = {name: split_of(name) for name in names}
-    found = list(dict.fromkeys(splits.values()))
-    titles = ", ".join(split or "one without a name" for split in found)
-    if wanted is None and len(found) > 1:
-        raise GiftError(f"{label}: holds several splits ({titles}); say which by --split")
-    if wanted is not None and same_split(wanted) not in found:
-        raise GiftError(f"{label}: has no split {wanted!r}, it holds {titles}; give --split one of them")
-    return [name for name in names if wanted is None or splits[name] == same_split(wanted)]
 
 
 def listed(names: Iterable[str], most: int = 4) -> str:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.classes import order_classes, renumbered
 from gift_jax.readers.records import Records, listing_digest
-from gift_jax.readers.request import KnownClasses
+from gift_jax.readers.request import KnownClasses, ReadRequest
 
 
 class TfdsSplits(NamedTuple):
@@ -42,15 +43,13 @@ def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False
     source = SOURCES[spec.name]
     split = source.train if train else source.evaluation
     builder, images = _open(source, split, directory)
-    names = tuple(builder.info.features["label"].names)
-    if len(names) != spec.num_classes:
-        raise GiftError(f"TensorFlow Datasets' {source.name} has {len(names)} classes, expected {spec.num_classes}")
-    where = f"{source.name}:{split}"
+    where, names = f"{source.name}:{split}", tuple(builder.info.features["label"].names)
+    classes = order_classes(f"TensorFlow Datasets' {source.name}", names, ReadRequest(train, spec=spec), "name")
     labels = [_field(images, row, "label", where) for row in range(len(images))]
     files = [Path(name) for name in builder.info.splits[split].filepaths]
     return Records(
-        labels=np.array(labels, np.int32),
-        class_names=names,
+        labels=renumbered(where, np.array(labels), names, classes),
+        classes=classes,
         read=lambda row: bytes(_field(images, row, "image", where)),
         where=lambda row: f"{where}[{row}]",
         digest=listing_digest(Path(builder.data_dir), files),

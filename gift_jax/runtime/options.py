@@ -78,7 +78,8 @@ OptimizerName = Annotated[str, Choices("gift_jax.optim.pytorch:OPTIMIZERS", ("li
 ComparedName = Annotated[str, Choices("gift_jax.optim.settings:COMPARED")]
 ModelName = Annotated[str, Choices("gift_jax.models:MODELS")]
 Dataset = Annotated[
-    str, Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:name_of")
+    str,
+    Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:resolve_dataset_name"),
 ]
 RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 

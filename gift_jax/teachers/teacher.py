@@ -14,7 +14,7 @@ import numpy as np
 from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
-from gift_jax.data.datasets import Normalisation, arrive, travelling
+from gift_jax.data.datasets import Normalisation, embedded_description, register_embedded_dataset
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
@@ -135,7 +135,7 @@ def new_teacher(directory: Path) -> Iterator[Path]:
 
 def write_info(directory: Path, info: TeacherInfo) -> None:
     """Write `teacher.json` beside weights that are there already, whose digest it keeps."""
-    digest, described = sha256_tree(directory / WEIGHTS), travelling(info.dataset)
+    digest, described = sha256_tree(directory / WEIGHTS), embedded_description(info.dataset)
     content = {**dataclasses.asdict(info), "weights_sha256": digest, "dataset_description": described}
     write_text(directory / INFO, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
@@ -158,7 +158,7 @@ def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variabl
     info = _parse_info(directory / INFO, content)
     if digest != sha256_tree(directory / WEIGHTS):
         raise GiftError(f"{directory / WEIGHTS}: files were damaged or changed since they were written; {_REMAKE}")
-    arrive(described, str(directory / INFO))
+    register_embedded_dataset(described, str(directory / INFO))
     return info, *load_arrays(directory / WEIGHTS, get_model(info.spec))
 
 

@@ -16,6 +16,7 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
+from gift_jax.readers.classes import different_ids
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, place_on_mesh, select_seed
 from gift_jax.teachers.teacher import Teacher
@@ -173,14 +174,14 @@ def _check_pixel_spaces(distilled: DistilledSet | RecordSet, evaluation_set: Eva
 
 
 def check_class_orders(distilled: DistilledSet | RecordSet, evaluation_set: EvaluationSet) -> None:
-    """Raises: GiftError if set and test images have the same classes in another order."""
+    """Raises: GiftError if a class has one number in the set and another in the test images."""
     ours = distilled.class_names if isinstance(distilled, DistilledSet) else ()
     theirs = evaluation_set.class_names
-    if set(ours) == set(theirs) and (places := [place for place, name in enumerate(ours) if name != theirs[place]]):
-        label = places[0]
+    if found := different_ids(ours, theirs):
+        label = found[1]
         raise GiftError(
             f"label {label} is {ours[label]!r} in the {distilled.method} set and {theirs[label]!r} in the test images; "
-            "give the test images the set's order by --class-order, or convert the set with theirs"
+            "give the test images the set's order by `class_order`, or convert the set with theirs"
         )
 
 

@@ -40,7 +40,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(datasets, "_travelled", {})
+    monkeypatch.setattr(datasets, "_embedded", {})
     return tmp_path
 
 

@@ -15,10 +15,10 @@ from setups import distilled_set, random_teacher
 
 from convert.distilled import convert_distilled
 from convert.families import find_family
+from convert.request import Request
 from experiments import evaluate, imagenet_ipc10
 from experiments.common import inputs, sources
 from gift_jax import GiftError
-from gift_jax.data.datasets import Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.data.zca import ZCA, fit_zca
 from gift_jax.models import ModelSpec, get_model
@@ -236,10 +236,8 @@ def test_dsas_file_is_evaluated_by_dsas_recipe_without_a_teacher(run, place, tmp
     images = (chosen_digits().transpose(0, 3, 1, 2) / np.float32(255) - 0.5) / np.float32(0.25)
     pair = [torch.from_numpy(images), torch.arange(10).repeat_interleave(IPC)]
     torch.save({"data": [pair, pair], "accs_all_exps": {}}, tmp_path / "res_DSA_digits_ConvNet_2ipc.pt")
-    convert_distilled(
-        tmp_path / "res_DSA_digits_ConvNet_2ipc.pt", method="dsa", dataset="digits", pixel_space="normalised",
-        normalisation=Normalisation((0.5,), (0.25,)), out=tmp_path / "dsa.safetensors",
-    )  # fmt: skip
+    source, out = tmp_path / "res_DSA_digits_ConvNet_2ipc.pt", tmp_path / "dsa.safetensors"
+    convert_distilled(Request(source, "dsa", "digits", out, pixel_space="normalised", mean=(0.5,), std=(0.25,)))
     options = ("--recipe", "dsa", "--distilled", tmp_path / "dsa.safetensors", "--out", tmp_path / "out")
     status, out, err = run("--method", "dsa", *CHOSEN, *SHORT, *options)
     assert status == 0, err

@@ -18,7 +18,7 @@ from gift_jax.data.pixels import to_input
 from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
-from gift_jax.readers.class_order import read_class_order
+from gift_jax.readers.classes import read_class_order
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.diagnose import KNOWN
 from gift_jax.training.train import train

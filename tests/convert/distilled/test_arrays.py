@@ -78,7 +78,7 @@ UNSAID = {
     "not logits": (CHANCES, ("logits",), "are probabilities (no row is negative, each sums to 1), but were taken for"),
     "not probabilities": (LOGITS, ("probabilities",), "are no probabilities, but were taken for probabilities"),
     "class ids": (LABELS, ("logits",), "are class ids, but --soft-labels is logits; drop it"),
-    "one-hot": (np.eye(10)[LABELS], ("logits",), "are one-hot rows, which are hard labels, but --soft-labels"),
+    "one-hot": (np.eye(10)[LABELS], ("logits",), "are one-hot rows, but --soft-labels"),
     "undecided": (np.zeros((40, 10)), ("logits",), "row 0 of its labels has no single largest entry"),
     "twenty classes": (np.eye(20)[LABELS], (), "label is float64[40, 20], expected class ids [N] or rows [N, 10]"),
     "from 1": (LABELS + 1, (), "its labels count from 1 to 10, expected 0..9; say --first-label 1"),
@@ -115,8 +115,8 @@ def test_arrays_have_usual_names(names, imported, tmp_path):
 def test_of_several_splits_an_option_says_which(imported, refused, tmp_path):
     path = tmp_path / "set.npz"
     np.savez(path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[::-1], y_test=LABELS[::-1])
-    refused("distilled", path, *RAW, message="holds the splits train, test; say which by --split", names=path)
-    refused("distilled", path, *RAW, "--split", "val", message="holds the splits train, test", names=path)
+    refused("distilled", path, *RAW, message="holds several splits (train, test); say which by --split", names=path)
+    refused("distilled", path, *RAW, "--split", "val", message="has no split 'val', it holds train, test", names=path)
     assert_same(imported(path, *RAW, "--split", "training"), IMAGES[:20], LABELS[:20])
 
 

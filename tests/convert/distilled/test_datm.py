@@ -38,7 +38,7 @@ def test_a_release_comes_back_with_its_logits_and_rate(kind, imported, tmp_path)
     np.testing.assert_array_equal(distilled.soft_labels, LABELS.numpy()[rows])
     np.testing.assert_array_equal(distilled.labels, rows // 3)
     assert (distilled.pixel_space, distilled.ipc) == ("zca", 2)
-    assert distilled.provenance["learning_rate"] == "0.0123"
+    assert distilled.learning_rate == 0.0123
 
 
 def test_tensors_that_were_being_optimised_are_read(imported, tmp_path):
@@ -111,14 +111,14 @@ def test_the_pair_of_mtt_has_hard_labels_and_no_rate(packed, imported, tmp_path)
     np.testing.assert_array_equal(distilled.images, IMAGES[ORDER].permute(0, 2, 3, 1))
     np.testing.assert_array_equal(distilled.labels, HARD[ORDER])
     assert (distilled.ipc, distilled.soft_labels) == (3, None)
-    assert "learning_rate" not in distilled.provenance
+    assert distilled.learning_rate is None
 
 
 def test_images_labels_and_rate_by_their_plain_names(imported, tmp_path):
     files = {"images.pt": IMAGES, "labels.pt": torch.eye(10)[HARD], "lr.pt": torch.tensor(0.5)}
     distilled = imported(write(tmp_path / "x", files), *MINE)
     np.testing.assert_array_equal(distilled.labels, HARD)
-    assert distilled.provenance["learning_rate"] == "0.5"
+    assert distilled.learning_rate == 0.5
 
 
 def test_soft_labels_of_other_methods_need_an_option_and_go_by_the_argmax(imported, refused, tmp_path):
@@ -157,14 +157,14 @@ def test_a_logged_iteration_is_taken_by_its_number(packed, imported, tmp_path):
     np.testing.assert_array_equal(distilled.images, (IMAGES + 500).permute(0, 2, 3, 1)[rows])
     np.testing.assert_array_equal(distilled.soft_labels, LABELS[rows])
     np.testing.assert_array_equal(distilled.labels, rows // 3)
-    assert (distilled.pixel_space, distilled.provenance["learning_rate"]) == ("zca", "0.05")
+    assert (distilled.pixel_space, distilled.learning_rate) == ("zca", 0.05)
     assert distilled.provenance["iteration"] == "500 of 0, 500, 1500"
 
 
 def test_the_best_set_comes_before_logged_ones_and_one_alone_is_taken(convert, imported, tmp_path):
     folder = write(tmp_path / "Normal", {**FILES, **logged(500, 1500), **COPIES})
     best = imported(folder, *PAD)
-    assert (best.provenance["learning_rate"], "iteration" in best.provenance) == ("0.0123", False)
+    assert (best.learning_rate, "iteration" in best.provenance) == (0.0123, False)
     write(tmp_path / "one", {**logged(500), **COPIES})
     status, out, _ = convert("distilled", tmp_path / "one", *PAD, "--out", tmp_path / "x")
     assert (status, "iteration: 500 of 500" in out) == (0, True)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from trees import encoded, pixels, tree, write
 
 from convert.distilled import convert_distilled
+from convert.request import Request
 from gift_jax import load_distilled
 
 IMAGES, LABELS = pixels(10), np.arange(10)
@@ -77,7 +78,7 @@ def test_damaged_sets(kind, examples, tmp_path, capfd):
 
     def convert():
         place = tmp_path / "out" / "set.safetensors"
-        return convert_distilled(source, method="mine", dataset="cifar10", out=place, pixel_space="raw")
+        return convert_distilled(Request(source, "mine", "cifar10", place, pixel_space="raw"))
 
     @settings(examples)
     @hypothesis.given(st.sampled_from(sorted(files)), MUTATIONS)

@@ -46,20 +46,6 @@ def test_one_shard_is_a_set_whatever_its_name(imported, tmp_path):
     assert_same(imported(path, *RDED), IMAGES[KEPT], LABELS[KEPT])
 
 
-def test_row_groups_are_read_one_by_one_and_only_where_needed(imported, tmp_path, monkeypatch):
-    read, iterate = [], pq.ParquetFile.iter_batches
-
-    def spy(self, size, row_groups, columns):
-        read.append(row_groups)
-        return iterate(self, size, row_groups, columns)
-
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
-    monkeypatch.setattr("convert.distilled.parquet.BATCH", 3)
-    distilled = imported(shards(tmp_path / "data", group=5), *RDED)
-    assert_same(distilled, IMAGES[KEPT], LABELS[KEPT])
-    assert read == [[group] for group in sorted({row // 5 for row in KEPT})]
-
-
 BAD = {
     "no label": (columns(label="target"), "has the columns image, target; expected image or img"),
     "two labels": (columns().append_column("class_id", pa.array(LABELS)), "one of them twice"),
@@ -73,8 +59,11 @@ BAD = {
     "paths alone": (columns(image=lambda row: None if row == KEPT[0] else BYTES[row]), "embed the images"),
     "a label missing": (columns().set_column(1, "label", pa.array([None, *LABELS[1:].tolist()])), "without label"),
     "eleven classes": (columns().set_column(1, "label", pa.array([*LABELS[:39], 10])), "has a label 10"),
-    "too few": (columns(range(15)), "images, but --ipc is 2"),
-    "a damaged image": (columns(image=lambda row: BYTES[row][:100]), "row 0 of row group 0 is damaged"),
+    "too few": (
+        columns(range(15)),
+        "class 6 has 0 images, and only 9 of the 10 classes",
+    ),
+    "a damaged image": (columns(image=lambda row: BYTES[row][:100]), "row 0 of row group 0: is no readable image"),
 }
 
 
@@ -157,24 +146,25 @@ def test_numbers_sorted_as_text_are_their_numbers(imported, tmp_path):
 
 
 def test_class_names_keep_their_order_unless_a_file_says_another(imported, refused, tmp_path):
-    names = [*"jihgfedcba"]
+    names, rded = [*"jihgfedcba"], ("--method", "rded", "--dataset", "imagenet-10", "--ipc", "2")
     folder, order = shards(tmp_path / "data", named(names)), tmp_path / "order.txt"
-    distilled = imported(folder, *RDED)
+    distilled = imported(folder, *rded)
     assert_same(distilled, IMAGES[KEPT], LABELS[KEPT])
     assert (distilled.provenance["classes"], distilled.class_names) == ("names in the file's order", tuple(names))
     order.write_text("\n".join(sorted(names)))
-    assert_same(imported(folder, *RDED, "--class-order", order), IMAGES[KEPT], 9 - LABELS[KEPT])
+    assert_same(imported(folder, *rded, "--class-order", order), IMAGES[KEPT], 9 - LABELS[KEPT])
+    refused("distilled", folder, *RDED, message="'j', which is no class of cifar10", names=folder)
     plain = shards(tmp_path / "plain")
     refused("distilled", plain, *RDED, "--class-order", order, message="has no class names", names=plain)
 
 
 NAMED = {
-    "nine names": (named([*map(str, range(9))]), "has a label 9, but 9 class names"),
+    "nine names": (named([*map(str, range(9))]), "class 9 has 0 names"),
     "eleven names": (named([*map(str, range(11))]), "class 10 has 1 names"),
-    "eleven words": (named([*"abcdefghijk"]), "has 11 class names ('a' ...), expected 10"),
+    "eleven words": (named([*"abcdefghijk"]), "has the class name 'a', which is no class of cifar10"),
     "from 1": (named([*map(str, range(1, 11))]), "its class names count from 1 to 10"),
     "a name twice": (named([*"abcdefghii"]), "has the class name 'i' twice"),
-    "a stranger": (named([*map(str, range(9)), "x"]), "'x' is among names that are numbered"),
+    "a stranger": (named([*map(str, range(9)), "x"]), "has the class name 'x', which is no class of cifar10"),
     "not labelled": (named([*map(str, range(10))], LABELS - 1), "has a label -1, but 10 class names"),
     "from 1, unnamed": (named([], LABELS + 1), "its labels count from 1 to 10, expected 0..9; say --first-label 1"),
 }

@@ -30,8 +30,8 @@ def test_usual_names_are_understood(names, channels, tmp_path):
         ({"pictures": IMAGES}, "holds 'pictures', expected images and labels by usual names"),
         ({"x": IMAGES / 255, "y": LABELS}, r"images are float64\[6, 5, 5, 3\], expected uint8"),
         ({"x": IMAGES, "y": LABELS[:5]}, "has 6 images and 5 labels; take both from one set"),
-        ({"x": IMAGES, "y": LABELS - 1}, "has a label -1; expected class ids from 0"),
-        ({"x": IMAGES, "y": np.array(["a"] * 6)}, "expected whole numbers"),
+        ({"x": IMAGES, "y": LABELS - 1}, "has a label -1, expected 0"),
+        ({"x": IMAGES, "y": np.array(["a"] * 6)}, "expected class ids"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arrays, message, tmp_path):
@@ -64,6 +64,6 @@ def test_pairs_of_npy_keep_their_splits_apart(tmp_path):
 
 def test_an_npz_of_test_images_alone_trains_nothing(tmp_path):
     np.savez(tmp_path / "a.npz", x_test=IMAGES, y_test=LABELS)
-    with pytest.raises(GiftError, match="holds the splits test, none of training images; say by --split"):
+    with pytest.raises(GiftError, match="holds the splits test, none of training images; say by `split`"):
         read_images(tmp_path / "a.npz", train=True)
     assert len(read_images(tmp_path / "a.npz", train=True, reading=SourceOptions(split="test")).labels) == 6

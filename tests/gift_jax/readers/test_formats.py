@@ -118,14 +118,14 @@ def spec(names=NAMES, **options):
 def test_parquet_has_its_splits_names_and_rows(tmp_path):
     records = read_images(write_shards(tmp_path / "data"), train=False)
     assert records.class_names == NAMES
-    assert records.note == "split test, column label"
+    assert records.notes == {"split": "test", "shards": "2", "label_column": "label"}
     np.testing.assert_array_equal(records.labels, np.arange(6) % 3)
     np.testing.assert_array_equal(content(records), np.stack([pixels(row, 8) for row in range(6)]))
     assert records.where(4).endswith("'test-00001-of-00002.parquet', row 1 of row group 0")
 
 
 def test_parquet_keeps_a_few_row_groups_and_reads_the_others_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("gift_jax.readers.parquet_images.KEPT", 1)
+    monkeypatch.setattr("gift_jax.readers.parquet.KEPT", 1)
     records = read_images(write_shards(tmp_path / "data"), train=True)
     for row in (5, 0, 3, 5):
         np.testing.assert_array_equal(np.asarray(open_image(records.read(row), "", 3)), pixels(row, 8))
@@ -136,13 +136,13 @@ def test_names_that_are_numbers_are_the_class_ids_and_others_are_the_datasets(tm
     assert (records.class_names, records.labels.tolist()) == (("0", "1", "2"), [0, 2, 1, 0, 2, 1])
     shuffled = read_images(write_shards(tmp_path / "named"), train=True, spec=spec(NAMES[::-1]))
     assert (shuffled.class_names, shuffled.labels.tolist()) == (NAMES[::-1], [2, 1, 0, 2, 1, 0])
-    with pytest.raises(GiftError, match="has the class name 'ant', which mine has not"):
+    with pytest.raises(GiftError, match="has the class name 'ant', which is no class of mine"):
         read_images(tmp_path / "named", train=True, spec=spec(("bee", "cat", "dog")))
 
 
 def test_of_several_label_columns_an_option_or_the_number_of_classes_decides(tmp_path):
     root = write_shards(tmp_path / "data", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1])
-    with pytest.raises(GiftError, match="say by --label-column which of fine_label, coarse_label is meant"):
+    with pytest.raises(GiftError, match="say by `label_column` which of fine_label, coarse_label is meant"):
         read_images(root, train=True)
     assert read_images(root, train=True, spec=spec()).labels.max() == 2
     assert read_images(root, train=True, reading=SourceOptions(label_column="coarse_label")).labels.max() == 1
@@ -153,26 +153,26 @@ def test_a_split_without_labels_is_not_tested_on(tmp_path):
     table = pq.read_table(root / "train-00000-of-00002.parquet")
     hidden = table.set_column(1, "label", pa.array([-1, -1, -1]))
     pq.write_table(hidden.replace_schema_metadata(table.schema.metadata), root / "test-00000-of-00001.parquet")
-    with pytest.raises(GiftError, match=r"rows without a class \(label -1\); say --test-split of another"):
+    with pytest.raises(GiftError, match=r"rows without a class \(label -1\); say `test_split` of another"):
         read_images(root, train=False)
     assert len(read_images(root, train=False, reading=SourceOptions(split="val")).labels) == 6
 
 
 def test_splits_are_never_mixed(tmp_path):
     root = write_shards(tmp_path / "data", splits=("dogs", "wolves"))
-    with pytest.raises(GiftError, match="holds the splits dogs, wolves, none of training images; say by --split"):
+    with pytest.raises(GiftError, match="holds the splits dogs, wolves, none of training images; say by `split`"):
         read_images(root, train=True)
     with pytest.raises(GiftError, match="has no split 'cats', it holds dogs, wolves"):
         read_images(root, train=True, reading=SourceOptions(split="cats"))
     write_tree(tmp_path / "tree" / "train", NAMES, size=8)
     assert not has_test_images(tmp_path / "tree")
-    with pytest.raises(GiftError, match="holds the splits train, none of test images; say by --test-split"):
+    with pytest.raises(GiftError, match="holds the splits train, none of test images; say by `test_split`"):
         read_images(tmp_path / "tree", train=False)
 
 
 def test_options_without_a_meaning_are_refused(tmp_path):
     write_mnist(tmp_path)
-    for train, option in ((True, "--labels"), (False, "--test-labels")):
+    for train, option in ((True, "`labels`"), (False, "`test_labels`")):
         with pytest.raises(GiftError, match=rf"is IDX files \(MNIST's format\), for which {option} has no meaning"):
             read_images(tmp_path, train=train, reading=SourceOptions(labels="x.txt"))
 

@@ -68,7 +68,7 @@ def test_ground_truth_counts_the_lines_of_a_class_order(first, flat):
 
 
 BAD = {
-    "no order": ("0\n" * 6, None, "has numbers alone; say which class each one is by --class-order"),
+    "no order": ("0\n" * 6, None, "has numbers alone; say which class each one is by `class_order`"),
     "another number": ("0\n1\n2\n", "\n".join(WNIDS), "has 3 labels, but there are 6 images"),
     "undecided": ("1\n2\n" * 3, "\n".join([*WNIDS, "n04"]), "leaves open whether they count from 0 or from 1"),
     "too large": ("0\n3\n" * 3, "\n".join(WNIDS), "leaves open whether they count"),
@@ -90,5 +90,5 @@ def test_lists_that_do_not_fit_are_one_sentence(name, flat):
 
 
 def test_a_flat_folder_alone_names_the_option(flat):
-    with pytest.raises(GiftError, match=r"'val_1.png' is in no class folder; say the images' classes by --labels FILE"):
+    with pytest.raises(GiftError, match=r"'val_1.png' is in no class folder; say the images' classes by `labels`"):
         read_images(flat, train=False)

@@ -1,7 +1,6 @@
 """The training loop: seeds, drivers, errors. (Its numbers: test_step.py; one epoch: test_epochs.py.)"""
 
 import dataclasses
-import json
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,6 @@ from forms import short_form
 from gift_jax.studies.subset import restrict, restrict_evaluation
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
-from gift_jax.data.distilled import CLASS_NAMES
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
@@ -148,14 +146,16 @@ def test_the_evaluation_set_must_be_of_the_same_dataset():
 
 def test_set_and_test_images_must_count_the_classes_in_one_order():
     test = dataclasses.replace(evaluation_set(), class_names=tuple("abcdefghij"))
-    swapped = distilled_set(provenance={CLASS_NAMES: json.dumps([*"abcdefghji"])})
+    swapped = distilled_set(class_names=tuple("abcdefghji"))
     with pytest.raises(GiftError, match="label 8 is 'j' in the random set and 'i' in the test images; give the test"):
         train(Recipe(loss="ce", epochs=1), STUDENT, swapped, None, test)
     with pytest.raises(GiftError, match="label 1 is 'j' in the random set and 'i'"):
         check_class_orders(restrict(swapped, (7, 8, 9)), restrict_evaluation(test, (7, 8, 9)))
     for known in ("abcdefghij", "klmnopqrst"):  # of other names, nothing is known
-        check_class_orders(distilled_set(provenance={CLASS_NAMES: json.dumps([*known])}), test)
+        check_class_orders(distilled_set(class_names=tuple(known)), test)
     check_class_orders(distilled_set(), test)
+    with pytest.raises(GiftError, match="label 0 is 'c' in the random set and 'a' in the test images"):
+        check_class_orders(distilled_set(class_names=tuple("cxxyzuvw12")), test)  # of one name is enough
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Sets of image files, in any form that `gift_jax.readers` reads: the first of each class, decoded safely."""
+
+import dataclasses
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import PIL
+
+from gift_jax.data.transforms import center_crop, open_header, open_image, resize
+from gift_jax.errors import GiftError
+from gift_jax.readers.classes import are_numbers, names_with_ids
+from gift_jax.readers.formats import FORMS, Form
+from gift_jax.readers.image_files import is_deep
+from gift_jax.readers.records import Records, decoded
+from gift_jax.readers.source import Source
+from gift_jax.runtime.progress import display
+
+from ..request import Request
+from .content import Content, first_of_each_class
+from .methods import release_of
+
+LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224
+
+
+_NOTHING = np.zeros((0, 0, 0, 0), np.uint8)
+
+
+class StoredImage(NamedTuple):
+    """pixels: uint8 [S, S, C]; side: that it was stored with; deep: whether with 16 bits a pixel."""
+
+    pixels: np.ndarray
+    side: int
+    deep: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeSquare:
+    """From an image file to its pixels, RGB or grey as torchvision's ImageFolder has them; 16 bits are scaled to 8.
+
+    channels: 1 or 3; size: the side in pixels to resize to, as torchvision's Resize and CenterCrop do it, None: none.
+    """
+
+    channels: int
+    size: int | None
+
+    def __call__(self, content: bytes, where: str) -> StoredImage:
+        """Raises: GiftError if it is damaged, too large, too deep or not square, by its header where that tells."""
+        header = open_header(content, where)
+        width, height = header.size
+        if width != height or width > LARGEST_SIDE:
+            problem = "not square" if width != height else f"larger than {LARGEST_SIDE} a side"
+            raise GiftError(f"{where}: is {width} x {height} pixels, {problem}; take the file from the source again")
+        image = open_image(content, where, self.channels)
+        if self.size is not None:
+            image = center_crop(resize(image, self.size), self.size)
+        return StoredImage(np.asarray(image).reshape(*image.size, self.channels), width, is_deep(where, header))
+
+
+def read_images(form: Form, source: Source, request: Request) -> Content:
+    """The first ipc images of each class of a source. Raises: GiftError if it is not of the dataset, or damaged.
+
+    Reference: torchvision's ImageFolder, which all official readers but RDED's build on.
+    """
+    release, spec = release_of(request.method), request.spec
+    usual = spec.image_size if release.resized and spec.resize else None
+    records = form.read(source, request.for_readers(release.copies))
+    if not len(records.labels):
+        raise GiftError(f"{source.label}: holds no images; check the path")
+    rows = first_of_each_class(source.label, records.labels, request, records.class_names)
+    if form is FORMS["images"]:
+        rows = rows[np.argsort(records.labels[rows], kind="stable")]
+    images, notes = decode(records, rows, DecodeSquare(spec.channels, request.image_size or usual))
+    classes = records.classes
+    notes = {**records.notes, "classes": classes.note, **notes}
+    print(f"classes   {names_with_ids(classes)}")
+    return Content(
+        images,
+        records.labels[rows],
+        None,
+        len(records.labels),
+        form.order,
+        notes,
+        class_names=() if are_numbers(classes.names) else classes.names,
+        first=next((name for name, label in classes.ids.items() if label == 0), None),
+    )
+
+
+def decode(records: Records, rows: np.ndarray, transform: DecodeSquare) -> tuple[np.ndarray, dict[str, str]]:
+    """Decode rows, int [N]. Returns: uint8 [N, S, S, C], of the transform's size or of the first image's, and notes.
+
+    Raises: GiftError about the first file that is bad or of another size.
+    """
+    images, sides, deep = _NOTHING, Counter[int](), 0
+    with display("decoding", len(rows), "images") as advance:
+        for place, image in enumerate(decoded(records, transform, rows.tolist())):
+            if place == 0:
+                images = _room(records.where(int(rows[0])), (len(rows), *image.pixels.shape))
+            if image.pixels.shape != images.shape[1:]:
+                raise GiftError(
+                    f"{records.where(int(rows[place]))}: is {image.side} pixels a side, but the first image is "
+                    f"{images.shape[1]}; take the file from the source again, or the right folder"
+                )
+            images[place] = image.pixels
+            sides[image.side] += 1
+            deep += image.deep
+            advance(1, "")
+    notes = {"decoder": f"Pillow {PIL.__version__}"}
+    if deep:
+        notes["depth"] = f"{deep} images of 16 bits, scaled to 8"
+    if others := sorted(sides.keys() - {images.shape[1]}):
+        stored = " and ".join(map(str, others))
+        notes["resized"] = f"from {stored} to {images.shape[1]} pixels, as torchvision's Resize on Pillow images"
+    return images, notes
+
+
+def _room(where: str, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.empty(shape, np.uint8)
+    except MemoryError:
+        memory = f"{np.prod(shape, dtype=float) / 2**30:,.0f} GiB"
+        raise GiftError(f"{where}: {shape[0]} such images take {memory} of memory; lower --ipc") from None

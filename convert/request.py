@@ -1,0 +1,90 @@
+"""What is asked for when a distilled set is converted: the options of `python -m convert distilled`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset
+from gift_jax.errors import GiftError
+from gift_jax.readers.request import ReadRequest, SourceOptions
+from gift_jax.runtime import options
+from gift_jax.runtime.options import Choices, Dataset
+
+Source = Annotated[options.Source, tyro.conf.Positional]
+Method = Annotated[str, Choices(f"{__package__}.distilled.methods:METHODS")]
+_LEAST = {"ipc": 1, "factor": 1, "iteration": 0, "image_size": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A distilled set to read, and what its source does not say.
+
+    Args:
+        source: class folders of images, Parquet shards, torch files (data.pt, images_best.pt and labels_best.pt), or
+            NumPy's images and labels: a file, a directory, or a zip or tar of it, which is read without unpacking; or
+            hf://OWNER/NAME[@REVISION][/PATH] on the Hub.
+        method: that made it; any other name goes with --pixel-space.
+        dataset: what it distils, such as cifar100.
+        out: safetensors file to write.
+        ipc: images per class to keep: the first ones in sorted order, or in the file's (default: all).
+        pixel_space: how its pixels are stored, where the method's release does not tell.
+        mean: mean of each colour channel that normalised pixels were made with; with std.
+        std: standard deviation of each colour channel.
+        class_order: file with a class name per line, in the order of class ids, if sorting them gives another order.
+        soft_labels: what rows of labels are that are not one-hot.
+        repetition: which one of several sets in a torch file, counted from 1 (default: the first).
+        split: which one of several splits, such as train.
+        label_column: which of several label columns of Parquet shards, such as fine_label.
+        first_label: number of the first class, if labels or folders count from 1.
+        factor: an image holds factor x factor smaller ones (idc, dream, ncfm), which are enlarged; 1 if it holds one.
+        iteration: which one of several logged sets (images_5000.pt), if it is not the best.
+        image_size: side in pixels to resize image files to (default: as stored; of minimax, d3hr, cao2 the dataset's).
+    Raises: GiftError if a number cannot be, or options contradict each other.
+    """
+
+    source: Source
+    method: Method
+    dataset: Dataset
+    out: Path
+    ipc: int | None = None
+    pixel_space: Literal["raw", "normalised", "zca"] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    class_order: options.Source | None = None
+    soft_labels: Literal["probabilities", "logits"] | None = None
+    repetition: int | None = None
+    split: str | None = None
+    label_column: str | None = None
+    first_label: int = 0
+    factor: int | None = None
+    iteration: int | None = None
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            if (number := getattr(self, name)) is not None and number < least:
+                raise GiftError(f"--{name.replace('_', '-')} is {number}, expected {least} or more")
+        if self.first_label not in (0, 1):
+            raise GiftError(f"--first-label is {self.first_label}, expected 0 or 1")
+        if self.class_order and self.first_label:
+            raise GiftError("--class-order names each class, so that --first-label has no meaning; drop one of them")
+        if (self.mean is None) != (self.std is None):
+            raise GiftError("--mean and --std go together; give both, one value for each channel")
+
+    @property
+    def spec(self) -> DatasetSpec:
+        """The dataset. Raises: GiftError if it is unknown."""
+        return get_dataset(self.dataset)
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """The statistics that are given. Raises: GiftError if they do not fit each other."""
+        return Normalisation(self.mean, self.std) if self.mean and self.std else None
+
+    def for_readers(self, copies: str | None = None) -> ReadRequest:
+        """What `gift_jax.readers` are asked for. Args: copies, the ending of folders that do not count."""
+        order = None if self.class_order is None else str(self.class_order)
+        options = SourceOptions(self.split, None, self.label_column, order)
+        return ReadRequest(None, options, self.spec, self.first_label, copies)
