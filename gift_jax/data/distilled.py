@@ -44,7 +44,7 @@ class DistilledSet:
         ipc: images a class.
         provenance: free text about the source.
         classes: the dataset's class ids that labels 0, 1, ... stand for if the set is of some classes only
-            (`gift_jax.studies.subset.restrict`), None if it is of all.
+            (`experiments.continual_learning.subset.restrict`), None if it is of all.
         normalisation: the statistics of a `normalised` set where its source tells them.
         class_names: by label, () if its source has none.
         learning_rate: that was learned with the images, None if none was.

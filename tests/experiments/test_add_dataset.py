@@ -106,7 +106,7 @@ def test_options_that_read_a_source_are_kept(place, succeed):
     (place / "order.txt").write_text("\ufeffbee\ncat\nant\n", encoding="utf-8")
     options = ("--label-column", "fine_label", "--class-order", "order.txt")
     out = succeed(add_dataset, "Insects", "--data", "hub", *options)
-    assert "test images     6; split test, column fine_label" in out
+    assert "test images     6; split: test; shards: 2; label_column: fine_label" in out
     spec = get_dataset("INSECTS")
     assert (spec.name, spec.class_names) == ("Insects", ("bee", "cat", "ant"))
     assert load_records("Insects", source=None, train=True).labels.tolist() == [2, 0, 1, 2, 0, 1]

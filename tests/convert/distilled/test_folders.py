@@ -158,12 +158,6 @@ def test_class_orders_that_do_not_fit_are_refused(name, refused, tmp_path):
     refused("distilled", folder, *NETTE, "--class-order", path, message=message, names=path)
 
 
-def test_a_missing_class_order_is_named(refused, tmp_path):
-    folder = write(tmp_path / "own", own_tree(WNIDS))
-    path = tmp_path / "no.txt"
-    refused("distilled", folder, *NETTE, "--class-order", path, message="No such file", names=path)
-
-
 def test_links_in_class_folders_are_followed_and_hidden_ones_do_not_count(imported, tmp_path):
     files = tree(ipc=2)
     write(tmp_path / "elsewhere", files)

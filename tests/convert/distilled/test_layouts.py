@@ -54,6 +54,7 @@ def test_ipc_is_positive(ipc, refused, tmp_path):
 
 def test_a_class_order_is_for_folders(refused, tmp_path):
     np.savez(tmp_path / "x.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 10)
+    (tmp_path / "x.txt").write_text("a")
     arguments = (*RDED, "--pixel-space", "raw", "--class-order", tmp_path / "x.txt")
     refused("distilled", tmp_path / "x.npz", *arguments, message="--class-order is for class folders", names="x.npz")
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from forms import short_form
-from gift_jax.studies.subset import restrict, restrict_evaluation
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
+from experiments.continual_learning.subset import restrict, restrict_evaluation
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
