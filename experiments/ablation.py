@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from gift_jax.optim import compared
-from gift_jax.reports import answer, pictures, significance
+from gift_jax.reports import pictures
 from gift_jax.reports.page import Section
-from gift_jax.reports.tables import Grid, make_grid
+from gift_jax.reports.summary import ACCURACY, TITLE, differences, summary, what_was_run
+from gift_jax.reports.tables import grid_table, make_grid
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 
-from .common.reporting import SPREAD, Row, curves, fill, guessing, left_out, only, table
+from .common.reporting import Row, curves, guessing, only
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "ablation"
@@ -95,11 +96,11 @@ def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
 
 
 GRIDS = (
-    ("Refinement weight and smoothing", "weight", "smoothing", f"{OFFICIAL:g}", f"{OFFICIAL:g}"),
-    ("Logits or probabilities", "target", "refinement", LOGITS, "refined"),
-    ("Temperature of KL", "temperature", "squared", "20", "without"),
+    ("Refinement weight and smoothing", "weight", "smoothing", f"{OFFICIAL:g}"),
+    ("Logits or probabilities", "target", "refinement", LOGITS),
+    ("Temperature of KL", "temperature", "squared", "20"),
 )
-"""Heading, axes of rows and columns, and the official code's names on them."""
+"""Heading, axes of rows and columns, and the official code's name on the first."""
 
 
 SUBJECT = "official"
@@ -128,81 +129,41 @@ def _setting(labels: Mapping[str, str]) -> str | None:
     return {0: SUBJECT, 1: f"{changed[0]} {labels[changed[0]]}" if changed else ""}.get(len(changed))
 
 
-def answer_section(rows: Sequence[Row]) -> Section:
-    """What one change of the official setting does under each optimizer."""
-    chance = guessing(rows)
-    # Of two of the study's grids, of which one may lack an optimizer.
-    changed, omitted = fill(single_changes(rows), ("setting", "optimizer"))
-    grid = make_grid(changed, "setting", "optimizer", guessing=chance)
-    turned = make_grid(changed, "optimizer", "setting", guessing=chance)
-    tests = significance.compare(changed, row="setting", column="optimizer", subject=SUBJECT, guessing=chance)
-    words = answer.Words("under", "optimizers")
-    text = answer.sentences(grid, tests, SUBJECT, words)
-    if SUBJECT in grid.rows and len(grid.rows) > 1:
-        spread = _sensitivity(grid, words)
-        text = f"{answer.what_wins(grid, SUBJECT, words)} {spread} {answer.beyond_noise(tests, SUBJECT, words)}"
-    picture = pictures.points("answer", turned, "GIFT with one change at a time", sideways=True)
-    note = (
-        f"Top-1 accuracy after the last epoch, %, {SPREAD}. `{SUBJECT}` is weight {OFFICIAL:g}, smoothing {OFFICIAL:g} "
-        "and the teacher's logits; every other row changes one of these."
-    )
-    return answer.section(picture, text, table(grid, "setting", worst=None), " ".join([note, *left_out(omitted)]))
-
-
-def _sensitivity(grid: Grid, words: answer.Words) -> str:
-    """The changes that cost most and least, in a sentence."""
-    found = {
-        (name, column): grid.cells[name, column].mean - grid.cells[SUBJECT, column].mean
-        for name in grid.rows
-        if name != SUBJECT
-        for column in grid.columns
-    }
-    low, high = (pick(found, key=lambda names: found[names]) for pick in (min, max))
-    least, most = (f"`{end[0]}` {words.one(end[1])}" for end in (low, high))
-    return f"A single change moves the mean by {found[low]:+.1f} ({least}) to {found[high]:+.1f} points ({most})."
-
-
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """The answer, then a heat map and a table for each grid and optimizer."""
-    sections = [answer_section(rows)] if single_changes(rows) else []
-    for number, (heading, row, column, *official) in enumerate(GRIDS):
+    """The summary by single changes, then a heat map and a table for each grid and optimizer."""
+    sections = [single_summary(single_changes(rows), rows)]
+    for number, (heading, row, column, official) in enumerate(GRIDS):
         own = [result for result in rows if row in result["labels"]]
         for optimizer in dict.fromkeys(result["labels"]["optimizer"] for result in own):
             chosen, title = only(own, optimizer=optimizer), f"{heading}, {optimizer}"
-            blocks = _blocks(chosen, row, column, official, f"grid_{number}_{optimizer}", title)
+            chance = guessing(chosen)
+            grid = make_grid(chosen, row, column, guessing=chance)
+            picture = pictures.heat_map(f"grid_{number}_{optimizer}", grid, f"{title} ({row} by {column})", worst=False)
+            tests = differences(chosen, row, column, official, guessing=chance)
+            blocks = [ACCURACY, grid_table(grid, f"{row} by {column}", worst=None), picture, *tests]
             sections.append(Section(title, blocks, folded=True))
     finished = [result for result in rows if "weight" in result["labels"]]
     if finished:
         first = finished[0]["labels"]
         drawn = only(finished, optimizer=first["optimizer"], smoothing=first["smoothing"])
-        sections += curves(drawn, "weight", f"By weight, smoothing {first['smoothing']}")
+        sections += curves(drawn, "weight", f"By weight, smoothing {first['smoothing']}, {first['optimizer']}")
     return sections
 
 
-def _blocks(rows: Sequence[Row], row: str, column: str, official: Sequence[str], name: str, title: str) -> list:
+def single_summary(changes: Sequence[Row], rows: Sequence[Row]) -> Section:
+    """What one change of the official setting does under each optimizer. Args: rows, of the whole study."""
+    if not changes:
+        return Section(TITLE, ["No result of the official setting or of one change."])
     chance = guessing(rows)
-    grid = make_grid(rows, row, column, guessing=chance)
-    about = f"Top-1 accuracy after the last epoch, %, {SPREAD}; rows {row}, columns {column}."
-    tests = significance.compare(rows, row=row, column=column, subject=official[0], guessing=chance)
-    words = significance.blocks(tests, column, official[0]) if official[0] in grid.rows else []
-    words = words[:1] and [f"The official {row} against the others. {words[0]}", *words[1:]]
-    picture = pictures.heat_map(name, grid, f"{title} (rows: {row}, columns: {column})", worst=False)
-    return [about, table(grid, row, worst=None), picture, _spread(grid, official), *words]
-
-
-def _spread(grid: Grid, official: Sequence[str]) -> str:
-    """The range of the grid's means, and the rank of the official setting."""
-    order = sorted(grid.cells, key=lambda names: -grid.cells[names].mean)
-    best, least = grid.cells[order[0]], grid.cells[order[-1]]
-    text = (
-        f"Means range from {least.mean:.1f} ({', '.join(order[-1])}) to {best.mean:.1f} ({', '.join(order[0])}), "
-        f"{best.mean - least.mean:.1f} points."
+    turned = make_grid(changes, "optimizer", "setting", guessing=chance)
+    title = "GIFT with one change at a time"
+    picture = pictures.points("summary", {"": turned}, title, about=what_was_run(changes), sideways=True)
+    note = (
+        f"{ACCURACY} `{SUBJECT}` is weight {OFFICIAL:g}, smoothing {OFFICIAL:g} and the teacher's logits; every other "
+        "row changes one of these."
     )
-    place = tuple(official)
-    if place not in grid.cells:
-        return text
-    rank = f"rank {order.index(place) + 1} of {len(order)}"
-    return f"{text} The official setting ({', '.join(place)}) has {grid.cells[place]}, {rank}."
+    names = {"row": "setting", "column": "optimizer", "subject": SUBJECT, "guessing": chance}
+    return summary(changes, **names, picture=picture, note=note, worst=None)
 
 
 def main(config: Ablation) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 from gift_jax import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.optim import COMPARED, compared
-from gift_jax.reports.page import Section
-from gift_jax.reports.tables import markdown_table, name_on
+from gift_jax.reports.page import Section, Table
+from gift_jax.reports.tables import name_on
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
@@ -79,7 +79,7 @@ def settings(rows: Sequence[Row]) -> Section:
         [f"`{name}`", f"{c.optimizer.learning_rate:g}", f"{c.optimizer.weight_decay:g}", c.schedule.name, c.source]
         for name, c in ((name, COMPARED[name]) for name in names)
     ]
-    return Section("Customary settings", [markdown_table([header, *body], text=True)], folded=True)
+    return Section("Default settings", [Table([header, *body], text=True)], folded=True)
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:

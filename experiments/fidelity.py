@@ -31,22 +31,24 @@ from gift_jax.data.zca import fit_zca
 from gift_jax.optim import Optimizer
 from gift_jax.pixels.boxes import random_boxes, resized_box, resized_box_bytes
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.reports import answer, pictures, significance
-from gift_jax.reports.page import Section
-from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, number_of, summarize
+from gift_jax.reports import pictures, significance
+from gift_jax.reports.page import Section, Table
+from gift_jax.reports.significance import interval_text, p_text
+from gift_jax.reports.summary import ACCURACY, TESTED, TITLE, what_was_run
+from gift_jax.reports.tables import Grid, make_grid, summarize
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
 from .common.digits_setup import training_digits
-from .common.reporting import SPREAD, Row, curves, guessing, only
+from .common.reporting import Row, curves, guessing, only
 from .common.set_making import CROPS, SEED
 from .common.study import Materials, Study, load_materials, run_study
 
 NAME = "fidelity"
 METHOD = "rded"
 SGD = Optimizer("sgd", 0.1, 1e-4)  # torchvision's reference
-EVERY_EPOCH = 10**6  # more looks at the test images than any run here has epochs
+EVERY_EPOCH = 10**6  # more evaluations than any run here has epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,106 +273,68 @@ def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """The answer by pairs, what their sides are, and what the ways of reporting do."""
+    """The pairs, what their sides are, and what the ways of reporting do."""
     rows = sorted(rows, key=lambda row: [*DEVIATIONS].index(row["labels"]["deviation"]))
     chance = guessing(rows)
-    tests = significance.compare(rows, row="side", column="deviation", subject="ours", guessing=chance)
     grid = make_grid(rows, "side", "deviation", guessing=chance)
-    first = only(rows, deviation=grid.columns[0])
+    title = "The official behaviour and ours"
     sides = [[name, DEVIATIONS[name].official, DEVIATIONS[name].ours] for name in grid.columns]
     return [
-        answer.section(
-            pictures.points("sides", grid, "Top-1 accuracy after the last epoch", sideways=True),
-            in_words(tests),
-            markdown_table(pairs(grid, tests)),
-            f"Top-1 accuracy after the last epoch, {SPREAD}, {counts(grid)}; differences are paired by seed.",
-        ),
         Section(
-            "The official behaviour and ours",
-            [markdown_table([["deviation", "official", "ours"], *sides], text=True)],
-            folded=True,
+            TITLE,
+            [
+                (about := what_was_run(rows)),
+                pictures.points("summary", {"": grid}, title, about=about, sideways=True),
+                pairs(rows, grid, chance),
+                f"{ACCURACY} Differences are {TESTED}",
+            ],
         ),
+        Section(title, [Table([["deviation", "official", "ours"], *sides], text=True)], folded=True),
         Section("Ways of reporting", [ABOUT_WAYS, reporting(rows)], folded=True),
-        *curves(first, "side", grid.columns[0]),
+        *curves(only(rows, deviation=grid.columns[0]), "side", grid.columns[0]),
     ]
 
 
-def pairs(grid: Grid, tests: Sequence[significance.Comparison]) -> list[list[str]]:
-    """A table of both sides' accuracies, their difference, and whether that is beyond noise; with a header."""
-    header = ["deviation", "official, %", "ours, %", "ours - official", "p, Holm", "ours is"]
-    return [header, *([*_sides(grid, test), significance.p_text(test.p_holm), test.verdict] for test in tests)]
+def pairs(rows: Sequence[Row], grid: Grid, chance: float) -> Table:
+    """Both sides' accuracies, and their difference where both were run."""
+    tests = significance.compare(rows, row="side", column="deviation", subject="ours", guessing=chance)
+    found = {test.column: test for test in tests}
+    body = []
+    for name in grid.columns:
+        test, both = found.get(name), [str(grid.cell(side, name)) for side in ("official", "ours")]
+        figures = [f"{test.difference:+.1f}", interval_text(test), p_text(test.p_holm)] if test else ["-"] * 3
+        body.append([name, *both, *figures])
+    return Table([[f"deviation ({grid.n})", "official", "ours", "ours - official", "95 % interval", "p, Holm"], *body])
 
 
-def _sides(grid: Grid, test: significance.Comparison) -> list[str]:
-    both = [str(grid.cells[side, test.column]) for side in ("official", "ours")]
-    return [test.column, *both, f"{test.difference:+.1f} ± {test.std:.1f}"]
-
-
-def in_words(tests: Sequence[significance.Comparison]) -> str:
-    """Three sentences: where ours is better or worse beyond noise, by how much, and what is within noise."""
-    named = {
-        verdict: sorted((test for test in tests if test.verdict == verdict), key=lambda test: -abs(test.difference))
-        for verdict in ("better", "worse", "undecided", "not testable")
-    }
-    what = (
-        f"Our behaviour is more accurate beyond noise in {len(named['better']) or 'none'} of {len(tests)} deviations "
-        f"and less accurate in {len(named['worse']) or 'none'}"
-        + (f" ({answer.listed([test.column for test in named['worse']])})" if named["worse"] else "")
-    )
-    if len(named["not testable"]) == len(tests):
-        return f"{what}. No difference was tested. Nothing can be said about noise from one seed (n = 1)."
-    spans = [
-        f"{verb} {_span(found)}" for verb, found in (("gains", named["better"]), ("loses", named["worse"])) if found
-    ]
-    size = f"It {answer.listed(spans)}" if spans else "No difference is beyond noise"
-    return f"{what}. {size}. {_undecided(named['undecided'], tests)}."
-
-
-def _span(found: Sequence[significance.Comparison]) -> str:
-    """`4.8 (a) to 9.1 points (b)`, of differences in falling order."""
-    least, most = (f"{abs(test.difference):.1f}" for test in (found[-1], found[0]))
-    if len(found) == 1:
-        return f"{most} points ({found[0].column})"
-    return f"{least} ({found[-1].column}) to {most} points ({found[0].column})"
-
-
-def _undecided(found: Sequence[significance.Comparison], tests: Sequence[significance.Comparison]) -> str:
-    """How many pairs are undecided, and how far their means lie apart at most."""
-    everything = {1: "It is", 2: "Both are"}.get(len(tests), f"All {len(tests)} are")
-    subject = {0: "None is", len(tests): everything}.get(len(found), f"The other {number_of(len(found))}")
-    apart = f", their means at most {abs(found[0].difference):.1f} points apart" if found else ""
-    n = " to ".join(dict.fromkeys(str(pick(test.n for test in tests)) for pick in (min, max)))
-    return f"{subject} undecided{apart} (paired t-tests by seed, Holm, n = {n})"
-
-
-def looks(first: float, last: float, count: int) -> list[int]:
+def spread_epochs(first: float, last: float, count: int) -> list[int]:
     """So many epochs, evenly spread after the first, of which the last is one."""
     return [round(first + (last - first) * (index + 1) / count) for index in range(count)]
 
 
-# Which looks, after so many epochs, the best is taken of.
+# The epochs whose evaluations the best is taken of.
 WAYS: Mapping[str, Callable[[int], list[int]]] = {
     "best of 4": lambda epochs: [*filter(Recipe(epochs=epochs).is_evaluated, range(1, epochs + 1))],
-    "of 6, last fifth": lambda epochs: looks(0.8 * epochs, epochs, 6),
-    "of 1 in 10": lambda epochs: looks(0, epochs, max(epochs // 10, 1)),
-    "of all": lambda epochs: looks(0, epochs, epochs),
+    "of 6, last fifth": lambda epochs: spread_epochs(0.8 * epochs, epochs, 6),
+    "of 1 in 10": lambda epochs: spread_epochs(0, epochs, max(epochs // 10, 1)),
+    "of all": lambda epochs: spread_epochs(0, epochs, epochs),
 }
 ABOUT_WAYS = (
-    "What the best of several looks at the test images adds to the last accuracy, in points. GIFT's code takes the "
-    "best of 4, RDED's of 6 in the last fifth of the training, SRe2L's and G-VBSM's of one in ten epochs, SRe2L's for "
-    "Tiny-ImageNet of all epochs. A dash: not all of these looks were taken."
+    "Points that the best of several evaluations on the test images adds to the last one. GIFT's code takes the best "
+    "of 4, RDED's of 6 in the last fifth of the training, SRe2L's and G-VBSM's of one in ten epochs, SRe2L's for "
+    "Tiny-ImageNet of all epochs. A dash means that not all of these evaluations were made."
 )
 
 
-def reporting(rows: Sequence[Row]) -> str:
-    """What the best of the looks, and the population's standard deviation, make of our side's runs."""
+def reporting(rows: Sequence[Row]) -> Table:
+    """What the best of the evaluations, and the population's standard deviation, make of our side's runs."""
     settings: dict[str, dict[int, Row]] = defaultdict(dict)
     for row in only(rows, side="ours"):
         if "failed" not in row:
             options = "".join(f", {name}" for name, value in row["recipe"]["loss_options"] if value is True)
             settings[f"{row['loss']}{options}, {row['optimizer']}"].setdefault(row["seed"], row)
     header = ["our side", "n", "last, %", *WAYS, "std, ddof 1", "std, ddof 0"]
-    return markdown_table([header, *([name, *_reported([*runs.values()])] for name, runs in settings.items())])
+    return Table([header, *([name, *_reported([*runs.values()])] for name, runs in settings.items())])
 
 
 def _reported(runs: Sequence[Row]) -> list[str]:
@@ -384,12 +348,11 @@ def _gained(runs: Sequence[Row], epochs: Sequence[int]) -> str:
     """The best accuracy after these epochs minus the last, or a dash if runs were not tested after all of them."""
     gains = []
     for run in runs:
-        history = {look["epoch"]: look["top1"] for look in run["history"]}
+        history = {evaluation["epoch"]: evaluation["top1"] for evaluation in run["history"]}
         if not history.keys() >= set(epochs):
             return "-"
         gains.append(max(history[epoch] for epoch in epochs) - run["top1_last"])
-    cell = summarize(gains)
-    return f"{cell.mean:+.1f} ± {cell.std:.1f}"
+    return summarize(gains).text("+.1f")
 
 
 def main(config: Fidelity) -> None:

@@ -17,14 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gift_jax.losses import LOSSES
-from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
-from gift_jax.reports.tables import describe, make_grid
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
 
-from .common.reporting import SPREAD, Row, curves, guessing, only, table
+from .common.reporting import Row, two_axes
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "loss_comparison"
@@ -57,32 +55,8 @@ def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """The paper's Figure 1 from our results: the answer, then pictures, tests and tables."""
-    chance = guessing(rows)
-    grid = make_grid(rows, "loss", "method", guessing=chance)
-    best = make_grid(rows, "loss", "method", "top1_best", guessing=chance)
-    comparisons = significance.compare(rows, row="loss", column="method", subject="gift", guessing=chance)
-    looks = len(next((row["history"] for row in rows if "history" in row), ()))
-    first = grid.columns[0]
-    flattered = "The official code reports the best look at the test images, which flatters every loss."
-    title = "Top-1 accuracy after the last epoch"
-    map_of_all = pictures.heat_map("losses_by_method_map", grid, f"{title}, %")
-    return [
-        answer.section(
-            pictures.points("losses_by_method", grid, title),
-            answer.sentences(grid, comparisons, "gift", answer.Words("on", "sets")),
-            table(grid, "loss"),
-            f"Top-1 accuracy after the last epoch, %, {SPREAD}.",
-        ),
-        Section(
-            "Losses by method",
-            [describe(grid, "gift") if "gift" in grid.rows else "", map_of_all],
-            folded=True,
-        ),
-        Section("What is beyond noise", significance.blocks(comparisons, "method", "gift"), folded=True),
-        Section(f"The best of {looks} looks at the test images", [flattered, table(best, "loss")], folded=True),
-        *curves(only(rows, method=first), "loss", f"On the {first} set"),
-    ]
+    """The paper's Figure 1 from our results."""
+    return two_axes(rows, "loss", "method")
 
 
 def main(config: LossComparison) -> None:

@@ -6,16 +6,14 @@ Hardware: 2 CPU cores, 58 to 69 s with nothing compiled before (n = 3); no downl
 
 A ConvNet teacher is trained in PyTorch and saved as the torchvision reference trainer saves; converted and
 verified; RDED makes a set of 10 images a class with it; students are trained from scratch with every loss and
-optimizer. Each optimizer's learning rate is fixed beforehand from where it is customary, and nothing is
+optimizer. Each optimizer's learning rate is fixed beforehand at its standard default, and nothing is
 chosen with the test images.
 """
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
-
-import rich
-from rich.table import Table
 
 from gift_jax import DistilledSet, GiftError, Teacher, rded, save_distilled
 from gift_jax.data.digits import load_split
@@ -23,15 +21,18 @@ from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes import make_recipe, setting_of
-from gift_jax.recipes.recipe import Recipe
-from gift_jax.reports import answer, heatmap, significance, tables
-from gift_jax.runtime import cli, provenance
+from gift_jax.reports import pictures
+from gift_jax.reports.page import Picture, Section, Table, write_page
+from gift_jax.reports.sheet import contact_sheet
+from gift_jax.reports.summary import SUBJECT, best_evaluations, summary
+from gift_jax.reports.tables import make_grid
+from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
 
 from .common.digits_setup import at_once, make_teacher
+from .common.reporting import Row, configuration, guessing, print_summary
 from .common.set_making import CROPS
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
@@ -48,7 +49,7 @@ class Quickstart:
     """Losses x optimizers on a distilled set of scikit-learn's digits.
 
     Args:
-        out: directory of results.jsonl, report.md, heatmap.png, the teacher and the set.
+        out: directory of results.jsonl, report.html, report.md, the teacher and the set.
         ipc: images a class.
         seeds: students a cell.
         epochs: of each student.
@@ -89,59 +90,23 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
     return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())
 
 
-def write_report(config: Quickstart, teacher: Teacher, distilled: DistilledSet, results: list[dict]) -> tables.Grid:
-    """Write report.md and heatmap.png from the results."""
-    grid = tables.make_grid(results, "loss", "optimizer")
-    best = tables.make_grid(results, "loss", "optimizer", "top1_best")
-    tests = significance.compare(results, row="loss", column="optimizer", subject="gift")
-    heading = f"Top-1 accuracy, %, mean ± std of {config.seeds} seeds"
-    rates = "; ".join(
-        f"{o.name}: learning rate {o.learning_rate:g}, weight decay {o.weight_decay:g}"
-        + (f", momentum {o.momentum:g}" if o.name == "sgd" else "")
+def make_sections(results: Sequence[Row], images: Picture) -> list[Section]:
+    """The report: accuracies and differences, the setting, the best of all evaluations, and the distilled images."""
+    chance = guessing(results)
+    grid = make_grid(results, "loss", "optimizer", guessing=chance)
+    picture = pictures.heat_map("summary", grid, "Accuracy by loss and optimizer")
+    axes = {"row": "loss", "column": "optimizer", "guessing": chance}
+    rates = [
+        [o.name, f"{o.learning_rate:g}", f"{o.weight_decay:g}", f"{o.momentum:g}" if o.name == "sgd" else "-"]
         for o in OPTIMIZERS
-    )
-    text = f"""# Losses and optimizers on a distilled set of digits
-
-![Distilled images and accuracies](heatmap.png)
-
-{answer.sentences(grid, tests, "gift", answer.Words("under", "optimizers"))}
-
-{tables.markdown_table(tables.table_rows(grid, "loss"))}
-
-After the last epoch: {heading.lower()}. {tables.describe(grid, "gift")}
-
-## Setting
-
-{len(distilled.labels)} RDED images ({config.ipc} per class), {teacher.info.architecture} teacher and students, \
-{config.epochs} epochs of the official recipe, {len(load_split().test_labels)} test images. \
-Fixed beforehand: {rates}. No setting was chosen with the test images.
-
-## The best of {Recipe().evaluations} looks at the test images
-
-<details><summary>Show 1 table</summary>
-
-As the official code reports: {heading.lower()}.
-
-{tables.markdown_table(tables.table_rows(best, "loss"))}
-
-</details>
-
-Each run is a line of `results.jsonl`, with its configuration, versions and device ({provenance.device()}).
-"""
-    write_text(config.out / "report.md", text)
-    sheet = distilled.images.reshape(-1, config.ipc, *distilled.images.shape[1:3])[:, :10]
-    images_title = f"The distilled set: {min(config.ipc, 10)} images per class"
-    heatmap.save_heatmap(config.out / "heatmap.png", grid, title=heading, images=sheet, images_title=images_title)
-    return grid
-
-
-def print_table(grid: tables.Grid, title: str) -> None:
-    """Print the grid to the terminal."""
-    header, *body = tables.table_rows(grid, "loss")
-    table = Table(*header, title=title, title_justify="left")
-    for row in body:
-        table.add_row(*row)
-    rich.print(table)
+    ]
+    about = "Learning rates were fixed beforehand, and no setting was chosen with the test images."
+    return [
+        summary(results, **axes, subject=SUBJECT, picture=picture),
+        Section("Setting", [about, Table([["optimizer", "learning rate", "weight decay", "momentum"], *rates])]),
+        *best_evaluations(results, **axes),
+        Section("The distilled images", [images], folded=True),
+    ]
 
 
 def main(config: Quickstart) -> None:
@@ -150,10 +115,12 @@ def main(config: Quickstart) -> None:
     teacher = make_teacher(config.out)
     distilled = distill(config, teacher)
     results = train_students(config, teacher, distilled)
-    grid = write_report(config, teacher, distilled, results)
-    print_table(grid, f"Top-1 accuracy after the last epoch, %, mean ± std of {config.seeds} seeds")
-    print(tables.describe(grid, "gift"))
-    print(f"\nWritten: {config.out}/report.md, heatmap.png, results.jsonl")
+    names = load_digits_test().class_names
+    images = contact_sheet("sheet_rded", distilled, teacher, names)
+    sections = make_sections(results, images)
+    write_page(config.out, "Losses and optimizers on a distilled set of digits", [*sections, configuration(results)])
+    print_summary(sections)
+    print(f"\nWritten: {config.out}/report.html, report.md, pictures/, results.jsonl")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ from types import MappingProxyType
 import tyro
 
 from gift_jax import GiftError
-from gift_jax.reports import answer, pictures, significance
 from gift_jax.reports.page import Section
-from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
 from gift_jax.studies import grid
 
@@ -30,7 +28,7 @@ from . import (
     label_regimes,
     loss_comparison,
 )
-from .common.reporting import SPREAD, MakeSections, Row, guessing, table, write_report
+from .common.reporting import MakeSections, Row, report_title, two_axes, write_report
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
     {
@@ -61,17 +59,8 @@ class Report:
 
 
 def other_sections(rows: Sequence[Row]) -> list[Section]:
-    """The answer by loss and optimizer, for the rows of one setting that no study wrote."""
-    chance = guessing(rows)
-    grid = make_grid(rows, "loss", "optimizer", guessing=chance)
-    tests = significance.compare(rows, row="loss", column="optimizer", subject="gift", guessing=chance)
-    first = answer.section(
-        pictures.points("losses_by_optimizer", grid, "Top-1 accuracy after the last epoch"),
-        answer.sentences(grid, tests, "gift", answer.Words("under", "optimizers")),
-        table(grid, "loss"),
-        f"Top-1 accuracy after the last epoch, %, {SPREAD}.",
-    )
-    return [first, Section("What is beyond noise", significance.blocks(tests, "optimizer", "gift"), folded=True)]
+    """Losses by optimizer, for the rows of one setting that no study wrote."""
+    return two_axes(rows, "loss", "optimizer")
 
 
 def with_study(row: Row) -> Row:
@@ -93,7 +82,7 @@ def main(config: Report) -> None:
     others = [row for row in rows if row["experiment"] not in EXPERIMENTS]
     if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row, *row["labels"]}]:
         raise GiftError(f"experiment {unknown[0]!r} has no report here; known are {', '.join(EXPERIMENTS)}")
-    write_report(config.out, " and ".join(names), makers, rows, config.runs, contradictions)
+    write_report(config.out, report_title(names, rows), makers, rows, config.runs, contradictions)
     counts = ((rows, "result"), (config.runs, "run"), (contradictions, "contradiction"))
     results, runs, contradicting = (f"{len(found)} {noun}{'s' * (len(found) != 1)}" for found, noun in counts)
     print(f"{results} of {runs}; {contradicting}")

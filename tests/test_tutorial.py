@@ -22,6 +22,6 @@ def test_the_tutorial_runs_from_a_checkpoint_to_a_report(tmp_path):
     text = json.dumps([cell.get("outputs") for cell in cells])
     assert "top-1 agreement 100 %" in text
     assert "18 runs, 0 failed" in text
-    assert "| gift |" in text
+    assert "| `gift` |" in text
     page = (tmp_path / "runs" / "tutorial" / "report.html").read_text()
     assert "From a .pth to a report" in page

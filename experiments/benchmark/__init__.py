@@ -21,11 +21,12 @@ Stated before the first student was tested:
 """
 
 from gift_jax import GiftError
+from gift_jax.reports.pictures import display
 from gift_jax.runtime.devices import announce
 from gift_jax.studies import grid, grid_plan
 from gift_jax.training.timing import duration
 
-from ..common.reporting import Row, write_report
+from ..common.reporting import Row, print_summary, write_report
 from ..common.study import print_plan, save_sheets
 from .cells import QUESTIONS, StudyInputs, choose, not_searched
 from .setup import FASHION_MNIST, MADE, Benchmark, Resources, load_resources, teacher_seconds
@@ -82,6 +83,6 @@ def main(config: Benchmark) -> None:
     if "report" in config.stages:
         shown = {f"{name}_ipc{ipc}": resources.sets[name, ipc] for name in MADE for ipc in [config.ipc]}
         save_sheets(config.out, shown, resources.teacher, resources.test.class_names)
-        title = f"GIFT on {config.studied.dataset}"
-        write_report(config.out, title, {config.studied.experiment: make_sections}, known_rows(config), [config.out])
+        rows, title = known_rows(config), f"GIFT on {display(config.studied.dataset)}"
+        print_summary(write_report(config.out, title, {config.studied.experiment: make_sections}, rows, [config.out]))
         print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")

@@ -1,21 +1,20 @@
-"""The answer of the study of Fashion-MNIST: GIFT against every loss at customary and at tuned rates, and its tests."""
+"""The headline of the benchmark: GIFT against every loss at default and at tuned rates, and its tests."""
 
 import math
 import statistics
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gift_jax.reports import answer, overview, significance
-from gift_jax.reports.page import Section
+from gift_jax.reports import pictures, significance
+from gift_jax.reports.page import Section, Table
 from gift_jax.reports.significance import Comparison
-from gift_jax.reports.tables import Grid, counts, make_grid, markdown_table, name_on
+from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, listing, what_was_run
+from gift_jax.reports.tables import Grid, make_grid, name_on
 
-from ..common.rate_views import figure
-from ..common.reporting import SPREAD, Row, guessing, only
-from .cells import CUSTOMARY_RATE, SUBJECT, TUNED_RATE, validated
+from ..common.reporting import Row, guessing, only
+from .cells import DEFAULT_RATE, TUNED_RATE, validated
 
-ABOUT = f"Top-1 accuracy after the last epoch, %, {SPREAD}."
+RATES = {DEFAULT_RATE: "default rate", TUNED_RATE: "tuned rate"}
 
 
 class Headline(NamedTuple):
@@ -26,45 +25,42 @@ class Headline(NamedTuple):
     chance: float
     primary: Comparison
 
+    def mean(self, loss: str) -> float:
+        """A loss's mean over the optimizers at tuned rates."""
+        grid = self.grids[TUNED_RATE]
+        return statistics.fmean(grid.cell(loss, column).mean for column in grid.columns)
+
     @property
     def order(self) -> list[str]:
-        """Losses by their mean over the optimizers at tuned rates, best first."""
-        grid = self.grids[TUNED_RATE]
-        return sorted(grid.rows, key=lambda loss: -_over(grid, loss))
+        """Losses by their mean over the optimizers at tuned rates, best first, those with a missing cell last."""
+        means = {loss: self.mean(loss) for loss in self.grids[TUNED_RATE].rows}
+        return sorted(means, key=lambda loss: (math.isnan(means[loss]), -means[loss]))
 
 
-def _over(grid: Grid, loss: str) -> float:
-    return statistics.fmean(grid.cells[loss, column].mean for column in grid.columns)
-
-
-def read_headline(rows: Sequence[Row]) -> Headline:
-    """The headline in both views, and against its first rival. Args: rows, of all questions."""
-    chance = guessing([row for row in rows if name_on(row, "question") == "headline"])
-    views = {view: only(rows, question="headline", view=view) for view in (CUSTOMARY_RATE, TUNED_RATE)}
+def read_headline(rows: Sequence[Row]) -> Headline | None:
+    """The headline at both rates, and against GIFT's first rival; None if it was not run."""
+    chance = guessing(only(rows, question="headline"))
+    views = {view: only(rows, question="headline", view=view) for view in RATES}
+    searched = {name_on(row, "loss") for row in only(rows, question="search")}
+    found = primary(views[TUNED_RATE], first_rival(rows), chance) if searched - {SUBJECT} else None
+    if found is None:
+        return None
     grids = {view: make_grid(own, "loss", "optimizer", guessing=chance) for view, own in views.items()}
     families = {
         view: significance.compare(own, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
         for view, own in reversed(views.items())
     }
-    return Headline(grids, families, chance, primary(views[TUNED_RATE], first_rival(rows), chance))
+    return Headline(grids, families, chance, found)
 
 
-def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison:
-    """The primary comparison: GIFT minus its rival, by each seed's mean over the optimizers.
+def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison | None:
+    """The primary comparison: GIFT minus its rival, by each seed's mean over the optimizers; None if it was not run.
 
     Args: rows, of the headline at tuned rates; chance, the accuracy that a diverged student counts with.
     """
-    means: dict[tuple[str, int], list[float]] = defaultdict(list)
-    for row in rows:
-        means[name_on(row, "loss"), row["seed"]].append(figure(row, chance))
-    count = len({name_on(row, "optimizer") for row in rows})
-    joined = [
-        {"labels": {"loss": loss, "over": "all optimizers"}, "seed": seed, "top1_last": statistics.fmean(found)}
-        for (loss, seed), found in means.items()
-        if loss in (SUBJECT, rival) and len(found) == count
-    ]
-    [found] = significance.compare(joined, row="loss", column="over", subject=SUBJECT)
-    return found
+    pair = [row for row in rows if name_on(row, "loss") in (SUBJECT, rival)]
+    means = significance.means_over(pair, "loss", "optimizer", chance)
+    return next(iter(significance.compare(means, row="loss", column="optimizer", subject=SUBJECT)), None)
 
 
 def first_rival(rows: Sequence[Row]) -> str:
@@ -73,90 +69,62 @@ def first_rival(rows: Sequence[Row]) -> str:
     return next(loss for loss in order if loss != SUBJECT)
 
 
-def answer_section(rows: Sequence[Row], headline: Headline) -> Section:
-    """One picture, three sentences, one table."""
-    lines = {"guessing": headline.chance}
-    tested, teacher = 0, only(rows, question="teacher")
-    if teacher:
-        lines["the whole dataset (the teacher)"] = teacher[0]["top1_last"]
-        tested = int(name_on(teacher[0], "test images"))
+def summary(rows: Sequence[Row], headline: Headline) -> Section:
+    """The picture of both rates, the primary comparison, and the table."""
+    references = {"guessing": headline.chance} if headline.chance else {}
+    if teacher := only(rows, question="teacher"):
+        references["teacher"] = teacher[0]["top1_last"]
     grids = headline.grids
-    drawn = {"customary": grids[CUSTOMARY_RATE], "tuned": grids[TUNED_RATE], "order": headline.order}
-    picture = overview.two_rates("answer", title="Top-1 accuracy by loss and optimizer", lines=lines, **drawn)
-    text = " ".join([_primary_words(headline), _cells_words(headline), _noise_words(headline, tested)])
+    # Losses side by side, an optimizer a colour.
+    turned = {
+        RATES[view]: make_grid(
+            only(rows, question="headline", view=view), "optimizer", "loss", guessing=headline.chance
+        )
+        for view in RATES
+    }
+    panels = {
+        name: grid._replace(columns=tuple(loss for loss in headline.order if loss in grid.columns))
+        for name, grid in turned.items()
+    }
+    known = {"teacher_top1": teacher[0]["top1_last"]} if teacher else {}
+    own = [{**row, **known} for row in only(rows, question="headline")]
+    title = "Accuracy by loss and optimizer"
+    about = what_was_run(own)
+    picture = pictures.points("summary", panels, title, about=about, references=references)
     columns = grids[TUNED_RATE].columns
-    header = ["loss", *(f"{name}, {view}" for name in columns for view in grids), "mean, tuned"]
+    header = ["loss", *(f"{name}, {RATES[view]}" for name in columns for view in grids), "mean, tuned rates"]
     body = []
     for loss in headline.order:
-        cells = [str(grids[view].cells[loss, name]) for name in columns for view in grids]
-        body.append([f"`{loss}`", *cells, f"{_over(grids[TUNED_RATE], loss):.1f}"])
+        cells = [str(grids[view].cell(loss, name)) for name in columns for view in grids]
+        mean = headline.mean(loss)
+        body.append([f"`{loss}`", *cells, "-" if math.isnan(mean) else f"{mean:.1f}"])
     note = (
-        f"{ABOUT} The customary rate is fixed beforehand; the tuned one is chosen for each loss and optimizer on "
-        "training images that no set holds, by students that are not counted here. The first comparison was stated "
-        f"before any student was tested. {counts(grids[TUNED_RATE])} at tuned, {counts(grids[CUSTOMARY_RATE])} at "
-        "customary rates."
+        f"{ACCURACY} The default rate is fixed beforehand; the tuned one is chosen for each loss and optimizer on "
+        f"validation images that no set holds, by students that are not counted here. Tuned: {grids[TUNED_RATE].n}; "
+        f"default: {grids[DEFAULT_RATE].n if grids[DEFAULT_RATE].cells else 'n = 0'}."
     )
-    return answer.section(picture, text, markdown_table([header, *body]), note)
-
-
-def _primary_words(headline: Headline) -> str:
-    c = headline.primary
-    way = "ahead of" if c.difference > 0 else "behind"
-    if c.n < 2:
-        return (
-            f"At tuned rates `{SUBJECT}` is {abs(c.difference):.1f} points {way} `{c.other}` (one seed, no interval)."
-        )
-    low, high = c.interval
-    return (
-        f"At tuned rates, over the {len(headline.grids[TUNED_RATE].columns)} optimizers, `{SUBJECT}` is "
-        f"{abs(c.difference):.2f} points {way} `{c.other}`, its strongest rival on validation images (95 % interval of "
-        f"the difference {low:+.2f} to {high:+.2f}, n = {c.n} seeds, p {significance.p_equals(c.p)}): "
-        f"{significance.noise(c.p)}."
+    stated = (
+        "The primary comparison, stated before any student was tested: each seed's mean over the optimizers at tuned "
+        "rates, against the strongest rival on validation images; one t-test, with its 95 % interval."
+    )
+    return Section(
+        TITLE,
+        [about, picture, stated, listing([significance.line(headline.primary, SUBJECT)]), Table([header, *body]), note],
     )
 
 
-def _cells_words(headline: Headline) -> str:
-    parts = []
-    for view, grid in headline.grids.items():
-        leads = answer.leads(grid, SUBJECT)
-        won = sum(lead.sign > 0 for lead in leads)
-        to = [
-            f"to `{other}` by {answer.listed([f'{-lead.points:.1f} under {lead.column}' for lead in lost])}"
-            for other, lost in answer.by_other(leads, -1).items()
-        ]
-        losing = f", losing {answer.listed(to)}" if to else ""
-        parts.append(f"at {view} rates in {won} of {len(leads)}{losing}")
-    return f"By mean it is best {'; '.join(parts)}."
-
-
-def _noise_words(headline: Headline, tested: int) -> str:
-    fair = headline.families[TUNED_RATE]
-    count = Counter(c.verdict for c in fair)
-    text = (
-        f"Of its {len(fair)} differences to other losses at tuned rates, {count['better']} are beyond noise in its "
-        f"favour, {count['worse']} against it, {count['undecided']} undecided (paired t-tests by seed, Holm)"
-    )
-    if not tested:
-        return f"{text}."
-    mean = _over(headline.grids[TUNED_RATE], SUBJECT)
-    error = significance.sampling_error(mean, tested)
-    return (
-        f"{text}; {tested:,} test images leave each accuracy a standard error of {error:.2f} points, and a "
-        f"difference at most {math.sqrt(2) * error:.2f}."
-    )
-
-
-def statistics_section(headline: Headline) -> Section:
-    """The comparison that was stated first, and both families with intervals and effect sizes."""
+def statistics_section(rows: Sequence[Row], headline: Headline) -> Section:
+    """Both families with intervals and effect sizes, and what the test images leave uncertain."""
     blocks = []
-    if headline.primary.n > 1:
-        about = "The primary comparison, one test: each seed's mean over the optimizers, at tuned rates."
-        blocks += [about, markdown_table(significance.comparison_rows([headline.primary], "over"))]
     for view, family in headline.families.items():
-        about = (
-            f"`{SUBJECT}` against each loss under each optimizer at {view} rates: a family of {len(family)} tests, "
-            "corrected by Holm. Differences in points, paired by seed; d is the difference in standard deviations of "
-            "the paired differences."
+        if family:
+            about = f"At the {RATES[view]}: a family of {len(family)} differences in points, {TESTED}"
+            blocks += [about, significance.comparison_table(family, "optimizer", SUBJECT)]
+    if teacher := only(rows, question="teacher"):
+        tested = int(name_on(teacher[0], "test images"))
+        error = significance.sampling_error(headline.mean(SUBJECT), tested)
+        blocks.append(
+            f"Standard error that {tested:,} test images leave to an accuracy: {error:.2f} points; to a difference: "
+            f"{math.sqrt(2) * error:.2f} at most."
         )
-        blocks += [about, markdown_table(significance.comparison_rows(family, "optimizer"))]
-    return Section("Statistics", blocks, folded=True)
+    return Section("Differences", blocks, folded=True)

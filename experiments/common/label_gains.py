@@ -1,33 +1,31 @@
 """Whose the gain of a distilled set is, the images' or the labels', and DD-Ranking's scores of it."""
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from gift_jax.reports import pictures, ranking
-from gift_jax.reports.page import Section
-from gift_jax.reports.tables import Summary, markdown_table, summarize
+from gift_jax.reports.page import Section, Table
+from gift_jax.reports.tables import SPREAD, count, figure, grid_of, summarize
 
-from .reporting import SPREAD, Row, grid_of, guessing
+from .reporting import Row, guessing
 
 HARD, RANDOM = "ce", "random"
 WITH, WITHOUT = "dsa", "none"
 REFERENCE = "reference"  # axis of the students of all real images
 
+BySeed = Mapping[int, float]
+
 
 class Accuracies(NamedTuple):
     """Accuracy in percent by seed: by (images, loss, augmentation), and of all real images with hard labels."""
 
-    of: Mapping[tuple[str, str, str], Mapping[int, float]]
-    real: Mapping[int, float]
-
-    def differences(self, one: tuple[str, str, str], other: tuple[str, str, str]) -> dict[int, float]:
-        """One minus the other, by seed."""
-        return {seed: value - self.of[other][seed] for seed, value in self.of[one].items() if seed in self.of[other]}
+    of: Mapping[tuple[str, str, str], BySeed]
+    real: BySeed
 
     def gain(self, images: str, loss: str, *, over: tuple[str, str], augmentation: str = WITH) -> dict[int, float]:
-        """What images with a loss gain over others, by seed."""
-        return self.differences((images, loss, augmentation), (*over, augmentation))
+        """What images with a loss gain over other ones, by each seed that both have."""
+        one, other = self.of.get((images, loss, augmentation), {}), self.of.get((*over, augmentation), {})
+        return {seed: value - other[seed] for seed, value in one.items() if seed in other}
 
 
 def read_accuracies(rows: Sequence[Row]) -> Accuracies:
@@ -37,7 +35,7 @@ def read_accuracies(rows: Sequence[Row]) -> Accuracies:
         labels = row["labels"]
         key = () if REFERENCE in labels else (labels["images"], labels["loss"], labels["augmentation"])
         place = found.setdefault(key, {}) if key else real
-        place[row["seed"]] = chance if "failed" in row else row["top1_last"]
+        place[row["seed"]] = figure(row, chance)
     return Accuracies(found, real)
 
 
@@ -47,9 +45,9 @@ class Shares(NamedTuple):
     A share is the mean of what the one adds before the other and after it (Shapley's value), so that both add up.
     """
 
-    total: Mapping[int, float]
-    labels: Mapping[int, float]
-    images: Mapping[int, float]
+    total: BySeed
+    labels: BySeed
+    images: BySeed
 
 
 def shares(accuracies: Accuracies, images: str, loss: str) -> Shares:
@@ -62,52 +60,45 @@ def shares(accuracies: Accuracies, images: str, loss: str) -> Shares:
     return Shares({seed: total[seed] for seed in seeds}, labels, {seed: total[seed] - labels[seed] for seed in seeds})
 
 
-def _cell(values: Mapping[int, float], form: str = "{:+.1f}") -> str:
-    cell: Summary = summarize(list(values.values()))
-    return f"{form.format(cell.mean)} ± {cell.std:.1f}"
+def cell(values: BySeed, form: str = "+.1f") -> str:
+    """Mean and spread over seeds; a dash of none."""
+    return summarize(values.values()).text(form) if values else "-"
+
+
+ABOUT_SHARES = (
+    f"Points over the same number of random images with hard labels, paired by seed, {SPREAD}. The labels' share is "
+    "the mean of what they add on random and on distilled images."
+)
+
+
+def share_table(accuracies: Accuracies, methods: Sequence[str], losses: Sequence[str]) -> Table:
+    """Whose the gain is, by set and loss."""
+    header = ["images", "loss", "total gain", "labels' share", "images' share", "labels on random", "images under loss"]
+    body = []
+    for method in methods:
+        for loss in losses:
+            alone = (
+                accuracies.gain(RANDOM, loss, over=(RANDOM, HARD)),
+                accuracies.gain(method, loss, over=(RANDOM, loss)),
+            )
+            body.append([method, f"`{loss}`", *map(cell, (*shares(accuracies, method, loss), *alone))])
+    return Table([header, *body])
 
 
 def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequence[str]) -> Section:
-    """Whose the gain is, by set and loss, in a table and in words."""
-    found = {(method, loss): shares(accuracies, method, loss) for method in methods for loss in losses}
-    header = ["images", "loss", "total gain", "labels' share", "images' share", "labels on random", "images under loss"]
-    body = [
-        [method, f"`{loss}`", *map(_cell, (*own, *_alone(accuracies, method, loss)))]
-        for (method, loss), own in found.items()
-    ]
-    about = (
-        f"Points over the same number of random images with hard labels, paired by seed, {SPREAD} (n = "
-        f"{len(next(iter(accuracies.of.values())))}). The labels' share is the mean of what they add on random and on "
-        "distilled images. The last two columns are what the loss adds on random images, and what distilled images add "
-        "to random ones under the same loss."
-    )
+    """Whose the gain is, in a table and a picture."""
     cells = {
-        (part, f"{method}, {loss}"): summarize(list(getattr(own, part).values()))
-        for (method, loss), own in found.items()
-        for part in ("labels", "images")
+        (part, f"{method}, {loss}"): summarize(values.values())
+        for method in methods
+        for loss in losses
+        for part, values in zip(Shares._fields[1:], shares(accuracies, method, loss)[1:], strict=True)
+        if values
     }
-    picture = pictures.points("shares", grid_of(cells), "Gain over random images with hard labels", "points, by share")
-    text = "\n".join(_in_words(found))
-    return Section("Whose the gain is", [about, markdown_table([header, *body]), text, picture], folded=True)
-
-
-def _alone(accuracies: Accuracies, images: str, loss: str) -> tuple[dict[int, float], dict[int, float]]:
-    """What the loss adds on random images, and what the images add under the loss."""
-    labels_alone = accuracies.gain(RANDOM, loss, over=(RANDOM, HARD))
-    return labels_alone, accuracies.gain(images, loss, over=(RANDOM, loss))
-
-
-def _in_words(found: Mapping[tuple[str, str], Shares]) -> list[str]:
-    lines = []
-    for (method, loss), own in found.items():
-        total, labels, images = (statistics.fmean(part.values()) for part in own)
-        larger = "the labels add more" if labels > images else "the images add more"
-        verdict = larger if total > 0 else "nothing is gained"
-        lines.append(
-            f"- {method} with `{loss}`: {total:+.1f} points, {labels:+.1f} by labels, {images:+.1f} by images; "
-            f"{verdict}."
-        )
-    return lines
+    title = "Gain over random images with hard labels, by share"
+    picture = [pictures.points("shares", {"": grid_of(cells)}, title, label="points")] if cells else []
+    n = count(map(len, accuracies.of.values()))
+    blocks = [f"{ABOUT_SHARES} {n}.", share_table(accuracies, methods, losses), *picture]
+    return Section("Shares of labels and images", blocks, folded=True)
 
 
 def score_section(
@@ -117,28 +108,25 @@ def score_section(
     header = ["images", "loss", "HLR", "IOR", "LRS", "IOR, no augmentation", "ARS"]
     body = []
     for method in methods:
-        hlr = {seed: real - accuracies.of[method, HARD, WITH][seed] for seed, real in accuracies.real.items()}
+        hard = accuracies.of.get((method, HARD, WITH), {})
+        hlr = {seed: real - hard[seed] for seed, real in accuracies.real.items() if seed in hard}
         for loss in losses:
             ior, plain = (accuracies.gain(method, loss, over=(RANDOM, loss), augmentation=a) for a in (WITH, WITHOUT))
             lrs = _scores(ranking.label_robust_score, hlr, ior, lrs_weight)
             ars = _scores(ranking.augmentation_robust_score, ior, plain, ars_weight)
-            figures = [_cell(hlr) if hlr else "-", _cell(ior), _cell(lrs, "{:.1f}") if lrs else "-"]
-            body.append([method, f"`{loss}`", *figures, _cell(plain), _cell(ars, "{:.1f}")])
+            body.append([method, f"`{loss}`", cell(hlr), cell(ior), cell(lrs, ".1f"), cell(plain), cell(ars, ".1f")])
     about = (
         "HLR, all real images minus the set, both with hard labels, and IOR, the set minus random images, both with "
         f"the loss, in points; LRS (w = {lrs_weight:g}) and ARS (gamma = {ars_weight:g}) from 0 to 100, of which 26.9 "
-        "is no gain and no loss; by seed, then mean ± sample standard deviation. Scores are as DD-Ranking defines "
-        "them, from accuracies after the last epoch at the official learning rate; its code chooses both with test "
-        "images, so that its leaderboard is not comparable."
+        f"is no gain and no loss; by seed, {SPREAD}. Scores are as DD-Ranking defines them, from accuracies after the "
+        "last epoch at the official learning rate; its code chooses both with test images, so that its leaderboard is "
+        "not comparable."
     )
-    real = accuracies.real
-    reached = [f"Students of all real images with hard labels reach {_cell(real, '{:.1f}')} %."] if real else []
-    return Section("DD-Ranking's scores", [about, markdown_table([header, *body]), *reached], folded=True)
+    reached = [f"All real images, hard labels: {cell(accuracies.real, '.1f')} %."] if accuracies.real else []
+    return Section("DD-Ranking's scores", [about, Table([header, *body]), *reached], folded=True)
 
 
-def _scores(
-    score: Callable[..., float], first: Mapping[int, float], second: Mapping[int, float], weight: float
-) -> dict[int, float]:
+def _scores(score: Callable[..., float], first: BySeed, second: BySeed, weight: float) -> dict[int, float]:
     """A score by seed, from differences in percentage points."""
     both = sorted(first.keys() & second.keys())
     return {seed: score(first[seed] / 100, second[seed] / 100, weight=weight) for seed in both}

@@ -1,26 +1,28 @@
-"""From results to a report: an experiment's own sections, then the images, curves, configuration and what failed."""
+"""From results to a report: sections of experiments, then images, curves, configuration and what is missing."""
 
-import json
-import math
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import rich
+import rich.table
+
 from gift_jax.data.datasets import get_dataset
 from gift_jax.reports import pictures
-from gift_jax.reports.page import Section, write_page
+from gift_jax.reports.page import Block, Picture, Section, Table, write_page
 from gift_jax.reports.sheet import read_png
-from gift_jax.reports.tables import Grid, Summary, counts, markdown_table, name_on
-from gift_jax.studies.grid import name_of
+from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differences, summary
+from gift_jax.reports.tables import differing, fact_text, facts, flatten, known_text, make_grid, name_on
 from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
 
 QUESTION = "question"  # axis of a study that asks several, each of its own grid
-SPREAD = "mean ± sample standard deviation"
+NAMED = 20  # missing cells that are named one by one
 
 
 def write_report(
@@ -30,53 +32,105 @@ def write_report(
     rows: Sequence[Row],
     runs: Sequence[Path],
     contradictions: Sequence[str] = (),
-) -> None:
-    """Write report.md, report.html and pictures/ in out.
+) -> list[Section]:
+    """Write report.md, report.html and pictures/ in out. Returns: what was written.
 
-    Args: experiments, what makes the sections of the rows of each experiment, the answer first; runs, directories whose
-    `sheets/` of distilled images are shown.
+    Args:
+        out: directory of the report.
+        title: of the report.
+        experiments: what makes the sections of the rows of each experiment, the summary first.
+        rows: of all experiments.
+        runs: directories whose `sheets/` of distilled images are shown.
+        contradictions: sentences about rows that contradict one another.
     """
-    whole, omitted = complete([row for row in rows if row.get("failed") != "error"])
-    answers, others = [], []
-    for name, make_sections in experiments.items():
-        if own := [row for row in whole if row.get("experiment", name) == name]:
-            made = make_sections(own)
-            first, *rest = made if len(experiments) == 1 else [_of_experiment(name, section) for section in made]
-            answers.append(first)
-            others += rest
-    flaws = problems(rows, contradictions, omitted)
-    # What is wrong with the results follows the answers, but for a long list of failures.
+    usable = [row for row in rows if row.get("failed") != "error"]
+    parts = {
+        (name, setting): (make_sections, own)
+        for name, make_sections in experiments.items()
+        for setting, own in by_setting([row for row in usable if row.get("experiment", name) == name]).items()
+    }
+    summaries, others = [], []
+    for (name, setting), (make_sections, own) in parts.items():
+        prefix = ", ".join(text for text in (name if len(experiments) > 1 else "", setting) if text)
+        first, *rest = [_of_part(prefix, section) for section in make_sections(own)]
+        summaries.append(first)
+        others += rest
+    flaws = [*incomplete(rows, runs), *contradicting(contradictions), *failures(rows)]
+    # What is wrong with the results follows the summaries, but for a long list of failures.
     short, long = ([section for section in flaws if section.folded is folded] for folded in (False, True))
-    write_page(out, title, [*answers, *short, *others, *sheets(runs), *long, configuration(rows)])
+    sections = [*summaries, *short, *others, *sheets(runs), *long, configuration(rows)]
+    write_page(out, title, sections)
+    return sections
 
 
-def _of_experiment(name: str, section: Section) -> Section:
-    """A section of one of several experiments: its heading and its pictures' files tell which."""
-    stem = re.sub(r"\W+", "_", name)
+def report_title(names: Iterable[str], rows: Sequence[Row]) -> str:
+    """The experiments' names, and the datasets that they do not name themselves."""
+    written = " and ".join(pictures.NAMES.get(name, name[:1].upper() + name[1:].replace("_", " ")) for name in names)
+    datasets = [pictures.display(name) for name in dict.fromkeys(row["dataset"] for row in rows if "dataset" in row)]
+    others = [name for name in datasets if name.casefold() not in written.casefold()]
+    return f"{written} on {', '.join(others)}" if others else written
+
+
+def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each setting by what differs between settings; one part, named "", if nothing does.
+
+    Two rows under the same labels are of two settings if anything but the seed decided them differently.
+    """
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[str(row.get("labels"))].append(row)
+    mixed = {key: None for found in groups.values() for key in differing([facts(row) for row in found])}
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        own = facts(row) if mixed else {}
+        parts.setdefault(", ".join(fact_text(key, known_text(own, key)) for key in mixed), []).append(row)
+    return parts
+
+
+def _of_part(prefix: str, section: Section) -> Section:
+    """A section of one of several experiments or settings: its heading and its pictures' files tell which."""
+    if not prefix:
+        return section
+    stem = re.sub(r"\W+", "_", prefix)
     named = [
-        block if isinstance(block, str) else block._replace(name=f"{stem}_{block.name}") for block in section.blocks
+        block._replace(name=f"{stem}_{block.name}") if isinstance(block, Picture) else block for block in section.blocks
     ]
-    return section._replace(title=f"{name}: {section.title}", blocks=named)
+    return section._replace(title=f"{prefix}: {section.title}", blocks=named)
 
 
-def table(grid: Grid, corner: str, *, worst: str | None = "worst") -> str:
-    """A Markdown table of a grid with its n; with worst, rows are ordered by their worst column, which ends them."""
-    order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean) if worst else grid.rows
-    last = [worst] if worst else []
-    body = [
-        [f"`{row}`", *(str(grid.cells[row, column]) for column in grid.columns)]
-        + ([str(grid.worst(row))] if worst else [])
-        for row in order
-    ]
-    heading = [f"{corner} ({counts(grid)})", *grid.columns, *last]
-    return markdown_table([heading, *body])
+def print_summary(sections: Sequence[Section]) -> None:
+    """Print the first table of a report to the terminal."""
+    [(header, *body), *_] = [block.rows for one in sections for block in one.blocks if isinstance(block, Table)]
+    printed = rich.table.Table(*(name.strip("`") for name in header), title=ACCURACY, title_justify="left")
+    for row in body:
+        printed.add_row(*(cell.strip("`") for cell in row))
+    rich.print(printed)
 
 
 def curves(rows: Sequence[Row], axis: str, title: str) -> list[Section]:
     """Accuracy and loss by epoch for each name on an axis, folded away; nothing if no run finished."""
-    if all("failed" in row for row in rows):
+    if all("failed" in row or "history" not in row for row in rows):
         return []
     return [Section("Training curves", [pictures.curves("curves", rows, axis, title)], folded=True)]
+
+
+def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
+    """The sections of a study of two axes: accuracies, the subject's differences, and curves in the first column."""
+    chance = guessing(rows)
+    picture = pictures.heat_map("map", make_grid(rows, row, column, guessing=chance), f"Accuracy by {row} and {column}")
+    first = name_on(rows[0], column)
+    return [
+        summary(rows, row=row, column=column, subject=SUBJECT, guessing=chance),
+        Section("Heat map", [picture], folded=True),
+        *compared("Differences", differences(rows, row, column, SUBJECT, guessing=chance)),
+        *best_evaluations(rows, row, column, guessing=chance),
+        *curves(only(rows, **{column: first}), row, f"{column.capitalize()}: {first}"),
+    ]
+
+
+def compared(title: str, blocks: Sequence[Block]) -> list[Section]:
+    """A folded section; nothing if nothing was compared."""
+    return [Section(title, blocks, folded=True)] if blocks else []
 
 
 def guessing(rows: Sequence[Row]) -> float:
@@ -87,12 +141,6 @@ def guessing(rows: Sequence[Row]) -> float:
     # The student's own: a report may be made where the dataset is not known.
     spec = finished.get("student")
     return 100 / (spec["num_classes"] if spec else get_dataset(finished["dataset"]).num_classes)
-
-
-def grid_of(cells: Mapping[tuple[str, str], Summary]) -> Grid:
-    """A grid of cells by (row, column)."""
-    rows, columns = (tuple(dict.fromkeys(names[axis] for names in cells)) for axis in (0, 1))
-    return Grid(rows, columns, cells)
 
 
 def only(rows: Sequence[Row], **names: str) -> list[Row]:
@@ -107,94 +155,109 @@ def sheets(runs: Sequence[Path]) -> list[Section]:
 
 
 def configuration(rows: Sequence[Row]) -> Section:
-    """What is common to the runs: versions, devices, recipe; settings that the runs differ in are named."""
+    """What is common to the runs, as a table; what they differ in is named."""
     finished = [row for row in rows if "recipe" in row]
     if not finished:
         return Section("Configuration", ["No run finished."])
     # One run may stand under several labels.
     runs = list({row.get("cell", number): row for number, row in enumerate(rows)}.values())
     seconds = sum(row.get("seconds", row["train_seconds"]) for row in runs if "recipe" in row)
-    recipes = [row["recipe"] for row in finished]
-    differing = sorted(name for name in recipes[0] if any(recipe[name] != recipes[0][name] for recipe in recipes))
-    common = {name: value for name, value in recipes[0].items() if name not in differing}
-    taught = next((row for row in finished if row["teacher"]), finished[0])
+    found = [dict(flatten({name: row.get(name) for name in CONFIGURED})) for row in finished]
+    different = differing(found)
+    common: dict[str, list[str]] = defaultdict(list)
+    for key, text in found[0].items():
+        if key not in different and text not in OFF:
+            name = key.rpartition(".")[2]
+            common[key.rpartition(".")[0] or key].append(fact_text(name, text) if name != key else text[:16])
+    headings = {"recipe": "training", "distilled": "distilled set", "teacher_sha256": "teacher's file"}
     facts = [
         ["runs", f"{len(runs)}, of which {sum('failed' in row for row in runs)} failed"],
         ["time", f"{duration(seconds)} of training and testing, summed over all runs; some ran at the same time"],
         ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
         ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
-        ["teacher", f"{taught['teacher']}, source SHA-256 {str(taught['teacher_sha256'])[:16]}"],
-        ["sets", "; ".join(dict.fromkeys(f"{row['method']} {dict(row['distilled'])}" for row in finished))],
-        ["runs differ in", ", ".join(differing) or "nothing of the recipe"],
+        *([headings.get(name, name.rpartition(".")[2]), ", ".join(texts)] for name, texts in common.items()),
+        ["runs differ in", ", ".join(_words(key) for key in different) or "nothing"],
     ]
-    text = f"```json\n{json.dumps(common, indent=1)}\n```"
     about = "Every run is a line of `results.jsonl` with its complete configuration."
-    return Section("Configuration", [markdown_table([["", ""], *facts], text=True), about, text], folded=True)
+    return Section("Configuration", [Table([["", ""], *facts], text=True), about], folded=True)
 
 
-def problems(rows: Sequence[Row], contradictions: Sequence[str], omitted: Sequence[str]) -> list[Section]:
-    """Cells that failed, with their reasons, contradictions between results that were joined, and what is missing."""
-    failed = [[name_of(row["labels"], row["seed"]), row["failed"], row["reason"]] for row in rows if "failed" in row]
-    sections = []
-    if failed:
-        text = "A diverged run counts as guessing wherever several runs are summarized."
-        sections.append(
-            Section(
-                "Failed runs",
-                [text, markdown_table([["run", "failed", "reason"], *failed], text=True)],
-                folded=len(failed) > 10,
-            )
-        )
-    if contradictions:
-        lines = "\n".join(f"- {sentence}" for sentence in contradictions)
-        sections.append(Section("Contradictions", [f"The first result of each is shown.\n\n{lines}"]))
-    if omitted:
-        sections.append(Section("Incomplete", left_out(omitted)))
-    return sections
+def _words(key: str) -> str:
+    return key.removeprefix("recipe.").replace(".", " ").replace("_", " ")
 
 
-def left_out(names: Sequence[str]) -> list[str]:
-    """A sentence about what `fill` left out; nothing if that is nothing."""
-    return [f"Left out because some of their cells have no result: {', '.join(names)}."] if names else []
+CONFIGURED = ("teacher", "teacher_sha256", "student", "recipe", "distilled", "soft_labels")
+OFF = {"null", "false", "[]", "{}", "none", "", "0.0"}  # settings that are not worth a word
 
 
-def complete(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
-    """The rows that fill whole grids, and the names that were left out for that.
+def failures(rows: Sequence[Row]) -> list[Section]:
+    """Cells that failed with the first one's reason, a line for each name with its seeds."""
+    failed: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        if "failed" in row:
+            failed[", ".join(row["labels"].values()), row["failed"]].append(row)
+    if not failed:
+        return []
+    body = [
+        [name, kind, ", ".join(str(row["seed"]) for row in own), own[0]["reason"]]
+        for (name, kind), own in failed.items()
+    ]
+    text = "A diverged run counts as guessing wherever several runs are summarized."
+    table = Table([["run", "failed", "seeds", "first reason"], *body], text=True)
+    return [Section("Failed runs", [text, table], folded=len(body) > 5)]
 
-    Rows of an experiment whose labels have the same axes are a grid. Rows of a study of several questions are kept as
-    they are: it says itself what is missing.
+
+def contradicting(sentences: Sequence[str]) -> list[Section]:
+    """What is said of rows that contradict one another."""
+    listed = "\n".join(f"- {sentence}" for sentence in sentences)
+    return [Section("Contradictions", [f"The first result of each is shown.\n\n{listed}"])] if sentences else []
+
+
+def incomplete(rows: Sequence[Row], runs: Sequence[Path]) -> list[Section]:
+    """Files of parts that are not there, and cells and seeds without a result; nothing if nothing is missing."""
+    missing = [f"`{path}`" for path in missing_parts(runs)] + missing_cells(rows)
+    if not missing:
+        return []
+    shown = [*missing[:NAMED], *([f"{len(missing) - NAMED} more"] if len(missing) > NAMED else [])]
+    listed = "\n".join(f"- {name}" for name in shown)
+    return [Section("Incomplete", [f"These results are missing.\n\n{listed}"])]
+
+
+def missing_parts(runs: Iterable[Path]) -> list[Path]:
+    """Files of a study's parts (`results-2-of-4.jsonl`) whose other parts are in a directory without them."""
+    missing = []
+    for run in runs:
+        found = {path.name for path in run.glob("results*.jsonl")} if run.is_dir() else set()
+        for parts in sorted(
+            {match[1] for name in found if (match := re.fullmatch(r"results-\d+-of-(\d+)\.jsonl", name))}
+        ):
+            names = [f"results-{number}-of-{parts}.jsonl" for number in range(1, int(parts) + 1)]
+            missing += [run / name for name in names if name not in found and "results.jsonl" not in found]
+    return missing
+
+
+def missing_cells(rows: Sequence[Row]) -> list[str]:
+    """Names of the cells, and of their seeds, that would fill the grids of each experiment.
+
+    Rows of an experiment whose labels have the same axes are a grid, with the seeds. Studies of several questions name
+    what is missing by themselves.
     """
     grids: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
-        grids[row.get("experiment"), tuple(sorted(row.get("labels", {})))].append(row)
-    kept, omitted = [], []
-    for (_, axes), own in grids.items():
-        whole, without = (own, []) if QUESTION in axes else fill(own, axes)
-        kept, omitted = kept + whole, omitted + without
-    return kept, omitted
+        if QUESTION not in row.get("labels", {}):
+            grids[row.get("experiment"), tuple(row.get("labels", {}))].append(row)
+    return [name for (_, axes), own in grids.items() for name in unfilled(own, axes)]
 
 
-def fill(rows: Sequence[Row], axes: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """The rows that fill a whole grid of these axes, and what was left out.
-
-    The name that lacks the largest share of its cells is left out, until none lacks any.
-    """
-    kept, omitted = [*rows], []
-    while axes and (name := _most_missing(kept, axes)):
-        kept = [row for row in kept if row["labels"][name[0]] != name[1]]
-        omitted.append(f"{name[0]} {name[1]}")
-    return kept, omitted
-
-
-def _most_missing(rows: Sequence[Row], axes: Sequence[str]) -> tuple[str, str] | None:
-    """(axis, name) of the largest share of missing cells; None if there is none."""
-    present = {tuple(row["labels"][axis] for axis in axes) for row in rows}
-    sizes = [len({cell[index] for cell in present}) for index in range(len(axes))]
-    if len(present) == math.prod(sizes):
-        return None
-    shares = {
-        (axis, name): sum(cell[index] == name for cell in present) * sizes[index]
-        for index, axis in enumerate(axes)
-        for name in dict.fromkeys(cell[index] for cell in sorted(present))
-    }
-    return min(shares, key=lambda name: shares[name])
+def unfilled(rows: Sequence[Row], axes: Sequence[str]) -> list[str]:
+    """Cells of a grid of these axes and of seeds that no row fills: `kl, sgd`, or `kl, sgd, seed 2`."""
+    seeds: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    for row in rows:
+        seeds[tuple(row["labels"][axis] for axis in axes)].add(row["seed"])
+    every = sorted({seed for found in seeds.values() for seed in found})
+    missing = []
+    for cell in itertools.product(*(dict.fromkeys(names) for names in zip(*seeds, strict=True))):
+        lacking = [seed for seed in every if seed not in seeds.get(cell, set())]
+        name = ", ".join(cell)
+        missing += [name] if lacking == every else [f"{name}, seed {seed}" for seed in lacking]
+    return missing

@@ -25,7 +25,7 @@ from gift_jax.training.timing import duration
 from . import sources
 from .digits_setup import at_once, load_digits
 from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student
-from .reporting import Row, write_report
+from .reporting import Row, print_summary, report_title, write_report
 from .sources import find_distilled, find_teacher
 
 Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans", "medoids"))]
@@ -154,7 +154,8 @@ def run_study(
     if shard.parts > 1:
         print(f"part {study.shard} is done; `python -m experiments.report {study.out}` joins the parts")
         return
-    write_report(study.out, experiment, {experiment: make_sections}, rows, [study.out])
+    title = report_title([experiment], rows)
+    print_summary(write_report(study.out, title, {experiment: make_sections}, rows, [study.out]))
     print(f"Written: {study.out}/report.html, report.md, pictures/, results.jsonl")
 
 

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gift_jax.data.datasets import get_dataset
-from gift_jax.reports import answer, pictures, significance
-from gift_jax.reports.page import Picture, Section
-from gift_jax.reports.tables import Grid, describe, make_grid
+from gift_jax.reports import pictures
+from gift_jax.reports.page import Section
+from gift_jax.reports.summary import SUBJECT, TITLE, differences, summary, what_was_run
+from gift_jax.reports.tables import SPREAD, grid_table, make_grid
 
-from ..common.reporting import SPREAD, Row, curves, grid_of, only, table
+from ..common.reporting import Row, compared, curves, only
 from .class_steps import average_accuracy, class_steps, forgetting
-
-SUBJECT = "gift"
 
 PROTOCOL = (
     "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order "
@@ -31,7 +30,7 @@ def stage_name(step: int, steps: int) -> str:
 
 
 class Point(NamedTuple):
-    """Accuracy in percent after a step: on the classes seen (last and best look), and on each step's classes."""
+    """Accuracy in percent after a step: on the classes seen (last and best evaluation), and on each step's classes."""
 
     classes: int
     last: float
@@ -84,10 +83,10 @@ def accuracy_rows(sequences: Mapping[Key, Sequence[Point]], steps: int) -> list[
 
 
 def sequence_rows(sequences: Mapping[Key, Sequence[Point]]) -> list[dict[str, Any]]:
-    """A row a sequence: average incremental accuracy, by last and by best look, and forgetting."""
+    """A row a sequence: average incremental accuracy, by last and by best evaluation, and forgetting."""
     rows = []
     for key, points in sequences.items():
-        last, best = (average_accuracy([getattr(point, look) for point in points]) for look in ("last", "best"))
+        last, best = (average_accuracy([getattr(point, name) for point in points]) for name in ("last", "best"))
         forgot = forgetting([point.tasks for point in points])
         rows.append(_row(key, "sequence", f"{key.steps} steps", top1_last=last, top1_best=best, forgetting=forgot))
     return rows
@@ -98,77 +97,49 @@ def _row(key: Key, axis: str, name: str, **figures: float) -> dict[str, Any]:
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """Curves and tables by number of classes seen, averages, forgetting, and what of it is more than noise."""
-    if not any("dataset" in row for row in rows):
-        return [Section("Protocol", [PROTOCOL, "No student finished."])]
-    sequences = read_sequences(rows)
+    """Averages, curves and tables by number of classes seen, forgetting, and the differences."""
+    sequences = read_sequences(rows) if any("dataset" in row for row in rows) else {}
+    if not sequences:
+        return [Section(TITLE, [PROTOCOL, "No sequence of steps is complete."])]
     lengths = sorted({key.steps for key in sequences})
     grids = {f"{n} steps": make_grid(accuracy_rows(sequences, n), "loss", "classes") for n in lengths}
-    grids = {title: ordered(grid) for title, grid in grids.items()}
-    if not grids:
-        return [Section("Protocol", [PROTOCOL, "No sequence of steps is complete."])]
-    picture = pictures.lines("accuracy_by_classes", grids, "classes seen", "Accuracy on the classes seen")
+    panels = {name: pictures.grid_series(grid) for name, grid in grids.items()}
+    title = "Accuracy on the classes seen"
+    about = what_was_run(rows)
+    picture = pictures.lines("accuracy_by_classes", panels, "classes seen", title, about=about)
     summaries = sequence_rows(sequences)
-    sections = [answer_section(summaries, picture), Section("Protocol", [PROTOCOL])]
-    about = f"Top-1 accuracy on the classes seen, after the last epoch, by their number, %, {SPREAD}."
-    for title, grid in grids.items():
-        own = accuracy_rows(sequences, int(title.split()[0]))
-        compared = significance.compare(own, row="loss", column="classes", subject=SUBJECT)
-        named = [comparison._replace(column=f"{comparison.column} classes") for comparison in compared]
-        words = [significance.in_words(named, SUBJECT)] if named else []
-        sections.append(Section(f"In {title}", [about, table(grid, "loss", worst=None), *words], folded=True))
+    axes = {"row": "loss", "column": "sequence", "guessing": 0.0}
+    sections = [
+        summary(summaries, **axes, subject=SUBJECT, picture=picture, about=about, note=ABOUT_AVERAGES, worst=None),
+        Section("Protocol", [PROTOCOL]),
+    ]
+    for n, (name, grid) in zip(lengths, grids.items(), strict=True):
+        blocks = differences(accuracy_rows(sequences, n), "loss", "classes", SUBJECT)
+        about = "Top-1 accuracy on the classes seen, by their number, %, "
+        ordered = grid._replace(columns=tuple(sorted(grid.columns, key=int)))
+        table = grid_table(ordered, "loss", worst=None)
+        sections.append(Section(f"In {name}", [f"{about}{SPREAD}.", table, *blocks], folded=True))
+    best = make_grid(summaries, "loss", "sequence", "top1_best")
+    forgot = make_grid(summaries, "loss", "sequence", "forgetting")
     last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]
-    drawn = curves(only(rows, stage=last), "loss", "With all classes")
-    return [*sections, averages(summaries), forgettings(summaries), *drawn]
-
-
-def answer_section(summaries: Sequence[Row], picture: Picture) -> Section:
-    """Average incremental accuracy by loss and number of steps. Args: picture, accuracy by classes seen."""
-    grid = make_grid(summaries, "loss", "sequence")
-    compared = significance.compare(summaries, row="loss", column="sequence", subject=SUBJECT)
-    text = answer.sentences(grid, compared, SUBJECT, answer.Words("in", "sequences"), "average incremental accuracy")
-    return answer.section(picture, text, table(grid, "loss"), ABOUT_AVERAGES)
+    return [
+        *sections,
+        *compared("Differences of averages", differences(summaries, "loss", "sequence", SUBJECT)),
+        Section("Best of all evaluations", [ABOUT_BEST, grid_table(best, "loss", worst=None)], folded=True),
+        Section("Forgetting (less is better)", [ABOUT_FORGETTING, grid_table(forgot, "loss", worst=None)], folded=True),
+        *curves(only(rows, stage=last), "loss", "With all classes"),
+    ]
 
 
 ABOUT_AVERAGES = (
     "Average incremental accuracy: mean over steps of the accuracy on the classes seen, after the last epoch, %, "
     f"{SPREAD} over seeds."
 )
-
-
-def ordered(grid: Grid) -> Grid:
-    """The grid with columns by number."""
-    return grid_of(
-        {(row, column): grid.cells[row, column] for row in grid.rows for column in sorted(grid.columns, key=int)}
-    )
-
-
-def averages(summaries: Sequence[Row]) -> Section:
-    """Average incremental accuracy in words and tests, and by the best look."""
-    grid, best = (make_grid(summaries, "loss", "sequence", look) for look in ("top1_last", "top1_best"))
-    compared = significance.compare(summaries, row="loss", column="sequence", subject=SUBJECT)
-    words = [describe(grid, SUBJECT), *significance.blocks(compared, "sequence", SUBJECT)] if compared else []
-    flattered = "The same from each student's best look at the test images, which flatters every loss:"
-    return Section("Average incremental accuracy", [*words, flattered, table(best, "loss")], folded=True)
-
-
-def forgettings(summaries: Sequence[Row]) -> Section:
-    """Forgetting by loss and number of steps, in words too."""
-    grid = make_grid(summaries, "loss", "sequence", "forgetting")
-    about = (
-        "Best earlier minus final accuracy on the classes of each step but the last, mean over steps, in percentage "
-        f"points, {SPREAD} (Chaudhry et al., 2018). Students are trained anew after each step, so no old weights are "
-        "lost: there are more classes to confuse."
-    )
-    return Section("Forgetting (less is better)", [about, table(grid, "loss", worst=None), _least(grid)], folded=True)
-
-
-def _least(grid: Grid) -> str:
-    """In words, which loss forgets least and most in each number of steps, and the subject's place."""
-    sentences = []
-    for column in grid.columns:
-        order = sorted(grid.rows, key=lambda row: grid.cells[row, column].mean)
-        first, last = (f"`{row}` ({grid.cells[row, column].mean:.1f})" for row in (order[0], order[-1]))
-        own = f"; `{SUBJECT}` is in place {order.index(SUBJECT) + 1} of {len(order)}" if SUBJECT in order else ""
-        sentences.append(f"In {column}, {first} forgets least and {last} most by mean{own}.")
-    return " ".join(sentences)
+ABOUT_BEST = (
+    "Average incremental accuracy from each student's best evaluation on the test images, which flatters every loss."
+)
+ABOUT_FORGETTING = (
+    "Best earlier minus final accuracy on the classes of each step but the last, mean over steps, in percentage "
+    f"points, {SPREAD} (Chaudhry et al., 2018). Students are trained anew after each step, so no old weights are "
+    "lost: there are more classes to confuse."
+)

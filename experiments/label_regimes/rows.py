@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gift_jax.reports import significance
-from gift_jax.reports.tables import Grid, Summary, name_on, summarize
+from gift_jax.reports.tables import Grid, Summary, make_grid, name_on, summarize
 
 from ..common.reporting import Row
 from .pruning import METHODS
@@ -17,7 +17,7 @@ MORE, ALL = "hard-labelled", "all real images"  # axes of the students of more i
 INTERVAL = "mean ± half of its 95 % interval over seeds (Student's t)"
 
 
-class Parts(NamedTuple):
+class Results(NamedTuple):
     """Rows of as many images, rows of more of them with hard labels, rows of all real ones, and guessing's accuracy."""
 
     equal: list[Row]
@@ -36,6 +36,20 @@ class Parts(NamedTuple):
         found = dict.fromkeys(split(row)[1] for row in self.equal if split(row)[1])
         return sorted(found, key=lambda loss: loss != SUBJECT)
 
+    def of_loss(self, loss: str) -> list[Row]:
+        """Rows of one loss, and those of hard labels, by kind of labels alone."""
+        kept = [row for row in self.equal if split(row)[1] in ("", loss)]
+        return [{**row, "labels": {**row["labels"], "labels": split(row)[0]}} for row in kept]
+
+    def grid(self, loss: str) -> Grid:
+        """Images by kinds of labels under one loss, with half of each mean's 95 % interval as its spread."""
+        grid = make_grid(self.of_loss(loss), "images", "labels", guessing=self.chance)
+        return grid._replace(cells={names: with_interval(cell) for names, cell in grid.cells.items()})
+
+    def accuracy(self, rows: Sequence[Row]) -> Summary:
+        """Accuracy after the last epoch of some runs with its interval; a diverged one guesses."""
+        return with_interval(summarize([None if "failed" in row else row["top1_last"] for row in rows], self.chance))
+
 
 def split(row: Row) -> tuple[str, str]:
     """Kind of labels and loss, "" of hard ones."""
@@ -43,23 +57,6 @@ def split(row: Row) -> tuple[str, str]:
     return regime, loss
 
 
-def of_loss(parts: Parts, loss: str) -> list[Row]:
-    """Rows of one loss, and those of hard labels, by kind of labels alone."""
-    kept = [row for row in parts.equal if split(row)[1] in ("", loss)]
-    return [{**row, "labels": {**row["labels"], "labels": split(row)[0]}} for row in kept]
-
-
-def interval_grid(grid: Grid) -> Grid:
-    """The grid with half of each mean's 95 % interval in place of the standard deviation."""
-    return grid._replace(cells={names: with_interval(cell) for names, cell in grid.cells.items()})
-
-
 def with_interval(cell: Summary) -> Summary:
     """The mean with half of its 95 % interval in place of the standard deviation."""
     return cell._replace(std=significance.half_interval(cell.std, cell.n))
-
-
-def accuracy(parts: Parts, rows: Sequence[Row]) -> Summary:
-    """Accuracy after the last epoch of some runs with its interval; a diverged one guesses."""
-    figures = [None if "failed" in row else row["top1_last"] for row in rows]
-    return with_interval(summarize(figures, parts.chance))

@@ -1,4 +1,4 @@
-"""Reports: sections of Markdown and pictures, as Markdown files and as one self-contained HTML page."""
+"""Reports: sections of Markdown, tables and pictures, as Markdown files and as one self-contained HTML page."""
 
 import base64
 import html
@@ -25,8 +25,22 @@ class Picture(NamedTuple):
         return f"{self.name}.{'svg' if isinstance(self.content, str) else 'png'}"
 
 
-Block = str | Picture
-"""A piece of a section: Markdown, or a picture."""
+class Table(NamedTuple):
+    """A header and rows; cells after the first column are right-aligned figures unless they are text, which wraps."""
+
+    rows: Sequence[Sequence[str]]
+    text: bool = False
+
+    @property
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        header, *body = self.rows
+        rule = ["---"] + ["---" if self.text else "---:"] * (len(header) - 1)
+        return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *body))
+
+
+Block = str | Picture | Table
+"""A piece of a section: Markdown, a picture or a table."""
 
 
 class Section(NamedTuple):
@@ -39,17 +53,21 @@ class Section(NamedTuple):
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 68rem; margin: 0 auto;
+body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 76rem; margin: 0 auto;
   padding: 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.2rem; border-bottom: 1px solid #999; }
-a { color: #00558a; } nav ul { columns: 16rem; padding-left: 1.2rem; }
+p { max-width: 60rem; } a { color: #00558a; } nav ul { columns: 16rem; padding-left: 1.2rem; }
 code { background: #f0f0f0; padding: 0 .2em; } pre { background: #f0f0f0; padding: .6rem; overflow-x: auto; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #ccc; white-space: nowrap; text-align: left; }
+pre code { padding: 0; }
+.scroll { overflow-x: auto; margin: 1rem 0; background: linear-gradient(to right, #fff 30%, #fff0) left / 3rem 100%,
+  linear-gradient(to left, #fff 30%, #fff0) right / 3rem 100%, linear-gradient(to right, #0004, #0000) left / 1rem 100%,
+  linear-gradient(to left, #0004, #0000) right / 1rem 100%; background-repeat: no-repeat;
+  background-attachment: local, local, scroll, scroll; }
+table { border-collapse: collapse; font-size: .95rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .5rem; border-bottom: 1px solid #ccc; white-space: nowrap; text-align: left; }
 thead th { border-bottom: 2px solid #555; white-space: normal; vertical-align: bottom; }
-figure { margin: 1rem 0; } figure svg, figure img { width: 100%; min-width: 34rem; height: auto; display: block; }
-#section-1 figure svg { max-width: 54rem; }
+.text td { white-space: normal; vertical-align: top; min-width: 5rem; }
+figure { margin: 1rem 0; } figure svg, figure img { max-width: 100%; min-width: 34rem; height: auto; display: block; }
 figcaption { font-size: .9rem; color: #444; }
 summary { cursor: pointer; color: #00558a; padding: .2rem 0; }
 @media print {
@@ -77,26 +95,24 @@ def _under(section: Section) -> list[str]:
 
 def contents(section: Section) -> str:
     """What a folded section holds: `Show 2 tables and 1 picture`, or `Show the text`."""
-    found = {
-        "picture": sum(isinstance(block, Picture) for block in section.blocks),
-        "table": sum(
-            isinstance(block, str) and bool(re.search(r"^\| -", block, re.MULTILINE)) for block in section.blocks
-        ),
-    }
-    named = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in found.items() if count]
+    named = []
+    for noun, kind in (("picture", Picture), ("table", Table)):
+        if count := sum(isinstance(block, kind) for block in section.blocks):
+            named.append(f"{count} {noun}{'s' * (count > 1)}")
     return f"Show {' and '.join(named) or 'the text'}"
 
 
 def _markdown(block: Block) -> str:
+    if isinstance(block, Table):
+        return block.markdown
     return block.strip() if isinstance(block, str) else f"![{block.alt}](pictures/{block.file_name})"
 
 
 def to_html(title: str, sections: Sequence[Section]) -> str:
     """The report as one HTML page that refers to nothing outside of itself."""
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     parts = [
         f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>'
-        + _fold(section, "".join(_html(markdown, block, f"p{number}-{i}-") for i, block in enumerate(section.blocks)))
+        + _fold(section, "".join(_html(block, f"p{number}-{i}-") for i, block in enumerate(section.blocks)))
         + "</section>\n"
         for number, section in enumerate(sections, 1)
     ]
@@ -121,12 +137,15 @@ def _fold(section: Section, text: str) -> str:
     return f"<details><summary>{contents(section)}</summary>{text}</details>" if section.folded else text
 
 
-def _html(markdown: MarkdownIt, block: Block, prefix: str) -> str:
+def _html(block: Block, prefix: str) -> str:
     """A block; tables and pictures that are wider than the window scroll inside a frame that the keyboard reaches."""
     frame = '<div class="scroll" tabindex="0" role="region" aria-label="{}">'
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    if isinstance(block, Table):
+        text = markdown.render(block.markdown).replace("<table>", '<table class="text">' if block.text else "<table>")
+        return f"{frame.format('table')}{text}</div>"
     if isinstance(block, str):
-        text = markdown.render(block)
-        return text.replace("<table>", frame.format("table") + "<table>").replace("</table>", "</table></div>")
+        return markdown.render(block)
     alt = html.escape(block.alt, quote=True)
     if isinstance(block.content, str):
         picture = inline_svg(block.content, block.alt, prefix)

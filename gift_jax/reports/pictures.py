@@ -1,20 +1,21 @@
-"""Pictures for reports: grids as heat maps or points with their spread, and curves.
+"""Pictures for reports: grids as heat maps or points with their spread, series over numbers, and training curves.
 
-Heat maps are in cividis. Series have eight colours that colour-blind eyes tell apart, and markers and lines that differ
-in grey print.
+Heat maps are in cividis, which is the same for colour-blind eyes and in grey print. Series have eight colours that
+colour-blind eyes tell apart, and markers and lines that differ in grey print.
 """
 
 import io
+import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from gift_jax.losses import LOSSES
-from gift_jax.reports.heatmap import draw_grid, slant
 from gift_jax.reports.page import Picture
-from gift_jax.reports.tables import Grid, Summary, make_grid, name_on
+from gift_jax.reports.tables import SPREAD, Grid, Summary, count, make_grid, name_on
 
 # Okabe and Ito (2008) with a dark brown in place of yellow, which is lost on white paper. Colours of similar lightness
 # have lines of different kinds.
@@ -23,9 +24,55 @@ MARKERS = "osD^vP*X<>ph"
 DASHES = ((1, 2.5), (3, 1, 1, 1, 1, 1), (6, 1, 1, 1), (9, 2), (4, 4))
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", *((0, dash) for dash in DASHES))
 FAMILIAR = (*LOSSES, "kl_t2")  # the losses look the same in every picture
-CROWDED = 6  # rates along an axis, of which more are written smaller
 MARKED = 20  # points of a curve at most have markers
 NARROWEST = 7.0  # inches, that a title has room
+LETTERS = 12  # of a title, an inch
+BARS = f"bars: {SPREAD}"
+GREY = "#555555"
+ACCURACY = "top-1 accuracy, %"
+
+NAMES: Mapping[str, str] = {
+    "ce": "CE, hard labels",
+    "kl": "KL",
+    "kl_t2": "KL · T²",
+    "softce": "soft CE",
+    "mse": "MSE",
+    "mse_ce": "MSE + CE",
+    "softce_ce": "soft CE + CE",
+    "cosine": "cosine",
+    "gift": "GIFT",
+    "kl_soft_hard_soft": "KL, soft-hard-soft",
+    "sgd": "SGD",
+    "nesterov": "Nesterov",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "AdaGrad",
+    "lion": "Lion",
+    "lamb": "LAMB",
+    "adafactor": "Adafactor",
+    "muon": "Muon",
+    "schedule_free": "Schedule-Free",
+    "fashion_mnist": "Fashion-MNIST",
+    "fashion-mnist": "Fashion-MNIST",
+    "rded": "RDED",
+    "random": "random images",
+    "kmeans": "k-means",
+    "el2n": "EL2N",
+    "aum": "AUM",
+    "ccs": "CCS",
+    "hard": "hard labels",
+    "one": "one label an image",
+    "few": "few crops",
+    "bank": "label bank",
+    "live": "live teacher",
+}
+
+
+def display(name: str) -> str:
+    """A name as pictures write it: `GIFT` for `gift`, and `GIFT, learning rate 0.1`."""
+    first, comma, rest = name.partition(", ")
+    return f"{NAMES.get(first, first)}{comma}{NAMES.get(rest, rest)}"
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -60,183 +107,265 @@ def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {name: style(FAMILIAR.index(name) if losses else place) for place, name in enumerate(names)}
 
 
+def _finish(figure: Any, panes: Sequence[Any], title: str, about: str, note: str) -> None:
+    """Title with what was run under it, a note at the foot, one legend, and no frames."""
+    letters = int(LETTERS * figure.get_figwidth())
+    heading = "\n".join(textwrap.fill(text, letters) for text in (title, about) if text)
+    figure.suptitle(heading, x=0.01, ha="left", fontsize=11)
+    figure.supxlabel(note, fontsize=9, color=GREY)
+    for axes in panes:
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = panes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside right center", frameon=False)
+
+
+def _show_references(panes: Sequence[Any], references: Mapping[str, float], *, sideways: bool = False) -> None:
+    """Lines of accuracies to compare with. Axes keep to the range of what is drawn; the legend names what is off."""
+    for axes in panes:
+        low, high = axes.get_xlim() if sideways else axes.get_ylim()
+        room = 0.15 * (high - low)
+        for number, (text, value) in enumerate(references.items()):
+            named = f"{text} {value:.1f} %"
+            if low - room <= value <= high + room:
+                draw = axes.axvline if sideways else axes.axhline
+                draw(value, color=GREY, linewidth=1, linestyle=(":", "--")[number % 2], zorder=0, label=named)
+            else:
+                axes.plot([], [], " ", label=f"{named}\n(off the axis)")
+
+
 def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Picture:
-    """The grid as a heat map; with worst, ordered by the worst column, which is set apart."""
-    width = max(NARROWEST, 2.4 + 0.95 * (len(grid.columns) + worst))
-    figure = new_figure(width, 1.2 + 0.6 * len(grid.rows))
-    draw_grid(figure, figure.add_subplot(), grid, title, worst=worst)
-    return Picture(name, f"{title}: heat map of {len(grid.rows)} by {len(grid.columns)} cells", to_svg(figure))
+    """The grid as a heat map, the best row of each column framed; with worst, its worst column is set apart at the end.
 
-
-def points(name: str, grid: Grid, title: str, label: str = "top-1 accuracy, %", *, sideways: bool = False) -> Picture:
-    """Means with their standard deviations: a colour and a marker for each row of the grid, columns side by side.
-
-    Args: sideways, columns one below the other instead, for many of them or long names.
+    With worst, rows are ordered by it.
     """
-    size = (8.5, 1.4 + 0.42 * len(grid.columns)) if sideways else (max(NARROWEST, 1.2 * len(grid.columns) + 2), 4.2)
-    figure = new_figure(*size)
-    axes, count, looks = figure.add_subplot(), len(grid.rows), styles(grid.rows)
-    for index, row in enumerate(grid.rows):
-        cells = [grid.cells[row, column] for column in grid.columns]
-        places = np.arange(len(cells)) + 0.7 * ((index + 0.5) / count - 0.5)
-        means, spreads = [cell.mean for cell in cells], [cell.std for cell in cells]
-        drawn = {**looks[row], "linestyle": "none", "capsize": 3, "label": row}
-        if sideways:
-            axes.errorbar(means, places, xerr=spreads, **drawn)
-        else:
-            axes.errorbar(places, means, spreads, **drawn)
-    line = axes.axhline if sideways else axes.axvline
-    for place in range(1, len(grid.columns)):
-        line(place - 0.5, color="#cccccc", linewidth=0.8)
-    if sideways:
-        axes.set_yticks(range(len(grid.columns)), grid.columns)
-        axes.set(xlabel=label, ylim=(len(grid.columns) - 0.5, -0.5))
-    else:
-        axes.set_xticks(range(len(grid.columns)), grid.columns, **slant(grid.columns, 14))
-        axes.set(ylabel=label, xlim=(-0.5, len(grid.columns) - 0.5))
-    axes.set_title(title)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right center", frameon=False)
-    return Picture(name, f"{title}: mean and standard deviation of {', '.join(grid.rows)}", to_svg(figure))
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    rows = grid.by_worst() if worst else list(grid.rows)
+    columns = [[grid.cell(row, column) for row in rows] for column in grid.columns]
+    names, places = [*grid.columns], [float(place) for place in range(len(grid.columns))]
+    if worst:
+        columns.append([grid.worst(row) for row in rows])
+        names, places = [*names, "worst"], [*places, len(grid.columns) + 0.25]
+    figure = new_figure(max(NARROWEST, 2.4 + 0.95 * len(columns)), 1.5 + 0.6 * len(rows))
+    axes = figure.add_subplot()
+    means = np.array([[cell.mean for cell in column] for column in columns])
+    low, high = np.nanmin(means), np.nanmax(means)
+    colours: Any = {"norm": Normalize(low, high), "cmap": "cividis"}
+    for place, cells, column in zip(places, columns, means, strict=True):
+        extent = (place - 0.5, place + 0.5, len(rows) - 0.5, -0.5)
+        axes.imshow(column[:, None], **colours, extent=extent, aspect="auto")
+        if not np.isnan(column).all():
+            corner = (place - 0.48, int(np.nanargmax(column)) - 0.48)
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor="#d62728", linewidth=2.5))
+        for index, cell in enumerate(cells):
+            colour = "white" if (cell.mean - low) <= 0.55 * (high - low) else "black"
+            text = str(cell).replace(" ±", "\n±").partition(" (")[0] + "*" * (0 < cell.diverged < cell.n)
+            axes.text(place, index, text, ha="center", va="center", color=colour, fontsize=11)
+    axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_xticks(places, [*map(display, names)], **slant(names, 10))
+    axes.set_yticks(range(len(rows)), [*map(display, rows)])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(ScalarMappable(**colours), ax=axes, label=ACCURACY, fraction=0.04, pad=0.02)
+    figure.suptitle(textwrap.fill(title, int(LETTERS * figure.get_figwidth())), x=0.01, ha="left", fontsize=11)
+    return Picture(name, f"{title}: {len(grid.rows)} by {len(grid.columns)} cells, {SPREAD}", to_svg(figure))
 
 
-def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: str) -> Picture:
-    """Accuracy at every look and loss relative to the first epoch's, mean over all runs of each name on the axis."""
-    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for result in results:
-        if "failed" not in result:
-            groups[name_on(result, axis)].append(result)
-    figure = new_figure(10.5, 4.0)
-    left, right = figure.subplots(1, 2)
-    looks = styles([*groups])
-    for label, runs in groups.items():
-        line = {**looks[label], "markersize": 4}
-        epochs, means = _looks(runs)
-        left.plot(epochs, means, **line, label=label, markevery=-(-len(epochs) // MARKED))
-        right.plot(*_losses(runs), **{**line, "marker": None})
-    left.set(title=title, xlabel="epoch", ylabel="top-1 accuracy, %")
-    right.set(title="training loss relative to the first epoch", xlabel="epoch", yscale="log")
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right center", frameon=False)
-    return Picture(name, f"{title}: accuracy and loss by epoch for {', '.join(groups)}", to_svg(figure))
+def slant(names: Sequence[str], longest: int) -> dict[str, Any]:
+    """Options of tick labels: slanted if one has more letters than fit beside its neighbours."""
+    crowded = max((len(display(name)) for name in names), default=0) > longest
+    return {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
 
 
-def _looks(runs: Sequence[Mapping[str, Any]]) -> tuple[list[int], np.ndarray]:
-    epochs = [look["epoch"] for look in runs[0]["history"]]
-    same = [run for run in runs if [look["epoch"] for look in run["history"]] == epochs]
-    return epochs, np.mean([[look["top1"] for look in run["history"]] for run in same], axis=0)
-
-
-def _losses(runs: Sequence[Mapping[str, Any]]) -> tuple[list[int], np.ndarray]:
-    epochs = [epoch for epoch, _ in runs[0]["losses"]]
-    same = [run for run in runs if [epoch for epoch, _ in run["losses"]] == epochs]
-    values = np.array([[value for _, value in run["losses"]] for run in same])
-    return epochs, np.mean(values / values[:, :1], axis=0)
-
-
-def panels(
-    name: str, results: Iterable[Mapping[str, Any]], *, panel: str, line: str, x: str, guessing: float = 0.0
+def points(
+    name: str,
+    panels: Mapping[str, Grid],
+    title: str,
+    *,
+    about: str = "",
+    label: str = ACCURACY,
+    bars: str = BARS,
+    references: Mapping[str, float] | None = None,
+    sideways: bool = False,
 ) -> Picture:
-    """Accuracy over a numeric axis x, on a logarithmic scale: a panel for each name on one axis, a line for another."""
-    rows = list(results)
-    places, lines = ([*dict.fromkeys(name_on(row, axis) for row in rows)] for axis in (panel, line))
-    columns, looks = min(len(places), 4), styles(lines)
-    height = -(-len(places) // columns)
-    figure = new_figure(3.0 * columns + 1.2, 2.5 * height)
-    alike = len({frozenset(name_on(row, x) for row in rows if name_on(row, panel) == place) for place in places}) == 1
-    grid = figure.subplots(height, columns, squeeze=False, sharex=alike, sharey=True)
-    for axes in grid.flat[len(places) :]:
-        axes.set_axis_off()
-    for axes, place in zip(grid.flat, places, strict=False):
-        own = make_grid([row for row in rows if name_on(row, panel) == place], line, x, guessing=guessing)
-        xs = sorted(own.columns, key=float)
-        for label in lines:
-            cells = [own.cells[label, column] for column in xs]
-            drawn = {**looks[label], "capsize": 2, "markersize": 4, "label": label}
-            axes.errorbar([float(column) for column in xs], [c.mean for c in cells], [c.std for c in cells], **drawn)
-        axes.set(title=place, xscale="log")
-        axes.tick_params(labelbottom=not alike or place in places[-columns:])  # nothing is below it
-        axes.set_xticks([float(column) for column in xs], xs, fontsize=10 if len(xs) <= CROWDED else 7)
-        axes.minorticks_off()
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel(f"{x}, times the customary one")
-    figure.supylabel("top-1 accuracy, %")
-    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return Picture(name, f"Accuracy by {x} for {', '.join(lines)}, a panel for each {panel}", to_svg(figure))
+    """Means with their spread, a panel a grid: a colour and a marker for each row, columns side by side.
 
-
-def lines(name: str, grids: Mapping[str, Grid], xlabel: str, title: str, ylabel: str = "top-1 accuracy, %") -> Picture:
-    """Means with their standard deviations over columns that are numbers: a panel a grid, a line a row."""
-    figure = new_figure(4.6 * len(grids) + 1.6, 4.2)
-    panes = figure.subplots(1, len(grids), squeeze=False, sharey=True)[0]
-    for axes, (heading, grid) in zip(panes, grids.items(), strict=True):
-        xs, looks = sorted(grid.columns, key=float), styles(grid.rows)
+    Args:
+        name: stem of the picture's file.
+        panels: grids by their headings.
+        title: what is shown.
+        about: what was run, under the title.
+        label: of the axis of figures.
+        bars: what the bars are.
+        references: accuracies to compare with, by their names, such as that of guessing.
+        sideways: whether columns are one below the other, for many of them or long names.
+    """
+    first = next(iter(panels.values()))
+    longest = max(len(grid.columns) for grid in panels.values())
+    columns = sum(len(grid.columns) for grid in panels.values())
+    width = 8.5 if sideways else max(NARROWEST, (1.05 if len(panels) == 1 else 0.75) * columns + 2.5)
+    figure = new_figure(width, 1.8 + 0.42 * longest if sideways else 4.6)
+    panes = figure.subplots(1, len(panels), squeeze=False)[0]
+    looks = styles(first.rows)
+    for axes, (heading, grid) in zip(panes, panels.items(), strict=True):
         for index, row in enumerate(grid.rows):
-            cells = [grid.cells[row, column] for column in xs]
-            drawn = {**looks[row], "capsize": 3, "markersize": 5, "label": row}
-            # Side by side, so that bars of equal means do not hide one another.
-            places = np.array([float(column) for column in xs]) + 0.06 * (index - (len(grid.rows) - 1) / 2)
-            axes.errorbar(places, [cell.mean for cell in cells], [cell.std for cell in cells], **drawn)
-        axes.set(title=heading, xlabel=xlabel, xticks=[float(column) for column in xs])
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    panes[0].set_ylabel(ylabel)
-    figure.legend(*panes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    rows = next(iter(grids.values())).rows
-    return Picture(name, f"{title}: mean and standard deviation of {', '.join(rows)}", to_svg(figure))
+            cells = [grid.cell(row, column) for column in grid.columns]
+            places = np.arange(len(cells)) + 0.7 * ((index + 0.5) / len(grid.rows) - 0.5)
+            means, spreads = [cell.mean for cell in cells], [cell.std for cell in cells]
+            drawn = {**looks[row], "linestyle": "none", "capsize": 3, "label": display(row)}
+            arguments = (
+                {"x": means, "y": places, "xerr": spreads} if sideways else {"x": places, "y": means, "yerr": spreads}
+            )
+            axes.errorbar(**arguments, **drawn)
+        line = axes.axhline if sideways else axes.axvline
+        for place in range(1, len(grid.columns)):
+            line(place - 0.5, color="#cccccc", linewidth=0.8)
+        ticks = range(len(grid.columns)), [*map(display, grid.columns)]
+        if sideways:
+            axes.set_yticks(*ticks)
+            axes.set(xlabel=label, ylim=(len(grid.columns) - 0.5, -0.5))
+        else:
+            axes.set_xticks(*ticks, **slant(grid.columns, 12))
+            axes.set(ylabel=label if axes is panes[0] else "", xlim=(-0.5, len(grid.columns) - 0.5))
+        axes.set_title(heading, fontsize=10)
+    _show_references(panes, references or {}, sideways=sideways)
+    n = count(cell.n for grid in panels.values() for cell in grid.cells.values())
+    _finish(figure, panes, title, about, f"{bars}, {n}")
+    return Picture(name, f"{title}: {', '.join(map(display, first.rows))}; {bars}, {n}", to_svg(figure))
 
 
 class Point(NamedTuple):
-    """A place on a logarithmic axis, and the mean and half-width of the bar there; joined to the point before it."""
+    """A place on a numeric axis, and the mean and half-width of the bar there; joined to the point before it."""
 
     x: float
     cell: Summary
     joined: bool = True
 
 
-def by_size(
+Series = Mapping[str, Sequence[Point]]
+"""Points by the names of what they are of."""
+
+
+def grid_series(grid: Grid) -> Series:
+    """A grid whose columns are numbers as series, a row each, without the missing cells."""
+    xs = sorted(grid.columns, key=float)
+    return {row: [Point(float(x), grid.cell(row, x)) for x in xs if grid.cell(row, x).n] for row in grid.rows}
+
+
+def lines(
     name: str,
-    panels: Mapping[str, Mapping[str, Sequence[Point]]],
-    marks: Mapping[str, float],
+    panels: Mapping[str, Series],
     xlabel: str,
     title: str,
-    ylabel: str = "top-1 accuracy, %",
+    *,
+    about: str = "",
+    label: str = ACCURACY,
+    bars: str = BARS,
+    references: Mapping[str, float] | None = None,
+    marks: Mapping[str, float] | None = None,
+    scale: Literal["linear", "log"] = "linear",
+    figures: Literal["linear", "log"] = "linear",
 ) -> Picture:
-    """Means with bars over sizes on a logarithmic scale: a panel for each name, a series for each kind.
+    """Means with their spread over numbers: a panel for each name, a line for each series.
 
-    Args: marks, sizes that are named above each panel; points that are not joined have hollow markers.
+    Args:
+        name: stem of the picture's file.
+        panels: series by their headings; points that are not joined have hollow markers.
+        xlabel: of the axis of numbers.
+        title: what is shown.
+        about: what was run, under the title.
+        label: of the axis of figures.
+        bars: what the bars are; "" if there are none.
+        references: accuracies to compare with, by their names.
+        marks: numbers that are named above each panel; without them the points' own numbers are the ticks.
+        scale: of the axis of numbers.
+        figures: scale of the axis of figures.
     """
-    figure = new_figure(5.2 * len(panels) + 1.8, 4.8)
-    panes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    columns = min(len(panels), 4)
+    height = -(-len(panels) // columns)
+    size = (3.0, 2.6) if height > 1 else (5.0, 4.8)
+    figure = new_figure(max(NARROWEST, size[0] * columns + 1.8), size[1] * height + 0.6)
+    grid = figure.subplots(height, columns, squeeze=False, sharey=True)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    panes = [*grid.flat[: len(panels)]]
     looks = styles([*dict.fromkeys(series for drawn in panels.values() for series in drawn)])
     for axes, (heading, drawn) in zip(panes, panels.items(), strict=True):
+        xs = sorted({point.x for found in drawn.values() for point in found})
         for index, (series, found) in enumerate(drawn.items()):
-            # Side by side, so that bars of equal sizes do not hide one another.
-            aside = 1.04 ** (index - (len(drawn) - 1) / 2)
-            moved = [point._replace(x=point.x * aside) for point in found]
-            _draw_points(axes, moved, looks[series], series)
-        for mark, size in marks.items():
-            axes.axvline(size, color="#cccccc", linewidth=0.8, zorder=0)
-            axes.annotate(
-                mark, (size, 1.01), xycoords=("data", "axes fraction"), ha="left", va="bottom", rotation=35, fontsize=8
-            )
-        axes.set(xlabel=xlabel, xscale="log")
-        axes.set_title(heading, pad=42)
-        axes.spines[["top", "right"]].set_visible(False)
+            # Side by side, so that bars of equal means do not hide one another.
+            aside = index - (len(drawn) - 1) / 2
+            moved = [1.03**aside * point.x if scale == "log" else point.x + 0.06 * aside for point in found]
+            _draw_series(axes, moved, found, looks[series], display(series))
+        axes.set(xscale=scale, yscale=figures)
+        if marks is None:
+            axes.set_xticks(xs, [f"{x:g}" for x in xs], fontsize=10 if len(xs) <= 6 else 7)
+            axes.minorticks_off()
+        for mark, size_of_mark in (marks or {}).items():
+            axes.axvline(size_of_mark, color="#cccccc", linewidth=0.8, zorder=0)
+            place = {"xycoords": ("data", "axes fraction"), "ha": "left", "va": "bottom", "rotation": 35}
+            axes.annotate(display(mark), (size_of_mark, 1.01), **place, fontsize=8)
+        axes.set_title(display(heading), pad=46 if marks else None, fontsize=10)
         axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    panes[0].set_ylabel(ylabel)
-    figure.legend(*panes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
-    return Picture(name, f"{title}: {', '.join(looks)}", to_svg(figure))
+    for axes in grid[:, 0]:
+        axes.set_ylabel(label)
+    _show_references(panes, references or {})
+    n = count(point.cell.n for drawn in panels.values() for found in drawn.values() for point in found)
+    note = f"{bars}, {n}" if bars else n
+    _finish(figure, panes, title, about, f"{xlabel}\n{note}")
+    return Picture(name, f"{title}: {', '.join(map(display, looks))}; {note}", to_svg(figure))
 
 
-def _draw_points(axes: Any, found: Sequence[Point], look: Mapping[str, Any], label: str) -> None:
+def _draw_series(axes: Any, xs: Sequence[float], found: Sequence[Point], look: Mapping[str, Any], label: str) -> None:
     """One series: joined points with their line, the others alone."""
     for joined in (True, False):
-        own = [point for point in found if point.joined is joined]
+        own = [(x, point.cell) for x, point in zip(xs, found, strict=True) if point.joined is joined]
         if own:
             alone = {} if joined else {"linestyle": "none", "markerfacecolor": "white"}
-            bars = [point.cell.std for point in own]
             drawn = {**look, **alone, "capsize": 2, "markersize": 5, "linewidth": 1.1}
-            label = label if joined or own == [*found] else "_unnamed"
-            axes.errorbar([point.x for point in own], [point.cell.mean for point in own], bars, **drawn, label=label)
+            named = label if joined or len(own) == len(found) else "_unnamed"
+            axes.errorbar([x for x, _ in own], [c.mean for _, c in own], [c.std for _, c in own], **drawn, label=named)
+
+
+def panels_by(
+    results: Iterable[Mapping[str, Any]], panel: str, line: str, x: str, guessing: float
+) -> dict[str, Series]:
+    """Series over a numeric axis x for each name on another: a panel for each name on a third."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for result in results:
+        groups[name_on(result, panel)].append(result)
+    return {name: grid_series(make_grid(own, line, x, guessing=guessing)) for name, own in groups.items()}
+
+
+def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: str) -> Picture:
+    """Accuracy at every evaluation and loss relative to the first epoch's, mean over all runs of a name on the axis."""
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for result in results:
+        if "failed" not in result:
+            groups[name_on(result, axis)].append(result)
+    figure = new_figure(10.5, 4.2)
+    left, right = figure.subplots(1, 2)
+    looks = styles([*groups])
+    for label, runs in groups.items():
+        line = {**looks[label], "markersize": 4}
+        tests = [[(one["epoch"], one["top1"]) for one in run["history"]] for run in runs]
+        epochs, means = _mean_curve(tests)
+        left.plot(epochs, means, **line, label=display(label), markevery=-(-len(epochs) // MARKED))
+        losses = [
+            [(epoch, value / (run["losses"][0][1] or math.nan)) for epoch, value in run["losses"]] for run in runs
+        ]
+        right.plot(*_mean_curve(losses), **{**line, "marker": None})
+    left.set(xlabel="epoch", ylabel=ACCURACY)
+    right.set(title="training loss relative to the first epoch", xlabel="epoch", yscale="log")
+    _finish(figure, [left, right], title, "", "means over seeds")
+    return Picture(name, f"{title}: accuracy and loss by epoch of {', '.join(map(display, groups))}", to_svg(figure))
+
+
+def _mean_curve(curves: Sequence[Sequence[tuple[int, float]]]) -> tuple[list[int], np.ndarray]:
+    """Epochs and mean values, of the curves that have the first one's epochs."""
+    epochs = [epoch for epoch, _ in curves[0]]
+    same = [[value for _, value in curve] for curve in curves if [epoch for epoch, _ in curve] == epochs]
+    return epochs, np.mean(same, axis=0)

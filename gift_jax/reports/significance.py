@@ -4,14 +4,16 @@ Both are corrected for their number by Holm's method.
 """
 
 import math
-from collections import Counter, defaultdict
+import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from gift_jax.reports.tables import markdown_table, name_on, number_of
+from gift_jax.reports.page import Table
+from gift_jax.reports.tables import figure, names_apart
 
 LEVEL = 0.05
 GRAIN = 1e-3  # percentage points: rows keep six digits, and no test set has so many images that one counts less
@@ -43,13 +45,6 @@ class Comparison(NamedTuple):
         """The difference in standard deviations of the paired differences, Cohen's d_z; nan without a spread."""
         return self.difference / self.std if self.n > 1 and self.std > GRAIN else math.nan
 
-    @property
-    def verdict(self) -> str:
-        """`better`, `worse` or `undecided` (or `not testable` with one seed)."""
-        if math.isnan(self.p):
-            return "not testable"
-        return "undecided" if self.p_holm >= LEVEL else "better" if self.difference > 0 else "worse"
-
 
 def compare(
     results: Iterable[Mapping[str, Any]],
@@ -63,12 +58,19 @@ def compare(
     """Compare one name on the row axis with every other, in every column, paired by seed.
 
     Seeds decide the student's initial weights and the order and augmentation of its images, so that runs of one seed
-    are pairs. Args: guessing, the accuracy in percent that a diverged run counts with.
+    are pairs. Runs of two settings are never compared as one (`names_apart`).
+
+    Args:
+        results: rows of `results.jsonl`.
+        row: field or label of the names that are compared.
+        column: field or label of what they are compared in.
+        subject: the name that is compared with the others.
+        value: field of the figure.
+        guessing: accuracy in percent that a diverged run counts with.
     """
     figures: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for result in results:
-        figure = guessing if "failed" in result else result[value]
-        figures[name_on(result, column), name_on(result, row)][result["seed"]] = figure
+    for place, name, result in names_apart(results, column, row):
+        figures[place, name][result["seed"]] = figure(result, guessing, value)
     tests = []
     for (place, other), theirs in figures.items():
         ours = figures.get((place, subject), {})
@@ -93,11 +95,6 @@ def paired_p(differences: np.ndarray) -> float:
         return 1.0 if abs(differences[0]) < GRAIN else 2.0 ** (1 - len(differences))
     result: Any = stats.ttest_1samp(differences, 0.0)
     return float(result.pvalue)
-
-
-def noise(p: float) -> str:
-    """A p in words: `beyond noise` or `within noise`."""
-    return "beyond noise" if p < LEVEL else "within noise"
 
 
 class Across(NamedTuple):
@@ -126,9 +123,9 @@ def across_columns(comparisons: Sequence[Comparison]) -> list[Across]:
 def half_interval(std: float, n: int) -> float:
     """Half of the 95 % confidence interval of a mean, by Student's t, from the sample standard deviation of n runs.
 
-    As the deviation it is 0 for one run, which tells nothing.
+    As the deviation it is nan for one run, which tells nothing.
     """
-    return float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * std / math.sqrt(n) if n > 1 else 0.0
+    return float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * std / math.sqrt(n) if n > 1 else math.nan
 
 
 def signed_rank_p(differences: np.ndarray) -> float:
@@ -154,49 +151,54 @@ def holm(chances: Sequence[float]) -> list[float]:
     return corrected
 
 
-def blocks(comparisons: Sequence[Comparison], column: str, subject: str) -> list[str]:
-    """Comparisons for a report: in words, and as a Markdown table."""
-    if not comparisons:
-        return []
-    across = across_in_words(across_columns(comparisons), column, subject)
-    return [in_words(comparisons, subject), *across, markdown_table(comparison_rows(comparisons, column))]
+def means_over(results: Iterable[Mapping[str, Any]], row: str, column: str, guessing: float = 0.0) -> list[dict]:
+    """Rows by the names on the row axis and the seeds, whose figure is the mean over all columns.
 
-
-def across_in_words(joined: Sequence[Across], column: str, subject: str) -> list[str]:
-    """In how many columns the subject is ahead of each other, and whether that may be chance; nothing for a few."""
-    if joined[0].columns < SAMPLE:
-        return []
-    named = ", ".join(f"`{one.other}` in {one.ahead} (p {p_equals(one.p_holm)})" for one in joined)
+    A seed that lacks a column of its name is left out. The rows' label on the column axis is `mean`.
+    """
+    figures: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
+    for name, place, result in names_apart(results, row, column):
+        figures[name, result["seed"]][place] = figure(result, guessing)
+    columns = {place for found in figures.values() for place in found}
     return [
-        f"With the {joined[0].columns} {column}s taken as a sample (signed-rank test of mean differences, Holm), "
-        f"by mean `{subject}` is ahead of {named}."
+        {"labels": {row: name, column: "mean"}, "seed": seed, "top1_last": statistics.fmean(found.values())}
+        for (name, seed), found in figures.items()
+        if found.keys() == columns
     ]
 
 
-def p_equals(p: float) -> str:
-    """A p value for a sentence: `= 0.012` or `< 0.001`."""
-    return p_text(p) if p < 0.001 else f"= {p_text(p)}"
+def line(c: Comparison, subject: str) -> str:
+    """A comparison in fixed form: `gift - softce: -3.0 [-3.5, -2.6], n = 10, p < 0.001`; p is Holm's."""
+    tested = "" if c.n < 2 else " [{:+.1f}, {:+.1f}]".format(*c.interval)
+    p = "" if math.isnan(c.p_holm) else f", p {p_text(c.p_holm) if c.p_holm < 0.001 else '= ' + p_text(c.p_holm)}"
+    place = "" if c.column == "mean" else f"{c.column}: "
+    return f"{place}{subject} - {c.other}: {c.difference:+.1f}{tested}, n = {c.n}{p}"
 
 
-def comparison_rows(comparisons: Sequence[Comparison], column: str) -> list[list[str]]:
-    """Comparisons as text with a header, the surest first."""
-    header = [column, "against", "difference", "95 % interval", "std", "d", "n", "p", "p, Holm", "verdict"]
+def comparison_table(comparisons: Sequence[Comparison], column: str, subject: str) -> Table:
+    """Comparisons, the surest first. The effect d is the difference in deviations of the paired differences."""
+    header = [column, "difference", "points", "95 % interval", "d", "n", "p", "p, Holm"]
     order = sorted(comparisons, key=lambda c: (math.isnan(c.p), c.p, -abs(c.difference)))
-    return [header, *map(_comparison_row, order)]
+    return Table([header, *(_comparison_row(c, subject) for c in order)])
 
 
-def _comparison_row(c: Comparison) -> list[str]:
+def _comparison_row(c: Comparison, subject: str) -> list[str]:
     effect = "-" if math.isnan(c.effect) else f"{c.effect:+.1f}"
-    figures = [
-        f"{c.difference:+.1f}",
-        interval_text(c),
-        f"{c.std:.1f}",
-        effect,
-        str(c.n),
-        p_text(c.p),
-        p_text(c.p_holm),
+    names = [c.column, f"`{subject}` - `{c.other}`"]
+    return [*names, f"{c.difference:+.1f}", interval_text(c), effect, str(c.n), p_text(c.p), p_text(c.p_holm)]
+
+
+def across_table(comparisons: Sequence[Comparison], column: str, subject: str) -> list[Table]:
+    """The columns taken as a sample of their kind: where the subject is ahead of each other; nothing for a few."""
+    joined = across_columns(comparisons)
+    if not joined or joined[0].columns < SAMPLE:
+        return []
+    header = ["difference", f"{column}s ahead", "p, signed ranks", "p, Holm"]
+    body = [
+        [f"`{subject}` - `{one.other}`", f"{one.ahead} of {one.columns}", p_text(one.p), p_text(one.p_holm)]
+        for one in joined
     ]
-    return [c.column, f"`{c.other}`", *figures, c.verdict]
+    return [Table([header, *body])]
 
 
 def interval_text(c: Comparison) -> str:
@@ -215,21 +217,3 @@ def sampling_error(accuracy: float, images: int) -> float:
 def p_text(p: float) -> str:
     """A p value for a table."""
     return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def in_words(comparisons: Sequence[Comparison], subject: str) -> str:
-    """How many comparisons are more than noise, and every one that the subject loses, by mean at least."""
-    count = Counter(c.verdict for c in comparisons)
-    text = (
-        f"Of {len(comparisons)} comparisons paired by seed, `{subject}` is better in {count['better']} and worse in "
-        f"{count['worse']} beyond noise (paired t-test, Holm, p < {LEVEL:g}); "
-        f"{number_of(count['undecided'])} undecided."
-    )
-    losses = sorted((c for c in comparisons if c.difference < 0), key=lambda c: c.difference)
-    if not losses:
-        return f"{text} It loses none by mean."
-    named = "; ".join(
-        f"{c.column}: to `{c.other}` by {-c.difference:.1f}{'' if c.verdict == 'worse' else ', ' + c.verdict}"
-        for c in losses
-    )
-    return f"{text} By mean it loses {len(losses)}: {named}."

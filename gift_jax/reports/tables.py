@@ -1,118 +1,206 @@
-"""Tables of results and words about them: means with their spread and n, the worst case beside them."""
+"""Tables of results: means with their spread and n, and a row for each setting that differs."""
 
+import json
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gift_jax.reports.page import Table
+
+SPREAD = "mean ± sample standard deviation"
+Result = Mapping[str, Any]
+
 
 class Summary(NamedTuple):
-    """Mean and sample standard deviation (ddof 1; 0 for one run) of n runs, in percent, of which some diverged.
+    """Mean and sample standard deviation (ddof 1) of n runs, in percent, of which some diverged.
 
-    Runs that diverged count with the accuracy of guessing (`summarize`).
+    A figure that there is not is nan: the deviation of one run, and both without any run.
     """
 
-    mean: float
-    std: float
-    n: int
+    mean: float = math.nan
+    std: float = math.nan
+    n: int = 0
     diverged: int = 0
 
     def __str__(self) -> str:
-        if self.diverged == self.n:
+        if self.n and self.diverged == self.n:
             return "diverged"
-        lost = f" ({self.diverged} of {self.n} diverged)" if self.diverged else ""
-        return f"{self.mean:.1f} ± {self.std:.1f}{lost}"
+        return self.text() + (f" ({self.diverged} of {self.n} diverged)" if self.diverged else "")
+
+    def text(self, form: str = ".1f") -> str:
+        """`50.0 ± 1.2`, without a spread `50.0`, and `-` without a mean. Args: form, of the mean."""
+        spread = "" if math.isnan(self.std) else f" ± {self.std:.1f}"
+        return "-" if math.isnan(self.mean) else f"{self.mean:{form}}{spread}"
 
 
 class Grid(NamedTuple):
-    """Cells by (row, column) names, which are in the order of their first appearance."""
+    """Cells by (row, column) names, which are in the order of their first appearance; some may be missing."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: Mapping[tuple[str, str], Summary]
 
-    def worst(self, row: str) -> Summary:
-        """The row's cell of lowest mean."""
-        return min((self.cells[row, column] for column in self.columns), key=lambda cell: cell.mean)
+    def cell(self, row: str, column: str) -> Summary:
+        """A cell; one without runs where it is missing."""
+        return self.cells.get((row, column), Summary())
 
-    def ranking(self, column: str) -> list[str]:
-        """Rows by mean in the column, best first."""
-        return sorted(self.rows, key=lambda row: -self.cells[row, column].mean)
+    def worst(self, row: str) -> Summary:
+        """The row's cell of lowest mean; one without runs if a cell is missing."""
+        cells = [self.cell(row, column) for column in self.columns]
+        return min(cells, key=lambda cell: cell.mean) if all(cell.n for cell in cells) else Summary()
+
+    def by_worst(self) -> list[str]:
+        """Rows by their worst cell, best first, those with a missing cell last."""
+        return sorted(self.rows, key=lambda row: -np.nan_to_num(self.worst(row).mean, nan=-1.0))
+
+    @property
+    def n(self) -> str:
+        """How many runs a cell has: `n = 3`, or `n = 2 to 3`."""
+        return count(cell.n for cell in self.cells.values())
+
+
+def count(numbers: Iterable[int]) -> str:
+    """`n = 3`, or `n = 2 to 3`."""
+    found = sorted({*numbers})
+    return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"
 
 
 def make_grid(
-    results: Iterable[Mapping[str, Any]], row: str, column: str, value: str = "top1_last", guessing: float = 0.0
+    results: Iterable[Result], row: str, column: str, value: str = "top1_last", guessing: float = 0.0
 ) -> Grid:
-    """Group results by two of their fields or labels.
+    """Group results by two of their fields or labels; results of two settings never share a cell (`names_apart`).
 
-    Args: guessing, the accuracy in percent that a diverged run counts with. Returns: a grid, of which a missing
-    combination is an error (KeyError) when it is looked up.
+    Args:
+        results: rows of `results.jsonl`.
+        row: field or label that names the grid's rows.
+        column: field or label that names its columns.
+        value: field of the figure.
+        guessing: accuracy in percent that a diverged run counts with.
     """
     groups: dict[tuple[str, str], list[float | None]] = defaultdict(list)
-    for result in results:
-        names = (name_on(result, row), name_on(result, column))
-        groups[names].append(None if "failed" in result else result[value])
-    cells = {names: summarize(values, guessing) for names, values in groups.items()}
-    rows, columns = (tuple(dict.fromkeys(names[axis] for names in groups)) for axis in (0, 1))
+    for *names, result in names_apart(results, row, column):
+        groups[names[0], names[1]].append(None if "failed" in result else result[value])
+    return grid_of({names: summarize(values, guessing) for names, values in groups.items()})
+
+
+def grid_of(cells: Mapping[tuple[str, str], Summary]) -> Grid:
+    """A grid of cells by (row, column)."""
+    rows, columns = (tuple(dict.fromkeys(names[axis] for names in cells)) for axis in (0, 1))
     return Grid(rows, columns, cells)
 
 
-def name_on(result: Mapping[str, Any], axis: str) -> str:
+def name_on(result: Result, axis: str) -> str:
     """A result's name along an axis: its label, or else its field."""
     labels = result.get("labels", {})
     return labels[axis] if axis in labels else result[axis]
 
 
-def summarize(values: Sequence[float | None], guessing: float = 0.0) -> Summary:
+def figure(result: Result, guessing: float, name: str = "top1_last") -> float:
+    """A run's accuracy in percent; a diverged one guesses."""
+    return guessing if "failed" in result else result[name]
+
+
+def summarize(values: Iterable[float | None], guessing: float = 0.0) -> Summary:
     """Mean and sample standard deviation of some runs; None diverged and counts as guessing, in percent."""
-    figures = [guessing if value is None else value for value in values]
-    std = float(np.std(figures, ddof=1)) if len(figures) > 1 else 0.0
-    return Summary(float(np.mean(figures)), std, len(figures), sum(value is None for value in values))
+    found = [*values]
+    figures = [guessing if value is None else value for value in found]
+    std = float(np.std(figures, ddof=1)) if len(figures) > 1 else math.nan
+    return Summary(float(np.mean(figures)), std, len(figures), sum(value is None for value in found))
 
 
-def counts(grid: Grid) -> str:
-    """How many runs a cell has: `n = 3`, or `n = 2 to 3`."""
-    numbers = sorted({cell.n for cell in grid.cells.values()})
-    return f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
+def grid_table(grid: Grid, corner: str, *, worst: str | None = "worst") -> Table:
+    """A grid with its n as a table; with worst, rows are ordered by their worst column, which ends them."""
+    body = [
+        [f"`{row}`", *(str(grid.cell(row, column)) for column in grid.columns)]
+        + ([str(grid.worst(row))] if worst else [])
+        for row in (grid.by_worst() if worst else grid.rows)
+    ]
+    return Table([[f"{corner} ({grid.n})", *grid.columns, *([worst] if worst else [])], *body])
 
 
-def number_of(count: int) -> str:
-    """`2 are`, `1 is`, `none is`."""
-    return f"{count or 'none'} {'are' if count > 1 else 'is'}"
+# What decides a result, but for its seed.
+DECISIVE = ("method", "dataset", "ipc", "model", "student", "teacher", "teacher_sha256", "recipe", "soft_labels",
+            "distilled", "setting")  # fmt: skip
+# What each seed of a study has of its own: random images, and the order of stored labels.
+BY_SEED = {"distilled.made", "soft_labels.order", "soft_labels.distilled", "setting"}
 
 
-def table_rows(grid: Grid, corner: str) -> list[list[str]]:
-    """The grid as text with a header and the worst column's figure at the end; rows by that figure, best first."""
-    order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean)
-    body = [[row, *(str(grid.cells[row, column]) for column in grid.columns), str(grid.worst(row))] for row in order]
-    return [[corner, *grid.columns, "worst"], *body]
+def facts(result: Result) -> dict[str, str]:
+    """What decided a result, but for its seed, as text by dotted names. A failed one knows its recipe and student."""
+    configuration = result.get("configuration", {})
+    known = {name: configuration[name] for name in ("recipe", "student") if name in configuration}
+    found = {name: result[name] for name in DECISIVE if name in result}
+    own = {key: text for key, text in flatten({**known, **found}) if not ("experiment" in result and key in BY_SEED)}
+    return own | {f"labels.{name}": str(text) for name, text in result.get("labels", {}).items()}
 
 
-def markdown_table(rows: Sequence[Sequence[str]], *, text: bool = False) -> str:
-    """A Markdown table from a header and rows; columns after the first are right-aligned unless they are text."""
-    rule = ["---"] + ["---" if text else "---:"] * (len(rows[0]) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], rule, *rows[1:]))
+def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted name, text) of every leaf of JSON that is not empty; pairs in lists are named by their first part."""
+    if isinstance(value, list | tuple) and value and all(_is_option(item) for item in value):
+        value = dict(value)
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{name}.{key}".lstrip("."))
+    elif "." not in name or (value is not None and value != []):
+        yield name, value if isinstance(value, str) else json.dumps(value)
 
 
-def describe(grid: Grid, subject: str) -> str:
-    """Say in words what a grid's means show about one row, its defeats included, and nothing else."""
-    best = [column for column in grid.columns if grid.ranking(column)[0] == subject]
-    where = f"{len(best)} of {len(grid.columns)} ({', '.join(best)})" if best else f"none of {len(grid.columns)}"
-    sentences = [f"By mean, `{subject}` is best under {where}."]
-    for column in grid.columns:
-        winner = grid.ranking(column)[0]
-        if winner != subject:
-            gap = grid.cells[winner, column].mean - grid.cells[subject, column].mean
-            spread = max(grid.cells[winner, column].std, grid.cells[subject, column].std)
-            size = "within one standard deviation" if gap <= spread else "more than one standard deviation"
-            sentences.append(f"Under {column} it loses to `{winner}` by {gap:.1f} points, {size} ({spread:.1f}).")
-    falls = {row: max(grid.cells[row, c].mean for c in grid.columns) - grid.worst(row).mean for row in grid.rows}
-    furthest = max(falls, key=lambda row: falls[row])
-    fall = f"From its best to its worst column `{subject}` falls by {falls[subject]:.1f} points"
-    sentences.append(f"{fall}; `{furthest}` falls furthest, by {falls[furthest]:.1f}.")
-    order = sorted(grid.rows, key=lambda row: -grid.worst(row).mean)
-    place = order.index(subject) + 1
-    worst = ", ".join(f"`{row}` {grid.worst(row).mean:.1f}" for row in order)
-    sentences.append(f"In the worst column it is number {place} of {len(order)}: {worst}.")
-    return " ".join(sentences)
+def _is_option(item: Any) -> bool:
+    return isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
+def differing(found: Sequence[Mapping[str, str]]) -> list[str]:
+    """The names of facts in which some results differ. What a result says nothing about makes no difference."""
+    values: dict[str, set[str]] = {key: set() for one in found for key in one}
+    for one in found:
+        known = {key.partition(".")[0] for key in one}
+        for key, texts in values.items():
+            if key.partition(".")[0] in known:
+                texts.add(one.get(key, ""))
+    return [key for key, texts in values.items() if len(texts) > 1]
+
+
+def known_text(found: Mapping[str, str], key: str) -> str:
+    """A fact of a result; "" of one that has its default, `unknown` of one that nothing is known about."""
+    root = key.partition(".")[0]
+    return found.get(key, "" if any(name.partition(".")[0] == root for name in found) else "unknown")
+
+
+def fact_text(key: str, text: str) -> str:
+    """A fact as part of a name: `learning rate 0.1`, `student width 64`, `teacher 418d7d74`, `default weight`."""
+    root, _, rest = key.partition(".")
+    kind = {"student": "student ", "distilled": "set ", "soft_labels": "stored labels "}.get(root, "") if rest else ""
+    name = f"{kind}{key.rpartition('.')[2].removesuffix('_sha256').replace('_', ' ')}"
+    if text in ("", "null"):
+        return f"{'default' if rest else 'no'} {name}"
+    digest = len(text) >= 16 and set(text) <= set("0123456789abcdef")
+    return f"{name} {text[:8] if digest else text}"
+
+
+def names_apart(results: Iterable[Result], axis: str, other: str) -> list[tuple[str, str, Result]]:
+    """(name on axis, name on the other axis, result): two settings under one pair of names get what they differ in.
+
+    All results of a name on the first axis get it as soon as one cell of that name holds two settings. Seeds of one
+    setting stay together; nothing else does.
+    """
+    results = [*results]
+    cells: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for result in results:
+        cells[name_on(result, axis), name_on(result, other)].append(result)
+    mixed: dict[str, dict[str, None]] = defaultdict(dict)
+    for (name, _), found in cells.items():
+        if any(_decisive(result) != _decisive(found[0]) for result in found):
+            mixed[name] |= dict.fromkeys(differing([facts(result) for result in found]))
+    named = []
+    for result in results:
+        name, own = name_on(result, axis), facts(result) if name_on(result, axis) in mixed else {}
+        parts = [fact_text(key, known_text(own, key)) for key in mixed.get(name, ())]
+        named.append((", ".join([name, *parts]), name_on(result, other), result))
+    return named
+
+
+def _decisive(result: Result) -> list[Any]:
+    return ["failed" in result, *(result.get(name) for name in (*DECISIVE, "labels"))]

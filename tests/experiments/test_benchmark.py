@@ -15,7 +15,14 @@ TINY = (
     *("--teacher-epochs", 1, "--long-steps", 4, "--seeds", 2, "--rival-seeds", 3, "--other-seeds", 2),
 )
 SECTIONS = [
-    *("Answer", "Statistics", "Beside the literature", "Images, labels and sizes", "Gradients and rates", "Students"),
+    *(
+        "Summary",
+        "Differences",
+        "Compared with published results",
+        "Images, labels and sizes",
+        "Gradients and rates",
+        "Students",
+    ),
     *("Refinement", "Longer training", "Augmentation", "The chosen rates", "The teacher", "The distilled images"),
 ]
 

@@ -170,7 +170,7 @@ def test_a_reduced_grid_runs_to_its_report(command, tmp_path):
     status, _, err = command(label_regimes, *options)
     assert status == 0, err
     text = (tmp_path / "report.md").read_text()
-    headings = ["Answer", "The set and random images", "Labels under gift", "At equal label bytes", "Training curves"]
+    headings = ["Summary", "The set and random images", "Labels under gift", "At equal label bytes", "Training curves"]
     for heading in [*headings, "The distilled images", "Configuration"]:
         assert f"\n## {heading}" in text
     assert "n = 2" in text

@@ -19,22 +19,25 @@ RESULTS = [
     for seed in (0, 1)
 ]
 DIVERGED = [{**row, "failed": "diverged"} for row in RESULTS if row["loss"] == "kl" and row["rate"] == "1"]
-GRID = tables.make_grid([*RESULTS, *DIVERGED], "loss", "optimizer", guessing=10.0)
+RATE = [row for row in RESULTS if row["rate"] == "0.1"]
+GRID = tables.make_grid([*RATE, *DIVERGED], "loss", "optimizer", guessing=10.0)
 
 
 def all_pictures():
     return [
         pictures.heat_map("map", GRID, "Heat"),
-        pictures.points("points", GRID, "Points & bars"),
+        pictures.points("points", {"": GRID}, "Points & bars"),
         pictures.curves("curves", RESULTS, "loss", "Curves"),
-        pictures.panels("panels", RESULTS, panel="optimizer", line="loss", x="rate"),
+        pictures.lines(
+            "panels", pictures.panels_by(RESULTS, "optimizer", "loss", "rate", 0.0), "rate", "Rates", scale="log"
+        ),
         sheet.contact_sheet("sheet", distilled_set(), random_teacher(), [str(label) for label in range(10)]),
     ]
 
 
 @pytest.fixture(scope="module")
 def sections():
-    table = tables.markdown_table(tables.table_rows(GRID, "loss"))
+    table = tables.grid_table(GRID, "loss")
     return [Section("Tables <1>", ["A `code` & **bold** word.", table]), Section("Pictures", all_pictures())]
 
 
@@ -117,7 +120,7 @@ def test_the_teachers_three_likeliest_classes():
 def test_diverged_runs_are_shown_as_such():
     assert str(tables.summarize([None, None], 10.0)) == "diverged"
     assert str(tables.summarize([None, 20.0], 10.0)) == "15.0 ± 7.1 (1 of 2 diverged)"
-    assert tables.counts(GRID) == "n = 4 to 6"
-    grid = tables.make_grid([{**row, "failed": "diverged"} for row in RESULTS], "loss", "optimizer", guessing=10.0)
+    assert GRID.n == "n = 2 to 4"
+    grid = tables.make_grid([{**row, "failed": "diverged"} for row in RATE], "loss", "optimizer", guessing=10.0)
     assert "diverged" in pictures.heat_map("map", grid, "Heat").content
     assert isinstance(pictures.heat_map("map", grid, "Heat"), Picture)

@@ -1,4 +1,4 @@
-"""The committed reports in a real browser; left out where the extra `browser` is not installed or does not start."""
+"""Reports of committed results in a real browser; left out where the extra `browser` is not there or does not start."""
 
 import json
 import subprocess
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments.report import Report, main
+
 TESTS = Path(__file__).parents[2]
 BROWSE = TESTS / "helpers" / "browse.py"
-REPORTS = sorted((TESTS.parent / "docs" / "results").glob("*/report.html"))
+RESULTS = sorted((TESTS.parent / "docs" / "results").glob("*/results.jsonl"))
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +22,27 @@ def browser():
         pytest.skip(f"no headless browser: {(tried.stderr.strip() or 'it does not start').splitlines()[-1]}")
 
 
-def test_there_are_reports():
-    assert len(REPORTS) >= 6
+@pytest.fixture(scope="module")
+def reports(browser, tmp_path_factory):
+    """A page of every committed study."""
+    out = tmp_path_factory.mktemp("reports")
+    for path in RESULTS:
+        main(Report((path.parent,), out / path.parent.name))
+    return [out / path.parent.name / "report.html" for path in RESULTS]
+
+
+def test_there_are_results():
+    assert len(RESULTS) >= 6
 
 
 @pytest.mark.parametrize("width", [1200, 420], ids=["screen", "telephone"])
-def test_reports_are_whole_in_a_browser(browser, width):
+def test_reports_are_whole_in_a_browser(reports, width):
     """No complaint, nothing fetched from elsewhere, every picture drawn, and no line wider than the window."""
-    command = [sys.executable, BROWSE, str(width), *map(str, REPORTS)]
+    command = [sys.executable, BROWSE, str(width), *map(str, reports)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     pages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [page["path"] for page in pages] == [str(path) for path in REPORTS]
+    assert [page["path"] for page in pages] == [str(path) for path in reports]
     for page in pages:
         flaws = {name: page[name] for name in ("complaints", "broken", "hidden", "scrolls", "fetched")}
         assert not any(flaws.values()), (page["path"], flaws)

@@ -1,13 +1,14 @@
 """Eight looks that differ in colour, marker and line, and the colours for colour-blind eyes too: measured."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
+from grids import rows_of
 
 from gift_jax.losses import LOSSES
 from gift_jax.reports import pictures
-from gift_jax.reports.heatmap import draw_grid
 from gift_jax.reports.tables import Summary, make_grid
 
 # Machado, Oliveira and Fernandes (2009), severity 1, for linear RGB.
@@ -68,10 +69,12 @@ def points_of(names):
 
 
 def test_points_by_size_have_marks_and_one_name_each():
-    picture = pictures.by_size("s", {"a": points_of(["gift", "kl"])}, {"hard": 10.0, "bank": 1000.0}, "bytes", "S")
-    assert [picture.content.count(f">{text}</text>") for text in ("gift", "kl", "hard", "bank")] == [1, 1, 1, 1]
+    options = {"marks": {"hard": 10.0, "bank": 1000.0}, "scale": "log"}
+    picture = pictures.lines("s", {"a": points_of(["gift", "kl"])}, "bytes", "S", **options)
+    names = ("GIFT", "KL", "hard labels", "label bank")
+    assert [picture.content.count(f">{text}</text>") for text in names] == [1, 1, 1, 1]
     alone = {"kl": [pictures.Point(10.0, Summary(50.0, 1.0, 3), joined=False)]}
-    assert ">kl</text>" in pictures.by_size("s", {"a": alone}, {}, "bytes", "S").content
+    assert ">KL</text>" in pictures.lines("s", {"a": alone}, "bytes", "S", scale="log").content
 
 
 def test_every_picture_of_eight_losses_has_eight_colours():
@@ -82,21 +85,27 @@ def test_every_picture_of_eight_losses_has_eight_colours():
         for rate in ("1", "10")
     ]
     drawn = [
-        pictures.points("p", make_grid(rows, "loss", "rate"), "P"),
-        pictures.lines("l", {"a": make_grid(rows, "loss", "rate")}, "x", "L"),
+        pictures.points("p", {"a": make_grid(rows, "loss", "rate")}, "P"),
+        pictures.lines("l", {"a": points_of(LOSSES)}, "x", "L"),
         pictures.curves("c", rows, "loss", "C"),
-        pictures.by_size("s", {"a": points_of(LOSSES)}, {"small": 10.0}, "bytes", "S"),
-        pictures.panels("r", rows, panel="optimizer", line="loss", x="rate"),
+        pictures.lines("r", pictures.panels_by(rows, "optimizer", "loss", "rate", 0.0), "x", "R", scale="log"),
     ]
     for picture in drawn:
         assert all(colour.lower() in picture.content for colour in pictures.COLOURS if colour != "#000000")
 
 
-def test_the_title_of_a_heat_map_stays_inside_the_picture():
-    title = "Refinement weight and smoothing, adamw (rows: weight, columns: smoothing)"
-    cells = [{"labels": {"a": "x", "b": place}, "top1_last": 90.0} for place in "123"]
-    figure = pictures.new_figure(pictures.NARROWEST, 3)
-    draw_grid(figure, figure.add_subplot(), make_grid(cells, "a", "b"), title, worst=False)
-    figure.canvas.draw()
-    [drawn] = figure.findobj(lambda artist: getattr(artist, "get_text", str)() == title)
-    assert drawn.get_window_extent().x1 <= figure.bbox.x1
+def test_a_missing_cell_is_drawn_by_no_picture():
+    grid = make_grid(rows_of({("gift", "1"): [50, 60], ("gift", "10"): [70], ("kl", "1"): [40]}), "loss", "optimizer")
+    assert [len(found) for found in pictures.grid_series(grid).values()] == [2, 1]
+    assert "nan" not in pictures.heat_map("h", grid, "H").content
+    assert "GIFT" in pictures.points("p", {"": grid}, "P", references={"guessing": 55.0, "teacher": 99.0}).content
+
+
+def test_axes_keep_to_the_range_of_what_is_drawn_and_references_far_away_are_named():
+    grid = make_grid(rows_of({("gift", "sgd"): [95, 96], ("kl", "sgd"): [94, 95]}), "loss", "optimizer")
+    content = pictures.points("p", {"": grid}, "P", references={"guessing": 10.0, "teacher": 96.5}).content
+    assert ">guessing 10.0 %</text>" in content
+    assert ">(off the axis)</text>" in content
+    assert content.count("(off the axis)") == 1
+    ticks = [float(text) for text in re.findall(r">(\d+\.\d)</text>", content)]
+    assert min(ticks) > 90

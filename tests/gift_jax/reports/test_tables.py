@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from grids import rows_of
 
 from gift_jax.errors import GiftError
-from gift_jax.reports import heatmap, tables
+from gift_jax.reports import significance, tables
 from gift_jax.runtime import progress, provenance
 from gift_jax.runtime.files import append_json_line
 from gift_jax.studies.results import read_results
@@ -27,36 +28,69 @@ GRID = tables.make_grid(RESULTS, "loss", "optimizer")
 
 def test_cells_hold_mean_sample_std_and_n():
     assert GRID.cells["kl", "sgd"] == pytest.approx((11.0, np.sqrt(2), 2, 0))
-    assert tables.summarize([5.0]) == (5.0, 0.0, 1, 0)
+    assert tables.summarize([5.0]) == pytest.approx((5.0, np.nan, 1, 0), nan_ok=True)
+
+
+def test_one_run_has_no_spread():
+    assert str(tables.summarize([5.0])) == "5.0"
+    assert str(tables.summarize([None], 10.0)) == "diverged"
+    assert str(tables.Summary()) == "-"
 
 
 def test_table_is_ordered_by_the_worst_column():
-    rows = tables.table_rows(GRID, "loss")
-    assert rows[0] == ["loss", "sgd", "adam", "worst"]
-    assert [row[0] for row in rows[1:]] == ["gift", "kl"]
-    assert rows[2] == ["kl", "11.0 ± 1.4", "91.0 ± 1.4", "11.0 ± 1.4"]
-    assert tables.markdown_table(rows).splitlines()[1] == "| --- | ---: | ---: | ---: |"
+    table = tables.grid_table(GRID, "loss")
+    assert table.rows[0] == ["loss (n = 2)", "sgd", "adam", "worst"]
+    assert [row[0] for row in table.rows[1:]] == ["`gift`", "`kl`"]
+    assert table.rows[2] == ["`kl`", "11.0 ± 1.4", "91.0 ± 1.4", "11.0 ± 1.4"]
+    assert table.markdown.splitlines()[1] == "| --- | ---: | ---: | ---: |"
 
 
-def test_words_tell_victories_and_defeats():
-    text = tables.describe(GRID, "gift")
-    assert "best under 1 of 2 (sgd)" in text
-    assert "Under adam it loses to `kl` by 1.0 points, within one standard deviation (1.4)." in text
-    assert "`gift` falls by 9.0 points; `kl` falls furthest, by 80.0." in text
-    assert "number 1 of 2: `gift` 81.0, `kl` 11.0" in text
-    assert "more than one standard deviation" in tables.describe(GRID, "kl")
+def test_a_missing_cell_is_a_dash_and_its_row_has_no_worst():
+    table = tables.grid_table(tables.make_grid(RESULTS[:6], "loss", "optimizer"), "loss")
+    assert table.rows[1][0] == "`kl`"
+    assert table.rows[2] == ["`gift`", "81.0 ± 1.4", "-", "-"]
 
 
-def test_a_missing_cell_is_an_error():
-    with pytest.raises(KeyError):
-        tables.table_rows(tables.make_grid(RESULTS[:6], "loss", "optimizer"), "loss")
+def recipe(rate, **more):
+    return {"recipe": {"optimizer": {"name": "sgd", "learning_rate": rate}, **more}}
 
 
-def test_heatmap_is_a_picture(tmp_path):
-    images = np.random.default_rng(0).integers(0, 255, (2, 3, 8, 8))
-    heatmap.save_heatmap(tmp_path / "x.png", GRID, title="t", images=images, images_title="i")
-    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+def options(*pairs):
+    return {"recipe": {"epochs": 1, "loss_options": [*pairs]}}
+
+
+SETTINGS = {
+    "rate": (recipe(0.1), recipe(0.01), "learning rate 0.1", "learning rate 0.01"),
+    "teacher": ({"teacher_sha256": "a1" * 16}, {"teacher_sha256": "b2" * 16}, "teacher a1a1a1a1", "teacher b2b2b2b2"),
+    "no teacher": ({"teacher": "conv2"}, {"teacher": None}, "teacher conv2", "no teacher"),
+    "precision": (recipe(1, precision="float32"), recipe(1, precision="f16"), "precision float32", "precision f16"),
+    "set": ({"distilled": {"seed": "0"}}, {"distilled": {"seed": "1"}}, "set seed 0", "set seed 1"),
+    "student": ({"student": {"width": 4}}, {"student": {"width": 8}}, "student width 4", "student width 8"),
+    "images": ({"ipc": 1}, {"ipc": 10}, "ipc 1", "ipc 10"),
+    "options": (options(), options(["weight", 0.3]), "default weight", "weight 0.3"),
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_two_settings_under_one_name_are_two_rows_and_two_families(kind):
+    one, other, *differences = SETTINGS[kind]
+    names = [f"gift, {difference}" for difference in differences]
+    results = rows_of({("gift", "sgd"): [90, 91], ("kl", "sgd"): [80, 80]}, **one)
+    results += rows_of({("gift", "sgd"): [9, 10], ("kl", "sgd"): [20, 20]}, **other)
+    grid = tables.make_grid(results, "loss", "optimizer")
+    assert [row for row in grid.rows if row.startswith("gift")] == names
+    assert [grid.cell(name, "sgd").mean for name in names] == [90.5, 9.5]
+    found = significance.compare(results, row="loss", column="optimizer", subject="gift")
+    assert [(test.column, test.difference, test.n) for test in found] == [
+        (names[0].replace("gift", "sgd"), 10.5, 2),
+        (names[1].replace("gift", "sgd"), -10.5, 2),
+    ]
+
+
+def test_seeds_of_one_setting_stay_together():
+    figures = rows_of({("gift", "sgd"): [1, 2]}, experiment="x")
+    drawn = [{**row, "distilled": {"made": f"draw {row['seed']}"}} for row in figures]
+    assert tables.make_grid(drawn, "loss", "optimizer").rows == ("gift",)
 
 
 def test_results_are_read_back_and_a_damaged_line_is_named(tmp_path):

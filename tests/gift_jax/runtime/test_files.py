@@ -9,20 +9,19 @@ from setups import INFO, distilled_set, make_variables
 from gift_jax import save_distilled
 from gift_jax.data.zca import fit_zca, save_zca
 from gift_jax.errors import GiftError
-from gift_jax.reports.heatmap import save_heatmap
-from gift_jax.reports.tables import make_grid
+from gift_jax.reports.page import Picture, Section, write_page
 from gift_jax.runtime.files import append_json_line, write_text
 from gift_jax.studies.results import drop_cut_line, read_results
 from gift_jax.teachers.teacher import save_teacher
 
 IMAGES = np.zeros((20, 8, 8, 1), np.uint8)
-GRID = make_grid([{"labels": {"a": "1", "b": "2"}, "top1_last": 50.0}], "a", "b")
+PICTURE = Picture("picture", "Noise", bytes(2000))
 WRITERS = {
     "teacher": lambda path: save_teacher(path, INFO, *make_variables()),
     "set": lambda path: save_distilled(path, distilled_set()),
     "whitening": lambda path: save_zca(path, fit_zca([IMAGES])),
     "text": lambda path: write_text(path, 2000 * "x"),
-    "picture.png": lambda path: save_heatmap(path, GRID, title="", images=IMAGES, images_title=""),
+    "page": lambda path: write_page(path.parent, "Noise", [Section("", [PICTURE])]),
 }
 
 

@@ -1,0 +1,71 @@
+"""What a report begins with: what was run, a line a comparison, and the table."""
+
+import pytest
+from grids import rows_of
+
+from gift_jax.reports import summary
+from gift_jax.reports.page import Picture, Table
+
+# Differences of means over the columns: 5.5, 6.5, 7.5, deviation 1; half of the interval is 4.3027 / sqrt(3).
+ROWS = rows_of(
+    {
+        ("gift", "sgd"): [90, 92, 94],
+        ("gift", "adam"): [81, 81, 81],
+        ("kl", "sgd"): [80, 80, 80],
+        ("kl", "adam"): [80, 80, 80],
+    }
+)
+AXES = {"row": "loss", "column": "optimizer", "subject": "gift"}
+
+
+def test_a_summary_is_a_picture_a_line_a_comparison_and_a_table():
+    about, picture, caption, lines, table, note = summary.summary(ROWS, **AXES, guessing=10.0).blocks
+    assert about == ""
+    assert isinstance(picture, Picture)
+    assert "off the axis" in picture.content  # guessing
+    assert caption.startswith("Mean over every optimizer")
+    assert lines == "```\ngift - kl: +6.5 [+4.0, +9.0], n = 3, p = 0.008\n```"
+    assert table.rows[0] == ["loss (n = 3)", "sgd", "adam", "worst"]
+    assert note == summary.ACCURACY
+
+
+def test_one_seed_has_no_interval_and_no_spread():
+    rows = [row for row in ROWS if row["seed"] == 0]
+    *_, lines, table, _ = summary.summary(rows, **AXES, guessing=10.0).blocks
+    assert lines == "```\ngift - kl: +5.5, n = 1\n```"
+    assert table.rows[1] == ["`gift`", "90.0", "81.0", "81.0"]
+
+
+def test_nothing_is_compared_without_the_subject_or_alone():
+    assert summary.mean_differences(ROWS, **{**AXES, "subject": "ce"}) == []
+    assert summary.differences(ROWS[:3], **AXES) == []
+
+
+def test_differences_are_a_table_a_row_each():
+    _, table = summary.differences(ROWS, **AXES)
+    assert isinstance(table, Table)
+    assert table.rows[1][:3] == ["sgd", "`gift` - `kl`", "+12.0"]
+    assert len(table.rows) == 3
+
+
+RECIPE = {"epochs": 100, "batch_size": None, "max_steps": None}
+RUN = {"dataset": "digits", "method": "rded", "ipc": 10, "teacher": "conv2", "model": "conv3", "optimizer": "sgd",
+       "recipe": RECIPE, "student": {"num_classes": 10}, "seed": 0}  # fmt: skip
+
+
+def test_what_was_run_in_a_line():
+    rows = [RUN, {**RUN, "seed": 1, "optimizer": "adam", "teacher_top1": None}]
+    assert summary.what_was_run(rows) == (
+        "digits · RDED set, 10 images per class · conv2 teacher · conv3 student · 200 steps · SGD, Adam optimizers · "
+        "2 seeds"
+    )
+    assert "conv2 teacher (98.7 %)" in summary.what_was_run([{**RUN, "teacher_top1": 98.66}])
+    assert summary.what_was_run([{"failed": "diverged", "seed": 0}]) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [({}, 200), ({"batch_size": 30}, 400), ({"max_steps": 1}, 100), ({"batch_size": 200}, 100)],
+)
+def test_steps_of_a_hundred_images(changes, count):
+    assert summary.steps({**RUN, "recipe": {**RECIPE, **changes}}) == count

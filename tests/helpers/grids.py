@@ -1,0 +1,13 @@
+"""Rows of results that are made up, for the tests of reports."""
+
+
+def rows_of(figures, axes=("loss", "optimizer"), **fields):
+    """Rows by names on the axes: `{("gift", "sgd"): [accuracy by seed]}`; None diverged."""
+    curves = {"history": [{"epoch": 1, "top1": 1.0}], "losses": [[1, 1.0]]}
+    rows = []
+    for names, values in figures.items():
+        for seed, top1 in enumerate(values):
+            row = {"labels": dict(zip(axes, names, strict=True)), "seed": seed, **fields}
+            found = {"failed": "diverged", "reason": "nan"} if top1 is None else {"top1_last": top1, "top1_best": top1}
+            rows.append({**row, **found, **({} if top1 is None else curves)})
+    return rows
