@@ -5,6 +5,7 @@ Only those statements are run that a name depends on. Functions and foreign pack
 
 import ast
 import contextlib
+import copy
 import functools
 import importlib
 import importlib.util
@@ -91,8 +92,9 @@ def read(module: str, name: str) -> Any:
             case ast.FunctionDef(name=bound) if bound == name:
                 return Placeholder()
             case ast.ClassDef(name=bound) if bound == name:
-                parts = [part for part in node.body if not isinstance(part, ast.FunctionDef)]
-                return _run(module, ast.ClassDef(**{**vars(node), "body": parts or [ast.Pass()]}))[name]
+                plain = copy.copy(node)
+                plain.body = [part for part in node.body if not isinstance(part, ast.FunctionDef)] or [ast.Pass()]
+                return _run(module, plain)[name]
             case ast.Assign(targets=targets) if name in ast.unparse(targets[0]).replace(",", "").split():
                 return _run(module, node)[name]
             case ast.AnnAssign(target=ast.Name(id=bound), value=ast.expr() as value) if bound == name:
