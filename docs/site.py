@@ -1,7 +1,6 @@
 """What MkDocs needs beside docs/*.md: pages of the API, of the notebook and of files at the root, and their links."""
 
 import ast
-import base64
 import json
 import os
 import posixpath
@@ -50,8 +49,7 @@ def output(shown: dict) -> str:
     """One output of a notebook's cell in Markdown."""
     data = shown.get("data", {"text/plain": shown.get("text", "")})
     if "image/png" in data:
-        image = base64.b64encode(base64.b64decode("".join(data["image/png"]))).decode()
-        return f"![](data:image/png;base64,{image})"
+        return f"![](data:image/png;base64,{''.join(data['image/png']).replace(chr(10), '')})"
     return "".join(data["text/markdown"]) if "text/markdown" in data else f"```\n{''.join(data['text/plain'])}\n```"
 
 
@@ -64,7 +62,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Headings get GitHub's anchors, and the API its place in the navigation."""
+    """Give headings GitHub's anchors, and the API its place in the navigation."""
     config.mdx_configs["toc"]["slugify"] = slugify(case="lower")
     config.nav.append({"API": [{name: f"api/{name}.md"} for name in ("gift_jax", *rooms())]})
     return config
@@ -78,11 +76,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links are written as GitHub follows them; those that leave docs/ lead into the site or to the repository."""
+    """Rewrite links, which are written as GitHub follows them: out of docs/, they lead to a page or the repository."""
     path = page.file.src_path
     place = "" if path in AT_THE_ROOT else posixpath.dirname(f"docs/{path}")
 
-    def led(match: re.Match[str]) -> str:
+    def rewritten(match: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(place, match[2])).replace(".ipynb", ".md")
         inside = target.removeprefix("docs/")
         if (inside != target or target in AT_THE_ROOT) and files.get_file_from_path(inside):
@@ -91,4 +89,4 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]
         return f"{match[1]}{config.extra['repository']}/blob/main/{target}"
 
-    return LINK.sub(led, markdown)
+    return LINK.sub(rewritten, markdown)
