@@ -24,7 +24,7 @@ class Request:
     Args:
         source: class folders of images, Parquet shards, torch files (data.pt, images_best.pt and labels_best.pt), or
             NumPy's images and labels: a file, a directory, or a zip or tar of it, which is read without unpacking; or
-            hf://OWNER/NAME[@REVISION][/PATH] on the Hub.
+            `hf://OWNER/NAME[@REVISION][/PATH]` on the Hub.
         method: that made it; any other name goes with --pixel-space.
         dataset: what it distils, such as cifar100.
         out: safetensors file to write.
