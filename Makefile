@@ -22,7 +22,7 @@ READY := .venv/ready$(ACCELERATOR:%=-%)
 # PyTorch there. TORCH_INDEX may name another index, or none.
 TORCH_INDEX ?= $(if $(ACCELERATOR),https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo evidence test test-all bench lint docs clean
+.PHONY: demo evidence check test test-all bench lint docs clean
 
 demo: $(READY)
 	$(BIN)/python -m experiments.quickstart
@@ -30,6 +30,10 @@ demo: $(READY)
 # The study of Fashion-MNIST, hours on two cores; it goes on where it stopped. ARGUMENTS may hold --dry-run or --data DIR.
 evidence: $(READY)
 	$(BIN)/python -m experiments.benchmark $(ARGUMENTS)
+
+# What to run before each commit; tests/conftest.py says what it leaves out.
+check: $(READY)
+	$(BIN)/python -m pytest --check
 
 test: $(READY)
 	$(BIN)/python -m pytest

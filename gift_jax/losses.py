@@ -22,6 +22,20 @@ LossFn = Callable[..., jax.Array]
 """`(student_logits [B, C], teacher_logits [B, C], labels int [B], *, **options) -> float [B]`."""
 
 
+def reading_levels(loss: LossFn) -> LossFn:
+    """Mark a loss that reads more of the teacher's logits than their softmax: a constant added to them changes it.
+
+    With the option `soft="probabilities"` it does not.
+    """
+    loss.reads_levels = True  # type: ignore[attr-defined]
+    return loss
+
+
+def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
+    """Whether a loss of `LOSSES` with these options is so marked."""
+    return getattr(LOSSES[loss], "reads_levels", False) and options.get("soft") != "probabilities"
+
+
 def l2_normalize(vectors: jax.Array) -> jax.Array:
     """Scale vectors to length one: `v / max(|v|, 1e-12)`.
 
@@ -127,6 +141,7 @@ def softce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Arr
     return optax.softmax_cross_entropy(student_logits, jax.nn.softmax(teacher_logits))
 
 
+@reading_levels
 def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Mean squared difference of the logits: `mean_c (z_c - t_c)^2`.
 
@@ -137,6 +152,7 @@ def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array)
     return jnp.mean(jnp.square(student_logits - teacher_logits), axis=-1)
 
 
+@reading_levels
 def mse_ce(
     student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array, *, ce_weight: float = 0.1
 ) -> jax.Array:
@@ -159,6 +175,7 @@ def softce_ce(
     return softce(student_logits, teacher_logits, labels) + ce_weight * ce(student_logits, teacher_logits, labels)
 
 
+@reading_levels
 def cosine(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
     """One minus the cosine similarity: `1 - z . t / (max(|z|, e) max(|t|, e))`, e = 1e-8.
 
@@ -169,6 +186,7 @@ def cosine(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Arr
     return optax.cosine_distance(student_logits, teacher_logits, epsilon=_COSINE_EPS**2)
 
 
+@reading_levels
 def gift(
     student_logits: jax.Array,
     teacher_logits: jax.Array,
@@ -206,8 +224,3 @@ LOSSES: Mapping[str, LossFn] = MappingProxyType(
     }
 )
 """Every training criterion, by the name that options and recipes take."""
-
-
-def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
-    """Whether a loss reads more of the teacher's logits than their softmax: a constant added to them all changes it."""
-    return loss in ("mse", "mse_ce", "cosine") or (loss == "gift" and options.get("soft", "logits") == "logits")

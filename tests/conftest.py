@@ -8,8 +8,9 @@ os.environ["XLA_FLAGS"] = " ".join(
     ["--xla_backend_optimization_level=1", os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8"]
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Workers would read what others are half way through writing, and tests must not leave files in a user's cache.
+# Tests must not leave files in a user's cache, and their processes, some of which are killed, write none at all.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.devnull
 # Every worker of pytest-xdist has a PyTorch of its own: with several threads each they wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -31,18 +32,61 @@ from gift_jax.runtime import cli
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# What one worker compiles the others take, and the next run. With a largest size JAX locks the cache, so that nobody
+# reads what is half written. An empty GIFT_TEST_CACHE compiles everything anew.
+if CACHE := os.environ.get("GIFT_TEST_CACHE", str(Path(__file__).parent.parent / "build" / "test-cache")):
+    jax.config.update("jax_enable_compilation_cache", True)
+    jax.config.update("jax_compilation_cache_dir", CACHE)
+    jax.config.update("jax_compilation_cache_max_size", 2**31)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
 GOLDEN = Path(__file__).parent / "golden"
 LARGEST_WORKER = 2**31  # bytes
 
 # The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not.
-WITH_TORCH = [
+WITH_TORCH = (
     "convert/*",
     *(f"experiments/test_{name}.py" for name in ("evaluate", "evaluate_parity", "imagenet_ipc10", "train_teacher")),
-    "gift_jax/test_crops_resized.py",
+    "gift_jax/pixels/test_boxes_resized.py",
     "gift_jax/data/test_zca_kornia.py",
     "test_fuzz.py",
-]
-collect_ignore_glob = [] if importlib.util.find_spec("torch") else WITH_TORCH
+)
+# What `make check` leaves to `make test`: PyTorch, processes, the wheel, documents, and what compiles for minutes.
+BESIDES_CHECK = (
+    *WITH_TORCH,
+    "experiments/test_*",
+    "benchmarks/test_compare.py",
+    "gift_jax/optim/test_pytorch.py",
+    "gift_jax/readers/*_fuzz.py",
+    "gift_jax/reports/test_page_browser.py",
+    *(f"gift_jax/runtime/test_{name}.py" for name in ("devices", "memory", "sharding", "sharding_hosts")),
+    *(f"gift_jax/training/test_{name}.py" for name in ("resume", "step", "streaming")),
+    *(f"test_{name}.py" for name in ("docs", "makefile", "readme", "tutorial", "wheel")),
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--check", action="store_true", help="what `make check` runs")
+
+
+class WithoutTorch:
+    """A finder of modules for which PyTorch is not installed."""
+
+    @staticmethod
+    def find_spec(name: str, path: object, target: object = None) -> None:
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"no {name} in `make check`", name=name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--check"):
+        sys.meta_path.insert(0, WithoutTorch)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    left_out = BESIDES_CHECK if config.getoption("--check") else () if importlib.util.find_spec("torch") else WITH_TORCH
+    place = collection_path.relative_to(Path(__file__).parent)
+    return True if any(place.match(pattern) for pattern in left_out) else None
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Criteria against golden PyTorch values, and their promises at the edges."""
 
 import functools
+import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gift_jax.losses import LOSSES, gift, kl, l2_normalize, refine_labels, smooth_labels
+from gift_jax.losses import LOSSES, gift, kl, l2_normalize, reads_levels, refine_labels, smooth_labels
 
 CASES = range(5)
 
@@ -19,13 +20,19 @@ def load(golden):
     return np.load(golden / "losses.npz")
 
 
+@functools.cache
+def value_and_gradient(name):
+    """(student's logits, teacher's, labels) -> the batch's mean and its gradient, compiled once a shape."""
+    return jax.jit(jax.value_and_grad(lambda logits, teacher, labels: LOSSES[name](logits, teacher, labels).mean()))
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_and_gradient_equal_pytorch(golden, name, case):
     file = load(golden)
     logits, teacher = (jnp.asarray(file[f"case{case}/{k}"]) for k in ("logits", "teacher_logits"))
     labels = jnp.asarray(file[f"case{case}/labels"], jnp.int32)
-    loss, gradient = jax.jit(jax.value_and_grad(lambda z: LOSSES[name](z, teacher, labels).mean()))(logits)
+    loss, gradient = value_and_gradient(name)(logits, teacher, labels)
     np.testing.assert_allclose(loss, file[f"case{case}/{name}/loss"], rtol=1e-5, atol=2e-7)
     np.testing.assert_allclose(gradient, file[f"case{case}/{name}/grad"], rtol=1e-5, atol=2e-7)
 
@@ -33,6 +40,31 @@ def test_loss_and_gradient_equal_pytorch(golden, name, case):
 def test_golden_file_has_every_loss_and_case(golden):
     names = {tuple(name.split("/")[:2]) for name in load(golden).files if name.endswith("/loss")}
     assert names == {(f"case{case}", name) for case in CASES for name in LOSSES}
+
+
+def test_golden_values_can_be_made_again_and_only_new_ones_are_written(golden):
+    pytest.importorskip("torch")
+    spec = importlib.util.spec_from_file_location("generate_losses", golden / "generate_losses.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for name in LOSSES:
+        for key, array in generate.compute(name, load(golden)).items():
+            np.testing.assert_allclose(array, load(golden)[key], rtol=1e-5, atol=2e-7, err_msg=key)
+    before = (golden / "losses.npz").read_bytes()
+    with pytest.raises(SystemExit, match="case0/gift/grad already"):
+        generate.main("gift")
+    assert (golden / "losses.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [{}, {"soft": "probabilities"}], ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_says_whether_it_reads_more_than_the_softmax(name, options, key):
+    """Adding a constant to all of the teacher's logits changes it, or does not."""
+    if options and name != "gift":
+        return
+    logits, teacher = jax.random.normal(key, (2, 3, 7))
+    losses = [LOSSES[name](logits, teacher + level, jnp.arange(3), **options) for level in (0.0, 1.0)]
+    assert reads_levels(name, options) == (not np.allclose(*losses, rtol=1e-3, atol=1e-5))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -49,8 +81,7 @@ def test_loss_is_unreduced(name, key):
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_and_gradient_are_finite_at_zero_and_at_large_logits(name, scale, teacher_scale):
     logits = jnp.array([[1.0, -1.0, 0.5], [0.0, 1.0, -0.25]])
-    value = jax.jit(jax.value_and_grad(lambda z: LOSSES[name](z, teacher_scale * logits[::-1], jnp.arange(2)).sum()))
-    loss, gradient = value(scale * logits)
+    loss, gradient = value_and_gradient(name)(scale * logits, teacher_scale * logits[::-1], jnp.arange(2))
     assert np.isfinite(loss)
     assert np.isfinite(gradient).all()
 

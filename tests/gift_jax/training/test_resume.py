@@ -176,7 +176,10 @@ class Trainer:
     def __init__(self, directory):
         helpers = Path(__file__).parents[2] / "helpers"
         environment = {**os.environ, "PYTHONPATH": f"{helpers}:{helpers.parents[1]}", "PYTHONWARNINGS": "default"}
-        environment |= {"JAX_ENABLE_COMPILATION_CACHE": "true", "XDG_CACHE_HOME": str(directory)}
+        environment |= {
+            "JAX_ENABLE_COMPILATION_CACHE": "true",
+            "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
+        }
         command = [sys.executable, str(helpers / "trained_apart.py")]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
         self.process, self.directory = subprocess.Popen(command, **pipes), directory
