@@ -5,6 +5,7 @@ The official layout is understood: `syn_data/METHOD/DATASET_MODEL/ipcN/`, `data/
 """
 
 import hashlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teac
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.readers import hub
-from gift_jax.runtime.cli import with_installed_command_names
+from gift_jax.runtime.cli import NO_TORCH, with_installed_command_names
 from gift_jax.runtime.files import cache_directory, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices
 from gift_jax.teachers.published import RDED, ZOO
@@ -65,8 +66,10 @@ SUFFIXES = (".pth", ".pt", ".safetensors")
 def run_convert(*arguments: str) -> None:
     """Run `python -m convert ...` in a process of its own, where PyTorch lives; show the command.
 
-    Raises: GiftError if it fails.
+    Raises: GiftError if it fails, or if there is no PyTorch.
     """
+    if not importlib.util.find_spec("torch"):
+        raise GiftError(NO_TORCH)
     print(with_installed_command_names(f"$ python -m convert {' '.join(arguments)}"), flush=True)
     if subprocess.run([sys.executable, "-m", CONVERT, *arguments], check=False).returncode:
         raise GiftError(f"`python -m convert {arguments[0]}` failed; its message above says how to mend that")

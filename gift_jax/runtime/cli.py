@@ -23,6 +23,9 @@ from gift_jax.runtime.options import Command, make_command
 Function: TypeAlias = Callable[..., Any]
 
 
+NO_TORCH = "this command needs PyTorch; run `pip install 'gift-jax[torch]'`"
+
+
 def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn:
     """Parse the command line, call the command (or the subcommand of that name) and exit.
 
@@ -58,6 +61,10 @@ def _mistakes_as_exit_status() -> Iterator[None]:
         sys.exit(_fail(str(stop), 143))
     except GiftError as error:
         sys.exit(_fail(str(error), 2))
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        sys.exit(_fail(NO_TORCH, 2))
     except KeyboardInterrupt:
         sys.exit(_fail("stopped by the user", 130))
 

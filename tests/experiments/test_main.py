@@ -1,5 +1,6 @@
 """`python -m experiments` lists what there is; each command says what it does, and with what."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,39 @@ def test_gift_jax_lists_runs_and_refuses():
     unknown = run("gift_jax", "nothing")
     assert unknown.returncode == 2
     assert unknown.stderr == "error: there is no command 'nothing'; run `gift-jax` alone to list them\n"
+
+
+WITHOUT_TORCH = """
+import runpy, sys
+class Finder:
+    @staticmethod
+    def find_spec(name, path, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(name=name)
+sys.meta_path.insert(0, Finder)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", "teacher", "x.pth", "--dataset", "cifar10", "--model", "conv3", "--out", "t"),
+        ("convert", "distilled", "x.pt", "--method", "datm", "--dataset", "cifar10", "--out", "x.safetensors"),
+        ("experiments.quickstart", "--out", "demo"),
+    ],
+    ids=["teacher", "distilled", "quickstart"],
+)
+def test_without_pytorch_one_sentence_names_the_extra(arguments, tmp_path):
+    (tmp_path / "x.pth").touch()
+    command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: this command needs PyTorch; run `pip install 'gift-jax[torch]'`"
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error") == 1
 
 
 def test_output_that_is_cut_off_is_no_error():
