@@ -55,7 +55,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     "arguments",
     [
         ("convert", "teacher", "x.pth", "--dataset", "cifar10", "--model", "conv3", "--out", "t"),
-        ("convert", "distilled", "x.pt", "--method", "datm", "--dataset", "cifar10", "--out", "x.safetensors"),
+        ("convert", "distilled", "x.pth", "--method", "datm", "--dataset", "cifar10", "--out", "x.safetensors"),
         ("experiments.quickstart", "--out", "demo"),
     ],
     ids=["teacher", "distilled", "quickstart"],
