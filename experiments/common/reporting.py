@@ -65,7 +65,8 @@ def write_report(
 
 def report_title(names: Iterable[str], rows: Sequence[Row]) -> str:
     """The experiments' names, and the datasets that they do not name themselves."""
-    written = " and ".join(pictures.NAMES.get(name, name[:1].upper() + name[1:].replace("_", " ")) for name in names)
+    studies = (name.replace("_", " ").capitalize() if name.isidentifier() else name for name in names)
+    written = " and ".join(pictures.NAMES.get(name, name) for name in studies)
     datasets = [pictures.display(name) for name in dict.fromkeys(row["dataset"] for row in rows if "dataset" in row)]
     others = [name for name in datasets if name.casefold() not in written.casefold()]
     return f"{written} on {', '.join(others)}" if others else written

@@ -53,7 +53,7 @@ NAMES: Mapping[str, str] = {
     "adafactor": "Adafactor",
     "muon": "Muon",
     "schedule_free": "Schedule-Free",
-    "fashion_mnist": "Fashion-MNIST",
+    "Fashion mnist": "Fashion-MNIST",
     "fashion-mnist": "Fashion-MNIST",
     "rded": "RDED",
     "random": "random images",

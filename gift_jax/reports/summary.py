@@ -135,7 +135,7 @@ def summary(
         sideways=sideways,
     )
     lines = mean_differences(rows, row, column, subject, guessing=guessing)
-    return Section(TITLE, [about, drawn, *lines, grid_table(grid, row, worst=worst), note])
+    return Section(TITLE, [*filter(None, [about]), drawn, *lines, grid_table(grid, row, worst=worst), note])
 
 
 def best_evaluations(
