@@ -163,6 +163,7 @@ def refinement_view(rows: Sequence[Row]) -> Section:
         key=lambda row: (float(name_on(row, "weight")), float(name_on(row, "smoothing"))),
     )
     grid = make_grid(own, "weight", "smoothing", guessing=guessing(rows))
+    grid = grid._replace(columns=tuple(sorted(grid.columns, key=float)))
     about = f"{AT_TUNED} Rows are weights, columns smoothings. Weight 0 is the cosine loss; 0.1 and 0.1 are official."
     return Section("Refinement", [about, grid_table(grid, "weight", worst=None)])
 
@@ -227,10 +228,27 @@ def gradient_view(rows: Sequence[Row]) -> Section:
         name: [Point(norms[loss], Summary(rate, math.nan, 1), False) for loss, rate in own.items()]
         for name, own in rates.items()
     }
-    logarithmic: Any = {"scale": "log", "figures": "log", "bars": "", "marks": norms, "label": "tuned learning rate"}
+    logarithmic: Any = {
+        "scale": "log",
+        "figures": "log",
+        "bars": "",
+        "marks": together(norms),
+        "label": "tuned learning rate",
+    }
     xlabel, title = "norm of the loss's gradient at the start", "Tuned rates and gradients"
     drawn = [pictures.lines("gradients", {"": series}, xlabel, title, **logarithmic)] if series else []
     return Section("Gradients and rates", [*drawn, Table([["loss", "gradient norm", *columns], *body, spread]), about])
+
+
+def together(norms: Mapping[str, float]) -> dict[str, float]:
+    """Losses whose norms are too close to be named apart under one name, with the norm of the first."""
+    groups: list[tuple[list[str], float]] = []
+    for loss, norm in sorted(norms.items(), key=lambda item: item[1]):
+        if groups and norm < 1.25 * groups[-1][1]:
+            groups[-1][0].append(pictures.display(loss))
+        else:
+            groups.append(([pictures.display(loss)], norm))
+    return {", ".join(names): norm for names, norm in groups}
 
 
 VIEWS: Mapping[str, Sequence[Callable[[Sequence[Row]], Section]]] = {

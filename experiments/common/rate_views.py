@@ -137,12 +137,12 @@ def summary(
     ]
     blocks, about = [], what_was_run(rows)
     if joined.cells:
-        title, references = f"Accuracy, mean over every {column}", {"guessing": chance} if chance else {}
+        title, references = f"Accuracy, mean over all {column}s", {"guessing": chance} if chance else {}
         blocks = [pictures.points("summary", {"": joined}, title, about=about, references=references)]
     if tests:
-        blocks += [f"Mean over every {column}, {TESTED}", listing([significance.line(test, SUBJECT) for test in tests])]
+        blocks += [f"Means over all {column}s, {TESTED}", listing([significance.line(test, SUBJECT) for test in tests])]
     note = (
-        f"{ACCURACY} Means are of each seed's mean over every {column}; worst is the {column} of the lowest mean. The "
+        f"{ACCURACY} Means are of each seed's mean over all {column}s; worst is the {column} of the lowest mean. The "
         f"default rate is fixed beforehand; the chosen one is chosen on validation images, never on test images."
     )
     return Section(TITLE, [about, *blocks, Table([header, *body]), note])
@@ -158,7 +158,7 @@ def leads(grids: Mapping[str, Grid], column: str) -> list[Section]:
     ]
     if not losses or all(SUBJECT not in grid.rows for grid in grids.values()):
         return []
-    about = f"Percentage points by which `{SUBJECT}` leads, over every {column}."
+    about = f"Percentage points by which `{SUBJECT}` leads, over all {column}s."
     return [Section("Leads", [about, Table([["lead over", *(f"`{loss}`" for loss in losses)], *body])])]
 
 

@@ -62,7 +62,7 @@ NAMES: Mapping[str, str] = {
     "aum": "AUM",
     "ccs": "CCS",
     "hard": "hard labels",
-    "one": "one label an image",
+    "one": "one label",
     "few": "few crops",
     "bank": "label bank",
     "live": "live teacher",
@@ -314,9 +314,9 @@ def lines(
         axes.set_ylabel(label)
     _show_references(panes, references or {})
     n = count(point.cell.n for drawn in panels.values() for found in drawn.values() for point in found)
-    note = f"{bars}, {n}" if bars else n
-    _finish(figure, panes, title, about, f"{xlabel}\n{note}")
-    return Picture(name, f"{title}: {', '.join(map(display, looks))}; {note}", to_svg(figure))
+    note = f"{bars}, {n}" if bars else ""
+    _finish(figure, panes, title, about, f"{xlabel}\n{note}".strip())
+    return Picture(name, f"{title}: {', '.join(map(display, looks))}{note and f'; {note}'}", to_svg(figure))
 
 
 def _draw_series(axes: Any, xs: Sequence[float], found: Sequence[Point], look: Mapping[str, Any], label: str) -> None:

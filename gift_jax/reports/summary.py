@@ -78,7 +78,7 @@ def mean_differences(
     tests = significance.compare(means, row=row, column=column, subject=subject)
     if not tests:
         return []
-    about = f"Mean over every {column}, {TESTED}"
+    about = f"Means over all columns, {TESTED}"
     return [about, listing([significance.line(test, subject) for test in tests])]
 
 

@@ -187,3 +187,31 @@ def test_parts_whose_files_are_missing_are_named(tmp_path):
     ]
     (tmp_path / "results.jsonl").touch()  # of a run of the whole, which adds what the parts lack
     assert reporting.missing_parts([tmp_path]) == []
+
+
+def claims():
+    """(claim, figure, interval, n, report, heading) of the tables of results."""
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in (DOCUMENTED / "README.md").read_text().splitlines()
+    ]
+    for claim, *cells, link in (row for row in rows if len(row) == 5 and "](" in row[4]):
+        path, _, anchor = re.fullmatch(r"\[.+\]\((.+)\)", link)[1].partition("#")
+        yield claim, *cells, DOCUMENTED / path, anchor
+
+
+def test_figures_of_the_table_of_results_are_in_the_reports():
+    """Under the heading that is linked, the interval and n in the figure's line where there are any."""
+    assert len([*claims()]) > 50
+    for claim, figure, interval, n, path, anchor in claims():
+        sections = re.split(r"^## ", path.read_text(), flags=re.MULTILINE)
+        named = {re.sub(r"[^\w\- ]", "", text.partition("\n")[0].lower()).replace(" ", "-"): text for text in sections}
+        lines = [line.replace("[", "").replace("]", "").replace(", +", " to +").replace(", -", " to -")
+                 for line in named[anchor].splitlines()]  # fmt: skip
+        found = [
+            line for line in lines if re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", line) and interval in line
+        ]
+        assert found, (claim, figure, interval)
+        known = re.search(rf"n = {n}\b|n = \d+ to {n}\b|n = {n} to", named[anchor]) or any(
+            f"| {n} |" in line for line in found
+        )
+        assert known or not n, claim

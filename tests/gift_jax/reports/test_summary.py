@@ -22,7 +22,7 @@ def test_a_summary_is_a_picture_a_line_a_comparison_and_a_table():
     picture, caption, lines, table, note = summary.summary(ROWS, **AXES, guessing=10.0).blocks
     assert isinstance(picture, Picture)
     assert "off the axis" in picture.content  # guessing
-    assert caption.startswith("Mean over every optimizer")
+    assert caption.startswith("Means over all columns")
     assert lines == "```\ngift - kl: +6.5 [+4.0, +9.0], n = 3, p = 0.008\n```"
     assert table.rows[0] == ["loss (n = 3)", "sgd", "adam", "worst"]
     assert note == summary.ACCURACY
