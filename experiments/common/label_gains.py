@@ -105,7 +105,15 @@ def score_section(
     accuracies: Accuracies, methods: Sequence[str], losses: Sequence[str], lrs_weight: float, ars_weight: float
 ) -> Section:
     """HLR, IOR, LRS and ARS of each set under each loss; without HLR where no student saw all real images."""
-    header = ["images", "loss", "HLR", "IOR", "LRS", "IOR, no augmentation", "ARS"]
+    header = [
+        f"images ({count(map(len, accuracies.of.values()))})",
+        "loss",
+        "HLR",
+        "IOR",
+        "LRS",
+        "IOR, no augmentation",
+        "ARS",
+    ]
     body = []
     for method in methods:
         hard = accuracies.of.get((method, HARD, WITH), {})

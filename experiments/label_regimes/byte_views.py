@@ -84,7 +84,15 @@ def bytes_section(results: Results, loss: str) -> Section:
         best = affordable[-1]
         hard = [str(results.accuracy(best.rows[kind])) if kind in best.rows else "-" for kind in kinds]
         body.append([f"`{regime}`", f"{size:,}", *own, f"{best.count:,}", f"{best.size:,}", *hard])
-    header = [f"labels ({grid.n})", "bytes", results.subject, RANDOM, "real images", "bytes", *(f"hard, {kind}" for kind in kinds)]
+    header = [
+        f"labels ({grid.n})",
+        "bytes",
+        results.subject,
+        RANDOM,
+        "real images",
+        "bytes",
+        *(f"hard, {kind}" for kind in kinds),
+    ]
     about = (
         f"Soft labels under `{loss}` of equally many images, and hard labels of as many real images as their bytes "
         "buy, or of all there are, in as many steps: top-1 accuracy after the last epoch, %, "
