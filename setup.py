@@ -1,4 +1,6 @@
-"""What the wheel carries. `convert` and `experiments` are names of other projects on the package index: the wheel has
+"""What the wheel carries.
+
+`convert` and `experiments` are names of other projects on the package index: the wheel has
 both inside `gift_jax`, and only a checkout, installed with `pip install -e`, has them at the top too.
 """
 

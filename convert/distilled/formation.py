@@ -14,8 +14,10 @@ PADDING = 0.5  # grey, of pixels in [0, 1], where the side is no multiple of the
 
 
 def decode_rows(labels: np.ndarray, factor: int) -> np.ndarray:
-    """Rows of the stored images that the decoded ones are cut out of, int64 [N * factor^2]: class by class, and in
-    a class the first cell of all its images, then the second, along the rows of cells."""
+    """Rows of the stored images that the decoded ones are cut out of, int64 [N * factor^2].
+
+    Class by class, and in a class the first cell of all its images, then the second, along the rows of cells.
+    """
     classes = (np.flatnonzero(labels == number) for number in np.unique(labels))
     return np.concatenate([np.tile(rows, factor**2) for rows in classes])
 

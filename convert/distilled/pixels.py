@@ -21,8 +21,10 @@ _FAR = 0.1
 
 
 class Pixels(NamedTuple):
-    """images: uint8 or float32 [N, S, S, C]; rows: int64 [N], the stored images that they are made of; notes: what was
-    done to them, in words."""
+    """Images, uint8 or float32 [N, S, S, C].
+
+    rows: int64 [N], the stored images that they are made of; notes: what was done to them, in words.
+    """
 
     images: np.ndarray
     rows: np.ndarray

@@ -94,8 +94,10 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
 
 
 def _announce(reader: _Reader, size: int, out: Path) -> None:
-    """Say how much is read, about how long that takes by a first file, and how much is written. Raises: GiftError if
-    there is no room for it."""
+    """Say how much is read, about how long that takes by a first file, and how much is written.
+
+    Raises: GiftError if there is no room for it.
+    """
     places = reader.bank.places
     first_file = next(iter(places))
     records = reader.records(first_file)

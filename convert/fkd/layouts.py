@@ -38,16 +38,20 @@ class Bank(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A way of laying files out: name, which messages give it; find, `(files, epochs, images of the set) -> Bank`, None
-    if there are none of its files."""
+    """A way of laying files out.
+
+    name, which messages give it; find, `(files, epochs, images of the set) -> Bank`, None if it has none of the files.
+    """
 
     name: str
     find: Callable[[Source, int | None, int], Bank | None]
 
 
 def find_bank(files: Source, epochs: int | None, count: int, layouts: Sequence[Layout]) -> Bank:
-    """The one bank that the files are, its first epochs (None: all). Raises: GiftError if there is none, or if files
-    are missing."""
+    """The one bank that the files are, its first epochs (None: all).
+
+    Raises: GiftError if there is none, or if files are missing.
+    """
     if epochs is not None and epochs < 1:
         raise GiftError(f"--epochs is {epochs}, expected 1 or more")
     banks = {layout.name: bank for layout in layouts if (bank := layout.find(files, epochs, count)) is not None}

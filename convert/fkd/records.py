@@ -18,16 +18,21 @@ _NEAR_ONE = 0.005  # that probabilities in float16 may sum to beside 1
 
 
 class Labels(NamedTuple):
-    """What a release's labels are: temperature of softmax probabilities, 0: logits; crops_down: whether the authors'
-    reader rounds crops down and resizes tensors."""
+    """What a release's labels are.
+
+    temperature, of softmax probabilities (0: logits); crops_down, whether the authors' reader rounds crops down and
+    resizes tensors.
+    """
 
     temperature: float = 0.0
     crops_down: bool = False
 
 
 class Record(NamedTuple):
-    """A batch of B images as `StoredBatches` has it, indices None where they are not stored; mix as in `MIXINGS`, crops
-    as in `CROPS`."""
+    """A batch of B images as `StoredBatches` has it; mix as in `MIXINGS`, crops as in `CROPS`.
+
+    indices are None where they are not stored.
+    """
 
     indices: np.ndarray | None
     boxes: np.ndarray

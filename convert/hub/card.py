@@ -18,8 +18,11 @@ class Entry(NamedTuple):
 
 
 class Card(NamedTuple):
-    """header: the Hub's fields. title and lead: heading and first paragraph. sheet, provenance: rows of two tables.
-    usage: title and code of each example, with the code's language."""
+    """The parts of a card.
+
+    header: the Hub's fields. title and lead: heading and first paragraph. sheet, provenance: rows of two tables.
+    usage: title and code of each example, with the code's language.
+    """
 
     header: Mapping[str, Any]
     title: str

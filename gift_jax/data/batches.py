@@ -31,8 +31,10 @@ class Chosen(NamedTuple):
 
 
 class HostBatch(NamedTuple):
-    """Images uint8 or float32 [seeds, B, H, W, C], labels int32 [seeds, B], soft labels float32 [seeds, B, classes] or
-    None."""
+    """A batch a seed.
+
+    images: uint8 or float32 [seeds, B, H, W, C]; labels: int32 [seeds, B]; soft_labels: float32 [seeds, B, classes].
+    """
 
     images: np.ndarray
     labels: np.ndarray

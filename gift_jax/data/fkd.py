@@ -54,8 +54,10 @@ class StoredBatches(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StoredInfo:
-    """What is stored, the content of `fkd.json`: mix is a name in `MIXINGS`, image_size in pixels, distilled the digest
-    of the set (`set_digest`), order where the images' order comes from.
+    """What is stored, the content of `fkd.json`.
+
+    mix is a name in `MIXINGS`, image_size in pixels, distilled the digest of the set (`set_digest`), order where the
+    images' order comes from.
 
     top: how many of the largest logits are stored for an image (0: all). temperature: of the softmax whose
     probabilities are stored (0: logits are); centred: logits with a mean of 0 are made of them. crops: `bytes`, resized

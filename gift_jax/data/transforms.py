@@ -139,8 +139,10 @@ def _refusing(content: bytes, where: str) -> Iterator[None]:
 
 
 def make_transform(spec: DatasetSpec, image_size: int, own: Preprocessing | None = None) -> Transform:
-    """The test transform for an input of image_size pixels: on ImageNet and its subsets 256 to 224 and in that
-    proportion 146 to 128 and 73 to 64; CIFAR's and such small images are taken as they are.
+    """The test transform for an input of image_size pixels.
+
+    On ImageNet and its subsets 256 to 224 and in that proportion 146 to 128 and 73 to 64; CIFAR's and such small images
+    are taken as they are.
 
     Args: own, a network's own preprocessing in place of the dataset's usual one.
     """

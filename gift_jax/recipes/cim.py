@@ -1,5 +1,7 @@
-"""CIM's recipe: GIFT's with squared errors, and mosaics taken apart. Reference: `main.py` and `data/utils/evaluator.py`
-of LINs-lab/CIM."""
+"""CIM's recipe: GIFT's with squared errors, and mosaics taken apart.
+
+Reference: `main.py` and `data/utils/evaluator.py` of LINs-lab/CIM.
+"""
 
 import dataclasses
 

@@ -1,5 +1,6 @@
-"""CV-DD's recipes: KL under stored labels, in small batches. Reference: Jiacheng8/CV-DD, `validate/train_fkd.py` and
-`validate/scripts/`.
+"""CV-DD's recipes: KL under stored labels, in small batches.
+
+Reference: Jiacheng8/CV-DD, `validate/train_fkd.py` and `validate/scripts/`.
 
 Its labels are the mean of five teachers' logits, weighted by exp(accuracy / 10): give as many, or a bank.
 Differences: its teachers' BatchNorm takes the statistics of half a batch, here those of training. It accumulates

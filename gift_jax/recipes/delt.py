@@ -1,5 +1,7 @@
-"""DELT's recipe: RDED's without mosaics. Reference: VILA-Lab/DELT, `evaluation/argument.py`, `evaluation/validation/`
-and `scripts/*_validation.sh`, which are of ImageNet-1K and choose timm's RandAugment.
+"""DELT's recipe: RDED's without mosaics.
+
+Reference: VILA-Lab/DELT, `evaluation/argument.py`, `evaluation/validation/` and `scripts/*_validation.sh`, which are of
+ImageNet-1K and choose timm's RandAugment.
 """
 
 import dataclasses

@@ -1,5 +1,7 @@
-"""G-VBSM's recipes: squared errors and a little cross-entropy. Reference: `Branch_*/train/train_FKD.py`, `train.sh` of
-shaoshitong/G_VBSM_Dataset_Condensation."""
+"""G-VBSM's recipes: squared errors and a little cross-entropy.
+
+Reference: `Branch_*/train/train_FKD.py`, `train.sh` of shaoshitong/G_VBSM_Dataset_Condensation.
+"""
 
 import dataclasses
 

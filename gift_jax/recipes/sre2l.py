@@ -1,5 +1,8 @@
-"""SRe2L's recipes: KL under a teacher. Reference: `validate/train_FKD.py`, `*small_dataset/relabel_cifar.py` of
-VILA-Lab/SRe2L, `classification/train_kd.py` and `script/train_kd.sh` of zeyuanyin/tiny-imagenet."""
+"""SRe2L's recipes: KL under a teacher.
+
+Reference: `validate/train_FKD.py`, `*small_dataset/relabel_cifar.py` of VILA-Lab/SRe2L, `classification/train_kd.py`
+and `script/train_kd.sh` of zeyuanyin/tiny-imagenet.
+"""
 
 from gift_jax.data.datasets import CIFAR, IMAGENET, Normalisation
 from gift_jax.optim import Optimizer, Schedule

@@ -21,8 +21,11 @@ SAMPLE = 6  # columns: of fewer, no signed ranks reach the level
 
 
 class Comparison(NamedTuple):
-    """Subject minus other in one column, over n seeds that both were run with: mean and sample standard deviation in
-    percentage points, p of the paired t-test (nan for one seed), and p corrected for all comparisons made with it."""
+    """Subject minus other in one column, over n seeds that both were run with.
+
+    Mean and sample standard deviation in percentage points, p of the paired t-test (nan for one seed), and p corrected
+    for all comparisons made with it.
+    """
 
     column: str
     other: str
@@ -98,8 +101,11 @@ def paired_p(differences: np.ndarray) -> float:
 
 
 class Across(NamedTuple):
-    """Subject against other over all columns as a sample of their kind: the number of columns, those in which the
-    subject's mean is higher, p of Wilcoxon's signed-rank test of the mean differences, and p corrected by Holm."""
+    """Subject against other over all columns as a sample of their kind.
+
+    The number of columns, those in which the subject's mean is higher, p of Wilcoxon's signed-rank test of the mean
+    differences, and p corrected by Holm.
+    """
 
     other: str
     columns: int

@@ -55,8 +55,9 @@ def _lines(title: str, total: int, unit: str) -> Iterator[Advance]:
 
 
 def _left(first: tuple[float, int] | None, now: tuple[float, int], total: int) -> str:
-    """The time that is left, by the rate since the first call: until then programs were compiled, or units were done
-    before that are only counted.
+    """The time that is left, by the rate since the first call.
+
+    Until then programs were compiled, or units were done before that are only counted.
     """
     if first is None:
         return ""

@@ -147,8 +147,10 @@ def select_seed(tree: Any, row: int, seeds: Seeds) -> Any:
 
 
 def join_hosts() -> None:
-    """Join the other processes of this job: those of SLURM, or of `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and
-    `JAX_PROCESS_ID`. Raises: GiftError if there are none, or if they cannot be reached.
+    """Join the other processes of this job.
+
+    Those of SLURM, or of `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. Raises: GiftError if
+    there are none, or if they cannot be reached.
     """
     names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
     try:

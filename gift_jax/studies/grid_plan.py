@@ -12,8 +12,10 @@ MEASURED_EPOCHS = 3
 
 
 class Plan(NamedTuple):
-    """Lines of (cell, state), cells still to be run, their epochs, seconds these take (None: nothing to run), and
-    where that estimate comes from."""
+    """Lines of (cell, state), and what is still to be run.
+
+    Cells, their epochs, seconds these take (None: nothing to run), and where that estimate comes from.
+    """
 
     lines: list[tuple[str, str]]
     pending: int

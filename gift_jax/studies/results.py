@@ -60,8 +60,10 @@ def make_row(
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Read a `results.jsonl`. A last line that was cut short, by a writer that was stopped, is passed over with a
-    warning. Raises: GiftError that names a damaged line.
+    """Read a `results.jsonl`.
+
+    A last line that was cut short, by a writer that was stopped, is passed over with a warning. Raises: GiftError that
+    names a damaged line.
     """
     with os_errors_as_gift_error(path):
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -28,8 +28,10 @@ _REMAKE = "convert the teacher again with `python -m convert teacher`"
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """How far converted logits are from PyTorch's on `images` random images: largest absolute difference,
-    that over the largest absolute logit, and the share of images with the same top class."""
+    """How far converted logits are from PyTorch's on `images` random images.
+
+    Largest absolute difference, that over the largest absolute logit, and the share of images with the same top class.
+    """
 
     images: int
     max_absolute: float
