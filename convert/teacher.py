@@ -1,5 +1,6 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
+import dataclasses
 import functools
 import importlib.metadata
 import platform
@@ -14,12 +15,14 @@ from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, know
 from gift_jax.errors import GiftError
 from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
 from gift_jax.readers import hub
-from gift_jax.runtime.files import sha256
+from gift_jax.runtime.files import read_json_object, refuse_to_replace, sha256
 from gift_jax.teachers.teacher import (
+    INFO,
     WEIGHTS,
     TeacherInfo,
     Verification,
     load_arrays,
+    load_weights,
     new_teacher,
     save_arrays,
     write_info,
@@ -114,6 +117,7 @@ def convert_teacher(
     Raises: GiftError if the file does not fit, or if logits differ by more than 1e-4 of the largest one.
     """
     source = find_weights(hub.local(source, "teacher"))
+    _check_place(out, source)
     told = read_config(source, image_size)
     dataset, named = _dataset(source, dataset, told), _model(source, model, told)
     family, data, model = find_family(named), get_dataset(dataset), official_name(named)
@@ -172,8 +176,30 @@ def convert_teacher(
             },
         )
         write_info(directory, info)
-    print(_summary(info, key, verification, count, out, layer=layer is not None))
+        done = "is there" if out.exists() else "written"
+        if out.exists() and not _is_same(out, directory):
+            refuse_to_replace(out)
+    summary = _summary(info, key, verification, count, layer=layer is not None)
+    print(f"{summary}{done:<10}{out}")
     return info
+
+
+def _check_place(out: Path, source: Path) -> None:
+    """Raises: GiftError if a teacher of another file is there; one that is damaged may be made again."""
+    if (out / INFO).is_file() and read_json_object(out / INFO).get("source_sha256", sha256(source)) != sha256(source):
+        refuse_to_replace(out)
+
+
+def _is_same(before: Path, now: Path) -> bool:
+    """Whether two teachers of one file are alike; one that was damaged is made again."""
+    try:
+        info, *arrays = load_weights(before)
+    except GiftError:
+        return True
+    made, *others = load_weights(now)
+    alike = dataclasses.replace(info, versions=made.versions, verification=made.verification) == made
+    same_leaves = jax.tree.map(np.array_equal, arrays, others) if alike else False
+    return all(jax.tree.leaves(same_leaves))
 
 
 def _dataset(source: Path, given: str | None, told: Described) -> str:
@@ -212,7 +238,7 @@ def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
         )
 
 
-def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: Path, *, layer: bool) -> str:
+def _summary(info: TeacherInfo, key: str, check: Verification, count: int, *, layer: bool) -> str:
     options = "".join(f", {name} {value}" for name, value in info.options.items())
     assumed = f"assumed   {ASSUMPTIONS[info.architecture]}\n" if info.architecture in ASSUMPTIONS else ""
     place = f", its {shown(key)}" * bool(key) + ", averaged weights" * info.ema
@@ -226,5 +252,5 @@ def _summary(info: TeacherInfo, key: str, check: Verification, count: int, out: 
         f"source    {info.source_file}{place}, SHA-256 {info.source_sha256[:16]}...\n"
         f"verified  on {check.images} random images against PyTorch: largest logit difference {check.max_absolute:.1e} "
         f"({check.max_relative:.1e} relative), top-1 agreement {100 * check.top1_agreement:.0f} %\n"
-        f"{normalised}{tested}{assumed}written   {out}"
+        f"{normalised}{tested}{assumed}"
     )

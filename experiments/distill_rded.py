@@ -14,16 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from gift_jax import GiftError, Teacher, rded, save_distilled
+from gift_jax import GiftError, Teacher, load_distilled, rded, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, refuse_to_replace
+from gift_jax.runtime.options import Dataset
+from gift_jax.training.configuration import digest
 
 from .common.options import GROUPS
 from .common.real_images import Reader, reader
 from .common.sources import find_images, open_teacher
+
+IDENTITY = "identity"  # in the provenance: what decides the set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,7 @@ class DistillRDED:
     """Make an RDED set.
 
     Args:
+        dataset: what is distilled, if the teacher's directory of the Hub does not tell; else it must be the teacher's.
         teacher: directory that `convert teacher` or train_teacher wrote, or hf://OWNER/NAME[@REVISION] that tells all.
         out: safetensors file to write.
         data: real training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
@@ -55,6 +60,7 @@ class DistillRDED:
     images_per_class: int = 300
     smallest_area: float = 0.08
     seed: int = 0
+    dataset: Dataset | None = None
 
     @property
     def settings(self) -> rded.RDED:
@@ -70,14 +76,28 @@ def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str,
         return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
     source = find_images(config.data, info.dataset, "train", "--data")
     records = load_records(info.dataset, source=source, class_order=config.class_order, train=True)
-    digest = hashlib.sha256(records.digest.encode() + records.labels.tobytes()).hexdigest()
-    return records.labels, digest, reader(records, info.dataset, info.image_size)
+    images = hashlib.sha256(records.digest.encode() + records.labels.tobytes()).hexdigest()
+    return records.labels, images, reader(records, info.dataset, info.image_size)
 
 
-def parts_directory(config: DistillRDED, teacher: Teacher, digest: str) -> Path:
-    """Where finished classes wait for the others: beside the set, by what decides them."""
-    decides = (config.settings, config.ipc, config.seed, teacher.info.source_sha256, str(teacher.info.spec), digest)
-    return config.out.with_name(f".{config.out.name}.{hashlib.sha256(repr(decides).encode()).hexdigest()[:12]}")
+def identify(config: DistillRDED, teacher: Teacher, images: str) -> str:
+    """Tells runs apart that make other sets. Args: images, a digest of the real ones."""
+    info, weights = teacher.info, digest(teacher.params)
+    decides = (config.settings, config.ipc, config.seed, weights, str(info.spec), info.normalisation, images)
+    return hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
+
+
+def is_done(out: Path, identity: str) -> bool:
+    """Whether the set is there. Raises: GiftError if something else is."""
+    if not out.exists():
+        return False
+    try:
+        made_by = load_distilled(out).provenance.get(IDENTITY)
+    except GiftError:
+        made_by = None
+    if made_by != identity:
+        refuse_to_replace(out)
+    return True
 
 
 def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config: DistillRDED, teacher: Teacher) -> None:
@@ -94,13 +114,18 @@ def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config:
 
 def run(config: DistillRDED) -> None:
     """Make all classes that are missing, and the set of them."""
-    if config.out.exists():
-        raise GiftError(f"{config.out}: exists, and is not replaced; give another --out, or remove it yourself")
     if min(config.ipc, config.factor, config.num_crops, config.images_per_class) < 1:
         raise GiftError("--ipc, --factor, --num-crops and --images-per-class must be 1 or more")
-    teacher = open_teacher(config.teacher)
-    labels, digest, read = open_images(config, teacher)
-    parts = parts_directory(config, teacher, digest)
+    teacher = open_teacher(config.teacher, config.dataset)
+    if config.dataset not in (None, teacher.info.dataset):
+        raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")
+    labels, images, read = open_images(config, teacher)
+    identity = identify(config, teacher, images)
+    if is_done(config.out, identity):
+        print(f"is there  {config.out}: made before, by the same settings of the same images")
+        return
+    # Where finished classes wait for the others: beside the set.
+    parts = config.out.with_name(f".{config.out.name}.{identity}")
     paths = [parts / f"{label:05d}.npy" for label in range(teacher.info.num_classes)]
     done = sum(path.is_file() for path in paths)
     if done:
@@ -111,7 +136,8 @@ def run(config: DistillRDED) -> None:
             advance(1, f"class {label}")
     classes = [np.load(path, allow_pickle=False) for path in paths]
     distilled = rded.assemble(classes, teacher, config.settings, config.seed)
-    save_distilled(config.out, distilled)
+    provenance = {**distilled.provenance, IDENTITY: identity}
+    save_distilled(config.out, dataclasses.replace(distilled, provenance=provenance))
     shutil.rmtree(parts)
     print(f"written   {config.out}: {len(distilled.labels)} images of {len(labels)} real ones")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gift_jax.data.distilled import DistilledSet, load_distilled, save_distilled
+from gift_jax.data.distilled import DistilledSet, load_distilled, save_new_distilled
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
 from gift_jax.readers.source import Source, directory
@@ -33,7 +33,7 @@ def convert_distilled(request: Request) -> DistilledSet:
     layout, files = open_source(source)
     if layout == "parquet" and (told := told_by_shards(files)) is not None:
         _check_told(files, told, request)
-        return _keep(out, _part_of(read_shards(files, told), files, request))
+        return _keep(out, _part_of(read_shards(files, told), files, request), "read exactly")
     space_of(source, layout, request.method, request.pixel_space)  # refuses before anything is read
     _check_options(source, layout, request)
     _check_factor(source, layout, request)
@@ -42,9 +42,7 @@ def convert_distilled(request: Request) -> DistilledSet:
     content = content._replace(notes={**content.notes, **pixels.notes})
     provenance = _provenance(files, layout, content)
     distilled = _assemble(source, content, pixels, request, provenance)
-    save_distilled(out, distilled)
-    images, read = distilled.images, content.images.dtype
-    print(f"written   {out}: {len(images)} {distilled.pixel_space} images, {images.shape[1]} pixels, {read} read")
+    _keep(out, distilled, f"{content.images.dtype} read")
     print(f"check     {_evidence(distilled, content)}")
     return distilled
 
@@ -98,9 +96,10 @@ def _part_of(own: DistilledSet, files: Source, request: Request) -> DistilledSet
     )
 
 
-def _keep(out: Path, own: DistilledSet) -> DistilledSet:
-    save_distilled(out, own)
-    print(f"written   {out}: {len(own.labels)} {own.pixel_space} images, {own.images.shape[1]} pixels, read exactly")
+def _keep(out: Path, own: DistilledSet, how: str) -> DistilledSet:
+    """Write the set, unless it is there already. Raises: GiftError if something else is."""
+    done = "written  " if save_new_distilled(out, own) else "is there "
+    print(f"{done} {out}: {len(own.labels)} {own.pixel_space} images, {own.images.shape[1]} pixels, {how}")
     return own
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from gift_jax import GiftError, save_teacher
+from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
@@ -16,13 +16,15 @@ from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress, provenance
-from gift_jax.runtime.files import append_json_line, make_directory
+from gift_jax.runtime.files import append_json_line, make_directory, refuse_to_replace
 from gift_jax.runtime.options import Dataset, ModelName
-from gift_jax.studies.results import make_row
-from gift_jax.teachers.teacher import TeacherInfo
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.results import make_row, read_results
+from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, new_teacher, save_arrays, write_info
+from gift_jax.training.configuration import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
-from gift_jax.training.train import Run, train
+from gift_jax.training.train import train
 
 from .options import GROUPS
 from .sources import find_images
@@ -34,6 +36,7 @@ SCHEDULES = {
 }
 # Bytes of training images that are held in memory. Not a share of this machine's: it decides how images are cropped.
 LARGEST = 8 * 2**30
+RESULTS = "results.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,8 +146,19 @@ def make_info(config: TrainTeacher, spec: ModelSpec) -> TeacherInfo:
     )
 
 
-def run(config: TrainTeacher) -> Run:
-    """Train, test, and write the teacher and its results.jsonl."""
+def check_place(out: Path, info: TeacherInfo) -> None:
+    """Raises: GiftError if something else than such a teacher is there, as far as that is told without its images."""
+    if not out.exists():
+        return
+    if not ((out / INFO).is_file() and (out / RESULTS).is_file()):
+        refuse_to_replace(out)
+    found = load_weights(out)[0]
+    if dataclasses.replace(found, source_sha256="", versions=info.versions) != info:
+        refuse_to_replace(out)
+
+
+def run(config: TrainTeacher) -> None:
+    """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
     make_recipe(config)  # mistakes in options are told before images are read
@@ -152,11 +166,19 @@ def run(config: TrainTeacher) -> Run:
         raise GiftError(f"--workers must be 1 or more, not {config.workers}")
     options = parse_options(config.model_options or "", "--model-options")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
+    info = make_info(config, student.spec)
+    check_place(config.out, info)
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
     decoded = isinstance(images, RecordSet)
     recipe = make_recipe(config, decoded=decoded)
+    identity = fingerprint(Cell({}, recipe, student, images, None, test, config.seed).configuration())
+    if config.out.exists():
+        if read_results(config.out / RESULTS)[-1].get("cell") != identity:
+            refuse_to_replace(config.out)
+        print(f"is there  {config.out}: trained before, by the same settings on the same images")
+        return
     print(
         f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
         f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
@@ -170,8 +192,9 @@ def run(config: TrainTeacher) -> Run:
             recipe, student, images, None, test, seeds=(config.seed,), checkpoints=checkpoints,
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
         )  # fmt: skip
-    save_teacher(config.out, make_info(config, student.spec), result.state.params, result.state.batch_stats)
-    append_json_line(config.out / "results.jsonl", make_row(result, recipe, student, images, None))
+    with new_teacher(config.out) as directory:
+        save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
+        write_info(directory, info)
+        append_json_line(directory / RESULTS, {"cell": identity, **make_row(result, recipe, student, images, None)})
     remove(checkpoints)
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
-    return result

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from gift_jax.data.datasets import Normalisation, embedded_description, get_dataset, register_embedded_dataset
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, refuse_to_replace
 
 PixelSpace = Literal["raw", "normalised", "zca"]
 PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
@@ -165,6 +165,32 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
     arrays, metadata = to_parts(distilled)
     with atomic_write(Path(path)) as temporary, os_errors_as_gift_error(Path(path)):
         save_file(dict(arrays), temporary, dict(metadata))
+
+
+def save_new_distilled(path: Path, distilled: DistilledSet) -> bool:
+    """Write a distilled set where there is none; the same set, whatever made it, is left as it is.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        GiftError: something else is there, or the set cannot be written.
+    """
+    if path.exists():
+        if not _is_same(path, distilled):
+            refuse_to_replace(path)
+        return False
+    save_distilled(path, distilled)
+    return True
+
+
+def _is_same(path: Path, distilled: DistilledSet) -> bool:
+    try:
+        found = load_distilled(path)
+    except GiftError:
+        return False
+    names = [field.name for field in dataclasses.fields(DistilledSet) if field.name != "provenance"]
+    return all(np.array_equal(getattr(distilled, name), getattr(found, name)) for name in names)
 
 
 def _arrays(distilled: DistilledSet) -> dict[str, np.ndarray]:

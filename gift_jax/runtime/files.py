@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import safetensors
 
@@ -35,6 +35,11 @@ def atomic_write(target: Path) -> Iterator[Path]:
             temporary.replace(target)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def refuse_to_replace(path: Path) -> NoReturn:
+    """Raises: GiftError that says how to keep what is there."""
+    raise GiftError(f"{path}: holds something else, and is not replaced; choose another --out, or remove it")
 
 
 def make_directory(directory: Path) -> None:

@@ -43,7 +43,8 @@ class Verification:
 class TeacherInfo:
     """What a teacher is and where it came from: the content of `teacher.json`.
 
-    image_size is the side of its input in pixels. verification is None for a teacher that was trained here. ema says
+    image_size is the side of its input in pixels. source_sha256 is of the file that it was converted from, or of the
+    weights of a teacher that was trained here. verification is None for a teacher that was trained here. ema says
     that the weights are the trainer's averaged ones. batches_tracked is PyTorch's counter of training batches, kept
     for export. preprocessing is its own of test images, None for the dataset's usual one.
     """
@@ -158,6 +159,8 @@ def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variabl
     content = read_json_object(directory / INFO)
     digest, described = content.pop("weights_sha256", None), content.pop("dataset_description", None)
     info = _parse_info(directory / INFO, content)
+    if not info.source_sha256:  # trained here
+        info = dataclasses.replace(info, source_sha256=digest or "")
     if digest != sha256_tree(directory / WEIGHTS):
         raise GiftError(f"{directory / WEIGHTS}: files were damaged or changed since they were written; {_REMAKE}")
     register_embedded_dataset(described, str(directory / INFO))

@@ -216,14 +216,24 @@ def test_a_wrong_normalisation_is_refused(values, message, golden, convert, tmp_
     assert message in err
 
 
-def test_a_teacher_is_replaced_but_nothing_else_is(golden, convert, tmp_path):
+def test_nothing_that_differs_is_replaced(golden, convert, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("...")
     arguments = ("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out")
     status, _, err = convert(*arguments, tmp_path / "precious")
     assert (status, (tmp_path / "precious" / "thesis.tex").read_text()) == (2, "...")
     assert "is not a teacher" in err
-    assert [convert(*arguments, tmp_path / "t")[0] for _ in range(2)] == [0, 0]
+    assert convert(*arguments, tmp_path / "t")[0] == 0
+    status, out, _ = convert(*arguments, tmp_path / "t")
+    assert (status, f"is there  {tmp_path / 't'}" in out) == (0, True)
+    before = {path: path.read_bytes() for path in (tmp_path / "t").rglob("*") if path.is_file()}
+    torch.save({"state_dict": official(spec(depth=3, width=128, size=32), 7).state_dict()}, tmp_path / "other.pth")
+    other = (("teacher", tmp_path / "other.pth", *CIFAR), (*arguments[:-1], "--mean", 0.1, 0.1, 0.1, "--std", 1, 1, 1))
+    for words in other:
+        status, _, err = convert(*words, "--out", tmp_path / "t")
+        assert (status, "holds something else, and is not replaced" in err) == (2, True)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "t").rglob("*") if path.is_file()}
+    (tmp_path / "other.pth").unlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "t"]
 
 

@@ -64,7 +64,44 @@ def test_a_set_that_exists_is_never_replaced(distill, teacher, tmp_path):
     (tmp_path / "s.safetensors").write_text("precious")
     status, _, err = distill("--teacher", teacher, "--out", tmp_path / "s.safetensors")
     assert (status, (tmp_path / "s.safetensors").read_text()) == (2, "precious")
-    assert "exists, and is not replaced" in err
+    assert "holds something else, and is not replaced" in err
+
+
+def test_the_same_command_again_is_done_and_another_one_replaces_nothing(distill, teacher, tmp_path):
+    arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 20, "--out", tmp_path / "s.safetensors")
+    assert distill(*arguments)[0] == 0
+    before = (tmp_path / "s.safetensors").stat().st_mtime_ns
+    status, out, _ = distill(*arguments, "--dataset", "digits")
+    assert (status, "is there " in out) == (0, True)
+    status, _, err = distill(*arguments, "--seed", 1)
+    assert (status, "is not replaced" in err) == (2, True)
+    assert (tmp_path / "s.safetensors").stat().st_mtime_ns == before
+    status, _, err = distill(*arguments, "--dataset", "cifar10")
+    assert (status, "is a teacher of digits, not of cifar10" in err) == (2, True)
+
+
+def test_classes_of_another_teacher_are_not_taken_over(distill, tmp_path, monkeypatch):
+    """Two teachers that were trained here: nothing but their weights tells them apart."""
+    info = dataclasses.replace(INFO, source_sha256="")
+    for seed in (0, 1):
+        save_teacher(tmp_path / f"t{seed}", info, *make_variables(seed))
+    options = ("--ipc", 1, "--images-per-class", 20, "--out")
+    assert distill("--teacher", tmp_path / "t1", *options, tmp_path / "whole.safetensors")[0] == 0
+    original = rded.synthesize_class
+
+    def stopping(images, label, *rest, **options):
+        if label == 4:
+            raise KeyboardInterrupt
+        return original(images, label, *rest, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rded, "synthesize_class", stopping)
+        assert distill("--teacher", tmp_path / "t0", *options, tmp_path / "s.safetensors")[0] == 130
+    status, out, _ = distill("--teacher", tmp_path / "t1", *options, tmp_path / "s.safetensors")
+    assert (status, "going on" in out) == (0, False)
+    found, whole = (load_distilled(tmp_path / f"{name}.safetensors") for name in ("s", "whole"))
+    np.testing.assert_array_equal(found.images, whole.images)
+    assert len(found.provenance["teacher_sha256"]) == 64
 
 
 def test_class_folders_are_streamed(distill, tmp_path):

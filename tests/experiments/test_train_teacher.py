@@ -52,6 +52,20 @@ def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path,
     np.testing.assert_allclose(logits, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
+def test_a_teacher_is_never_replaced_by_another(train, tmp_path):
+    arguments = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
+    out = tmp_path / "teacher"
+    assert train(*arguments, "--epochs", 1, "--out", out)[0] == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    status, printed, _ = train(*arguments, "--epochs", 1, "--out", out)
+    assert (status, f"is there  {out}" in printed) == (0, True)
+    for options in (("--epochs", 2), ("--epochs", 1, "--seed", 1)):
+        status, _, err = train(*arguments, *options, "--out", out)
+        assert (status, f"{out}: holds something else, and is not replaced" in err) == (2, True)
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert load_teacher(out).info.source_sha256  # by which rows and sets name it
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
