@@ -9,6 +9,7 @@ themselves.
 """
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from gift_jax.data.evaluation import load_records
 from gift_jax.data.survey import Found, look
 from gift_jax.data.transforms import make_transform
 from gift_jax.readers.formats import has_test_images, read_images
-from gift_jax.readers.records import Records
+from gift_jax.readers.records import Records, same_images
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
@@ -182,8 +183,7 @@ def print_found(spec: DatasetSpec, found: Found, train: Records, test: Records |
         print(f"{name:<16}{value}")
     table = Table("class", "name", "images")
     for label in range(min(spec.num_classes, LISTED_CLASSES)):
-        names = spec.class_names or tuple(map(str, range(spec.num_classes)))
-        table.add_row(str(label), names[label], str(found.counts[label]))
+        table.add_row(str(label), train.class_names[label], str(found.counts[label]))
     rich.print(table)
     if spec.num_classes > LISTED_CLASSES:
         print(f"and {spec.num_classes - LISTED_CLASSES} more")
@@ -204,11 +204,13 @@ def main(config: AddDataset) -> None:
     known = DATASETS.get(config.name)
     if not config.data.exists():
         raise GiftError(f"{config.data}: no such file or directory; give the images of {config.name}")
-    records = read_images(config.data, train=True, reading=config.reading(train=True))
+    records = read_images(config.data, train=True, reading=config.reading(train=True), spec=known)
     spec, found = describe(config, records, known)
     if known:
         check_known(spec, records, found)
     test = list_test(spec)
+    if test is not None and same_images(records, test):
+        print("warning: the test images are the training images; accuracies on them show nothing", file=sys.stderr)
     path = DIRECTORY / spec.name / FILE
     write_dataset(path, spec)
     write_sheet(path.with_name("sheet.png"), records, spec)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gift_jax.data.distilled import DistilledSet, load_distilled, save_new_distilled
+from gift_jax.data.distilled import DistilledSet, load_distilled, save_new_distilled, told_by_file
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
 from gift_jax.readers.source import Source, directory
@@ -30,10 +30,13 @@ def convert_distilled(request: Request) -> DistilledSet:
     """
     out = request.out
     source = hub.local(request.source, "set")
+    if (told := told_by_file(source)) is not None:
+        _check_told(str(source), told, request)
+        return _keep(out, _part_of(load_distilled(source), str(source), request), "read exactly")
     layout, files = open_source(source)
     if layout == "parquet" and (told := told_by_shards(files)) is not None:
-        _check_told(files, told, request)
-        return _keep(out, _part_of(read_shards(files, told), files, request), "read exactly")
+        _check_told(files.label, told, request)
+        return _keep(out, _part_of(read_shards(files, told), files.label, request), "read exactly")
     space_of(source, layout, request.method, request.pixel_space)  # refuses before anything is read
     _check_options(source, layout, request)
     _check_factor(source, layout, request)
@@ -63,28 +66,28 @@ def open_distilled(path: Path) -> DistilledSet:
     return read_shards(files, told)
 
 
-def _check_told(files: Source, told: Mapping[str, str], request: Request) -> None:
+def _check_told(label: str, told: Mapping[str, str], request: Request) -> None:
     """Compare what is asked for with a set that says everything of itself. Raises: GiftError if they differ."""
     method, dataset = told.get("method"), told.get("dataset")
     if (method, dataset) != (request.method, request.spec.name):
         raise GiftError(
-            f"{files.label}: is the {method} set of {dataset}, not {request.method}'s of {request.spec.name}; "
+            f"{label}: is the {method} set of {dataset}, not {request.method}'s of {request.spec.name}; "
             f"give --method {method} --dataset {dataset}"
         )
     given = {name: getattr(request, name) for name in ("pixel_space", "mean")}
     given["first_label"] = request.first_label or None
     given |= {name: getattr(request, name) for name in OPTIONS}
     if option := next((name for name, value in given.items() if value is not None), None):
-        raise GiftError(f"{files.label}: says everything of itself; drop --{option.replace('_', '-')}")
+        raise GiftError(f"{label}: says everything of itself; drop --{option.replace('_', '-')}")
     if request.ipc and request.ipc > int(told["ipc"]):
-        raise GiftError(f"{files.label}: has {told['ipc']} images per class, but --ipc is {request.ipc}; lower it")
+        raise GiftError(f"{label}: has {told['ipc']} images per class, but --ipc is {request.ipc}; lower it")
 
 
-def _part_of(own: DistilledSet, files: Source, request: Request) -> DistilledSet:
+def _part_of(own: DistilledSet, label: str, request: Request) -> DistilledSet:
     """The first images of each class, as many as are asked for. Raises: GiftError if there are fewer."""
     if request.ipc in (None, own.ipc):
         return own
-    rows = first_of_each_class(files.label, own.labels, request)
+    rows = first_of_each_class(label, own.labels, request)
     subset = f"the first {request.ipc} of each class: {len(rows)} of {len(own.labels)} images"
     return dataclasses.replace(
         own,

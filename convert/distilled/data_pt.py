@@ -36,6 +36,15 @@ def load_torch(source: Source, name: str) -> object:
     return load_object(path) if path else load_stream(source.read(name, LARGEST), f"{source.label}: {name!r}")
 
 
+def is_one_image(source: Source, name: str) -> bool:
+    """Whether a torch file of a source holds the tensor of a single image."""
+    try:
+        content = load_torch(source, name) if name.lower().endswith(SUFFIXES) else None
+    except GiftError:
+        return False
+    return isinstance(content, torch.Tensor) and content.ndim in (2, 3)
+
+
 def read(source: Source, request: Request) -> Content:
     """Read images, float or uint8 [N, C, H, W], and labels out of one torch file, or safetensors.
 

@@ -73,7 +73,8 @@ def read_images(form: Form, source: Source, request: Request) -> Content:
     images, notes = decode(records, rows, DecodeSquare(spec.channels, request.image_size or usual))
     classes = records.classes
     notes = {**records.notes, "classes": classes.note, **notes}
-    print(f"classes   {names_with_ids(classes)}")
+    if classes.ids:
+        print(f"classes   {names_with_ids(classes)}")
     return Content(
         images,
         records.labels[rows],

@@ -100,13 +100,19 @@ def _open_member(source: Source, name: str) -> Source | None:
 
 def _found(source: Source | None) -> str:
     files = openable(source, data_pt.SUFFIXES) if source else []
+    if source and len(files) > 1 and data_pt.is_one_image(source, files[0]):
+        what = f"it holds {len(files)} torch files of one image each ({listed(files, 2)})"
+        return f"{what}, stack them as images [N, C, H, W] and save [images, labels] as one file"
     if len(files) > 1:
         return f"it holds {len(files)} archives or torch files ({listed(files, 2)}), give one of them"
     return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"
 
 
 def _known_as(path: Path, head: bytes) -> str | None:
-    """The name that a torch file alone is known by."""
+    """The name that a torch file alone is known by. Raises: GiftError if others of its set lie beside it."""
+    beside = [other for other in path.parent.glob("*.pt") if _DATM.fullmatch(other.name) and other.name != path.name]
+    if _DATM.fullmatch(path.name) and beside:
+        raise GiftError(f"{path}: is one of several files that belong together; give the directory that has them")
     # Pickles of old torch versions begin with the protocol's mark.
     torch_file = head[:1] == b"\x80" or is_safetensors(head) or _is_torch_archive(path)
     return data_pt.NAME if torch_file else None

@@ -11,8 +11,9 @@ from gift_jax.readers.class_names import NETTE, TEN, WOOF
 Space = PixelSpace | Literal["unbounded"]
 """What was done to stored pixels; `unbounded` ones are raw floats that may leave [0, 1] by a little."""
 
-_NAMES = ("data.pt", "datm", "arrays", "parquet", "images", "idx", "cifar")
-_DATA: Mapping[str, Space | None] = MappingProxyType(dict.fromkeys(_NAMES))
+_DATA: Mapping[str, Space | None] = MappingProxyType(
+    {"data.pt": None, "datm": None, "arrays": None, "parquet": None, "images": None, "idx": None, "cifar": None}
+)
 
 
 class Release(NamedTuple):

@@ -30,6 +30,7 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as the Hub names them, t
 _HARMLESS = re.compile(
     r"num_classes|in_chans|img_size|strict_img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable"
 )
+_SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}\.(safetensors|bin|pt|pth)$")
 _POOLS: Mapping[str, str] = MappingProxyType({"vit_b_16": "token"})
 _POOL = "avg"  # of all others
 _SIZED = frozenset({"vit_b_16", "swin_v2_t"})  # which timm builds for one input size
@@ -56,8 +57,15 @@ class Described:
 def find_weights(source: Path) -> Path:
     """The file of weights that a directory's config.json is of; anything but such a directory as it is.
 
-    Raises: GiftError if there is none, or if it is not clear which.
+    Raises: GiftError if there is none, if they are in shards, or if it is not clear which.
     """
+    with os_errors_as_gift_error(source):
+        names = [path.name for path in source.iterdir()] if source.is_dir() else [source.name]
+    if shards := sorted(filter(_SHARD.search, names)):
+        raise GiftError(
+            f"{source}: is in shards ({shards[0]}), which are not joined here; load the network where it was trained, "
+            "and save its state_dict as one file"
+        )
     if not (source / CONFIG).is_file():
         return source
     found = _weights_in(source)

@@ -61,6 +61,7 @@ _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "
 Method = Annotated[str, Choices(f"{__name__}:SETS")]
 Split = Literal["train", "val"]
 SUFFIXES = (".pth", ".pt", ".safetensors")
+OFFICIAL_SETS, OFFICIAL_TEACHERS = Path("syn_data"), Path("data/pretrain_models")
 
 
 def run_convert(*arguments: str) -> None:
@@ -103,12 +104,19 @@ def open_teacher(path: Path, dataset: str | None = None) -> Teacher:
     return load_teacher(convert_once("teacher", path, ("--dataset", dataset) if dataset else (), path.name))
 
 
+def _check_given(path: Path, official: Path, option: str) -> None:
+    """Raises: GiftError if a path that was given is not there; what is missing in the official place is said later."""
+    if path != official and not path.exists():
+        raise GiftError(f"{path}: no such file or directory; check `{option}`")
+
+
 def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
     """Load a teacher: converted, a checkpoint, one of the Hub, or a directory of them under their official names.
 
     Raises: GiftError that says what is missing, where it is published and what to run.
     """
     path = hub.local(path, "teacher")
+    _check_given(path, OFFICIAL_TEACHERS, "teacher")
     name = f"{dataset}_{model}"
     names = dict.fromkeys((name, ZOO[name].file_name if name in ZOO else name))
     places = [path, path / name, *(path / (stem + suffix) for stem in names for suffix in SUFFIXES)]
@@ -138,6 +146,7 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     Raises: GiftError that says what is missing and what to run, or that the set is another one.
     """
     path = hub.local(path, "set")
+    _check_given(path, OFFICIAL_SETS, "distilled")
     official = path / method / f"{dataset}_{model}" / f"ipc{ipc}"
     source = official if official.is_dir() else path
     converted = [source] if source.is_file() else sorted(source.glob("*.safetensors"))

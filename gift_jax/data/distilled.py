@@ -220,6 +220,16 @@ def load_distilled(path: Path | str) -> DistilledSet:
         raise GiftError(f"{path}: not a readable distilled set ({error}); {_REMAKE}") from None
 
 
+def told_by_file(path: Path) -> dict[str, str] | None:
+    """What a file that `save_distilled` wrote says of its set, whatever its name; None of any other."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            metadata = dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError, ValueError):
+        return None
+    return metadata if metadata.get("format") in (_FORMAT, _OLD_FORMAT) else None
+
+
 def from_parts(parts: Parts, where: str) -> DistilledSet:
     """Put a distilled set together. Args: where the parts were read, for messages.
 

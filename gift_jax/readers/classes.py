@@ -52,11 +52,11 @@ def order_classes(label: str, found: Sequence[str], request: ReadRequest, kind: 
         found: its class names, each once, in the order in which a new dataset counts them.
         request: the dataset, and a class-order file. A dataset's class may be missing, and with such a file other
             names are left out.
-        kind: what has the names, `folder`, `name` (in a file that gives each a number) or `class`.
+        kind: what has the names, `folder`, `name` (in a file that gives each a number) or `label` (of single images).
     Raises: GiftError if the names are not the dataset's classes, or it is not known in which order they are.
     """
     spec = request.spec
-    kind = kind if kind == "class" else f"class {kind}"
+    kind = f"class {kind}"
     if len(set(found)) < len(found):
         raise GiftError(f"{label}: has the {kind} {_repeated(found)!r} twice; rename one of them")
     if request.options.class_order is not None:
@@ -66,9 +66,12 @@ def order_classes(label: str, found: Sequence[str], request: ReadRequest, kind: 
     numbers = {name: int(match[1]) for name in found if (match := _NUMBERED.fullmatch(name))}
     if numbers and len(numbers) == len(found):
         _check_numbers(label, sorted(numbers.values()), request, kind)
-        names = sorted(found, key=numbers.__getitem__)
-        order = _by_place(names, f"the {kind.removeprefix('class ')}s' numbers")
-        return order._replace(names=(spec.class_names if spec else ()) or order.names)
+        ids = {name: number - request.first_label for name, number in numbers.items()}
+        by_id = {number: name for name, number in ids.items()}
+        names = tuple(by_id.get(number, str(number)) for number in range(spec.num_classes if spec else len(ids)))
+        return ClassOrder(
+            (spec.class_names if spec else ()) or names, ids, f"the {kind.removeprefix('class ')}s' numbers"
+        )
     if request.first_label and not numbers:
         raise GiftError(f"{label}: its {kind}s are no numbers ({found[0]!r} ...); drop `first_label`")
     if spec is not None:
@@ -128,6 +131,8 @@ def _check_numbers(label: str, numbers: Sequence[int], request: ReadRequest, kin
             f"{label}: its {kind}s count from 1 to {count}, expected 0..{count - 1}; rename them, or say that they do "
             "by `first_label` 1, or give their order by `class_order`"
         )
+    if request.spec and kind == "class label" and numbers[0] == 0 and numbers[-1] < count:
+        return  # images may lack classes
     counts = collections.Counter(numbers)
     wrong = next((number for number in (*expected, *numbers) if counts[number] != 1 or number not in expected), None)
     if wrong is not None:
@@ -225,7 +230,7 @@ def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarr
 def numbered_classes(ids: np.ndarray, spec: KnownClasses | None) -> ClassOrder:
     """Classes that have only ids: their names are the dataset's, else the numbers."""
     names = tuple(map(str, range(spec.num_classes if spec else int(ids.max(initial=-1)) + 1)))
-    return _by_place(names, "class ids")._replace(names=(spec.class_names if spec else ()) or names)
+    return ClassOrder((spec.class_names if spec else ()) or names, {}, "class ids")
 
 
 def renumbered(label: str, labels: np.ndarray, names: Sequence[str], order: ClassOrder) -> np.ndarray:

@@ -38,7 +38,7 @@ def read(source: Source, request: ReadRequest) -> Records:
     Raises: GiftError if the classes are not the dataset's, or one has no images.
     """
     images, options, notes = _images(source), request.options, {}
-    kind = "class" if options.labels else "folder"
+    kind = "label" if options.labels else "folder"
     if options.labels is not None:
         images = _of_split(source, images, request)
         by_class = read_labels(Path(options.labels), images, options.class_order)

@@ -101,7 +101,7 @@ def read_images(
     missing = [name for name, there in zip(records.class_names, present, strict=True) if not there]
     if missing:
         print(f"warning: {path}: has no images of {len(missing)} classes, {missing[0]!r} among them", file=sys.stderr)
-    if spec is not None and form.options:
+    if spec is not None and records.classes.ids:
         _say_classes(path, names_with_ids(records.classes))
     return records
 

@@ -1,6 +1,8 @@
 """From a user's own pictures to a student's report, by commands alone."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +157,7 @@ def test_a_sixteen_bit_picture_is_scaled_not_clipped(place, succeed):
         (("flowers", "--data", "train"), "have sides of 9 to 19 pixels; give --image-size"),
         (("flowers", "--data", "nowhere"), "nowhere: no such file or directory"),
         (("flow ers", "--data", "train", "--image-size", 8), "must be letters, digits"),
-        (("cifar10", "--data", "train"), "cifar10 has 10 classes, but 5 are here; give the dataset another name"),
+        (("cifar10", "--data", "train"), "which is no class of cifar10"),
         (("flowers", "--data", "train", "--image-size", 0), "--image-size must be 1 or more"),
         (("flowers", "--data", "empty", "--image-size", 8), "empty: holds no files"),
     ],
@@ -167,6 +169,32 @@ def test_what_does_not_fit_is_one_sentence(arguments, message, place, command):
     assert status == 2
     assert message in error.splitlines()[-1]
     assert not (place / "data").exists()
+
+
+def test_class_folders_of_a_known_dataset_are_counted_as_its_classes(place, succeed):
+    for name in ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]:
+        (place / "train" / name).mkdir(parents=True)
+        Image.fromarray(pixels(0)).save(place / "train" / name / "0.png")
+    out = succeed(add_dataset, "cifar10", "--data", "train")
+    assert re.search(r"0 +│ airplane +│ 1 ", out)
+    assert re.search(r"9 +│ truck +│ 1 ", out)
+
+
+def test_test_images_that_are_the_training_images_are_said(place, command):
+    write_pictures(place / "train", 2, 0)
+    shutil.copytree(place / "train", place / "copy")
+    for test in ("train", "copy"):
+        status, _, error = command(add_dataset, "flowers", "--data", "train", "--test-data", test, "--image-size", 8)
+        assert (status, "warning: the test images are the training images" in error) == (0, True)
+
+
+@pytest.mark.parametrize("spelt", ["pictures", "./pictures/", "other/../pictures"])
+def test_a_recorded_split_goes_with_its_folder_however_it_is_spelt(spelt, place, succeed):
+    (place / "other").mkdir()
+    for split, count in (("train", 3), ("test", 1), ("validation", 2)):
+        write_pictures(place / "pictures" / split, count, count)
+    succeed(add_dataset, "flowers", "--data", "pictures", "--test-split", "validation", "--image-size", 8)
+    assert len(load_records("flowers", source=spelt, train=False).labels) == 2 * len(CLASSES)
 
 
 def test_a_class_without_test_images_is_said(place, command):

@@ -117,7 +117,7 @@ REFUSED = {
     "one of two": ({"own_std": None}, (), "tells mean alone; add the other one"),
     "of another kind": ({"own_input_size": "large"}, (), "a field is of another kind than timm writes"),
     "another model": ({}, ("--model", "conv3"), "is a resnet18, as its config.json says, but --model is conv3"),
-    "another stem": ({}, ("--model", "resnet18_modified"), "its first convolution is 7 pixels wide, 3 expected"),
+    "another stem": ({}, ("--model", "resnet18_modified"), "its first convolution is 7 pixels wide"),
     "classes": ({}, ("--dataset", "cifar100"), "has 10 outputs, but the dataset has 100 classes"),
     "another dataset": ({"gift_jax": {"dataset": "svhn"}}, (), "was trained on svhn, as its config.json says, but"),
     "no architecture": ({"architecture": None}, (), "does not tell its architecture; give --model"),

@@ -1,6 +1,7 @@
 """Real images in every form and container, and what no form fits, in one sentence."""
 
 import json
+import os
 import re
 import shutil
 import zipfile
@@ -201,6 +202,26 @@ def test_hidden_files_are_left_out_and_links_are_followed(tmp_path):
     (root / "bee" / "again").symlink_to(root, target_is_directory=True)
     records = read_images(root, train=True)
     assert (records.class_names, records.labels.tolist()) == (NAMES, [0, 0, 1, 1, 2, 2])
+
+
+def test_what_is_no_file_is_named_and_does_not_hang(tmp_path):
+    root = write_tree(tmp_path / "set", NAMES, size=8)
+    os.mkfifo(root / "ant" / "x.png")
+    with pytest.raises(GiftError, match=r"ant/x.png: is a pipe"):
+        read_images(root, train=True)
+    with pytest.raises(GiftError, match=r"ant/x.png: is a pipe"):
+        read_images(root / "ant" / "x.png", train=True)
+    (root / "ant" / "x.png").unlink()
+    (root / "ant" / "x.png").symlink_to("nowhere.png")
+    with pytest.raises(GiftError, match=r"ant/x.png: is a link to nowhere.png, which is not there"):
+        read_images(root, train=True)
+
+
+def test_one_class_name_in_two_unicode_spellings_is_one_class(tmp_path):
+    root = write_tree(tmp_path / "set", ("caf\u00e9", "cafe\u0301", "tea"), size=8)
+    records = read_images(root, train=True)
+    assert (records.class_names, records.labels.tolist()) == (("caf\u00e9", "tea"), [0, 0, 0, 0, 1, 1])
+    assert read_images(root, train=True, spec=spec(("tea", "cafe\u0301"))).labels.tolist() == [1, 1, 1, 1, 0, 0]
 
 
 def test_a_class_folder_without_images_is_said(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from folders import pixels
 from PIL import Image
 
+from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.readers.formats import read_images
 from gift_jax.readers.request import SourceOptions
@@ -21,14 +22,17 @@ def flat(tmp_path):
     return tmp_path / "flat"
 
 
-def read(flat, labels, order=None):
+def labelled(flat, labels, order=None):
     (flat.parent / "labels.txt").write_text(labels, encoding="utf-8")
     if order:
         (flat.parent / "order.txt").write_text(order, encoding="utf-8")
-    path = str(flat.parent / "order.txt") if order else None
-    return read_images(
-        flat, train=False, reading=SourceOptions(labels=str(flat.parent / "labels.txt"), class_order=path)
+    return SourceOptions(
+        labels=str(flat.parent / "labels.txt"), class_order=str(flat.parent / "order.txt") if order else None
     )
+
+
+def read(flat, labels, order=None):
+    return read_images(flat, train=False, reading=labelled(flat, labels, order))
 
 
 def lines(form, labels=("n01", "n02", "n03") * 2):
@@ -53,7 +57,9 @@ def test_lists_are_understood(form, flat):
     assert records.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_labels_may_hold_spaces(flat):
+def test_labels_may_hold_spaces_and_commas_in_quotes(flat):
+    records = read(flat, lines('{0},"{2}"', ["tench, Tinca tinca", "cock"] * 3))
+    assert records.class_names == ("cock", "tench, Tinca tinca")
     records = read(flat, lines("{0} {2}", ["Ankle boot", "T-shirt/top"] * 3))
     assert records.class_names == ("Ankle boot", "T-shirt/top")
 
@@ -77,6 +83,9 @@ BAD = {
     "no label": (lines("{0}"), None, "has no label; write"),
     "two labels": (lines("{0} {2}") + "val_1.png n02\n", None, "has two labels for 'val_1.png'"),
     "empty": ("", None, "is empty"),
+    "a third column": (lines("{0},{2},train"), None, r"line 1 \('val_1.png,n01,train'\) has 3 columns"),
+    "tabs and a box": (lines("{0}\t{2}\t0\t9"), None, "has 4 columns"),
+    "spaces and a split": (lines("{0} {2} train", ("n01440764", "n01443537", "n01484850") * 2), None, "has 3 columns"),
     "a pointer": ("version https://git-lfs.github.com/spec/v1\n", None, "is a git-lfs pointer"),
 }
 
@@ -87,6 +96,12 @@ def test_lists_that_do_not_fit_are_one_sentence(name, flat):
     with pytest.raises(GiftError, match=message) as caught:
         read(flat, labels, order)
     assert "labels.txt" in str(caught.value)
+
+
+def test_labels_that_are_numbers_are_class_ids_although_classes_lack_images(flat):
+    options = labelled(flat, lines("{0} {2}", [0, 7, 2] * 2))
+    records = read_images(flat, train=False, spec=get_dataset("cifar10"), reading=options)
+    assert records.labels.tolist() == [0, 0, 2, 2, 7, 7]
 
 
 def test_a_flat_folder_alone_names_the_option(flat):
