@@ -14,6 +14,7 @@ from torch import nn
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.models import ModelSpec
+from gift_jax.runtime.seeds import check_seeds
 
 from .families.convnet import Reference
 from .torch_file import save_object
@@ -32,6 +33,7 @@ def to_tensor(images: np.ndarray) -> torch.Tensor:
 def train_example(out: Path, *, epochs: int, seed: int) -> float:
     """Train, save `{"model", "optimizer", "lr_scheduler", "epoch", "args"}`, and return test accuracy in percent."""
     torch.set_num_threads(1)  # on images this small more threads only wait for one another
+    check_seeds([seed])
     torch.manual_seed(seed)
     split = load_split()
     images, labels = to_tensor(split.train_images), torch.from_numpy(split.train_labels).long()

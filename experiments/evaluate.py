@@ -32,6 +32,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Loss, ModelName, OptimizerName, RecipeName
+from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import make_row
@@ -117,10 +118,9 @@ class Evaluate(Inputs):
 
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
-    if not config.seeds or config.ipc < 1:
-        raise GiftError("give one seed at least by --seeds, and --ipc 1 or more")
-    if len(set(config.seeds)) < len(config.seeds):
-        raise GiftError(f"--seeds {' '.join(map(str, config.seeds))}: give each seed once")
+    check_seeds(config.seeds)
+    if config.ipc < 1:
+        raise GiftError("--ipc must be 1 or more")
     if config.teacher_models and (config.soft_labels or config.is_teacherless):
         other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}"
         raise GiftError(f"--teacher-models and {other} are given; give one of them")

@@ -22,6 +22,7 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import ce
 from gift_jax.models import Model, Variables
 from gift_jax.pixels.boxes import resized_box
+from gift_jax.runtime.seeds import check_seeds
 from gift_jax.teachers.teacher import Teacher
 
 _CHUNK = 100  # images scored at a time
@@ -135,6 +136,7 @@ def choose_rows(labels: np.ndarray, label: int, ipc: int, settings: RDED, seed: 
     Raises: GiftError if it has too few for ipc * factor^2 patches.
     """
     members = np.flatnonzero(labels == label)
+    check_seeds([seed])
     chosen = np.asarray(jax.random.permutation(_class_key(seed, label), members))[: settings.images_per_class]
     if len(chosen) < ipc * settings.factor**2:
         raise GiftError(

@@ -16,6 +16,7 @@ from gift_jax.readers import hub
 from gift_jax.readers.source import Source
 from gift_jax.runtime.files import atomic_write
 from gift_jax.runtime.progress import display
+from gift_jax.runtime.seeds import check_seeds
 
 from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
@@ -44,6 +45,9 @@ class Options:
     draw: str | None = None
     temperature: float = 20.0
     centre: bool = False
+
+    def __post_init__(self) -> None:
+        check_seeds([self.seed])
 
 
 class _Reader(NamedTuple):

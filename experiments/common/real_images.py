@@ -11,6 +11,7 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.transforms import make_transform
 from gift_jax.readers.records import Records, decoded
+from gift_jax.runtime.seeds import check_seeds
 
 from .digits_setup import training_digits
 from .inputs import find_training
@@ -84,6 +85,7 @@ def teacher_of(materials: Materials) -> Teacher:
 
 def draw_rows(labels: np.ndarray, ipc: int, seed: int) -> np.ndarray:
     """Rows of ipc images of each class, drawn without replacement. Args and returns: as of `rows_by_class`."""
+    check_seeds([seed])
     generator = np.random.default_rng(seed)
     return rows_by_class(labels, ipc, lambda rows: generator.permutation(rows)[:ipc])
 

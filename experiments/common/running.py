@@ -9,7 +9,7 @@ import jax
 from gift_jax import GiftError
 from gift_jax.runtime.sharding import Seeds, make_mesh
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.results import drop_cut_line, read_results
+from gift_jax.studies.results import end_last_line, read_results
 from gift_jax.training.configuration import fingerprint
 from gift_jax.training.train import choose_seeds
 
@@ -27,7 +27,7 @@ def finished_rows(results: Path, cells: Iterable[Cell]) -> dict[int, dict[str, A
     """Rows of results.jsonl that are of these very cells, by seed."""
     if not results.is_file():
         return {}
-    drop_cut_line(results)
+    end_last_line(results)
     known = {row["cell"]: row for row in read_results(results) if "cell" in row and "failed" not in row}
     wanted = {cell.seed: fingerprint(cell.configuration()) for cell in cells}
     return {seed: known[name] for seed, name in wanted.items() if name in known}

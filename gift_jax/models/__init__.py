@@ -29,6 +29,7 @@ from gift_jax.models.swin import SwinV2
 from gift_jax.models.vgg import VGG
 from gift_jax.models.vit import ViT
 from gift_jax.runtime.compiling import cached_factory
+from gift_jax.runtime.seeds import check_seeds
 
 Variables = dict[Any, Any]
 """A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""
@@ -94,6 +95,7 @@ def create(
     Returns: a module `(images [B, H, W, channels], *, train) -> logits [B, num_classes]`.
     """
     spec = ModelSpec(name, num_classes, image_size, channels, tuple(sorted(options.items())))
+    check_seeds([seed])
     return spec.create(nnx.Rngs(seed))
 
 

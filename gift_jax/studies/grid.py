@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,8 +17,9 @@ from typing import Any, NamedTuple, Protocol
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import append_json_line
+from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.threads import in_order
-from gift_jax.studies.results import drop_cut_line, read_results
+from gift_jax.studies.results import end_last_line, read_results
 from gift_jax.training.configuration import fingerprint
 
 Row = dict[str, Any]
@@ -158,8 +160,15 @@ def run_grid(
     """
     shard = shard or Shard()
     path = results_path(out, shard)
-    drop_cut_line(path)
-    part = [(fingerprint(cell.configuration()), cell) for cell in take_shard(cells, shard)]
+    end_last_line(path)
+    part = []
+    for cell in take_shard(cells, shard):
+        configuration = cell.configuration()
+        check_seeds([configuration.get("seed", 0)])
+        part.append((fingerprint(configuration), cell))
+    for key, count in Counter(_key(experiment, identity, cell.labels) for identity, cell in part).items():
+        if count > 1:
+            raise GiftError(f"{key}: is there {count} times; give each cell, and each seed, once")
     known = known_rows(out, retry_failed)
     rows = {row["cell"]: row for row in known}
     recorded = {_key(row["experiment"], row["cell"], row["labels"]) for row in known}

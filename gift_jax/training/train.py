@@ -18,6 +18,7 @@ from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
 from gift_jax.readers.classes import different_ids
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, place_on_mesh, select_seed
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.configuration import describe
@@ -94,6 +95,7 @@ def train(
     Returns: a Run a seed, in order. Raises: GiftError if the parts do not fit each other; Diverged if a loss is not
     finite, naming step and cause; Preempted after SIGTERM, if there are checkpoints.
     """
+    check_seeds(seeds)
     recipe, distilled = settle(recipe, distilled, teacher)
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):

@@ -99,7 +99,7 @@ def test_results_are_read_back_and_a_damaged_line_is_named(tmp_path):
         append_json_line(path, row)
     assert read_results(path) == RESULTS
     path.write_text(path.read_text() + '{"loss": \n')
-    with pytest.raises(GiftError, match=r"results\.jsonl: line 9 is not JSON"):
+    with pytest.raises(GiftError, match=r"results\.jsonl: line 9 is no result"):
         read_results(path)
     with pytest.raises(GiftError, match=r"none\.jsonl"):
         read_results(tmp_path / "none.jsonl")

@@ -11,7 +11,7 @@ from gift_jax.data.zca import fit_zca, save_zca
 from gift_jax.errors import GiftError
 from gift_jax.reports.page import Picture, Section, write_page
 from gift_jax.runtime.files import append_json_line, write_text
-from gift_jax.studies.results import drop_cut_line, read_results
+from gift_jax.studies.results import end_last_line, read_results
 from gift_jax.teachers.teacher import save_teacher
 
 IMAGES = np.zeros((20, 8, 8, 1), np.uint8)
@@ -47,5 +47,5 @@ def test_a_result_that_is_cut_is_dropped_and_those_before_are_kept(full_disk, tm
         append_json_line(path, row)
         with pytest.raises(GiftError, match="free space"):
             append_json_line(path, row)
-    drop_cut_line(path)
+    end_last_line(path)
     assert read_results(path) == [row, row]

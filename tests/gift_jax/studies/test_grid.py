@@ -75,6 +75,13 @@ def run(cells, out, **options):
     return grid.run_grid(cells, out, experiment="echo", **options)
 
 
+@pytest.mark.parametrize("seeds", [(0, 2**32), (-1, 0), (3, 3)])
+def test_seeds_that_would_be_trained_twice_are_refused(seeds, tmp_path):
+    with pytest.raises(GiftError, match=r"whole numbers from 0|give each cell, and each seed, once"):
+        run([Echo(1.0, seed) for seed in seeds], tmp_path)
+    assert not RUNS
+
+
 def test_finished_cells_are_not_run_again(tmp_path):
     first = run(CELLS[:4], tmp_path)
     assert RUNS == [(1.0, 0), (1.0, 1), (2.0, 0), (2.0, 1)]

@@ -46,6 +46,12 @@ def test_two_runs_of_a_seed_give_identical_bits(reference):
     assert again.history == reference[0].history
 
 
+@pytest.mark.parametrize("seeds", [(0, 0), (0, 2**32), (-1, 2**32 - 1), (2**64,), ()])
+def test_seeds_that_would_be_trained_twice_are_refused(seeds):
+    with pytest.raises(GiftError, match="seed"):
+        run(seeds=seeds)
+
+
 def test_seeds_differ(reference):
     assert not np.array_equal(reference[0].losses, reference[1].losses)
     assert [one.seed for one in reference] == [0, 1]
