@@ -2,7 +2,7 @@
 
 Command: `python -m experiments.report runs/cross_optimizer other/results.jsonl --out runs/report`.
 Runs are directories that studies wrote, the parts of one among them (`results-1-of-4.jsonl`), or results files; rows
-of `experiments.evaluate` and `experiments.quickstart` are shown by loss and optimizer.
+of `experiments.evaluate` are shown by setting, named by what differs.
 """
 
 import dataclasses
@@ -28,6 +28,7 @@ from . import (
     label_regimes,
     loss_comparison,
 )
+from .common import evaluation_views
 from .common.reporting import MakeSections, Row, report_title, two_axes, write_report
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
@@ -59,16 +60,8 @@ class Report:
 
 
 def other_sections(rows: Sequence[Row]) -> list[Section]:
-    """Losses by optimizer, for the rows of one setting that no study wrote."""
+    """Losses by optimizer, of a study that is not one of these."""
     return two_axes(rows, "loss", "optimizer")
-
-
-def with_study(row: Row) -> Row:
-    """A row that no study wrote as one of a study of its setting, whose axes are loss and optimizer."""
-    if "experiment" in row:
-        return row
-    name = "{method} of {dataset}, {ipc} images per class, {model}, {epochs} epochs".format(**row)
-    return {**row, "experiment": name, "labels": {"loss": row["loss"], "optimizer": row["optimizer"]}}
 
 
 def main(config: Report) -> None:
@@ -76,11 +69,12 @@ def main(config: Report) -> None:
     if not config.runs:
         raise GiftError("give directories or results.jsonl files of runs to report on")
     rows, contradictions = grid.merge(grid.read_rows(config.runs))
-    rows = [dict(with_study(row)) for row in rows]
+    rows = [{"experiment": evaluation_views.NAME, **row} for row in rows]
     names = dict.fromkeys(row["experiment"] for row in rows)
-    makers = {name: EXPERIMENTS.get(name, other_sections) for name in names}
-    others = [row for row in rows if row["experiment"] not in EXPERIMENTS]
-    if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row, *row["labels"]}]:
+    known = {**EXPERIMENTS, evaluation_views.NAME: evaluation_views.make_sections}
+    makers = {name: known.get(name, other_sections) for name in names}
+    others = [row for row in rows if row["experiment"] not in known]
+    if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row["labels"]}]:
         raise GiftError(f"experiment {unknown[0]!r} has no report here; known are {', '.join(EXPERIMENTS)}")
     write_report(config.out, report_title(names, rows), makers, rows, config.runs, contradictions)
     counts = ((rows, "result"), (config.runs, "run"), (contradictions, "contradiction"))

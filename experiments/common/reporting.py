@@ -75,11 +75,13 @@ def report_title(names: Iterable[str], rows: Sequence[Row]) -> str:
 def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each setting by what differs between settings; one part, named "", if nothing does.
 
-    Two rows under the same labels are of two settings if anything but the seed decided them differently.
+    Two rows under the same labels are of two settings if anything but the seed decided them differently. Rows without
+    labels are one part, whose settings are named in it.
     """
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[str(row.get("labels"))].append(row)
+        if "labels" in row:
+            groups[str(row["labels"])].append(row)
     mixed = {key: None for found in groups.values() for key in differing([facts(row) for row in found])}
     parts: dict[str, list[Row]] = {}
     for row in rows:
@@ -110,9 +112,10 @@ def print_summary(sections: Sequence[Section]) -> None:
 
 def curves(rows: Sequence[Row], axis: str, title: str) -> list[Section]:
     """Accuracy and loss by epoch for each name on an axis, folded away; nothing if no run finished."""
-    if all("failed" in row or "history" not in row for row in rows):
+    if all("losses" not in row for row in rows):
         return []
-    return [Section("Training curves", [pictures.curves("curves", rows, axis, title)], folded=True)]
+    drawn = [row for row in rows if "losses" in row]
+    return [Section("Training curves", [pictures.curves("curves", drawn, axis, title)], folded=True)]
 
 
 def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:

@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gift_jax.errors import GiftError
 from gift_jax.reports.page import Table
 
 SPREAD = "mean ± sample standard deviation"
@@ -123,9 +125,9 @@ def grid_table(grid: Grid, corner: str, *, worst: str | None = "worst") -> Table
 
 # What decides a result, but for its seed.
 DECISIVE = ("method", "dataset", "ipc", "model", "student", "teacher", "teacher_sha256", "recipe", "soft_labels",
-            "distilled", "setting")  # fmt: skip
+            "distilled", "identity")  # fmt: skip
 # What each seed of a study has of its own: random images, and the order of stored labels.
-BY_SEED = {"distilled.made", "soft_labels.order", "soft_labels.distilled", "setting"}
+BY_SEED = re.compile(r"distilled\.made|soft_labels\.(order|distilled)|identity\.distilled\..*")
 
 
 def facts(result: Result) -> dict[str, str]:
@@ -133,7 +135,9 @@ def facts(result: Result) -> dict[str, str]:
     configuration = result.get("configuration", {})
     known = {name: configuration[name] for name in ("recipe", "student") if name in configuration}
     found = {name: result[name] for name in DECISIVE if name in result}
-    own = {key: text for key, text in flatten({**known, **found}) if not ("experiment" in result and key in BY_SEED)}
+    own = {
+        key: text for key, text in flatten({**known, **found}) if not ("labels" in result and BY_SEED.fullmatch(key))
+    }
     return own | {f"labels.{name}": str(text) for name, text in result.get("labels", {}).items()}
 
 
@@ -169,22 +173,31 @@ def known_text(found: Mapping[str, str], key: str) -> str:
     return found.get(key, "" if any(name.partition(".")[0] == root for name in found) else "unknown")
 
 
+def fact_name(key: str) -> str:
+    """What a fact is of: `learning rate`, `student width`, `teacher`."""
+    root, _, rest = key.removeprefix("identity.").partition(".")
+    kinds = {"student": "student ", "distilled": "set ", "soft_labels": "stored labels ", "evaluation": "test images "}
+    kind = kinds.get(root, "") if rest else ""
+    return f"{kind}{key.rpartition('.')[2].removesuffix('_sha256').replace('_', ' ')}"
+
+
+def fact_value(text: str) -> str:
+    """A fact's text, of a digest the beginning."""
+    return text[:8] if len(text) >= 16 and set(text) <= set("0123456789abcdef") else text
+
+
 def fact_text(key: str, text: str) -> str:
     """A fact as part of a name: `learning rate 0.1`, `student width 64`, `teacher 418d7d74`, `default weight`."""
-    root, _, rest = key.partition(".")
-    kind = {"student": "student ", "distilled": "set ", "soft_labels": "stored labels "}.get(root, "") if rest else ""
-    name = f"{kind}{key.rpartition('.')[2].removesuffix('_sha256').replace('_', ' ')}"
     if text in ("", "null"):
-        return f"{'default' if rest else 'no'} {name}"
-    digest = len(text) >= 16 and set(text) <= set("0123456789abcdef")
-    return f"{name} {text[:8] if digest else text}"
+        return f"{'default' if '.' in key else 'no'} {fact_name(key)}"
+    return f"{fact_name(key)} {fact_value(text)}"
 
 
 def names_apart(results: Iterable[Result], axis: str, other: str) -> list[tuple[str, str, Result]]:
     """(name on axis, name on the other axis, result): two settings under one pair of names get what they differ in.
 
     All results of a name on the first axis get it as soon as one cell of that name holds two settings. Seeds of one
-    setting stay together; nothing else does.
+    setting stay together; nothing else does. Raises: GiftError if two runs of one seed differ in nothing that is known.
     """
     results = [*results]
     cells: dict[tuple[str, str], list[Result]] = defaultdict(list)
@@ -194,11 +207,19 @@ def names_apart(results: Iterable[Result], axis: str, other: str) -> list[tuple[
     for (name, _), found in cells.items():
         if any(_decisive(result) != _decisive(found[0]) for result in found):
             mixed[name] |= dict.fromkeys(differing([facts(result) for result in found]))
-    named = []
+    named, cells_of = [], defaultdict(set)
     for result in results:
         name, own = name_on(result, axis), facts(result) if name_on(result, axis) in mixed else {}
         parts = [fact_text(key, known_text(own, key)) for key in mixed.get(name, ())]
-        named.append((", ".join([name, *parts]), name_on(result, other), result))
+        names = ", ".join([name, *parts]), name_on(result, other)
+        named.append((*names, result))
+        cells_of[*names, result.get("seed")].add(result.get("cell"))
+    if twice := next((names for names, found in cells_of.items() if len(found) > 1), None):
+        one, two, seed = twice
+        raise GiftError(
+            f"{one}, {two}, seed {seed}: two runs differ in something that their results do not name; report on them "
+            "apart (--out of their own)"
+        )
     return named
 
 

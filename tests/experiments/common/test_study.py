@@ -168,16 +168,6 @@ def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkey
         make_writer(tmp_path)
 
 
-def test_results_of_no_study_are_shown_by_loss_and_optimizer(command, tmp_path):
-    common = {"method": "rded", "dataset": "digits", "model": "conv2", "ipc": 10, "epochs": 3, "seed": 0}
-    rows = [{**common, "loss": loss, "optimizer": "sgd", "top1_last": 50.0} for loss in ("gift", "kl")]
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
-    text = (tmp_path / "joined" / "report.md").read_text()
-    assert "rded of digits, 10 images per class, conv2, 3 epochs" in text
-    assert "| `gift` | 50.0 | 50.0 |" in text
-
-
 @pytest.mark.parametrize(
     ("module", "options", "message"),
     [
