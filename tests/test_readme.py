@@ -91,7 +91,7 @@ def test_the_python_example_prints_an_accuracy_for_each_seed():
         exec(compile(example, "README.md", "exec"), {})
     found = re.findall(r"^seed (\d): last ([\d.]+) %, best of 4 ([\d.]+) %$", output.getvalue(), re.MULTILINE)
     assert [seed for seed, _, _ in found] == ["0", "1", "2"]
-    assert all(90 < float(last) <= float(best) <= 100 for _, last, best in found)
+    assert all(80 < float(last) <= float(best) <= 100 for _, last, best in found)
 
 
 @pytest.mark.exhaustive
