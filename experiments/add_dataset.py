@@ -36,6 +36,7 @@ from gift_jax.readers.records import Records, same_images
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
+from gift_jax.runtime.options import Source
 
 SHOWN_CLASSES, SHOWN_IMAGES = 10, 10
 CELL = 64  # pixels of an image on the contact sheet
@@ -62,14 +63,14 @@ class AddDataset:
     """
 
     name: tyro.conf.Positional[str]
-    data: Path
-    test_data: Path | None = None
+    data: Source
+    test_data: Source | None = None
     split: str | None = None
     test_split: str | None = None
-    labels: Path | None = None
-    test_labels: Path | None = None
+    labels: Source | None = None
+    test_labels: Source | None = None
     label_column: str | None = None
-    class_order: Path | None = None
+    class_order: Source | None = None
     image_size: int | None = None
     channels: int | None = None
     mirrors: bool = True
@@ -202,9 +203,12 @@ def next_commands(name: str) -> Iterator[str]:
 def main(config: AddDataset) -> None:
     """Look, measure, write, and say what comes next."""
     known = DATASETS.get(config.name)
-    if not config.data.exists():
-        raise GiftError(f"{config.data}: no such file or directory; give the images of {config.name}")
     records = read_images(config.data, train=True, reading=config.reading(train=True), spec=known)
+    if len(records.class_names) < 2:
+        raise GiftError(
+            f"{config.data}: has one class, {records.class_names[0]!r}, and students tell classes apart; give the "
+            "directory of all class folders"
+        )
     spec, found = describe(config, records, known)
     if known:
         check_known(spec, records, found)

@@ -21,6 +21,7 @@ from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
+from .common.inputs import usual_spec
 from .common.rates import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
 from .common.reporting import Row
 from .common.students import parse_student
@@ -52,6 +53,8 @@ class CrossArchitecture(Study):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rates(self.rates)
+        for text in self.students:
+            parse_student(text, usual_spec(self))
 
 
 def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:

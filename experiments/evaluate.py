@@ -21,17 +21,16 @@ import rich
 from rich.table import Table
 
 from gift_jax import DistilledSet, GiftError, Teacher
-from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels, load_soft_labels
-from gift_jax.models import Model, ModelSpec, get_model
+from gift_jax.models import Model, get_model
 from gift_jax.optim import default_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Loss, ModelName, OptimizerName, RecipeName
+from gift_jax.runtime.options import Loss, ModelName, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
 from gift_jax.studies.cells import Cell
@@ -43,7 +42,7 @@ from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, train
 
-from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student
+from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student, student_options, usual_spec
 from .common.running import finished_rows, spread_seeds
 from .common.sources import Method, find_distilled, find_teacher
 
@@ -97,7 +96,7 @@ class Evaluate(Inputs):
     max_steps: int | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
     precision: Literal["float32", "bfloat16"] = "float32"
-    soft_labels: Path | None = None
+    soft_labels: Source | None = None
     out: Path = Path("runs/evaluate")
     resume: bool = True
     save_minutes: float = 5.0
@@ -126,9 +125,10 @@ def check_options(config: Evaluate) -> None:
         raise GiftError(f"--teacher-models and {other} are given; give one of them")
     if config.teacher_weights and not config.teacher_models:
         raise GiftError("--teacher-weights are of --teacher-models; give these too")
-    spec = get_dataset(config.dataset)
-    for model in (config.model, config.teacher_model, *config.teacher_models):
-        get_model(ModelSpec(model, spec.num_classes, spec.input_size(model), spec.channels))
+    for model in (config.teacher_model, *config.teacher_models):
+        get_model(usual_spec(config, model))
+    options = student_options(config.model, config.method, config.student_options)
+    get_model(usual_spec(config, options=options))
     recipe = resolve_recipe(config, Setting(config.method, config.dataset, config.model, config.ipc, learning_rate=1.0))
     make_optimizer(recipe.optimizer, make_schedule(recipe.schedule, 1.0, 1, 1))
 
@@ -197,6 +197,8 @@ def print_plan(config: Evaluate, parts: Parts) -> None:
         rate = default_rate(config.optimizer)
         if rate.value == parts.recipe.optimizer.learning_rate:
             table.add_row("[bold]learning rate", f"{rate.value:g}, default for {config.optimizer}: {rate.source}")
+    if parts.teacher and parts.recipe.normalisation not in (None, own := parts.teacher.info.normalisation):
+        table.add_row("", f"the teacher was trained under its own: mean {own.mean}, std {own.std}")
     table.add_row("[bold]results", f"{config.out}/results.jsonl")
     rich.print(table)
 

@@ -16,7 +16,7 @@ from gift_jax.data.evaluation import EvaluationSet, load_digits_test
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.teachers.teacher import INFO
 
-from .set_making import make_set
+from .set_making import check_method, make_set
 from .sources import run_convert
 
 HELD_OUT = 4  # every fourth real training image is for choosing settings; no set is made from it
@@ -47,8 +47,10 @@ def make_teacher(out: Path) -> Teacher:
 
 def load_digits(out: Path, ipc: int, methods: tuple[str, ...]) -> Digits:
     """Make, or take from out, everything that a study on the digits needs. Raises: GiftError."""
-    teacher = load_teacher(out / "teacher") if (out / "teacher" / INFO).is_file() else make_teacher(out)
     images, labels = training_digits()
+    for method in methods:
+        check_method(method, labels, ipc)
+    teacher = load_teacher(out / "teacher") if (out / "teacher" / INFO).is_file() else make_teacher(out)
     sets = {
         method: find_set(out / "sets" / f"{method}_ipc{ipc}.safetensors", method, images, labels, teacher, ipc)
         for method in methods

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from gift_jax.models import MODELS, Model, ModelSpec, get_model
 from gift_jax.models.convnet import ConvNet
 from gift_jax.readers.records import decoded
 from gift_jax.runtime.files import cache_directory
-from gift_jax.runtime.options import Dataset, ModelName
+from gift_jax.runtime.options import Dataset, Existing, ModelName, Source
 
 from .options import GROUPS
 from .sources import find_images, known_images
@@ -33,6 +34,7 @@ VALIDATION_IMAGES = 5000  # at most, of the real training images
 STUDENTS: Mapping[str, Options] = MappingProxyType(
     dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt", "idc"), (("norm", "instance"),))
 )
+Images = Annotated[str, Existing(r"tfds(:.*)?")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +59,11 @@ class Inputs:
     dataset: Dataset = "cifar100"
     model: ModelName = "conv3"
     ipc: int = 10
-    distilled: Path = Path("syn_data")
-    teacher: Path = Path("data/pretrain_models")
-    data: str | None = None
-    train_data: str | None = None
-    class_order: Path | None = None
+    distilled: Source = Path("syn_data")
+    teacher: Annotated[Path, Existing(rf"hf:/.*|{TEACHERLESS}")] = Path("data/pretrain_models")
+    data: Images | None = None
+    train_data: Images | None = None
+    class_order: Source | None = None
 
     @property
     def has_teacher(self) -> bool:
@@ -75,15 +77,25 @@ class Inputs:
 
 
 def make_student(model: str, method: str, distilled: DistilledSet, options: str | None = None) -> Model:
-    """A student of a method's set: with the method's own options if it is a ConvNet, and over them those given.
+    """A student of a method's set, with `student_options`.
 
     Raises:
         GiftError: an option is unknown or does not fit.
     """
-    own = STUDENTS.get(method, ()) if model in MODELS and MODELS[model].func is ConvNet else ()
-    chosen = {**dict(own), **dict(parse_options(options or "", "--student-options"))}
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
-    return get_model(ModelSpec(model, distilled.num_classes, size, channels, tuple(sorted(chosen.items()))))
+    return get_model(ModelSpec(model, distilled.num_classes, size, channels, student_options(model, method, options)))
+
+
+def student_options(model: str, method: str, options: str | None) -> Options:
+    """Options of a method's student: the method's own if it is a ConvNet, and over them those given."""
+    own = STUDENTS.get(method, ()) if model in MODELS and MODELS[model].func is ConvNet else ()
+    return tuple(sorted({**dict(own), **dict(parse_options(options or "", "--student-options"))}.items()))
+
+
+def usual_spec(inputs: Inputs, model: str | None = None, options: Options = ()) -> ModelSpec:
+    """A network for the dataset's usual images, with which options are checked before a set or teacher is there."""
+    data, name = get_dataset(inputs.dataset), model or inputs.model
+    return ModelSpec(name, data.num_classes, data.input_size(name), data.channels, options)
 
 
 def check_size(teacher: Teacher | None, distilled: DistilledSet, place: Path) -> None:

@@ -17,18 +17,23 @@ SEED = 0
 
 def make_set(method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int) -> DistilledSet:
     """Make a set of a named method from real images, uint8 [N, S, S, C], and their labels. Raises: GiftError."""
-    if method not in METHODS:
-        raise GiftError(f"--methods: {method!r} is unknown here; choose of {', '.join(METHODS)}")
+    check_method(method, labels, ipc)
     dataset, num_classes = teacher.info.dataset, teacher.info.num_classes
-    fewest = int(np.bincount(labels, minlength=num_classes).min())
-    if not 1 <= ipc <= fewest:
-        raise GiftError(f"--ipc must be from 1 to {fewest}, the fewest training images of a class, not {ipc}")
     if method == "rded":
         return rded.synthesize(images, labels, teacher, ipc=ipc, settings=CROPS, seed=SEED)
     chosen = np.concatenate([METHODS[method](images[labels == label], ipc) for label in range(num_classes)])
     provenance = {"seed": str(SEED), "made": f"by {method} from {len(labels)} real training images"}
     own = np.repeat(np.arange(num_classes, dtype=np.int32), ipc)
     return DistilledSet(chosen, own, None, "raw", dataset, method, ipc, provenance)
+
+
+def check_method(method: str, labels: np.ndarray, ipc: int) -> None:
+    """Raises: GiftError if no such set can be made of real images with these labels."""
+    if method not in METHODS:
+        raise GiftError(f"method {method!r} is unknown here; choose of {', '.join(METHODS)}")
+    fewest = int(np.bincount(labels).min())
+    if not 1 <= ipc <= fewest:
+        raise GiftError(f"--ipc must be from 1 to {fewest}, the fewest training images of a class, not {ipc}")
 
 
 def random_images(images: np.ndarray, ipc: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import rich
 from rich.table import Table
@@ -63,12 +63,23 @@ class Study(Inputs):
         for option in ("ipc", "seeds", "epochs", "jobs"):
             if (value := getattr(self, option)) is not None and value < 1:
                 raise GiftError(f"--{option} must be 1 or more, not {value}")
+        for option in ("losses", "hard_middle", "optimizers"):
+            self.check_names(option)
         if self.dataset == DIGITS:
             for option in ("model", "distilled", "teacher", "data", "train_data", "class_order"):
                 if getattr(self, option) != getattr(type(self), option):
                     name = option.replace("_", "-")
                     raise GiftError(f"--{name}: studies of the digits make their own; give --dataset too, or drop it")
         grid.parse_shard(self.shard)
+
+    def check_names(self, option: str) -> None:
+        """Raises: GiftError if an option holds a name that is not among its choices."""
+        if option not in (hints := get_type_hints(type(self), include_extras=True)):
+            return
+        names = get_args(hints[option])[0].__metadata__[0].names()
+        if unknown := [name for name in getattr(self, option) if name not in names]:
+            flag = option.replace("_", "-")
+            raise GiftError(f"--{flag}: {unknown[0]!r} is unknown; choose of {', '.join(names)}")
 
     @property
     def at_once(self) -> int:

@@ -49,6 +49,7 @@ from gift_jax.studies.cells import Cell
 from gift_jax.training.normalising import settle
 from gift_jax.training.train import Run
 
+from ..common.inputs import usual_spec
 from ..common.real_images import RealImages, load_real, teacher_of
 from ..common.students import parse_student
 from ..common.study import Materials, Method, Study, load_materials, run_study
@@ -111,6 +112,8 @@ class LabelRegimes(Study):
         if min(self.views, self.score_epochs, self.looks) < 1:
             raise GiftError("--views, --score-epochs and --looks must be 1 or more")
         Recipe(smallest_crop=self.smallest_crop)
+        if self.student:
+            parse_student(self.student, usual_spec(self))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

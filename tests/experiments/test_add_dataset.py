@@ -155,7 +155,7 @@ def test_a_sixteen_bit_picture_is_scaled_not_clipped(place, succeed):
     ("arguments", "message"),
     [
         (("flowers", "--data", "train"), "have sides of 9 to 19 pixels; give --image-size"),
-        (("flowers", "--data", "nowhere"), "nowhere: no such file or directory"),
+        (("flowers", "--data", "nowhere"), "nowhere: there is no such file or directory"),
         (("flow ers", "--data", "train", "--image-size", 8), "must be letters, digits"),
         (("cifar10", "--data", "train"), "which is no class of cifar10"),
         (("flowers", "--data", "train", "--image-size", 0), "--image-size must be 1 or more"),
@@ -203,3 +203,16 @@ def test_a_class_without_test_images_is_said(place, command):
     status, _, error = command(add_dataset, "flowers", "--data", "train", "--test-data", "test", "--image-size", 8)
     assert status == 0
     assert "has no images of 1 classes, '0 weed' among them" in error
+
+
+def test_what_names_alone_tell_is_told_before_an_image_is_read(command, place, monkeypatch):
+    write_pictures(place / "train", 2, 0, names=("ant", "bee"))
+    write_pictures(place / "single", 2, 0, names=("ant",))
+    monkeypatch.setattr(add_dataset, "look", lambda *_, **__: pytest.fail("images were read"))
+    for arguments, message in (
+        (("--data", "train", "--test-data", "tset"), "tset: there is no such file or directory; check --test-data"),
+        (("--data", "train", "--class-order", "order"), "order: there is no such file or directory"),
+        (("--data", "single"), "single: has one class, 'ant', and students tell classes apart"),
+    ):
+        status, _, err = command(add_dataset, "mine", *arguments)
+        assert (status, message in err) == (2, True), err

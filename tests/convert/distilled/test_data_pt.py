@@ -128,7 +128,7 @@ def test_forms_of_other_methods_come_back(form, imported, tmp_path):
 
 
 def test_of_several_repetitions_an_option_says_which_and_it_is_said(convert, imported, refused, tmp_path):
-    path, out = tmp_path / "res.pt", tmp_path / "set.safetensors"
+    path, out = tmp_path / "res.pt", tmp_path / "first.safetensors"
     torch.save(FORMS["DC, DSA and DM"], path)
     assert "repetition: 1 of 2" in convert("distilled", path, *MINE, "--out", out)[1]
     distilled = imported(path, *MINE, "--repetition", "2")

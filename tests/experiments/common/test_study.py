@@ -13,6 +13,7 @@ from forms import short_form
 from setups import INFO, make_variables
 
 from experiments import ablation, cross_architecture, cross_optimizer, fidelity, loss_comparison, report
+from experiments.common import digits_setup
 from experiments.common.digits_setup import load_digits
 from experiments.common.set_making import METHODS, cluster_centres, herded_images, medoids
 from experiments.common.study import load_materials
@@ -171,8 +172,8 @@ def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkey
 @pytest.mark.parametrize(
     ("module", "options", "message"),
     [
-        (loss_comparison, ("--methods", "sre2l"), "--methods: 'sre2l' is unknown here"),
-        (loss_comparison, ("--losses", "gfit"), "loss 'gfit' is unknown"),
+        (loss_comparison, ("--methods", "sre2l"), "method 'sre2l' is unknown here"),
+        (loss_comparison, ("--losses", "gfit"), "--losses: 'gfit' is unknown"),
         (loss_comparison, ("--ipc", 500), "--ipc must be from 1 to"),
         (loss_comparison, ("--shard", "5/4"), "--shard '5/4' must be i/n"),
         (loss_comparison, ("--seeds", 0), "--seeds must be 1 or more"),
@@ -249,3 +250,19 @@ def test_herding_and_clusters_by_hand():
     assert herded_images(images, 2).ravel().tolist() == [20, 90]  # 20 is next to 44, then (20 + 90) / 2 = 55
     assert sorted(cluster_centres(images, 2).ravel().tolist()) == [10, 95]
     assert sorted(medoids(images, 2).ravel().tolist()) == [10, 90]  # real ones: 90 is the first of two nearest to 95
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [
+        (loss_comparison, ("--losses", "gfit")),
+        (loss_comparison, ("--methods", "sre2l")),
+        (loss_comparison, ("--ipc", 500)),
+        (cross_optimizer, ("--optimizers", "sgdd")),
+        (cross_architecture, ("--students", "conv9")),
+        (ablation, ("--optimizers", "sgdd")),
+    ],
+)
+def test_a_wrong_name_is_told_before_a_teacher_is_trained(module, options, command, tmp_path, monkeypatch):
+    monkeypatch.setattr(digits_setup, "make_teacher", lambda out: pytest.fail("trained"))
+    assert command(module, "--out", tmp_path, *options)[0] == 2
