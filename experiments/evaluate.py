@@ -141,9 +141,9 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
         changes |= {"loss": config.criterion_name, "loss_options": ()}
     if config.hard_share is not None:
         recipe = soft_hard_soft(recipe, config.hard_share)
-    rates = {"name": config.optimizer, "learning_rate": config.learning_rate}
-    another = config.optimizer not in (None, recipe.optimizer.name)  # at its default rate, if none is given
-    optimizer = dataclasses.replace(recipe.optimizer, **(rates if another else _given(rates)))
+    optimizer = dataclasses.replace(recipe.optimizer, **_given({"learning_rate": config.learning_rate}))
+    if config.optimizer not in (None, recipe.optimizer.name):
+        optimizer = recipe.optimizer.renamed(config.optimizer, config.learning_rate)
     return dataclasses.replace(recipe, optimizer=optimizer, **_given(changes))
 
 

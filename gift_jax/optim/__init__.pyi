@@ -3,6 +3,7 @@ from .optax_by_name import make_optimizer as make_optimizer
 from .pytorch import OPTIMIZERS as OPTIMIZERS
 from .pytorch import scale_by_adam as scale_by_adam
 from .schedules import SCHEDULES as SCHEDULES
+from .schedules import is_reached as is_reached
 from .schedules import make_schedule as make_schedule
 from .schedules import restart_steps as restart_steps
 from .settings import COMPARED as COMPARED

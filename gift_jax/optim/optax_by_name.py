@@ -65,6 +65,10 @@ def _usual(optimizer: Optimizer, schedule: optax.Schedule, constructor: Construc
     # optax.contrib.muon calls its mask by another name than optax.adamw.
     masks = {name: pytorch.mask(optimizer) for name in ("mask", "weight_decay_mask") if name in parameters}
     decay = {"weight_decay": optimizer.weight_decay, **masks} if "weight_decay" in parameters else {}
+    if decay and not masks and optimizer.weight_decay and not optimizer.decay_vectors:
+        raise GiftError(
+            f"optimizer {optimizer.name!r} decays all arrays; leave decay_vectors at True, or weight_decay at 0"
+        )
     arguments = _ARGUMENTS.get(optimizer.name, dict)()
     inner = constructor(learning_rate=schedule, **{**decay, **arguments, **dict(optimizer.options)})
     return inner if decay else pytorch.coupled(optimizer, inner)

@@ -113,6 +113,14 @@ OptionValue = int | float | bool | str
 
 # A number once the name is known, so that whoever reads the field has one.
 _DEFAULT: Any = None
+# Compared by identity: the same value, where it is given to an optimizer that does not read it, is refused.
+_MOMENTUM, _BETAS, _EPSILON = 0.9, (0.9, 0.999), 1e-8
+
+_OF_SGD, _OF_ADAM = frozenset({"momentum", "nesterov"}), frozenset({"betas", "epsilon"})
+READ: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"sgd": _OF_SGD, "sam": _OF_SGD, "adam": _OF_ADAM, "adamw": _OF_ADAM, "mechanize": _OF_ADAM}
+)
+"""Which settings of torch.optim's an optimizer reads; the others of optax have their own, as options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,26 +132,42 @@ class Optimizer:
     one, of `RATES`. momentum and nesterov are SGD's; betas and epsilon
     Adam's and AdamW's. weight_decay is decoupled where the optimizer has it so (AdamW), else added to the
     gradient, as in PyTorch; decay_vectors=False spares biases and normalisations.
-    Raises: GiftError for a learning rate or weight decay below zero, and if there is no default rate.
+    Raises: GiftError for a learning rate or weight decay below zero, for a setting that the optimizer does not read,
+    and if there is no default rate.
     Reference: `torch.optim` SGD, Adam and AdamW; optax's own for the others.
     """
 
     name: str = "adamw"
     learning_rate: float = _DEFAULT
     weight_decay: float = 1e-4
-    momentum: float = 0.9
+    momentum: float = _MOMENTUM
     nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
+    betas: tuple[float, float] = _BETAS
+    epsilon: float = _EPSILON
     decay_vectors: bool = True
     options: tuple[tuple[str, OptionValue], ...] = ()
 
     def __post_init__(self) -> None:
         if self.learning_rate is _DEFAULT:
             object.__setattr__(self, "learning_rate", default_rate(self.name).value)
-        for option in ("learning_rate", "weight_decay"):
+        for option in ("learning_rate", "weight_decay", "momentum", "epsilon"):
             if not 0 <= getattr(self, option) < math.inf:
                 raise GiftError(f"{option} must be a number from 0, not {getattr(self, option)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise GiftError(f"betas must be numbers from 0 and below 1, not {self.betas}")
+        defaults = {"momentum": _MOMENTUM, "nesterov": False, "betas": _BETAS, "epsilon": _EPSILON}
+        for setting, default in defaults.items() if self.name in RATES else ():
+            if getattr(self, setting) is not default and setting not in READ.get(self.name, ()):
+                raise GiftError(
+                    f"optimizer {self.name!r} does not read {setting}; drop it, or give its own argument as an option"
+                )
+
+    def renamed(self, name: str, learning_rate: float | None = None) -> "Optimizer":
+        """Another optimizer with this weight decay and what else both read; by default at its own default rate."""
+        both = [setting for setting in READ.get(name, ()) if setting in READ.get(self.name, ())]
+        kept = {setting: getattr(self, setting) for setting in both}
+        rate = _DEFAULT if learning_rate is None else learning_rate
+        return Optimizer(name, rate, self.weight_decay, decay_vectors=self.decay_vectors, **kept)
 
 
 @dataclasses.dataclass(frozen=True)

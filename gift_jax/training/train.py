@@ -1,5 +1,6 @@
 """Training: epochs of one seed after another, or of several side by side, with looks at the evaluation set."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Self
@@ -16,6 +17,7 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.evaluate import Evaluator, make_evaluator
 from gift_jax.models import Model
+from gift_jax.optim import is_reached
 from gift_jax.readers.classes import different_ids
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.seeds import check_seeds
@@ -96,6 +98,9 @@ def train(
     finite, naming step and cause; Preempted after SIGTERM, if there are checkpoints.
     """
     check_seeds(seeds)
+    if not is_reached(recipe.schedule, recipe.epochs):
+        rise = f"the learning rate rises for {recipe.schedule.warmup_epochs} epochs and never reaches its value"
+        print(f"warning: {rise} in a run of {recipe.epochs}; give more epochs", file=sys.stderr)
     recipe, distilled = settle(recipe, distilled, teacher)
     program = make_program(recipe, student, distilled, teacher, soft_labels)
     if (evaluation_set.dataset, evaluation_set.images.shape[1:]) != (distilled.dataset, student.input_shape):

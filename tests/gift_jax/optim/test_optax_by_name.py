@@ -1,5 +1,6 @@
 """Every optimizer that optax has: it has a place here, and takes steps."""
 
+import dataclasses
 import functools
 import inspect
 import types
@@ -13,6 +14,7 @@ import pytest
 
 from gift_jax.errors import GiftError
 from gift_jax.optim import LOSS_READERS, OPTIMIZERS, RATES, REFUSED, Optimizer, Schedule, make_optimizer, make_schedule
+from gift_jax.optim.settings import READ
 from gift_jax.optim.states import copy_and_rekey_state
 
 PARAMS = {"kernel": jnp.full((3, 3, 2, 4), 0.5), "matrix": jnp.full((4, 5), -0.5), "vector": jnp.full((5,), 0.5)}
@@ -119,3 +121,74 @@ def test_without_a_rate_it_is_the_default():
     assert Optimizer("prodigy", 0.5).learning_rate == 0.5
     with pytest.raises(GiftError, match="'adamm' is unknown; choose one of sgd, adam, "):
         Optimizer("adamm")
+
+
+DECAY_ALL = {"dadapt_adamw", "madgrad", "momo", "momo_adam", "novograd", "prodigy"}
+DECAY_ALL |= {"schedule_free_adamw", "schedule_free_sgd"}
+SETTINGS = {"momentum": 0.9, "nesterov": True, "betas": (0.9, 0.999), "epsilon": 1e-8}
+
+
+def first_update(optimizer, *, gradient):
+    """The update of a vector alone, by a gradient."""
+    params = {"vector": jnp.linspace(0.5, 1.5, 5)}
+    transformation = make(optimizer)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        value = lambda params: gradient * jnp.sum(params["vector"])  # noqa: E731
+        asked = {"value": jnp.asarray(1.0), "grad": jax.grad(value)(params), "value_fn": value, "obj_fn": value}
+        state = transformation.init(params)
+        updates, _ = optax.with_extra_args_support(transformation).update(
+            jax.grad(value)(params), state, params, **(asked if optimizer.name in LOSS_READERS else {})
+        )
+    return np.asarray(updates["vector"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", RATES)
+def test_each_spares_vectors_or_refuses_to(name):
+    """With no decay of vectors, a vector moves as with no decay at all."""
+    if name in DECAY_ALL:
+        with pytest.raises(GiftError, match=f"'{name}' decays all arrays"):
+            make(Optimizer(name, weight_decay=0.5, decay_vectors=False))
+    decay = 0.0 if name in DECAY_ALL else 0.5
+    spared, none = Optimizer(name, weight_decay=decay, decay_vectors=False), Optimizer(name, weight_decay=0.0)
+    np.testing.assert_array_equal(first_update(spared, gradient=1e-3), first_update(none, gradient=1e-3))
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", RATES)
+def test_each_reads_a_setting_or_refuses_it(name, setting):
+    """Also the default's value is refused, where it would change nothing."""
+    if setting not in READ.get(name, ()):
+        with pytest.raises(GiftError, match=f"'{name}' does not read {setting}"):
+            Optimizer(name, **{setting: SETTINGS[setting]})
+        return
+    other = {"momentum": 0.1, "nesterov": True, "betas": (0.1, 0.2), "epsilon": 10.0}[setting]
+    changed, usual = Optimizer(name, **{setting: other}), Optimizer(name)
+    assert (
+        dataclasses.replace(dataclasses.replace(usual, learning_rate=0.5), learning_rate=usual.learning_rate) == usual
+    )
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        found = [after_steps(each) for each in (changed, usual)]
+    assert not np.array_equal(*found) or (name, setting) == ("mechanize", "betas")  # whose first steps are tiny
+
+
+def after_steps(optimizer):
+    transformation = make(optimizer)
+    params, state = PARAMS, transformation.init(PARAMS)
+    for _ in range(5):
+        params, state = step_of(transformation, reads_loss=optimizer.name in LOSS_READERS)(params, state)
+    return np.asarray(params["matrix"])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"betas": (0.9, 1.0)}, {"momentum": np.nan}, {"epsilon": np.inf}, {"learning_rate": -1}]
+)
+def test_values_that_are_none_are_refused(wrong):
+    with pytest.raises(GiftError, match=f"{next(iter(wrong))} must be"):
+        Optimizer("sgd" if "momentum" in wrong else "adam", **wrong)
+
+
+def test_another_optimizer_keeps_what_it_reads_too():
+    recipes = Optimizer("sgd", 0.1, 5e-4, momentum=0.875, nesterov=True, decay_vectors=False)
+    assert recipes.renamed("sam") == dataclasses.replace(recipes, name="sam")
+    assert recipes.renamed("adam", 0.5) == Optimizer("adam", 0.5, 5e-4, decay_vectors=False)

@@ -7,7 +7,16 @@ import optax
 import pytest
 
 from gift_jax.errors import GiftError
-from gift_jax.optim import Optimizer, Schedule, averaging, make_optimizer, make_schedule, restart_steps, with_rate
+from gift_jax.optim import (
+    Optimizer,
+    Schedule,
+    averaging,
+    is_reached,
+    make_optimizer,
+    make_schedule,
+    restart_steps,
+    with_rate,
+)
 
 CONSTANT = optax.constant_schedule(0.05)
 
@@ -110,6 +119,12 @@ def test_warmup_from_a_share_equals_pytorchs():
         schedule.step()
     found = rates(Schedule("cosine", warmup_epochs=5, warmup_start=0.01), 0.2, 20, 1)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("warmup", "reached"), [(0, True), (4, True), (5, False), (9, False)])
+def test_a_warmup_as_long_as_the_run_never_reaches_the_rate(warmup, reached):
+    schedule = Schedule("constant", warmup_epochs=warmup)
+    assert is_reached(schedule, 5) == reached == (max(rates(schedule, 1.0, 5, 1)) == 1.0)
 
 
 TORCH_CASES = [

@@ -52,6 +52,11 @@ def test_seeds_that_would_be_trained_twice_are_refused(seeds):
         run(seeds=seeds)
 
 
+def test_a_run_that_ends_in_its_warmup_says_so(capsys):
+    run(dataclasses.replace(RECIPE, schedule=Schedule(warmup_epochs=RECIPE.epochs)))
+    assert f"never reaches its value in a run of {RECIPE.epochs}" in capsys.readouterr().err
+
+
 def test_seeds_differ(reference):
     assert not np.array_equal(reference[0].losses, reference[1].losses)
     assert [one.seed for one in reference] == [0, 1]
