@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 
 from .rules import NAME_IN_FILE, shown
@@ -149,12 +150,8 @@ FOLDERS: Mapping[str, str] = {
     "teacher.json": "a folder with a teacher that was converted already; use it as it is",
     "data.pkl": "a folder that unpacking a .pth has left; `zip -0 -r FILE.pth {0}` beside it makes a file again",
     "*/data.pkl": "a folder around an unpacked .pth; `zip -0 -r FILE.pth {1}` in it makes a file again",
-    "*.safetensors": "a folder, not a checkpoint; give {1} in it",
-    "*.pt[h]*": "a folder, not a checkpoint; give {1} in it",
-    "*.pt": "a folder, not a checkpoint; give {1} in it",
-    "*.bin": "a folder, not a checkpoint; give {1} in it",
-    "*.ckpt": "a folder, not a checkpoint; give {1} in it",
 }
+CHECKPOINT = re.compile(r".*\.(safetensors|pt|pth.*|bin|ckpt)", re.IGNORECASE)  # how its name ends
 
 
 def _what_folder(path: Path) -> str:
@@ -162,6 +159,11 @@ def _what_folder(path: Path) -> str:
         for pattern, what in FOLDERS.items():
             for found in sorted(path.glob(pattern))[:1]:
                 return what.format(path.name, shown(found.relative_to(path).parts[0]))
+        files = sorted(file.name for file in path.iterdir() if CHECKPOINT.fullmatch(file.name))
+    if len(files) == 1:
+        return f"a folder, not a checkpoint; give {shown(files[0])} in it"
+    if files:
+        return f"a folder of {len(files)} files that may be checkpoints ({listed(files, 3)}); give the one you mean"
     return "a folder without a checkpoint in it; give the .pth, .pt or .safetensors file"
 
 

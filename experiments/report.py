@@ -29,7 +29,7 @@ from . import (
     loss_comparison,
 )
 from .common import evaluation_views
-from .common.reporting import MakeSections, Row, report_title, two_axes, write_report
+from .common.reporting import MakeSections, Row, check_runs, report_title, two_axes, write_report
 
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
     {
@@ -66,8 +66,7 @@ def other_sections(rows: Sequence[Row]) -> list[Section]:
 
 def main(config: Report) -> None:
     """Read, join, report."""
-    if not config.runs:
-        raise GiftError("give directories or results.jsonl files of runs to report on")
+    check_runs(config.runs)
     rows, contradictions = grid.merge(grid.read_rows(config.runs))
     rows = [{"experiment": evaluation_views.NAME, **row} for row in rows]
     names = dict.fromkeys(row["experiment"] for row in rows)

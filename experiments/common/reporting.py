@@ -10,7 +10,9 @@ from typing import Any
 import rich
 import rich.table
 
+from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
+from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.reports import pictures
 from gift_jax.reports.page import Block, Picture, Section, Table, write_page
 from gift_jax.reports.sheet import read_png
@@ -227,17 +229,33 @@ def incomplete(rows: Sequence[Row], runs: Sequence[Path]) -> list[Section]:
     return [Section("Incomplete", [f"These results are missing.\n\n{listed}"])]
 
 
-def missing_parts(runs: Iterable[Path]) -> list[Path]:
-    """Files of a study's parts (`results-2-of-4.jsonl`) whose other parts are in a directory without them."""
-    missing = []
+def check_runs(runs: Sequence[Path]) -> None:
+    """Whether every directory holds results. Raises: GiftError that names what else it holds to choose from."""
+    if not runs:
+        raise GiftError("give directories or results.jsonl files of runs to report on")
     for run in runs:
-        found = {path.name for path in run.glob("results*.jsonl")} if run.is_dir() else set()
-        for parts in sorted(
-            {match[1] for name in found if (match := re.fullmatch(r"results-\d+-of-(\d+)\.jsonl", name))}
-        ):
-            names = [f"results-{number}-of-{parts}.jsonl" for number in range(1, int(parts) + 1)]
-            missing += [run / name for name in names if name not in found and "results.jsonl" not in found]
-    return missing
+        if run.is_dir() and not any(run.glob("results*.jsonl")):
+            inside = sorted({path.parent for path in run.glob("*/results*.jsonl")} | {*run.glob("*.jsonl")})
+            kinds = ("runs" if inside and inside[0].is_dir() else "files of results", listed([p.name for p in inside]))
+            choices = "it holds {} {} ({}); give those to be joined".format(len(inside), *kinds)
+            raise GiftError(
+                f"{run}: holds no results*.jsonl; {choices if inside else 'give a directory that an experiment wrote'}"
+            )
+
+
+def missing_parts(runs: Iterable[Path]) -> list[Path]:
+    """Files of a study's parts (`results-2-of-4.jsonl`) that lack beside others; a `results.jsonl` has the rest."""
+    found = {path for run in runs for path in (run.glob("results*.jsonl") if run.is_dir() else [run])}
+    parts = {
+        (path.parent, int(match[1])) for path in found if (match := re.fullmatch(r"results-\d+-of-(\d+)", path.stem))
+    }
+    names = [
+        directory / f"results-{number}-of-{count}.jsonl"
+        for directory, count in sorted(parts)
+        if directory / "results.jsonl" not in found
+        for number in range(1, count + 1)
+    ]
+    return [path for path in names if path not in found]
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:

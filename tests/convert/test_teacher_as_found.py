@@ -493,6 +493,9 @@ def test_folders_are_named_too(refused, tmp_path):
         refused("teacher", place, *CONV2, message=message, names=place)
 
     folder("a folder without a checkpoint in it; give the .pth")
+    folder("a folder, not a checkpoint; give best.pth.tar in it", "best.pth.tar")
+    many = (f"res_{number:02d}.pt" for number in range(22))
+    folder("a folder of 22 files that may be checkpoints ('res_00.pt', 'res_01.pt', 'res_02.pt' and 19 more)", *many)
     folder("`zip -0 -r FILE.pth folder", "data.pkl", "data/0", "version")
     folder("`zip -0 -r FILE.pth archive` in it makes a file again", "archive/data.pkl", "archive/data/0")
     folder("config.json: not a JSON file", "model.safetensors", "config.json")

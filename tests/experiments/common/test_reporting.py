@@ -11,6 +11,7 @@ from grids import rows_of
 from experiments import ablation, fidelity, report
 from experiments.common import rate_views, reporting
 from experiments.common.reporting import by_setting, write_report
+from gift_jax import GiftError
 from gift_jax.reports.page import Picture, Table
 from gift_jax.studies.results import read_results
 
@@ -185,6 +186,7 @@ def test_parts_whose_files_are_missing_are_named(tmp_path):
         "results-2-of-4.jsonl",
         "results-4-of-4.jsonl",
     ]
+    assert len(reporting.missing_parts([tmp_path / "results-1-of-4.jsonl"])) == 3
     (tmp_path / "results.jsonl").touch()  # of a run of the whole, which adds what the parts lack
     assert reporting.missing_parts([tmp_path]) == []
 
@@ -215,3 +217,17 @@ def test_figures_of_the_table_of_results_are_in_the_reports():
             f"| {n} |" in line for line in found
         )
         assert known or not n, claim
+
+
+def test_a_folder_of_many_results_names_their_kind_and_the_choices(tmp_path):
+    for number in range(22):
+        (tmp_path / f"run_{number:02d}.jsonl").touch()
+        (tmp_path / "studies" / f"study_{number:02d}").mkdir(parents=True)
+        (tmp_path / "studies" / f"study_{number:02d}" / "results.jsonl").touch()
+    with pytest.raises(GiftError, match=r"holds 22 files of results \('run_00.jsonl', .* and 18 more\)"):
+        reporting.check_runs([tmp_path])
+    with pytest.raises(GiftError, match=r"holds 22 runs \('study_00', .* and 18 more\)"):
+        reporting.check_runs([tmp_path / "studies"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(GiftError, match="give a directory that an experiment wrote"):
+        reporting.check_runs([tmp_path / "empty"])
