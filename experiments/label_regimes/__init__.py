@@ -27,7 +27,7 @@ At equal label bytes, soft labels stand beside as many real images with hard lab
 are, trained on for as many steps. The images' own bytes are not counted, which favours hard labels.
 
 Pruned sets are chosen by the training dynamics of a network of the students' architecture on all real images
-(`.pruning`), once for all seeds; `--indices NAME=FILE` takes rows that were chosen elsewhere. Seed s trains
+(`pruning.py`), once for all seeds; `--indices NAME=FILE` takes rows that were chosen elsewhere. Seed s trains
 student s, on random images of draw s, with crops and stored labels of draw s. Students are trained by the official
 recipe but for the crops; nothing is chosen, with test images or without.
 """

@@ -81,8 +81,8 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+-]*", self.name):
             raise GiftError(f"dataset name {self.name!r} must be letters, digits, '.', '_', '+' or '-'")
-        if min(self.num_classes, self.image_size) < 1 or self.channels not in (1, 3):
-            raise GiftError(f"dataset {self.name!r} needs a class, a pixel, and 1 or 3 channels")
+        if self.num_classes < 2 or self.image_size < 1 or self.channels not in (1, 3):
+            raise GiftError(f"dataset {self.name!r} needs two classes, a pixel, and 1 or 3 channels")
         if len(self.normalisation.mean) != self.channels or len(self.class_names) not in (0, self.num_classes):
             raise GiftError(f"dataset {self.name!r}: statistics or class names do not fit its channels and classes")
 

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 from folders import pixels, write_tree
-from setups import INFO
+from setups import INFO, distilled_set
 
 from experiments import add_dataset, cross_optimizer, evaluate, label_quality, loss_comparison
+from experiments.common.inputs import load_test
 from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
 from gift_jax.data.datasets import CIFAR
@@ -95,6 +96,12 @@ def test_a_study_of_ones_own_dataset_finds_its_training_images(command):
 
 
 OWN = {"model": "conv3", "teacher": "t", "distilled": "d", "data": "tfds", "train_data": "d", "class_order": "o"}
+
+
+@pytest.mark.parametrize("option", ["data", "class_order"])
+def test_evaluate_refuses_what_the_digits_do_not_read(option):
+    with pytest.raises(GiftError, match="the digits come with scikit-learn"):
+        load_test(evaluate.Evaluate(dataset="digits", model="conv2", **{option: OWN[option]}), distilled_set())
 
 
 @pytest.mark.parametrize("option", OWN)

@@ -78,6 +78,7 @@ def test_two_datasets_of_one_name_are_refused(tmp_path):
     ("change", "message"),
     [
         ({"num_classes": "three"}, "is no description of a dataset"),
+        ({"num_classes": 1, "class_names": ["one"]}, "needs two classes"),
         ({"surprise": 1}, "is no description of a dataset"),
         ({"channels": 2}, "1 or 3 channels"),
         ({"class_names": ["Rose"]}, "class names do not fit"),
