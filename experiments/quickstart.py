@@ -31,7 +31,7 @@ from gift_jax.runtime.devices import announce
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
 
-from .common.digits_setup import at_once, make_teacher
+from .common.digits_setup import at_once, example_teacher
 from .common.reporting import Row, configuration, guessing, print_summary
 from .common.set_making import CROPS
 
@@ -112,7 +112,7 @@ def make_sections(results: Sequence[Row], images: Picture) -> list[Section]:
 def main(config: Quickstart) -> None:
     """Run the whole path: teacher, conversion, distillation, students, report."""
     announce()
-    teacher = make_teacher(config.out)
+    teacher = example_teacher(config.out)
     distilled = distill(config, teacher)
     results = train_students(config, teacher, distilled)
     names = load_digits_test().class_names

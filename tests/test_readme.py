@@ -45,7 +45,7 @@ def place(tmp_path_factory):
         rows = np.concatenate([np.flatnonzero(split.train_labels == label)[start : start + 10] for label in range(10)])
         np.savez(place / f"{name}.npz", images=split.train_images[rows], labels=split.train_labels[rows])
     config = quickstart.Quickstart(out=place / "runs" / "quickstart")
-    quickstart.distill(config, quickstart.make_teacher(config.out))
+    quickstart.distill(config, quickstart.example_teacher(config.out))
     return place
 
 

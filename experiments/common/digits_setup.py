@@ -36,8 +36,10 @@ def at_once() -> int:
     return 3 if jax.default_backend() == "cpu" else 1
 
 
-def make_teacher(out: Path) -> Teacher:
-    """Train the example teacher in PyTorch and convert it as a user would."""
+def example_teacher(out: Path) -> Teacher:
+    """The example teacher of a directory: trained in PyTorch and converted as a user would, unless it is there."""
+    if (out / "teacher" / INFO).is_file():
+        return load_teacher(out / "teacher")
     with os_errors_as_gift_error(out):
         out.mkdir(parents=True, exist_ok=True)
     run_convert("example-teacher", "--out", f"{out}/teacher.pth")
@@ -50,7 +52,7 @@ def load_digits(out: Path, ipc: int, methods: tuple[str, ...]) -> Digits:
     images, labels = training_digits()
     for method in methods:
         check_method(method, labels, ipc)
-    teacher = load_teacher(out / "teacher") if (out / "teacher" / INFO).is_file() else make_teacher(out)
+    teacher = example_teacher(out)
     sets = {
         method: find_set(out / "sets" / f"{method}_ipc{ipc}.safetensors", method, images, labels, teacher, ipc)
         for method in methods

@@ -50,7 +50,7 @@ def test_quickstart_goes_from_teacher_to_report(tmp_path):
 def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
     """The demo's GIFT with AdamW, three seeds in full."""
     config = quickstart.Quickstart(out=tmp_path)
-    teacher = quickstart.make_teacher(tmp_path)
+    teacher = quickstart.example_teacher(tmp_path)
     distilled, test = quickstart.distill(config, teacher), load_digits_test()
     cells = []
     for precision in ("float32", "bfloat16"):

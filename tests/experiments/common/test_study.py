@@ -264,5 +264,5 @@ def test_herding_and_clusters_by_hand():
     ],
 )
 def test_a_wrong_name_is_told_before_a_teacher_is_trained(module, options, command, tmp_path, monkeypatch):
-    monkeypatch.setattr(digits_setup, "make_teacher", lambda out: pytest.fail("trained"))
+    monkeypatch.setattr(digits_setup, "run_convert", lambda *_: pytest.fail("trained"))
     assert command(module, "--out", tmp_path, *options)[0] == 2
