@@ -29,7 +29,7 @@ from gift_jax.data.datasets import (
     write_dataset,
 )
 from gift_jax.data.evaluation import load_records
-from gift_jax.data.survey import Found, look
+from gift_jax.data.survey import Survey, survey_images
 from gift_jax.data.transforms import make_transform
 from gift_jax.readers.formats import has_test_images, read_images
 from gift_jax.readers.records import Records, same_images
@@ -92,7 +92,7 @@ def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.resolve())
 
 
-def choose_size(config: AddDataset, found: Found) -> tuple[int, tuple[int, int] | None]:
+def choose_size(config: AddDataset, found: Survey) -> tuple[int, tuple[int, int] | None]:
     """The input's side, and how images are resized to it. Raises: GiftError where the images do not tell."""
     sides = {side for size in found.sizes for side in size}
     if len(sides) == 1 and config.image_size in (None, *sides):
@@ -105,7 +105,7 @@ def choose_size(config: AddDataset, found: Found) -> tuple[int, tuple[int, int] 
     return config.image_size, (1, 1)
 
 
-def describe(config: AddDataset, records: Records, known: DatasetSpec | None) -> tuple[DatasetSpec, Found]:
+def describe(config: AddDataset, records: Records, known: DatasetSpec | None) -> tuple[DatasetSpec, Survey]:
     """The dataset as it is written, and what its training images are, from one look at each.
 
     Of a dataset in the table it is what the table says, and where its images are. Raises: GiftError.
@@ -117,7 +117,7 @@ def describe(config: AddDataset, records: Records, known: DatasetSpec | None) ->
         "train_reading": config.reading(train=True),
         "test_reading": config.reading(train=False) if test else NO_READING_OPTIONS,
     }
-    found = look(records, side=config.image_size, channels=config.channels, measured=known is None)
+    found = survey_images(records, side=config.image_size, channels=config.channels, measured=known is None)
     if known is not None:
         return dataclasses.replace(known, **places), found
     size, resize = choose_size(config, found)
@@ -137,7 +137,7 @@ def describe(config: AddDataset, records: Records, known: DatasetSpec | None) ->
     return spec, found
 
 
-def check_known(spec: DatasetSpec, records: Records, found: Found) -> None:
+def check_known(spec: DatasetSpec, records: Records, found: Survey) -> None:
     """Refuse images that are not of the dataset in the table. Raises: GiftError."""
     if len(records.class_names) != spec.num_classes:
         count = len(records.class_names)
@@ -166,7 +166,7 @@ def write_sheet(path: Path, records: Records, spec: DatasetSpec) -> None:
         sheet.save(temporary, "PNG")
 
 
-def print_found(spec: DatasetSpec, found: Found, train: Records, test: Records | None) -> None:
+def print_found(spec: DatasetSpec, found: Survey, train: Records, test: Records | None) -> None:
     """Print what was found, and a table of the classes."""
     sizes = "of one size" if len(found.sizes) == 1 else f"of {len(found.sizes)} sizes"
     least, most = found.counts.min(), found.counts.max()
@@ -201,7 +201,7 @@ def next_commands(name: str) -> Iterator[str]:
 
 
 def main(config: AddDataset) -> None:
-    """Look, measure, write, and say what comes next."""
+    """MeasureImage, measure, write, and say what comes next."""
     known = DATASETS.get(config.name)
     records = read_images(config.data, train=True, reading=config.reading(train=True), spec=known)
     if len(records.class_names) < 2:

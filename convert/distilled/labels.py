@@ -16,7 +16,7 @@ _SUM_TOLERANCE = 1e-2  # of probabilities that were stored in half precision
 _ASK = "say what they are by --soft-labels probabilities|logits"
 
 
-class Labels(NamedTuple):
+class ReadLabels(NamedTuple):
     """ids: int32 [N]; soft: logits float32 [N, classes] or None; note: what the source held, in words."""
 
     ids: np.ndarray
@@ -24,7 +24,7 @@ class Labels(NamedTuple):
     note: str
 
 
-def read_labels(label: str, labels: np.ndarray, request: Request) -> Labels:
+def read_labels(label: str, labels: np.ndarray, request: Request) -> ReadLabels:
     """Class ids [N], one-hot rows [N, classes], or soft rows whose kind an option (or the method) tells.
 
     Raises: GiftError if they are something else, or if it would be a guess what they are.
@@ -33,23 +33,23 @@ def read_labels(label: str, labels: np.ndarray, request: Request) -> Labels:
         what = "one-hot rows" if labels.ndim == 2 and labels.shape[1] > 1 else "class ids"
         if request.soft_labels:
             raise GiftError(f"{label}: its labels are {what}, but --soft-labels is {request.soft_labels}; drop it")
-        return Labels(class_ids(label, ids, request.for_readers()), None, what)
+        return ReadLabels(class_ids(label, ids, request.for_readers()), None, what)
     if labels.ndim != 2 or labels.shape[1] != request.spec.num_classes or labels.dtype.kind not in "fiub":
         expected = f"expected class ids [N] or rows [N, {request.spec.num_classes}]"
         raise GiftError(f"{label}: label is {labels.dtype}{list(labels.shape)}, {expected}; check --dataset")
     return _soft(label, labels.astype(np.float32), request)
 
 
-def _soft(label: str, rows: np.ndarray, request: Request) -> Labels:
+def _soft(label: str, rows: np.ndarray, request: Request) -> ReadLabels:
     """Logits float32 [N, classes] of soft rows; students take their softmax."""
     by_class = request.method in ROWS_BY_CLASS
     kind = _kind(label, rows, request.soft_labels or ("logits" if by_class else None))
     ids = _ids_by_row(label, len(rows), request) if by_class else _ids_by_argmax(label, rows)
     if kind == "logits":
-        return Labels(ids, rows, kind)
+        return ReadLabels(ids, rows, kind)
     # Zeros, whose logarithm is not finite, become 1e-38.
     soft = np.log(np.maximum(rows, np.finfo(np.float32).tiny))
-    return Labels(ids, soft, "probabilities, stored as their logarithms")
+    return ReadLabels(ids, soft, "probabilities, stored as their logarithms")
 
 
 def _kind(label: str, rows: np.ndarray, kind: str | None) -> str:

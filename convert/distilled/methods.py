@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from gift_jax.data.datasets import CIFAR, DATASETS, IMAGENET, Normalisation
+from gift_jax.data.datasets import CIFAR_NORMALISATION, DATASETS, IMAGENET_NORMALISATION, Normalisation
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.readers.class_names import NETTE, TEN, WOOF
 
@@ -58,8 +58,10 @@ _LEARNED = Release(
     {**_DATA, "data.pt": "unbounded"},
     {
         **_known("mnist", "fashion-mnist", "svhn"),
-        **dict.fromkeys(("cifar10", "cifar100"), CIFAR),
-        **dict.fromkeys(("tinyimagenet", *(name for name in DATASETS if name.startswith("imagenet-"))), IMAGENET),
+        **dict.fromkeys(("cifar10", "cifar100"), CIFAR_NORMALISATION),
+        **dict.fromkeys(
+            ("tinyimagenet", *(name for name in DATASETS if name.startswith("imagenet-"))), IMAGENET_NORMALISATION
+        ),
     },
 )
 _IDC = _LEARNED._replace(

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.distilled import DistilledSet, Parts, from_parts, to_parts
+from gift_jax.data.distilled import DistilledSet, StoredSet, from_parts, to_parts
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.readers import parquet
 from gift_jax.readers.classes import ClassOrder
@@ -65,7 +65,7 @@ def write_shards(directory: Path, distilled: DistilledSet) -> int:
 _PICTURE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
-def _columns(distilled: DistilledSet, parts: Parts) -> dict[str, np.ndarray]:
+def _columns(distilled: DistilledSet, parts: StoredSet) -> dict[str, np.ndarray]:
     """What stands beside the pictures: labels, soft labels, and pixels that no picture holds."""
     rest = {name: array for name, array in parts.arrays.items() if name not in ("images", "labels")}
     exact = {PIXELS: parts.arrays["images"]} if distilled.images.dtype != np.uint8 else {}
@@ -78,7 +78,7 @@ def _lists(array: np.ndarray) -> pa.Array:
     return flat if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, math.prod(array.shape[1:]))
 
 
-def _schema(distilled: DistilledSet, parts: Parts, columns: Mapping[str, np.ndarray]) -> pa.Schema:
+def _schema(distilled: DistilledSet, parts: StoredSet, columns: Mapping[str, np.ndarray]) -> pa.Schema:
     picture = PREVIEW if PIXELS in columns else IMAGE
     fields = [pa.field(picture, _PICTURE), *(pa.field(name, _lists(array[:1]).type) for name, array in columns.items())]
     names = get_dataset(distilled.dataset).class_names if distilled.classes is None else ()
@@ -149,7 +149,7 @@ def read_shards(source: Source, told: Mapping[str, str]) -> DistilledSet:
             images, _ = decode(records, np.arange(len(labels)), DecodeSquare(channels, None))
         arrays = {"images": images, "labels": labels.astype(np.int32), **columns}
         metadata = {name: value for name, value in told.items() if name != SHAPE}
-        return from_parts(Parts(arrays, metadata), source.label)
+        return from_parts(StoredSet(arrays, metadata), source.label)
 
 
 @contextlib.contextmanager

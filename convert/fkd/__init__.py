@@ -24,11 +24,11 @@ from . import by_epoch, by_epoch_and_batch, flat
 from .files import open_files, size_on_disk
 from .layouts import Bank, find_bank
 from .order import sampler_order
-from .records import Labels, Record, join, parse
+from .records import LabelKind, Record, join, parse
 
 LAYOUTS = (by_epoch_and_batch.LAYOUT, flat.LAYOUT, by_epoch.LAYOUT)
 
-# Labels of other images agree with these by chance, a teacher's labels far more often.
+# LabelKind of other images agree with these by chance, a teacher's labels far more often.
 _LEAST_AGREEMENT = 1.5  # times chance
 _BYTES_BESIDE_LOGITS = 17  # of an image
 
@@ -56,12 +56,12 @@ class _Reader(NamedTuple):
     files: Source
     bank: Bank
     images: DistilledSet
-    labels: Labels
+    labels: LabelKind
 
     def records(self, name: str) -> list[Record]:
         """The batches in a file. Raises: GiftError."""
         label, content = f"{self.files.label}: {name!r}", load_torch(self.files, name)
-        if not self.bank.whole:
+        if not self.bank.epoch_per_file:
             return [parse(label, content, self.images, self.labels)]
         if not isinstance(content, list | tuple) or not content:
             raise GiftError(f"{label}: is no list of an epoch's batches; give the file of one epoch of HALD's labels")
@@ -83,9 +83,9 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     images = open_distilled(distilled)
     files = open_files(source)
     bank = find_bank(files, epochs, len(images.labels), LAYOUTS)
-    if options.centre and not bank.whole:
+    if options.centre and not bank.epoch_per_file:
         raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
-    labels = Labels(options.temperature if bank.whole else 0.0, bank.crops_down)
+    labels = LabelKind(options.temperature if bank.epoch_per_file else 0.0, bank.floor_crop_boxes)
     reader = _Reader(files, bank, images, labels)
     _announce(reader, size, out)
     with atomic_write(out) as temporary:
@@ -182,7 +182,7 @@ def _epochs(reader: _Reader) -> Iterator[tuple[int, Sequence[Record]]]:
     for place in places.values():
         left[place.epoch] += 1
     pending: dict[int, dict[int, list[Record]]] = {}
-    with display("reading", len(places), "epochs" if reader.bank.whole else "batches") as advance:
+    with display("reading", len(places), "epochs" if reader.bank.epoch_per_file else "batches") as advance:
         for name, place in places.items():
             pending.setdefault(place.epoch, {})[place.batch] = reader.records(name)
             left[place.epoch] -= 1

@@ -10,7 +10,7 @@ from gift_jax.errors import GiftError
 from gift_jax.readers.source import Source
 
 from ..distilled.data_pt import load_torch
-from .layouts import Bank, Layout, Place, check_order, first_epochs, list_beside
+from .layouts import Bank, BankLayout, BatchPlace, check_order, first_epochs, list_beside
 
 _NAME = re.compile(r"(?:.*/)?epoch_(\d{1,6})\.tar")
 ORDER = "sampler_indices_dict.pt"
@@ -34,8 +34,8 @@ def find(files: Source, epochs: int | None, count: int) -> Bank | None:
         lacks = f"epoch_{missing[0]} in {ORDER}" if missing[0] in numbers else f"epoch_{missing[0]}.tar"
         raise GiftError(f"{files.label}: {lacks} is not there; download it again")
     wanted = first_epochs(files, len(numbers), epochs)
-    places = {name: Place(number, 0) for name, number in found.items() if number < wanted}
-    return Bank(places, order, whole=True, crops_down=True, draw="in_turns")
+    places = {name: BatchPlace(number, 0) for name, number in found.items() if number < wanted}
+    return Bank(places, order, epoch_per_file=True, floor_crop_boxes=True, draw="in_turns")
 
 
-LAYOUT = Layout("epoch_0.tar", find)
+LAYOUT = BankLayout("epoch_0.tar", find)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from gift_jax.errors import GiftError
 from gift_jax.readers.source import Source
 
-from .layouts import Bank, Layout, Place, first_epochs, list_beside, read_json_order
+from .layouts import Bank, BankLayout, BatchPlace, first_epochs, list_beside, read_json_order
 
 _NAME = re.compile(r"(?:.*/)?epoch_(\d{1,6})/batch_(\d{1,6})\.tar")
 ORDER = "sampler_indices_epoch.json"
@@ -20,7 +20,7 @@ ORDER = "sampler_indices_epoch.json"
 
 def find(files: Source, epochs: int | None, count: int) -> Bank | None:
     """Raises: GiftError if a batch is missing, or there twice."""
-    found = {name: Place(int(match[1]), int(match[2])) for name in files.sizes if (match := _NAME.fullmatch(name))}
+    found = {name: BatchPlace(int(match[1]), int(match[2])) for name in files.sizes if (match := _NAME.fullmatch(name))}
     if not found:
         return None
     wanted = first_epochs(files, 1 + max(place.epoch for place in found.values()), epochs)
@@ -35,9 +35,9 @@ def find(files: Source, epochs: int | None, count: int) -> Bank | None:
     return Bank(places, order, draw="with_replacement" if pruned else "stored", pruned=pruned)
 
 
-def _check_whole(files: Source, places: Mapping[str, Place], counts: Mapping[int, int], listed: bool) -> None:
+def _check_whole(files: Source, places: Mapping[str, BatchPlace], counts: Mapping[int, int], listed: bool) -> None:
     present = set(places.values())
-    expected = [Place(epoch, batch) for epoch, count in counts.items() for batch in range(count)]
+    expected = [BatchPlace(epoch, batch) for epoch, count in counts.items() for batch in range(count)]
     if len(present) == len(places) == len(expected) and present == set(expected):
         return
     missing = next((place for place in expected if place not in present), None)
@@ -46,4 +46,4 @@ def _check_whole(files: Source, places: Mapping[str, Place], counts: Mapping[int
     raise GiftError(f"{files.label}: {where}{hint}; download it again, or lower --epochs")
 
 
-LAYOUT = Layout("epoch_0/batch_0.tar", find)
+LAYOUT = BankLayout("epoch_0/batch_0.tar", find)

@@ -11,7 +11,7 @@ import numpy as np
 from gift_jax.errors import GiftError
 from gift_jax.readers.source import Source
 
-from .layouts import Bank, Layout, Place, first_epochs, list_beside, read_json_order
+from .layouts import Bank, BankLayout, BatchPlace, first_epochs, list_beside, read_json_order
 
 _NAME = re.compile(r"(?:(?!epoch_\d+/)[^/]*/)*batch_(\d{1,7})\.tar")
 ORDER = "sampler_indices_batch.json"
@@ -44,7 +44,7 @@ def find(files: Source, epochs: int | None, count: int) -> Bank | None:
     if (steps := count // size) < 1:
         raise GiftError(f"{files.label}: batches are of {size} images, the set has {count}; give the whole set")
     wanted = kept[: steps * first_epochs(files, -(-len(kept) // steps), epochs)]
-    places = {number: Place(*divmod(place, steps)) for place, number in enumerate(wanted)}
+    places = {number: BatchPlace(*divmod(place, steps)) for place, number in enumerate(wanted)}
     order = {
         epoch: np.concatenate([images[number] for number in wanted[epoch * steps :][:steps]])
         for epoch in range(-(-len(wanted) // steps))
@@ -53,4 +53,4 @@ def find(files: Source, epochs: int | None, count: int) -> Bank | None:
     return Bank(chosen, order, draw="without_replacement", pruned=True)
 
 
-LAYOUT = Layout("batch_0.tar", find)
+LAYOUT = BankLayout("batch_0.tar", find)

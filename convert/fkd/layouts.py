@@ -13,7 +13,7 @@ _LARGEST = 1 << 30  # bytes of a list of images
 AGAIN = "download it again, or check --distilled"
 
 
-class Place(NamedTuple):
+class BatchPlace(NamedTuple):
     """The epoch and the batch that a file is of, counted from 0."""
 
     epoch: int
@@ -25,19 +25,20 @@ class Bank(NamedTuple):
 
     places: which batch, or the first batch of which epoch, each file holds, in the order that is cheapest to read.
     order: by epoch, the rows of the set that its batches show one after another; None: records tell, or a sampler.
-    whole: whether a file holds an epoch's batches. crops_down: whether crops are rounded down, on tensors. draw: how
-    the authors choose an epoch's batches, a name in `DRAWS`. pruned: whether epochs may lack batches.
+    epoch_per_file: whether a file holds an epoch's batches. floor_crop_boxes: whether crops are rounded down, on
+    tensors. draw: how the authors choose an epoch's batches, a name in `DRAWS`. pruned: whether epochs may lack
+    batches.
     """
 
-    places: Mapping[str, Place]
+    places: Mapping[str, BatchPlace]
     order: Mapping[int, np.ndarray] | None
-    whole: bool = False
-    crops_down: bool = False
+    epoch_per_file: bool = False
+    floor_crop_boxes: bool = False
     draw: str = "stored"
     pruned: bool = False
 
 
-class Layout(NamedTuple):
+class BankLayout(NamedTuple):
     """A way of laying files out.
 
     name, which messages give it; find, `(files, epochs, images of the set) -> Bank`, None if it has none of the files.
@@ -47,7 +48,7 @@ class Layout(NamedTuple):
     find: Callable[[Source, int | None, int], Bank | None]
 
 
-def find_bank(files: Source, epochs: int | None, count: int, layouts: Sequence[Layout]) -> Bank:
+def find_bank(files: Source, epochs: int | None, count: int, layouts: Sequence[BankLayout]) -> Bank:
     """The one bank that the files are, its first epochs (None: all).
 
     Raises: GiftError if there is none, or if files are missing.

@@ -17,15 +17,15 @@ _NEAR_WHOLE = 0.01  # pixels that coordinates, fractions in float32, may be off
 _NEAR_ONE = 0.005  # that probabilities in float16 may sum to beside 1
 
 
-class Labels(NamedTuple):
+class LabelKind(NamedTuple):
     """What a release's labels are.
 
-    temperature, of softmax probabilities (0: logits); crops_down, whether the authors' reader rounds crops down and
-    resizes tensors.
+    temperature: of softmax probabilities (0: logits). floor_crop_boxes: whether the authors' reader rounds crops down
+    and resizes tensors.
     """
 
     temperature: float = 0.0
-    crops_down: bool = False
+    floor_crop_boxes: bool = False
 
 
 class Record(NamedTuple):
@@ -56,7 +56,7 @@ class Record(NamedTuple):
         }
 
 
-def parse(label: str, content: object, images: DistilledSet, labels: Labels) -> Record:
+def parse(label: str, content: object, images: DistilledSet, labels: LabelKind) -> Record:
     """Check and convert one batch's content. label names it in messages. Raises: GiftError.
 
     Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L; for more than six parts see `_FURTHER`.
@@ -92,7 +92,7 @@ def parse(label: str, content: object, images: DistilledSet, labels: Labels) -> 
         mix=mix,
         classes=classes,
         weights=read.get("weights"),
-        crops=read.get("crops", "floats" if labels.crops_down else "bytes"),
+        crops=read.get("crops", "floats" if labels.floor_crop_boxes else "bytes"),
     )
 
 
@@ -179,7 +179,7 @@ def _numbers(label: str, name: str, values: Any) -> list[float]:
     return numbers
 
 
-def _boxes(label: str, coords: np.ndarray, side: int, labels: Labels) -> np.ndarray:
+def _boxes(label: str, coords: np.ndarray, side: int, labels: LabelKind) -> np.ndarray:
     """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4].
 
     They are fractions of whole pixels, which float16 tells to a twentieth of a pixel in 224. Pillow rounds them to
@@ -189,7 +189,7 @@ def _boxes(label: str, coords: np.ndarray, side: int, labels: Labels) -> np.ndar
     near = _NEAR_WHOLE + (side * 2.0**-12 if coords.dtype == np.float16 else 0)
     if not (np.abs(scaled - np.rint(scaled)) < near).all():
         raise GiftError(f"{label}: its crops are not of whole pixels of a {side} pixel image; {AGAIN}")
-    whole = np.floor(scaled) if labels.crops_down else np.rint(scaled)
+    whole = np.floor(scaled) if labels.floor_crop_boxes else np.rint(scaled)
     return np.clip(whole, -1, 2 * side).astype(np.int16)
 
 
@@ -217,7 +217,7 @@ def _logits(label: str, logits: np.ndarray) -> np.ndarray:
     return halves
 
 
-def _check_kind(label: str, values: np.ndarray, labels: Labels) -> None:
+def _check_kind(label: str, values: np.ndarray, labels: LabelKind) -> None:
     """Whether labels are probabilities where they are expected, and only there."""
     sums = values.astype(np.float32).sum(1)
     probable = bool((values >= 0).all() and (np.abs(sums - 1) < _NEAR_ONE).all())

@@ -41,11 +41,11 @@ class Normalisation:
             raise GiftError("a normalisation's means must be finite")
 
 
-CIFAR = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
-IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-PLAIN = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+CIFAR_NORMALISATION = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+IMAGENET_NORMALISATION = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PLAIN_NORMALISATION = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 # Of scikit-learn's digits, over all training pixels (`data.digits`), to four digits.
-DIGITS = Normalisation((0.3056,), (0.3764,))
+DIGITS_NORMALISATION = Normalisation((0.3056,), (0.3764,))
 
 
 # The architectures that the official code trains on smaller images, its ConvNets; ConvNeXt is none of them.
@@ -101,16 +101,16 @@ _NETTE_HOME = "https://github.com/fastai/imagenette"
 
 
 def _imagenet(name: str, num_classes: int, convnet_size: int, home: str = _IMAGENET_HOME) -> DatasetSpec:
-    return DatasetSpec(name, num_classes, 224, IMAGENET, home, convnet_size, resize=(8, 7))
+    return DatasetSpec(name, num_classes, 224, IMAGENET_NORMALISATION, home, convnet_size, resize=(8, 7))
 
 
 DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
     {
         spec.name: spec
         for spec in (
-            DatasetSpec("digits", 10, 8, DIGITS, "scikit-learn", channels=1, mirrors=False),
-            DatasetSpec("cifar10", 10, 32, CIFAR, _CIFAR_HOME),
-            DatasetSpec("cifar100", 100, 32, CIFAR, _CIFAR_HOME),
+            DatasetSpec("digits", 10, 8, DIGITS_NORMALISATION, "scikit-learn", channels=1, mirrors=False),
+            DatasetSpec("cifar10", 10, 32, CIFAR_NORMALISATION, _CIFAR_HOME),
+            DatasetSpec("cifar100", 100, 32, CIFAR_NORMALISATION, _CIFAR_HOME),
             # Statistics and mirrors as the DC family's code has them (VICO-UoE/DatasetCondensation, `utils.py`).
             DatasetSpec("mnist", 10, 28, Normalisation((0.1307,), (0.3081,)), _MNIST_HOME, channels=1, mirrors=False),
             DatasetSpec(
@@ -130,10 +130,10 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
                 _SVHN_HOME,
                 mirrors=False,
             ),
-            DatasetSpec("tinyimagenet", 200, 64, IMAGENET, _TINY_HOME),
+            DatasetSpec("tinyimagenet", 200, 64, IMAGENET_NORMALISATION, _TINY_HOME),
             _imagenet("imagenet-1k", 1000, 64),
             # The pruned ImageNet-21K-P, whose published networks take pixels in [0, 1] as they are.
-            DatasetSpec("imagenet-21k", 10450, 224, PLAIN, _IMAGENET_HOME, resize=(8, 7)),
+            DatasetSpec("imagenet-21k", 10450, 224, PLAIN_NORMALISATION, _IMAGENET_HOME, resize=(8, 7)),
             _imagenet("imagenet-nette", 10, 128, _NETTE_HOME),
             _imagenet("imagenet-woof", 10, 128, _NETTE_HOME),
             _imagenet("imagenet-10", 10, 128),

@@ -127,7 +127,7 @@ def content_digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
     return digest.hexdigest()
 
 
-class Parts(typing.NamedTuple):
+class StoredSet(typing.NamedTuple):
     """A distilled set as it is stored: arrays by name, and metadata with their digest."""
 
     arrays: Mapping[str, np.ndarray]
@@ -139,7 +139,7 @@ class Parts(typing.NamedTuple):
         return self.metadata[_DIGEST]
 
 
-def to_parts(distilled: DistilledSet) -> Parts:
+def to_parts(distilled: DistilledSet) -> StoredSet:
     """Take a distilled set apart; `from_parts` is the inverse."""
     metadata = {
         "format": _FORMAT,
@@ -157,7 +157,7 @@ def to_parts(distilled: DistilledSet) -> Parts:
     extra = {name: getattr(distilled, name) for name in _EXTRA}
     metadata |= {name: json.dumps(value) for name, value in extra.items() if value != default[name]}
     arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(distilled).items()}
-    return Parts(arrays, {**metadata, _DIGEST: content_digest(arrays, metadata)})
+    return StoredSet(arrays, {**metadata, _DIGEST: content_digest(arrays, metadata)})
 
 
 def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
@@ -213,7 +213,7 @@ def load_distilled(path: Path | str) -> DistilledSet:
                 raise GiftError(f"{path}: a safetensors file, but not a distilled set; {_REMAKE}")
             arrays = {name: file.get_tensor(name) for name in file.keys() if name != "images"}  # noqa: SIM118
         arrays["images"] = _mapped(path, "images")
-        return from_parts(Parts(arrays, metadata), str(path))
+        return from_parts(StoredSet(arrays, metadata), str(path))
     except GiftError as error:
         raise GiftError(f"{path}: {error}" if not str(error).startswith(str(path)) else str(error)) from None
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
@@ -230,7 +230,7 @@ def told_by_file(path: Path) -> dict[str, str] | None:
     return metadata if metadata.get("format") in (_FORMAT, _OLD_FORMAT) else None
 
 
-def from_parts(parts: Parts, where: str) -> DistilledSet:
+def from_parts(parts: StoredSet, where: str) -> DistilledSet:
     """Put a distilled set together. Args: where the parts were read, for messages.
 
     Raises: GiftError if they do not fit their digest or each other; KeyError, TypeError or ValueError if they are of

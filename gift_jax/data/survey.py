@@ -13,7 +13,7 @@ from gift_jax.readers.records import Records, decoded
 from gift_jax.runtime.progress import display
 
 
-class Found(NamedTuple):
+class Survey(NamedTuple):
     """Sizes as (width, height), modes of Pillow, images a class; statistics of the pixels that a network sees.
 
     normalisation: None if they were not measured, or the images differ in size and no side was given.
@@ -25,7 +25,7 @@ class Found(NamedTuple):
     normalisation: Normalisation | None
 
 
-class Seen(NamedTuple):
+class ImageStats(NamedTuple):
     """An image's size, mode, and per channel the sums of its pixels in [0, 1] and of their squares [2, C]."""
 
     size: tuple[int, int]
@@ -35,25 +35,25 @@ class Seen(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """Look at an image file: side, of the input that it is brought to, None for as it is; channels 0 for no pixels."""
+class MeasureImage:
+    """Measure an image file: side, of the input that it is brought to, None for as it is; channels 0 for no pixels."""
 
     side: int | None
     channels: int
 
-    def __call__(self, content: bytes, where: str) -> Seen:
+    def __call__(self, content: bytes, where: str) -> ImageStats:
         """Raises: GiftError if the image is damaged."""
         header = open_header(content, where)
         if not self.channels:
-            return Seen(header.size, header.mode, np.zeros((2, 1)), 0)
+            return ImageStats(header.size, header.mode, np.zeros((2, 1)), 0)
         image = open_image(content, where, self.channels)
         if self.side is not None:
             image = center_crop(resize(image, self.side), self.side)
         levels = np.asarray(image).reshape(-1, self.channels).astype(np.float64) / 255
-        return Seen(header.size, header.mode, np.stack([levels.sum(0), (levels**2).sum(0)]), len(levels))
+        return ImageStats(header.size, header.mode, np.stack([levels.sum(0), (levels**2).sum(0)]), len(levels))
 
 
-def look(records: Records, *, side: int | None, channels: int | None, measured: bool) -> Found:
+def survey_images(records: Records, *, side: int | None, channels: int | None, measured: bool) -> Survey:
     """Read every image once. Args: side and channels of the input, where they are given; measured, whether pixels are.
 
     Raises: GiftError about a damaged image, a class without images, or images of one colour.
@@ -64,14 +64,14 @@ def look(records: Records, *, side: int | None, channels: int | None, measured: 
         raise GiftError(f"the class {empty!r} has no training images; add some, or remove the class")
     sizes, modes, sums, pixels = set(), set(), 0.0, 0
     with display("looking", len(records.labels), "images") as advance:
-        for seen in decoded(records, Look(side, (channels or 3) if measured else 0)):
+        for seen in decoded(records, MeasureImage(side, (channels or 3) if measured else 0)):
             sizes.add(seen.size)
             modes.add(seen.mode)
             sums, pixels = sums + seen.sums, pixels + seen.pixels
             advance(1, "")
     grey = channels is None and modes <= GREY_MODES
     statistics = _statistics(np.asarray(sums), pixels, grey) if pixels and (side or len(sizes) == 1) else None
-    return Found(frozenset(sizes), frozenset(modes), counts, statistics)
+    return Survey(frozenset(sizes), frozenset(modes), counts, statistics)
 
 
 def _statistics(sums: np.ndarray, pixels: int, grey: bool) -> Normalisation:

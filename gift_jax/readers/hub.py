@@ -12,16 +12,16 @@ from typing import Literal, NamedTuple
 
 from gift_jax.errors import GiftError, short_reason
 
-Wanted = Literal["set", "teacher"]
+Purpose = Literal["set", "teacher"]
 # Paths have lost one of the slashes.
 _NAME = re.compile(
     r"hf:/{1,2}(?:(datasets|models)/)?([\w.-]+/[\w.-]+)(?:@(refs/(?:convert|pr)/[^/]+|[^/@]+))?(?:/(.+))?", re.ASCII
 )
 _CACHED = re.compile(r".*/(models|datasets)--([^/]+?)--([^/]+)/snapshots/([^/]+)(/.+)?")
 # The kinds of repository to look in, the usual one first, and the files to take: the next ones if there are none.
-_KINDS: Mapping[Wanted, tuple[str, ...]] = MappingProxyType({"set": ("dataset", "model"), "teacher": ("model",)})
+_KINDS: Mapping[Purpose, tuple[str, ...]] = MappingProxyType({"set": ("dataset", "model"), "teacher": ("model",)})
 CONFIG = "config.json"
-_FILES: Mapping[Wanted, tuple[tuple[str, ...], ...]] = MappingProxyType(
+_FILES: Mapping[Purpose, tuple[tuple[str, ...], ...]] = MappingProxyType(
     {"set": (("*",),), "teacher": ((CONFIG, "*.safetensors"), (CONFIG, "*.bin", "*.pth", "*.pt"))}
 )
 # By huggingface_hub's exceptions.
@@ -39,7 +39,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
 _PERHAPS_ANOTHER = frozenset({"RepositoryNotFoundError", "LocalEntryNotFoundError"})
 
 
-class Place(NamedTuple):
+class Repository(NamedTuple):
     """A repository, its kind if that is said (dataset or model), a revision, and a file or folder in it."""
 
     repo: str
@@ -52,7 +52,7 @@ class Place(NamedTuple):
         return f"hf://{kind}{self.repo}{revision}" + (f"/{self.path}" if self.path else "")
 
 
-def parse(path: Path | str) -> Place | None:
+def parse(path: Path | str) -> Repository | None:
     """The place on the Hub that a path stands for; None of an ordinary path.
 
     Raises: GiftError if it begins as such a place and is none.
@@ -64,10 +64,10 @@ def parse(path: Path | str) -> Place | None:
         shown = re.sub("^hf:/+", "hf://", str(path))
         raise GiftError(f"{shown}: is no place on the Hub; give hf://OWNER/NAME, with @REVISION or /PATH behind it")
     kind, repo, revision, inside = match.groups()
-    return Place(repo, kind and kind.removesuffix("s"), revision, inside)
+    return Repository(repo, kind and kind.removesuffix("s"), revision, inside)
 
 
-def local(path: Path, wanted: Wanted) -> Path:
+def local(path: Path, wanted: Purpose) -> Path:
     """The path; of a place on the Hub what was downloaded of it, a directory or the file that is named in it.
 
     Raises: GiftError if it cannot be downloaded.
@@ -89,7 +89,7 @@ def local(path: Path, wanted: Wanted) -> Path:
     return directory
 
 
-def _downloaded(place: Place, wanted: Wanted, files: Sequence[str]) -> Path:
+def _downloaded(place: Repository, wanted: Purpose, files: Sequence[str]) -> Path:
     """Of the first kind of repository that has this name. Raises: GiftError about the last one."""
     refusal = GiftError(str(place))
     for kind in (place.kind,) if place.kind else _KINDS[wanted]:

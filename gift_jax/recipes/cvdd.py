@@ -9,7 +9,7 @@ gradients over two halves of a batch, which the student's BatchNorm sees one by 
 
 import dataclasses
 
-from gift_jax.data.datasets import IMAGENET, Normalisation
+from gift_jax.data.datasets import IMAGENET_NORMALISATION, Normalisation
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Rates, Setting, of_dataset, of_model
@@ -45,7 +45,7 @@ RATES: Rates = {
 NORMALISATIONS = {
     "cifar10": Normalisation((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
-    **dict.fromkeys(("tinyimagenet", "imagenet-nette", "imagenet-woof", "imagenet-1k"), IMAGENET),
+    **dict.fromkeys(("tinyimagenet", "imagenet-nette", "imagenet-woof", "imagenet-1k"), IMAGENET_NORMALISATION),
 }
 # Smaller batches than 16, by dataset and images a class; on ImageNet-1K for ResNet-18 alone.
 TEN = {("cifar10", 1), ("imagenet-nette", 1)}

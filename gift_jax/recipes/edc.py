@@ -9,7 +9,7 @@ A difference: on CIFAR-10 it tests after the epochs 800 to 1000 alone.
 
 import dataclasses
 
-from gift_jax.data.datasets import IMAGENET
+from gift_jax.data.datasets import IMAGENET_NORMALISATION
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.gvbsm import CIFAR
 from gift_jax.recipes.recipe import Recipe
@@ -26,7 +26,7 @@ _COMMON = Recipe(
     mix="cutmix",
     mix_labels=False,  # the cross-entropy is with the label of the image that was pasted into
     ema=0.99,
-    normalisation=IMAGENET,
+    normalisation=IMAGENET_NORMALISATION,
 )
 
 RECIPES = {

@@ -5,7 +5,7 @@ Reference: `Branch_*/train/train_FKD.py`, `train.sh` of shaoshitong/G_VBSM_Datas
 
 import dataclasses
 
-from gift_jax.data.datasets import IMAGENET, Normalisation
+from gift_jax.data.datasets import IMAGENET_NORMALISATION, Normalisation
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, of_dataset
@@ -32,10 +32,12 @@ RECIPES = {
         optimizer=Optimizer("adamw", 1e-3, 0.01, decay_vectors=False),
         epochs=300,
         batch_size=1024,
-        normalisation=IMAGENET,
+        normalisation=IMAGENET_NORMALISATION,
         evaluations=30,
     ),
-    "tinyimagenet": dataclasses.replace(_COMMON, epochs=100, batch_size=100, normalisation=IMAGENET, evaluations=10),
+    "tinyimagenet": dataclasses.replace(
+        _COMMON, epochs=100, batch_size=100, normalisation=IMAGENET_NORMALISATION, evaluations=10
+    ),
     "cifar100": dataclasses.replace(_CIFAR, batch_size=64),
     "cifar10": dataclasses.replace(
         _CIFAR, optimizer=Optimizer("adamw", 1e-3, 0.0, decay_vectors=False), batch_size=100

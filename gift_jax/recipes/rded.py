@@ -1,6 +1,6 @@
 """RDED's recipe: KL under a teacher, mosaics shuffled. Reference: `argument.py`, `validation/` of LINs-lab/RDED."""
 
-from gift_jax.data.datasets import IMAGENET, get_dataset
+from gift_jax.data.datasets import IMAGENET_NORMALISATION, get_dataset
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting
@@ -42,6 +42,6 @@ def recipe(setting: Setting) -> Recipe:
         shuffle=factor,
         smallest_crop=1 / factor if factor > 1 else None,
         mix="cutmix",
-        normalisation=IMAGENET,
+        normalisation=IMAGENET_NORMALISATION,
         evaluations=30,
     )

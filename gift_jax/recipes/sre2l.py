@@ -4,7 +4,7 @@ Reference: `validate/train_FKD.py`, `*small_dataset/relabel_cifar.py` of VILA-La
 and `script/train_kd.sh` of zeyuanyin/tiny-imagenet.
 """
 
-from gift_jax.data.datasets import CIFAR, IMAGENET, Normalisation
+from gift_jax.data.datasets import CIFAR_NORMALISATION, IMAGENET_NORMALISATION, Normalisation
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting, of_dataset
@@ -22,7 +22,7 @@ RECIPES = {
         augment="flip",
         smallest_crop=0.08,
         mix="cutmix",
-        normalisation=IMAGENET,
+        normalisation=IMAGENET_NORMALISATION,
         evaluations=30,
     ),
     "tinyimagenet": Recipe(
@@ -46,7 +46,7 @@ RECIPES = {
         batch_size=128,
         augment="flip_crop",
         mix="mixup",
-        normalisation=CIFAR,
+        normalisation=CIFAR_NORMALISATION,
         evaluations=40,
     ),
 }

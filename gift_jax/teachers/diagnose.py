@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from gift_jax.data.datasets import CIFAR, DIGITS, IMAGENET, Normalisation
+from gift_jax.data.datasets import CIFAR_NORMALISATION, DIGITS_NORMALISATION, IMAGENET_NORMALISATION, Normalisation
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.evaluate import Accuracy, label_ranks
@@ -25,13 +25,13 @@ BATCH_SIZE = 500
 # What the distillation methods' code divides by, and what users most often put in its place.
 KNOWN: Mapping[str, Normalisation] = MappingProxyType(
     {
-        "cifar (GIFT, SRe2L)": CIFAR,
-        "imagenet (torchvision, RDED)": IMAGENET,
+        "cifar (GIFT, SRe2L)": CIFAR_NORMALISATION,
+        "imagenet (torchvision, RDED)": IMAGENET_NORMALISATION,
         "cifar-100 (G-VBSM)": Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
         "tiny-imagenet (SRe2L)": Normalisation((0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262)),
         "half": Normalisation((0.5,) * 3, (0.5,) * 3),
         "none": Normalisation((0.0,) * 3, (1.0,) * 3),
-        "digits": DIGITS,
+        "digits": DIGITS_NORMALISATION,
         "mnist": Normalisation((0.1307,), (0.3081,)),
         "half, grey": Normalisation((0.5,), (0.5,)),
         "none, grey": Normalisation((0.0,), (1.0,)),

@@ -46,6 +46,7 @@ def imported(convert, tmp_path):
     """Run `python -m convert distilled` and load what it wrote."""
 
     def run(*arguments):
+        (tmp_path / "set.safetensors").unlink(missing_ok=True)
         status, _, err = convert("distilled", *arguments, "--out", tmp_path / "set.safetensors")
         assert (status, err) == (0, err)
         return gift_jax.load_distilled(tmp_path / "set.safetensors")

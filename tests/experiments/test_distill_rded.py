@@ -11,7 +11,7 @@ from setups import INFO, make_variables, random_teacher
 
 from experiments import distill_rded
 from gift_jax import load_distilled, rded, save_teacher
-from gift_jax.data.datasets import CIFAR
+from gift_jax.data.datasets import CIFAR_NORMALISATION
 from gift_jax.data.digits import load_split
 from gift_jax.models import ModelSpec, get_model
 
@@ -107,7 +107,7 @@ def test_classes_of_another_teacher_are_not_taken_over(distill, tmp_path, monkey
 def test_class_folders_are_streamed(distill, tmp_path):
     root = write_tree(tmp_path / "train", [f"{label:05d}" for label in range(10)], per_class=3)
     spec = ModelSpec("conv2", 10, 32, 3, (("width", 4),))
-    info = dataclasses.replace(INFO, dataset="cifar10", image_size=32, channels=3, normalisation=CIFAR)
+    info = dataclasses.replace(INFO, dataset="cifar10", image_size=32, channels=3, normalisation=CIFAR_NORMALISATION)
     params, stats = get_model(spec).init(jax.random.key(0))
     save_teacher(tmp_path / "teacher", info, params, stats)
     arguments = ("--teacher", tmp_path / "teacher", "--data", root, "--out", tmp_path / "s.safetensors")

@@ -23,7 +23,7 @@ from convert.families import find_family
 from convert.rules import to_torch
 from experiments import evaluate
 from gift_jax import augment
-from gift_jax.data.datasets import CIFAR
+from gift_jax.data.datasets import CIFAR_NORMALISATION
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import flatten
@@ -136,7 +136,7 @@ def run_official(place, initial, loss, epochs, dtype):
 def derived():
     """What this seed's runs start from and draw, for PyTorch: initial state dict, epochs. The loss has no part."""
     recipe = Recipe(epochs=EPOCHS, batch_size=BATCH)
-    program = Program(get_model(ModelSpec("conv3", 10, 32)), None, recipe, 10 * IPC, "raw", CIFAR)
+    program = Program(get_model(ModelSpec("conv3", 10, 32)), None, recipe, 10 * IPC, "raw", CIFAR_NORMALISATION)
     init_key, run_key = jax.random.split(jax.random.key(SEED))
     return torch_state(program.model, *program.model.init(init_key)), batches_of(program, run_key)
 

@@ -10,7 +10,7 @@ from setups import INFO
 
 from experiments import teacher_check
 from gift_jax import load_teacher, save_teacher
-from gift_jax.data.datasets import CIFAR, DIGITS, get_dataset
+from gift_jax.data.datasets import CIFAR_NORMALISATION, DIGITS_NORMALISATION, get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_digits_test
@@ -86,7 +86,7 @@ def test_both_at_once_are_explained(check):
 
 
 def test_without_a_figure_the_diagnosis_is_printed(check):
-    status, out, _ = check(normalisation=DIGITS, order=ORDER)
+    status, out, _ = check(normalisation=DIGITS_NORMALISATION, order=ORDER)
     assert status == 0
     assert "nothing to compare with" in out
     assert "--write-class-order FILE" in out
@@ -120,7 +120,13 @@ def write_pictures(root):
 @pytest.fixture
 def cifar_teacher(tmp_path):
     spec = ModelSpec("conv2", 10, 32, 3, (("width", 4),))
-    fields = {"dataset": "cifar10", "image_size": 32, "channels": 3, "normalisation": CIFAR, "preprocessing": OWN}
+    fields = {
+        "dataset": "cifar10",
+        "image_size": 32,
+        "channels": 3,
+        "normalisation": CIFAR_NORMALISATION,
+        "preprocessing": OWN,
+    }
     info = dataclasses.replace(INFO, options=dict(spec.options), **fields)
     save_teacher(tmp_path / "t", info, *get_model(spec).init(jax.random.key(0)))
     return tmp_path / "t"
@@ -132,7 +138,7 @@ def test_images_are_made_as_the_teachers_own(cifar_teacher, command, tmp_path, m
     paths = write_pictures(tmp_path / "val")
     teacher, transform = load_teacher(cifar_teacher), make_transform(get_dataset("cifar10"), 32, OWN)
     images = np.stack([transform(path.read_bytes(), path.name) for path in paths])
-    found = np.argmax(teacher.logits(to_input(images, "raw", CIFAR)), 1)
+    found = np.argmax(teacher.logits(to_input(images, "raw", CIFAR_NORMALISATION)), 1)
     top1 = 100 * np.mean(found == np.arange(20) // 2)
     status, out, err = command(teacher_check, cifar_teacher, "--data", tmp_path / "val")
     assert status == 0, err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from setups import INFO, evaluation_set, make_variables
 
-from gift_jax.data.datasets import DIGITS
+from gift_jax.data.datasets import DIGITS_NORMALISATION
 from gift_jax.data.pixels import to_input
 from gift_jax.evaluate import label_ranks, make_evaluator
 from gift_jax.models import get_model
@@ -15,7 +15,7 @@ MODEL = get_model(INFO.spec)
 
 
 def by_hand(images, labels, params, batch_stats):
-    logits = np.asarray(MODEL.apply(params, batch_stats, to_input(jnp.asarray(images), "raw", DIGITS))[0])
+    logits = np.asarray(MODEL.apply(params, batch_stats, to_input(jnp.asarray(images), "raw", DIGITS_NORMALISATION))[0])
     order = np.argsort(-logits, axis=1, kind="stable")
     hits = order == labels[:, None]
     return 100 * hits[:, :1].any(1).mean(), 100 * hits[:, :5].any(1).mean()
@@ -24,7 +24,7 @@ def by_hand(images, labels, params, batch_stats):
 @pytest.mark.parametrize("batch_size", [1, 5, 23, 1000])
 def test_accuracy_is_exact_whatever_the_batch(batch_size):
     data, variables = evaluation_set(23), make_variables()
-    accuracy = make_evaluator(MODEL, data, DIGITS, batch_size=batch_size)(*variables)
+    accuracy = make_evaluator(MODEL, data, DIGITS_NORMALISATION, batch_size=batch_size)(*variables)
     assert accuracy == pytest.approx(by_hand(data.images, data.labels, *variables), abs=1e-9)
 
 
@@ -37,7 +37,7 @@ def test_a_network_of_nans_scores_nothing():
     logits = jnp.array([[jnp.nan, 1.0], [jnp.nan, jnp.nan]])
     assert (np.asarray(label_ranks(logits, jnp.array([1, 0]))) == 2).all()
     broken = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), make_variables())
-    assert make_evaluator(MODEL, evaluation_set(), DIGITS)(*broken) == (0, 0)
+    assert make_evaluator(MODEL, evaluation_set(), DIGITS_NORMALISATION)(*broken) == (0, 0)
 
 
 def test_fewer_than_five_classes_have_a_top5():

@@ -11,7 +11,7 @@ from timm_teachers import load_timm, randomised
 from convert.families import TIMM, find_family
 from convert.hub.config import make_config, read_config, written_form
 from convert.torch_file import save_state
-from gift_jax.data.datasets import IMAGENET
+from gift_jax.data.datasets import IMAGENET_NORMALISATION
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.teachers.teacher import TeacherInfo
 
@@ -21,7 +21,7 @@ SIZES = dict.fromkeys(TIMM, 32) | {"swin_v2_t": 256}
 
 
 def make_info(name, size, **changes):
-    fields = {"options": {}, "normalisation": IMAGENET, "source_file": "w.pth", "source_sha256": "0" * 64}
+    fields = {"options": {}, "normalisation": IMAGENET_NORMALISATION, "source_file": "w.pth", "source_sha256": "0" * 64}
     return TeacherInfo(name, "cifar10", 10, size, 3, verification=None, versions={}, **{**fields, **changes})
 
 

@@ -13,7 +13,7 @@ from experiments import add_dataset, cross_optimizer, evaluate, label_quality, l
 from experiments.common.inputs import load_test
 from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
-from gift_jax.data.datasets import CIFAR
+from gift_jax.data.datasets import CIFAR_NORMALISATION
 from gift_jax.models import get_model
 from gift_jax.teachers.teacher import save_teacher
 
@@ -36,7 +36,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     info = dataclasses.replace(INFO, architecture="conv1", dataset="cifar10", image_size=32, channels=3)
-    info = dataclasses.replace(info, normalisation=CIFAR)
+    info = dataclasses.replace(info, normalisation=CIFAR_NORMALISATION)
     variables = get_model(info.spec).init(jax.random.key(0))
     save_teacher(tmp_path / "data" / "pretrain_models" / "cifar10_conv1", info, *variables)
     for split, count in (("val", 1), ("train", 2)):

@@ -18,7 +18,7 @@ from experiments.common.digits_setup import load_digits
 from experiments.common.set_making import METHODS, cluster_centres, herded_images, medoids
 from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
-from gift_jax.data.datasets import CIFAR
+from gift_jax.data.datasets import CIFAR_NORMALISATION
 from gift_jax.models import get_model
 from gift_jax.studies.results import read_results
 from gift_jax.studies.tensorboard import make_writer
@@ -122,7 +122,7 @@ def test_real_sets_are_studied_where_the_files_are(command, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     info = dataclasses.replace(INFO, architecture="conv1", dataset="cifar10", image_size=32, channels=3)
-    info = dataclasses.replace(info, normalisation=CIFAR)
+    info = dataclasses.replace(info, normalisation=CIFAR_NORMALISATION)
     save_teacher(tmp_path / "teachers" / "cifar10_conv1", info, *get_model(info.spec).init(jax.random.key(0)))
     images = np.stack([pixels(label) for label in range(10)])
     made = DistilledSet(images, np.arange(10, dtype=np.int32), None, "raw", "cifar10", "sre2l", 1)

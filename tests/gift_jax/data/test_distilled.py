@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from setups import distilled_set
 
 import gift_jax
-from gift_jax.data.datasets import DATASETS, DIGITS, Normalisation
+from gift_jax.data.datasets import DATASETS, DIGITS_NORMALISATION, Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
@@ -163,7 +163,9 @@ def test_digits_are_split_evenly_and_apart():
     shares = np.bincount(split.test_labels) / np.bincount(np.concatenate([split.train_labels, split.test_labels]))
     assert (np.abs(shares - 1 / 3) < 0.01).all()
     pixels = split.train_images / 255
-    np.testing.assert_allclose((DIGITS.mean[0], DIGITS.std[0]), (pixels.mean(), pixels.std()), atol=5e-5)
+    np.testing.assert_allclose(
+        (DIGITS_NORMALISATION.mean[0], DIGITS_NORMALISATION.std[0]), (pixels.mean(), pixels.std()), atol=5e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from PIL import Image
 from setups import INFO, distilled_set, random_teacher
 
 from gift_jax import GiftError
-from gift_jax.data.datasets import DIGITS
+from gift_jax.data.datasets import DIGITS_NORMALISATION
 from gift_jax.data.pixels import to_input
 from gift_jax.models import get_model
 from gift_jax.pixels import rand_augment as ra
@@ -199,7 +199,7 @@ def test_a_step_sees_pixels_from_before_normalisation(key):
     changed = ra.make_rand_augment("torchvision-rand-m9-n2")(
         jax.random.fold_in(keys[0], 3), jnp.asarray(distilled.images[:5])
     )
-    np.testing.assert_array_equal(batch.images, to_input(changed, "raw", DIGITS))
+    np.testing.assert_array_equal(batch.images, to_input(changed, "raw", DIGITS_NORMALISATION))
 
 
 def test_pixels_that_are_no_bytes_are_refused():

@@ -91,6 +91,21 @@ def test_a_class_order_file_decides_unless_the_dataset_says_otherwise(tmp_path):
         order(["A", "a", "b c"], LETTERS, path=path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a", "names 1 classes, expected 3"),
+        ("a\na\nb", "names 'a' twice"),
+        ("", "is empty"),
+        (b"\xff", "not a text file"),
+    ],
+)
+def test_class_order_files_that_do_not_fit_are_one_sentence(text, message, tmp_path):
+    (tmp_path / "order.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(GiftError, match=f"order.txt: {message}"):
+        order(["a"], LETTERS, path=tmp_path / "order.txt")
+
+
 def test_labels_are_whole_numbers_of_the_dataset():
     request, rows = ReadRequest(None, spec=get_dataset("cifar10")), np.eye(10)[[3, 1]]
     assert class_ids("here", np.array([3, 9]), request).tolist() == [3, 9]

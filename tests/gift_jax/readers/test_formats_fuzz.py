@@ -13,7 +13,7 @@ from PIL import Image
 from sources import CONTAINERS, NAMES, write_arrays, write_cifar10, write_mnist, write_shards
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation, identity, read_dataset, write_dataset
-from gift_jax.data.survey import look
+from gift_jax.data.survey import survey_images
 from gift_jax.readers.formats import read_images
 from gift_jax.readers.request import SourceOptions
 
@@ -89,7 +89,7 @@ def test_damaged_datasets(kind, examples, cache, tmp_path, capfd):
 
     def load():
         records = read_images(copy, train=True, reading=reading)
-        return records, look(records, side=8, channels=None, measured=True)
+        return records, survey_images(records, side=8, channels=None, measured=True)
 
     shutil.copytree(seed, copy)
     whole = None if kind == "malicious" else len(load()[0].labels)

@@ -8,16 +8,16 @@ import pytest
 
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
-from gift_jax.readers.hub import Place, local, parse, title
+from gift_jax.readers.hub import Repository, local, parse, title
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAMES = {
-    "hf://me/teacher": Place("me/teacher"),
-    "hf:/me/teacher": Place("me/teacher"),  # as a Path has it
-    "hf://me/teacher@v1.0": Place("me/teacher", revision="v1.0"),
-    "hf://datasets/me/set@refs/convert/parquet": Place("me/set", "dataset", "refs/convert/parquet"),
-    "hf://models/me/a.b@refs/pr/3/cda/x.zip": Place("me/a.b", "model", "refs/pr/3", "cda/x.zip"),
-    "hf://me/set/ipc50": Place("me/set", path="ipc50"),
+    "hf://me/teacher": Repository("me/teacher"),
+    "hf:/me/teacher": Repository("me/teacher"),  # as a Path has it
+    "hf://me/teacher@v1.0": Repository("me/teacher", revision="v1.0"),
+    "hf://datasets/me/set@refs/convert/parquet": Repository("me/set", "dataset", "refs/convert/parquet"),
+    "hf://models/me/a.b@refs/pr/3/cda/x.zip": Repository("me/a.b", "model", "refs/pr/3", "cda/x.zip"),
+    "hf://me/set/ipc50": Repository("me/set", path="ipc50"),
     "me/teacher": None,
     "/hf:/me/teacher": None,
 }

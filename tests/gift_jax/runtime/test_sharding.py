@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
 
-from gift_jax.data.datasets import DIGITS
+from gift_jax.data.datasets import DIGITS_NORMALISATION
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import get_model
@@ -115,9 +115,9 @@ def test_evaluation_over_a_mesh(devices):
     """Uneven shares: 23 images over 6 devices, in batches of 12."""
     params, batch_stats = make_variables()
     model, images = get_model(INFO.spec), evaluation_set()
-    expected = make_evaluator(model, images, DIGITS)(params, batch_stats)
+    expected = make_evaluator(model, images, DIGITS_NORMALISATION)(params, batch_stats)
     mesh = make_mesh(3, 8, devices(6))
-    found = make_evaluator(model, images, DIGITS, batch_size=10, mesh=mesh)
+    found = make_evaluator(model, images, DIGITS_NORMALISATION, batch_size=10, mesh=mesh)
     assert found(*place_on_mesh((params, batch_stats), mesh)) == expected
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
 
-from gift_jax.data.datasets import DIGITS, Normalisation
+from gift_jax.data.datasets import DIGITS_NORMALISATION, Normalisation
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
@@ -58,7 +58,12 @@ def test_without_a_teacher_the_sets_own_statistics_are_the_test_images_too():
         (RECIPE, distilled_set(), random_teacher(), "mean 0.3056, std 0.3764 (the teacher's), test images too"),
         (CE, distilled_set(), None, "mean 0.3056, std 0.3764 (the dataset's), test images too"),
         (CE, normalised(OTHER), None, "mean 0.5, std 0.25 (the set's own), test images too"),
-        (RECIPE, normalised(DIGITS), random_teacher(), "mean 0.3056, std 0.3764 (the teacher's), test images too"),
+        (
+            RECIPE,
+            normalised(DIGITS_NORMALISATION),
+            random_teacher(),
+            "mean 0.3056, std 0.3764 (the teacher's), test images too",
+        ),
         (
             RECIPE,
             normalised(OTHER),
@@ -81,7 +86,7 @@ def test_the_plan_names_whose_normalisation_it_is(recipe, distilled, teacher, te
 
 def test_cells_that_differ_in_a_sets_statistics_alone_are_different_runs():
     by_other, by_digits = (
-        dataclasses.replace(normalised(OTHER), normalisation=statistics) for statistics in (OTHER, DIGITS)
+        dataclasses.replace(normalised(OTHER), normalisation=statistics) for statistics in (OTHER, DIGITS_NORMALISATION)
     )
     for recipe, teacher in ((RECIPE, random_teacher()), (CE, None)):
         cells = [Cell({}, recipe, STUDENT, one, teacher, evaluation_set()) for one in (by_other, by_digits)]

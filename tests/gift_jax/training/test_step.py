@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from torch_names import sub_state, to_variables
 
-from gift_jax.data.datasets import CIFAR
+from gift_jax.data.datasets import CIFAR_NORMALISATION
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
@@ -42,7 +42,7 @@ def run(file, norm, optimizer, loss, dtype):
     teacher, teacher_params = fold(model, *as_jax(to_variables(sub_state(file, "teacher/"), dtype)))
     recipe = Recipe(loss=loss, optimizer=OPTIMIZERS[optimizer], epochs=15, batch_size=10, augment="none")
     # The golden run takes two batches an epoch, as if the set had 20 images.
-    program = Program(model, teacher, recipe, 20, "normalised", CIFAR)
+    program = Program(model, teacher, recipe, 20, "normalised", CIFAR_NORMALISATION)
     images = jnp.asarray(file["images_nchw"].transpose(0, 2, 3, 1), dtype)
     data = Data(images, jnp.asarray(file["labels"], jnp.int32), None, teacher_params)
     params, batch_stats = as_jax(to_variables(sub_state(file, "student_init/"), dtype))
