@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import gc
 import importlib.util
+import re
 import resource
 import sys
 import time
@@ -43,17 +44,14 @@ if CACHE := os.environ.get("GIFT_TEST_CACHE", str(Path(__file__).parent.parent /
 GOLDEN = Path(__file__).parent / "golden"
 LARGEST_WORKER = 2**31  # bytes
 
-# The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not.
-WITH_TORCH = (
-    "convert/*",
-    *(f"experiments/test_{name}.py" for name in ("evaluate", "evaluate_parity", "imagenet_ipc10", "train_teacher")),
-    "gift_jax/pixels/test_boxes_resized.py",
-    "gift_jax/data/test_zca_kornia.py",
-    "test_fuzz.py",
+# The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not, nor do these tests.
+NEEDS_TORCH = re.compile(
+    r"^(?:import|from) (?:torch|convert\.(?!__main__)|fkd_files|label_banks|modules|official_loop|timm_teachers)",
+    re.MULTILINE,
 )
 # What `make check` leaves to `make test`: PyTorch, processes, the wheel, documents, and what compiles for minutes.
 BESIDES_CHECK = (
-    *WITH_TORCH,
+    "convert/*",
     "experiments/test_*",
     "benchmarks/test_compare.py",
     "gift_jax/optim/test_pytorch.py",
@@ -84,9 +82,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    left_out = BESIDES_CHECK if config.getoption("--check") else () if importlib.util.find_spec("torch") else WITH_TORCH
-    place = collection_path.relative_to(Path(__file__).parent)
-    return True if any(place.match(pattern) for pattern in left_out) else None
+    check, place = config.getoption("--check"), collection_path.relative_to(Path(__file__).parent)
+    left_out = check and any(place.match(pattern) for pattern in BESIDES_CHECK)
+    if not left_out and collection_path.suffix == ".py" and (check or not importlib.util.find_spec("torch")):
+        left_out = bool(NEEDS_TORCH.search(collection_path.read_text(encoding="utf-8")))
+    return True if left_out else None
 
 
 @pytest.fixture(autouse=True)
