@@ -88,12 +88,12 @@ def over_rates(rows: Sequence[Row], chance: float, column: str) -> View:
 
 
 def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
-    """The summary, the lead in each view, the views, and curves. Args: column, of the tables."""
+    """The summary, the views, and curves. Args: column, of the tables."""
     chance = guessing(rows)
     views = [at_default(rows), at_chosen(rows, chance, column), over_rates(rows, chance, column)]
     shown = [view for view in views if view.rows]
     grids = {view.name: make_grid(view.rows, "loss", column, guessing=chance) for view in shown}
-    sections = [summary(rows, shown, grids, chance, column), *leads(grids, column)]
+    sections = [summary(rows, shown, grids, chance, column)]
     for number, view in enumerate(views):
         blocks = []
         if view.rows:
@@ -146,27 +146,3 @@ def summary(
         f"default rate is fixed beforehand; the chosen one is chosen on validation images, never on test images."
     )
     return Section(TITLE, [about, *blocks, Table([header, *body]), note])
-
-
-def leads(grids: Mapping[str, Grid], column: str) -> list[Section]:
-    """The subject's lead over every other loss in each view: of worst cases, and the median over columns."""
-    losses = dict.fromkeys(row for grid in grids.values() for row in grid.rows if row != SUBJECT)
-    body = [
-        [f"{name}: {kind}", *(f"{lead:+.1f}" if (lead := lead_over(grid, loss)) == lead else "-" for loss in losses)]
-        for name, grid in grids.items()
-        for kind, lead_over in _LEADS.items()
-    ]
-    if not losses or all(SUBJECT not in grid.rows for grid in grids.values()):
-        return []
-    about = f"Percentage points by which `{SUBJECT}` leads, over all {column}s."
-    return [Section("Leads", [about, Table([["lead over", *(f"`{loss}`" for loss in losses)], *body])])]
-
-
-def _differences(grid: Grid, loss: str) -> list[float]:
-    return [grid.cell(SUBJECT, column).mean - grid.cell(loss, column).mean for column in grid.columns]
-
-
-_LEADS = {
-    "difference of worst": lambda grid, loss: grid.worst(SUBJECT).mean - grid.worst(loss).mean,
-    "median difference": lambda grid, loss: float(np.median(_differences(grid, loss))),
-}

@@ -15,7 +15,7 @@ import numpy as np
 
 from gift_jax.losses import LOSSES
 from gift_jax.reports.page import Picture
-from gift_jax.reports.tables import SPREAD, Grid, Summary, count, make_grid, name_on
+from gift_jax.reports.tables import SPREAD, Grid, Summary, count, make_grid, name_on, names_apart
 
 # Okabe and Ito (2008) with a dark brown in place of yellow, which is lost on white paper. Colours of similar lightness
 # have lines of different kinds.
@@ -343,9 +343,9 @@ def panels_by(
 def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: str) -> Picture:
     """Accuracy at every evaluation and loss relative to the first epoch's, mean over all runs of a name on the axis."""
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for result in results:
-        if "failed" not in result:
-            groups[name_on(result, axis)].append(result)
+    finished = [result for result in results if "failed" not in result]
+    for named, _, result in names_apart(finished, axis, axis):
+        groups[named].append(result)
     figure = new_figure(10.5, 4.2)
     left, right = figure.subplots(1, 2)
     looks = styles([*groups])

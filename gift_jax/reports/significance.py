@@ -100,32 +100,6 @@ def paired_p(differences: np.ndarray) -> float:
     return float(result.pvalue)
 
 
-class Across(NamedTuple):
-    """Subject against other over all columns as a sample of their kind.
-
-    The number of columns, those in which the subject's mean is higher, p of Wilcoxon's signed-rank test of the mean
-    differences, and p corrected by Holm.
-    """
-
-    other: str
-    columns: int
-    ahead: int
-    p: float
-    p_holm: float
-
-
-def across_columns(comparisons: Sequence[Comparison]) -> list[Across]:
-    """Join comparisons over columns. Reference: Demsar (2006), of two learners over many data sets."""
-    differences: dict[str, list[float]] = defaultdict(list)
-    for comparison in comparisons:
-        differences[comparison.other].append(comparison.difference)
-    chances = [signed_rank_p(np.array(found)) for found in differences.values()]
-    return [
-        Across(other, len(found), sum(difference > 0 for difference in found), p, corrected)
-        for (other, found), p, corrected in zip(differences.items(), chances, holm(chances), strict=True)
-    ]
-
-
 def half_interval(std: float, n: int) -> float:
     """Half of the 95 % confidence interval of a mean, by Student's t, from the sample standard deviation of n runs.
 
@@ -195,16 +169,22 @@ def _comparison_row(c: Comparison, subject: str) -> list[str]:
 
 
 def across_table(comparisons: Sequence[Comparison], column: str, subject: str) -> list[Table]:
-    """The columns taken as a sample of their kind: where the subject is ahead of each other; nothing for a few."""
-    joined = across_columns(comparisons)
-    if not joined or joined[0].columns < SAMPLE:
+    """The columns taken as a sample of their kind, by Wilcoxon's signed ranks of mean differences; nothing for a few.
+
+    Reference: Demsar (2006), of two learners over many data sets.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in comparisons:
+        found[one.other].append(one.difference)
+    if not found or max(map(len, found.values())) < SAMPLE:
         return []
-    header = ["difference", f"{column}s ahead", "p, signed ranks", "p, Holm"]
+    chances = [signed_rank_p(np.array(differences)) for differences in found.values()]
     body = [
-        [f"`{subject}` - `{one.other}`", f"{one.ahead} of {one.columns}", p_text(one.p), p_text(one.p_holm)]
-        for one in joined
-    ]
-    return [Table([header, *body])]
+        [f"`{subject}` - `{other}`", f"{sum(d > 0 for d in differences)} of {len(differences)}",
+         f"{statistics.median(differences):+.1f}", p_text(p), p_text(corrected)]
+        for (other, differences), p, corrected in zip(found.items(), chances, holm(chances), strict=True)
+    ]  # fmt: skip
+    return [Table([["difference", f"{column}s ahead", "median", "p, signed ranks", "p, Holm"], *body])]
 
 
 def interval_text(c: Comparison) -> str:

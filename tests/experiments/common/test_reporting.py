@@ -67,8 +67,7 @@ RATES = {
 
 
 def test_a_lead_that_goes_when_rates_are_chosen():
-    sections = rate_views.make_sections(rate_rows(RATES), "optimizer")
-    text = text_of(sections[:1])
+    text = text_of(rate_views.make_sections(rate_rows(RATES), "optimizer")[:1])
     # Means over optimizers: gift 77 and 86.5, kl 45 and 91.5; over the rates 81.75 and 68.25. Seeds' means of gift at
     # the chosen rate: 85.5, 86, 88.
     assert "default rate: gift - kl: +32.0 [" in text
@@ -76,11 +75,6 @@ def test_a_lead_that_goes_when_rates_are_chosen():
     assert "mean over rates: gift - kl: +13.5 [" in text
     assert "| `kl` | 45.0 ± 0.0 | 10.0 ± 0.0 | 91.5 ± 0.5 | 90.0 ± 0.0 |" in text
     assert "| `gift` | 77.0 ± 2.0 | 72.0 ± 2.0 | 86.5 ± 1.3 | 82.0 ± 2.0 |" in text
-    # 82 under sgd against 90 under adam; of the differences -11 and 1 the median.
-    assert sections[1].blocks[1].rows[3:5] == [
-        ["chosen rate: difference of worst", "-8.0"],
-        ["chosen rate: median difference", "-5.0"],
-    ]
 
 
 def test_without_validation_images_no_rate_is_chosen():

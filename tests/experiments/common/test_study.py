@@ -46,13 +46,13 @@ STUDIES = [
         cross_optimizer,
         ("--losses", "gift", "kl_t2", "--optimizers", "sgd", "schedule_free", "--rates", 1, 3),
         16,
-        ["Leads", "At the rate chosen on validation images", "Accuracy by learning rate"],
+        ["At the rate chosen on validation images", "Accuracy by learning rate"],
     ),
     (
         cross_architecture,
         ("--losses", "gift", "ce", "--students", "conv1", "conv2:norm=instance,width=3", "--rates", 1, 3),
         16,
-        ["Leads", "At the rate chosen on validation images", "Accuracy by learning rate"],
+        ["At the rate chosen on validation images", "Accuracy by learning rate"],
     ),
     (
         ablation,
