@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from folders import pixels, write_tree
 
-from experiments.common.real_images import draw_rows
+from experiments.common.real_images import draw_rows, load_real
+from experiments.label_quality import LabelQuality
 from gift_jax import GiftError
 
 
@@ -16,3 +18,30 @@ def test_rows_are_drawn_by_class_and_seed():
     assert any(set(rows) != set(draw_rows(labels, 3, seed)) for seed in (1, 2, 3))
     with pytest.raises(GiftError, match="--ipc must be at most 4, the real images of class 0, not 5"):
         draw_rows(labels, 5, seed=0)
+
+
+def test_draws_are_training_digits_and_another_one_for_each_seed():
+    real = load_real(LabelQuality(), 8)
+    draws = [real.draw(3, seed) for seed in (0, 1)]
+    training = {image.tobytes() for image in real.everything().images}
+    for drawn in draws:
+        np.testing.assert_array_equal(drawn.labels, np.repeat(np.arange(10), 3))
+        assert {image.tobytes() for image in drawn.images} <= training
+    assert not np.array_equal(*(drawn.images for drawn in draws))
+    np.testing.assert_array_equal(draws[0].images, real.draw(3, 0).images)
+
+
+def test_real_sets_are_drawn_from_their_files(tmp_path):
+    folders = [f"{label:05d}" for label in range(10)]
+    source = write_tree(tmp_path / "train", folders, per_class=3)
+    real = load_real(LabelQuality(dataset="cifar10", model="conv3", train_data=str(source)), 32)
+    drawn = real.draw(2, seed=0)
+    assert drawn.images.shape == (20, 32, 32, 3)
+    originals = {pixels(100 * label + number).tobytes(): label for label in range(10) for number in range(3)}
+    assert [originals[image.tobytes()] for image in drawn.images] == drawn.labels.tolist()
+    assert len(real.everything().labels) == 30
+
+
+def test_real_training_images_that_are_missing_are_asked_for():
+    with pytest.raises(GiftError, match="--train-data"):
+        load_real(LabelQuality(dataset="cifar10", model="conv3"), 32)

@@ -225,3 +225,19 @@ def test_a_folder_of_many_results_names_their_kind_and_the_choices(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(GiftError, match="give a directory that an experiment wrote"):
         reporting.check_runs([tmp_path / "empty"])
+
+
+def test_a_run_under_two_labels_takes_its_time_once():
+    row = {
+        "cell": "a",
+        "seconds": 30.0,
+        "train_seconds": 9.0,
+        "recipe": {},
+        "device": "d",
+        "versions": {},
+        "teacher": None,
+    }
+    row |= {"teacher_sha256": None, "method": "rded", "distilled": {}}
+    table = dict(reporting.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0].rows)
+    assert table["runs"] == "2, of which 0 failed"
+    assert table["time"].startswith("60 s of")

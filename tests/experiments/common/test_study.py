@@ -12,7 +12,16 @@ from folders import pixels, write_tree
 from forms import short_form
 from setups import INFO, make_variables
 
-from experiments import ablation, cross_architecture, cross_optimizer, fidelity, loss_comparison, report
+from experiments import (
+    ablation,
+    continual_learning,
+    cross_architecture,
+    cross_optimizer,
+    fidelity,
+    label_quality,
+    loss_comparison,
+    report,
+)
 from experiments.common import digits_setup
 from experiments.common.digits_setup import load_digits
 from experiments.common.set_making import METHODS, cluster_centres, herded_images, medoids
@@ -33,7 +42,6 @@ def teacher_at():
     return lambda out: save_teacher(out / "teacher", INFO, *make_variables())
 
 
-TEMPERATURES = ("--temperatures", 4, "--kl-temperatures", 1)
 STUDIES = [
     (
         fidelity,
@@ -73,6 +81,18 @@ STUDIES = [
         20,
         ["Refinement weight and smoothing, sgd", "Logits or probabilities, sgd", "Temperature of KL, sgd"],
     ),
+    (
+        continual_learning,
+        ("--losses", "gift", "ce", "--steps", 2),
+        2 * 2 * 2,
+        ["Protocol", "In 2 steps", "Differences of averages", "Forgetting"],
+    ),
+    (
+        label_quality,
+        ("--losses", "ce", "gift", "--methods", "kmeans", "--real-epochs", 1),
+        2 * 2 * 2 * 2 + 2,
+        ["Summary", "Shares of labels and images", "DD-Ranking's scores", "Without augmentation"],
+    ),
 ]
 
 
@@ -89,9 +109,13 @@ def test_every_study_runs_to_its_report(name, command, teacher_at, tmp_path):
     assert "n = 2" in text
     assert "± " in text
     assert "Incomplete" not in text
+    assert "nan" not in text
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
     assert command(module, "--out", tmp_path, *SMALL, *options)[0] == 0  # nothing is run again
     assert written == {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
+    assert f"0 of {count} cells to run" in command(module, "--out", tmp_path, *SMALL, *options, "--dry-run")[1]
+    assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
+    assert f"\n## {headings[0]}" in (tmp_path / "joined" / "report.md").read_text()
 
 
 @pytest.mark.exhaustive
@@ -184,6 +208,12 @@ def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkey
         (fidelity, ("--dataset", "cifar10"), "--dataset: deviations are measured on the digits only"),
         (cross_architecture, ("--students", "conv9"), "needs images of at least 512 pixels"),
         (cross_architecture, ("--students", "conv2:norm"), "name:option=value"),
+        (continual_learning, ("--steps", 1), "--steps must be numbers from 2 to 10"),
+        (continual_learning, ("--steps", 11), "--steps must be numbers from 2 to 10"),
+        (label_quality, ("--methods", "random"), "random images are always compared with"),
+        (label_quality, ("--losses", "gift"), "--losses must hold ce"),
+        (label_quality, ("--lrs-weight", 2), "--lrs-weight must be from 0 to 1, not 2"),
+        (label_quality, ("--ars-weight", -1), "--ars-weight must be from 0 to 1, not -1"),
         (report, (), "give directories or results.jsonl"),
         (report, ("nowhere",), "nowhere"),
         (ablation, ("--dataset", "cifar10"), "no rded set of cifar10"),
