@@ -27,7 +27,7 @@ from gift_jax.readers import parquet
 from gift_jax.readers.classes import ClassOrder
 from gift_jax.readers.records import Records
 from gift_jax.readers.source import Source
-from gift_jax.readers.splits_and_pairs import is_shard
+from gift_jax.readers.splits_and_pairs import shards_of
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.progress import display
 
@@ -121,7 +121,7 @@ def told_by_shards(source: Source) -> dict[str, str] | None:
 
     Raises: GiftError if they are of several sets, or damaged.
     """
-    schemas = [_schema_of(source, shard) for shard in sorted(filter(is_shard, source.sizes))]
+    schemas = [_schema_of(source, shard) for shard in shards_of(source.sizes)]
     own = next((schema.metadata[OURS] for schema in schemas if OURS in (schema.metadata or {})), None)
     if own is None:
         return None
@@ -136,7 +136,7 @@ def told_by_shards(source: Source) -> dict[str, str] | None:
 
 def read_shards(source: Source, told: Mapping[str, str]) -> DistilledSet:
     """The set of shards. Args: told, by themselves. Raises: GiftError if some are missing, damaged or changed."""
-    shards = sorted(filter(is_shard, source.sizes))
+    shards = shards_of(source.sizes)
     with _whole(source):
         height, width, channels = json.loads(told[SHAPE])
         columns = _read_columns(source, shards)

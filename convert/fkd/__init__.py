@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import INFO, StoredBatches, StoredInfo, problems, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
-from gift_jax.readers.source import Source
-from gift_jax.runtime.files import atomic_write
+from gift_jax.readers.archives import open_archive
+from gift_jax.readers.source import Source, check_file, directory
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.runtime.progress import display
 from gift_jax.runtime.seeds import check_seeds
 
 from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
 from . import by_epoch, by_epoch_and_batch, flat
-from .files import open_files, size_on_disk
 from .layouts import Bank, find_bank
-from .order import sampler_order
 from .records import LabelKind, Record, join, parse
 
 LAYOUTS = (by_epoch_and_batch.LAYOUT, flat.LAYOUT, by_epoch.LAYOUT)
@@ -79,9 +79,9 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     if not options.temperature > 0:
         raise GiftError(f"--temperature is {options.temperature:g}, expected a number above 0")
     source = hub.local(source, "set")
-    size = size_on_disk(source)
+    size = _size_on_disk(source)
     images = open_distilled(distilled)
-    files = open_files(source)
+    files = _open_files(source)
     bank = find_bank(files, epochs, len(images.labels), LAYOUTS)
     if options.centre and not bank.epoch_per_file:
         raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
@@ -95,6 +95,36 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     print(f"written   {out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
     print(f"labels    {info.describe()}")
     return info
+
+
+def _size_on_disk(path: Path) -> int:
+    """Bytes of a file, or of all files below a directory."""
+    with os_errors_as_gift_error(path):
+        return (
+            sum(check_file(file) for file in path.rglob("*") if file.is_file()) if path.is_dir() else check_file(path)
+        )
+
+
+def _open_files(path: Path) -> Source:
+    files = directory(path) if path.is_dir() else open_archive(path)
+    if files is None:
+        raise GiftError(
+            f"{path}: neither a directory nor a zip or tar archive; give the released archive or its folder"
+        )
+    return files
+
+
+def sampler_order(count: int, epochs: int, seed: int) -> np.ndarray:
+    """Rows by epoch, int32 [epochs, count], of torch's `RandomSampler` over one generator with this seed.
+
+    It draws a second permutation after each epoch, of which it shows none: another epoch's order follows from both.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    orders = np.empty((epochs, count), np.int32)
+    for order in orders:
+        order[:] = torch.randperm(count, generator=generator).numpy()
+        torch.randperm(count, generator=generator)
+    return orders
 
 
 def _announce(reader: _Reader, size: int, out: Path) -> None:

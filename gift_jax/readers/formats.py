@@ -16,7 +16,7 @@ from gift_jax.readers.classes import names_with_ids
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
 from gift_jax.readers.source import HEAD, Source, check_file, directory, openable, refuse_stand_in, single_file
-from gift_jax.readers.splits_and_pairs import is_shard, listed, split_of_shard
+from gift_jax.readers.splits_and_pairs import is_shard, listed, shards_of, split_of_shard
 from gift_jax.runtime.files import os_errors_as_gift_error
 
 
@@ -36,7 +36,7 @@ class Form(NamedTuple):
 
 
 def _shard_splits(source: Source) -> list[str | None]:
-    return list(dict.fromkeys(split_of_shard(name) for name in sorted(source.sizes) if is_shard(name)))
+    return list(dict.fromkeys(map(split_of_shard, shards_of(source.sizes))))
 
 
 def _read_shards(source: Source, request: ReadRequest) -> Records:

@@ -19,7 +19,7 @@ from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
-from gift_jax.readers.splits_and_pairs import choose_split, is_shard, listed, split_of_shard
+from gift_jax.readers.splits_and_pairs import choose_split, listed, shards_of, split_of_shard
 
 try:
     import pyarrow as pa
@@ -43,21 +43,11 @@ class Columns(NamedTuple):
     names: tuple[str, ...] | None
 
 
-def shards_of(source: Source) -> list[str]:
-    """The shards of a source, sorted by name."""
-    return sorted(name for name in source.sizes if is_shard(name))
-
-
-def splits(source: Source) -> list[str | None]:
-    """The splits that are there."""
-    return list(dict.fromkeys(map(split_of_shard, shards_of(source))))
-
-
 def read(source: Source, request: ReadRequest) -> Records:
     """The rows of one split, in the order of the shards' names. Raises: GiftError if they are of another kind."""
     label, options = source.label, request.options
-    split = choose_split(label, splits(source), request)
-    shards = [name for name in shards_of(source) if split_of_shard(name) == split]
+    split = choose_split(label, map(split_of_shard, shards_of(source.sizes)), request)
+    shards = [name for name in shards_of(source.sizes) if split_of_shard(name) == split]
     folders = dict.fromkeys(str(PurePosixPath(name).parent) for name in shards)
     if len(folders) > 1:  # they may be several data sets
         raise GiftError(f"{label}: its shards lie in {listed(folders)}; give one of these folders")

@@ -116,6 +116,11 @@ def is_shard(name: str) -> bool:
     return name.lower().endswith(".parquet")
 
 
+def shards_of(names: Iterable[str]) -> list[str]:
+    """The Parquet shards among files, sorted by name."""
+    return sorted(filter(is_shard, names))
+
+
 def split_of_shard(name: str) -> str | None:
     """The split that a Parquet shard's name, or a folder above it, tells."""
     path = PurePosixPath(name)

@@ -15,7 +15,7 @@ from fkd_files import BATCH, IMAGES, LABELS, NORMALISATION, batches, make_set, p
 from setups import INFO
 from trees import pixels
 
-from convert.fkd.order import sampler_order
+from convert.fkd import sampler_order
 from convert.torch_file import load_object
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import load_soft_labels

@@ -94,6 +94,36 @@ def test_what_was_downloaded_in_place_of_a_set_is_named(file, name, refused, tmp
     refused("distilled", path, *arguments, message=message, names=path)
 
 
+def test_a_converted_set_is_known_under_any_ending(imported, refused, tmp_path):
+    first = imported(write(tmp_path / "SYN", tree(ipc=2)), *RDED)
+    again = (tmp_path / "set.safetensors").rename(tmp_path / "set.bin")
+    assert_same(imported(again, *RDED[:-1], "1"), first.images[::2], first.labels[::2])
+    message = "is the rded set of cifar10, not sre2l's of cifar10; give --method rded"
+    refused("distilled", again, "--method", "sre2l", *RDED[2:], message=message, names=again)
+
+
+def test_files_of_one_set_are_not_taken_alone_nor_tensors_of_single_images(refused, tmp_path):
+    (tmp_path / "mtt").mkdir()
+    torch.save(torch.rand(10, 3, 8, 8), tmp_path / "mtt" / "images_best.pt")
+    torch.save(torch.arange(10), tmp_path / "mtt" / "labels_best.pt")
+    for name in ("images_best.pt", "labels_best.pt"):
+        message = "is one of several files that belong together; give the directory that has them"
+        refused("distilled", tmp_path / "mtt" / name, *RDED, message=message, names=name)
+    for label in range(2):
+        (tmp_path / "single" / str(label)).mkdir(parents=True)
+        torch.save(torch.rand(3, 8, 8), tmp_path / "single" / str(label) / "0.pt")
+    message = "it holds 2 torch files of one image each ('0/0.pt', '1/0.pt'), stack them as images [N, C, H, W]"
+    refused("distilled", tmp_path / "single", *RDED, message=message, names="single")
+
+
+def test_a_set_of_another_dataset_says_so(refused, tmp_path):
+    folder = write(tmp_path / "x", {})
+    folder.mkdir()
+    np.savez(folder / "x.npz", images=np.zeros((5, 8, 8, 3), np.uint8), labels=np.arange(5))
+    message = "only 5 of the 10 classes of cifar10 have some; check --dataset, or complete the set"
+    refused("distilled", folder, *RDED, "--pixel-space", "raw", message=message, names=folder)
+
+
 OPTIONS_OF_OTHERS = [("--soft-labels", "logits"), ("--repetition", "1"), ("--label-column", "label")]
 
 

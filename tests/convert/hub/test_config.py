@@ -220,3 +220,16 @@ def test_a_dataset_of_ones_own_comes_with_its_teacher(directory):
     changed(directory, gift_jax={"dataset": own.name, "dataset_description": describe_dataset(own)})
     assert read_config(directory / "model.safetensors").dataset == own.name
     assert get_dataset(own.name).num_classes == 10
+
+
+@pytest.mark.parametrize("config", [True, False])
+def test_weights_in_shards_are_refused_as_such(config, refused, tmp_path):
+    folder = tmp_path / "sharded"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"model-0000{number}-of-00002.safetensors").write_bytes(b"")
+    if config:
+        (folder / "config.json").write_text("{}")
+    arguments = ("--dataset", "cifar10", "--model", "resnet18")
+    for source in (folder, folder / "model-00002-of-00002.safetensors"):
+        refused("teacher", source, *arguments, message="is in shards (model-0000", names=source)

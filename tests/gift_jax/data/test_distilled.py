@@ -1,5 +1,8 @@
 """Distilled sets: round trip, refusals, and the pixels' way into a network."""
 
+import dataclasses
+import json
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from setups import distilled_set
 import gift_jax
 from gift_jax.data.datasets import DATASETS, DIGITS_NORMALISATION, Normalisation
 from gift_jax.data.digits import load_split
+from gift_jax.data.distilled import StoredSet, from_parts, to_parts
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 
@@ -129,6 +133,27 @@ def test_other_safetensors_files_are_refused(tmp_path):
     safetensors.numpy.save_file({"weight": np.zeros(3)}, path)
     with pytest.raises(GiftError, match="but not a distilled set"):
         gift_jax.load_distilled(path)
+
+
+def test_names_rate_and_formation_come_back_and_are_read_from_old_provenance(tmp_path):
+    plain, told = distilled_set(), {"class_names": tuple("abcdefghij"), "learning_rate": 0.0123, "formation": 3}
+    full = dataclasses.replace(plain, **told)
+    gift_jax.save_distilled(tmp_path / "x.safetensors", full)
+    found = gift_jax.load_distilled(tmp_path / "x.safetensors")
+    assert {name: getattr(found, name) for name in told} == told
+    old = {
+        "class_names": json.dumps([*"abcdefghij"]),
+        "learning_rate": "0.0123",
+        "formation": "each stored image is 3 x 3 images of 3 pixels",
+        "source": "x",
+    }
+    arrays, metadata = to_parts(dataclasses.replace(plain, provenance=old))
+    assert not set(told) & set(metadata)  # the digest of a set without them is what it was
+    found = from_parts(StoredSet(arrays, metadata), "x")
+    assert {name: getattr(found, name) for name in told} == told
+    assert found.provenance == {"source": "x"}
+    restricted = dataclasses.replace(plain, labels=plain.labels % 2, classes=(3, 5), provenance=old)
+    assert from_parts(to_parts(restricted), "x").class_names == ("d", "f")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
