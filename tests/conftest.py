@@ -46,7 +46,7 @@ LARGEST_WORKER = 2**31  # bytes
 
 # The library runs without PyTorch (Python 3.12 has no small build of it); its conversion does not, nor do these tests.
 NEEDS_TORCH = re.compile(
-    r"^(?:import|from) (?:torch|convert\.(?!__main__)|fkd_files|label_banks|modules|official_loop|timm_teachers)",
+    r"^(?:import|from) (?:(?:torch|fkd_files|label_banks|modules|official_loop|timm_teachers)\b|convert\.(?!__main__))",
     re.MULTILINE,
 )
 # What `make check` leaves to `make test`: PyTorch, processes, the wheel, documents, and what compiles for minutes.
@@ -58,7 +58,8 @@ BESIDES_CHECK = (
     "gift_jax/readers/*_fuzz.py",
     "gift_jax/reports/test_page_browser.py",
     *(f"gift_jax/runtime/test_{name}.py" for name in ("devices", "memory", "sharding", "sharding_hosts")),
-    *(f"gift_jax/training/test_{name}.py" for name in ("resume", "step", "streaming")),
+    "gift_jax/pixels/resampling/*",
+    *(f"gift_jax/training/test_{name}.py" for name in ("phases", "resume", "step", "streaming", "train_whitened")),
     *(f"test_{name}.py" for name in ("docs", "makefile", "readme", "tutorial", "wheel")),
 )
 
