@@ -51,7 +51,6 @@ NEEDS_TORCH = re.compile(
 )
 # What `make check` leaves to `make test`: PyTorch, processes, the wheel, documents, and what compiles for minutes.
 BESIDES_CHECK = (
-    "convert/*",
     "experiments/test_*",
     "benchmarks/test_compare.py",
     "gift_jax/optim/test_pytorch.py",
@@ -84,10 +83,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     check, place = config.getoption("--check"), collection_path.relative_to(Path(__file__).parent)
-    left_out = check and any(place.match(pattern) for pattern in BESIDES_CHECK)
-    if not left_out and collection_path.suffix == ".py" and (check or not importlib.util.find_spec("torch")):
-        left_out = bool(NEEDS_TORCH.search(collection_path.read_text(encoding="utf-8")))
-    return True if left_out else None
+    if check and any(place.match(pattern) for pattern in BESIDES_CHECK):
+        return True
+    if not check and importlib.util.find_spec("torch"):
+        return None
+    file = collection_path.read_text(encoding="utf-8") if collection_path.suffix == ".py" else ""
+    return True if place.parts[:1] == ("convert",) or NEEDS_TORCH.search(file) else None
 
 
 @pytest.fixture(autouse=True)
