@@ -222,7 +222,7 @@ def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]
 
     def on_run(run: Run) -> None:
         row = make_row(run, *given[:4], soft_labels)
-        rows[run.seed] = {"cell": fingerprint(cells[run.seed].configuration()), **row}
+        rows[run.seed] = {"cell": fingerprint(cells[run.seed].configuration()), "setting": setting, **row}
         if is_writer():
             files.append_json_line(results, rows[run.seed])
 

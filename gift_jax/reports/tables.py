@@ -125,9 +125,9 @@ def grid_table(grid: Grid, corner: str, *, worst: str | None = "worst") -> Table
 
 # What decides a result, but for its seed.
 DECISIVE = ("method", "dataset", "ipc", "model", "student", "teacher", "teacher_sha256", "recipe", "soft_labels",
-            "distilled", "identity")  # fmt: skip
+            "distilled", "setting")  # fmt: skip
 # What each seed of a study has of its own: random images, and the order of stored labels.
-BY_SEED = re.compile(r"distilled\.made|soft_labels\.(order|distilled)|identity\.distilled\..*")
+BY_SEED = re.compile(r"distilled\.made|soft_labels\.(order|distilled)|setting")
 
 
 def facts(result: Result) -> dict[str, str]:
@@ -164,7 +164,11 @@ def differing(found: Sequence[Mapping[str, str]]) -> list[str]:
         for key, texts in values.items():
             if key.partition(".")[0] in known:
                 texts.add(one.get(key, ""))
-    return [key for key, texts in values.items() if len(texts) > 1]
+    keys = [key for key, texts in values.items() if len(texts) > 1]
+    # A digest of everything names what nothing else does.
+    others = [key for key in keys if key != "setting"]
+    told = {tuple(one.get(key, "") for key in others) for one in found}
+    return keys if len(told) < len(values.get("setting", ())) else others
 
 
 def known_text(found: Mapping[str, str], key: str) -> str:
@@ -175,9 +179,8 @@ def known_text(found: Mapping[str, str], key: str) -> str:
 
 def fact_name(key: str) -> str:
     """What a fact is of: `learning rate`, `student width`, `teacher`."""
-    root, _, rest = key.removeprefix("identity.").partition(".")
-    kinds = {"student": "student ", "distilled": "set ", "soft_labels": "stored labels ", "evaluation": "test images "}
-    kind = kinds.get(root, "") if rest else ""
+    root, _, rest = key.partition(".")
+    kind = {"student": "student ", "distilled": "set ", "soft_labels": "stored labels "}.get(root, "") if rest else ""
     return f"{kind}{key.rpartition('.')[2].removesuffix('_sha256').replace('_', ' ')}"
 
 

@@ -30,15 +30,16 @@ CHANGES = {
     "set": ({"distilled": {"seed": "1"}}, "set seed 1"),
     "method": ({"method": "datm"}, "method datm"),
     "student": ({"student": {**ROW["student"], "options": [["width", 64]]}}, "student width 64"),
-    "weights": ({"identity": {"teacher": {"weights": "c3" * 8}}}, "weights c3c3c3c3"),
+    "what no other field says": ({"setting": "c3c3c3c3c3c3"}, "setting c3c3c3c3c3c3"),
+    "what another field says": ({"setting": "c3c3c3c3c3c3", "teacher_sha256": "b2" * 16}, "teacher b2b2b2b2"),
 }
 
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_two_settings_are_two_rows(kind):
     changes, name = CHANGES[kind]
-    first = {"identity": {"teacher": {"weights": "d4" * 8}}} if kind == "weights" else {}
-    [_, _, table, _] = make_sections([*runs(90.7, **first), *runs(9.7, **changes)])[0].blocks
+    first = runs(90.7, **{"setting": "d4d4d4d4d4d4"} if "setting" in changes else {})
+    [_, _, table, _] = make_sections([*first, *runs(9.7, **changes)])[0].blocks
     rows = {row[1]: row[2:] for row in table.rows[1:]}
     assert len(rows) == 2
     assert rows[f"sgd, {name}"] == ["2", "9.7 ± 0.0", "9.7 ± 0.0", "99.0 ± 0.0"]
