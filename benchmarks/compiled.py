@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import hlo
 from benchmarks.targets import TARGETS, Target, devices
-from benchmarks.workloads import KINDS, LEARNING_RATE, WEIGHT_DECAY, Kind, Size, Workload, find
+from benchmarks.workloads import KINDS, WEIGHT_DECAY, Kind, Size, Workload, find
 from gift_jax.data.datasets import get_dataset
 from gift_jax.evaluate import BATCH_SIZE, largest_batch, make_batch_ranker
 from gift_jax.models import ModelSpec, fold, get_model
@@ -37,13 +37,13 @@ COSTLIEST = 10
 def make_abstract_program(workload: Workload, precision: str) -> tuple[Program, Any]:
     """The program of a workload, and the shapes of its teacher's weights."""
     size = workload.accelerator
-    optimizer = Optimizer("adamw", LEARNING_RATE, WEIGHT_DECAY)
+    optimizer = Optimizer("adamw", 1.0, WEIGHT_DECAY)
     recipe = Recipe(optimizer=optimizer, batch_size=size.batch, precision=precision)
     student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
     teacher, params = fold(student, *jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), student.abstract()))
     normalisation = get_dataset(workload.dataset).normalisation
     program = Program(student, teacher, recipe, size.images, "raw", normalisation)
-    return program.compiled(), jax.eval_shape(lambda: params)
+    return program, jax.eval_shape(lambda: params)
 
 
 def lower_epoch(workload: Workload, kind: Kind, over: Sequence[Any]) -> tuple[Any, Any]:

@@ -1,5 +1,6 @@
 """Our side: gift_jax's own epoch and training functions, as users call them."""
 
+import dataclasses
 import os
 from typing import Any
 
@@ -13,10 +14,10 @@ from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
+from gift_jax.task import Task
 from gift_jax.teachers.teacher import Teacher, TeacherInfo, Verification, make_teacher
 from gift_jax.training.epochs import make_epoch
-from gift_jax.training.program import init_state, make_data, make_program
-from gift_jax.training.train import train
+from gift_jax.training.program import init_state
 
 
 class Ours:
@@ -31,9 +32,11 @@ class Ours:
         )
         self.student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
         self.distilled, self.teacher = self._distilled(), self._teacher()
-        program = make_program(self.recipe, self.student, self.distilled, self.teacher)
-        self.data, self.steps = make_data(self.distilled, self.teacher), make_epoch(program)
-        self.state, self.key, self.number = init_state(program, jax.random.key(0)), jax.random.key(1), 0
+        self.task = Task(self.recipe, self.student, self.distilled, self.teacher)
+        program = self.task.program
+        self.data, self.steps = self.task.data("device"), make_epoch(program)
+        self.state = init_state(program, jax.random.key(0), self.task.learning_rate)
+        self.key, self.number = jax.random.key(1), 0
 
     def _distilled(self) -> DistilledSet:
         images, labels = make_pixels(self.workload, self.size.images, 0)
@@ -56,7 +59,7 @@ class Ours:
     def whole(self) -> None:
         """Train and evaluate a student a seed."""
         tests = EvaluationSet(*make_pixels(self.workload, self.size.test_images, 1), self.workload.dataset)
-        train(self.recipe, self.student, self.distilled, self.teacher, tests, seeds=SEEDS)
+        dataclasses.replace(self.task, test_set=tests).train(SEEDS)
 
     def describe(self) -> dict[str, Any]:
         """How this side runs."""

@@ -30,7 +30,6 @@ from gift_jax.runtime.compiling import jit
 from gift_jax.runtime.files import write_text
 from gift_jax.runtime.memory import TUNABLES
 from gift_jax.training.batch import make_prepare
-from gift_jax.training.program import make_program
 from gift_jax.training.step import make_differentiate, make_update
 
 UNDONE = ("few-channels", "blocks", "norms")  # and huge pages, which are the process's
@@ -52,7 +51,7 @@ def _median(function: Callable[[], Any]) -> float:
 def measure(name: str) -> dict[str, float]:
     """Milliseconds of each part of a workload's step, in this process."""
     side = Ours(WORKLOADS[name])
-    program = make_program(side.recipe, side.student, side.distilled, side.teacher)
+    program = side.task.program
     prepare, differentiate, update = (jit(make(program)) for make in (make_prepare, make_differentiate, make_update))
     state, rows, key = side.state, jnp.arange(program.batch_size), side.key
     batch, dropout_key = prepare(side.data, rows, key, state.step)

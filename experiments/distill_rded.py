@@ -21,7 +21,7 @@ from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, refuse_to_replace
 from gift_jax.runtime.options import Dataset
-from gift_jax.training.configuration import digest
+from gift_jax.training.identity import digest
 
 from .common.options import GROUPS
 from .common.real_images import Reader, reader

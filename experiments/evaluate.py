@@ -15,15 +15,14 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import rich
 from rich.table import Table
 
-from gift_jax import DistilledSet, GiftError, Teacher
-from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.fkd import StoredLabels, load_soft_labels
-from gift_jax.models import Model, get_model
+from gift_jax import GiftError, Teacher, plan
+from gift_jax.data.fkd import load_soft_labels
+from gift_jax.models import get_model
 from gift_jax.optim import default_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
@@ -33,14 +32,12 @@ from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Loss, ModelName, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
-from gift_jax.studies.cells import Cell
-from gift_jax.studies.results import make_row
+from gift_jax.task import Task
 from gift_jax.teachers.committee import unite
-from gift_jax.training import plan
-from gift_jax.training.configuration import fingerprint
+from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
-from gift_jax.training.train import Run, train
+from gift_jax.training.train import Run
 
 from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student, student_options, usual_spec
 from .common.running import finished_rows, spread_seeds
@@ -151,18 +148,7 @@ def _given(options: dict) -> dict:
     return {name: value for name, value in options.items() if value is not None}
 
 
-class Parts(NamedTuple):
-    """What is trained: the arguments of `gift_jax.training.train.train`."""
-
-    recipe: Recipe
-    student: Model
-    distilled: DistilledSet
-    teacher: Teacher | None
-    evaluation_set: EvaluationSet
-    soft_labels: StoredLabels | None
-
-
-def load_parts(config: Evaluate) -> Parts:
+def load_task(config: Evaluate) -> Task:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
     distilled = find_distilled(config.distilled, config.method, config.dataset, config.set_model, config.ipc)
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
@@ -174,7 +160,7 @@ def load_parts(config: Evaluate) -> Parts:
     student = make_student(config.model, config.method, distilled, config.student_options)
     evaluation_set = load_test(config, distilled)
     soft_labels = load_soft_labels(config.soft_labels) if config.soft_labels else None
-    return Parts(recipe, student, distilled, teacher, evaluation_set, soft_labels)
+    return Task(recipe, student, distilled, teacher, evaluation_set, soft_labels)
 
 
 def find_teachers(config: Evaluate) -> Teacher:
@@ -188,54 +174,50 @@ def find_teachers(config: Evaluate) -> Teacher:
     return unite(teachers, config.teacher_weights)
 
 
-def print_plan(config: Evaluate, parts: Parts) -> None:
+def print_plan(config: Evaluate, task: Task) -> None:
     """Print what is going to be done."""
     table = Table.grid(padding=(0, 2))
-    for heading, text in plan.describe(*parts[:5], config.seeds, parts.soft_labels):
+    for heading, text in plan.describe(task, config.seeds):
         table.add_row(f"[bold]{heading}", text)
     if config.optimizer and config.learning_rate is None:
         rate = default_rate(config.optimizer)
-        if rate.value == parts.recipe.optimizer.learning_rate:
+        if rate.value == task.learning_rate:
             table.add_row("[bold]learning rate", f"{rate.value:g}, default for {config.optimizer}: {rate.source}")
-    if parts.teacher and parts.recipe.normalisation not in (None, own := parts.teacher.info.normalisation):
+    if task.teacher and task.recipe.normalisation not in (None, own := task.teacher.info.normalisation):
         table.add_row("", f"the teacher was trained under its own: mean {own.mean}, std {own.std}")
     table.add_row("[bold]results", f"{config.out}/results.jsonl")
     rich.print(table)
 
 
-def run_students(config: Evaluate, parts: Parts) -> tuple[list[Run], list[dict]]:
-    """Train and test one student a seed, but for those in results.jsonl; append each to it.
+def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
+    """Train and test one student for each seed, but for those in results.jsonl; append each to it.
 
-    Returns: the runs that were done now, and the rows of all seeds.
+    Returns:
+        The runs that were done now, and the rows of all seeds.
     """
-    results = config.out / "results.jsonl"
-    *given, soft_labels = parts
-    cells = {seed: Cell({}, *given, seed, soft_labels=soft_labels) for seed in config.seeds}
-    rows = finished_rows(results, cells.values()) if config.resume else {}
+    results, identity = config.out / "results.jsonl", task.identity()
+    names = {seed: fingerprint({**identity, "validation": None, "seed": seed}) for seed in config.seeds}
+    rows = finished_rows(results, names) if config.resume else {}
     for seed in rows:
         print(f"seed {seed}: finished before, in {results}; --no-resume trains it again")
     pending = [seed for seed in config.seeds if seed not in rows]
     # Evaluations of other settings may share the directory, at the same time too.
-    setting = fingerprint({**cells[config.seeds[0]].configuration(), "seed": None})[:12]
+    setting = fingerprint({**identity, "seed": None})[:12]
     directory = config.out / "checkpoints" / setting
     checkpoints = Checkpoints(directory, minutes=config.save_minutes, resume=config.resume)
 
     def on_run(run: Run) -> None:
-        row = make_row(run, *given[:4], soft_labels)
-        rows[run.seed] = {"cell": fingerprint(cells[run.seed].configuration()), "setting": setting, **row}
+        rows[run.seed] = {"cell": names[run.seed], "setting": setting, **task.row(run)}
         if is_writer():
             files.append_json_line(results, rows[run.seed])
 
     if not pending:
         return [], [rows[seed] for seed in config.seeds]
-    batch_size = parts.recipe.resolve_batch_size(len(parts.distilled.labels))
-    mode = spread_seeds(config.devices, len(pending), batch_size)
-    with progress.display("students", len(pending) * parts.recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, parts.recipe, len(pending), side_by_side=side_by_side(mode))
-        runs = train(
-            *given,
-            soft_labels=soft_labels,
-            seeds=pending,
+    mode = spread_seeds(config.devices, len(pending), task.program.batch_size)
+    with progress.display("students", len(pending) * task.recipe.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, task.recipe, len(pending), side_by_side=side_by_side(mode))
+        runs = task.train(
+            pending,
             seed_driver=mode,
             checkpoints=checkpoints,
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
@@ -257,7 +239,7 @@ def summary(rows: Sequence[dict]) -> str:
 
     return (
         f"top-1 {spread('top1_last')} % after the last epoch, {spread('top1_best')} % at the best of "
-        f"{len(rows[0]['history'])} looks at the test images; top-5 {spread('top5_last')} %; n = {len(rows)}"
+        f"{len(rows[0]['history'])} evaluations on the test images; top-5 {spread('top5_last')} %; n = {len(rows)}"
     )
 
 
@@ -268,13 +250,13 @@ def run(config: Evaluate) -> list[Run]:
     if is_writer():
         announce()
     check_options(config)
-    parts = load_parts(config)
-    print_plan(config, parts)
+    task = load_task(config)
+    print_plan(config, task)
     if config.dry_run:
         print("a dry run: every file is usable, nothing was trained")
         return []
     files.make_directory(config.out)  # now, and not when the first student is ready
-    runs, rows = run_students(config, parts)
+    runs, rows = run_students(config, task)
     print(summary(rows))
     return runs
 

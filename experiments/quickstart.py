@@ -30,6 +30,7 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
+from gift_jax.task import Task
 
 from .common.digits_setup import at_once, example_teacher
 from .common.reporting import Row, configuration, guessing, print_summary
@@ -85,8 +86,9 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
     cells = []
     for loss, optimizer in itertools.product(LOSSES, OPTIMIZERS):
         recipe = dataclasses.replace(official, loss=loss, optimizer=optimizer, epochs=config.epochs)
-        parts = ({"loss": loss, "optimizer": optimizer.name}, recipe, student, distilled, teacher, evaluation_set)
-        cells += [Cell(*parts, seed) for seed in range(config.seeds)]
+        task = Task(recipe, student, distilled, teacher, evaluation_set)
+        labels = {"loss": loss, "optimizer": optimizer.name}
+        cells += [Cell(labels, task, seed) for seed in range(config.seeds)]
     return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())
 
 

@@ -13,9 +13,10 @@ from .recipes import Setting, make_recipe, setting_of
 from .recipes.recipe import Recipe
 from .studies.cells import Cell
 from .studies.grid import run_grid
+from .task import train
 from .teachers.teacher import Teacher, TeacherInfo, load_teacher, save_teacher
 from .training.resume import Checkpoints
-from .training.train import Run, train
+from .training.train import Run
 
 __all__ = [
     "LOSSES",

@@ -28,6 +28,8 @@ FLOORS = (
     "rded",
     "recipes",
     "training",
+    "task",
+    "plan",
     "reports",
     "studies",
 )

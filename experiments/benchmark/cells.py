@@ -25,8 +25,9 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.tables import figure, name_on
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.studies.cells import Cell, OnEpoch
+from gift_jax.task import Task
 from gift_jax.training.batch import make_prepare
-from gift_jax.training.program import Program, init_state, make_data
+from gift_jax.training.program import Program, init_state
 from gift_jax.training.step import make_differentiate
 
 from ..common.rate_views import chosen_rates
@@ -117,7 +118,7 @@ class StudyInputs(NamedTuple):
             key = (f"{DRAWN}-{seed}" if images == DRAWN else images, ipc or self.config.ipc)
             distilled = self.resources.sets[key]
             recipe = self.recipe(distilled, loss, optimizer, float(rate), model.spec.name, **changes)
-            found.append(kind(labels, recipe, model, distilled, teacher, tested, seed))
+            found.append(kind(labels, Task(recipe, model, distilled, teacher, tested), seed))
         return found
 
     def recipe(
@@ -228,15 +229,15 @@ def _differentiating(program: Program) -> Callable[..., Any]:
 class GradientCell(Cell):
     """No training: the norm of the loss's gradient in all weights at the start, over the whole set at once."""
 
-    def configuration(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """The cell's, and that a gradient is measured."""
-        return {**super().configuration(), "measured": "gradient at the start"}
+        return {**super().identity(), "measured": "gradient at the start"}
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any]:
         """Returns: a row with `gradient_norm`."""
-        program, data = self.program, make_data(self.distilled, self.teacher)
+        program, data = self.program, self.task.data("device")
         state, key = init_state(program, jax.random.key(self.seed)), jax.random.key(self.seed)
-        everything = jnp.arange(len(self.distilled.labels))
+        everything = jnp.arange(program.num_images)
         batch, dropout_key = make_prepare(program)(data, everything, key, state.step)
         gradients, *_ = _differentiating(program)(
             state.params, state.batch_stats, data.teacher_params, batch, dropout_key

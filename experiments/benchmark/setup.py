@@ -19,8 +19,9 @@ from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid_plan import measure
 from gift_jax.studies.results import read_results
+from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, make_teacher
-from gift_jax.training.configuration import fingerprint
+from gift_jax.training.identity import fingerprint
 
 from ..common import teacher_training
 from ..common.digits_setup import find_set
@@ -243,9 +244,9 @@ def teacher_seconds(config: Benchmark, resources: Resources) -> float:
     asked = teacher_config(config)
     largest = max(resources.sets.values(), key=lambda distilled: len(distilled.labels))
     recipe = dataclasses.replace(teacher_training.make_recipe(asked), evaluations=1)
-    taken = measure(Cell({}, recipe, resources.student, largest, None, resources.test))
+    taken = measure(Cell({}, Task(recipe, resources.student, largest, None, resources.test)))
     images = len(resources.validation.labels) * HELD_OUT
-    return taken.compiling + asked.epochs * (taken.look + taken.epoch * images / len(largest.labels))
+    return taken.compiling + asked.epochs * (taken.evaluation + taken.epoch * images / len(largest.labels))
 
 
 def find_sets(config: Benchmark, teacher: Teacher, real: RealImages) -> dict[tuple[str, int], DistilledSet]:

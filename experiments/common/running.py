@@ -1,6 +1,6 @@
 """What long experiments have in common: devices, and results that are not computed twice."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,7 @@ import jax
 
 from gift_jax import GiftError
 from gift_jax.runtime.sharding import Seeds, make_mesh
-from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import end_last_line, read_results
-from gift_jax.training.configuration import fingerprint
 from gift_jax.training.train import choose_seeds
 
 
@@ -23,11 +21,15 @@ def spread_seeds(devices: int | None, seeds: int, batch_size: int) -> Seeds:
     return "loop" if devices == 1 else make_mesh(seeds, batch_size, jax.devices()[:devices])
 
 
-def finished_rows(results: Path, cells: Iterable[Cell]) -> dict[int, dict[str, Any]]:
-    """Rows of results.jsonl that are of these very cells, by seed."""
+def finished_rows(results: Path, names: Mapping[int, str]) -> dict[int, dict[str, Any]]:
+    """Rows of results.jsonl of these very runs, by seed.
+
+    Args:
+        results: the file.
+        names: fingerprints of the runs' identities by seed.
+    """
     if not results.is_file():
         return {}
     end_last_line(results)
     known = {row["cell"]: row for row in read_results(results) if "cell" in row and "failed" not in row}
-    wanted = {cell.seed: fingerprint(cell.configuration()) for cell in cells}
-    return {seed: known[name] for seed, name in wanted.items() if name in known}
+    return {seed: known[name] for seed, name in names.items() if name in known}

@@ -20,6 +20,7 @@ from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices, Dataset, ModelName
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
+from gift_jax.task import Task
 from gift_jax.training.timing import duration
 
 from . import sources
@@ -121,8 +122,8 @@ class Materials(NamedTuple):
         """One student on a method's set, under the labels that are stored with it or else under the teacher."""
         distilled = self.sets[method]
         teacher = self.teacher if self.live or distilled.soft_labels is None else None
-        parts = (recipe, student or self.student_of(method), distilled, teacher, self.evaluation_set)
-        return Cell(dict(labels), *parts, seed, self.validation_set)
+        task = Task(recipe, student or self.student_of(method), distilled, teacher, self.evaluation_set)
+        return Cell(dict(labels), task, seed, self.validation_set)
 
     def student_of(self, method: str) -> Model:
         """The student of a method's set, or that of all sets for one that the study made."""

@@ -18,13 +18,12 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress, provenance
 from gift_jax.runtime.files import append_json_line, make_directory, refuse_to_replace
 from gift_jax.runtime.options import Dataset, ModelName
-from gift_jax.studies.cells import Cell
-from gift_jax.studies.results import make_row, read_results
+from gift_jax.studies.results import read_results
+from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, new_teacher, save_arrays, write_info
-from gift_jax.training.configuration import fingerprint
+from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
-from gift_jax.training.train import train
 
 from .options import GROUPS
 from .sources import find_images
@@ -173,9 +172,10 @@ def run(config: TrainTeacher) -> None:
     images = load_images(config, size)
     decoded = isinstance(images, RecordSet)
     recipe = make_recipe(config, decoded=decoded)
-    identity = fingerprint(Cell({}, recipe, student, images, None, test, config.seed).configuration())
+    task = Task(recipe, student, images, test_set=test)
+    name = fingerprint({**task.identity(), "seed": config.seed})
     if config.out.exists():
-        if read_results(config.out / RESULTS)[-1].get("cell") != identity:
+        if read_results(config.out / RESULTS)[-1].get("cell") != name:
             refuse_to_replace(config.out)
         print(f"is there  {config.out}: trained before, by the same settings on the same images")
         return
@@ -188,13 +188,12 @@ def run(config: TrainTeacher) -> None:
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     with progress.display("teacher", config.epochs, "epochs") as progressed:
         advance = Estimate(progressed, recipe, 1)
-        [result] = train(
-            recipe, student, images, None, test, seeds=(config.seed,), checkpoints=checkpoints,
-            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
-        )  # fmt: skip
+        [result] = task.train(
+            (config.seed,), checkpoints=checkpoints, on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}")
+        )
     with new_teacher(config.out) as directory:
         save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
         write_info(directory, info)
-        append_json_line(directory / RESULTS, {"cell": identity, **make_row(result, recipe, student, images, None)})
+        append_json_line(directory / RESULTS, {"cell": name, **task.row(result)})
     remove(checkpoints)
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")

@@ -29,6 +29,7 @@ from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
+from gift_jax.task import Task
 
 from ..common.study import Materials, Method, Study, load_materials, run_study
 from .class_steps import ClassCell, class_steps
@@ -98,8 +99,8 @@ def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
             batch_size = even_batch_size(len(distilled.labels))
             recipe = part.recipe(config.method, config, loss=loss, batch_size=batch_size, evaluations=4)
             labels = {"loss": loss, "stage": stage}
-            arguments = (recipe, part.student, distilled, part.teacher, part.evaluation_set, seed)
-            cells.append(ClassCell(labels, *arguments))
+            task = Task(recipe, part.student, distilled, part.teacher, part.evaluation_set)
+            cells.append(ClassCell(labels, task, seed))
     return cells
 
 

@@ -51,9 +51,10 @@ class ClassCell(Cell):
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Adds `by_class`: [class id, images, hits] of every class of the set, after the last epoch."""
-        rank = make_ranker(self.student, self.evaluation_set, self.program.normalisation)
-        labels, count = self.evaluation_set.labels, self.distilled.num_classes
-        right = rank(*self.tested(run)) == 0
+        task, tests = self.task, self.task.test_set
+        assert tests is not None  # or there would be no run
+        rank, count = make_ranker(task.student, tests, task.normalisation), task.distilled.num_classes
+        labels, right = tests.labels, rank(*task.evaluation_weights(run.state)) == 0
         images, hits = (np.bincount(chosen, minlength=count).tolist() for chosen in (labels, labels[right]))
-        classes = self.distilled.classes or range(count)
+        classes = getattr(task.distilled, "classes", None) or range(count)
         return {**super().measure(run), "by_class": [list(each) for each in zip(classes, images, hits, strict=True)]}

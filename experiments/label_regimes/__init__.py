@@ -46,7 +46,8 @@ from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.options import Loss
 from gift_jax.studies.cells import Cell
-from gift_jax.training.normalising import settle
+from gift_jax.task import Task
+from gift_jax.training.normalising import renormalise
 from gift_jax.training.train import Run
 
 from ..common.inputs import usual_spec
@@ -165,12 +166,20 @@ class Gathered:
         return dataclasses.replace(official, batch_size=size, normalisation=self.teacher.info.normalisation)
 
     def cell(
-        self, labels: Mapping[str, str], distilled: DistilledSet, recipe: Recipe, seed: int, **changes: Any
+        self,
+        labels: Mapping[str, str],
+        distilled: DistilledSet,
+        recipe: Recipe,
+        seed: int,
+        *,
+        teacher: Teacher | None = None,
+        soft_labels: MadeLabels | None = None,
+        label_bytes: int | None = None,
     ) -> RegimeCell:
-        """One student with hard labels, unless changes to the cell say otherwise."""
+        """One student, with hard labels unless there is a teacher or stored labels."""
         ids = len(distilled.labels) * id_bytes(distilled.num_classes)
-        parts = (recipe, self.materials.student, distilled, None, self.materials.evaluation_set, seed)
-        return dataclasses.replace(RegimeCell(dict(labels), *parts, label_bytes=ids), **changes)
+        task = Task(recipe, self.materials.student, distilled, teacher, self.materials.evaluation_set, soft_labels)
+        return RegimeCell(dict(labels), task, seed, label_bytes=ids if label_bytes is None else label_bytes)
 
     def soft(self) -> Iterator[RegimeCell]:
         """Every kind of soft labels and loss on every kind of images; losses share what is stored."""
@@ -217,8 +226,8 @@ class Gathered:
 
 def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Gathered:
     """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
-    teacher, recipe = teacher_of(materials), Recipe()
-    _, distilled = settle(recipe, materials.sets[config.method], teacher)
+    teacher = teacher_of(materials)
+    distilled = renormalise(materials.sets[config.method], teacher.info.normalisation)
     drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in range(config.seeds)}
     chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
     sets = {config.method: distilled, **drawn, **chosen}
@@ -228,7 +237,7 @@ def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned:
 def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cell]:
     """All cells: hard labels, soft ones, and more images."""
     soft = list(gathered.soft())
-    budgets = {cell.label_bytes for cell in soft if cell.soft_labels is not None}
+    budgets = {cell.label_bytes for cell in soft if cell.task.soft_labels is not None}
     more = gathered.more(real, pruned, budgets) if gathered.config.more_images and budgets else ()
     return [*gathered.hard(), *soft, *more]
 

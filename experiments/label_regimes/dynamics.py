@@ -12,9 +12,9 @@ from gift_jax.models import Model, Variables
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
+from gift_jax.task import Task
 from gift_jax.training.epochs import make_epoch
-from gift_jax.training.program import init_state, make_data, make_program
-from gift_jax.training.schedule_free import make_tested
+from gift_jax.training.program import init_state
 from gift_jax.training.train import check_finite
 
 from .pruning import Dynamics, observe
@@ -45,17 +45,17 @@ def record_dynamics(
     Args: recipe, such as `RECIPE`, with hard labels; on_epoch is told of each epoch and its mean loss.
     Raises: GiftError if the parts do not fit each other, Diverged if a loss is not finite.
     """
-    program = make_program(recipe, network, images, None)
-    epoch, tested = make_epoch(program.compiled()), make_tested(program.compiled())
-    predict, data = _make_predict(network, images.pixel_space, program.normalisation), make_data(images, None)
+    task = Task(recipe, network, images)
+    program, data, epoch = task.program, task.data(), make_epoch(task.program)
+    predict = _make_predict(network, images.pixel_space, program.normalisation)
     init_key, run_key = jax.random.split(jax.random.key(seed))
-    state, looks = init_state(program, init_key), []
+    state, looks = init_state(program, init_key, task.learning_rate), []
     for number in range(recipe.epochs):
         state, metrics = epoch(state, data, run_key, number)
         metrics = jax.tree.map(lambda leaf: np.asarray(leaf)[None], metrics)
         check_finite(metrics, (seed,), number * program.steps_per_epoch)
         on_epoch(1, float(metrics.loss.mean()))
-        looks.append(observe(_logits(predict, tested(state, data), images.images), images.labels))
+        looks.append(observe(_logits(predict, task.evaluation_weights(state), images.images), images.labels))
     return Dynamics(*(np.concatenate(arrays) for arrays in zip(*looks, strict=True)))
 
 

@@ -15,7 +15,7 @@ from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.training.configuration import fingerprint
+from gift_jax.training.identity import fingerprint
 
 from ..common.real_images import RealImages
 from .dynamics import RECIPE, record_dynamics

@@ -20,7 +20,7 @@ from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.teachers.teacher import Network, Teacher
-from gift_jax.training.configuration import digest
+from gift_jax.training.identity import digest
 from gift_jax.training.replay import replay
 
 LOGIT_BYTES = np.dtype(np.float16).itemsize

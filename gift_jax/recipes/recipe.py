@@ -124,6 +124,11 @@ class Recipe:
         every = max(self.epochs // self.evaluations, 1)
         return epoch == self.epochs or epoch % every == 0
 
+    @property
+    def num_evaluations(self) -> int:
+        """How often the student is evaluated: more often than `evaluations` where that does not divide `epochs`."""
+        return sum(map(self.is_evaluated, range(1, self.epochs + 1)))
+
 
 def official_batch_size(num_images: int) -> int:
     """Batch size of the official code for a distilled set: 10, 50, 100 or 200 by its number of images."""

@@ -11,12 +11,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.pixels import to_input
-from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.page import Picture
 from gift_jax.reports.pictures import new_figure
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.training.normalising import settle
+from gift_jax.training.normalising import renormalise
 
 CLASSES, IMAGES = 10, 10  # of a contact sheet
 
@@ -27,7 +26,7 @@ def contact_sheet(name: str, distilled: DistilledSet, teacher: Teacher | None, n
     Args: names, of the classes by id. A set's stored soft labels take the place of a teacher.
     """
     if teacher is not None:
-        _, distilled = settle(Recipe(), distilled, teacher)
+        distilled = renormalise(distilled, teacher.info.normalisation)
     rows = [np.flatnonzero(distilled.labels == label)[:IMAGES] for label in range(CLASSES)]
     rows = [row for row in rows if len(row)]
     # One pair of axes for all, in units of images: a hundred pairs take seconds to lay out.

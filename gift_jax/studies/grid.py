@@ -20,7 +20,7 @@ from gift_jax.runtime.files import append_json_line
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.threads import in_order
 from gift_jax.studies.results import end_last_line, read_results
-from gift_jax.training.configuration import fingerprint
+from gift_jax.training.identity import fingerprint
 
 Row = dict[str, Any]
 Watch = Callable[[str, float, int], None]
@@ -35,14 +35,17 @@ CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "ver
 class Work(Protocol):
     """What a grid asks of a cell: names along its axes, epochs to count, what decides the result, and to be run.
 
-    configuration is JSON that names all that decides the result, `seed` among it. Cells of equal programs share
-    compiled functions; those of equal workload take the same time an epoch; looks are how often a cell is tested. run
-    is given a function to tell of epochs done and their loss, and returns a row of results; shortened is the same cell
-    in fewer epochs.
+    identity is JSON that names all that decides the result, `seed` among it. Cells of equal programs share
+    compiled functions; those of equal workload take the same time an epoch; num_evaluations is how often a cell is
+    tested. run is given a function to tell of epochs done and their loss, and returns a row of results; shortened is
+    the same cell in fewer epochs.
     """
 
     @property
     def labels(self) -> Mapping[str, str]: ...  # noqa: D102
+
+    @property
+    def seed(self) -> int: ...  # noqa: D102
 
     @property
     def epochs(self) -> int: ...  # noqa: D102
@@ -51,12 +54,12 @@ class Work(Protocol):
     def program(self) -> Hashable: ...  # noqa: D102
 
     @property
-    def looks(self) -> int: ...  # noqa: D102
+    def num_evaluations(self) -> int: ...  # noqa: D102
 
     @property
     def workload(self) -> Hashable: ...  # noqa: D102
 
-    def configuration(self) -> dict[str, Any]: ...  # noqa: D102
+    def identity(self) -> dict[str, Any]: ...  # noqa: D102
 
     def shortened(self, epochs: int) -> "Work": ...  # noqa: D102
 
@@ -78,13 +81,18 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(number), int(parts))
 
 
-def take_shard(cells: Sequence[Work], shard: Shard) -> list[Work]:
-    """The cells of a part, in their order: neighbours, for they share compiled functions; all seeds of a setting."""
-    groups: dict[str, list[Work]] = {}
+def take_shard(cells: Iterable[Work], shard: Shard) -> list[tuple[str, Work]]:
+    """The cells of a part with their identities' fingerprints, each of which is made once.
+
+    They are neighbours, which share compiled functions, and all seeds of a setting.
+    """
+    groups: dict[str, list[tuple[str, Work]]] = {}
     for cell in cells:
-        groups.setdefault(fingerprint({**cell.configuration(), "seed": None}), []).append(cell)
+        identity = cell.identity()
+        setting = fingerprint({**identity, "seed": None})
+        groups.setdefault(setting, []).append((fingerprint(identity), cell))
     start, stop = (len(groups) * number // shard.parts for number in (shard.number - 1, shard.number))
-    return [cell for group in list(groups.values())[start:stop] for cell in group]
+    return [named for group in list(groups.values())[start:stop] for named in group]
 
 
 def results_path(out: Path, shard: Shard) -> Path:
@@ -153,7 +161,7 @@ def run_grid(
     """Run the cells of a part that are not finished; append each result to the part's file in out.
 
     A failing cell becomes a row with `failed` (`diverged` or `error`) and `reason`; the rest go on, and it is run
-    again only with retry_failed. Of cells with one configuration and several labels, one is run.
+    again only with retry_failed. Of cells with one identity and several labels, one is run.
     Args: experiment, the study's name in the rows; jobs, how many cells run at once, in threads; log, where losses
     and accuracies go as they come.
     Returns: a row a cell of the part, in order. Raises: GiftError if results in out cannot be read or written.
@@ -161,11 +169,9 @@ def run_grid(
     shard = shard or Shard()
     path = results_path(out, shard)
     end_last_line(path)
-    part = []
-    for cell in take_shard(cells, shard):
-        configuration = cell.configuration()
-        check_seeds([configuration.get("seed", 0)])
-        part.append((fingerprint(configuration), cell))
+    for cell in cells:
+        check_seeds([cell.seed])
+    part = take_shard(cells, shard)
     for key, count in Counter(_key(experiment, identity, cell.labels) for identity, cell in part).items():
         if count > 1:
             raise GiftError(f"{key}: is there {count} times; give each cell, and each seed, once")
@@ -215,8 +221,7 @@ def _attempts(cells: Iterable[Work], jobs: int, advance: progress.Advance, log: 
 
 def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:
     """Run a cell, or describe why it failed."""
-    configuration, done = cell.configuration(), 0
-    name = name_of(cell.labels, configuration.get("seed"))
+    name, done = name_of(cell.labels, cell.seed), 0
     with log(name) if log else contextlib.nullcontext(_unwatched) as watch:
 
         def on_epoch(epochs: int, loss: float) -> None:
@@ -231,7 +236,7 @@ def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:
             advance(cell.epochs - done, f"{name}: failed")
             kind, reason = ("diverged" if isinstance(error, Diverged) else "error"), _reason(error)
             print(f"{name}: {kind}: {reason}", file=sys.stderr)
-            return {"failed": kind, "reason": reason, "seed": configuration.get("seed"), "configuration": configuration}
+            return {"failed": kind, "reason": reason, "seed": cell.seed, "configuration": cell.identity()}
         for evaluation in row.get("history", ()):
             watch("top1", evaluation["top1"], evaluation["epoch"])
         return row

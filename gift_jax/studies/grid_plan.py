@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gift_jax.studies.grid import Row, Shard, Work, known_rows, name_of, take_shard
-from gift_jax.training.configuration import fingerprint
 
 MEASURED_EPOCHS = 3
 
@@ -31,10 +30,8 @@ def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, j
     are none, a few epochs of the first cell of a workload are measured alone, and cells take turns.
     """
     rows = {row["cell"]: row for row in known_rows(out)}
-    part = [(fingerprint(cell.configuration()), cell) for cell in take_shard(cells, shard or Shard())]
-    lines = [
-        (name_of(cell.labels, cell.configuration().get("seed")), _state(rows.get(identity))) for identity, cell in part
-    ]
+    part = take_shard(cells, shard or Shard())
+    lines = [(name_of(cell.labels, cell.seed), _state(rows.get(identity))) for identity, cell in part]
     pending = {identity: cell for identity, cell in part if identity not in rows}
     epochs = sum(cell.epochs for cell in pending.values())
     if not pending:
@@ -66,7 +63,8 @@ def _measured(loads: Sequence[Sequence[Work]]) -> tuple[float, str]:
     measured = [(measure(own[0]), own) for own in loads]
     programs = [len({cell.program for cell in own}) for own in loads]
     seconds = sum(
-        count * taken.compiling + sum(cell.looks * taken.look + cell.epochs * taken.epoch for cell in own)
+        count * taken.compiling
+        + sum(cell.num_evaluations * taken.evaluation + cell.epochs * taken.epoch for cell in own)
         for (taken, own), count in zip(measured, programs, strict=True)
     )
     first = measured[0][0]
@@ -80,10 +78,10 @@ def _state(row: Row | None) -> str:
 
 
 class Taken(NamedTuple):
-    """Seconds of a cell: to compile it, of a look at its test images with all that is not training, and of an epoch."""
+    """Seconds of a cell: to compile it, of an evaluation with all that is not training, and of an epoch."""
 
     compiling: float
-    look: float
+    evaluation: float
     epoch: float
 
 

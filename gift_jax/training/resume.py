@@ -24,7 +24,7 @@ from orbax.checkpoint import v1 as ocp
 from gift_jax.errors import GiftError, Preempted, short_reason
 from gift_jax.optim import is_key
 from gift_jax.runtime.quiet_orbax import quiet_orbax
-from gift_jax.training.configuration import differences, digest
+from gift_jax.training.identity import differences, digest
 
 Tree = TypeVar("Tree")
 Record = dict[str, Any]

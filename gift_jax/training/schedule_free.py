@@ -21,10 +21,10 @@ from gift_jax.training.program import Data, Program, State
 NAMES = ("schedule_free_sgd", "schedule_free_adamw")
 BATCHES = 50  # that the statistics are estimated from; with a momentum of 0.1 the start weighs 0.5 % after them
 
-Tested = Callable[[State, Data], tuple[Variables, Variables]]
+EvaluationWeights = Callable[[State, Data], tuple[Variables, Variables]]
 
 
-def make_tested(program: Program, *, streamed: bool = False) -> Tested:
+def make_evaluation_weights(program: Program, *, streamed: bool = False) -> EvaluationWeights:
     """Build `(state, data) -> (params, batch_stats)` of the network that is tested; for most optimizers the state's.
 
     Raises: GiftError for Schedule-Free with stored soft labels or a streamed set, whose batches cannot be drawn anew.
@@ -44,7 +44,7 @@ def make_tested(program: Program, *, streamed: bool = False) -> Tested:
 
 
 @cached_factory
-def _make_average(program: Program) -> Tested:
+def _make_average(program: Program) -> EvaluationWeights:
     draw, size = make_drawing(program), program.batch_size
 
     @jit
@@ -54,14 +54,14 @@ def _make_average(program: Program) -> Tested:
         images = draw(data, jax.random.permutation(choice, program.num_images)[:size], keys).images
         return program.model.apply(params, batch_stats, images, train=True, key=choice)[1]
 
-    def tested(state: State, data: Data) -> tuple[Variables, Variables]:
+    def evaluation_weights(state: State, data: Data) -> tuple[Variables, Variables]:
         params, batch_stats = average(state), state.batch_stats
         key = jax.random.fold_in(jax.random.key(0), state.step)
         for batch in range(BATCHES if batch_stats else 0):
             batch_stats = observe(params, batch_stats, data, jax.random.fold_in(key, batch))
         return params, batch_stats
 
-    return tested
+    return evaluation_weights
 
 
 def _moving_average(state: State, data: Data) -> tuple[Variables, Variables]:

@@ -25,12 +25,11 @@ from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.studies.results import make_row
+from gift_jax.task import Task, train
 from gift_jax.teachers.teacher import make_teacher
-from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.training.program import init_state, make_data
 from gift_jax.training.replay import replay
 from gift_jax.training.step import make_step
-from gift_jax.training.train import train
 
 SIDE, COUNT, EPOCHS = 32, 30, 2
 STUDENT = get_model(ModelSpec("conv2", 10, SIDE, 3, (("width", 4),)))
@@ -152,7 +151,7 @@ def train_from(labels, recipe=RECIPE, **options):
 def test_the_loss_is_of_the_loaders_images_and_the_stored_logits(released, imported_fkd, key):
     folder = released()
     labels, _ = imported_fkd(folder)
-    program = make_program(RECIPE, STUDENT, make_set(), None, labels)
+    program = Task(RECIPE, STUDENT, make_set(), None, soft_labels=labels).program
     state, data, step = init_state(program, key), make_data(make_set(), None), jax.jit(make_step(program))
     theirs = next(read_fkd(folder, pictures(IMAGES), 1))
     for batch, (_, images, logits) in zip(batches(labels, 0), theirs, strict=True):
@@ -183,7 +182,7 @@ def test_gvbsms_recipe_trains_from_its_labels(released, imported_fkd):
     recipe = Recipe(loss="mse_ce", mix_labels=False, epochs=2, evaluations=1, optimizer=Optimizer("sgd", 0.01))
     run = train_from(labels, recipe)[0]
     assert run.losses[1] < run.losses[0]
-    row = make_row(run, recipe, STUDENT, make_set(), None, labels)
+    row = Task(recipe, STUDENT, make_set(), soft_labels=labels).row(run)
     assert (row["recipe"]["batch_size"], row["recipe"]["mix"], row["recipe"]["augment"]) == (BATCH, "cutmix", "none")
     assert row["soft_labels"]["source"] == "FKD"
 
@@ -199,7 +198,7 @@ def test_hard_epochs_between_stored_ones_draw_their_own_crops(released, imported
     assert asked == [0, 1]
     assert (found.losses[1:3] > 2).all()  # cross-entropy of ten classes; the divergence is far smaller
     assert (found.losses[[0, 3]] < 1).all()
-    row = make_row(found, recipe, STUDENT, make_set(), None, labels)
+    row = Task(recipe, STUDENT, make_set(), soft_labels=labels).row(found)
     assert (row["loss"], row["recipe"]["smallest_crop"], row["recipe"]["batch_size"]) == ("kl-ce-kl", 0.5, BATCH)
     with pytest.raises(GiftError, match="4 epochs are asked for, soft labels are stored for 2"):
         train_from(labels, dataclasses.replace(recipe, epochs=8))

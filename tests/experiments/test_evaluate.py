@@ -228,7 +228,7 @@ def test_a_teacher_of_another_size_is_told_with_a_mend(monkeypatch):
         "takes images of 8 pixels, but the set's are 16; resize the set's images to 8 pixels before it is converted"
     )
     with pytest.raises(GiftError, match=message):
-        evaluate.load_parts(evaluate.Evaluate(dataset="digits", model="conv2"))
+        evaluate.load_task(evaluate.Evaluate(dataset="digits", model="conv2"))
 
 
 def test_dsas_file_is_evaluated_by_dsas_recipe_without_a_teacher(run, place, tmp_path):

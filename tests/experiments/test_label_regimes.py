@@ -17,7 +17,7 @@ from gift_jax import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.teachers.teacher import save_teacher
-from gift_jax.training.configuration import fingerprint
+from gift_jax.training.identity import fingerprint
 
 CONFIG = LabelRegimes(seeds=2, epochs=30, ipc=3, subsets=("aum", "ccs"), student=None)
 
@@ -59,7 +59,7 @@ def test_every_kind_of_labels_is_on_every_kind_of_images(cells):
             assert [cell.seed for cell in own] == [0, 1]
             assert {len(cell.distilled.labels) for cell in own} == {30}
     assert {cell.recipe.loss for cell in named(found, images="ccs", labels="hard")} == {"ce"}
-    assert len({fingerprint(cell.configuration()) for cell in found}) == len(found)
+    assert len({fingerprint(cell.identity()) for cell in found}) == len(found)
 
 
 def test_all_take_as_many_steps(cells):

@@ -12,7 +12,7 @@ from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import tables
 from gift_jax.studies.results import read_results
-from gift_jax.training.train import train
+from gift_jax.task import train
 
 pytest.importorskip("torch")
 

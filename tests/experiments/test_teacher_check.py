@@ -20,8 +20,8 @@ from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.readers.classes import read_class_order
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import train
 from gift_jax.teachers.diagnose import KNOWN
-from gift_jax.training.train import train
 
 SPEC = ModelSpec("conv2", 10, 8, 1, (("norm", "none"), ("width", 16)))
 ORDER = np.array([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])

@@ -22,9 +22,9 @@ from gift_jax.pixels.mixing import random_mixup
 from gift_jax.recipes import RECIPES, Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.task import Task, train
+from gift_jax.training.program import init_state, make_data
 from gift_jax.training.step import make_step
-from gift_jax.training.train import train
 
 GOLDEN = Path(__file__).parents[1] / "golden_recipes"
 
@@ -245,7 +245,7 @@ def test_a_recipes_normalisation_goes_before_the_teachers():
 def test_partners_hard_labels_weigh_only_if_asked_for(mix_labels, key):
     recipe = Recipe(loss="ce", mix="mixup", mix_labels=mix_labels, augment="none", batch_size=20)
     student, images = get_model(INFO.spec), distilled_set(20)
-    program, order = make_program(recipe, student, images, None), np.arange(20, dtype=np.int32)
+    program, order = Task(recipe, student, images, None).program, np.arange(20, dtype=np.int32)
     state, data = init_state(program, key), make_data(images, None)
     mix_key = jax.random.split(jax.random.fold_in(key, 0), 4)[2]
     mixed, partners, kept = random_mixup(mix_key, to_input(data.images, "raw", program.normalisation))

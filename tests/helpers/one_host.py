@@ -14,8 +14,8 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli
 from gift_jax.runtime.sharding import is_writer, join_hosts
+from gift_jax.task import train
 from gift_jax.training.resume import Checkpoints
-from gift_jax.training.train import train
 
 RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, augment="flip_crop", optimizer=Optimizer("sgd", 0.05))
 SEEDS = (0, 1, 2)

@@ -19,9 +19,9 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli
-from gift_jax.training.configuration import digest
+from gift_jax.task import train
+from gift_jax.training.identity import digest
 from gift_jax.training.resume import Checkpoints
-from gift_jax.training.train import train
 
 EPOCHS, LARGEST = 12, 2**18  # less than the student's largest array, more than the log
 STUDENT = get_model(dataclasses.replace(INFO.spec, options=(("width", 64),)))

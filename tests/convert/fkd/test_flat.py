@@ -14,8 +14,8 @@ from gift_jax.losses import kl, softce
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import train
 from gift_jax.training.replay import adapt_recipe, logits_of
-from gift_jax.training.train import train
 
 BATCH, COUNT, TOP = 8, 7, 4
 

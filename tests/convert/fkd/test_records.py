@@ -13,10 +13,10 @@ from gift_jax.losses import kl
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.task import Task, train
+from gift_jax.training.program import init_state, make_data
 from gift_jax.training.replay import adapt_recipe, logits_of, weights_of
 from gift_jax.training.step import make_step
-from gift_jax.training.train import train
 
 WEIGHTS = np.random.default_rng(5).uniform(0.05, 0.4, len(IMAGES))
 STUDENT = get_model(ModelSpec("conv1", 10, 28, 3, (("width", 4),)))
@@ -77,13 +77,13 @@ def test_wmdds_weights_are_of_the_images_losses(imported_fkd, tmp_path):
 def test_the_step_weighs_losses_at_the_epochs_temperature(imported_fkd, tmp_path, key):
     labels, _ = imported_fkd(written(tmp_path, lambda rows: [torch.from_numpy(WEIGHTS[rows])]), distilled=bank_set())
     options = (("temperature", 20.0), ("cooling", "step"), ("cooling_every", 1))
-    program = make_program(
+    program = Task(
         Recipe(loss="kl", loss_options=options, epochs=1, normalisation=NORMALISATION),
         STUDENT,
         bank_set(),
         None,
-        labels,
-    )
+        soft_labels=labels,
+    ).program
     state, step = init_state(program, key), jax.jit(make_step(program))
     batch = batches(labels, 0)[0]
     images, _ = REPLAY(jnp.asarray(IMAGES[batch.indices]), batch, labels.info, "raw", NORMALISATION)

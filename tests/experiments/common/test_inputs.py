@@ -52,7 +52,7 @@ def test_each_set_is_treated_as_evaluate_treats_it(order):
     config = loss_comparison.LossComparison(**WHERE, methods=order, losses=("gift",), seeds=1)
     cells = {cell.labels["method"]: cell for cell in loss_comparison.make_cells(config, load_materials(config, order))}
     for method, cell in cells.items():
-        parts = evaluate.load_parts(evaluate.Evaluate(**WHERE, method=method))
+        parts = evaluate.load_task(evaluate.Evaluate(**WHERE, method=method))
         assert (cell.teacher is None) == (parts.teacher is None) == (method == "ncfm")
         assert cell.student.spec == parts.student.spec
         assert dict(cell.student.spec.options).get("norm") == ("instance" if method == "dc" else None)

@@ -8,6 +8,7 @@ from experiments.continual_learning import subset
 from experiments.continual_learning.class_steps import ClassCell, average_accuracy, class_steps, forgetting
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import Task
 
 
 def test_steps_hold_every_class_once_in_an_order_of_the_seed():
@@ -54,11 +55,13 @@ def test_a_row_counts_test_images_and_hits_by_class():
     classes = (1, 4, 7)
     cell = ClassCell(
         {"loss": "gift"},
-        Recipe(epochs=1, batch_size=7, augment="none"),
-        subset.restrict_model(random_teacher().model, classes),
-        subset.restrict(distilled_set(), classes),
-        subset.restrict_teacher(random_teacher(), classes),
-        subset.restrict_evaluation(evaluation_set(23), classes),
+        Task(
+            Recipe(epochs=1, batch_size=7, augment="none"),
+            subset.restrict_model(random_teacher().model, classes),
+            subset.restrict(distilled_set(), classes),
+            subset.restrict_teacher(random_teacher(), classes),
+            subset.restrict_evaluation(evaluation_set(23), classes),
+        ),
     )
     row = cell.run(lambda epochs, loss: None)
     assert [(label, images) for label, images, _ in row["by_class"]] == [(1, 3), (4, 2), (7, 2)]  # of 23: 1, 11, 21

@@ -12,8 +12,8 @@ from gift_jax import load_distilled, save_distilled
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import train
 from gift_jax.teachers.teacher import make_teacher
-from gift_jax.training.train import train
 
 CLASSES = (1, 4, 7)
 

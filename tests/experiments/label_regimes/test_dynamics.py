@@ -8,7 +8,7 @@ from setups import INFO, distilled_set
 from experiments.label_regimes.dynamics import RECIPE, record_dynamics
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import get_model
-from gift_jax.training.train import train
+from gift_jax.task import train
 
 
 def test_dynamics_are_of_the_ordinary_training():

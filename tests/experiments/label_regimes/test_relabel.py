@@ -13,8 +13,8 @@ from gift_jax.data.fkd import StoredBatches, problems
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
+from gift_jax.task import Task
 from gift_jax.training import epochs
-from gift_jax.training.program import make_program
 from gift_jax.training.replay import replay
 
 TEACHER, SET, STUDENT = random_teacher(), distilled_set(22), get_model(INFO.spec)
@@ -83,7 +83,7 @@ def test_without_crops_and_flips_every_view_is_the_whole_image():
 def test_banks_share_a_step():
     make_epoch = functools.partial(epochs.make_epoch, driver="loop")
     made = [make_labels(SET, TEACHER, RECIPE, seed=seed) for seed in (0, 1)]
-    program = make_program(RECIPE, STUDENT, SET, None, made[0]).compiled()
+    program = Task(RECIPE, STUDENT, SET, None, soft_labels=made[0]).program
     make_epoch(program, soft_labels=made[0])
     before = epochs._make_jitted_step.cache_info()
     make_epoch(program, soft_labels=made[1])
@@ -94,7 +94,7 @@ def test_banks_share_a_step():
 @pytest.mark.exhaustive
 def test_students_replay_them():
     cells = [
-        Cell({}, RECIPE, STUDENT, SET, None, evaluation_set(), 0, soft_labels=make_labels(SET, TEACHER, RECIPE, seed=s))
+        Cell({}, Task(RECIPE, STUDENT, SET, None, evaluation_set(), make_labels(SET, TEACHER, RECIPE, seed=s)))
         for s in (0, 1)
     ]
     rows = [cell.run(lambda count, loss: None) for cell in cells]

@@ -17,7 +17,7 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.readers.formats import read_images
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.train import train
+from gift_jax.task import train
 
 CLASSES = [f"{label:05d}" for label in range(10)]
 WORDS = [(3, 4), (5, 6)]

@@ -11,7 +11,7 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.models.norms import BatchNorm, GroupNorm
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.program import make_program
+from gift_jax.task import Task
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_batch_of_one_over_a_pixel_is_refused_before_training(count, batch_siz
     )
     student, recipe = get_model(ModelSpec("resnet18", 10, 32)), Recipe(loss="ce", epochs=1, batch_size=batch_size)
     with pytest.raises(GiftError, match="BatchNorm would normalise single values"):
-        make_program(recipe, student, distilled, None)
+        Task(recipe, student, distilled)
 
 
 def test_norms_keep_their_precision_by_what_they_are():

@@ -11,8 +11,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.pixels import colors
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import Task
 from gift_jax.training.batch import make_recoloring
-from gift_jax.training.program import make_program
 
 IMAGES = np.random.default_rng(0).uniform(size=(4, 6, 5, 3)).astype("f")
 
@@ -64,7 +64,7 @@ def test_draws_are_an_image_and_within_their_strength(key):
 
 def test_grey_images_have_no_colours_to_change():
     with pytest.raises(GiftError, match="changes the colours of 3 channels, but digits has 1"):
-        make_program(Recipe(loss="ce", jitter=0.4), get_model(INFO.spec), distilled_set(), None)
+        Task(Recipe(loss="ce", jitter=0.4), get_model(INFO.spec), distilled_set())
 
 
 def test_a_jittered_step_sees_pixels_from_before_normalisation(key):
@@ -72,7 +72,7 @@ def test_a_jittered_step_sees_pixels_from_before_normalisation(key):
     images = np.random.default_rng(3).integers(0, 256, (10, 8, 8, 3), np.uint8)
     coloured = distilled_set(10, images=images, dataset="cifar10", ipc=1)
     recipe = Recipe(loss="ce", jitter=0.4, lighting=0.1)
-    program = make_program(recipe, get_model(ModelSpec("conv1", 10, 8, 3, (("width", 2),))), coloured, None)
+    program = Task(recipe, get_model(ModelSpec("conv1", 10, 8, 3, (("width", 2),))), coloured, None).program
     normalisation = get_dataset("cifar10").normalisation
     mean, std = (jnp.asarray(values)[None, None, None] for values in (normalisation.mean, normalisation.std))
     raw = jnp.asarray(images, jnp.float32) / 255

@@ -18,9 +18,10 @@ from gift_jax.models import get_model
 from gift_jax.pixels import rand_augment as ra
 from gift_jax.recipes import Setting, make_recipe
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import Task
 from gift_jax.training import program
 from gift_jax.training.batch import make_drawing
-from gift_jax.training.program import make_data, make_program
+from gift_jax.training.program import make_data
 
 pytest.importorskip("torch")
 from timm_teachers import load_timm
@@ -193,7 +194,7 @@ def test_other_texts_are_refused(text, hint):
 def test_a_step_sees_pixels_from_before_normalisation(key):
     """The batch is RandAugment's of the very bytes, then normalised, and flipped where the strategy says so."""
     distilled, recipe = distilled_set(), Recipe(loss="ce", augment="torchvision-rand-m9-n2", batch_size=5)
-    program = make_program(recipe, get_model(INFO.spec), distilled, random_teacher())
+    program = Task(recipe, get_model(INFO.spec), distilled, random_teacher()).program
     keys, rows = jax.random.split(key, 3), jnp.arange(5)
     batch = make_drawing(program)(make_data(distilled, None), rows, keys)
     changed = ra.make_rand_augment("torchvision-rand-m9-n2")(
@@ -205,7 +206,7 @@ def test_a_step_sees_pixels_from_before_normalisation(key):
 def test_pixels_that_are_no_bytes_are_refused():
     distilled = distilled_set(20, images=np.zeros((20, 8, 8, 1), np.float32), pixel_space="normalised")
     with pytest.raises(GiftError, match="changes 8-bit grey or RGB pixels, but the set's are normalised, float32"):
-        make_program(Recipe(loss="ce", augment="rand-m6-n2+flip"), get_model(INFO.spec), distilled, None)
+        Task(Recipe(loss="ce", augment="rand-m6-n2+flip"), get_model(INFO.spec), distilled)
 
 
 @pytest.mark.parametrize(("shape", "refused"), [((8, 8, 3), ""), ((8, 8, 4), "of 4 channels")])

@@ -15,10 +15,10 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import choose_devices, jit_over, make_mesh, over_seeds, place_on_mesh, split_batch
-from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.task import Task, train
+from gift_jax.training.program import init_state, make_data
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import make_step
-from gift_jax.training.train import train
 
 RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, optimizer=Optimizer("sgd", 0.05))
 
@@ -98,7 +98,7 @@ def test_hosts_without_even_shares():
 def test_the_batch_is_split_and_the_loss_is_of_the_whole(devices):
     """Convolutions of the compiled step see half of the batch; BatchNorm's sums are exchanged."""
     mesh = make_mesh(1, 8, devices(2))
-    program = make_program(RECIPE, get_model(INFO.spec), distilled_set(), random_teacher())
+    program = Task(RECIPE, get_model(INFO.spec), distilled_set(), random_teacher()).program
     step = over_seeds(split_batch(make_step(program), mesh), mesh, (True, False, True, True))
     state = jax.tree.map(lambda leaf: leaf[None], init_state(program, jax.random.key(0)))
     arguments = (place_on_mesh(state, mesh, "seed"), place_on_mesh(make_data(distilled_set(), random_teacher()), mesh))

@@ -16,8 +16,9 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell, curve, rounded
 from gift_jax.studies.results import read_results
-from gift_jax.training.configuration import fingerprint
+from gift_jax.task import Task
 from gift_jax.training.epochs import make_epoch
+from gift_jax.training.identity import fingerprint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +39,14 @@ class Echo:
         return self.value
 
     @property
-    def looks(self):
+    def num_evaluations(self):
         return 1
 
     @property
     def workload(self):
         return self.name
 
-    def configuration(self):
+    def identity(self):
         return {"value": self.value, "seed": self.seed}
 
     def shortened(self, epochs):
@@ -135,7 +136,8 @@ def test_a_cut_last_line_is_passed_over_and_its_cell_run_again(tmp_path, capsys)
 
 
 def test_parts_are_disjoint_complete_and_keep_seeds_together(tmp_path):
-    parts = [grid.take_shard(CELLS, grid.parse_shard(f"{index}/2")) for index in (1, 2)]
+    named = [grid.take_shard(CELLS, grid.parse_shard(f"{index}/2")) for index in (1, 2)]
+    parts = [[cell for _, cell in part] for part in named]
     assert [cell.value for cell in parts[0]] == [1, 1]
     assert sorted(cell.value for part in parts for cell in part) == [1, 1, 2, 2, 3, 3]
     for index in (1, 2):
@@ -204,10 +206,10 @@ def test_rows_are_rounded_to_six_digits():
 
 def make_cell(**changes):
     teacher = random_teacher()
-    sets = {"distilled": distilled_set(), "evaluation_set": evaluation_set()}
+    own = {name: changes.pop(name) for name in ("labels", "seed", "validation_set") if name in changes}
     recipe, student = Recipe(epochs=2, evaluations=1), get_model(teacher.info.spec)
-    fields = {"labels": {"loss": "gift"}, "recipe": recipe, "student": student, "teacher": teacher, **sets}
-    return Cell(**{**fields, **changes})
+    parts = {"recipe": recipe, "student": student, "distilled": distilled_set(), "teacher": teacher}
+    return Cell(**{"labels": {"loss": "gift"}, **own}, task=Task(**{**parts, "test_set": evaluation_set(), **changes}))
 
 
 def test_an_ordinary_cell_is_trained_tested_and_validated(tmp_path):
@@ -233,7 +235,7 @@ def test_an_ordinary_cell_is_trained_tested_and_validated(tmp_path):
 def test_identity_is_of_everything_but_the_names():
     base = make_cell()
     same = make_cell(labels={"loss": "GIFT"}, distilled=distilled_set())
-    assert fingerprint(base.configuration()) == fingerprint(same.configuration())
+    assert fingerprint(base.identity()) == fingerprint(same.identity())
     pixels = distilled_set()
     pixels.images[0, 0, 0, 0] ^= 1
     others = [
@@ -242,10 +244,10 @@ def test_identity_is_of_everything_but_the_names():
         make_cell(distilled=pixels),
         make_cell(distilled=distilled_set(soft_labels=np.zeros((22, 10), "f"))),
         make_cell(teacher=random_teacher(1)),
-        make_cell(evaluation_set=evaluation_set(22)),
+        make_cell(test_set=evaluation_set(22)),
         make_cell(validation_set=evaluation_set(22)),
     ]
-    assert len({fingerprint(cell.configuration()) for cell in [base, *others]}) == 1 + len(others)
+    assert len({fingerprint(cell.identity()) for cell in [base, *others]}) == 1 + len(others)
 
 
 def test_rates_share_a_compilation_and_change_the_result():

@@ -13,10 +13,10 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import train
 from gift_jax.teachers.committee import unite
 from gift_jax.teachers.teacher import make_teacher
-from gift_jax.training.configuration import describe
-from gift_jax.training.train import train
+from gift_jax.training.identity import teacher_identity
 
 OTHER = dataclasses.replace(INFO, architecture="conv1", options={"width": 3}, source_file="o.pth")
 
@@ -76,7 +76,6 @@ def test_weights_must_be_of_all(weights):
 
 def test_shares_are_part_of_what_a_run_is_known_by():
     teachers = [random_teacher(), other_teacher()]
-    parts = (Recipe(), get_model(INFO.spec), distilled_set())
-    found = [describe(*parts, unite(teachers, weights), evaluation_set())["teacher"] for weights in ((), (1, 2))]
+    found = [teacher_identity(unite(teachers, weights)) for weights in ((), (1, 2))]
     assert found[0] != found[1]
     assert jnp.isclose(unite(teachers, (1, 2)).params["shares"].sum(), 1)

@@ -12,10 +12,11 @@ from setups import INFO, distilled_set, random_teacher
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import Task
 from gift_jax.training import epochs
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.epochs import make_batches, make_epoch
-from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.training.program import init_state, make_data
 from gift_jax.training.step import make_differentiate, make_update
 
 STUDENT = get_model(INFO.spec)
@@ -36,7 +37,7 @@ EVERYTHING = Recipe(
 
 
 def make(recipe=RECIPE, **changes):
-    return make_program(dataclasses.replace(recipe, **changes), STUDENT, distilled_set(), random_teacher())
+    return Task(dataclasses.replace(recipe, **changes), STUDENT, distilled_set(), random_teacher()).program
 
 
 def test_every_image_is_trained_on_once_an_epoch(key):
@@ -111,5 +112,5 @@ def test_programs_that_differ_in_the_loss_share_everything_else():
     compiled = (epochs.jit_prepare, epochs.jit_differentiate, epochs.jit_update)
     assert [part.cache_info().misses for part in compiled] == [1, 2, 2]
     student = get_model(dataclasses.replace(INFO.spec, name="conv1"))
-    make_epoch(make_program(RECIPE, student, distilled_set(), random_teacher()), driver="loop")
+    make_epoch(Task(RECIPE, student, distilled_set(), random_teacher()).program, driver="loop")
     assert epochs.jit_prepare.cache_info().misses == 1

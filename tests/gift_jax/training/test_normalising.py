@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
 
+from gift_jax import plan
 from gift_jax.data.datasets import DIGITS_NORMALISATION, Normalisation
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
-from gift_jax.training import plan
-from gift_jax.training.train import train
+from gift_jax.task import Task, train
 
 OTHER = Normalisation((0.5,), (0.25,))
 RECIPE = Recipe(augment="none", epochs=2, batch_size=11, evaluations=1)
@@ -29,7 +29,7 @@ def run(recipe, distilled, teacher):
 
 
 def said(recipe, distilled, teacher):
-    lines = dict(plan.describe(recipe, STUDENT, distilled, teacher, evaluation_set(), (0,)))
+    lines = dict(plan.describe(Task(recipe, STUDENT, distilled, teacher, evaluation_set()), (0,)))
     return lines["normalisation"]
 
 
@@ -75,8 +75,8 @@ def test_without_a_teacher_the_sets_own_statistics_are_the_test_images_too():
             RECIPE,
             normalised(OTHER, told=False),
             random_teacher(),
-            "mean 0.3056, std 0.3764 (the teacher's), test images too; the set is normalised, but does not tell by "
-            "what: --mean and --std of convert distilled",
+            "mean 0.3056, std 0.3764 (the teacher's), test images too; the set is normalised, but does not state by "
+            "what: give its mean and std on conversion",
         ),
     ],
 )
@@ -89,6 +89,6 @@ def test_cells_that_differ_in_a_sets_statistics_alone_are_different_runs():
         dataclasses.replace(normalised(OTHER), normalisation=statistics) for statistics in (OTHER, DIGITS_NORMALISATION)
     )
     for recipe, teacher in ((RECIPE, random_teacher()), (CE, None)):
-        cells = [Cell({}, recipe, STUDENT, one, teacher, evaluation_set()) for one in (by_other, by_digits)]
-        assert cells[0].configuration() != cells[1].configuration()
+        cells = [Cell({}, Task(recipe, STUDENT, one, teacher, evaluation_set())) for one in (by_other, by_digits)]
+        assert cells[0].identity() != cells[1].identity()
     assert cells[0].program.normalisation == OTHER

@@ -14,8 +14,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Phase, Recipe
+from gift_jax.task import train
 from gift_jax.training.resume import Checkpoints
-from gift_jax.training.train import train
 
 STUDENT = get_model(INFO.spec)
 SOFT_HARD_SOFT = Recipe(

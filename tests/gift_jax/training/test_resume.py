@@ -22,8 +22,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.task import train
 from gift_jax.training.resume import Checkpoints
-from gift_jax.training.train import train
 
 RECIPE = Recipe(epochs=6, batch_size=8, evaluations=3, augment="flip", optimizer=Optimizer("adamw", 1e-3))
 

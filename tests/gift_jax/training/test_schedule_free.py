@@ -13,21 +13,24 @@ from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule, make_optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.program import init_state, make_data, make_program
-from gift_jax.training.schedule_free import average, make_tested
-from gift_jax.training.train import train
+from gift_jax.task import Task, train
+from gift_jax.training.program import init_state, make_data
+from gift_jax.training.schedule_free import average, make_evaluation_weights
 
 
 def program_of(name, teacher, schedule=None):
     recipe = Recipe(epochs=3, batch_size=11, optimizer=Optimizer(name, 0.05), schedule=schedule or Schedule("constant"))
-    return make_program(recipe, get_model(teacher.info.spec), distilled_set(), teacher)
+    return Task(recipe, get_model(teacher.info.spec), distilled_set(), teacher).program
 
 
 def test_others_are_tested_as_they_are(key):
     teacher = random_teacher()
     program = program_of("adamw", teacher)
     state = init_state(program, key)
-    assert make_tested(program)(state, make_data(distilled_set(), teacher)) == (state.params, state.batch_stats)
+    assert make_evaluation_weights(program)(state, make_data(distilled_set(), teacher)) == (
+        state.params,
+        state.batch_stats,
+    )
 
 
 def test_a_recipes_moving_average_is_tested_with_the_statistics_that_are_there(key):
@@ -35,12 +38,12 @@ def test_a_recipes_moving_average_is_tested_with_the_statistics_that_are_there(k
     program = program._replace(recipe=dataclasses.replace(program.recipe, ema=0.9))
     state = init_state(program, key)
     moved = state._replace(params=jax.tree.map(lambda leaf: leaf + 1, state.params))
-    params, batch_stats = make_tested(program)(moved, make_data(distilled_set(), teacher))
+    params, batch_stats = make_evaluation_weights(program)(moved, make_data(distilled_set(), teacher))
     jax.tree.map(np.testing.assert_array_equal, params, state.params)
     assert batch_stats is moved.batch_stats
     free = program._replace(recipe=dataclasses.replace(program.recipe, optimizer=Optimizer("schedule_free_sgd", 0.1)))
     with pytest.raises(GiftError, match="ema does not go with optimizer 'schedule_free_sgd'"):
-        make_tested(free)
+        make_evaluation_weights(free)
 
 
 def test_the_average_of_gradient_descent_by_hand():
@@ -66,12 +69,12 @@ def test_statistics_are_of_the_average_not_of_the_trained_weights():
     program = program_of("schedule_free_adamw", teacher)
     [run] = train(program.recipe, program.model, distilled_set(), teacher, evaluation_set())
     data = make_data(distilled_set(), teacher)
-    params, batch_stats = make_tested(program)(run.state, data)
+    params, batch_stats = make_evaluation_weights(program)(run.state, data)
     differs = jax.tree.map(lambda a, b: bool(np.any(np.asarray(a) != np.asarray(b))), params, run.state.params)
     assert any(jax.tree.leaves(differs))
     # Statistics of far too large weights, were they the trained ones: the test's are estimated anew.
     wrong = run.state._replace(batch_stats=jax.tree.map(lambda leaf: 1 + leaf * 100, run.state.batch_stats))
-    again = make_tested(program)(wrong, data)[1]
+    again = make_evaluation_weights(program)(wrong, data)[1]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.5, atol=0.6), again, batch_stats)
     largest = [float(np.abs(np.asarray(leaf)).max()) for leaf in jax.tree.leaves(wrong.batch_stats)]
     assert max(largest) > 20
@@ -80,4 +83,4 @@ def test_statistics_are_of_the_average_not_of_the_trained_weights():
 def test_stored_labels_are_refused():
     program = program_of("schedule_free_sgd", random_teacher())._replace(stored=True)
     with pytest.raises(GiftError, match="does not go with stored labels"):
-        make_tested(program)
+        make_evaluation_weights(program)

@@ -9,17 +9,18 @@ from forms import short_form
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 import gift_jax
+from gift_jax import plan
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.pixels.dsa import DSA_STRATEGY
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import make_mesh
-from gift_jax.training import plan, streaming
+from gift_jax.task import Task, train
+from gift_jax.training import streaming
 from gift_jax.training.epochs import make_epoch
-from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.training.program import init_state, make_data
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.streaming import make_streamed_data, make_streamed_epoch, place
-from gift_jax.training.train import train
 
 STUDENT = get_model(INFO.spec)
 # One operation alone: most of the time of these tests is compilation.
@@ -66,7 +67,7 @@ def test_a_streamed_run_equals_a_resident_one_bit_for_bit(name):
 def test_it_begins_at_any_epoch(key):
     """Out of turn, back again, and for another run: always the batches of that run and epoch."""
     distilled, teacher = distilled_set(), random_teacher()
-    program = make_program(dataclasses.replace(RECIPE, epochs=12), STUDENT, distilled, teacher)
+    program = Task(dataclasses.replace(RECIPE, epochs=12), STUDENT, distilled, teacher).program
     streamed = make_streamed_epoch(program, distilled)
     resident = make_epoch(program, driver="loop")
     for one, number in ((key, 7), (key, 8), (key, 2), (jax.random.key(1), 3), (key, 11), (key, 11)):
@@ -89,22 +90,21 @@ def test_what_does_not_fit_streams_by_itself(monkeypatch):
     assert not place(distilled).streamed
     monkeypatch.setattr(streaming, "device_memory", lambda: 4 * distilled.images.nbytes)
     assert not place(distilled).streamed
-    resident = dict(plan.describe(RECIPE, STUDENT, distilled, random_teacher(), evaluation_set(), (0,)))
+    resident = dict(plan.describe(Task(RECIPE, STUDENT, distilled, random_teacher(), evaluation_set()), (0,)))
     assert resident["placement"] == "the set is kept on the device: 0.0 MiB, within 25% of the device's memory, 0.0 MiB"
     monkeypatch.setattr(streaming, "device_memory", lambda: 4 * distilled.images.nbytes - 1)
     assert place(distilled).streamed
-    lines = dict(plan.describe(RECIPE, STUDENT, distilled, random_teacher(), evaluation_set(), (0,)))
+    lines = dict(plan.describe(Task(RECIPE, STUDENT, distilled, random_teacher(), evaluation_set()), (0,)))
     assert lines["placement"].startswith("the set streams from the host: 0.0 MiB, more than 25%")
-    monkeypatch.setattr("gift_jax.training.train.make_data", None)  # the resident path would call it
+    monkeypatch.setattr("gift_jax.task.make_data", None)  # the resident path would call it
     run("auto")
 
 
 def test_the_plan_counts_one_batch_of_a_set_that_streams(monkeypatch):
     distilled, teacher = distilled_set(2000), random_teacher()
-    program = make_program(RECIPE, STUDENT, distilled, teacher)
-    resident = plan.training_bytes(program, distilled, teacher)
+    resident = plan.training_bytes(Task(RECIPE, STUDENT, distilled, teacher))
     monkeypatch.setattr(streaming, "device_memory", lambda: 1000)
-    streamed = plan.training_bytes(program, distilled, teacher)
+    streamed = plan.training_bytes(Task(RECIPE, STUDENT, distilled, teacher))
     rows = distilled.images[0].nbytes + distilled.labels[0].nbytes
     assert resident - streamed == pytest.approx((2000 - 8) * rows, rel=0.01)
 

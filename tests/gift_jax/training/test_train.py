@@ -16,11 +16,13 @@ from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.recipes.recipe import Recipe, official_batch_size
+from gift_jax.task import Task, train
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import Metrics
-from gift_jax.training.train import check_class_orders, check_finite, train
+from gift_jax.training.train import check_finite
 
 STUDENT = get_model(INFO.spec)
+CE = Recipe(loss="ce", epochs=1)
 RECIPE = Recipe(epochs=3, batch_size=8, evaluations=3, optimizer=Optimizer("sgd", 0.05))
 
 
@@ -162,14 +164,15 @@ def test_set_and_test_images_must_count_the_classes_in_one_order():
     test = dataclasses.replace(evaluation_set(), class_names=tuple("abcdefghij"))
     swapped = distilled_set(class_names=tuple("abcdefghji"))
     with pytest.raises(GiftError, match="label 8 is 'j' in the random set and 'i' in the test images; give the test"):
-        train(Recipe(loss="ce", epochs=1), STUDENT, swapped, None, test)
+        Task(CE, STUDENT, swapped, None, test)
+    spec = dataclasses.replace(INFO.spec, num_classes=3)
     with pytest.raises(GiftError, match="label 1 is 'j' in the random set and 'i'"):
-        check_class_orders(restrict(swapped, (7, 8, 9)), restrict_evaluation(test, (7, 8, 9)))
+        Task(CE, get_model(spec), restrict(swapped, (7, 8, 9)), None, restrict_evaluation(test, (7, 8, 9)))
     for known in ("abcdefghij", "klmnopqrst"):  # of other names, nothing is known
-        check_class_orders(distilled_set(class_names=tuple(known)), test)
-    check_class_orders(distilled_set(), test)
+        Task(CE, STUDENT, distilled_set(class_names=tuple(known)), None, test)
+    Task(CE, STUDENT, distilled_set(), None, test)
     with pytest.raises(GiftError, match="label 0 is 'c' in the random set and 'a' in the test images"):
-        check_class_orders(distilled_set(class_names=tuple("cxxyzuvw12")), test)  # of one name is enough
+        Task(CE, STUDENT, distilled_set(class_names=tuple("cxxyzuvw12")), None, test)  # of one name is enough
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from gift_jax.losses import LOSSES
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.training.program import init_state, make_data, make_program
+from gift_jax.task import Task, train
+from gift_jax.training.program import init_state, make_data
 from gift_jax.training.step import make_step
-from gift_jax.training.train import train
 
 STUDENT = get_model(INFO.spec)
 COUNT = 20
@@ -44,7 +44,7 @@ def test_stored_logits_are_not_the_hard_labels():
 @pytest.mark.parametrize("loss", short_form(LOSSES, ["gift"]))
 def test_each_loss_is_of_stored_logits_and_hard_labels_on_images_as_stored(loss, key):
     recipe = Recipe(loss=loss, augment="none", batch_size=COUNT, epochs=1)
-    program = make_program(recipe, STUDENT, whitened_set(), None)
+    program = Task(recipe, STUDENT, whitened_set(), None).program
     state, order = init_state(program, key), np.random.default_rng(6).permutation(COUNT).astype(np.int32)
     logits, _ = STUDENT.apply(state.params, state.batch_stats, jnp.asarray(WHITENED[order]), train=True, key=key)
     expected = jnp.mean(LOSSES[loss](logits, jnp.asarray(LOGITS[order]), jnp.asarray(LABELS[order])))

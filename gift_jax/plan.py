@@ -7,39 +7,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.data.datasets import get_dataset
+from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
+from gift_jax.task import Task
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.training import normalising
-from gift_jax.training.program import Data, Program, init_state, make_program
+from gift_jax.training.program import Data, init_state
 from gift_jax.training.step import make_step
 from gift_jax.training.streaming import Placed, place
 
 
-def training_bytes(
-    program: Program, distilled: DistilledSet, teacher: Teacher | None, soft_labels: StoredLabels | None = None
-) -> int:
-    """Device memory of one training step: arguments, results and temporaries, as the compiler counts them.
+def training_bytes(task: Task) -> int:
+    """Device memory of one training step in bytes: arguments, results and temporaries, as the compiler counts them.
 
-    Of a set that streams, this is with one batch of it; up to three more wait on the device.
-
-    Nothing is put on the device; the step is compiled.
+    Of a set that streams, this is with one batch of it; up to three more wait on the device. Nothing is put on the
+    device; the step is compiled.
     """
+    program, distilled = task.program, task.distilled
+    assert isinstance(distilled, DistilledSet)
     state = jax.eval_shape(lambda: init_state(program, jax.random.key(0)))
-    streamed = place(distilled, stored=soft_labels is not None).streamed
     arrays = (distilled.images, distilled.labels, distilled.soft_labels)
-    count = program.batch_size if streamed else program.num_images
+    count = program.batch_size if task.is_streamed() else program.num_images
     held = jax.tree.map(lambda array: jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype), arrays)
-    params = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), teacher and teacher.params)
+    params = jax.tree.map(
+        lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), task.teacher and task.teacher.params
+    )
     data = Data(held[0], held[1], held[2], params)
     chosen: Any = jax.ShapeDtypeStruct((program.batch_size,), jnp.int32)
-    if soft_labels is not None:
-        batches, _ = soft_labels.epoch(0)
+    if task.soft_labels is not None:
+        batches, _ = task.soft_labels.epoch(0)
         chosen = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape[1:], array.dtype), batches)
     key = jax.eval_shape(lambda: jax.random.key(0))
     step = jax.jit(make_step(program), donate_argnums=0)
@@ -48,36 +47,22 @@ def training_bytes(
     return sum(sizes) - used.alias_size_in_bytes
 
 
-def describe(
-    recipe: Recipe,
-    student: Model,
-    distilled: DistilledSet,
-    teacher: Teacher | None,
-    evaluation_set: EvaluationSet,
-    seeds: Sequence[int],
-    soft_labels: StoredLabels | None = None,
-) -> list[tuple[str, str]]:
-    """The plan as (heading, text) lines. Raises: GiftError if the parts do not fit each other."""
-    normalised = normalising.describe(recipe, distilled, teacher)
-    recipe, distilled = normalising.settle(recipe, distilled, teacher)
-    program = make_program(recipe, student, distilled, teacher, soft_labels)
-    recipe = program.recipe
-    params, _ = student.abstract()
+def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
+    """The plan as (heading, text) lines. Raises: GiftError if a step does not fit the device."""
+    program, distilled, teacher, soft_labels = task.program, task.distilled, task.teacher, task.soft_labels
+    recipe, optimizer = program.recipe, task.recipe.optimizer
+    assert isinstance(distilled, DistilledSet)
+    params, _ = task.student.abstract()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    optimizer = recipe.optimizer
-    return [
+    lines = [
         (
             "distilled set",
             f"{distilled.method}, {distilled.dataset}, {distilled.ipc} per class: {_array(distilled.images)}, "
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
         ("teacher", _teacher(teacher) if soft_labels is None else _stored(soft_labels)),
-        ("student", f"{_student(student)} under {_labels(teacher, soft_labels)}, {count:,} parameters"),
-        (
-            "evaluation set",
-            f"{_array(evaluation_set.images)}, {recipe.evaluations} looks, the last one after the last epoch",
-        ),
-        ("normalisation", normalised),
+        ("student", f"{_student(task.student)} under {_labels(teacher, soft_labels)}, {count:,} parameters"),
+        ("normalisation", _normalisation(task)),
         (
             "recipe",
             f"loss {', then '.join(recipe.losses)}, {optimizer.name} at {optimizer.learning_rate:g}, weight decay "
@@ -91,11 +76,30 @@ def describe(
         ),
         ("device", device()),
         ("placement", f"the set {_placement(place(distilled, stored=soft_labels is not None))}"),
-        (
-            "memory",
-            f"{training_bytes(program, distilled, teacher, soft_labels) / 2**30:.2f} GiB on the device while training",
-        ),
+        ("memory", f"{training_bytes(task) / 2**30:.2f} GiB on the device while training"),
     ]
+    if task.test_set is not None:
+        tests = f"{_array(task.test_set.images)}, {recipe.num_evaluations} evaluations, the last after the last epoch"
+        lines.insert(3, ("evaluation set", tests))
+    return lines
+
+
+def _normalisation(task: Task) -> str:
+    """Which normalisation the networks' inputs have, and what it is for the set's pixels."""
+    if task.distilled.pixel_space == "zca":
+        return "none: the set is whitened, and so are the test images"
+    stated, (whose, target) = task.stated_normalisation, task.target_normalisation
+    inputs = f"{_numbers(target)} ({whose}), test images too"
+    if task.distilled.pixel_space == "raw" or stated == target:
+        return inputs
+    if stated is None:
+        return f"{inputs}; the set is normalised, but does not state by what: give its mean and std on conversion"
+    return f"{inputs}; the set was normalised by {_numbers(stated)} and is normalised anew"
+
+
+def _numbers(normalisation: Normalisation) -> str:
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (normalisation.mean, normalisation.std))
+    return f"mean {mean}, std {std}"
 
 
 def _placement(placed: Placed) -> str:

@@ -1,0 +1,121 @@
+"""What tells runs apart, as plain JSON and short digests: by it runs are known again, unfinished and finished ones."""
+
+import dataclasses
+import hashlib
+import json
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gift_jax.data.distilled import DistilledSet
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.fkd import set_digest
+from gift_jax.data.record_set import RecordSet
+from gift_jax.models import Model
+from gift_jax.teachers.committee import Committee
+from gift_jax.teachers.teacher import Network, Teacher
+
+_DIGITS = 16  # hexadecimal ones of a digest
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that tell identities apart."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def differences(found: Any, wanted: Any, name: str = "") -> list[str]:
+    """Where two identities differ, as `recipe.loss: 'kl' there, 'gift' here`."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = sorted(found.keys() | wanted.keys())
+        parts = (differences(found.get(key), wanted.get(key), f"{name}.{key}".lstrip(".")) for key in keys)
+        return [text for part in parts for text in part]
+    return [] if found == wanted else [f"{name}: {found!r} there, {wanted!r} here"]
+
+
+def digest(arrays: Any) -> str:
+    """SHA-256, 16 digits of it, over the arrays of a tree: shapes, types, places and bytes."""
+    result = hashlib.sha256()
+    for path, leaf in sorted(jax.tree.leaves_with_path(arrays), key=lambda item: jax.tree_util.keystr(item[0])):
+        array = np.asarray(leaf)
+        result.update(f"{jax.tree_util.keystr(path)} {array.dtype}{array.shape}\n".encode())
+        result.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return result.hexdigest()[:_DIGITS]
+
+
+# Digests of arrays that cannot change, by `id`, beside a reference that removes the entry when the array is gone.
+_KNOWN: dict[int, tuple[weakref.ref, str]] = {}
+
+
+def array_digest(array: np.ndarray | jax.Array) -> str:
+    """`digest` of one array, which is computed once if nobody can write into it, and anew each time otherwise."""
+    key = id(array)
+    if key in _KNOWN and _KNOWN[key][0]() is array:
+        return _KNOWN[key][1]
+    found = digest(array)
+    if _is_constant(array):
+        _KNOWN[key] = (weakref.ref(array, lambda _: _KNOWN.pop(key, None)), found)
+    return found
+
+
+def _is_constant(array: Any) -> bool:
+    """Whether neither the array nor one that it is a view of may be written to."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return True
+
+
+def tree_digest(arrays: Any) -> str:
+    """A digest over the arrays of a tree, of each array's `array_digest`."""
+    leaves = jax.tree.leaves_with_path(arrays)
+    return fingerprint({jax.tree_util.keystr(path): array_digest(leaf) for path, leaf in leaves})
+
+
+def set_identity(distilled: DistilledSet | RecordSet) -> dict[str, Any]:
+    """Method, dataset, pixel space, and digests of every image and label."""
+    heading = {"method": distilled.method, "dataset": distilled.dataset, "space": distilled.pixel_space}
+    if isinstance(distilled, RecordSet):
+        return {**heading, "files": set_digest(distilled), "labels": array_digest(distilled.labels)}
+    arrays = {"images": distilled.images, "labels": distilled.labels, "soft_labels": distilled.soft_labels}
+    return {**heading, **{name: None if array is None else array_digest(array) for name, array in arrays.items()}}
+
+
+def teacher_identity(teacher: Teacher | None) -> dict[str, Any] | None:
+    """Architectures with their options, digest of the weights, normalisation."""
+    if teacher is None:
+        return None
+    return {
+        "networks": _networks(teacher.model),
+        "weights": tree_digest(teacher.params),
+        "normalisation": dataclasses.asdict(teacher.info.normalisation),
+    }
+
+
+def _networks(network: Network) -> list[dict[str, Any]]:
+    """Architectures and options of a teacher, or of each that it is made of."""
+    if isinstance(network, Committee):
+        return [spec for member in network.members for spec in _networks(member)]
+    return [dataclasses.asdict(network.spec)] if isinstance(network, Model) else [{"name": repr(network)}]
+
+
+def test_set_identity(test_set: EvaluationSet | None) -> dict[str, Any] | None:
+    """Dataset, pixel space, and digests of every image and label."""
+    if test_set is None:
+        return None
+    return {
+        "dataset": test_set.dataset,
+        "space": test_set.pixel_space,
+        "count": len(test_set.labels),
+        "labels": array_digest(test_set.labels),
+        "images": array_digest(test_set.images),
+    }
+
+
+def random_identity() -> dict[str, Any]:
+    """How JAX draws random numbers in this process."""
+    names = ("jax_default_prng_impl", "jax_threefry_partitionable", "jax_enable_x64")
+    return {name.removeprefix("jax_"): getattr(jax.config, name) for name in names}

@@ -1,0 +1,135 @@
+"""A task is checked and normalised once; its identity holds all that decides a run, and costs nothing to keep."""
+
+import dataclasses
+import gc
+import tracemalloc
+
+import jax
+import numpy as np
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
+
+from gift_jax.data.datasets import Normalisation
+from gift_jax.errors import Diverged
+from gift_jax.models import get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.grid import Shard, run_grid, take_shard
+from gift_jax.task import Task
+from gift_jax.teachers.teacher import make_teacher
+from gift_jax.training import identity
+from gift_jax.training.identity import fingerprint
+
+OTHER = Normalisation((0.5,), (0.25,))
+STUDENT = get_model(INFO.spec)
+RECIPE = Recipe(augment="none", epochs=1, batch_size=11, evaluations=1)
+
+
+def normalised(count=22):
+    images, labels = random_digits(count)
+    pixels = (images.astype("f") / 255 - np.float32(0.5)) / np.float32(0.25)
+    return distilled_set(images=pixels, labels=labels, pixel_space="normalised", normalisation=OTHER)
+
+
+def task(**changes):
+    parts = {"recipe": RECIPE, "student": STUDENT, "distilled": distilled_set(), "teacher": random_teacher()}
+    return Task(**{**parts, "test_set": evaluation_set(100), **changes})
+
+
+def test_schedule_free_students_are_validated_with_statistics_of_the_images_they_saw():
+    """The set as it is stored, normalised by other statistics than the teacher's, gives the raw set's student."""
+    recipe = dataclasses.replace(RECIPE, optimizer=Optimizer("schedule_free_sgd", 0.05))
+    found = []
+    for distilled in (distilled_set(), normalised()):
+        cell = Cell({}, task(recipe=recipe, distilled=distilled), validation_set=evaluation_set(200))
+        [run] = cell.task.train()
+        found.append((cell.task.evaluation_weights(run.state)[1], cell.run(lambda epochs, loss: None)))
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-4), found[0][0], found[1][0])
+    assert found[0][1]["validation_top1"] == found[1][1]["validation_top1"]
+
+
+def test_cells_of_one_set_keep_one_copy_and_hash_it_once(monkeypatch):
+    """Bytes a cell, kept and hashed, do not grow from 50 to 400 cells of a set that is normalised anew."""
+    hashed = []
+    digest = identity.digest
+    monkeypatch.setattr(identity, "digest", lambda arrays: hashed.append(np.asarray(arrays).nbytes) or digest(arrays))
+    distilled, teacher, tests = normalised(2000), random_teacher(), evaluation_set(50)
+    distilled.images.setflags(write=False)
+
+    def per_cell(count):
+        hashed.clear()
+        tracemalloc.start()
+        cells = [Cell({}, Task(RECIPE, STUDENT, distilled, teacher, tests), seed) for seed in range(count)]
+        take_shard(cells, Shard())
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return kept / count, sum(hashed) / count
+
+    per_cell(2)  # what is made once
+    few, many = per_cell(50), per_cell(400)
+    assert many[0] < 1.5 * few[0] < 20_000
+    assert many[1] <= few[1] < distilled.images.nbytes / 10
+
+
+def test_renormalised_pixels_go_with_their_set():
+    teacher = random_teacher()
+    distilled = normalised()
+    first, second = (Task(RECIPE, STUDENT, distilled, teacher).distilled for _ in range(2))
+    assert first is second
+    distilled.images[0] += 1
+    assert Task(RECIPE, STUDENT, distilled, teacher).distilled is not first
+    known = len(identity._KNOWN)
+    Task(RECIPE, STUDENT, normalised(), teacher).identity()
+    gc.collect()
+    assert len(identity._KNOWN) <= known + len(jax.tree.leaves(teacher.params))
+
+
+def identity_of(**changes):
+    return fingerprint(task(**changes).identity())
+
+
+def test_a_teachers_architecture_and_options_tell_runs_apart():
+    """The same arrays, read as another network: a converted checkpoint under `--norm instance` and under `group`."""
+    info = dataclasses.replace(INFO, options={"width": 4, "norm": "instance"})
+    variables = get_model(info.spec).init(jax.random.key(0))
+    other = dataclasses.replace(INFO, options={"width": 4, "norm": "group"})
+    found = [identity_of(teacher=make_teacher(one, *variables)) for one in (info, other)]
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("row", [1, 50, 99])
+def test_every_test_image_tells_runs_apart_also_when_changed_in_place(row):
+    tests = evaluation_set(100)
+    before = identity_of(test_set=tests)
+    tests.images[row, 3, 3, 0] ^= 1
+    assert identity_of(test_set=tests) != before
+    tests.images[row, 3, 3, 0] ^= 1
+    assert identity_of(test_set=tests) == before
+
+
+def test_arrays_changed_in_place_are_another_run_of_the_same_grid(tmp_path):
+    tests = evaluation_set(100)
+    cells = [Cell({"loss": "gift"}, task(test_set=tests))]
+    [first] = run_grid(cells, tmp_path, experiment="test")
+    tests.images[50:] = 0
+    [second] = run_grid(cells, tmp_path, experiment="test")
+    assert first["cell"] != second["cell"]
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("option", "value"), [("jax_default_prng_impl", "rbg"), ("jax_threefry_partitionable", False)])
+def test_the_random_generator_tells_runs_apart(option, value):
+    before, kept = identity_of(), getattr(jax.config, option)
+    try:
+        jax.config.update(option, value)
+        assert identity_of() != before
+    finally:
+        jax.config.update(option, kept)
+
+
+def test_weights_that_overflow_in_the_last_update_are_divergence():
+    recipe = dataclasses.replace(RECIPE, loss="ce", batch_size=22, optimizer=Optimizer("sgd", 3e38, 100.0))
+    with pytest.raises(Diverged, match="weights that are not finite after epoch 1; lower the learning rate"):
+        task(recipe=recipe, teacher=None).train()
