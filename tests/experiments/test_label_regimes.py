@@ -57,8 +57,8 @@ def test_every_kind_of_labels_is_on_every_kind_of_images(cells):
         for name in labels:
             own = named(found, images=kind, labels=name)
             assert [cell.seed for cell in own] == [0, 1]
-            assert {len(cell.distilled.labels) for cell in own} == {30}
-    assert {cell.recipe.loss for cell in named(found, images="ccs", labels="hard")} == {"ce"}
+            assert {len(cell.task.distilled.labels) for cell in own} == {30}
+    assert {cell.task.recipe.loss for cell in named(found, images="ccs", labels="hard")} == {"ce"}
     assert len({fingerprint(cell.identity()) for cell in found}) == len(found)
 
 
@@ -82,10 +82,14 @@ def test_bytes_of_labels_by_hand(cells):
 
 def test_more_images_have_hard_labels_of_as_many_bytes(cells):
     found = [cell for cell in cells() if "labels" not in cell.labels]
-    counts = {len(cell.distilled.labels): cell.label_bytes for cell in found}
+    counts = {len(cell.task.distilled.labels): cell.label_bytes for cell in found}
     assert counts == {600: 600, 897: 897}  # one soft label an image buys 60 a class; more of them buy all there are
-    assert {cell.labels["images"] for cell in found if len(cell.distilled.labels) == 600} == {"random", "aum", "ccs"}
-    assert {(cell.recipe.loss, cell.teacher, cell.soft_labels) for cell in found} == {("ce", None, None)}
+    assert {cell.labels["images"] for cell in found if len(cell.task.distilled.labels) == 600} == {
+        "random",
+        "aum",
+        "ccs",
+    }
+    assert {(cell.task.recipe.loss, cell.task.teacher, cell.task.soft_labels) for cell in found} == {("ce", None, None)}
     assert all("labels" in cell.labels for cell in cells(dataclasses.replace(CONFIG, more_images=False)))
 
 
@@ -100,14 +104,14 @@ def test_losses_share_stored_labels_and_seeds_do_not(cells):
     gift, kl = (named(found, images="random", labels=f"bank, {loss}") for loss in ("gift", "kl"))
     assert gift[0].soft_labels is kl[0].soft_labels
     assert gift[0].soft_labels is not gift[1].soft_labels
-    pruned = [cell.distilled for cell in named(found, images="aum", labels="hard")]
+    pruned = [cell.task.distilled for cell in named(found, images="aum", labels="hard")]
     np.testing.assert_array_equal(pruned[0].images, pruned[1].images)
 
 
 def test_digits_are_mirrored_as_the_dataset_says(cells, monkeypatch):
     spec = dataclasses.replace(label_regimes.get_dataset("digits"), mirrors=False)
     monkeypatch.setattr(label_regimes, "get_dataset", lambda name: spec)
-    assert {cell.recipe.augment for cell in cells()} == {"none"}
+    assert {cell.task.recipe.augment for cell in cells()} == {"none"}
 
 
 def test_index_files_stand_beside_the_others(cells, tmp_path):

@@ -53,11 +53,11 @@ def test_each_set_is_treated_as_evaluate_treats_it(order):
     cells = {cell.labels["method"]: cell for cell in loss_comparison.make_cells(config, load_materials(config, order))}
     for method, cell in cells.items():
         parts = evaluate.load_task(evaluate.Evaluate(**WHERE, method=method))
-        assert (cell.teacher is None) == (parts.teacher is None) == (method == "ncfm")
-        assert cell.student.spec == parts.student.spec
-        assert dict(cell.student.spec.options).get("norm") == ("instance" if method == "dc" else None)
+        assert (cell.task.teacher is None) == (parts.teacher is None) == (method == "ncfm")
+        assert cell.task.student.spec == parts.student.spec
+        assert dict(cell.task.student.spec.options).get("norm") == ("instance" if method == "dc" else None)
     asked = dataclasses.replace(config, teacher=config.teacher / "cifar10_conv1")
-    assert all(cell.teacher for cell in loss_comparison.make_cells(asked, load_materials(asked, order)))
+    assert all(cell.task.teacher for cell in loss_comparison.make_cells(asked, load_materials(asked, order)))
 
 
 def test_random_images_have_the_student_of_all_sets_or_none():
