@@ -8,7 +8,7 @@ from experiments.common.study import Materials
 from experiments.continual_learning import ContinualLearning, even_batch_size
 from experiments.continual_learning import views as continual_views
 from experiments.continual_learning.class_steps import class_steps
-from gift_jax.training.configuration import fingerprint
+from gift_jax.training.identity import fingerprint
 
 
 def materials():
@@ -28,7 +28,7 @@ def test_stages_of_one_order_share_students_and_see_their_classes_only():
         assert set(middle.evaluation_set.class_names) == {str(label) for label in half}
         ends = [cells[f"step {count} of {count}", seed] for count in (2, 4)]
         assert ends[0].distilled.num_classes == 10
-        assert fingerprint(ends[0].configuration()) == fingerprint(ends[1].configuration())
+        assert fingerprint(ends[0].identity()) == fingerprint(ends[1].identity())
         assert sorted(half + end) == list(range(10))
 
 

@@ -69,6 +69,6 @@ def test_every_seed_has_its_own_draw_under_one_name():
     drawn = [cell for cell in cells if cell.labels == {"images": "random", "loss": "gift", "augmentation": "none"}]
     assert [cell.seed for cell in drawn] == [0, 1]
     for cell in drawn:
-        assert cell.recipe.augment == "none"
-        np.testing.assert_array_equal(cell.distilled.images, real.draw(3, cell.seed).images)
+        assert cell.task.recipe.augment == "none"
+        np.testing.assert_array_equal(cell.task.distilled.images, real.draw(3, cell.seed).images)
     assert label_quality.make_real_cells(config, whole, real) == []
