@@ -3,21 +3,17 @@
 Command: `python -m benchmarks.changes`; writes benchmarks/results/changes-DEVICE.json and prints the table.
 """
 
-import datetime
 import functools
-import json
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks import ours
-from benchmarks.compare import RESULTS, measure, ratio
+from benchmarks.compare import file_name, measure, ratio, record
 from benchmarks.workloads import Workload
 from gift_jax.errors import GiftError
 from gift_jax.models import convolution, fused, pooling
 from gift_jax.runtime import cli, compiling
-from gift_jax.runtime.files import write_text
 from gift_jax.runtime.sharding import jit_over
 from gift_jax.training import epochs
 from gift_jax.training.step import make_step
@@ -124,9 +120,7 @@ def main(changes: tuple[str, ...] = tuple(CHANGES), rounds: int = 7, name: str |
             results.append({**about, "ratio": speed, "rows": rows})
             print(make_table(results[-1:]).splitlines()[-1], flush=True)
     device = rows[0]["device"]
-    stem = name or "changes-" + re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_text(RESULTS / f"{stem}.json", json.dumps({"measured": measured, "results": results}, indent=1) + "\n")
+    record(name or f"changes-{file_name(device)}", results=results)
     print(make_table(results))
 
 

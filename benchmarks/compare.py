@@ -218,11 +218,21 @@ def _text(rows: list[dict[str, Any]]) -> str:
 
 def _write(rows: list[dict[str, Any]], name: str | None) -> None:
     """After every workload, so that a run that is cut off leaves what it has."""
-    content = {"measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "rows": rows}
-    stem = name or re.sub(r"[^a-z0-9]+", "-", rows[0]["device"].lower()).strip("-")
-    RESULTS.mkdir(exist_ok=True)
-    write_text(RESULTS / f"{stem}.json", json.dumps(content, indent=1) + "\n")
+    stem = name or file_name(rows[0]["device"])
+    record(stem, rows=rows)
     write_text(RESULTS / f"{stem}.md", _text(rows))
+
+
+def file_name(device: str) -> str:
+    """A device's name as that of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
+def record(stem: str, **content: Any) -> None:
+    """Write benchmarks/results/STEM.json, with the time."""
+    RESULTS.mkdir(exist_ok=True)
+    measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    write_text(RESULTS / f"{stem}.json", json.dumps({"measured": measured, **content}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,9 @@ Command: `python -m benchmarks.parts`; writes benchmarks/results/parts-DEVICE.js
 convolutions beside other work, so that a trace does not show what they take: each part is compiled and timed alone.
 """
 
-import datetime
 import functools
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -20,14 +18,13 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.changes import CHANGES
-from benchmarks.compare import RESULTS
+from benchmarks.compare import file_name, record
 from benchmarks.ours import Ours
 from benchmarks.worker import find_processor
 from benchmarks.workloads import WORKLOADS
 from gift_jax.models.convolution import convolve
 from gift_jax.runtime import cli
 from gift_jax.runtime.compiling import jit
-from gift_jax.runtime.files import write_text
 from gift_jax.runtime.memory import TUNABLES
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.step import make_differentiate, make_update
@@ -135,10 +132,7 @@ def main(
         name: {"before": _in_process(name, changed=False), "after": _in_process(name, changed=True)}
         for name in workloads
     }
-    stem = "parts-" + re.sub(r"[^a-z0-9]+", "-", find_processor().lower()).strip("-")
-    measured = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    content = {"measured": measured, "rounds": ROUNDS, "milliseconds": parts}
-    write_text(RESULTS / f"{stem}.json", json.dumps(content, indent=1) + "\n")
+    record(f"parts-{file_name(find_processor())}", rounds=ROUNDS, milliseconds=parts)
     print(make_table(parts))
 
 
