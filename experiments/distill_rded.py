@@ -20,10 +20,10 @@ from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, refuse_to_replace
-from gift_jax.runtime.options import Dataset
+from gift_jax.runtime.options import Dataset, Source
 from gift_jax.training.identity import digest
 
-from .common.options import GROUPS
+from .common.options import GROUPS, Images
 from .common.real_images import Reader, reader
 from .common.sources import find_images, open_teacher
 
@@ -50,10 +50,10 @@ class DistillRDED:
 
     GROUPS = GROUPS
 
-    teacher: Path
+    teacher: Source
     out: Path
-    data: str | None = None
-    class_order: Path | None = None
+    data: Images | None = None
+    class_order: Source | None = None
     ipc: int = 10
     factor: int = 1
     num_crops: int = 5

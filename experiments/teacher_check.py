@@ -23,11 +23,11 @@ from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Dataset
+from gift_jax.runtime.options import Dataset, Source
 from gift_jax.teachers.diagnose import Finding, class_order, diagnose, examine
 from gift_jax.teachers.published import ZOO
 
-from .common.options import GROUPS
+from .common.options import GROUPS, Images
 from .common.sources import find_images, open_teacher
 
 
@@ -47,10 +47,10 @@ class TeacherCheck:
 
     GROUPS = GROUPS
 
-    teacher: tyro.conf.Positional[Path]
+    teacher: tyro.conf.Positional[Source]
     dataset: Dataset | None = None
-    data: str | None = None
-    class_order: Path | None = None
+    data: Images | None = None
+    class_order: Source | None = None
     expected: float | None = None
     margin: float = 3.0
     write_class_order: Path | None = None

@@ -14,6 +14,13 @@ def find_package(name: str) -> str:
     return f"gift_jax.{name}" if importlib.util.find_spec(f"gift_jax.{name}") else name
 
 
+def is_command(module: str) -> bool:
+    """Whether a module, or a package with a `__main__`, is there."""
+    spec = importlib.util.find_spec(module)
+    runs = spec and (spec.submodule_search_locations is None or importlib.util.find_spec(f"{module}.__main__"))
+    return bool(runs)
+
+
 def main() -> NoReturn:
     """Run `convert`, or the experiment of that name; without a name, or for help, list the commands."""
     start_with_huge_pages("gift-jax")
@@ -24,7 +31,7 @@ def main() -> NoReturn:
         module, arguments = find_package("convert"), arguments[1:]
     else:
         module = f"{find_package('experiments')}.{arguments[0]}"
-        if not arguments[0].isidentifier() or importlib.util.find_spec(module) is None:
+        if not arguments[0].isidentifier() or not is_command(module):
             print(f"error: there is no command {arguments[0]!r}; run `gift-jax` alone to list them", file=sys.stderr)
             sys.exit(2)
         arguments = arguments[1:]

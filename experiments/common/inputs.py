@@ -23,7 +23,7 @@ from gift_jax.readers.records import decoded
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.options import Dataset, Existing, ModelName, Source
 
-from .options import GROUPS
+from .options import GROUPS, Images
 from .sources import find_images, known_images
 from .students import Options, parse_options
 
@@ -34,7 +34,6 @@ VALIDATION_IMAGES = 5000  # at most, of the real training images
 STUDENTS: Mapping[str, Options] = MappingProxyType(
     dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt", "idc"), (("norm", "instance"),))
 )
-Images = Annotated[str, Existing(r"tfds(:.*)?")]
 
 
 @dataclasses.dataclass(frozen=True)

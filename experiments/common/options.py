@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Annotated
+
+from gift_jax.runtime.options import Existing
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
@@ -13,3 +16,5 @@ GROUPS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Groups in which help shows options; any other option is in the first."""
+Images = Annotated[str, Existing(r"tfds(:.*)?")]
+"""Real images: a directory, or what TensorFlow Datasets has prepared."""

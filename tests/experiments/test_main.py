@@ -33,6 +33,7 @@ def test_every_command_is_listed_with_what_it_does():
 def test_gift_jax_lists_runs_and_refuses():
     assert run("gift_jax").stdout == run("experiments").stdout
     assert "Convert a PyTorch teacher" in run("gift_jax", "convert", "--help").stdout
+    assert run("gift_jax", "common").returncode == 2
     unknown = run("gift_jax", "nothing")
     assert unknown.returncode == 2
     assert unknown.stderr == "error: there is no command 'nothing'; run `gift-jax` alone to list them\n"
