@@ -248,10 +248,10 @@ def renumbered(label: str, labels: np.ndarray, names: Sequence[str], order: Clas
 
 def different_ids(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, int, int] | None:
     """A class name that stands at two ids, and these; None if there is none. Numbers are no names."""
-    places = {same_name(name): place for place, name in enumerate(theirs)}
+    known = known_names("", tuple(theirs))
     for place, name in enumerate(ours):
-        other = places.get(same_name(name), place)
-        if other != place and not _NUMBERED.fullmatch(name):
+        other = _class_id(name, known)
+        if other is not None and other != place and not _NUMBERED.fullmatch(name):
             return name, place, other
     return None
 

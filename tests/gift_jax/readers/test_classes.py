@@ -120,6 +120,7 @@ def test_labels_are_whole_numbers_of_the_dataset():
 def test_a_name_with_two_numbers_is_found_and_names_are_shown_with_theirs():
     assert different_ids(("plane", "Bird"), ("bird", "x")) == ("Bird", 1, 0)
     assert different_ids(("a", "0"), ("a", "b")) is None
+    assert different_ids(("A", "a"), ("A", "a")) is None
     assert different_ids(("1", "0"), ("0", "1")) is None  # numbers are no names
     assert names_with_ids(order(SPELLINGS["cifar10"], "cifar10")).startswith("0 plane, 1 car, 2 bird")
     assert names_with_ids(order(SPELLINGS["cifar100"], "cifar100")).endswith("..., 99 Worm")
