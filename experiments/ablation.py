@@ -36,7 +36,7 @@ class Ablation(Study):
 
     Args:
         method: method of the set.
-        optimizers: names in `gift_jax.optim.COMPARED`, that each grid is trained with at their customary rates.
+        optimizers: names in `gift_jax.optim.COMPARED`, that each grid is trained with at their default rates.
         weights: of the refinement.
         smoothings: of the hard labels in it.
         temperatures: of the teacher's probabilities, in the place of its logits.
@@ -84,7 +84,7 @@ def divergences(config: Ablation) -> Iterator[Setting]:
 
 
 def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
-    """Every grid under every optimizer at its customary rate."""
+    """Every grid under every optimizer at its default rate."""
     cells = []
     for name in config.optimizers:
         optimizer, _, schedule = compared(name)

@@ -1,4 +1,4 @@
-"""Compare losses under eleven optimizers, at customary and at tuned learning rates.
+"""Compare losses under eleven optimizers, at default and at tuned learning rates.
 
 Question: the paper reports that GIFT carries over to other optimizers where other losses do not (GIFT, ICLR 2025: on
 ImageNet-1K at 10 images a class by 30.8 points over RDED's KL). How much of that is the rate's?
@@ -6,7 +6,7 @@ Command: `python -m experiments.cross_optimizer`; on real sets with the options 
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 660 runs took 4 min 36 s on 2 of 4 CPU cores, with nothing compiled before.
 
-Each loss is trained under each optimizer at its customary rate (`gift_jax.optim.COMPARED`) and at multiples of
+Each loss is trained under each optimizer at its default rate (`gift_jax.optim.COMPARED`) and at multiples of
 it. `kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
 times smaller than GIFT's; the factor gives them back. Rates are chosen by accuracy on real training images of which
 no set is made, never on test images; the teacher has seen these in its own training.
@@ -39,7 +39,7 @@ class CrossOptimizer(Study):
         method: method of the set.
         losses: names of losses, or kl_t2.
         optimizers: names in `gift_jax.optim.COMPARED`.
-        rates: multiples of the customary learning rate, 1 among them.
+        rates: multiples of the default learning rate, 1 among them.
     """
 
     out: Path = Path("runs/cross_optimizer")
@@ -79,7 +79,7 @@ def settings(rows: Sequence[Row]) -> Section:
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """Three views of the learning rate, and the customary settings."""
+    """Three views of the learning rate, and the default settings."""
     return [*rate_views.make_sections(rows, "optimizer"), settings(rows)]
 
 

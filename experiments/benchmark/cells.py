@@ -46,7 +46,7 @@ DEFAULT = (0.1, 0.1)  # weight and smoothing of GIFT
 
 
 class Choice(NamedTuple):
-    """What the search decided: the multiple of the customary rate by (loss, optimizer), and GIFT's rivals."""
+    """What the search decided: the multiple of the default rate by (loss, optimizer), and GIFT's rivals."""
 
     rates: Mapping[tuple[str, str], str]
     rivals: tuple[str, ...]
@@ -58,14 +58,14 @@ def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
     Raises: GiftError if a pair of loss and optimizer was not searched.
     """
     found = [row for row in only(rows, question="search") if name_on(row, "loss") in config.losses]
-    rates, order = validated(found)
+    rates, order = rates_on_validation(found)
     if missing := [(loss, name) for loss in config.losses for name in config.optimizers if (loss, name) not in rates]:
         raise GiftError(f"{config.out}: no rate was searched for {missing[0][0]} under {missing[0][1]}; run --stages "
                         "search first")  # fmt: skip
     return Choice(rates, tuple(loss for loss in order if loss != SUBJECT)[:RIVALS])
 
 
-def validated(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str]]:
+def rates_on_validation(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str]]:
     """The best rate by (loss, optimizer), and the losses by their mean over optimizers at these, best first.
 
     A diverged student counts 0. Args: rows, of the search.
@@ -79,7 +79,7 @@ def validated(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str
 
 
 def not_searched(config: Benchmark) -> Choice:
-    """Stands for what is not known yet, to count cells: no rate is the customary one, the first losses are rivals."""
+    """Stands for what is not known yet, to count cells: no rate is the default one, the first losses are rivals."""
     largest = {(loss, name): f"{config.rates(name)[-1]:g}" for loss in config.losses for name in config.optimizers}
     return Choice(largest, tuple(loss for loss in config.losses if loss != SUBJECT)[:RIVALS])
 
@@ -149,12 +149,12 @@ def search(inputs: StudyInputs) -> list[Cell]:
 
 
 def headline(inputs: StudyInputs) -> list[Cell]:
-    """Every loss and optimizer at the customary and at the tuned rate."""
+    """Every loss and optimizer at the default and at the tuned rate."""
     config, cells = inputs.config, []
     for loss, name in itertools.product(config.losses, config.optimizers):
         contends, tuned = loss in (SUBJECT, *inputs.choice.rivals), inputs.choice.rates[loss, name]
         for view, rate in ((DEFAULT_RATE, "1"), (TUNED_RATE, tuned)):
-            more = contends and rate == tuned  # where that is the customary rate, both views show the same students
+            more = contends and rate == tuned  # where that is the default rate, both views show the same students
             seeds = range(max(config.seeds, config.rival_seeds) if more else config.seeds)
             labels = {"question": "headline", "loss": loss, "optimizer": name, "view": view}
             cells += inputs.cells(labels, seeds, loss=loss, optimizer=name, multiple=rate)

@@ -12,7 +12,7 @@ from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, listing, 
 from gift_jax.reports.tables import Grid, make_grid, name_on
 
 from ..common.reporting import Row, guessing, only
-from .cells import DEFAULT_RATE, TUNED_RATE, validated
+from .cells import DEFAULT_RATE, TUNED_RATE, rates_on_validation
 
 RATES = {DEFAULT_RATE: "default rate", TUNED_RATE: "tuned rate"}
 
@@ -65,7 +65,7 @@ def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison | None
 
 def first_rival(rows: Sequence[Row]) -> str:
     """The other loss of the highest mean validation accuracy at its chosen rates: decided before any test image."""
-    _, order = validated(only(rows, question="search"))
+    _, order = rates_on_validation(only(rows, question="search"))
     return next(loss for loss in order if loss != SUBJECT)
 
 

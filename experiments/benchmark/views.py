@@ -16,7 +16,7 @@ from gift_jax.training.timing import duration
 
 from ..common.label_gains import HARD, WITH, Accuracies, share_table
 from ..common.reporting import Row, guessing, only, unfilled
-from .cells import OFFICIAL, validated
+from .cells import OFFICIAL, rates_on_validation
 from .headline import read_headline, statistics_section, summary
 from .setup import DRAWN, MADE
 
@@ -171,7 +171,7 @@ def refinement_view(rows: Sequence[Row]) -> Section:
 def search_view(rows: Sequence[Row]) -> Section:
     """Validation accuracy by rate, what was chosen, and which choices are at an end of their grid."""
     own, chance = only(rows, question="search"), guessing(rows)
-    rates, _ = validated(own)
+    rates, _ = rates_on_validation(own)
     optimizers = [*dict.fromkeys(name_on(row, "optimizer") for row in own)]
     ends = {pair for pair in rates if at_end(own, pair, rates)}
     body = [
@@ -207,7 +207,7 @@ def gradient_view(rows: Sequence[Row]) -> Section:
     norms = {loss: statistics.fmean(found) for loss, found in sorted(groups.items(), key=lambda item: -max(item[1]))}
     searched = only(rows, question="search")
     rates: dict[str, dict[str, float]] = defaultdict(dict)
-    for (loss, name), multiple in (validated(searched)[0] if searched else {}).items():
+    for (loss, name), multiple in (rates_on_validation(searched)[0] if searched else {}).items():
         if loss in norms:
             rates[name][loss] = _rate(name) * float(multiple)
     columns = {f"rate, {name}": own for name, own in rates.items()}

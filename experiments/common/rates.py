@@ -15,7 +15,7 @@ LossOrSquared = Annotated[str, Choices("gift_jax.losses:LOSSES", (SQUARED,))]
 def check_rates(rates: Sequence[float]) -> None:
     """Multiples of a learning rate. Raises: GiftError."""
     if 1.0 not in rates or min(rates) <= 0:
-        raise GiftError("--rates must be above 0 and hold 1, the customary rate")
+        raise GiftError("--rates must be above 0 and hold 1, the default rate")
 
 
 def at_rate(optimizer: Optimizer, multiple: float) -> Optimizer:

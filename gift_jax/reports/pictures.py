@@ -209,13 +209,13 @@ def points(
     width = 8.5 if sideways else max(NARROWEST, (1.05 if len(panels) == 1 else 0.75) * columns + 2.5)
     figure = new_figure(width, 1.8 + 0.42 * longest if sideways else 4.6)
     panes = figure.subplots(1, len(panels), squeeze=False)[0]
-    looks = styles(first.rows)
+    series_styles = styles(first.rows)
     for axes, (heading, grid) in zip(panes, panels.items(), strict=True):
         for index, row in enumerate(grid.rows):
             cells = [grid.cell(row, column) for column in grid.columns]
             places = np.arange(len(cells)) + 0.7 * ((index + 0.5) / len(grid.rows) - 0.5)
             means, spreads = [cell.mean for cell in cells], [cell.std for cell in cells]
-            drawn = {**looks[row], "linestyle": "none", "capsize": 3, "label": display(row)}
+            drawn = {**series_styles[row], "linestyle": "none", "capsize": 3, "label": display(row)}
             arguments = (
                 {"x": means, "y": places, "xerr": spreads} if sideways else {"x": places, "y": means, "yerr": spreads}
             )
@@ -292,14 +292,14 @@ def lines(
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     panes = [*grid.flat[: len(panels)]]
-    looks = styles([*dict.fromkeys(series for drawn in panels.values() for series in drawn)])
+    series_styles = styles([*dict.fromkeys(series for drawn in panels.values() for series in drawn)])
     for axes, (heading, drawn) in zip(panes, panels.items(), strict=True):
         xs = sorted({point.x for found in drawn.values() for point in found})
         for index, (series, found) in enumerate(drawn.items()):
             # Side by side, so that bars of equal means do not hide one another.
             aside = index - (len(drawn) - 1) / 2
             moved = [1.03**aside * point.x if scale == "log" else point.x + 0.06 * aside for point in found]
-            _draw_series(axes, moved, found, looks[series], display(series))
+            _draw_series(axes, moved, found, series_styles[series], display(series))
         axes.set(xscale=scale, yscale=figures)
         if marks is None:
             axes.set_xticks(xs, [f"{x:g}" for x in xs], fontsize=10 if len(xs) <= 6 else 7)
@@ -316,7 +316,7 @@ def lines(
     n = count(point.cell.n for drawn in panels.values() for found in drawn.values() for point in found)
     note = f"{bars}, {n}" if bars else ""
     _finish(figure, panes, title, about, f"{xlabel}\n{note}".strip())
-    return Picture(name, f"{title}: {', '.join(map(display, looks))}{note and f'; {note}'}", to_svg(figure))
+    return Picture(name, f"{title}: {', '.join(map(display, series_styles))}{note and f'; {note}'}", to_svg(figure))
 
 
 def _draw_series(axes: Any, xs: Sequence[float], found: Sequence[Point], look: Mapping[str, Any], label: str) -> None:
@@ -348,9 +348,9 @@ def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: st
         groups[named].append(result)
     figure = new_figure(10.5, 4.2)
     left, right = figure.subplots(1, 2)
-    looks = styles([*groups])
+    series_styles = styles([*groups])
     for label, runs in groups.items():
-        line = {**looks[label], "markersize": 4}
+        line = {**series_styles[label], "markersize": 4}
         tests = [[(one["epoch"], one["top1"]) for one in run["history"]] for run in runs]
         epochs, means = _mean_curve(tests)
         left.plot(epochs, means, **line, label=display(label), markevery=-(-len(epochs) // MARKED))
