@@ -247,10 +247,10 @@ def run(config: Evaluate) -> list[Run]:
     """Load, say the plan, train, report. Returns: the runs that were not finished before, none if it is a dry run."""
     if config.hosts:
         join_hosts()
-    if is_writer():
-        announce()
     check_options(config)
     task = load_task(config)
+    if is_writer():
+        announce()
     print_plan(config, task)
     if config.dry_run:
         print("a dry run: every file is usable, nothing was trained")

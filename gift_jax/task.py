@@ -182,6 +182,8 @@ class Task:
             Preempted: after SIGTERM or Ctrl-C, if there are checkpoints.
         """
         check_seeds(seeds)
+        if jax.dtypes.canonicalize_dtype("float64") == "float64":
+            raise GiftError("JAX's 64-bit mode is on, but students are trained in float32; turn jax_enable_x64 off")
         if self.test_set is None:
             raise GiftError("a task without a test set cannot be tested; give one")
         if not is_reached(self.recipe.schedule, self.recipe.epochs):

@@ -132,8 +132,8 @@ class Materials(NamedTuple):
 
 def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     """Make the digits' pieces, or find and convert real ones. Raises: GiftError about what is missing."""
-    announce()
     if study.dataset == DIGITS:
+        announce()
         digits = load_digits(study.out, study.ipc, tuple(methods))
         return Materials(*digits, dict.fromkeys(methods, get_model(digits.teacher.info.spec)))
     where = (study.distilled, study.dataset, study.model, study.ipc)
@@ -145,6 +145,7 @@ def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     check_size(teacher, first, study.teacher)
     students = {method: make_student(study.model, method, distilled) for method, distilled in sets.items()}
     real = (load_test(study, first), load_validation(study, first))
+    announce()
     return Materials(teacher, sets, *real, students, study.has_teacher)
 
 

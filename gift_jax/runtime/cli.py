@@ -16,7 +16,7 @@ import tyro
 
 import gift_jax
 from gift_jax.errors import GiftError, Preempted
-from gift_jax.runtime import source
+from gift_jax.runtime import devices, source
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.options import Command, make_command
 
@@ -33,6 +33,7 @@ def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn
     options that they are), 130 after Ctrl-C, and 143 after a SIGTERM that found a state to save.
     """
     _keep_compiled()
+    _compute_in_float32()
     with _mistakes_as_exit_status():
         chosen, parsed = _parse(command, with_installed_command_names(program))
         _call(chosen, parsed)
@@ -54,6 +55,7 @@ def check(module: str) -> None:
 
 @contextlib.contextmanager
 def _mistakes_as_exit_status() -> Iterator[None]:
+    _open_streams()
     try:
         with exit_quietly_on_broken_pipe():
             yield
@@ -67,6 +69,34 @@ def _mistakes_as_exit_status() -> Iterator[None]:
         sys.exit(_fail(NO_TORCH, 2))
     except KeyboardInterrupt:
         sys.exit(_fail("stopped by the user", 130))
+    except Exception:
+        if reason := devices.missing():
+            sys.exit(_fail(reason, 2))
+        raise
+
+
+def _open_streams() -> None:
+    """Have all three standard streams, whatever they are connected to, and print what a terminal lacks as escapes."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file that is opened, such as one of results, would get its number
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _compute_in_float32() -> None:
+    """Turn JAX's 64-bit mode off: teachers, sets and results are of float32."""
+    jax = sys.modules.get("jax")
+    if os.environ.get("JAX_ENABLE_X64", "0").lower() not in ("0", "false", "no", "off", "f", "n", ""):
+        print("warning: JAX_ENABLE_X64 is passed over; everything is computed in float32", file=sys.stderr)
+        os.environ["JAX_ENABLE_X64"] = "0"
+    if jax:
+        jax.config.update("jax_enable_x64", False)
 
 
 def _call(command: Command, parsed: Any) -> None:
@@ -95,6 +125,9 @@ def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Co
 
 
 def _parse_options(make: Callable[..., Command], arguments: list[str], program: str) -> tuple[Command, Any]:
+    for text in arguments:
+        if any("\udc80" <= letter <= "\udcff" for letter in text):  # bytes that the locale has no letters for
+            raise GiftError(f"{text!a}: is no text in the locale's encoding; set PYTHONUTF8=1, or a UTF-8 locale")
     helping = bool({"-h", "--help"} & set(arguments))
     chosen = make(with_choices=helping)
     given = [text.partition("=")[0].replace("_", "-") for text in arguments if text.startswith("--")]

@@ -28,6 +28,20 @@ def announce() -> None:
             print(f"warning: {warning}", file=sys.stderr, flush=True)
 
 
+def missing() -> str | None:
+    """A sentence if JAX is loaded and has no device, such as by `JAX_PLATFORMS=cuda` without a GPU; else None."""
+    if (jax := sys.modules.get("jax")) is None:
+        return None
+    try:
+        jax.devices()
+    except Exception:
+        wanted = getattr(jax.config, "jax_platforms", None)
+        return (
+            f"JAX finds no device of JAX_PLATFORMS={wanted}; unset that variable, or give one that is here, such as cpu"
+        )
+    return None
+
+
 def describe() -> str:
     """The device in words: `1 x NVIDIA H100 80GB HBM3 (cuda)`, or `CPU x86_64, 2 cores` (those this process may use).
 

@@ -73,7 +73,11 @@ def os_errors_as_gift_error(path: Path, *foreign: type[Exception]) -> Iterator[N
 
 def cache_directory(kind: str) -> Path:
     """Where what can be made again is kept: `$XDG_CACHE_HOME/gift_jax/KIND`, by default under `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gift_jax" / kind
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home
+        home = Path(tempfile.gettempdir())
+    return home / "gift_jax" / kind
 
 
 def sha256(path: Path) -> str:

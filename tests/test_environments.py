@@ -1,0 +1,116 @@
+"""One small command in many environments: the same digits, or one sentence that says what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forms import short_form
+from setups import distilled_set
+
+from gift_jax.data.distilled import save_distilled
+
+COMMAND = ["-m", "experiments.evaluate", "--method", "random", "--dataset", "digits", "--model", "conv1", "--ipc", "2"]
+OPTIONS = ["--criterion-name", "kl", "--epochs", "2", "--student-options", "width=4"]
+FIGURES = ("top1_last", "top1_best", "top5_last", "seed", "history")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("environments")
+    labels = 4 * np.eye(10, dtype=np.float32)[np.arange(20) % 10]
+    save_distilled(place / "set.safetensors", distilled_set(20, soft_labels=labels))
+    return place
+
+
+def start(place, out, *, before=(), unset=(), closed=(), seeds="0", **changes):
+    """Start the command: a process that writes `out/results.jsonl`."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"XLA_FLAGS", *unset}}
+    arguments = [*COMMAND, *OPTIONS, "--distilled", place / "set.safetensors", "--out", out, "--seeds", *seeds.split()]
+    streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    close = (lambda: [os.close(number) for number in closed]) if closed else None
+    return subprocess.Popen(
+        [sys.executable, *before, *map(os.fspath, arguments)],
+        env={**environment, "PYTHONPATH": str(Path(__file__).parent.parent), **changes},
+        preexec_fn=close,
+        **streams,
+    )
+
+
+def figures(out):
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+    return sorted(([row[name] for name in FIGURES] for row in rows), key=lambda row: row[3])
+
+
+@pytest.fixture(scope="module")
+def expected(place):
+    process = start(place, place / "plain", seeds="0 1")
+    _, error = process.communicate()
+    assert process.returncode == 0, error.decode()
+    return figures(place / "plain")
+
+
+ENVIRONMENTS = {
+    "no home": {"unset": ("HOME", "XDG_CACHE_HOME")},
+    "read-only cache": {"XDG_CACHE_HOME": "/proc/nowhere"},
+    "another TMPDIR": {"TMPDIR": "tmp dir"},
+    "optimised": {"before": ("-O",)},
+    "twice optimised": {"before": ("-OO",)},
+    "no bytecode": {"PYTHONDONTWRITEBYTECODE": "1"},
+    "64 bits": {"JAX_ENABLE_X64": "1"},
+    "no compilation cache": {"JAX_ENABLE_COMPILATION_CACHE": "false"},
+    "spaces and other letters": {"out": "a dir, é and 漢字"},
+    "ASCII terminal": {"out": "é", "PYTHONIOENCODING": "ascii"},
+    "no UTF-8": {"out": "é", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "sentence": "PYTHONUTF8=1"},
+    "closed stdin": {"closed": (0,)},
+    "closed stdout": {"closed": (1,)},
+    "closed stderr": {"closed": (2,)},
+    "all closed": {"closed": (0, 1, 2)},
+    "four devices": {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+    "no huge pages": {"GIFT_JAX_HUGE_PAGES": "0"},
+    "narrow terminal": {"COLUMNS": "20"},
+    "no GPU": {"JAX_PLATFORMS": "cuda", "sentence": "JAX_PLATFORMS=cuda"},
+    "unknown device": {"JAX_PLATFORMS": "abacus", "sentence": "JAX_PLATFORMS=abacus"},
+}
+
+
+@pytest.mark.parametrize("name", short_form(ENVIRONMENTS, kept=["64 bits", "closed stdout", "no GPU"]))
+def test_the_same_digits_or_one_sentence(name, place, expected, tmp_path):
+    options = dict(ENVIRONMENTS[name])
+    out, sentence = tmp_path / options.pop("out", "out"), options.pop("sentence", None)
+    if "TMPDIR" in options:
+        options["TMPDIR"] = str(tmp_path / options["TMPDIR"])
+        Path(options["TMPDIR"]).mkdir()
+    process = start(place, out, **options)
+    _, error = process.communicate()
+    if sentence:
+        [line] = [line for line in error.decode().splitlines() if not line.startswith("warning")]
+        assert line.startswith("error: ")
+        assert sentence in line
+        assert process.returncode == 2
+        return
+    assert process.returncode == 0, error.decode()
+    assert b"Traceback" not in error
+    assert figures(out) == expected[:1]
+
+
+@pytest.mark.exhaustive
+def test_two_at_once_give_what_each_gives_alone(place, expected, tmp_path):
+    processes = [start(place, tmp_path / "both", seeds=seed) for seed in "01"]
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    assert figures(tmp_path / "both") == expected
+
+
+@pytest.mark.exhaustive
+def test_another_generator_is_another_result(place, expected, tmp_path):
+    """It gives other digits, under another name, and is never taken for finished."""
+    for changes in ({}, {"JAX_DEFAULT_PRNG_IMPL": "rbg"}):
+        process = start(place, tmp_path / "out", **changes)
+        _, error = process.communicate()
+        assert process.returncode == 0, error.decode()
+    assert len(figures(tmp_path / "out")) == 2
+    assert figures(tmp_path / "out")[0] == expected[0]
