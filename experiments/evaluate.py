@@ -13,10 +13,11 @@ Figures of the paper that are known (Figure 1, IPC 10): 44.0 % for RDED's set of
 import contextlib
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import jax
 import rich
 from rich.table import Table
 
@@ -31,16 +32,16 @@ from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Loss, ModelName, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
-from gift_jax.runtime.sharding import is_writer, join_hosts, side_by_side
+from gift_jax.runtime.sharding import Seeds, is_writer, join_hosts, make_mesh, side_by_side
+from gift_jax.studies.results import end_last_line, read_results
 from gift_jax.task import Task
 from gift_jax.teachers.committee import unite
 from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
-from gift_jax.training.train import Run
+from gift_jax.training.train import Run, choose_seeds
 
 from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student, student_options, usual_spec
-from .common.running import finished_rows, spread_seeds
 from .common.sources import Method, find_distilled, find_teacher
 
 
@@ -187,6 +188,29 @@ def print_plan(config: Evaluate, task: Task) -> None:
         table.add_row("", f"the teacher was trained under its own: mean {own.mean}, std {own.std}")
     table.add_row("[bold]results", f"{config.out}/results.jsonl")
     rich.print(table)
+
+
+def spread_seeds(devices: int | None, seeds: int, batch_size: int) -> Seeds:
+    """How seeds run on so many devices; without a number as `gift_jax.training.train.choose_seeds` has it."""
+    if devices is None:
+        return choose_seeds(seeds, batch_size)
+    if not 1 <= devices <= jax.device_count():
+        raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {devices}")
+    return "loop" if devices == 1 else make_mesh(seeds, batch_size, jax.devices()[:devices])
+
+
+def finished_rows(results: Path, names: Mapping[int, str]) -> dict[int, dict[str, Any]]:
+    """Rows of results.jsonl of these very runs, by seed.
+
+    Args:
+        results: the file.
+        names: fingerprints of the runs' identities by seed.
+    """
+    if not results.is_file():
+        return {}
+    end_last_line(results)
+    known = {row["cell"]: row for row in read_results(results) if "cell" in row and "failed" not in row}
+    return {seed: known[name] for seed, name in names.items() if name in known}
 
 
 def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
