@@ -146,7 +146,7 @@ def test_ipc_is_found_and_what_is_left_out_is_said(convert, tmp_path):
     _, text, _ = convert("distilled", path, *MINE[:4], "--pixel-space", "raw", "--out", out)
     assert "check     class 0: 4 images, of 10 classes; pixels 0 to 255, mean" in text
     assert "0 of 40 images left out" in text
-    _, text, _ = convert("distilled", path, *RAW, "--out", out)
+    _, text, _ = convert("distilled", path, *RAW, "--out", tmp_path / "two.safetensors")
     assert "class 0: 2 images" in text
     assert "20 of 40 images left out" in text
 
