@@ -10,7 +10,6 @@ Figures of the paper that are known (Figure 1, IPC 10): 44.0 % for RDED's set of
 48.1 % for conv3 on CIFAR-100.
 """
 
-import contextlib
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
@@ -247,9 +246,7 @@ def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
             on_run=on_run,
         )
-    remove(checkpoints)
-    with contextlib.suppress(OSError):  # while another evaluation's are there
-        directory.parent.rmdir()
+    remove(checkpoints, pending)
     return runs, [rows[seed] for seed in config.seeds]
 
 

@@ -12,7 +12,7 @@ class GiftError(Exception):
 
 
 class Preempted(GiftError):
-    """SIGTERM stopped a run after its state was saved; command lines exit with status 143."""
+    """SIGTERM or Ctrl-C stopped a run after its state was saved; command lines exit with status 143."""
 
 
 class Diverged(GiftError):

@@ -195,5 +195,5 @@ def run(config: TrainTeacher) -> None:
         save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
         write_info(directory, info)
         append_json_line(directory / RESULTS, {"cell": name, **task.row(result)})
-    remove(checkpoints)
+    remove(checkpoints, (config.seed,))
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")

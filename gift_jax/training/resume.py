@@ -6,13 +6,15 @@ never was: the state is everything that a step reads, and random keys are folded
 
 import contextlib
 import dataclasses
+import fcntl
 import json
+import os
 import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,12 +25,19 @@ from orbax.checkpoint import v1 as ocp
 
 from gift_jax.errors import GiftError, Preempted, short_reason
 from gift_jax.optim import is_key
+from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 from gift_jax.training.identity import differences, digest
 
+_SEED = "seed_"  # with which names of stores begin
 Tree = TypeVar("Tree")
 Record = dict[str, Any]
 """JSON beside the arrays: what is not one, such as the history."""
+
+
+def store_name(seeds: Sequence[int]) -> str:
+    """The name of the store of seeds that are trained together."""
+    return _SEED + "_".join(map(str, seeds))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Store:
         self.directory = (settings.directory / name).absolute()
         self.settings, self.configuration = settings, json.loads(json.dumps(configuration))
         self.saved_at, self.preempted = time.monotonic(), threading.Event()
+        self._lock = _lock(self.directory) if jax.process_index() == 0 else None
         if not settings.resume and jax.process_index() == 0:
             shutil.rmtree(self.directory, ignore_errors=True)
         newest: Any = ocp.training.preservation_policies.LatestN(settings.keep)  # Orbax's own types differ here
@@ -106,7 +116,7 @@ class Store:
     def after_epoch(self, epoch: int, epochs: int, tree: Any, record: Record) -> None:
         """Save, in the background, if enough epochs or minutes went by, or if this was the last epoch.
 
-        Raises: GiftError if it could not be written; Preempted, with the state on disk, if SIGTERM came.
+        Raises: GiftError if it could not be written; Preempted, with the state on disk, if SIGTERM or Ctrl-C came.
         """
         every, waited = self.settings.epochs, time.monotonic() - self.saved_at
         # Hosts have clocks and signals of their own, and must come to one decision.
@@ -116,8 +126,8 @@ class Store:
         if preempted and epoch < epochs:
             self.wait()
             raise Preempted(
-                f"stopped by SIGTERM after epoch {epoch} of {epochs}, which is saved in {self.directory}; run the same "
-                "command again to go on"
+                f"stopped after epoch {epoch} of {epochs}, which is saved in {self.directory}; run the same command "
+                "again to go on"
             )
 
     def save(self, epoch: int, tree: Any, record: Record) -> None:
@@ -149,6 +159,9 @@ class Store:
         """Let go of the directory, after what is being saved was."""
         with self._reported("saved"):
             self.orbax.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @contextlib.contextmanager
     def _reported(self, verb: str) -> Iterator[None]:
@@ -163,7 +176,10 @@ class Store:
 
 @contextlib.contextmanager
 def open_store(settings: Checkpoints | None, name: str, configuration: Mapping[str, Any]) -> Iterator[Store | None]:
-    """The store of a run while it trains, or None without settings. SIGTERM then only sets a flag."""
+    """The store of a run while it trains, or None without settings. SIGTERM and Ctrl-C then only set a flag.
+
+    Raises: GiftError if another process trains the same run.
+    """
     if settings is None:
         yield None
         return
@@ -180,17 +196,56 @@ def _preemption(came: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    previous = signal.signal(signal.SIGTERM, lambda number, frame: came.set())
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def stop(number: int, frame: Any) -> None:
+        if number == signal.SIGINT and came.is_set():
+            raise KeyboardInterrupt  # a second Ctrl-C does not wait
+        came.set()
+        if number == signal.SIGINT:
+            print("stopping after this epoch, which is saved; Ctrl-C again stops now", file=sys.stderr, flush=True)
+
+    for number in previous:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
-def remove(settings: Checkpoints) -> None:
-    """Remove the checkpoints of runs that are finished and recorded."""
-    if jax.process_index() == 0:
-        shutil.rmtree(settings.directory, ignore_errors=True)
+def _lock(directory: Path) -> int:
+    """A lock beside the directory, which ends with the process. Raises: GiftError if another process holds it."""
+    path = directory.with_name(f"{directory.name}.lock")
+    with os_errors_as_gift_error(path):
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            except FileNotFoundError:  # another run has just removed the directory, which was empty
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise GiftError(f"{directory}: another process is training this run; wait for it, or stop it") from None
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+            os.close(descriptor)  # of a file that was removed before it was locked
+
+
+def remove(settings: Checkpoints, seeds: Sequence[int]) -> None:
+    """Remove the checkpoints of seeds whose runs are finished and recorded, and directories that this leaves empty."""
+    if jax.process_index() != 0:
+        return
+    for directory in settings.directory.glob(f"{_SEED}*[0-9]"):
+        if {int(seed) for seed in directory.name.removeprefix(_SEED).split("_")} <= set(seeds):
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.with_name(f"{directory.name}.lock").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # while another run's are there
+        settings.directory.rmdir()
+        settings.directory.parent.rmdir()
 
 
 def _agreed(*flags: bool) -> list[bool]:

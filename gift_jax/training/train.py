@@ -14,7 +14,7 @@ from gift_jax.evaluate import Evaluator
 from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, place_on_mesh, select_seed
 from gift_jax.training.epochs import Epoch
 from gift_jax.training.program import Data, Program, State, init_state
-from gift_jax.training.resume import Checkpoints, Store, open_store
+from gift_jax.training.resume import Checkpoints, Store, open_store, store_name
 from gift_jax.training.schedule_free import EvaluationWeights
 from gift_jax.training.step import Metrics
 
@@ -101,8 +101,10 @@ def train_students(
     """
     runs = []
     for group in _groups(seeds, students.mode):
-        name = "seed_" + "_".join(map(str, group))
-        with lost_hosts_reported(), open_store(checkpoints, name, {**identity, "seeds": list(group)}) as store:
+        with (
+            lost_hosts_reported(),
+            open_store(checkpoints, store_name(group), {**identity, "seeds": list(group)}) as store,
+        ):
             found = _train_group(students, group, store, on_epoch)
         for run in found:
             on_run(run)

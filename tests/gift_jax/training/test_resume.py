@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, Preempted
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.task import train
-from gift_jax.training.resume import Checkpoints
+from gift_jax.training.resume import Checkpoints, open_store, remove
 
 RECIPE = Recipe(epochs=6, batch_size=8, evaluations=3, augment="flip", optimizer=Optimizer("adamw", 1e-3))
 
@@ -66,6 +66,43 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(after, whole, tmp_path):
     same(run(tmp_path, seeds=(0, 1), on_epoch=lambda number, loss: epochs.append(number)), whole)
     assert sum(epochs) == 12  # those that were done before are told too
     assert epochs[0] == {1: 1, 4: 3, 6: 5, 9: 6}[after]  # it was told before it was saved
+
+
+def test_ctrl_c_saves_as_sigterm_does_and_a_second_one_stops_at_once(whole, tmp_path, capfd):
+    def press(epochs, loss):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Preempted, match="stopped after epoch 1 of 6, which is saved"):
+        run(tmp_path, on_epoch=press, saving={"minutes": 60.0})
+    assert "Ctrl-C again stops now" in capfd.readouterr().err
+    same(run(tmp_path), whole[:1])
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "twice", on_epoch=lambda epochs, loss: (press(epochs, loss), press(epochs, loss)))
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_run_that_another_process_trains_is_refused_and_another_seed_is_not(tmp_path):
+    settings = Checkpoints(tmp_path)
+    with open_store(settings, "seed_0", {}), open_store(settings, "seed_1", {}):
+        with (
+            pytest.raises(GiftError, match="seed_0: another process is training this run; wait for it, or stop it"),
+            open_store(settings, "seed_0", {}),
+        ):
+            pass
+    with open_store(settings, "seed_0", {}):
+        pass
+
+
+def test_a_finished_run_removes_its_own_checkpoints_only(tmp_path):
+    settings = Checkpoints(tmp_path / "checkpoints" / "setting")
+    for name in ("seed_0", "seed_1", "seed_10", "seed_0_1"):
+        with open_store(settings, name, {}):
+            pass
+    remove(settings, (0,))
+    assert {path.name for path in settings.directory.iterdir() if path.is_dir()} == {"seed_1", "seed_10", "seed_0_1"}
+    remove(settings, (0, 1, 10))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_seeds_side_by_side(tmp_path):
@@ -253,7 +290,7 @@ def test_sigterm_saves_and_exits(trainer, undisturbed):
     os.kill(child, signal.SIGTERM)
     assert trainer.ended() == 143
     text = trainer.log("preempted").read_text()
-    assert "error: stopped by SIGTERM after epoch" in text
+    assert "error: stopped after epoch" in text
     assert "Traceback" not in text
     trainer.start("preempted")
     assert trainer.ended() == 0
