@@ -84,12 +84,13 @@ def test_ctrl_c_saves_as_sigterm_does_and_a_second_one_stops_at_once(whole, tmp_
 
 def test_a_run_that_another_process_trains_is_refused_and_another_seed_is_not(tmp_path):
     settings = Checkpoints(tmp_path)
-    with open_store(settings, "seed_0", {}), open_store(settings, "seed_1", {}):
-        with (
-            pytest.raises(GiftError, match="seed_0: another process is training this run; wait for it, or stop it"),
-            open_store(settings, "seed_0", {}),
-        ):
-            pass
+    with (
+        open_store(settings, "seed_0", {}),
+        open_store(settings, "seed_1", {}),
+        pytest.raises(GiftError, match="seed_0: another process is training this run; wait for it, or stop it"),
+        open_store(settings, "seed_0", {}),
+    ):
+        pass
     with open_store(settings, "seed_0", {}):
         pass
 
