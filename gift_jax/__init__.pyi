@@ -13,7 +13,7 @@ from .recipes import Setting, make_recipe, setting_of
 from .recipes.recipe import Recipe
 from .studies.cells import Cell
 from .studies.grid import run_grid
-from .task import train
+from .task import Task, train
 from .teachers.teacher import Teacher, TeacherInfo, load_teacher, save_teacher
 from .training.resume import Checkpoints
 from .training.train import Run
@@ -35,6 +35,7 @@ __all__ = [
     "Run",
     "Schedule",
     "Setting",
+    "Task",
     "Teacher",
     "TeacherInfo",
     "create",
