@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import hlo
 from benchmarks.targets import TARGETS, Target, devices
-from benchmarks.workloads import KINDS, WEIGHT_DECAY, Kind, Size, Workload, find
+from benchmarks.workloads import KINDS, LEARNING_RATE, WEIGHT_DECAY, Kind, Size, Workload, find
 from gift_jax.data.datasets import get_dataset
 from gift_jax.evaluate import BATCH_SIZE, largest_batch, make_batch_ranker
 from gift_jax.models import ModelSpec, fold, get_model
@@ -52,7 +52,7 @@ def lower_epoch(workload: Workload, kind: Kind, over: Sequence[Any]) -> tuple[An
     images = jax.ShapeDtypeStruct((program.num_images, *program.model.input_shape), jnp.uint8)
     labels = jax.ShapeDtypeStruct((program.num_images,), jnp.int32)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    state = jax.eval_shape(lambda key: init_state(program, key), key)
+    state = jax.eval_shape(lambda key: init_state(program, key, LEARNING_RATE), key)
     mode, rows = "loop", _everywhere(over)
     copies = rows
     if len(over) > 1:

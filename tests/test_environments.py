@@ -31,11 +31,11 @@ def start(place, out, *, before=(), unset=(), closed=(), seeds="0", **changes):
     environment = {name: value for name, value in os.environ.items() if name not in {"XLA_FLAGS", *unset}}
     arguments = [*COMMAND, *OPTIONS, "--distilled", place / "set.safetensors", "--out", out, "--seeds", *seeds.split()]
     streams = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    close = (lambda: [os.close(number) for number in closed]) if closed else None
+    # By a shell: closing them between fork and exec would be Python in a forked process.
+    close = ["sh", "-c", f'exec "$@" {" ".join(f"{number}>&-" for number in closed)}', "sh"] if closed else []
     return subprocess.Popen(
-        [sys.executable, *before, *map(os.fspath, arguments)],
+        [*close, sys.executable, *before, *map(os.fspath, arguments)],
         env={**environment, "PYTHONPATH": str(Path(__file__).parent.parent), **changes},
-        preexec_fn=close,
         **streams,
     )
 

@@ -236,7 +236,8 @@ class GradientCell(Cell):
     def run(self, on_epoch: OnEpoch) -> dict[str, Any]:
         """Returns: a row with `gradient_norm`."""
         program, data = self.program, self.task.data("device")
-        state, key = init_state(program, jax.random.key(self.seed)), jax.random.key(self.seed)
+        key = jax.random.key(self.seed)
+        state = init_state(program, key, self.task.learning_rate)
         everything = jnp.arange(program.num_images)
         batch, dropout_key = make_prepare(program)(data, everything, key, state.step)
         gradients, *_ = _differentiating(program)(

@@ -57,7 +57,7 @@ class Program(NamedTuple):
         """Of the networks' arithmetic: the images' own, unless the recipe asks for less."""
         return images.dtype if self.recipe.precision == "float32" else jnp.dtype(self.recipe.precision)
 
-    def optimizer(self, learning_rate: float = 1.0) -> optax.GradientTransformationExtraArgs:
+    def optimizer(self, learning_rate: float) -> optax.GradientTransformationExtraArgs:
         """The optax transformation with the schedule in steps.
 
         Args:
@@ -104,7 +104,7 @@ def make_data(distilled: DistilledSet, teacher: Teacher | None) -> Data:
     return Data(jnp.asarray(distilled.images), jnp.asarray(distilled.labels), soft_labels, teacher_params)
 
 
-def init_state(program: Program, key: jax.Array, learning_rate: float = 1.0) -> State:
+def init_state(program: Program, key: jax.Array, learning_rate: float) -> State:
     """Draw a student from PyTorch's initial distribution and an optimizer state for it."""
     params, batch_stats = program.model.init(key)
     opt_state = copy_and_rekey_state(program.optimizer(learning_rate).init(params), key)

@@ -155,7 +155,7 @@ def make_update(
 
     extra is what an optimizer that reads the loss is given besides (`make_revisit`).
     """
-    optimizer = program.optimizer()
+    optimizer = program.optimizer(1.0)  # an update takes the rate from the state
 
     def update(
         params: Variables, opt_state: optax.OptState, gradients: Variables, step: jax.Array, **extra: Any

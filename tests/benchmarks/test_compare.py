@@ -13,6 +13,7 @@ from gift_jax import augment, losses
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, convolution, fused, get_model, pooling
+from gift_jax.pixels import dsa
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import compiling
 from gift_jax.training import epochs
@@ -64,8 +65,9 @@ def test_the_recipe_is_the_official_one():
     assert (recipe.optimizer.learning_rate, recipe.optimizer.weight_decay) == (1e-3, 1e-4)
     assert recipe.augment.split("_")[1:2] == ["crop"]
     assert set(torch_parts.GEOMETRIC) == {"crop", "scale", "rotate"}
-    for name in ("CROP_RATIO", "CUTOUT_RATIO", "SCALE_RATIO", "ROTATE_DEGREES"):
-        assert getattr(torch_parts, name) == getattr(augment, name)
+    assert torch_parts.CROP_RATIO == dsa.SHIFT_RATIO
+    for name in ("CUTOUT_RATIO", "SCALE_RATIO", "ROTATE_DEGREES"):
+        assert getattr(torch_parts, name) == getattr(dsa, name)
     cifar = get_dataset("cifar100").normalisation
     assert (WORKLOADS["conv3-32"].mean, WORKLOADS["conv3-32"].std) == (cifar.mean, cifar.std)
 

@@ -152,7 +152,11 @@ def test_the_loss_is_of_the_loaders_images_and_the_stored_logits(released, impor
     folder = released()
     labels, _ = imported_fkd(folder)
     program = Task(RECIPE, STUDENT, make_set(), None, soft_labels=labels).program
-    state, data, step = init_state(program, key), make_data(make_set(), None), jax.jit(make_step(program))
+    state, data, step = (
+        init_state(program, key, RECIPE.optimizer.learning_rate),
+        make_data(make_set(), None),
+        jax.jit(make_step(program)),
+    )
     theirs = next(read_fkd(folder, pictures(IMAGES), 1))
     for batch, (_, images, logits) in zip(batches(labels, 0), theirs, strict=True):
         seen = jnp.asarray(images.numpy().transpose(0, 2, 3, 1))

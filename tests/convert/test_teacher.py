@@ -207,7 +207,7 @@ def test_normalisation_can_be_given(golden, convert, tmp_path):
     [
         (("--mean", "0.1", "--std", "0.5"), "--mean and --std have 1 values, but cifar10 has 3 channels"),
         (("--mean", "0.1", "0.1", "0.1", "--std", "0.5", "0.5", "0"), "above zero"),
-        (("--mean", "0.1", "0.1", "nan", "--std", "0.5", "0.5", "1"), "means must be finite"),
+        (("--mean", "0.1", "0.1", "nan", "--std", "0.5", "0.5", "1"), "--mean takes FLOAT, not 'nan'"),
     ],
 )
 def test_a_wrong_normalisation_is_refused(values, message, golden, convert, tmp_path):

@@ -109,9 +109,10 @@ def test_averaged_weights_under_every_trainers_key(key, convert, tmp_path):
     zoo = {"arch": "conv2", "state_dict": last, key: {"module": averaged}, "args": argparse.Namespace(lr=0.1)}
     torch.save(zoo, tmp_path / "w.pth.tar")
     for options, state in (((), last), (("--ema",), averaged)):
-        status, out, err = convert("teacher", tmp_path / "w.pth.tar", *CONV2, *options, "--out", tmp_path / "t")
+        directory = tmp_path / f"teacher{len(options)}"
+        status, out, err = convert("teacher", tmp_path / "w.pth.tar", *CONV2, *options, "--out", directory)
         assert status == 0, err
-        info, params, _ = load_weights(tmp_path / "t")
+        info, params, _ = load_weights(directory)
         assert (info.ema, "averaged weights" in out) == (bool(options), bool(options))
         np.testing.assert_array_equal(params["classifier"]["bias"], state["classifier.bias"].numpy())
 

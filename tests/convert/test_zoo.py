@@ -76,7 +76,13 @@ def test_one_that_fails_does_not_keep_the_others(source, convert, tmp_path, monk
     assert [path.name for path in (tmp_path / "teachers").iterdir()] == ["cifar100_conv3"]
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-def test_a_directory_without_teachers_is_an_error(make, refused, tmp_path):
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "there is no such file or directory"),
+        (lambda path: path.mkdir(), "the published teachers"),
+    ],
+)
+def test_a_directory_without_teachers_is_an_error(make, message, refused, tmp_path):
     make(tmp_path / "empty")
-    refused("zoo", tmp_path / "empty", message="the published teachers", names=tmp_path / "empty")
+    refused("zoo", tmp_path / "empty", message=message, names=tmp_path / "empty")

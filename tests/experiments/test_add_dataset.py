@@ -208,7 +208,7 @@ def test_a_class_without_test_images_is_said(place, command):
 def test_what_names_alone_tell_is_told_before_an_image_is_read(command, place, monkeypatch):
     write_pictures(place / "train", 2, 0, names=("ant", "bee"))
     write_pictures(place / "single", 2, 0, names=("ant",))
-    monkeypatch.setattr(add_dataset, "look", lambda *_, **__: pytest.fail("images were read"))
+    monkeypatch.setattr(add_dataset, "survey_images", lambda *_, **__: pytest.fail("images were read"))
     for arguments, message in (
         (("--data", "train", "--test-data", "tset"), "tset: there is no such file or directory; check --test-data"),
         (("--data", "train", "--class-order", "order"), "order: there is no such file or directory"),

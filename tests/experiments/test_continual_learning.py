@@ -22,12 +22,12 @@ def test_stages_of_one_order_share_students_and_see_their_classes_only():
     assert len(cells) == 2 * (2 + 4)
     for seed in (0, 1):
         half, end = class_steps(10, 2, seed)
-        middle = cells["step 1 of 2", seed]
+        middle = cells["step 1 of 2", seed].task
         assert middle.distilled.classes == tuple(sorted(half))
         assert middle.student.spec.num_classes == middle.teacher.info.num_classes == 5
-        assert set(middle.evaluation_set.class_names) == {str(label) for label in half}
+        assert set(middle.test_set.class_names) == {str(label) for label in half}
         ends = [cells[f"step {count} of {count}", seed] for count in (2, 4)]
-        assert ends[0].distilled.num_classes == 10
+        assert ends[0].task.distilled.num_classes == 10
         assert fingerprint(ends[0].identity()) == fingerprint(ends[1].identity())
         assert sorted(half + end) == list(range(10))
 

@@ -113,7 +113,10 @@ def test_students_learn_from_several_teachers(run, place, tmp_path):
     assert "under teacher conv1+conv2" in run(*datm)[1]  # although labels are stored with that set
     for extra, hint in (
         (("--teacher-weights", 1), "--teacher-weights are of --teacher-models; give these too"),
-        (("--teacher-models", "conv1", "--soft-labels", "x"), "--teacher-models and --soft-labels are given; give one"),
+        (
+            ("--teacher-models", "conv1", "--soft-labels", tmp_path),
+            "--teacher-models and --soft-labels are given; give one",
+        ),
         (("--teacher-models", "conv1", "--teacher", "none"), "--teacher-models and --teacher none are given; give one"),
     ):
         status, _, err = run(*where, *extra)

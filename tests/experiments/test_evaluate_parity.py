@@ -22,9 +22,9 @@ from PIL import Image
 from convert.families import find_family
 from convert.rules import to_torch
 from experiments import evaluate
-from gift_jax import augment
 from gift_jax.data.datasets import CIFAR_NORMALISATION
 from gift_jax.models import ModelSpec, get_model
+from gift_jax.pixels import dsa
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import flatten
 from gift_jax.training import train as training
@@ -87,8 +87,8 @@ def draws_of(key, count):
     drawn = {}
     with pytest.MonkeyPatch.context() as patch, jax.disable_jit():
         for name in DRAWING:
-            patch.setattr(augment, name, functools.partial(_note, drawn, name))
-        augment.make_strategy()(key, jnp.zeros((count, 32, 32, 3)))
+            patch.setattr(dsa, {"crop": "shift"}.get(name, name), functools.partial(_note, drawn, name))
+        dsa.make_strategy()(key, jnp.zeros((count, 32, 32, 3)))
     return drawn
 
 

@@ -71,7 +71,7 @@ def test_all_take_as_many_steps(cells):
 def test_bytes_of_labels_by_hand(cells):
     found = cells()
     live = named(found, images="rded", labels="live, gift")[0]
-    assert live.label_bytes == 4 * sum(leaf.size for leaf in jax.tree.leaves(live.teacher.params))
+    assert live.label_bytes == 4 * sum(leaf.size for leaf in jax.tree.leaves(live.task.teacher.params))
     sizes = {
         name: {cell.label_bytes for cell in named(found, images="rded", labels=name)}
         for name in ("hard", "one, gift", "few, gift", "bank, kl")
@@ -95,15 +95,15 @@ def test_more_images_have_hard_labels_of_as_many_bytes(cells):
 
 def test_soft_hard_soft_is_the_loss_with_hard_labels_in_the_middle(cells):
     whole, middle = (named(cells(), images="rded", labels=f"bank, {loss}")[0] for loss in ("kl", "kl_soft_hard_soft"))
-    assert middle.recipe == soft_hard_soft(whole.recipe)
+    assert middle.task.recipe == soft_hard_soft(whole.task.recipe)
     assert middle.label_bytes == whole.label_bytes
 
 
 def test_losses_share_stored_labels_and_seeds_do_not(cells):
     found = cells()
     gift, kl = (named(found, images="random", labels=f"bank, {loss}") for loss in ("gift", "kl"))
-    assert gift[0].soft_labels is kl[0].soft_labels
-    assert gift[0].soft_labels is not gift[1].soft_labels
+    assert gift[0].task.soft_labels is kl[0].task.soft_labels
+    assert gift[0].task.soft_labels is not gift[1].task.soft_labels
     pruned = [cell.task.distilled for cell in named(found, images="aum", labels="hard")]
     np.testing.assert_array_equal(pruned[0].images, pruned[1].images)
 
@@ -121,7 +121,7 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
     (tmp_path / "rows.txt").write_text("\n".join(map(str, rows)))
     files = (f"craig={tmp_path}/rows.npy", f"glister={tmp_path}/rows.txt")
     found = cells(dataclasses.replace(CONFIG, subsets=(), indices=files))
-    sets = [named(found, images=name, labels="hard")[0].distilled for name in ("craig", "glister")]
+    sets = [named(found, images=name, labels="hard")[0].task.distilled for name in ("craig", "glister")]
     np.testing.assert_array_equal(sets[0].images, load_real(CONFIG, 8).read(rows))
     np.testing.assert_array_equal(sets[0].images, sets[1].images)
 

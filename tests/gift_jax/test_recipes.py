@@ -246,7 +246,7 @@ def test_partners_hard_labels_weigh_only_if_asked_for(mix_labels, key):
     recipe = Recipe(loss="ce", mix="mixup", mix_labels=mix_labels, augment="none", batch_size=20)
     student, images = get_model(INFO.spec), distilled_set(20)
     program, order = Task(recipe, student, images, None).program, np.arange(20, dtype=np.int32)
-    state, data = init_state(program, key), make_data(images, None)
+    state, data = init_state(program, key, recipe.optimizer.learning_rate), make_data(images, None)
     mix_key = jax.random.split(jax.random.fold_in(key, 0), 4)[2]
     mixed, partners, kept = random_mixup(mix_key, to_input(data.images, "raw", program.normalisation))
     logits, _ = student.apply(state.params, state.batch_stats, mixed, train=True, key=key)

@@ -84,7 +84,7 @@ def test_the_step_weighs_losses_at_the_epochs_temperature(imported_fkd, tmp_path
         None,
         soft_labels=labels,
     ).program
-    state, step = init_state(program, key), jax.jit(make_step(program))
+    state, step = init_state(program, key, 1e-3), jax.jit(make_step(program))
     batch = batches(labels, 0)[0]
     images, _ = REPLAY(jnp.asarray(IMAGES[batch.indices]), batch, labels.info, "raw", NORMALISATION)
     logits, _ = STUDENT.apply(state.params, state.batch_stats, images, train=True, key=key)

@@ -11,7 +11,7 @@ from forms import short_form
 from PIL import Image
 from setups import INFO, distilled_set, random_teacher
 
-from gift_jax import GiftError
+from gift_jax import GiftError, task
 from gift_jax.data.datasets import DIGITS_NORMALISATION
 from gift_jax.data.pixels import to_input
 from gift_jax.models import get_model
@@ -19,7 +19,6 @@ from gift_jax.pixels import rand_augment as ra
 from gift_jax.recipes import Setting, make_recipe
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.task import Task
-from gift_jax.training import program
 from gift_jax.training.batch import make_drawing
 from gift_jax.training.program import make_data
 
@@ -212,7 +211,7 @@ def test_pixels_that_are_no_bytes_are_refused():
 @pytest.mark.parametrize(("shape", "refused"), [((8, 8, 3), ""), ((8, 8, 4), "of 4 channels")])
 def test_pixels_are_grey_or_of_three_colours(shape, refused):
     images = SimpleNamespace(image_shape=shape, pixel_space="raw", images=np.zeros((1, *shape), np.uint8))
-    assert program._not_bytes(images) == refused
+    assert task._not_bytes(images) == refused
 
 
 def test_images_are_not_mirrored_where_the_dataset_is_not():

@@ -100,7 +100,9 @@ def test_the_batch_is_split_and_the_loss_is_of_the_whole(devices):
     mesh = make_mesh(1, 8, devices(2))
     program = Task(RECIPE, get_model(INFO.spec), distilled_set(), random_teacher()).program
     step = over_seeds(split_batch(make_step(program), mesh), mesh, (True, False, True, True))
-    state = jax.tree.map(lambda leaf: leaf[None], init_state(program, jax.random.key(0)))
+    state = jax.tree.map(
+        lambda leaf: leaf[None], init_state(program, jax.random.key(0), RECIPE.optimizer.learning_rate)
+    )
     arguments = (place_on_mesh(state, mesh, "seed"), place_on_mesh(make_data(distilled_set(), random_teacher()), mesh))
     indices, key = np.arange(8, dtype=np.int32)[None], jax.random.split(jax.random.key(0), 1)
     text = jit_over(step, mesh).lower(*arguments, indices, key).compile().as_text()

@@ -59,7 +59,7 @@ def test_an_epoch_can_be_cut_short(max_steps, sizes, key):
 def test_nothing_is_transferred_inside_a_scanned_epoch(key):
     program = make()
     epoch, data = make_epoch(program, driver="scan"), make_data(distilled_set(), random_teacher())
-    state, _ = epoch(init_state(program, key), data, key, 0)
+    state, _ = epoch(init_state(program, key, RECIPE.optimizer.learning_rate), data, key, 0)
     number = jnp.asarray(1)
     with jax.transfer_guard("disallow"):
         state, metrics = epoch(state, data, key, number)
@@ -88,7 +88,7 @@ def settings_read(function):
 def test_parts_of_the_step_read_only_what_they_are_shared_by(recipe, key):
     """Were another setting read, runs that differ in it would share a compilation that is wrong for one of them."""
     data = make_data(distilled_set(), random_teacher())
-    plain, state = make(recipe), init_state(make(recipe), key)
+    plain, state = make(recipe), init_state(make(recipe), key, RECIPE.optimizer.learning_rate)
     watched = plain._replace(recipe=Watched(**vars(recipe)))
     of_batch = (data, jnp.arange(8), key, state.step)
     batch, dropout_key = jax.eval_shape(make_prepare(plain), *of_batch)

@@ -26,7 +26,7 @@ def program_of(name, teacher, schedule=None):
 def test_others_are_tested_as_they_are(key):
     teacher = random_teacher()
     program = program_of("adamw", teacher)
-    state = init_state(program, key)
+    state = init_state(program, key, 0.05)
     assert make_evaluation_weights(program)(state, make_data(distilled_set(), teacher)) == (
         state.params,
         state.batch_stats,
@@ -36,7 +36,7 @@ def test_others_are_tested_as_they_are(key):
 def test_a_recipes_moving_average_is_tested_with_the_statistics_that_are_there(key):
     teacher, program = random_teacher(), program_of("adamw", random_teacher())
     program = program._replace(recipe=dataclasses.replace(program.recipe, ema=0.9))
-    state = init_state(program, key)
+    state = init_state(program, key, 0.05)
     moved = state._replace(params=jax.tree.map(lambda leaf: leaf + 1, state.params))
     params, batch_stats = make_evaluation_weights(program)(moved, make_data(distilled_set(), teacher))
     jax.tree.map(np.testing.assert_array_equal, params, state.params)

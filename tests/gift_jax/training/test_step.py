@@ -55,7 +55,9 @@ def run(file, norm, optimizer, loss, dtype):
     images = jnp.asarray(file["images_nchw"].transpose(0, 2, 3, 1), dtype)
     data = Data(images, jnp.asarray(file["labels"], jnp.int32), None, teacher_params)
     params, batch_stats = as_jax(to_variables(sub_state(file, "student_init/"), dtype))
-    state = State(params, batch_stats, program.optimizer().init(params), jnp.zeros((), jnp.int32))
+    state = State(
+        params, batch_stats, program.optimizer(recipe.optimizer.learning_rate).init(params), jnp.zeros((), jnp.int32)
+    )
     step, losses = jit(make_step(program), donate_argnums=0), []
     for indices in file["batch_indices"].astype(np.int32):
         state, metrics = step(state, data, indices, jax.random.key(0))

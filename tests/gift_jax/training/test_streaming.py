@@ -71,7 +71,7 @@ def test_it_begins_at_any_epoch(key):
     streamed = make_streamed_epoch(program, distilled)
     resident = make_epoch(program, driver="loop")
     for one, number in ((key, 7), (key, 8), (key, 2), (jax.random.key(1), 3), (key, 11), (key, 11)):
-        states = [init_state(program, jax.random.key(3)) for _ in range(2)]
+        states = [init_state(program, jax.random.key(3), RECIPE.optimizer.learning_rate) for _ in range(2)]
         found = streamed(states[0], make_streamed_data(teacher), one, number)
         assert_same(found, resident(states[1], make_data(distilled, teacher), one, number))
 

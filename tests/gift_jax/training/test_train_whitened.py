@@ -45,7 +45,10 @@ def test_stored_logits_are_not_the_hard_labels():
 def test_each_loss_is_of_stored_logits_and_hard_labels_on_images_as_stored(loss, key):
     recipe = Recipe(loss=loss, augment="none", batch_size=COUNT, epochs=1)
     program = Task(recipe, STUDENT, whitened_set(), None).program
-    state, order = init_state(program, key), np.random.default_rng(6).permutation(COUNT).astype(np.int32)
+    state, order = (
+        init_state(program, key, recipe.optimizer.learning_rate),
+        np.random.default_rng(6).permutation(COUNT).astype(np.int32),
+    )
     logits, _ = STUDENT.apply(state.params, state.batch_stats, jnp.asarray(WHITENED[order]), train=True, key=key)
     expected = jnp.mean(LOSSES[loss](logits, jnp.asarray(LOGITS[order]), jnp.asarray(LABELS[order])))
     _, metrics = jax.jit(make_step(program))(state, make_data(whitened_set(), None), order, key)
