@@ -125,7 +125,7 @@ class RegimeCell(Cell):
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Adds `label_bytes` and `num_images`."""
-        return {**super().measure(run), "label_bytes": self.label_bytes, "num_images": len(self.distilled.labels)}
+        return {**super().measure(run), "label_bytes": self.label_bytes, "num_images": len(self.task.distilled.labels)}
 
 
 def id_bytes(num_classes: int) -> int:

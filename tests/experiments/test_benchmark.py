@@ -83,7 +83,7 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     assert (status, (out / "results.jsonl").read_bytes()) == (0, before), err
     assert "nothing to run" in fashion(*options, "--dry-run")[1]
     assert command(report, out, "--out", tmp_path / "joined")[0] == 0
-    assert "\n## Statistics\n" in (tmp_path / "joined" / "report.md").read_text()
+    assert "\n## Differences\n" in (tmp_path / "joined" / "report.md").read_text()
     status, _, err = fashion(*options, "--steps", 3, "--stages", "search", "report")
     assert (status, "holds runs of different settings" in err) == (2, True)
     status, _, err = fashion(*options, "--width", 3)

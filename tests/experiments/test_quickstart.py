@@ -32,7 +32,7 @@ def test_quickstart_goes_from_teacher_to_report(tmp_path):
     done = run("--out", tmp_path / "q", "--ipc", 2, "--seeds", 2, "--epochs", 4)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "q").iterdir()} == {
-        "teacher.pth", "teacher", "rded.safetensors", "results.jsonl", "report.md", "heatmap.png",
+        "teacher.pth", "teacher", "rded.safetensors", "results.jsonl", "report.md", "report.html", "pictures",
     }  # fmt: skip
     results = read_results(tmp_path / "q" / "results.jsonl")
     assert len(results) == 5 * 3 * 2
