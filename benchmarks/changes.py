@@ -5,7 +5,6 @@ Command: `python -m benchmarks.changes`; writes benchmarks/results/changes-DEVIC
 
 import functools
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks import ours
@@ -28,7 +27,7 @@ class Change(NamedTuple):
 
 
 def _use_default_kernels() -> None:
-    compiling.OPTIONS = MappingProxyType({})  # type: ignore[misc]
+    compiling.OPTIONS = {}  # type: ignore[misc]
 
 
 def _scan_on_cpu() -> None:
@@ -55,34 +54,32 @@ def _compile_whole_step() -> None:
     epochs._make_jitted_step = lambda program, seeds: jit_over(make_step(program), seeds)
 
 
-CHANGES: Mapping[str, Change] = MappingProxyType(
-    {
-        "kernels": Change(
-            _use_default_kernels,
-            ("conv3-32", "resnet18_modified-32"),
-            "2 to 4 times: convolutions alone were that much slower with YNNPACK",
-        ),
-        "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
-        "few-channels": Change(
-            _differentiate_few_channels_by_xla,
-            ("conv3-grey-28", "conv3-32"),
-            "1.8 times for grey images, 1.1 for three channels",
-        ),
-        "blocks": Change(_differentiate_blocks_by_xla, ("conv3-32", "conv4-64"), "1.1 to 1.3 times"),
-        "norms": Change(_differentiate_norms_by_xla, ("resnet18_modified-32",), "1.1 times"),
-        "max-pool": Change(_pool_by_xla, ("resnet18-224",), "1.1 times: the gradient takes 66 ms of 540"),
-        "huge-pages": Change(
-            lambda: None,  # the process starts without them
-            ("conv3-grey-28", "conv3-32", "resnet18_modified-32"),
-            "1.1 to 1.3 times",
-        ),
-        "parts": Change(
-            _compile_whole_step,
-            ("conv3-32", "resnet18_modified-32"),
-            "no slower by more than 1 %; it is for compilations that runs share",
-        ),
-    }
-)
+CHANGES: Mapping[str, Change] = {
+    "kernels": Change(
+        _use_default_kernels,
+        ("conv3-32", "resnet18_modified-32"),
+        "2 to 4 times: convolutions alone were that much slower with YNNPACK",
+    ),
+    "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
+    "few-channels": Change(
+        _differentiate_few_channels_by_xla,
+        ("conv3-grey-28", "conv3-32"),
+        "1.8 times for grey images, 1.1 for three channels",
+    ),
+    "blocks": Change(_differentiate_blocks_by_xla, ("conv3-32", "conv4-64"), "1.1 to 1.3 times"),
+    "norms": Change(_differentiate_norms_by_xla, ("resnet18_modified-32",), "1.1 times"),
+    "max-pool": Change(_pool_by_xla, ("resnet18-224",), "1.1 times: the gradient takes 66 ms of 540"),
+    "huge-pages": Change(
+        lambda: None,  # the process starts without them
+        ("conv3-grey-28", "conv3-32", "resnet18_modified-32"),
+        "1.1 to 1.3 times",
+    ),
+    "parts": Change(
+        _compile_whole_step,
+        ("conv3-32", "resnet18_modified-32"),
+        "no slower by more than 1 %; it is for compilations that runs share",
+    ),
+}
 
 
 def without(workload: Workload, name: str) -> ours.Ours:

@@ -8,15 +8,14 @@ or a slice reads, only the part that it takes.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-_SIZES: Mapping[str, float] = MappingProxyType(
-    {"pred": 1, "bf16": 2, "token": 0, "opaque": 0}
-    | {f"{kind}{bits}": bits / 8 for kind in "sufc" for bits in (2, 4, 8, 16, 32, 64, 128)}
-)
+_SIZES: Mapping[str, float] = {
+    **{"pred": 1, "bf16": 2, "token": 0, "opaque": 0},
+    **{f"{kind}{bits}": bits / 8 for kind in "sufc" for bits in (2, 4, 8, 16, 32, 64, 128)},
+}
 _ARRAY = re.compile(r"([a-z]\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _INSTRUCTION = re.compile(r"\s+(ROOT )?%?([\w.\-]+) = (.*)")
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
@@ -392,8 +391,7 @@ def _overlaps(window: Mapping[str, str], axis: int, image: int, output: int, ker
 
 
 _FORWARD = _convolution_flops(lambda image, kernel, output: (image, kernel, output))
-_FLOPS: Mapping[str, Callable[[Instruction, Computation], float]] = MappingProxyType(
-    {
+_FLOPS: Mapping[str, Callable[[Instruction, Computation], float]] = {
         "dot": _product_flops,
         "__cublas$gemm": _product_flops,
         "__cublas$lt$matmul": _product_flops,
@@ -403,4 +401,3 @@ _FLOPS: Mapping[str, Callable[[Instruction, Computation], float]] = MappingProxy
         "__cudnn$convBackwardInput": _convolution_flops(lambda output, kernel, image: (image, kernel, output)),
         "__cudnn$convBackwardFilter": _convolution_flops(lambda image, output, kernel: (image, kernel, output)),
     }
-)

@@ -7,7 +7,6 @@ JAX compiles for a device that a topology describes: TPUs by libtpu, GPUs by the
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gift_jax.runtime import devices as runtime_devices
@@ -34,40 +33,38 @@ class Target(NamedTuple):
     source: str
 
 
-TARGETS: Mapping[str, Target] = MappingProxyType(
-    {
-        "v5e": Target(
-            "tpu",
-            "v5litepod-4",
-            {1: "v5e:2x2", 8: "v5e:2x4"},
-            {"bfloat16": 197e12, "float32": 197e12},
-            819e9,
-            200e9,
-            16e9,
-            "https://cloud.google.com/tpu/docs/v5e",
-        ),
-        "v6e": Target(
-            "tpu",
-            "v6e-4",
-            {1: "v6e:2x2", 8: "v6e:2x4"},
-            {"bfloat16": 918e12, "float32": 918e12},
-            1640e9,
-            400e9,
-            32e9,
-            "https://cloud.google.com/tpu/docs/v6e",
-        ),
-        "h100": Target(
-            "gpu",
-            "",
-            {1: "1x1x1", 8: "1x1x8"},
-            {"bfloat16": 989e12, "float32": 494e12},
-            3350e9,
-            450e9,
-            80e9,
-            "https://www.nvidia.com/en-us/data-center/h100/ (SXM, without sparsity)",
-        ),
-    }
-)
+TARGETS: Mapping[str, Target] = {
+    "v5e": Target(
+        "tpu",
+        "v5litepod-4",
+        {1: "v5e:2x2", 8: "v5e:2x4"},
+        {"bfloat16": 197e12, "float32": 197e12},
+        819e9,
+        200e9,
+        16e9,
+        "https://cloud.google.com/tpu/docs/v5e",
+    ),
+    "v6e": Target(
+        "tpu",
+        "v6e-4",
+        {1: "v6e:2x2", 8: "v6e:2x4"},
+        {"bfloat16": 918e12, "float32": 918e12},
+        1640e9,
+        400e9,
+        32e9,
+        "https://cloud.google.com/tpu/docs/v6e",
+    ),
+    "h100": Target(
+        "gpu",
+        "",
+        {1: "1x1x1", 8: "1x1x8"},
+        {"bfloat16": 989e12, "float32": 494e12},
+        3350e9,
+        450e9,
+        80e9,
+        "https://www.nvidia.com/en-us/data-center/h100/ (SXM, without sparsity)",
+    ),
+}
 
 
 def environment(name: str) -> dict[str, str]:

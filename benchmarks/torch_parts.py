@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -110,9 +109,7 @@ def rotate(images: torch.Tensor) -> torch.Tensor:
     return _warp(images, torch.stack(rows, 1))
 
 
-GEOMETRIC: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
-    {"crop": crop, "scale": scale, "rotate": rotate}
-)
+GEOMETRIC: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {"crop": crop, "scale": scale, "rotate": rotate}
 
 
 def augment(images: torch.Tensor, operation: str) -> torch.Tensor:

@@ -9,23 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from benchmarks.workloads import WORKLOADS, Workload
 
 # Side -> (module, class, further arguments).
-SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "ours": ("benchmarks.ours", "Ours", ()),
-        "ours-bfloat16": ("benchmarks.ours", "Ours", ("gift", "bfloat16")),
-        "ours-ce": ("benchmarks.ours", "Ours", ("ce",)),
-        "official": ("benchmarks.official", "Official", ()),
-        "strongest": ("benchmarks.strongest", "Strongest", ()),
-        "strongest-bfloat16": ("benchmarks.strongest", "Strongest", ("bfloat16",)),
-        "strongest-huge": ("benchmarks.strongest", "Strongest", ()),
-    }
-)
+SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "ours": ("benchmarks.ours", "Ours", ()),
+    "ours-bfloat16": ("benchmarks.ours", "Ours", ("gift", "bfloat16")),
+    "ours-ce": ("benchmarks.ours", "Ours", ("ce",)),
+    "official": ("benchmarks.official", "Official", ()),
+    "strongest": ("benchmarks.strongest", "Strongest", ()),
+    "strongest-bfloat16": ("benchmarks.strongest", "Strongest", ("bfloat16",)),
+    "strongest-huge": ("benchmarks.strongest", "Strongest", ()),
+}
 
 
 WITHOUT = "without-"  # a change of `benchmarks.changes`, on our side

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -48,28 +47,24 @@ class Workload:
         return self.cpu if platform == "cpu" else self.accelerator
 
 
-WORKLOADS: Mapping[str, Workload] = MappingProxyType(
-    {
-        "conv3-32": Workload("conv3", "cifar100", 32, 100, Size(100, 10_000), Size(100, 300)),
-        "conv3-grey-28": Workload(
-            "conv3", "fashion-mnist", 28, 10, Size(128, 10_000), Size(128, 256), (0.2861,), (0.3530,)
-        ),
-        "resnet18_modified-32": Workload("resnet18_modified", "cifar100", 32, 100, Size(100, 5_000), Size(50, 100)),
-        "conv4-64": Workload("conv4", "tinyimagenet", 64, 200, Size(100, 5_000), Size(100, 200)),
-        "resnet18-224": Workload("resnet18", "imagenet-1k", 224, 1000, Size(100, 2_000), Size(10, 20)),
-        "evaluation": Workload(
-            "conv3", "cifar100", 32, 100, Size(100, 1_000, 20, 10_000), Size(100, 200, 2, 200), whole=True
-        ),
-    }
-)
+WORKLOADS: Mapping[str, Workload] = {
+    "conv3-32": Workload("conv3", "cifar100", 32, 100, Size(100, 10_000), Size(100, 300)),
+    "conv3-grey-28": Workload(
+        "conv3", "fashion-mnist", 28, 10, Size(128, 10_000), Size(128, 256), (0.2861,), (0.3530,)
+    ),
+    "resnet18_modified-32": Workload("resnet18_modified", "cifar100", 32, 100, Size(100, 5_000), Size(50, 100)),
+    "conv4-64": Workload("conv4", "tinyimagenet", 64, 200, Size(100, 5_000), Size(100, 200)),
+    "resnet18-224": Workload("resnet18", "imagenet-1k", 224, 1000, Size(100, 2_000), Size(10, 20)),
+    "evaluation": Workload(
+        "conv3", "cifar100", 32, 100, Size(100, 1_000, 20, 10_000), Size(100, 200, 2, 200), whole=True
+    ),
+}
 
 # What is only compiled: larger networks at ImageNet's size.
-_COMPILED_ONLY: Mapping[str, Workload] = MappingProxyType(
-    {
-        f"{model}-224": Workload(model, "imagenet-1k", 224, 1000, Size(100, 1_000), Size(10, 10))
-        for model in ("resnet101", "vit_b_16")
-    }
-)
+_COMPILED_ONLY: Mapping[str, Workload] = {
+    f"{model}-224": Workload(model, "imagenet-1k", 224, 1000, Size(100, 1_000), Size(10, 10))
+    for model in ("resnet101", "vit_b_16")
+}
 
 
 def find(name: str) -> Workload:
@@ -86,15 +81,13 @@ class Kind(NamedTuple):
     evaluation: bool = False
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "epoch-float32": Kind("float32"),
-        "epoch-bfloat16": Kind("bfloat16"),
-        "evaluation": Kind("float32", evaluation=True),
-        "data-8": Kind("bfloat16", devices=8),
-        "seed-2-data-4": Kind("bfloat16", devices=8, seeds=2),
-    }
-)
+KINDS: Mapping[str, Kind] = {
+    "epoch-float32": Kind("float32"),
+    "epoch-bfloat16": Kind("bfloat16"),
+    "evaluation": Kind("float32", evaluation=True),
+    "data-8": Kind("bfloat16", devices=8),
+    "seed-2-data-4": Kind("bfloat16", devices=8, seeds=2),
+}
 
 
 def make_pixels(workload: Workload, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +54,7 @@ class Rule(NamedTuple):
     target: str
     transform: Relayout = SAME
     group: str = "params"
-    buffers: Mapping[str, Array] = MappingProxyType({})
+    buffers: Mapping[str, Array] = {}
 
     def pattern(self) -> re.Pattern[str]:
         """The source template as an expression: `{i}` stands for a number."""

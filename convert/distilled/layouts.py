@@ -5,7 +5,6 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import NamedTuple
 
 from gift_jax.errors import GiftError
@@ -33,40 +32,36 @@ _DATM = re.compile(r"(images|labels|lr)(_best|_[0-9]+)?\.pt|images_zca_.*\.pt", 
 ENCODED = tuple(name for name in FORMS if name != "arrays")
 
 # The first that has a file is taken: authors put pictures to look at beside their tensors.
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
-    {
-        "data.pt": Layout(
-            "one torch file of images and labels (data.pt, [images, labels] or {'data': [[images, labels], ...]})",
-            lambda base: base.lower() == data_pt.NAME,
-            data_pt.read,
-        ),
-        "datm": Layout(
-            "DATM's images_best.pt, labels_best.pt and lr_best.pt (MTT's pair, images.pt and labels.pt, or those of an "
-            "iteration, images_5000.pt)",
-            _DATM.fullmatch,
-            datm.read,
-        ),
-        "arrays": Layout(FORMS["arrays"].title, FORMS["arrays"].has, arrays.read),
-        **{
-            name: Layout(FORMS[name].title, FORMS[name].has, functools.partial(encoded.read_images, FORMS[name]))
-            for name in ENCODED
-        },
-    }
-)
+LAYOUTS: Mapping[str, Layout] = {
+    "data.pt": Layout(
+        "one torch file of images and labels (data.pt, [images, labels] or {'data': [[images, labels], ...]})",
+        lambda base: base.lower() == data_pt.NAME,
+        data_pt.read,
+    ),
+    "datm": Layout(
+        "DATM's images_best.pt, labels_best.pt and lr_best.pt (MTT's pair, images.pt and labels.pt, or those of an "
+        "iteration, images_5000.pt)",
+        _DATM.fullmatch,
+        datm.read,
+    ),
+    "arrays": Layout(FORMS["arrays"].title, FORMS["arrays"].has, arrays.read),
+    **{
+        name: Layout(FORMS[name].title, FORMS[name].has, functools.partial(encoded.read_images, FORMS[name]))
+        for name in ENCODED
+    },
+}
 
 # Options that say what a source does not, and the layouts that they are for.
-OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "class_order": ("images", "parquet", "cifar"),
-        "soft_labels": ("data.pt", "datm", "arrays"),
-        "repetition": ("data.pt",),
-        "split": ("images", "parquet", "arrays", "data.pt"),
-        "label_column": ("parquet",),
-        "factor": ("data.pt", "datm", "arrays"),
-        "iteration": ("datm",),
-        "image_size": ENCODED,
-    }
-)
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "class_order": ("images", "parquet", "cifar"),
+    "soft_labels": ("data.pt", "datm", "arrays"),
+    "repetition": ("data.pt",),
+    "split": ("images", "parquet", "arrays", "data.pt"),
+    "label_column": ("parquet",),
+    "factor": ("data.pt", "datm", "arrays"),
+    "iteration": ("datm",),
+    "image_size": ENCODED,
+}
 
 
 def find_layout(source: Source) -> str | None:

@@ -1,7 +1,6 @@
 """What each method's release is, as its authors' code has it: layouts, pixels, and how their readers take images."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from gift_jax.data.datasets import CIFAR_NORMALISATION, DATASETS, IMAGENET_NORMALISATION, Normalisation
@@ -11,9 +10,15 @@ from gift_jax.readers.class_names import NETTE, TEN, WOOF
 Space = PixelSpace | Literal["unbounded"]
 """What was done to stored pixels; `unbounded` ones are raw floats that may leave [0, 1] by a little."""
 
-_DATA: Mapping[str, Space | None] = MappingProxyType(
-    {"data.pt": None, "datm": None, "arrays": None, "parquet": None, "images": None, "idx": None, "cifar": None}
-)
+_DATA: Mapping[str, Space | None] = {
+    "data.pt": None,
+    "datm": None,
+    "arrays": None,
+    "parquet": None,
+    "images": None,
+    "idx": None,
+    "cifar": None,
+}
 
 
 class Release(NamedTuple):
@@ -27,14 +32,14 @@ class Release(NamedTuple):
     """
 
     spaces: Mapping[str, Space | None] = _DATA
-    statistics: Mapping[str, Normalisation] = MappingProxyType({})
+    statistics: Mapping[str, Normalisation] = {}
     factors: str | None = None
-    orders: Mapping[str, Sequence[str]] = MappingProxyType({})
+    orders: Mapping[str, Sequence[str]] = {}
     resized: bool = False
     copies: str | None = None
 
 
-_ORDERS: Mapping[str, Sequence[str]] = MappingProxyType({"imagenet-nette": NETTE, "imagenet-woof": WOOF})
+_ORDERS: Mapping[str, Sequence[str]] = {"imagenet-nette": NETTE, "imagenet-woof": WOOF}
 
 
 def _known(*names: str) -> dict[str, Normalisation]:
@@ -64,27 +69,23 @@ _LEARNED = Release(
         ),
     },
 )
-_IDC = _LEARNED._replace(
-    factors="IDC has 2, for ImageNet 3, IDC-I 1", orders=MappingProxyType({**_ORDERS, "imagenet-10": TEN})
-)
+_IDC = _LEARNED._replace(factors="IDC has 2, for ImageNet 3, IDC-I 1", orders={**_ORDERS, "imagenet-10": TEN})
 # `transform_imagenet` of `data.py`, vimar-gu/MinimaxDiffusion: Resize and CenterCrop to 224 pixels of PNGs of 256.
 _DIFFUSED = Release({"images": "raw", "parquet": "raw", "arrays": None}, resized=True)
 
-METHODS: Mapping[str, Release] = MappingProxyType(
-    {
-        **dict.fromkeys(("sre2l", "cda", "gvbsm", "rded", "lpld", "dwa", "random"), _IMAGES),
-        **dict.fromkeys(("d4m", "edc", "wmdd", "cvdd", "delt"), _IMAGES),
-        **dict.fromkeys(("datm", "pad"), _WHITENED),
-        **dict.fromkeys(("dc", "dsa", "dm"), _DC),
-        "mtt": Release(orders=_ORDERS),  # whitened or normalised, as an option of its code says
-        "idc": _IDC,
-        "dream": _IDC._replace(factors="DREAM's README has 2"),
-        "ncfm": _IDC._replace(factors="NCFM's configurations have 2"),
-        "cim": _LEARNED,  # mosaics, of which the recipe shows a cell at a time
-        **dict.fromkeys(("minimax", "d3hr"), _DIFFUSED),
-        "cao2": _DIFFUSED._replace(copies="_ss"),
-    }
-)
+METHODS: Mapping[str, Release] = {
+    **dict.fromkeys(("sre2l", "cda", "gvbsm", "rded", "lpld", "dwa", "random"), _IMAGES),
+    **dict.fromkeys(("d4m", "edc", "wmdd", "cvdd", "delt"), _IMAGES),
+    **dict.fromkeys(("datm", "pad"), _WHITENED),
+    **dict.fromkeys(("dc", "dsa", "dm"), _DC),
+    "mtt": Release(orders=_ORDERS),  # whitened or normalised, as an option of its code says
+    "idc": _IDC,
+    "dream": _IDC._replace(factors="DREAM's README has 2"),
+    "ncfm": _IDC._replace(factors="NCFM's configurations have 2"),
+    "cim": _LEARNED,  # mosaics, of which the recipe shows a cell at a time
+    **dict.fromkeys(("minimax", "d3hr"), _DIFFUSED),
+    "cao2": _DIFFUSED._replace(copies="_ss"),
+}
 
 
 def release_of(method: str) -> Release:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -69,7 +68,7 @@ def family(
     spellings: Sequence[Spelling] = (),
     checks: Callable[[ModelSpec, State], Sequence[Check]] = lambda spec, state: (),
     read_options: Callable[[str, ModelSpec, State], Options] = lambda where, spec, state: dict(spec.options),
-    defaults: Options = MappingProxyType({}),
+    defaults: Mapping[str, int | float | str] = {},
 ) -> Family:
     """A family by its tables.
 

@@ -8,7 +8,6 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from gift_jax.data.datasets import Normalisation, embedded_description, get_dataset, register_embedded_dataset
@@ -31,7 +30,7 @@ _HARMLESS = re.compile(
     r"num_classes|in_chans|img_size|strict_img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable"
 )
 _SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}\.(safetensors|bin|pt|pth)$")
-_POOLS: Mapping[str, str] = MappingProxyType({"vit_b_16": "token"})
+_POOLS: Mapping[str, str] = {"vit_b_16": "token"}
 _POOL = "avg"  # of all others
 _SIZED = frozenset({"vit_b_16", "swin_v2_t"})  # which timm builds for one input size
 

@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from gift_jax.errors import GiftError
@@ -104,43 +103,41 @@ def _imagenet(name: str, num_classes: int, convnet_size: int, home: str = _IMAGE
     return DatasetSpec(name, num_classes, 224, IMAGENET_NORMALISATION, home, convnet_size, resize=(8, 7))
 
 
-DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
-    {
-        spec.name: spec
-        for spec in (
-            DatasetSpec("digits", 10, 8, DIGITS_NORMALISATION, "scikit-learn", channels=1, mirrors=False),
-            DatasetSpec("cifar10", 10, 32, CIFAR_NORMALISATION, _CIFAR_HOME),
-            DatasetSpec("cifar100", 100, 32, CIFAR_NORMALISATION, _CIFAR_HOME),
-            # Statistics and mirrors as the DC family's code has them (VICO-UoE/DatasetCondensation, `utils.py`).
-            DatasetSpec("mnist", 10, 28, Normalisation((0.1307,), (0.3081,)), _MNIST_HOME, channels=1, mirrors=False),
-            DatasetSpec(
-                "fashion-mnist",
-                10,
-                28,
-                Normalisation((0.2861,), (0.3530,)),
-                _FASHION_HOME,
-                channels=1,
-                class_names=FASHION,
-            ),
-            DatasetSpec(
-                "svhn",
-                10,
-                32,
-                Normalisation((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
-                _SVHN_HOME,
-                mirrors=False,
-            ),
-            DatasetSpec("tinyimagenet", 200, 64, IMAGENET_NORMALISATION, _TINY_HOME),
-            _imagenet("imagenet-1k", 1000, 64),
-            # The pruned ImageNet-21K-P, whose published networks take pixels in [0, 1] as they are.
-            DatasetSpec("imagenet-21k", 10450, 224, PLAIN_NORMALISATION, _IMAGENET_HOME, resize=(8, 7)),
-            _imagenet("imagenet-nette", 10, 128, _NETTE_HOME),
-            _imagenet("imagenet-woof", 10, 128, _NETTE_HOME),
-            _imagenet("imagenet-10", 10, 128),
-            _imagenet("imagenet-100", 100, 128),
-        )
-    }
-)
+DATASETS: Mapping[str, DatasetSpec] = {
+    spec.name: spec
+    for spec in (
+        DatasetSpec("digits", 10, 8, DIGITS_NORMALISATION, "scikit-learn", channels=1, mirrors=False),
+        DatasetSpec("cifar10", 10, 32, CIFAR_NORMALISATION, _CIFAR_HOME),
+        DatasetSpec("cifar100", 100, 32, CIFAR_NORMALISATION, _CIFAR_HOME),
+        # Statistics and mirrors as the DC family's code has them (VICO-UoE/DatasetCondensation, `utils.py`).
+        DatasetSpec("mnist", 10, 28, Normalisation((0.1307,), (0.3081,)), _MNIST_HOME, channels=1, mirrors=False),
+        DatasetSpec(
+            "fashion-mnist",
+            10,
+            28,
+            Normalisation((0.2861,), (0.3530,)),
+            _FASHION_HOME,
+            channels=1,
+            class_names=FASHION,
+        ),
+        DatasetSpec(
+            "svhn",
+            10,
+            32,
+            Normalisation((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+            _SVHN_HOME,
+            mirrors=False,
+        ),
+        DatasetSpec("tinyimagenet", 200, 64, IMAGENET_NORMALISATION, _TINY_HOME),
+        _imagenet("imagenet-1k", 1000, 64),
+        # The pruned ImageNet-21K-P, whose published networks take pixels in [0, 1] as they are.
+        DatasetSpec("imagenet-21k", 10450, 224, PLAIN_NORMALISATION, _IMAGENET_HOME, resize=(8, 7)),
+        _imagenet("imagenet-nette", 10, 128, _NETTE_HOME),
+        _imagenet("imagenet-woof", 10, 128, _NETTE_HOME),
+        _imagenet("imagenet-10", 10, 128),
+        _imagenet("imagenet-100", 100, 128),
+    )
+}
 
 
 _embedded: dict[str, DatasetSpec] = {}  # described by teachers and sets that were loaded

@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -220,14 +219,12 @@ def _in_turns(info: StoredInfo, number: int) -> np.ndarray:
     return order[place * info.steps :][: info.steps]
 
 
-DRAWS: Mapping[str, Callable[[StoredInfo, int], np.ndarray]] = MappingProxyType(
-    {
-        "stored": _stored,
-        "with_replacement": _with_replacement,
-        "without_replacement": _without_replacement,
-        "in_turns": _in_turns,
-    }
-)
+DRAWS: Mapping[str, Callable[[StoredInfo, int], np.ndarray]] = {
+    "stored": _stored,
+    "with_replacement": _with_replacement,
+    "without_replacement": _without_replacement,
+    "in_turns": _in_turns,
+}
 """By name, `(info, epoch) -> numbers of an epoch's batches`: of that very epoch, or drawn from all, which are a pool.
 
 Reference: `stored` is SRe2L's, `with_replacement` LPLD's, `without_replacement` LPQLD's and `in_turns` HALD's.

@@ -9,7 +9,6 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -25,9 +24,7 @@ Box = tuple[int, int, int, int]
 # Of random resized crops: share of the image's area, width by height, and draws before the middle is taken.
 AREA, RATIO, ATTEMPTS = (0.08, 1.0), (3 / 4, 4 / 3), 10
 
-INTERPOLATIONS: Mapping[str, Image.Resampling] = MappingProxyType(
-    {kind.name.lower(): kind for kind in Image.Resampling}
-)
+INTERPOLATIONS: Mapping[str, Image.Resampling] = {kind.name.lower(): kind for kind in Image.Resampling}
 
 
 @dataclasses.dataclass(frozen=True)

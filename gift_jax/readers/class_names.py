@@ -1,7 +1,6 @@
 """Names of the classes of published datasets, by class id, as folders, lists and columns spell them."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 Names = tuple[tuple[str, ...], ...]
 """By class id, the names of a class; the first one is the usual one."""
@@ -60,13 +59,11 @@ TEN = (
 
 # Class ids of folders are in the sorted order of WordNet ids, as torchvision's ImageFolder counts them. Not those of
 # imagenet-10 and -100, on whose classes code does not agree.
-KNOWN: Mapping[str, Names] = MappingProxyType(
-    {
-        "cifar10": _CIFAR10,
-        "cifar100": tuple((name,) for name in _CIFAR100.split()),
-        **dict.fromkeys(("digits", "mnist", "svhn"), _DIGITS),
-        "fashion-mnist": tuple((name,) for name in FASHION),
-        "imagenet-nette": tuple(sorted(_NETTE)),
-        "imagenet-woof": tuple(sorted(_WOOF)),
-    }
-)
+KNOWN: Mapping[str, Names] = {
+    "cifar10": _CIFAR10,
+    "cifar100": tuple((name,) for name in _CIFAR100.split()),
+    **dict.fromkeys(("digits", "mnist", "svhn"), _DIGITS),
+    "fashion-mnist": tuple((name,) for name in FASHION),
+    "imagenet-nette": tuple(sorted(_NETTE)),
+    "imagenet-woof": tuple(sorted(_WOOF)),
+}

@@ -4,7 +4,6 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -46,35 +45,33 @@ def _read_shards(source: Source, request: ReadRequest) -> Records:
 
 
 # The first that has a file is taken: beside arrays and shards there may be pictures to look at.
-FORMS: Mapping[str, Form] = MappingProxyType(
-    {
-        "idx": Form("IDX files (MNIST's format)", idx.is_idx, idx.splits, idx.read),
-        "cifar": Form("CIFAR's own files", cifar.is_cifar, cifar.splits, cifar.read, ("class_order",)),
-        "parquet": Form(
-            "Parquet shards",
-            is_shard,
-            _shard_splits,
-            _read_shards,
-            ("split", "label_column", "class_order"),
-            "in the order of the shards' rows",
-        ),
-        "arrays": Form(
-            "images.npy and labels.npy, or one .npz of both (x_train and y_train, ...)",
-            arrays.is_array,
-            arrays.splits,
-            arrays.read,
-            ("split",),
-        ),
-        "images": Form(
-            "class folders of images",
-            folders.is_image,
-            folders.splits,
-            folders.read,
-            ("split", "labels", "class_order"),
-            "in sorted order of file names",
-        ),
-    }
-)
+FORMS: Mapping[str, Form] = {
+    "idx": Form("IDX files (MNIST's format)", idx.is_idx, idx.splits, idx.read),
+    "cifar": Form("CIFAR's own files", cifar.is_cifar, cifar.splits, cifar.read, ("class_order",)),
+    "parquet": Form(
+        "Parquet shards",
+        is_shard,
+        _shard_splits,
+        _read_shards,
+        ("split", "label_column", "class_order"),
+        "in the order of the shards' rows",
+    ),
+    "arrays": Form(
+        "images.npy and labels.npy, or one .npz of both (x_train and y_train, ...)",
+        arrays.is_array,
+        arrays.splits,
+        arrays.read,
+        ("split",),
+    ),
+    "images": Form(
+        "class folders of images",
+        folders.is_image,
+        folders.splits,
+        folders.read,
+        ("split", "labels", "class_order"),
+        "in sorted order of file names",
+    ),
+}
 
 
 def read_images(

@@ -7,7 +7,6 @@ may be left out, because what is named tells which one is meant.
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from gift_jax.errors import GiftError, short_reason
@@ -19,22 +18,21 @@ _NAME = re.compile(
 )
 _CACHED = re.compile(r".*/(models|datasets)--([^/]+?)--([^/]+)/snapshots/([^/]+)(/.+)?")
 # The kinds of repository to look in, the usual one first, and the files to take: the next ones if there are none.
-_KINDS: Mapping[Purpose, tuple[str, ...]] = MappingProxyType({"set": ("dataset", "model"), "teacher": ("model",)})
+_KINDS: Mapping[Purpose, tuple[str, ...]] = {"set": ("dataset", "model"), "teacher": ("model",)}
 CONFIG = "config.json"
-_FILES: Mapping[Purpose, tuple[tuple[str, ...], ...]] = MappingProxyType(
-    {"set": (("*",),), "teacher": ((CONFIG, "*.safetensors"), (CONFIG, "*.bin", "*.pth", "*.pt"))}
-)
+_FILES: Mapping[Purpose, tuple[tuple[str, ...], ...]] = {
+    "set": (("*",),),
+    "teacher": ((CONFIG, "*.safetensors"), (CONFIG, "*.bin", "*.pth", "*.pt")),
+}
 # By huggingface_hub's exceptions.
-_REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "GatedRepoError": "is open only to those who accepted its terms; do so on its page, then run `hf auth login`",
-        "RepositoryNotFoundError": "no such repository, or a private one; check the name, or run `hf auth login`",
-        "RevisionNotFoundError": "has no such revision; check what stands behind @",
-        "HFValidationError": "is no name of a repository; give hf://OWNER/NAME",
-        "LocalEntryNotFoundError": "the Hub cannot be reached, and no copy is here; check the connection, or download "
-        "it elsewhere and give the directory",
-    }
-)
+_REASONS: Mapping[str, str] = {
+    "GatedRepoError": "is open only to those who accepted its terms; do so on its page, then run `hf auth login`",
+    "RepositoryNotFoundError": "no such repository, or a private one; check the name, or run `hf auth login`",
+    "RevisionNotFoundError": "has no such revision; check what stands behind @",
+    "HFValidationError": "is no name of a repository; give hf://OWNER/NAME",
+    "LocalEntryNotFoundError": "the Hub cannot be reached, and no copy is here; check the connection, or download "
+    "it elsewhere and give the directory",
+}
 # Where a repository of another kind may have the name.
 _PERHAPS_ANOTHER = frozenset({"RepositoryNotFoundError", "LocalEntryNotFoundError"})
 

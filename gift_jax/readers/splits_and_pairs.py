@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from types import MappingProxyType
 from typing import NamedTuple
 
 from gift_jax.errors import GiftError
@@ -36,13 +35,11 @@ PAIRS: tuple[Pair, ...] = (
     Pair("test_images", "test_labels", "test"),
 )
 # Names of splits, in files and folders, and the one that stands for all of the same meaning.
-SPLITS: Mapping[str, str] = MappingProxyType(
-    {
-        **dict.fromkeys(("train", "training"), "train"),
-        **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-        **dict.fromkeys(("test", "testing"), "test"),
-    }
-)
+SPLITS: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 # How the hub names shards: the split, then the shard's number.
 _SHARD = re.compile(r"(.+?)-[0-9]+-of-[0-9]+(?:-[0-9a-f]+)?\.parquet", re.IGNORECASE)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,14 +20,12 @@ class TfdsSplits(NamedTuple):
     evaluation: str
 
 
-SOURCES: Mapping[str, TfdsSplits] = MappingProxyType(
-    {
-        "cifar10": TfdsSplits("cifar10", "train", "test"),
-        "cifar100": TfdsSplits("cifar100", "train", "test"),
-        "imagenet-1k": TfdsSplits("imagenet2012", "train", "validation"),
-        "imagenet-nette": TfdsSplits("imagenette", "train", "validation"),
-    }
-)
+SOURCES: Mapping[str, TfdsSplits] = {
+    "cifar10": TfdsSplits("cifar10", "train", "test"),
+    "cifar100": TfdsSplits("cifar100", "train", "test"),
+    "imagenet-1k": TfdsSplits("imagenet2012", "train", "validation"),
+    "imagenet-nette": TfdsSplits("imagenette", "train", "validation"),
+}
 
 
 def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False) -> Records:

@@ -5,7 +5,6 @@ Users of released teachers meet both most often (23 % instead of 50, 0.5 instead
 
 import functools
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -23,20 +22,18 @@ from gift_jax.teachers.teacher import Network, Teacher
 BATCH_SIZE = 500
 
 # What the distillation methods' code divides by, and what users most often put in its place.
-KNOWN: Mapping[str, Normalisation] = MappingProxyType(
-    {
-        "cifar (GIFT, SRe2L)": CIFAR_NORMALISATION,
-        "imagenet (torchvision, RDED)": IMAGENET_NORMALISATION,
-        "cifar-100 (G-VBSM)": Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
-        "tiny-imagenet (SRe2L)": Normalisation((0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262)),
-        "half": Normalisation((0.5,) * 3, (0.5,) * 3),
-        "none": Normalisation((0.0,) * 3, (1.0,) * 3),
-        "digits": DIGITS_NORMALISATION,
-        "mnist": Normalisation((0.1307,), (0.3081,)),
-        "half, grey": Normalisation((0.5,), (0.5,)),
-        "none, grey": Normalisation((0.0,), (1.0,)),
-    }
-)
+KNOWN: Mapping[str, Normalisation] = {
+    "cifar (GIFT, SRe2L)": CIFAR_NORMALISATION,
+    "imagenet (torchvision, RDED)": IMAGENET_NORMALISATION,
+    "cifar-100 (G-VBSM)": Normalisation((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    "tiny-imagenet (SRe2L)": Normalisation((0.4802, 0.4481, 0.3975), (0.2302, 0.2265, 0.2262)),
+    "half": Normalisation((0.5,) * 3, (0.5,) * 3),
+    "none": Normalisation((0.0,) * 3, (1.0,) * 3),
+    "digits": DIGITS_NORMALISATION,
+    "mnist": Normalisation((0.1307,), (0.3081,)),
+    "half, grey": Normalisation((0.5,), (0.5,)),
+    "none, grey": Normalisation((0.0,), (1.0,)),
+}
 
 
 class Predictions(NamedTuple):
