@@ -392,12 +392,12 @@ def _overlaps(window: Mapping[str, str], axis: int, image: int, output: int, ker
 
 _FORWARD = _convolution_flops(lambda image, kernel, output: (image, kernel, output))
 _FLOPS: Mapping[str, Callable[[Instruction, Computation], float]] = {
-        "dot": _product_flops,
-        "__cublas$gemm": _product_flops,
-        "__cublas$lt$matmul": _product_flops,
-        "convolution": _FORWARD,
-        "__cudnn$convForward": _FORWARD,
-        "__cudnn$convBiasActivationForward": _FORWARD,
-        "__cudnn$convBackwardInput": _convolution_flops(lambda output, kernel, image: (image, kernel, output)),
-        "__cudnn$convBackwardFilter": _convolution_flops(lambda image, output, kernel: (image, kernel, output)),
-    }
+    "dot": _product_flops,
+    "__cublas$gemm": _product_flops,
+    "__cublas$lt$matmul": _product_flops,
+    "convolution": _FORWARD,
+    "__cudnn$convForward": _FORWARD,
+    "__cudnn$convBiasActivationForward": _FORWARD,
+    "__cudnn$convBackwardInput": _convolution_flops(lambda output, kernel, image: (image, kernel, output)),
+    "__cudnn$convBackwardFilter": _convolution_flops(lambda image, output, kernel: (image, kernel, output)),
+}

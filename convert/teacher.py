@@ -40,11 +40,7 @@ PACKAGES = ("gift-jax", "jax", "flax", "torch", "numpy")
 
 
 def read_variables(
-    path: Path,
-    spec: ModelSpec,
-    family: Family,
-    *,
-    ema: bool = False,
+    path: Path, spec: ModelSpec, family: Family, *, ema: bool = False
 ) -> tuple[ModelSpec, Variables, Variables, Mapping[str, torch.Tensor]]:
     """Read a checkpoint into this library's variables, as `read_checkpoint` does.
 

@@ -64,9 +64,4 @@ def _with_flat_scales(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 TIMM = Spelling(beginnings(_names()), _with_wide_scales, back=_with_flat_scales)
-FAMILY = family(
-    RULES,
-    stem="features.0.0.weight",
-    head="classifier.2",
-    spellings=(TIMM,),
-)
+FAMILY = family(RULES, stem="features.0.0.weight", head="classifier.2", spellings=(TIMM,))

@@ -63,10 +63,5 @@ def reference(spec: ModelSpec) -> nn.Module:
 
 
 FAMILY = base.family(
-    RULES,
-    stem="conv_proj.weight",
-    head="heads.head",
-    reference=reference,
-    spellings=(OLDER, TIMM),
-    checks=checks,
+    RULES, stem="conv_proj.weight", head="heads.head", reference=reference, spellings=(OLDER, TIMM), checks=checks
 )

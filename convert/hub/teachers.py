@@ -94,11 +94,7 @@ def _card(info: TeacherInfo, config: Mapping[str, Any], entry: Entry, count: str
             "Versions": ", ".join(f"{package} {version}" for package, version in sorted(info.versions.items())),
         },
         usage=[
-            (
-                "With gift_jax:",
-                "bash",
-                f"python -m convert teacher hf://{entry.repo} --out teachers/{entry.name}",
-            ),
+            ("With gift_jax:", "bash", f"python -m convert teacher hf://{entry.repo} --out teachers/{entry.name}"),
             *([("With timm:", "python", _TIMM.format(repo=entry.repo))] if timm else []),
             ("The weights in PyTorch:", "python", plain),
         ],

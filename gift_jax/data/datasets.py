@@ -112,21 +112,10 @@ DATASETS: Mapping[str, DatasetSpec] = {
         # Statistics and mirrors as the DC family's code has them (VICO-UoE/DatasetCondensation, `utils.py`).
         DatasetSpec("mnist", 10, 28, Normalisation((0.1307,), (0.3081,)), _MNIST_HOME, channels=1, mirrors=False),
         DatasetSpec(
-            "fashion-mnist",
-            10,
-            28,
-            Normalisation((0.2861,), (0.3530,)),
-            _FASHION_HOME,
-            channels=1,
-            class_names=FASHION,
+            "fashion-mnist", 10, 28, Normalisation((0.2861,), (0.3530,)), _FASHION_HOME, channels=1, class_names=FASHION
         ),
         DatasetSpec(
-            "svhn",
-            10,
-            32,
-            Normalisation((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
-            _SVHN_HOME,
-            mirrors=False,
+            "svhn", 10, 32, Normalisation((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)), _SVHN_HOME, mirrors=False
         ),
         DatasetSpec("tinyimagenet", 200, 64, IMAGENET_NORMALISATION, _TINY_HOME),
         _imagenet("imagenet-1k", 1000, 64),

@@ -239,10 +239,7 @@ _BY_BATCH = ("shares", "mix_boxes")
 def _shapes(info: StoredInfo) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Shape, behind the first axis, and type of each array that is stored."""
     wide = info.top or info.num_classes
-    optional = {
-        "classes": (info.top > 0, ((wide,), np.int16)),
-        "weights": (info.weighted, ((), np.float32)),
-    }
+    optional = {"classes": (info.top > 0, ((wide,), np.int16)), "weights": (info.weighted, ((), np.float32))}
     return {
         "indices": ((), np.int32),
         "boxes": ((4,), np.int16),

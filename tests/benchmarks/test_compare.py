@@ -72,10 +72,7 @@ def test_the_recipe_is_the_official_one():
     assert (WORKLOADS["conv3-32"].mean, WORKLOADS["conv3-32"].std) == (cifar.mean, cifar.std)
 
 
-@pytest.mark.parametrize(
-    ("theirs", "ours", "draws"),
-    [("rotate", augment.rotate, 1), ("flip", augment.flip, 1)],
-)
+@pytest.mark.parametrize(("theirs", "ours", "draws"), [("rotate", augment.rotate, 1), ("flip", augment.flip, 1)])
 def test_augmentations_are_ours(theirs, ours, draws, monkeypatch):
     """With the same draws; the others are tested against the official code's numbers in test_augment.py."""
     u = np.linspace(0.05, 0.95, 6).astype("f")

@@ -337,12 +337,7 @@ def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
 @pytest.mark.parametrize(
     ("file_model", "asked", "classes", "message"),
     [
-        (
-            "resnet18",
-            "resnet18_modified",
-            10,
-            "7 pixels wide, resnet18_modified's is 3; give --model resnet18",
-        ),
+        ("resnet18", "resnet18_modified", 10, "7 pixels wide, resnet18_modified's is 3; give --model resnet18"),
         ("resnet18", "resnet34", 10, r"layer1\.2\.conv1\.weight is missing"),
         ("resnet34", "resnet18", 10, "is not part of this architecture"),
         ("resnet18", "resnet18", 9, "has 10 outputs, but the dataset has 9 classes"),

@@ -78,10 +78,7 @@ def test_one_that_fails_does_not_keep_the_others(source, convert, tmp_path, monk
 
 @pytest.mark.parametrize(
     ("make", "message"),
-    [
-        (lambda path: None, "there is no such file or directory"),
-        (lambda path: path.mkdir(), "the published teachers"),
-    ],
+    [(lambda path: None, "there is no such file or directory"), (lambda path: path.mkdir(), "the published teachers")],
 )
 def test_a_directory_without_teachers_is_an_error(make, message, refused, tmp_path):
     make(tmp_path / "empty")

@@ -21,10 +21,7 @@ def to_variables(state, dtype=np.float32):
         }
         if f"layers.norm.{i}.running_mean" in array:
             batch_stats["blocks"][i] = {
-                "norm": {
-                    "mean": array[f"layers.norm.{i}.running_mean"],
-                    "var": array[f"layers.norm.{i}.running_var"],
-                }
+                "norm": {"mean": array[f"layers.norm.{i}.running_mean"], "var": array[f"layers.norm.{i}.running_var"]}
             }
     weight = array["classifier.weight"]
     width = array["layers.conv.0.bias"].shape[0]

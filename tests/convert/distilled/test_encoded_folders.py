@@ -188,10 +188,7 @@ def test_generated_images_are_resized_as_the_authors_reader_does(method, convert
 
 def test_generated_images_have_the_dataset_s_size_unless_told(imported, tmp_path):
     folder = generated(tmp_path / "set", WOOF, ipc=1, side=256)
-    assert_same(
-        imported(folder, "--method", "minimax", "--dataset", "imagenet-woof"),
-        *resized(folder, 224),
-    )
+    assert_same(imported(folder, "--method", "minimax", "--dataset", "imagenet-woof"), *resized(folder, 224))
     stored = imported(folder, "--method", "minimax", "--dataset", "imagenet-woof", "--image-size", "256")
     assert "resized" not in stored.provenance
     assert_same(stored, *resized(folder, 256))

@@ -59,10 +59,7 @@ BAD = {
     "paths alone": (columns(image=lambda row: None if row == KEPT[0] else BYTES[row]), "embed the images"),
     "a label missing": (columns().set_column(1, "label", pa.array([None, *LABELS[1:].tolist()])), "without label"),
     "eleven classes": (columns().set_column(1, "label", pa.array([*LABELS[:39], 10])), "has a label 10"),
-    "too few": (
-        columns(range(15)),
-        "class 6 has 0 images, and only 9 of the 10 classes",
-    ),
+    "too few": (columns(range(15)), "class 6 has 0 images, and only 9 of the 10 classes"),
     "a damaged image": (columns(image=lambda row: BYTES[row][:100]), "row 0 of row group 0: is no readable image"),
 }
 

@@ -96,10 +96,7 @@ def test_the_step_weighs_losses_at_the_epochs_temperature(imported_fkd, tmp_path
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", ["cells", "weights"])
 def test_students_train_from_them(imported_fkd, tmp_path, kind):
-    further = {
-        "cells": numbers_and_cells,
-        "weights": lambda rows: [torch.from_numpy(WEIGHTS[rows])],
-    }[kind]
+    further = {"cells": numbers_and_cells, "weights": lambda rows: [torch.from_numpy(WEIGHTS[rows])]}[kind]
     folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=4, further=further)
     labels, _ = imported_fkd(folder, distilled=bank_set())
     recipe = Recipe(loss="softce", epochs=4, evaluations=1, optimizer=Optimizer("sgd", 0.1), shuffle=2)

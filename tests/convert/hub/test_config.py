@@ -82,11 +82,7 @@ def test_logits_of_real_images_are_timms(saved, convert, tmp_path):
     assert (info.architecture, info.image_size, info.num_classes) == ("resnet18", SIDE, 10)
     paths = write_pictures(tmp_path / "val")
     ours = load_evaluation(
-        "cifar10",
-        image_size=SIDE,
-        source=tmp_path / "val",
-        cache=tmp_path / "cache",
-        preprocessing=info.preprocessing,
+        "cifar10", image_size=SIDE, source=tmp_path / "val", cache=tmp_path / "cache", preprocessing=info.preprocessing
     )
     transform = importlib.import_module("timm.data").create_transform(**timms_configuration(directory))
     with torch.inference_mode():
