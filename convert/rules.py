@@ -123,7 +123,6 @@ def from_torch(
     """Apply a rule table strictly: each source name by exactly one rule, each expected array exactly once.
 
     Args: where, the file's name for messages; expected, shapes by group and flat name. Returns: float32 arrays.
-    Raises: GiftError that names the array that is missing, left over, of the wrong shape or kind, or not finite.
     """
     flat: Flat = {group: {} for group in expected}
     buffers = {as_pattern(_beside(rule.source, name)): value for rule in rules for name, value in rule.buffers.items()}

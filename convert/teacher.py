@@ -110,7 +110,6 @@ def convert_teacher(
     Args: source, a file, a directory with a config.json, or a place on the Hub; dataset, model, image_size in pixels
     and normalisation, where config.json does not tell them; ema, take the averaged weights that the trainer kept beside
     the last ones; key, of the state dict, where several fit; rows, of the head, one a class of the dataset.
-    Raises: GiftError if the file does not fit, or if logits differ by more than 1e-4 of the largest one.
     """
     source = find_weights(hub.local(source, "teacher"))
     _check_place(out, source)

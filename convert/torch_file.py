@@ -54,8 +54,7 @@ _AGAIN = "download it again, or save `model.state_dict()` with torch.save"
 def load_object(path: Path) -> Any:
     """Load a `.pth` or `.pt` file with `torch.load(weights_only=True)`, or the tensors of a safetensors file.
 
-    The file's content decides its kind, not its name. Raises: GiftError if it is missing, damaged, of another
-    kind, or would run code if it were unpickled.
+    The file's content decides its kind, not its name.
     """
     if path.is_dir():
         raise GiftError(f"{path}: {_what_folder(path)}")

@@ -46,10 +46,7 @@ def find_files(directory: Path) -> dict[str, list[Path]]:
 
 
 def convert_zoo(source: Path, out: Path) -> list[Outcome]:
-    """Convert every published teacher below source into `out/dataset_model`, skip what is done, print a table.
-
-    Raises: GiftError at the end if one failed, and at once if none is there.
-    """
+    """Convert every published teacher below source into `out/dataset_model`, skip what is done, print a table."""
     files = find_files(source)
     if not files:
         names = ", ".join(f"{teacher.file_name}.pth" for teacher in ZOO.values())

@@ -24,10 +24,7 @@ _CHOSEN = ("repetition", "split", "label_column", "depth", "iteration", "parts",
 
 
 def convert_distilled(request: Request) -> DistilledSet:
-    """Read a released set, keep the first images of each class (all of them by default) and write them.
-
-    Raises: GiftError if anything does not fit, or if it is not known what was done to the pixels or what labels are.
-    """
+    """Read a released set, keep the first images of each class (all of them by default) and write them."""
     out = request.out
     source = hub.local(request.source, "set")
     if (told := told_by_file(source)) is not None:
@@ -51,10 +48,7 @@ def convert_distilled(request: Request) -> DistilledSet:
 
 
 def open_distilled(path: Path) -> DistilledSet:
-    """The set of a converted file, or of a directory that `convert push` wrote, also on the Hub.
-
-    Raises: GiftError if it is neither, or damaged.
-    """
+    """The set of a converted file, or of a directory that `convert push` wrote, also on the Hub."""
     path = hub.local(path, "set")
     if not path.is_dir():
         return load_distilled(path)

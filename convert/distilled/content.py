@@ -76,10 +76,7 @@ LAST, FIRST = AXES
 
 
 def axes_of(label: str, shape: tuple[int, ...], request: Request, usual: str | None = None) -> str:
-    """The order of the axes of square images, a name in `AXES`; usual decides where the shape fits both.
-
-    Raises: GiftError if the shape fits none, or both without a usual one.
-    """
+    """The order of the axes of square images, a name in `AXES`; usual decides where the shape fits both."""
     channels = request.spec.channels
     places = ((name, [shape[axis] for axis in axes]) for name, axes in AXES.items() if len(shape) == len(axes))
     fitting = [name for name, (_, height, width, last) in places if height == width > 0 and last == channels]

@@ -48,10 +48,9 @@ def is_one_image(source: Source, name: str) -> bool:
 def read(source: Source, request: Request) -> Content:
     """Read images, float or uint8 [N, C, H, W], and labels out of one torch file, or safetensors.
 
-    Raises: GiftError if it holds something else, or another dataset.
-    Reference: the official `data.pt` is a dictionary of dataset (name), data and label. IDC and DREAM save
-    [images, labels]; DC, DSA and DM save {"data": [[images, labels], ...]}, a pair for each repetition. IDC's
-    ImageNet-100 lies in five folders, each with twenty classes, which `load_data_path` of its `test.py` joins.
+    Reference: the official `data.pt` is a dictionary of dataset (name), data and label. IDC and DREAM save [images,
+    labels]; DC, DSA and DM save {"data": [[images, labels], ...]}, a pair for each repetition. IDC's ImageNet-100 lies
+    in five folders, each with twenty classes, which `load_data_path` of its `test.py` joins.
     """
     names = sorted(name for name in source.sizes if PurePosixPath(name).name == NAME)
     phases = len(names) > 1 and all(map(_PHASE.search, names))

@@ -88,10 +88,7 @@ def read_images(form: Form, source: Source, request: Request) -> Content:
 
 
 def decode(records: Records, rows: np.ndarray, transform: DecodeSquare) -> tuple[np.ndarray, dict[str, str]]:
-    """Decode rows, int [N]. Returns: uint8 [N, S, S, C], of the transform's size or of the first image's, and notes.
-
-    Raises: GiftError about the first file that is bad or of another size.
-    """
+    """Decode rows, int [N]. Returns: uint8 [N, S, S, C], of the transform's size or of the first image's, and notes."""
     images, sides, deep = _NOTHING, Counter[int](), 0
     with display("decoding", len(rows), "images") as advance:
         for place, image in enumerate(decoded(records, transform, rows.tolist())):

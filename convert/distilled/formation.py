@@ -26,7 +26,6 @@ def decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> n
     """Cut images, float32 [N, S, S, C], into cells and enlarge each to S pixels (bilinear): [N * factor^2, S, S, C].
 
     Args: label, their source for messages; labels, int32 [N]; the order is that of `decode_rows`.
-    Raises: GiftError if cells would be smaller than a pixel, or do not fit into memory.
     """
     count, side, _, channels = images.shape
     if factor > side:

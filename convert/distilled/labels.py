@@ -25,10 +25,7 @@ class ReadLabels(NamedTuple):
 
 
 def read_labels(label: str, labels: np.ndarray, request: Request) -> ReadLabels:
-    """Class ids [N], one-hot rows [N, classes], or soft rows whose kind an option (or the method) tells.
-
-    Raises: GiftError if they are something else, or if it would be a guess what they are.
-    """
+    """Class ids [N], one-hot rows [N, classes], or soft rows whose kind an option (or the method) tells."""
     if (ids := hard_labels(labels, request.spec)) is not None:
         what = "one-hot rows" if labels.ndim == 2 and labels.shape[1] > 1 else "class ids"
         if request.soft_labels:

@@ -74,7 +74,6 @@ def open_source(path: Path) -> tuple[str, Source]:
     """The layout's name and the files of a released set; of an archive in an archive, those of the inner one.
 
     Where one archive or torch file, and nothing else that is understood, lies in a directory or archive, it is read.
-    Raises: GiftError if it is missing, damaged, or of no layout that is understood.
     """
     source = open_files(path, _known_as)
     layout = source and find_layout(source)

@@ -34,10 +34,7 @@ class Pixels(NamedTuple):
 
 
 def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | None:
-    """What was done to the pixels, as an option or the method's release tells; None where neither does.
-
-    Raises: GiftError if the method is not released in this layout, or the option contradicts it.
-    """
+    """What was done to the pixels, as an option or the method's release tells; None where neither does."""
     spaces, title = release_of(method).spaces, LAYOUTS[layout].title
     if layout not in spaces:
         known = " or ".join(LAYOUTS[name].title for name in spaces)
@@ -53,7 +50,6 @@ def make_pixels(path: Path, layout: str, content: Content, request: Request) -> 
     """Pixels as the method's own reader has them.
 
     Args: path and layout, of the source.
-    Raises: GiftError if nothing says what was done to them, or if they do not look like it.
     """
     told = request.pixel_space
     space = space_of(path, layout, request.method, told)
@@ -101,10 +97,7 @@ def _check_values(path: Path, images: np.ndarray, space: Space, method: str) -> 
 
 
 def _statistics(path: Path, layout: str, space: Space, request: Request) -> Normalisation | None:
-    """What the method's code normalises by, if its pixels are, or will be, normalised.
-
-    Raises: GiftError if the code knows no such dataset.
-    """
+    """What the method's code normalises by, if its pixels are, or will be, normalised."""
     release = release_of(request.method)
     if space not in ("normalised", "unbounded") or release.spaces.get(layout) != space:
         return None

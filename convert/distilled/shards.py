@@ -117,10 +117,7 @@ def _png(image: np.ndarray) -> bytes:
 
 
 def told_by_shards(source: Source) -> dict[str, str] | None:
-    """What the shards that `write_shards` wrote say of their set, as `to_parts` has it; None of any other source.
-
-    Raises: GiftError if they are of several sets, or damaged.
-    """
+    """What the shards that `write_shards` wrote say of their set, as `to_parts` has it; None of any other source."""
     schemas = [_schema_of(source, shard) for shard in shards_of(source.sizes)]
     own = next((schema.metadata[OURS] for schema in schemas if OURS in (schema.metadata or {})), None)
     if own is None:

@@ -67,10 +67,7 @@ def read_options(where: str, spec: ModelSpec, state: State) -> Options:
 
 
 def agreed_norm(where: str, asked: object, told: str | None) -> str:
-    """The norm that the weights tell, or the one asked for where they do not: instance and group hold the same.
-
-    Raises: GiftError if they differ, or neither is known.
-    """
+    """The norm that the weights tell, or the one asked for where they do not: instance and group hold the same."""
     if told is None and asked is None:
         raise GiftError(
             f"{where}: its norms keep no running statistics, which leaves open what they were; give --norm instance, "

@@ -88,10 +88,7 @@ def nearest(state: State, rules: Sequence[Rule], spellings: Sequence[Spelling]) 
 def in_official_names(
     where: str, spec: ModelSpec, state: State, rules: Sequence[Rule], spellings: Sequence[Spelling]
 ) -> dict[str, torch.Tensor]:
-    """A state dict under the official names, as far as a spelling of it is known; the rules then check them all.
-
-    Raises: GiftError if weights in this spelling cannot be taken for the spec.
-    """
+    """A state dict under the official names, as far as a spelling of it is known; the rules then check them all."""
     reading = nearest(state, rules, spellings)[0]
     if reason := reading.spelling.refusal(spec):
         raise GiftError(f"{where}: {reason}")

@@ -72,7 +72,6 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     """Import released soft labels, in a directory or an archive, for a distilled set.
 
     Args: source, also a place on the Hub; epochs, how many to import, the first ones (None: all).
-    Raises: GiftError if anything does not fit, or if the labels are not of these images.
     """
     if out.exists() and not (out / INFO).is_file():
         raise GiftError(f"{out}: exists and is not a directory of stored soft labels; choose another --out")
@@ -128,10 +127,7 @@ def sampler_order(count: int, epochs: int, seed: int) -> np.ndarray:
 
 
 def _announce(reader: _Reader, size: int, out: Path) -> None:
-    """Say how much is read, about how long that takes by a first file, and how much is written.
-
-    Raises: GiftError if there is no room for it.
-    """
+    """Say how much is read, about how long that takes by a first file, and how much is written."""
     places = reader.bank.places
     first_file = next(iter(places))
     records = reader.records(first_file)

@@ -49,10 +49,7 @@ class BankLayout(NamedTuple):
 
 
 def find_bank(files: Source, epochs: int | None, count: int, layouts: Sequence[BankLayout]) -> Bank:
-    """The one bank that the files are, its first epochs (None: all).
-
-    Raises: GiftError if there is none, or if files are missing.
-    """
+    """The one bank that the files are, its first epochs (None: all)."""
     if epochs is not None and epochs < 1:
         raise GiftError(f"--epochs is {epochs}, expected 1 or more")
     banks = {layout.name: bank for layout in layouts if (bank := layout.find(files, epochs, count)) is not None}

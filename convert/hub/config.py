@@ -54,10 +54,7 @@ class Described:
 
 
 def find_weights(source: Path) -> Path:
-    """The file of weights that a directory's config.json is of; anything but such a directory as it is.
-
-    Raises: GiftError if there is none, if they are in shards, or if it is not clear which.
-    """
+    """The file of weights that a directory's config.json is of; anything but such a directory as it is."""
     with os_errors_as_gift_error(source):
         names = [path.name for path in source.iterdir()] if source.is_dir() else [source.name]
     if shards := sorted(filter(_SHARD.search, names)):
@@ -87,8 +84,7 @@ def _weights_in(directory: Path) -> list[Path]:
 def read_config(weights: Path, image_size: int | None = None) -> Described:
     """What the config.json beside weights tells, if there is one of timm's form, and of these weights.
 
-    Args: image_size, that is asked for in place of its own. Raises: GiftError if it is damaged, or of a network that
-    computes something else than the one of that name here.
+    Args: image_size, that is asked for in place of its own.
     """
     path = weights.parent / CONFIG
     content = read_json_object(path) if path.is_file() and _weights_in(weights.parent) == [weights] else {}

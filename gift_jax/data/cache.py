@@ -33,10 +33,9 @@ _FORMAT = "gift_jax decoded images 2"
 def cached_images(directory: Path, records: Records, transform: Transform) -> np.ndarray:
     """Decode records into a directory, unless they are there; map them into memory.
 
-    What is there is used if source, transform and Pillow are the same (labels do not matter), the file has its
-    length, and a sample of its blocks its digest; a flipped bit elsewhere goes unseen. Otherwise it is made again,
-    which standard error says. Of several processes one decodes and the others wait.
-    Returns: uint8 [N, S, S, C], read-only. Raises: GiftError if the disk is too small, or about a bad image.
+    What is there is used if source, transform and Pillow are the same (labels do not matter), the file has its length,
+    and a sample of its blocks its digest; a flipped bit elsewhere goes unseen. Otherwise it is made again, which
+    standard error says. Of several processes one decodes and the others wait. Returns: uint8 [N, S, S, C], read-only.
     """
     place = directory / _key(records, transform)
     if (found := _open(place)) is not None:

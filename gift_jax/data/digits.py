@@ -19,10 +19,7 @@ class Split(NamedTuple):
 
 
 def load_split() -> Split:
-    """Every third image of each class (by order in the data) is for testing, the others for training.
-
-    Raises: GiftError if scikit-learn is not installed.
-    """
+    """Every third image of each class (by order in the data) is for testing, the others for training."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:

@@ -102,10 +102,7 @@ class DistilledSet:
 
     @property
     def num_classes(self) -> int:
-        """Classes that the labels tell apart: the dataset's, or those that the set was restricted to.
-
-        Raises: GiftError if the dataset is unknown.
-        """
+        """Classes that the labels tell apart: the dataset's, or those that the set was restricted to."""
         return get_dataset(self.dataset).num_classes if self.classes is None else len(self.classes)
 
 
@@ -233,8 +230,7 @@ def told_by_file(path: Path) -> dict[str, str] | None:
 def from_parts(parts: StoredSet, where: str) -> DistilledSet:
     """Put a distilled set together. Args: where the parts were read, for messages.
 
-    Raises: GiftError if they do not fit their digest or each other; KeyError, TypeError or ValueError if they are of
-    another kind.
+    Raises: GiftError, and KeyError, TypeError or ValueError if the parts are of another kind.
     """
     _check_digest(where, *parts)
     register_embedded_dataset(json.loads(parts.metadata.get("dataset_description", "null")), where)

@@ -70,7 +70,6 @@ def whiten(evaluation_set: EvaluationSet, zca: ZCA) -> EvaluationSet:
     """Whiten a raw evaluation set for students of a `zca` set, once, on the host.
 
     Args: zca, the whitening of the real training set (`gift_jax.data.zca.fit_zca`, `load_zca`).
-    Raises: GiftError if it is of images of another size.
     """
     images = zca.whiten(evaluation_set.images)
     return dataclasses.replace(evaluation_set, images=images, pixel_space="zca")

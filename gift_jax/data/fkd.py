@@ -136,7 +136,6 @@ class StoredLabels:
         """The full batches of an epoch, counted from 0, and the smaller last one, if there is one.
 
         Of a pool they are drawn by `DRAWS`, the same ones for every seed.
-        Raises: GiftError if a file is missing, damaged or does not fit `fkd.json`.
         """
         flat, info = self.flat(number), self.info
         full = info.num_images // info.batch_size if info.draw == "stored" else info.steps

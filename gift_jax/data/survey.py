@@ -54,10 +54,7 @@ class MeasureImage:
 
 
 def survey_images(records: Records, *, side: int | None, channels: int | None, measured: bool) -> Survey:
-    """Read every image once. Args: side and channels of the input, where they are given; measured, whether pixels are.
-
-    Raises: GiftError about a damaged image, a class without images, or images of one colour.
-    """
+    """Read every image once. Args: side and channels of the input, where given; measured, whether pixels are."""
     counts = np.bincount(records.labels, minlength=len(records.class_names))
     if not counts.all():
         empty = records.class_names[int(np.argmin(counts))]

@@ -37,10 +37,7 @@ Entry = TypeVar("Entry", zipfile.ZipInfo, tarfile.TarInfo)
 
 
 def open_archive(path: Path) -> Source | None:
-    """The files of a zip or tar archive (compressed or not) on disk; None if it is neither.
-
-    Raises: GiftError if it is damaged, or if a member is a link, lies outside the archive or comes twice.
-    """
+    """The files of a zip or tar archive (compressed or not) on disk; None if it is neither."""
     with os_errors_as_gift_error(path), path.open("rb") as stream:
         return _opened(path, str(path), stream, path)
 

@@ -32,10 +32,7 @@ class Header(NamedTuple):
 
 
 def read_header(label: str, stream: IO[bytes], size: int) -> Header:
-    """Read the header of a `.npy` file of size bytes. The stream then stands at the values.
-
-    Raises: GiftError if they are objects, in Fortran order, or not as many as the header says.
-    """
+    """Read the header of a `.npy` file of size bytes. The stream then stands at the values."""
     try:
         version = np.lib.format.read_magic(stream)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -102,10 +99,7 @@ def read(source: Source, request: ReadRequest) -> Records:
 def array_records(
     source: Source, images: np.ndarray, labels: np.ndarray, classes: ClassOrder, notes: Mapping[str, str]
 ) -> Records:
-    """Records of arrays. Args: images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] of 1 or 3 channels; labels int [N].
-
-    Raises: GiftError if these do not fit one another.
-    """
+    """Records of labels int [N] and images, uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] of 1 or 3 channels."""
     first = images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[3] not in (1, 3)
     images = images.transpose(0, 2, 3, 1) if first else images
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):

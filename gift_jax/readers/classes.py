@@ -211,10 +211,7 @@ def hard_labels(labels: np.ndarray, spec: KnownClasses | None = None) -> np.ndar
 
 
 def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarray:
-    """Class ids, int32 [N], of stored numbers, from which the first class's is subtracted.
-
-    Raises: GiftError if they are not the dataset's, or count from 1 and nobody said so.
-    """
+    """Class ids, int32 [N], of stored numbers, from which the first class's is subtracted."""
     spec, first = request.spec, request.first_label
     if request.options.class_order is not None:
         raise GiftError(f"{label}: its labels are class ids, and it has no class names; drop `class_order`")

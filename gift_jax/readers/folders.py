@@ -35,7 +35,6 @@ def read(source: Source, request: ReadRequest) -> Records:
 
     With a class-order file other folders are ignored: a subset can be read out of the whole of ImageNet. Images are in
     the order of their folders' names whatever the classes are, and in a folder in that of their own.
-    Raises: GiftError if the classes are not the dataset's, or one has no images.
     """
     images, options, notes = _images(source), request.options, {}
     kind = "label" if options.labels else "folder"

@@ -132,7 +132,6 @@ def open_files(path: Path, known_as: Callable[[Path, bytes], str | None] = lambd
     """The files of a directory or an archive, or one file alone; None if it is none that is understood.
 
     Args: known_as, the name that a lone file is known by, of its path and its first bytes; None if it is none.
-    Raises: GiftError if it is missing, damaged, or one of several files.
     """
     if path.is_dir():
         return directory(path)

@@ -51,10 +51,7 @@ class Repository(NamedTuple):
 
 
 def parse(path: Path | str) -> Repository | None:
-    """The place on the Hub that a path stands for; None of an ordinary path.
-
-    Raises: GiftError if it begins as such a place and is none.
-    """
+    """The place on the Hub that a path stands for; None of an ordinary path."""
     if not str(path).startswith("hf:/"):
         return None
     match = _NAME.fullmatch(str(path))
@@ -66,10 +63,7 @@ def parse(path: Path | str) -> Repository | None:
 
 
 def local(path: Path, wanted: Purpose) -> Path:
-    """The path; of a place on the Hub what was downloaded of it, a directory or the file that is named in it.
-
-    Raises: GiftError if it cannot be downloaded.
-    """
+    """The path; of a place on the Hub what was downloaded of it, a directory or the file that is named in it."""
     place = parse(path)
     if place is None:
         return path

@@ -33,10 +33,7 @@ def splits(source: Source) -> list[str | None]:
 
 
 def read(source: Source, request: ReadRequest) -> Records:
-    """The images of a split, `train-images-idx3-ubyte[.gz]` and its labels.
-
-    Raises: GiftError if a file is damaged, or one of a pair is missing.
-    """
+    """The images of a split, `train-images-idx3-ubyte[.gz]` and its labels."""
     train = request.train is not False
     images, labels = (_find(source, part, train) for part in ("images", "labels"))
     ids = class_ids(source.title(labels), read_array(source, labels, 1), request)

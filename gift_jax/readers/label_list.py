@@ -17,7 +17,6 @@ def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[st
     """Names of images by class name. Args: images, in sorted order; order, a class-order file.
 
     Numbers count the lines of a class-order file, from 0 or from 1, as the largest or the smallest tells.
-    Raises: GiftError if an image has no label or two, or the list is of other images.
     """
     lines = read_lines(path)
     if all(_NUMBER.fullmatch(line) for line in lines):

@@ -74,10 +74,7 @@ def read(source: Source, request: ReadRequest) -> Records:
 def _columns_of_all(
     source: Source, shards: Sequence[str], label_column: str | None, num_classes: int | None
 ) -> Columns:
-    """The columns of shards. Args: label_column, which one of several; num_classes, which may tell it, too.
-
-    Raises: GiftError if the shards differ, or it is not clear which column is meant.
-    """
+    """The columns of shards. Args: label_column, which one of several; num_classes, which may tell it, too."""
     found = {shard: _columns(source, shard, label_column, num_classes) for shard in shards}
     columns = found[shards[0]]
     if other := next((shard for shard, its in found.items() if its != columns), None):

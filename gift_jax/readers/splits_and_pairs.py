@@ -66,10 +66,7 @@ def pairs_in(label: str, names: Iterable[str]) -> list[Pair]:
 
 
 def choose_pair(label: str, names: Iterable[str], request: ReadRequest) -> Pair:
-    """Names of the images and the labels among a source's arrays.
-
-    Raises: GiftError if no pair of `PAIRS` is there, or several are and the split does not decide.
-    """
+    """Names of the images and the labels among a source's arrays."""
     found = pairs_in(label, names)
     split = choose_split(label, [pair.split for pair in found], request)
     chosen = [pair for pair in found if pair.split == split]
@@ -85,8 +82,7 @@ def choose_split(label: str, found: Iterable[str | None], request: ReadRequest) 
     That is the training images', or the test images', which may be the validation split; of a distilled set, the only
     one.
 
-    Args: found, the splits, None for images that are of none. Raises: GiftError if the split that an option names is
-    not there, or it is not clear which is meant.
+    Args: found, the splits, None for images that are of none.
     """
     found, train, wanted = list(dict.fromkeys(found)), request.train, request.options.split
     option = "`test_split`" if train is False else "`split`"

@@ -29,10 +29,7 @@ SOURCES: Mapping[str, TfdsSplits] = {
 
 
 def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False) -> Records:
-    """Read the list of images that TensorFlow Datasets has prepared below directory (its usual one if None).
-
-    Raises: GiftError if it does not have the dataset, or has not prepared it in a format that can be read.
-    """
+    """Read the list of images that TensorFlow Datasets has prepared below directory (its usual one if None)."""
     if spec.name not in SOURCES:
         raise GiftError(
             f"TensorFlow Datasets has no {spec.name}, only {', '.join(SOURCES)}; give a directory of class folders"

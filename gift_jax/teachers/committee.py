@@ -43,7 +43,6 @@ def unite(teachers: Sequence[Teacher], weights: Sequence[float] = ()) -> Teacher
 
     Args: weights, above 0, of which each teacher has its share; () weighs all alike. EDC's labels are a plain mean,
     CV-DD's weights are `exp(accuracy / 10)`.
-    Raises: GiftError unless all were trained on one dataset, with one size and normalisation.
     """
     first, *others = teachers
     if weights and (len(weights) != len(teachers) or min(weights) <= 0):

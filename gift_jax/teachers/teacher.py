@@ -92,10 +92,7 @@ class Teacher(typing.NamedTuple):
     info: TeacherInfo
 
     def logits(self, images: jax.Array | np.ndarray) -> jax.Array:
-        """Classify. Args: images, float32 [B, H, W, C], normalised. Returns: logits, float32 [B, classes].
-
-        Raises: GiftError if the images are not of the teacher's shape.
-        """
+        """Classify. Args: images, float32 [B, H, W, C], normalised. Returns: logits, float32 [B, classes]."""
         if images.shape[1:] != self.model.input_shape:
             raise GiftError(
                 f"teacher {self.info.architecture!r} takes images of shape {self.model.input_shape}, not "
