@@ -60,9 +60,6 @@ def read_checkpoint(
         key: read the one under it.
         rows: of the head, one a class, where it has more.
         normalised: whether the caller knows how images are normalised, so that no layer in the file need tell.
-
-    Raises:
-        GiftError: none fits exactly, several do, or what stands before the network is not understood.
     """
     with blamed_on(path):
         content = load_object(path)

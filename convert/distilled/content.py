@@ -34,13 +34,7 @@ class Content(NamedTuple):
 def first_of_each_class(label: str, labels: np.ndarray, request: Request, names: Sequence[str] = ()) -> np.ndarray:
     """Row numbers of the first images of each class, in the source's order: as many as are asked for, or as there are.
 
-    Args:
-        label: the source, for messages.
-        labels: int32 [N].
-        request: how many.
-        names: of the classes, for messages.
-    Raises: GiftError if there are classes that the dataset has not, or too few images of one,
-    or if classes have different numbers and none was asked for.
+    Args: label, the source, and names, of the classes, both for messages; labels, int32 [N].
     """
     count = request.spec.num_classes
     strangers = labels[(labels < 0) | (labels >= count)]

@@ -50,10 +50,8 @@ def order_classes(label: str, found: Sequence[str], request: ReadRequest, kind: 
     Args:
         label: the source, for messages.
         found: its class names, each once, in the order in which a new dataset counts them.
-        request: the dataset, and a class-order file. A dataset's class may be missing, and with such a file other
-            names are left out.
+        request: the dataset, of which a class may be missing, and a class-order file, which leaves other names out.
         kind: what has the names, `folder`, `name` (in a file that gives each a number) or `label` (of single images).
-    Raises: GiftError if the names are not the dataset's classes, or it is not known in which order they are.
     """
     spec = request.spec
     kind = f"class {kind}"

@@ -79,12 +79,7 @@ def read_images(
 ) -> Records:
     """List the training or the test images of a source; none is decoded yet.
 
-    Args:
-        path: the source.
-        train: which images.
-        reading: what the source does not say of itself.
-        spec: the dataset, None if it is new.
-    Raises: GiftError if there is nothing that is understood, or it is damaged or of other classes.
+    Args: reading, what the source does not say of itself; spec, the dataset, None if it is new.
     """
     form, source = _opened(path)
     for option in ("split", "labels", "label_column", "class_order"):

@@ -79,9 +79,8 @@ def choose_pair(label: str, names: Iterable[str], request: ReadRequest) -> Pair:
 def choose_split(label: str, found: Iterable[str | None], request: ReadRequest) -> str | None:
     """Which of a source's splits to read: the one that an option names, else the one that is meant.
 
-    That is the training images', or the test images', which may be the validation split; of a distilled set, the only
+    That is the training images', or the test images', which may be the validation split; of a distilled set the only
     one.
-
     Args: found, the splits, None for images that are of none.
     """
     found, train, wanted = list(dict.fromkeys(found)), request.train, request.options.split
