@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +22,8 @@ from gift_jax.runtime.seeds import check_seeds
 
 from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
-from . import by_epoch, by_epoch_and_batch, flat
 from .layouts import Bank, find_bank
 from .records import LabelKind, Record, join, parse
-
-LAYOUTS = (by_epoch_and_batch.LAYOUT, flat.LAYOUT, by_epoch.LAYOUT)
 
 # LabelKind of other images agree with these by chance, a teacher's labels far more often.
 _LEAST_AGREEMENT = 1.5  # times chance
@@ -80,8 +77,12 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     source = hub.local(source, "set")
     size = _size_on_disk(source)
     images = open_distilled(distilled)
-    files = _open_files(source)
-    bank = find_bank(files, epochs, len(images.labels), LAYOUTS)
+    files = directory(source) if source.is_dir() else open_archive(source)
+    if files is None:
+        raise GiftError(
+            f"{source}: neither a directory nor a zip or tar archive; give the released archive or its folder"
+        )
+    bank = find_bank(files, epochs, len(images.labels))
     if options.centre and not bank.epoch_per_file:
         raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
     labels = LabelKind(options.temperature if bank.epoch_per_file else 0.0, bank.floor_crop_boxes)
@@ -99,18 +100,7 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
 def _size_on_disk(path: Path) -> int:
     """Bytes of a file, or of all files below a directory."""
     with os_errors_as_gift_error(path):
-        return (
-            sum(check_file(file) for file in path.rglob("*") if file.is_file()) if path.is_dir() else check_file(path)
-        )
-
-
-def _open_files(path: Path) -> Source:
-    files = directory(path) if path.is_dir() else open_archive(path)
-    if files is None:
-        raise GiftError(
-            f"{path}: neither a directory nor a zip or tar archive; give the released archive or its folder"
-        )
-    return files
+        return sum(map(check_file, filter(Path.is_file, path.rglob("*")) if path.is_dir() else [path]))
 
 
 def sampler_order(count: int, epochs: int, seed: int) -> np.ndarray:
@@ -155,16 +145,23 @@ def _gigabytes(count: float) -> str:
 
 def _import(reader: _Reader, out: Path, options: Options) -> StoredInfo:
     """Write each epoch as soon as it is whole."""
-    images, bank, sampled = reader.images, reader.bank, None
+    images, bank = reader.images, reader.bank
     epochs, digest = 1 + max(place.epoch for place in bank.places.values()), set_digest(images)
     draw = options.draw or bank.draw
     pool = bank.pruned or draw != "stored"
-    first, batches = None, 0
+    order, told, first, batches = bank.order, "as stored", None, 0
     for number, records in _epochs(reader):
         where = f"{reader.files.label}: epoch_{number}"
-        if bank.order is None and records[0].indices is None and sampled is None:
-            sampled = sampler_order(len(images.labels), epochs, options.seed)
-        drop_last = bank.pruned or draw in ("without_replacement", "in_turns")
+        if order is None and records[0].indices is None:
+            order, told = (
+                dict(enumerate(sampler_order(len(images.labels), epochs, options.seed))),
+                f"of torch's RandomSampler, seed {options.seed}",
+            )
+        if order is not None and number not in order:
+            raise GiftError(f"{where}: the list of images lacks this epoch; download it again")
+        settings = records[0].settings()
+        if any(record.settings() != settings for record in records):
+            raise GiftError(f"{where} has batches of several kinds; give the files of one release")
         info = StoredInfo(
             dataset=images.dataset,
             num_images=len(images.labels),
@@ -173,20 +170,20 @@ def _import(reader: _Reader, out: Path, options: Options) -> StoredInfo:
             epochs=epochs,
             batch_size=len(max(records, key=lambda record: len(record.flips)).flips),
             distilled=digest,
-            order="as stored" if sampled is None else f"of torch's RandomSampler, seed {options.seed}",
+            order=told,
             source=hub.title(reader.files.path),
             temperature=reader.labels.temperature,
             centred=options.centre,
             draw=draw,
-            drop_last=drop_last,
-            **_settings(where, records),
+            drop_last=bank.pruned or draw in ("without_replacement", "in_turns"),
+            **settings,
         )
         first = first or info
         if info != first:
             raise GiftError(f"{where} is not like the first epoch that was read; give the files of one release")
-        records, order = _fitted(where, records, _order(where, bank, sampled, number), info)
+        records, rows = _fitted(where, records, None if order is None else order[number], info)
         batches += len(records)
-        epoch = join(records, order)
+        epoch = join(records, rows)
         for problem in problems(epoch, dataclasses.replace(info, batches=int(pool)), len(records)):
             raise GiftError(f"{where}: {problem}; download it again, or check --distilled")
         _check_agreement(where, epoch, images, info)
@@ -215,21 +212,6 @@ def _epochs(reader: _Reader) -> Iterator[tuple[int, Sequence[Record]]]:
             if not left[place.epoch]:
                 yield place.epoch, [record for _, part in sorted(pending.pop(place.epoch).items()) for record in part]
             advance(1, "")
-
-
-def _settings(where: str, records: Sequence[Record]) -> dict[str, Any]:
-    if any(record.settings() != records[0].settings() for record in records):
-        raise GiftError(f"{where} has batches of several kinds; give the files of one release")
-    return dict(records[0].settings())
-
-
-def _order(where: str, bank: Bank, sampled: np.ndarray | None, number: int) -> np.ndarray | None:
-    """The rows that an epoch's batches show, None if its records tell."""
-    if bank.order is not None:
-        if number not in bank.order:
-            raise GiftError(f"{where}: the list of images lacks this epoch; download it again")
-        return bank.order[number]
-    return None if sampled is None else sampled[number]
 
 
 def _fitted(

@@ -1,7 +1,7 @@
 """One batch's stored record: a list of crops, flips, mixing and logits, and what some methods' records have besides."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +59,7 @@ class Record(NamedTuple):
 def parse(label: str, content: object, images: DistilledSet, labels: LabelKind) -> Record:
     """Check and convert one batch's content. label names it in messages. Raises: GiftError.
 
-    Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L; for more than six parts see `_FURTHER`.
+    Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L; for more than six parts see `_further`.
     """
     if not isinstance(content, list | tuple) or not 6 <= len(content) <= 8:
         raise GiftError(f"{label}: is no list of six to eight parts (crops, flips, mixing, logits); {AGAIN}")
@@ -111,50 +111,29 @@ def join(records: Sequence[Record], order: np.ndarray | None) -> StoredBatches:
     )
 
 
-# ---- parts beyond the sixth ----------------------------------------------------------------------------
-
-_Parts = Mapping[str, Any]  # of a `Record`
-
-
-def _indices(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
-    return {"indices": _tensor(label, "image numbers", parts[0], (count,), "iu").astype(np.int32)}
-
-
-def _weights(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
-    return {"weights": _tensor(label, "weights", parts[0], (count,), "f").astype(np.float32)}
-
-
-def _classes(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
-    wide = parts[0].shape[1]
-    if not 1 <= wide <= images.num_classes < 2**15:
-        raise GiftError(f"{label}: tells {wide} classes of an image, the set has {images.num_classes}; {AGAIN}")
-    return {"classes": _tensor(label, "classes", parts[0], (count, wide), "i").astype(np.int16)}
-
-
-def _indices_on_tensors(label: str, parts: Sequence[torch.Tensor], count: int, images: DistilledSet) -> _Parts:
-    """The last part is an order of cells, after which EDC's code joins them in their old order: it has no effect."""
-    _tensor(label, "orders of cells", parts[1], (count, 2, parts[1].shape[2]), "i")
-    return {**_indices(label, parts, count, images), "crops": "floats"}
-
-
-# By the axes and the kinds of numbers of the parts beyond the sixth.
-_FURTHER: Mapping[tuple[tuple[int, bool], ...], Callable[..., _Parts]] = {
-    (): lambda *_: {},  # SRe2L, LPLD, HALD
-    ((1, False),): _indices,  # G-VBSM, EDC on small images: shaoshitong/EDC, relabel/generate_soft_label_with_db.py
-    ((1, True),): _weights,  # WMDD: Liu-Hy/WMDD, relabel/generate_soft_label.py
-    ((2, False),): _classes,  # LPQLD, whose sixth part has their logits
-    ((1, False), (3, False)): _indices_on_tensors,  # EDC on ImageNet
-}
-
-
-def _further(label: str, parts: Sequence[object], count: int, images: DistilledSet) -> _Parts:
-    kinds = tuple((part.ndim, part.is_floating_point()) for part in parts if isinstance(part, torch.Tensor))
-    if len(kinds) < len(parts) or kinds not in _FURTHER:
-        raise GiftError(
-            f"{label}: has {6 + len(parts)} parts, but those beyond the sixth are neither images' numbers (G-VBSM, "
-            f"EDC) nor weights (WMDD) nor classes of the largest logits (LPQLD); {AGAIN}"
-        )
-    return _FURTHER[kinds](label, parts, count, images)
+def _further(label: str, parts: Sequence[Any], count: int, images: DistilledSet) -> dict[str, Any]:
+    """What the parts beyond the sixth tell of a `Record`, by their axes and their kinds of numbers."""
+    tensors = all(isinstance(part, torch.Tensor) for part in parts)
+    match [(part.ndim, part.is_floating_point()) for part in parts] if tensors else None:
+        case []:  # SRe2L, LPLD, HALD
+            return {}
+        case [(1, True)]:  # WMDD: Liu-Hy/WMDD, relabel/generate_soft_label.py
+            return {"weights": _tensor(label, "weights", parts[0], (count,), "f").astype(np.float32)}
+        case [(2, False)]:  # LPQLD, whose sixth part has their logits
+            wide = parts[0].shape[1]
+            if not 1 <= wide <= images.num_classes < 2**15:
+                raise GiftError(f"{label}: tells {wide} classes of an image, the set has {images.num_classes}; {AGAIN}")
+            return {"classes": _tensor(label, "classes", parts[0], (count, wide), "i").astype(np.int16)}
+        case [(1, False)]:  # G-VBSM, EDC on small images: shaoshitong/EDC, relabel/generate_soft_label_with_db.py
+            return {"indices": _tensor(label, "image numbers", parts[0], (count,), "iu").astype(np.int32)}
+        case [(1, False), (3, False)]:
+            # EDC on ImageNet: an order of cells, after which its code joins them in their old order, has no effect.
+            _tensor(label, "orders of cells", parts[1], (count, 2, parts[1].shape[2]), "i")
+            return {**_further(label, parts[:1], count, images), "crops": "floats"}
+    raise GiftError(
+        f"{label}: has {6 + len(parts)} parts, but those beyond the sixth are neither images' numbers (G-VBSM, EDC) "
+        f"nor weights (WMDD) nor classes of the largest logits (LPQLD); {AGAIN}"
+    )
 
 
 # ---- parts ---------------------------------------------------------------------------------------------
