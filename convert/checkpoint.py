@@ -17,7 +17,7 @@ from gift_jax.teachers.teacher import flatten, unflatten
 
 from .families import Family, check_arch, find_family
 from .families.spelling import in_official_names, nearest
-from .rules import IGNORED, Flat, from_torch, name_in_file, shown
+from .rules import IGNORED, from_torch, name_in_file, shown
 from .torch_file import EMA_KEYS, find_states, load_object
 
 MOST_LISTED = 6  # names in a sentence
@@ -78,7 +78,9 @@ def read_checkpoint(
             taken = _the_one_that_fits(path, chosen, read)
         if normalised:
             return taken
-        around = _around(taken.key, found)
+        around = taken.key  # or the state dict that it is a part of
+        if around not in found:
+            around = next(name for name, state in found.items() if taken.key in _parts_of(name, state))
         if unread := _small_tensors_beside(taken.key, around, found):
             raise GiftError(
                 f"{path}: beside the network, {', '.join(unread)} may change its images; give --mean and --std, "
@@ -174,23 +176,15 @@ def _normalisation(path: Path, layer: State, channels: int) -> Normalisation | N
     return Normalisation(*values)
 
 
-def _around(key: str, found: States) -> str:
-    """The state dict that the one under a key is, or is a part of."""
-    return key if key in found else next(at for at, state in found.items() if key in _parts_of(at, state))
-
-
 def _small_tensors_beside(key: str, around: str, found: States) -> list[str]:
     """Names in layers outside of a part of a state dict that are as small as one on colours."""
     within = key.removeprefix(around).removeprefix(".")
     layers: dict[str, State] = {}
     for name, tensor in found[around].items() if within else ():
         layers.setdefault(name.partition(".")[0], {})[name] = tensor
-    small = [layer for first, layer in layers.items() if first != within and _values(layer) <= SMALL]
+    others = [layer for first, layer in layers.items() if first != within]
+    small = [layer for layer in others if all(tensor.numel() <= SMALL for tensor in layer.values())]
     return [name_in_file(*item) for layer in small for item in layer.items() if item[1].is_floating_point()]
-
-
-def _values(layer: State) -> int:
-    return max(tensor.numel() for tensor in layer.values())
 
 
 def _parts_of(key: str, state: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
@@ -222,9 +216,8 @@ def _the_one_that_fits(path: Path, states: States, read: Callable[..., Read]) ->
 
 def _listed(keys: Iterable[str]) -> str:
     names = [shown(key) if key else "one without a key" for key in keys]
-    return ", ".join(names[:MOST_LISTED]) + (
-        f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    )
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more
 
 
 def _read_state(
@@ -246,7 +239,9 @@ def _read_state(
         raise _explained(error, key, state, spec, family) from None
     shapes = dict(zip(("params", "batch_stats"), get_model(spec).abstract(), strict=True))
     flat = from_torch(where, official, family.rules(spec), {group: flatten(tree) for group, tree in shapes.items()})
-    _check_variances(where, flat)
+    for name, array in flat["batch_stats"].items():
+        if name.endswith("/var") and (array < 0).any():
+            raise GiftError(f"{where}: {name} holds negative variances; the file is damaged, save it again")
     params, batch_stats = (unflatten(flat[group], shapes[group]) for group in ("params", "batch_stats"))
     return Read(spec, params, batch_stats, official, key)
 
@@ -276,9 +271,3 @@ def head_rows(where: str, head: str, state: Mapping[str, torch.Tensor], rows: Se
         if not rows or not 0 <= min(rows) <= max(rows) < count or len(set(rows)) != len(rows):
             raise GiftError(f"{where}: {name} has {count} rows; give different --rows from 0 to {count - 1}")
     return {name: tensor[list(rows)] for name, tensor in tensors.items()}
-
-
-def _check_variances(where: str, flat: Flat) -> None:
-    for name, array in flat["batch_stats"].items():
-        if name.endswith("/var") and (array < 0).any():
-            raise GiftError(f"{where}: {name} holds negative variances; the file is damaged, save it again")

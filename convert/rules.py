@@ -145,16 +145,17 @@ def from_torch(
     if expected["batch_stats"] and not flat["batch_stats"]:
         raise GiftError(f"{where}: {NO_STATISTICS}")
     needed = (_invert(rules, group, target)[1] for group in expected for target in expected[group])
-    beside = (other for name in state for other in _buffers_beside(rules, name))
+    beside = (
+        _beside(name, other)
+        for name in state
+        for rule in rules
+        if rule.buffers and rule.pattern().fullmatch(name)
+        for other in rule.buffers
+    )
     for official in (*needed, *beside):
         if official not in state:
             raise GiftError(f"{where}: {official} is missing; check --model, or save the file again")
     return flat
-
-
-def _buffers_beside(rules: Sequence[Rule], name: str) -> list[str]:
-    found = [rule for rule in rules if rule.buffers and rule.pattern().fullmatch(name)]
-    return [_beside(name, other) for rule in found for other in rule.buffers]
 
 
 def _transformed(called: str, tensor: torch.Tensor, transform: Relayout, shape: tuple[int, ...]) -> Array:
@@ -171,17 +172,13 @@ def _transformed(called: str, tensor: torch.Tensor, transform: Relayout, shape: 
         with contextlib.suppress(ValueError):
             value = transform.forward(wide.numpy())
     if value is None or value.shape != shape:
+        theirs = list(transform.inverse(np.broadcast_to(np.zeros((), np.bool_), shape)).shape)  # takes no memory
         raise GiftError(
-            f"{called} has shape {list(tensor.shape)}, where this architecture has {_source_shape(transform, shape)}; "
-            "check --model: a network of another width is another architecture"
+            f"{called} has shape {list(tensor.shape)}, where this architecture has {theirs}; check --model: a network "
+            "of another width is another architecture"
         )
     # A copy: checkpoints are mapped into memory, all of the file for as long as one array refers to it.
     return np.array(value, order="C")
-
-
-def _source_shape(transform: Relayout, shape: tuple[int, ...]) -> list[int]:
-    """The shape that PyTorch has for an array of ours; no memory is taken."""
-    return list(transform.inverse(np.broadcast_to(np.zeros((), np.bool_), shape)).shape)
 
 
 def batches_tracked(state: Mapping[str, torch.Tensor]) -> int:

@@ -1,7 +1,6 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
 import dataclasses
-import functools
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ import torch
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, known_spelling
 from gift_jax.errors import GiftError
-from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.readers import hub
 from gift_jax.runtime.files import read_json_object, refuse_to_replace, sha256
 from gift_jax.teachers.teacher import (
@@ -23,6 +22,7 @@ from gift_jax.teachers.teacher import (
     Verification,
     load_arrays,
     load_weights,
+    network_logits,
     new_teacher,
     save_arrays,
     write_info,
@@ -39,17 +39,6 @@ TOLERANCE = 1e-4
 PACKAGES = ("gift-jax", "jax", "flax", "torch", "numpy")
 
 
-def read_variables(
-    path: Path, spec: ModelSpec, family: Family, *, ema: bool = False
-) -> tuple[ModelSpec, Variables, Variables, Mapping[str, torch.Tensor]]:
-    """Read a checkpoint into this library's variables, as `read_checkpoint` does.
-
-    Returns: the spec with the options that the weights tell, params, batch_stats, and PyTorch's state dict
-    under the official names. Raises: GiftError if the file and the spec do not fit exactly.
-    """
-    return read_checkpoint(path, spec, family, ema=ema)[:4]
-
-
 def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> Verification:
     """Compare the logits of weights as they were written, BatchNorm folded, with PyTorch's (`reference_logits`)."""
     model = get_model(spec)
@@ -57,16 +46,13 @@ def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> Verification:
     # TF32, JAX's default on GPUs, would be measured instead of the conversion.
     with jax.default_matmul_precision("highest"):
         # np.asarray waits: the activations of one batch at a time.
-        ours = np.concatenate([np.asarray(_logits(folded, params, batch)) for batch in verification_batches(spec)])
+        ours = np.concatenate(
+            [np.asarray(network_logits(folded, params, batch)) for batch in verification_batches(spec)]
+        )
     difference = float(np.abs(ours.astype(np.float64) - theirs).max())
     agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
     relative = difference / max(float(np.abs(theirs).max()), float(np.finfo(np.float32).tiny))
     return Verification(VERIFICATION_IMAGES, difference, relative, agreement)
-
-
-@functools.partial(jax.jit, static_argnums=0)  # compiled once for all teachers of an architecture
-def _logits(model: Model, params: Variables, images: jax.Array) -> jax.Array:
-    return model.apply(params, {}, images)[0]
 
 
 def verification_batches(spec: ModelSpec) -> list[np.ndarray]:
@@ -208,19 +194,17 @@ def _dataset(source: Path, given: str | None, told: Described) -> str:
 
 
 def _model(source: Path, given: str | None, told: Described) -> str:
-    """The architecture that is given, else what config.json tells. Raises: GiftError if neither does, or they differ.
-
-    CIFAR's stem, with which a ResNet is a `_modified` one, has no place in timm's configuration; the weights tell it.
-    """
+    """The architecture that is given, else what config.json tells."""
+    # CIFAR's stem, with which a ResNet is a `_modified` one, has no place in timm's configuration; the weights tell it.
     plain = {official_name(name).removesuffix("_modified") for name in (given, told.architecture) if name}
     if len(plain) > 1:
         raise GiftError(
             f"{source}: is a {told.architecture}, as its config.json says, but --model is {given}; leave it out"
         )
-    if told.architecture and not (given or "").endswith("_modified"):
-        return told.architecture
-    if given:
+    if given and (given.endswith("_modified") or not told.architecture):
         return given
+    if told.architecture:
+        return told.architecture
     raise GiftError(f"{source}: does not tell its architecture; give --model")
 
 

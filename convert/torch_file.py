@@ -32,15 +32,8 @@ _NUMPY = (
 ALLOWED: tuple[Any, ...] = (argparse.Namespace, *_NUMPY)
 
 # Under which keys trainers keep averaged weights: torchvision's reference, timm's trainer, and others.
-EMA_KEYS = (
-    "model_ema",
-    "state_dict_ema",
-    "ema_state_dict",
-    "ema",
-    "ema_model",
-    "ema_model_state_dict",
-    "averaged_model",
-)
+EMA_KEYS = ("model_ema", "state_dict_ema", "ema_state_dict", "ema", "ema_model")
+EMA_KEYS += ("ema_model_state_dict", "averaged_model")
 # What is no weight and part of no network: how often torch.optim.swa_utils.AveragedModel has averaged, thop's counters.
 COUNTERS = re.compile(r"n_averaged|(.*\.)?total_(ops|params)")
 # Attributes that DataParallel, torch.compile and FSDP put into names, in front of all or of a wrapped part.
@@ -61,7 +54,10 @@ def load_object(path: Path) -> Any:
     if not path.is_file():
         raise GiftError(f"{path}: no such file; check the path")
     if is_safetensors(_head(path)):
-        return _load_safetensors(path)
+        try:
+            return safetensors.torch.load_file(path)
+        except (safetensors.SafetensorError, ValueError, OSError) as error:
+            raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
     return _load_torch(path, str(path))
 
 
@@ -73,13 +69,6 @@ def load_stream(content: bytes, label: str) -> Any:
 def is_safetensors(head: bytes) -> bool:
     """Whether a file with these first bytes, nine or more, is safetensors: its JSON header's length, then a brace."""
     return head[8:9] == b"{"
-
-
-def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, ValueError, OSError) as error:
-        raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
 
 
 def _load_torch(file: Path | IO[bytes], label: str) -> Any:
@@ -221,20 +210,15 @@ def describe(content: Any) -> str:
 def _network_names(where: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors apart from the graph that computed them, under names without wrappers, and without counters."""
     names = [name for name in state if not COUNTERS.fullmatch(name)]
-    # A tensor that requires gradients, as parameters do, and one that is stored negated give no NumPy array.
-    bare = {_without_wrappers(name): _named(state[name].detach().resolve_neg(), name) for name in names}
+    bare: dict[str, torch.Tensor] = {}
+    for name in names:
+        # A tensor that requires gradients, as parameters do, and one that is stored negated give no NumPy array.
+        tensor = state[name].detach().resolve_neg()
+        setattr(tensor, NAME_IN_FILE, name)
+        bare[".".join(part for part in name.split(".") if part not in WRAPPERS)] = tensor
     if len(bare) != len(names):
         raise GiftError(f"{where}: holds the same weights with and without a prefix; save `model.state_dict()` once")
     return bare
-
-
-def _named(tensor: torch.Tensor, name: str) -> torch.Tensor:
-    setattr(tensor, NAME_IN_FILE, name)
-    return tensor
-
-
-def _without_wrappers(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:

@@ -16,8 +16,9 @@ from fuzzing import MUTATIONS, Payload, loads_or_is_refused, mutate, settings
 from hypothesis import strategies as st
 from modules import official, spec
 
+from convert.checkpoint import read_checkpoint
 from convert.families import find_family
-from convert.teacher import convert_teacher, read_variables
+from convert.teacher import convert_teacher
 from gift_jax import load_teacher
 from gift_jax.runtime.files import sha256_tree
 
@@ -52,10 +53,10 @@ def test_damaged_checkpoints(kind, examples, tmp_path, capfd):
     @hypothesis.given(MUTATIONS)
     def check(mutations):
         path.write_bytes(mutate(data, mutations))
-        read = loads_or_is_refused(lambda: read_variables(path, SPEC, find_family(SPEC.name)))
+        read = loads_or_is_refused(lambda: read_checkpoint(path, SPEC, find_family(SPEC.name)))
         counts["read" if read else "refused"] += 1
         if read:
-            arrays = [np.asarray(leaf) for leaf in read[1]["blocks"][0]["conv"].values()]
+            arrays = [np.asarray(leaf) for leaf in read.params["blocks"][0]["conv"].values()]
             assert all(np.isfinite(array).all() for array in arrays)
         # A tenth of those that can be read, and of the others, through the whole command.
         if sum(counts.values()) % 10 == 0:

@@ -102,9 +102,7 @@ def raw_pixels(images: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 # ---- labels --------------------------------------------------------------------------------------------
-ROWS_BY_CLASS = frozenset(
-    {"datm", "pad"}
-)  # methods whose soft rows are logits, written class by class whatever their argmax
+ROWS_BY_CLASS = ("datm", "pad")  # methods whose soft rows are logits, class by class whatever their argmax
 _SUM_TOLERANCE = 1e-2  # of probabilities that were stored in half precision
 _ASK = "say what they are by --soft-labels probabilities|logits"
 
@@ -132,14 +130,26 @@ def read_labels(label: str, labels: np.ndarray, request: Request) -> ReadLabels:
 
 def _soft(label: str, rows: np.ndarray, request: Request) -> ReadLabels:
     """Logits float32 [N, classes] of soft rows; students take their softmax."""
-    by_class = request.method in ROWS_BY_CLASS
+    by_class, num_classes = request.method in ROWS_BY_CLASS, request.spec.num_classes
     kind = _kind(label, rows, request.soft_labels or ("logits" if by_class else None))
-    ids = _ids_by_row(label, len(rows), request) if by_class else _ids_by_argmax(label, rows)
+    if by_class:  # DATM's rule, and PAD's: row r is of class r // (rows a class); its logits may have another argmax
+        if len(rows) % num_classes:
+            raise GiftError(
+                f"{label}: has {len(rows)} rows of labels, no multiple of {num_classes} classes; check --dataset"
+            )
+        ids = np.repeat(np.arange(num_classes), len(rows) // num_classes)
+    else:
+        undecided = np.flatnonzero((rows == rows.max(1, keepdims=True)).sum(1) != 1)
+        if len(undecided):
+            raise GiftError(
+                f"{label}: row {undecided[0]} of its labels has no single largest entry; give class ids too"
+            )
+        ids = rows.argmax(1)
     if kind == "logits":
-        return ReadLabels(ids, rows, kind)
+        return ReadLabels(ids.astype(np.int32), rows, kind)
     # Zeros, whose logarithm is not finite, become 1e-38.
     soft = np.log(np.maximum(rows, np.finfo(np.float32).tiny))
-    return ReadLabels(ids, soft, "probabilities, stored as their logarithms")
+    return ReadLabels(ids.astype(np.int32), soft, "probabilities, stored as their logarithms")
 
 
 def _kind(label: str, rows: np.ndarray, kind: str | None) -> str:
@@ -152,18 +162,3 @@ def _kind(label: str, rows: np.ndarray, kind: str | None) -> str:
     if (kind == "probabilities") != sums_to_one:
         raise GiftError(f"{label}: its labels are {found}, but were taken for {kind}; {_ASK}")
     return kind
-
-
-def _ids_by_row(label: str, count: int, request: Request) -> np.ndarray:
-    """DATM's rule, and PAD's: the class of row r is r // (rows a class); its logits may well have another argmax."""
-    num_classes = request.spec.num_classes
-    if count % num_classes:
-        raise GiftError(f"{label}: has {count} rows of labels, no multiple of {num_classes} classes; check --dataset")
-    return np.repeat(np.arange(num_classes, dtype=np.int32), count // num_classes)
-
-
-def _ids_by_argmax(label: str, rows: np.ndarray) -> np.ndarray:
-    undecided = np.flatnonzero((rows == rows.max(1, keepdims=True)).sum(1) != 1)
-    if len(undecided):
-        raise GiftError(f"{label}: row {undecided[0]} of its labels has no single largest entry; give class ids too")
-    return rows.argmax(1).astype(np.int32)

@@ -1,5 +1,6 @@
 """From stored numbers to a set's pixels: their space, what they are normalised by, and images taken apart."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -65,9 +66,12 @@ def make_pixels(path: Path, layout: str, content: Content, request: Request) -> 
     rows, notes = np.arange(len(images)), {}
     if request.factor and request.factor > 1:
         images = images / np.float32(255) if images.dtype == np.uint8 else images
-        notes["formation"] = _describe(images.shape[1], request.factor)
-        images = _decode(str(path), images, content.labels, request.factor)
-        rows = _decoded_rows(content.labels, request.factor)
+        factor, side = request.factor, images.shape[1]
+        notes["formation"] = (
+            f"each stored image is {factor} x {factor} images of {-(-side // factor)} pixels, enlarged to {side} "
+            "(bilinear), as IDC's decode_zoom does; in a class the first cell of all its images comes first"
+        )
+        images, rows = _decode(str(path), images, content.labels, factor)
     if space == "unbounded":
         assert normalisation is not None
         low, high = content.images.min(), content.images.max()
@@ -126,19 +130,11 @@ def _normalised(images: np.ndarray, normalisation: Normalisation) -> np.ndarray:
 PADDING = 0.5  # grey, of pixels in [0, 1], where the side is no multiple of the factor
 
 
-def _decoded_rows(labels: np.ndarray, factor: int) -> np.ndarray:
-    """Rows of the stored images that the decoded ones are cut out of, int64 [N * factor^2].
-
-    Class by class, and in a class the first cell of all its images, then the second, along the rows of cells.
-    """
-    classes = (np.flatnonzero(labels == number) for number in np.unique(labels))
-    return np.concatenate([np.tile(rows, factor**2) for rows in classes])
-
-
-def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> np.ndarray:
+def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut images, float32 [N, S, S, C], into cells and enlarge each to S pixels (bilinear): [N * factor^2, S, S, C].
 
-    Args: label, their source for messages; labels, int32 [N]; the order is that of `_decoded_rows`.
+    Class by class, and in a class the first cell of all its images, then the second, along the rows of cells.
+    Args: label, their source for messages; labels, int32 [N]. Returns: them, and the rows that they are cut out of.
     """
     count, side, _, channels = images.shape
     if factor > side:
@@ -149,24 +145,14 @@ def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> 
     except MemoryError:
         size = f"{count * factor**2 * side**2 * channels * 4 / 2**30:,.0f} GiB"
         raise GiftError(f"{label}: its decoded images take {size} of memory; lower --ipc") from None
-    stored = torch.from_numpy(images).permute(0, 3, 1, 2)
-    start = 0
+    stored, rows, start = torch.from_numpy(images).permute(0, 3, 1, 2), [], 0
     for number in np.unique(labels):
-        chosen = stored[torch.from_numpy(np.flatnonzero(labels == number))].contiguous()
+        rows.append(np.flatnonzero(labels == number))
+        chosen = stored[torch.from_numpy(rows[-1])].contiguous()
         padded = F.pad(chosen, (0, cell * factor - side) * 2, value=PADDING)
-        for top in range(0, cell * factor, cell):
-            for left in range(0, cell * factor, cell):
-                cells = padded[:, :, top : top + cell, left : left + cell]
-                enlarged = F.interpolate(cells, size=(side, side), mode="bilinear")
-                decoded[start : start + len(cells)] = enlarged.permute(0, 2, 3, 1).numpy()
-                start += len(cells)
-    return decoded
-
-
-def _describe(side: int, factor: int) -> str:
-    """What `_decode` did, for a set's provenance."""
-    cell = -(-side // factor)
-    return (
-        f"each stored image is {factor} x {factor} images of {cell} pixels, enlarged to {side} (bilinear), as IDC's "
-        "decode_zoom does; in a class the first cell of all its images comes first"
-    )
+        for top, left in itertools.product(range(0, cell * factor, cell), repeat=2):
+            cells = padded[:, :, top : top + cell, left : left + cell]
+            enlarged = F.interpolate(cells, size=(side, side), mode="bilinear")
+            decoded[start : start + len(cells)] = enlarged.permute(0, 2, 3, 1).numpy()
+            start += len(cells)
+    return decoded, np.concatenate([np.tile(places, factor**2) for places in rows])

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import typing
 from collections.abc import Iterator, Mapping
@@ -98,14 +99,13 @@ class Teacher(typing.NamedTuple):
                 f"teacher {self.info.architecture!r} takes images of shape {self.model.input_shape}, not "
                 f"{images.shape[1:]}; resize them or load the teacher of their dataset"
             )
-        return _logits(self.model, self.params, jnp.asarray(images, jnp.float32))
+        return network_logits(self.model, self.params, jnp.asarray(images, jnp.float32))
 
 
-def _apply(model: Network, params: Variables, images: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=0)  # compiled once for all teachers of an architecture
+def network_logits(model: Network, params: Variables, images: jax.Array) -> jax.Array:
+    """Logits [B, classes] of a folded network."""
     return model.apply(params, {}, images)[0]
-
-
-_logits = jax.jit(_apply, static_argnums=0)
 
 
 def make_teacher(info: TeacherInfo, params: Variables, batch_stats: Variables) -> Teacher:

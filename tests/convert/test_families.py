@@ -12,9 +12,9 @@ import torch
 from flax import nnx
 from forms import short_form
 
+from convert.checkpoint import read_checkpoint
 from convert.families import find_family
 from convert.rules import to_torch
-from convert.teacher import read_variables
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec, get_model, layers
 from gift_jax.teachers.teacher import flatten
@@ -40,14 +40,14 @@ def pooled_features(module, images):
     return [x for x, part in zip(outputs, module.features, strict=True) if isinstance(part, torch.nn.MaxPool2d)]
 
 
-def every_feature(module, images):
-    return chained(module.features, images)
-
-
 def stages_apart(module, images):
     """After the stem, each block of each stage, and the head."""
     blocks = [block for stage in module.features[1:-1] for block in stage]
     return chained([module.features[0], *blocks, module.features[-1]], images)
+
+
+def every_feature(module, images):
+    return chained(module.features, images)
 
 
 def channels_last_feature(module, images):
@@ -58,10 +58,6 @@ def shuffled_features(module, images):
     """After the stem's pooling, each stage and the head."""
     x = module.maxpool(module.conv1(images))
     return [x, *chained((module.stage2, module.stage3, module.stage4, module.conv5), x)]
-
-
-def stages(module, images):
-    return module.stages(images)
 
 
 def tokens(module, images):
@@ -94,7 +90,7 @@ CASES = {
     "resnet101_modified": Case(44_541_480, 32, resnet_features),
     "resnet152_modified": Case(60_185_128, 32, resnet_features),
     # Counted by the authors' own code, as are the logits that its test has.
-    "resnet_ap10": Case(5_418_792, 32, stages),
+    "resnet_ap10": Case(5_418_792, 32, lambda module, images: module.stages(images)),
     "alexnet": Case(61_100_840, 96, pooled_features),
     "vgg11": Case(132_863_336, 64, pooled_features),
     "mobilenet_v2": Case(3_504_872, 48, every_feature),
@@ -146,7 +142,7 @@ def test_parameter_counts_are_torchvisions(name):
 
 def converted(module, model_spec, tmp_path):
     torch.save({"model": module.state_dict()}, tmp_path / "w.pth")
-    found, params, stats, _ = read_variables(tmp_path / "w.pth", model_spec, find_family(model_spec.name))
+    found, params, stats, _ = read_checkpoint(tmp_path / "w.pth", model_spec, find_family(model_spec.name))[:4]
     return get_model(found), params, stats
 
 
@@ -328,7 +324,7 @@ def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
         for name, tensor in module.state_dict().items()
     }
     torch.save(older, tmp_path / "w.pth")
-    _, params, _, state = read_variables(tmp_path / "w.pth", model_spec, find_family("vit_b_16"))
+    _, params, _, state = read_checkpoint(tmp_path / "w.pth", model_spec, find_family("vit_b_16"))[:4]
     module.load_state_dict(state, strict=True)
     kernel = module.encoder.layers[3].mlp[3].weight.detach().numpy().T
     np.testing.assert_array_equal(params["blocks"][3]["project"]["kernel"], kernel)
@@ -338,6 +334,7 @@ def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
     ("file_model", "asked", "classes", "message"),
     [
         ("resnet18", "resnet18_modified", 10, "7 pixels wide, resnet18_modified's is 3; give --model resnet18"),
+        ("resnet34_modified", "resnet34", 10, "3 pixels wide, resnet34's is 7; give --model resnet34_modified"),
         ("resnet18", "resnet34", 10, r"layer1\.2\.conv1\.weight is missing"),
         ("resnet34", "resnet18", 10, "is not part of this architecture"),
         ("resnet18", "resnet18", 9, "has 10 outputs, but the dataset has 9 classes"),
@@ -366,4 +363,4 @@ def test_swin_tables_are_checked_and_demanded(tmp_path):
     for change, message in (({name: state[name] + 1}, "is not what this architecture has"), ({}, "is missing")):
         torch.save({key: value for key, value in state.items() if key != name} | change, tmp_path / "w.pth")
         with pytest.raises(GiftError, match=f"{name} {message}"):
-            read_variables(tmp_path / "w.pth", spec("swin_v2_t"), find_family("swin_v2_t"))
+            read_checkpoint(tmp_path / "w.pth", spec("swin_v2_t"), find_family("swin_v2_t"))

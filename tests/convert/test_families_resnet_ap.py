@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from convert.checkpoint import read_checkpoint
 from convert.families import find_family
-from convert.teacher import read_variables
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 
@@ -60,7 +60,7 @@ def test_logits_are_the_authors(size, options, tmp_path):
     }
     torch.save({"state_dict": state}, tmp_path / "w.pth")
     asked = spec(size)
-    found, params, stats, _ = read_variables(tmp_path / "w.pth", asked, find_family("resnet_ap10"))
+    found, params, stats, _ = read_checkpoint(tmp_path / "w.pth", asked, find_family("resnet_ap10"))[:4]
     assert dict(found.options) == options
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     expected = as_published(state, images).numpy()
@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused(size, asked, message, tmp_path):
     module = find_family("resnet_ap10").reference(spec(size, width=4))
     torch.save(module.state_dict(), tmp_path / "w.pth")
     with pytest.raises(GiftError, match=message):
-        read_variables(tmp_path / "w.pth", asked, find_family("resnet_ap10"))
+        read_checkpoint(tmp_path / "w.pth", asked, find_family("resnet_ap10"))
 
 
 @pytest.mark.parametrize(("size", "norm", "message"), [(4, "instance", "at least 8 pixels"), (32, "group", "unknown")])

@@ -12,7 +12,6 @@ import torch
 from modules import ResidualFunctionResNet, ShortcutResNet, dc_names, official, randomised, spec
 
 import convert.checkpoint as checkpoint
-import convert.teacher as conversion
 import gift_jax
 from convert.checkpoint import read_checkpoint
 from convert.families import find_family
@@ -21,7 +20,6 @@ from gift_jax.data.datasets import CONVNETS, DATASETS
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS, ModelSpec
 from gift_jax.models.convnet import ConvNet
-from gift_jax.models.resnet import STAGES
 from gift_jax.teachers.teacher import load_weights
 
 CONV2 = ("--dataset", "cifar10", "--model", "conv2")
@@ -39,6 +37,32 @@ def logits_of(module):
 
 def behind(prefix, state):
     return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def assert_same_logits(found, expected, tolerance=1e-5):
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.fixture
+def converted(convert, tmp_path):
+    """Save what a trainer saved, and convert it; returns the teacher and what was said."""
+
+    def run(content, *arguments, out="t"):
+        torch.save(content, tmp_path / "w.pth")
+        status, said, err = convert("teacher", tmp_path / "w.pth", *arguments, "--out", tmp_path / out)
+        assert status == 0, err
+        return gift_jax.load_teacher(tmp_path / out), said
+
+    return run
+
+
+def read_conv2(content, tmp_path):
+    torch.save(content, tmp_path / "w.pth")
+    return read_checkpoint(tmp_path / "w.pth", spec(size=32, width=128), find_family("conv2"))
+
+
+def bias_of(directory):
+    return load_weights(directory)[1]["classifier"]["bias"]
 
 
 def with_counters(state):
@@ -92,57 +116,47 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_weights_are_found_wherever_a_trainer_put_them(kind, convert, tmp_path):
+def test_weights_are_found_wherever_a_trainer_put_them(kind, converted):
     module = network()
-    torch.save(FILES[kind](module.state_dict()), tmp_path / "w.pth")
-    status, _, err = convert("teacher", tmp_path / "w.pth", *CONV2, "--out", tmp_path / "t")
-    assert status == 0, err
-    expected = logits_of(module)
-    np.testing.assert_allclose(
-        gift_jax.load_teacher(tmp_path / "t").logits(IMAGES), expected, atol=1e-5 * np.abs(expected).max()
-    )
+    teacher, _ = converted(FILES[kind](module.state_dict()), *CONV2)
+    assert_same_logits(teacher.logits(IMAGES), logits_of(module))
 
 
 @pytest.mark.parametrize("key", ["model_ema", "state_dict_ema", "ema_state_dict", "ema"])
-def test_averaged_weights_under_every_trainers_key(key, convert, tmp_path):
-    last, averaged = (network(seed).state_dict() for seed in (0, 1))
-    zoo = {"arch": "conv2", "state_dict": last, key: {"module": averaged}, "args": argparse.Namespace(lr=0.1)}
-    torch.save(zoo, tmp_path / "w.pth.tar")
-    for options, state in (((), last), (("--ema",), averaged)):
-        directory = tmp_path / f"teacher{len(options)}"
-        status, out, err = convert("teacher", tmp_path / "w.pth.tar", *CONV2, *options, "--out", directory)
-        assert status == 0, err
-        info, params, _ = load_weights(directory)
-        assert (info.ema, "averaged weights" in out) == (bool(options), bool(options))
-        np.testing.assert_array_equal(params["classifier"]["bias"], state["classifier.bias"].numpy())
+def test_averaged_weights_under_every_trainers_key(key, converted, refused, tmp_path):
+    """The torchvision reference's average also counts its updates."""
+    last, averaged = (network(seed) for seed in (0, 1))
+    average = torch.optim.swa_utils.AveragedModel(averaged).state_dict()
+    kept = average if key == "model_ema" else {"module": averaged.state_dict()}
+    content = {"arch": "conv2", "state_dict": last.state_dict(), key: kept, "args": argparse.Namespace(lr=0.1)}
+    for options, module in (((), last), (("--ema",), averaged)):
+        teacher, said = converted(content, *CONV2, *options, out=f"teacher{len(options)}")
+        assert (teacher.info.ema, "averaged weights" in said) == (bool(options), bool(options))
+        expected = module.classifier.bias.detach().numpy()
+        np.testing.assert_array_equal(bias_of(tmp_path / f"teacher{len(options)}"), expected)
+    torch.save({"model": last.state_dict()}, tmp_path / "w.pth")
+    message = "holds no averaged weights (model_ema, state_dict_ema, ema_state_dict, ema) but model; leave out"
+    refused("teacher", tmp_path / "w.pth", *CONV2, "--ema", message=message, names="w.pth")
 
 
 def test_averaged_weights_alone_are_taken_and_said_to_be_averaged(tmp_path):
-    torch.save({"ema": network().state_dict(), "decay": 0.999}, tmp_path / "w.pth")
-    read = read_checkpoint(tmp_path / "w.pth", spec(size=32, width=128), find_family("conv2"))
+    read = read_conv2({"ema": network().state_dict(), "decay": 0.999}, tmp_path)
     assert (read.key, read.averaged) == ("ema", True)
 
 
-def test_of_several_that_fit_one_is_chosen_by_key(convert, refused, tmp_path):
-    path = tmp_path / "w.pth"
+def test_of_several_that_fit_one_is_chosen_by_key(converted, refused, tmp_path):
     first, second = (network(seed).state_dict() for seed in (0, 1))
-    torch.save({"last": first, "best": second, "optimizer": adam(first)}, path)
-    refused("teacher", path, *CONV2, message="holds several state dicts that fit, last, best; choose one", names=path)
-    refused("teacher", path, *CONV2, "--key", "net", message="has no state dict under --key net; it has", names=path)
-    assert convert("teacher", path, *CONV2, "--key", "best", "--out", tmp_path / "t")[0] == 0
-    bias = load_weights(tmp_path / "t")[1]["classifier"]["bias"]
-    np.testing.assert_array_equal(bias, second["classifier.bias"].numpy())
-
-
-def test_of_several_networks_in_one_state_dict_one_is_chosen_by_key(convert, refused, tmp_path):
-    path = tmp_path / "w.ckpt"
-    student, teacher = network(0).state_dict(), network(1).state_dict()
-    torch.save({"state_dict": {**behind("student.", student), **behind("teacher.", teacher)}}, path)
+    several = {"last": first, "best": second, "optimizer": adam(first)}
+    converted(several, *CONV2, "--key", "best")
+    np.testing.assert_array_equal(bias_of(tmp_path / "t"), second["classifier.bias"].numpy())
+    arguments = ("teacher", tmp_path / "w.pth", *CONV2)
+    refused(*arguments, message="holds several state dicts that fit, last, best; choose one", names="w.pth")
+    refused(*arguments, "--key", "net", message="has no state dict under --key net; it has", names="w.pth")
+    whole = {"state_dict": {**behind("student.", first), **behind("teacher.", second)}}
+    converted(whole, *CONV2, "--key", "state_dict.teacher", out="u")
+    np.testing.assert_array_equal(bias_of(tmp_path / "u"), second["classifier.bias"].numpy())
     message = "it holds several networks, and --key takes one: state_dict.student, state_dict.teacher"
-    refused("teacher", path, *CONV2, message=message, names=path)
-    assert convert("teacher", path, *CONV2, "--key", "state_dict.teacher", "--out", tmp_path / "t")[0] == 0
-    bias = load_weights(tmp_path / "t")[1]["classifier"]["bias"]
-    np.testing.assert_array_equal(bias, teacher["classifier.bias"].numpy())
+    refused(*arguments, message=message, names="w.pth")
 
 
 def test_of_several_that_do_not_fit_the_largest_is_spoken_of(refused, tmp_path):
@@ -170,18 +184,6 @@ def cifar_names(state, head):
     return {name.replace("downsample", "shortcut").replace("fc.", f"{head}."): value for name, value in state.items()}
 
 
-def test_t02_the_most_copied_cifar_codes_resnet(convert, tmp_path):
-    module = moderate(ShortcutResNet("linear"))
-    torch.save({"net": behind("module.", module.state_dict()), "acc": 95.4, "epoch": 199}, tmp_path / "ckpt.pth")
-    arguments = ("--dataset", "cifar10", "--model", "resnet18_modified", "--out", tmp_path / "t")
-    status, out, err = convert("teacher", tmp_path / "ckpt.pth", *arguments)
-    assert status == 0, err
-    assert "ckpt.pth, its net" in out
-    expected = logits_of(module)
-    found = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES)
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-
-
 RESNET = ModelSpec("resnet18_modified", 10, 32)
 CIFAR_RESNET = ("--dataset", "cifar10", "--model", "resnet18_modified")
 
@@ -201,8 +203,7 @@ def test_cifar_codes_resnets_are_torchvisions(make, tmp_path):
     module = moderate(make())
     read = read_resnet(module.state_dict(), tmp_path)
     reference = make_reference(find_family("resnet18_modified"), read.spec, read.state)
-    expected = logits_of(module)
-    np.testing.assert_allclose(logits_of(reference.eval()), expected, atol=1e-5 * np.abs(expected).max())
+    assert_same_logits(logits_of(reference.eval()), logits_of(module))
 
 
 def without(state, *ends):
@@ -250,16 +251,11 @@ def statistics(names=("mean", "std"), *, shape=(1, 3, 1, 1), factor=1):
     ],
     ids=["Sequential", "a wrapper", "buffers of the network"],
 )
-@pytest.mark.parametrize("key", [None, "whole"])
-def test_a_layer_that_normalises_images_tells_how(wrapped, key, resnet, convert, tmp_path):
-    torch.save({"whole": wrapped(resnet.state_dict())}, tmp_path / "w.pth")
-    arguments = (*CIFAR_RESNET, *(("--key", key) if key else ()), "--out", tmp_path / "t")
-    status, _, err = convert("teacher", tmp_path / "w.pth", *arguments)
-    assert status == 0, err
-    teacher = gift_jax.load_teacher(tmp_path / "t")
+@pytest.mark.parametrize("key", [(), ("--key", "whole")])
+def test_a_layer_that_normalises_images_tells_how(wrapped, key, resnet, converted):
+    teacher, _ = converted({"whole": wrapped(resnet.state_dict())}, *CIFAR_RESNET, *key)
     assert dataclasses.asdict(teacher.info.normalisation) == STATISTICS
-    expected = logits_of(resnet)
-    np.testing.assert_allclose(teacher.logits(IMAGES), expected, atol=1e-4 * np.abs(expected).max())
+    assert_same_logits(teacher.logits(IMAGES), logits_of(resnet), 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -306,18 +302,6 @@ def test_a_network_of_another_width_is_called_one(width, relative, resnet, tmp_p
         read_resnet(state, tmp_path)
 
 
-def test_the_stem_of_every_depth_is_known(tmp_path):
-    """CIFAR's ResNet-34: the sentence names a model that there is."""
-    module = find_family("resnet34_modified").reference(ModelSpec("resnet34_modified", 10, 32))
-    torch.save(module.state_dict(), tmp_path / "w.pth")
-    with pytest.raises(GiftError, match=r"3 pixels wide, resnet34's is 7; give --model resnet34_modified"):
-        read_checkpoint(tmp_path / "w.pth", ModelSpec("resnet34", 10, 32), find_family("resnet34"))
-    spec = ModelSpec("resnet34_modified", 10, 32)
-    assert read_checkpoint(tmp_path / "w.pth", spec, find_family("resnet34_modified")).spec == spec
-    for depth in STAGES:
-        assert {f"resnet{depth}", f"resnet{depth}_modified"} <= set(MODELS)
-
-
 def test_rows_of_a_larger_head(resnet, tmp_path):
     state = resnet.state_dict()
     wide = {**state, "fc.weight": torch.randn(1000, 512), "fc.bias": torch.randn(1000)}
@@ -333,69 +317,41 @@ def test_rows_of_a_larger_head(resnet, tmp_path):
         read_resnet(wide, tmp_path, rows=(0, 1))
 
 
-def test_the_command_keeps_rows_in_their_order(convert, tmp_path):
+def test_the_command_keeps_rows_in_their_order(converted):
     module, rows = network(classes=100), list(range(99, 89, -1))
-    torch.save({"net": module.state_dict()}, tmp_path / "w.pth")
-    status, out, err = convert("teacher", tmp_path / "w.pth", *CONV2, "--rows", *rows, "--out", tmp_path / "t")
-    assert status == 0, err
-    assert "10 classes" in out
-    expected = logits_of(module)[:, rows]
-    found = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES)
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    teacher, said = converted({"net": module.state_dict()}, *CONV2, "--rows", *rows)
+    assert "10 classes" in said
+    assert_same_logits(teacher.logits(IMAGES), logits_of(module)[:, rows])
 
 
-def test_t07_only_convnets_see_smaller_images(monkeypatch, tmp_path):
+def test_only_convnets_see_smaller_images():
     """ConvNeXt's name begins as theirs, and it takes 224 pixels."""
     assert {name for name, model in MODELS.items() if model.func is ConvNet} == CONVNETS
-    asked = []
-
-    def stop(path, requested, family, **options):
-        asked.append(requested)
-        raise GiftError("seen")
-
-    monkeypatch.setattr(conversion, "read_checkpoint", stop)
-    for model in ("convnext_tiny", "conv4"):
-        with pytest.raises(GiftError, match="seen"):
-            conversion.convert_teacher(tmp_path, dataset="imagenet-1k", model=model, out=tmp_path / "t")
-    assert [requested.image_size for requested in asked] == [224, 64]
-    assert DATASETS["imagenet-100"].input_size("convnext_tiny") == 224
+    assert [DATASETS["imagenet-1k"].input_size(model) for model in ("convnext_tiny", "conv4")] == [224, 64]
 
 
-def test_norms_that_keep_no_statistics_are_named_by_the_user(convert, refused, tmp_path):
+def test_norms_that_keep_no_statistics_are_named_by_the_user(converted, refused, tmp_path):
     """Parameters alone of a BatchNorm network look like InstanceNorm's weights."""
-    module, path = network(norm="instance"), tmp_path / "w.pth"
-    torch.save(dict(network().named_parameters()), path)
-    refused("teacher", path, *CONV2, message="give --norm instance", names=path)
-    refused("teacher", path, *CONV2, "--norm", "batch", message="running statistics are missing", names=path)
-    torch.save(module.state_dict(), path)
-    refused("teacher", path, *CONV2, message="which leaves open what they were", names=path)
-    assert convert("teacher", path, *CONV2, "--norm", "instance", "--out", tmp_path / "t")[0] == 0
-    found, expected = gift_jax.load_teacher(tmp_path / "t").logits(IMAGES), logits_of(module)
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
-
-
-def test_a_norm_that_the_weights_contradict_is_refused(refused, tmp_path):
-    path = tmp_path / "w.pth"
-    torch.save(network().state_dict(), path)
+    module, arguments = network(norm="instance"), ("teacher", tmp_path / "w.pth", *CONV2)
+    teacher, _ = converted(module.state_dict(), *CONV2, "--norm", "instance")
+    assert_same_logits(teacher.logits(IMAGES), logits_of(module))
+    refused(*arguments, message="which leaves open what they were", names="w.pth")
+    torch.save(dict(network().named_parameters()), tmp_path / "w.pth")
+    refused(*arguments, message="give --norm instance", names="w.pth")
+    refused(*arguments, "--norm", "batch", message="running statistics are missing", names="w.pth")
+    torch.save(network().state_dict(), tmp_path / "w.pth")
     message = "its weights are those of --norm batch, not instance; leave out --norm"
-    refused("teacher", path, *CONV2, "--norm", "instance", message=message, names=path)
+    refused(*arguments, "--norm", "instance", message=message, names="w.pth")
 
 
-def test_float8_weights_are_read(tmp_path):
-    module = network()
+def test_float8_weights_and_negated_views_are_read(tmp_path):
+    module, state = network(), network().state_dict()
     small = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in module.named_parameters()}
-    torch.save({**module.state_dict(), **small}, tmp_path / "w.pth")  # PyTorch's own reader fails on these
-    read = read_checkpoint(tmp_path / "w.pth", spec(size=32, width=128), find_family("conv2"))
-    bias = small["classifier.bias"].detach().float().numpy()
-    np.testing.assert_array_equal(read.params["classifier"]["bias"], bias)
-
-
-def test_negated_views_are_read(tmp_path):
-    state = network().state_dict()
+    read = read_conv2({**state, **small}, tmp_path)  # PyTorch's own reader fails on these
+    np.testing.assert_array_equal(read.params["classifier"]["bias"], small["classifier.bias"].detach().float().numpy())
     bias = torch.complex(state["classifier.bias"], -state["classifier.bias"]).conj().imag
     assert bias.is_neg()
-    torch.save({**state, "classifier.bias": bias}, tmp_path / "w.pth")
-    read = read_checkpoint(tmp_path / "w.pth", spec(size=32, width=128), find_family("conv2"))
+    read = read_conv2({**state, "classifier.bias": bias}, tmp_path)
     np.testing.assert_array_equal(read.params["classifier"]["bias"], state["classifier.bias"].numpy())
 
 
@@ -471,6 +427,7 @@ INSTEAD = {
     "page": (lambda: b"\n<!DOCTYPE html><html><head>Google Drive", "but a web page; follow its download link"),
     "tar": (lambda: b"w.pth".ljust(257, b"\0") + b"ustar\0" + bytes(300), "but a tar archive; unpack it first"),
     "gzip": (lambda: b"\x1f\x8b\x08\0", "but a compressed file; unpack it first"),
+    "array": (lambda: b"\x93NUMPY\x01\0", "but a NumPy array; only PyTorch's weights are converted"),
     "keras": (lambda: b"\x89HDF\r\n\x1a\n", "but an HDF5 file, as Keras writes"),
     "a zip of it": (lambda: archive(weights__w="1"), "but a zip of other files (weights/w); unpack it"),
     "script": (scripted, "but a TorchScript program; save `torch.jit.load(FILE).state_dict()`"),

@@ -2,9 +2,7 @@
 
 import os
 import pickle
-import zipfile
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -12,6 +10,15 @@ from modules import official, spec
 from trees import RDED
 
 CIFAR = ("--dataset", "cifar10", "--model", "conv2")
+
+
+def small_state():
+    return official(spec(size=32)).state_dict()
+
+
+def saved(path, state):
+    torch.save({"model": state}, path)
+    return path
 
 
 class Payload:
@@ -24,43 +31,24 @@ class Payload:
         return os.system, (f"touch {self.mark}",)
 
 
-def small_state():
-    return official(spec(size=32)).state_dict()
-
-
-def saved(path, state):
-    torch.save({"model": state}, path)
-    return path
-
-
-@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
-def test_a_malicious_checkpoint_is_refused_and_not_run(legacy, refused, tmp_path):
+@pytest.mark.parametrize("kind", ["zip", "legacy", "bare"])
+def test_a_malicious_checkpoint_is_refused_and_not_run(kind, refused, tmp_path):
     mark, path = tmp_path / "mark", tmp_path / "evil.pth"
-    content = {"model": small_state(), "args": Payload(mark)}
-    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    refused("teacher", path, *CIFAR, message="would run code", names=path)
+    if kind == "bare":
+        path.write_bytes(pickle.dumps(Payload(mark)))
+    else:
+        content = {"model": small_state(), "args": Payload(mark)}
+        torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
+    refused("teacher", path, *CIFAR, message="save" if kind == "bare" else "would run code", names=path)
     assert not mark.exists()
+    if kind == "bare":  # the payload works: it was the reader that kept it from running
+        pickle.loads(path.read_bytes())
+        assert mark.exists()
 
 
-def test_a_bare_malicious_pickle_is_refused_and_not_run(refused, tmp_path):
-    mark, path = tmp_path / "mark", tmp_path / "evil.pth"
-    path.write_bytes(pickle.dumps(Payload(mark)))
-    refused("teacher", path, *CIFAR, message="save", names=path)
-    assert not mark.exists()
-    os.system(f"python3 -c \"import pickle; pickle.load(open('{path}', 'rb'))\"")
-    assert mark.exists()  # the payload works: it was the reader that kept it from running
-
-
-def test_a_missing_file(refused, tmp_path):
-    refused("teacher", tmp_path / "no.pth", *CIFAR, message="no such file", names="no.pth")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"hello, this is a text file", b"PK\x03\x04 not a zip", b"\x00" * 64],
-    ids=["empty", "text", "zip", "zeros"],
-)
+@pytest.mark.parametrize("content", [b"hello, this is a text file", b"PK\x03\x04 not a zip", b"\x00" * 64])
 def test_files_of_another_kind(content, refused, tmp_path):
+    refused("teacher", tmp_path / "x.pth", *CIFAR, message="no such file", names="x.pth")
     (tmp_path / "x.pth").write_bytes(content)
     refused("teacher", tmp_path / "x.pth", *CIFAR, message="not a PyTorch checkpoint", names="x.pth")
 
@@ -87,23 +75,8 @@ def test_a_zip_of_several_disks(refused, tmp_path):
     refused("distilled", path, *RDED, message="span multiple disks", names=path)
 
 
-def test_a_zip_without_a_checkpoint(refused, tmp_path):
-    with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
-        archive.writestr("readme.txt", "hello")
-    refused("teacher", tmp_path / "x.pth", *CIFAR, message="not a PyTorch checkpoint", names="x.pth")
-
-
-@pytest.mark.parametrize("content", [[1, 2], {"model": {}}, {"epoch": 3}, torch.zeros(3)], ids=str)
-def test_checkpoints_without_a_state_dict(content, refused, tmp_path):
-    torch.save(content, tmp_path / "x.pth")
-    refused("teacher", tmp_path / "x.pth", *CIFAR, message="save `model.state_dict()`", names="x.pth")
-
-
 def change(name, edit):
-    def changed(state):
-        return {**state, name: edit(state[name].clone())}
-
-    return changed
+    return lambda state: {**state, name: edit(state[name].clone())}
 
 
 def without(name):
@@ -162,10 +135,8 @@ def test_options_that_do_not_fit(arguments, message, refused, tmp_path):
 
 def test_an_unwritable_place(convert, tmp_path):
     path = saved(tmp_path / "x.pth", small_state())
-    (tmp_path / "file").write_text("")
-    status, _, err = convert("teacher", path, *CIFAR, "--out", tmp_path / "file" / "teacher")
-    assert (status, err.count("\n")) == (2, 1)
-    assert str(tmp_path / "file" / "teacher") in err
+    status, _, err = convert("teacher", path, *CIFAR, "--out", path / "teacher")
+    assert (status, err.count("\n"), str(path / "teacher") in err) == (2, 1, True)
 
 
 def test_logits_that_differ_are_refused(refused, tmp_path, monkeypatch):
@@ -176,22 +147,6 @@ def test_logits_that_differ_are_refused(refused, tmp_path, monkeypatch):
     refused("teacher", path, *CIFAR, message="differ from PyTorch's", names=path)
 
 
-def test_numpy_pickles_are_refused(refused, tmp_path):
-    np.save(tmp_path / "x.pth.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    refused("teacher", tmp_path / "x.pth.npy", *CIFAR, message="not a PyTorch checkpoint", names="x.pth.npy")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda bias: torch.zeros(1).expand(2**40), "has shape [1099511627776], where this"),
-        (lambda bias: bias.to(torch.int64), "is torch.int64, torch.strided, not an array of floats"),
-        (lambda bias: bias.to_sparse(), "torch.sparse_coo, not an array of floats"),
-    ],
-    ids=["four terabytes in four bytes", "integers", "sparse"],
-)
-def test_sizes_and_kinds_are_checked_before_memory_is_taken(change, message, refused, tmp_path):
-    state = small_state()
-    state["layers.norm.0.bias"] = change(state["layers.norm.0.bias"])
-    path = saved(tmp_path / "w.pth", state)
-    refused("teacher", path, *CIFAR, message=message, names=path)
+def test_sizes_are_checked_before_memory_is_taken(refused, tmp_path):
+    path = saved(tmp_path / "w.pth", {**small_state(), "layers.norm.0.bias": torch.zeros(1).expand(2**40)})
+    refused("teacher", path, *CIFAR, message="has shape [1099511627776], where this", names=path)
