@@ -67,15 +67,11 @@ def lower_epoch(workload: Workload, kind: Kind, over: Sequence[Any]) -> tuple[An
 def lower_evaluation(workload: Workload, over: Sequence[Any]) -> Any:
     """The evaluation of one batch of test images."""
     program, _ = make_abstract_program(workload, "float32")
-    sharding, count = _everywhere(over), _evaluated_at_once(workload)
+    sharding, count = _everywhere(over), min(BATCH_SIZE, largest_batch(workload.side))
     images = jax.ShapeDtypeStruct((count, *program.model.input_shape), jnp.uint8)
     shapes = (*program.model.abstract(), images, jax.ShapeDtypeStruct((count,), jnp.int32))
     rank = make_batch_ranker(program.model, "raw", program.normalisation, None)
     return rank.lower(*(_placed(tree, sharding) for tree in shapes))
-
-
-def _evaluated_at_once(workload: Workload) -> int:
-    return min(BATCH_SIZE, largest_batch(workload.side))
 
 
 def _everywhere(over: Sequence[Any]) -> NamedSharding:
@@ -99,7 +95,7 @@ def compile_for(target_name: str, workload_name: str, kind_name: str) -> dict[st
         workload = dataclasses.replace(workload, accelerator=Size(even, size.images - size.images % even))
     over = devices(target_name, kind.devices)
     with tracing_for_platform(target.platform):
-        batch = _evaluated_at_once(workload) if kind.evaluation else workload.accelerator.batch
+        batch = min(BATCH_SIZE, largest_batch(workload.side)) if kind.evaluation else workload.accelerator.batch
         if kind.evaluation:
             lowered, state = lower_evaluation(workload, over), None
         else:
@@ -119,12 +115,8 @@ def describe(compiled: Any, target: Target, kind: Kind) -> dict[str, Any]:
     costs = hlo.costs(module, hlo.step_of(module))
     flops, moved = sum(cost.flops for cost in costs), sum(cost.bytes for cost in costs)
     estimate = (compiled.cost_analysis() or {}).get("optimal_seconds")
-    peak = (
-        memory.argument_size_in_bytes
-        + memory.output_size_in_bytes
-        - memory.alias_size_in_bytes
-        + memory.temp_size_in_bytes
-    )
+    peak = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    peak -= memory.alias_size_in_bytes
     return {
         "flops": flops,
         "bytes": moved,
@@ -155,11 +147,8 @@ def _costliest(costs: Sequence[hlo.Cost], target: Target, kind: Kind) -> list[di
     total = sum(map(weight, costs))
     return [
         {
-            "operation": cost.instruction.source or cost.instruction.opcode,
-            "makes": cost.instruction.made,
-            "share": weight(cost) / total,
-            "flops": cost.flops,
-            "bytes": cost.bytes,
+            **{"operation": cost.instruction.source or cost.instruction.opcode, "makes": cost.instruction.made},
+            **{"share": weight(cost) / total, "flops": cost.flops, "bytes": cost.bytes},
         }
         for cost in sorted(costs, key=weight, reverse=True)[:COSTLIEST]
     ]

@@ -16,25 +16,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.worker import status_bytes
 from gift_jax.runtime import cli
 
 INTERVAL = 0.01  # s between two looks at the memory
 
 
-def private_bytes() -> int:
-    """Private memory of this process that is resident (Linux)."""
-    fields = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("RssAnon"))
-
-
 @contextlib.contextmanager
 def peak_memory(record: list[int]) -> Iterator[None]:
     """Append the largest amount of private memory inside the block to record."""
-    stop, peak = threading.Event(), [private_bytes()]
+    stop, peak = threading.Event(), [status_bytes("RssAnon")]
 
     def watch() -> None:
         while not stop.wait(INTERVAL):
-            peak[0] = max(peak[0], private_bytes())
+            peak[0] = max(peak[0], status_bytes("RssAnon"))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -58,7 +53,7 @@ def convert_once(source: Path) -> dict[str, float]:
 
     load_torchvision_models()
     jax.block_until_ready(jax.numpy.zeros(1))
-    before, peaks, start = private_bytes(), [], time.perf_counter()
+    before, peaks, start = status_bytes("RssAnon"), [], time.perf_counter()
     with peak_memory(peaks), contextlib.redirect_stdout(io.StringIO()):
         convert_teacher(source, dataset="imagenet-1k", model="resnet50", out=source.with_suffix(""))
     return {"seconds": time.perf_counter() - start, "megabytes": (peaks[0] - before) / 1e6}

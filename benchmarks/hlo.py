@@ -205,27 +205,16 @@ def costs(module: Module, name: str) -> list[Cost]:
 def collectives(costs: Sequence[Cost]) -> list[dict[str, Any]]:
     """What devices exchange: kind, dimensions and bytes of each exchange, and the groups that exchange it."""
     found = []
-    for cost in costs:
-        opcode = cost.instruction.opcode.removesuffix("-start")
-        if opcode not in COLLECTIVES:
+    for instruction, times, *_ in costs:
+        kind, arrays = instruction.opcode.removesuffix("-start"), instruction.arrays
+        if kind not in COLLECTIVES:
             continue
-        # A start's result names its operands too.
-        arrays = cost.instruction.arrays
-        arrays = (
-            arrays[len(arrays) // 2 :] if cost.instruction.opcode.endswith("-start") and len(arrays) > 1 else arrays
-        )
-        groups = cost.instruction.attribute(r"(?:replica_groups|source_target_pairs)=(\{\{.*?\}\}|\[[^ ]*?\](?=,|$))")
-        moved = cost.times * sum(array.size for array in arrays)
-        shapes = [list(array.dimensions) for array in arrays]
-        found.append(
-            {
-                "kind": opcode,
-                "shapes": shapes,
-                "bytes": moved,
-                "groups": read_groups(groups),
-                "of": cost.instruction.source,
-            }
-        )
+        if kind != instruction.opcode and len(arrays) > 1:  # a start's result names its operands too
+            arrays = arrays[len(arrays) // 2 :]
+        groups = instruction.attribute(r"(?:replica_groups|source_target_pairs)=(\{\{.*?\}\}|\[[^ ]*?\](?=,|$))")
+        exchange = {"kind": kind, "shapes": [list(array.dimensions) for array in arrays]}
+        moved = times * sum(array.size for array in arrays)
+        found.append({**exchange, "bytes": moved, "groups": read_groups(groups), "of": instruction.source})
     return found
 
 
@@ -323,18 +312,12 @@ def _partly_read(inside: Computation) -> Mapping[int, float]:
         for operand in instruction.operands[:1]:
             users.setdefault(operand, []).append(instruction)
     elsewhere = {operand for instruction in inside.values() for operand in instruction.operands[1:]}
-    parameters = [instruction for instruction in inside.values() if instruction.opcode == "parameter"]
     return {
-        place: sum(array.size for user in used for array in user.arrays)
-        for parameter in parameters
-        if (used := users.get(parameter.name, [])) and parameter.name not in elsewhere
-        if all(user.opcode in _PARTIAL for user in used)
-        for place in [_place(parameter)]
+        int(parameter.attribute(r"\((\d+)\)")): sum(array.size for user in used for array in user.arrays)
+        for parameter in inside.values()
+        if parameter.opcode == "parameter" and parameter.name not in elsewhere
+        if (used := users.get(parameter.name)) and all(user.opcode in _PARTIAL for user in used)
     }
-
-
-def _place(parameter: Instruction) -> int:
-    return int(parameter.attribute(r"\((\d+)\)"))
 
 
 def _flops(module: Module, instruction: Instruction, computation: Computation) -> float:

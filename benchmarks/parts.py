@@ -10,7 +10,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ import jax.numpy as jnp
 from benchmarks.changes import CHANGES
 from benchmarks.compare import file_name, record
 from benchmarks.ours import Ours
-from benchmarks.worker import find_processor
+from benchmarks.worker import find_processor, timed
 from benchmarks.workloads import WORKLOADS
 from gift_jax.models.convolution import convolve
 from gift_jax.runtime import cli
@@ -35,14 +34,8 @@ ROUNDS = 15
 
 def _median(function: Callable[[], Any]) -> float:
     """Milliseconds of a call, of `ROUNDS`, after one that compiles."""
-
-    def timed() -> float:
-        start = time.perf_counter()
-        jax.block_until_ready(function())
-        return 1000 * (time.perf_counter() - start)
-
-    timed()
-    return statistics.median(timed() for _ in range(ROUNDS))
+    seconds = [timed(lambda: jax.block_until_ready(function())) for _ in range(1 + ROUNDS)]
+    return 1000 * statistics.median(seconds[1:])
 
 
 def measure(name: str) -> dict[str, float]:
@@ -75,21 +68,17 @@ def measure(name: str) -> dict[str, float]:
 
 def _convolutions(blocks: Any, x: Any) -> float:
     """Of all layers: forward twice, for two networks, and by weights and input, which the first layer's needs not."""
-    total = 0.0
-    for number, block in enumerate(blocks):
-        kernel, convolve = block.conv.kernel[...], _convolution_of(block.conv)
-        forward, y = jit(convolve), convolve(x, kernel)
+    total, names = 0.0, ("NHWC", "HWIO", "NHWC")
+    for number, layer in enumerate(block.conv for block in blocks):
+        options = {"strides": (layer.strides, layer.strides), "padding": layer.padding, "dimension_numbers": names}
+        kernel, convolved = layer.kernel[...], functools.partial(convolve, **options)
+        forward, y = jit(convolved), convolved(x, kernel)
         total += 2 * _median(functools.partial(forward, x, kernel))
         for argument in (1,) if number == 0 else (0, 1):
-            backward = jit(functools.partial(_gradient, convolve, argument))
+            backward = jit(functools.partial(_gradient, convolved, argument))
             total += _median(functools.partial(backward, x, kernel, y))
         x = jnp.asarray(y[:, : y.shape[1] // 2, : y.shape[2] // 2])
     return total
-
-
-def _convolution_of(layer: Any) -> Callable[..., Any]:
-    names = ("NHWC", "HWIO", "NHWC")
-    return lambda x, kernel: convolve(x, kernel, (layer.strides, layer.strides), layer.padding, dimension_numbers=names)
 
 
 def _gradient(function: Callable[..., Any], argument: int, x: Any, kernel: Any, along: Any) -> Any:

@@ -12,7 +12,6 @@ shapes are the library's.
 import dataclasses
 import json
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +20,7 @@ from typing import Any
 from benchmarks.compare import RESULTS
 from benchmarks.ours import Ours
 from benchmarks.targets import TARGETS
+from benchmarks.worker import timed
 from benchmarks.workloads import WORKLOADS, Size
 from gift_jax.errors import GiftError
 from gift_jax.runtime import cli, provenance
@@ -38,14 +38,7 @@ def measure_step(name: str, batch: int, rounds: int) -> float:
     size = Size(batch, 2 * batch)
     ours = Ours(dataclasses.replace(workload, cpu=size, accelerator=size, whole=False))
     ours.epoch()  # compiles
-    seconds = [_timed(ours) / 2 for _ in range(rounds)]
-    return min(seconds)
-
-
-def _timed(ours: Ours) -> float:
-    start = time.perf_counter()
-    ours.epoch()
-    return time.perf_counter() - start
+    return min(timed(ours.epoch) / 2 for _ in range(rounds))
 
 
 def messages(name: str, target: str, compiled: Path) -> tuple[float, int]:

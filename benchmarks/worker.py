@@ -53,13 +53,18 @@ def find_processor() -> str:
 
 
 def peak_bytes() -> int:
-    """Largest memory so far: of the accelerator's, if there is one, else the resident set (Linux)."""
+    """Largest memory so far: of the accelerator's, if there is one, else the resident set."""
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
         return sys.modules["torch"].cuda.max_memory_allocated()
     if "jax" in sys.modules and (stats := sys.modules["jax"].devices()[0].memory_stats()):
         return stats["peak_bytes_in_use"]
-    fields = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in fields if line.startswith("VmHWM"))
+    return status_bytes("VmHWM")
+
+
+def status_bytes(field: str) -> int:
+    """What the system says of this process's memory (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def _versions() -> dict[str, str]:
@@ -67,7 +72,8 @@ def _versions() -> dict[str, str]:
     return {name: sys.modules[name].__version__ for name in packages if name in sys.modules}
 
 
-def _timed(function: Callable[[], Any]) -> float:
+def timed(function: Callable[[], Any]) -> float:
+    """Seconds of a call."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
@@ -87,13 +93,13 @@ def main(side_name: str, workload_name: str) -> None:
     run()
     first = time.perf_counter() - start
     # Another, for what is compiled or cached at the second call.
-    again = 0.0 if workload.whole else _timed(run)
+    again = 0.0 if workload.whole else timed(run)
     platform, device = _platform()
     answer(
         warm_up_seconds=first + again, platform=platform, device=device, versions=_versions(), settings=side.describe()
     )
     for _ in sys.stdin:
-        answer(seconds=_timed(run), peak_bytes=peak_bytes())
+        answer(seconds=timed(run), peak_bytes=peak_bytes())
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def cached_images(directory: Path, records: Records, transform: Transform) -> np
     and a sample of its blocks its digest; a flipped bit elsewhere goes unseen. Otherwise it is made again, which
     standard error says. Of several processes one decodes and the others wait. Returns: uint8 [N, S, S, C], read-only.
     """
-    place = directory / _key(records, transform)
+    described = f"{_FORMAT} {PIL.__version__} {records.digest} {transform}"
+    place = directory / hashlib.sha256(described.encode()).hexdigest()[:24]
     if (found := _open(place)) is not None:
         return found
     with _locked(directory):
@@ -50,11 +51,6 @@ def cached_images(directory: Path, records: Records, transform: Transform) -> np
     if (found := _open(place)) is None:
         raise GiftError(f"{place}: the decoded images changed while they were written; check the disk")
     return found
-
-
-def _key(records: Records, transform: Transform) -> str:
-    described = f"{_FORMAT} {PIL.__version__} {records.digest} {transform}"
-    return hashlib.sha256(described.encode()).hexdigest()[:24]
 
 
 @contextlib.contextmanager
@@ -75,21 +71,17 @@ def _locked(directory: Path) -> Iterator[None]:
 
 def _write(place: Path, records: Records, transform: Transform) -> None:
     shape = (len(records.labels), transform.crop, transform.crop, transform.channels)
-    _check_space(place.parent, int(np.prod(shape)))
+    needed, free = int(np.prod(shape)), shutil.disk_usage(place.parent).free
+    if free < needed:
+        raise GiftError(
+            f"{place.parent}: the decoded images take {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free there; "
+            "free some space, or name a directory on a larger disk by XDG_CACHE_HOME"
+        )
     with atomic_write(place) as temporary, os_errors_as_gift_error(temporary):
         temporary.mkdir()
         _decode(temporary / IMAGES, shape, decoded(records, transform))
         info = {"format": _FORMAT, "bytes": (temporary / IMAGES).stat().st_size, "sample": _sample(temporary / IMAGES)}
         write_text(temporary / INFO, json.dumps(info, indent=2) + "\n")
-
-
-def _check_space(directory: Path, needed: int) -> None:
-    free = shutil.disk_usage(directory).free
-    if free < needed:
-        raise GiftError(
-            f"{directory}: the decoded images take {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free there; free "
-            "some space, or name a directory on a larger disk by XDG_CACHE_HOME"
-        )
 
 
 def _decode(path: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:

@@ -153,7 +153,8 @@ def to_parts(distilled: DistilledSet) -> StoredSet:
     default = {field.name: field.default for field in dataclasses.fields(DistilledSet)}
     extra = {name: getattr(distilled, name) for name in _EXTRA}
     metadata |= {name: json.dumps(value) for name, value in extra.items() if value != default[name]}
-    arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(distilled).items()}
+    parts = {"images": distilled.images, "labels": distilled.labels, "soft_labels": distilled.soft_labels}
+    arrays = {name: np.ascontiguousarray(array) for name, array in parts.items() if array is not None}
     return StoredSet(arrays, {**metadata, _DIGEST: content_digest(arrays, metadata)})
 
 
@@ -188,11 +189,6 @@ def _is_same(path: Path, distilled: DistilledSet) -> bool:
         return False
     names = [field.name for field in dataclasses.fields(DistilledSet) if field.name != "provenance"]
     return all(np.array_equal(getattr(distilled, name), getattr(found, name)) for name in names)
-
-
-def _arrays(distilled: DistilledSet) -> dict[str, np.ndarray]:
-    arrays = {"images": distilled.images, "labels": distilled.labels, "soft_labels": distilled.soft_labels}
-    return {name: array for name, array in arrays.items() if array is not None}
 
 
 def load_distilled(path: Path | str) -> DistilledSet:
@@ -232,21 +228,13 @@ def from_parts(parts: StoredSet, where: str) -> DistilledSet:
 
     Raises: GiftError, and KeyError, TypeError or ValueError if the parts are of another kind.
     """
-    _check_digest(where, *parts)
-    register_embedded_dataset(json.loads(parts.metadata.get("dataset_description", "null")), where)
-    return _from_parts(*parts)
-
-
-def _check_digest(where: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Sets of the old format have none."""
+    arrays, metadata = parts
     told = metadata.get(_DIGEST)
-    if told is None and metadata["format"] == _OLD_FORMAT:
-        return
-    if told != content_digest(arrays, {name: value for name, value in metadata.items() if name != _DIGEST}):
+    undigested = told is None and metadata["format"] == _OLD_FORMAT
+    rest = {name: value for name, value in metadata.items() if name != _DIGEST}
+    if not undigested and told != content_digest(arrays, rest):
         raise GiftError(f"{where}: its content does not fit the digest that was stored with it; copy it again")
-
-
-def _from_parts(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> DistilledSet:
+    register_embedded_dataset(json.loads(metadata.get("dataset_description", "null")), where)
     classes, statistics = (json.loads(metadata.get(name, "null")) for name in ("classes", "normalisation"))
     provenance = json.loads(metadata["provenance"])
     extra = {name: json.loads(metadata[name]) for name in _EXTRA if name in metadata}

@@ -116,9 +116,8 @@ class StoredInfo:
 
     def compiled(self) -> "StoredInfo":
         """What a step reads of it: all else is left out, so that banks of one kind share a compilation."""
-        return dataclasses.replace(
-            self, dataset="", epochs=1, distilled="", order="", source="", draw="stored", batches=0
-        )
+        unread = dict.fromkeys(("dataset", "distilled", "order", "source"), "")
+        return dataclasses.replace(self, **unread, epochs=1, draw="stored", batches=0)
 
     def batches_in(self, number: int) -> int:
         """Batches in the file of an epoch, counted from 0: as many as an epoch has, in the last one maybe fewer."""
@@ -238,16 +237,11 @@ _BY_BATCH = ("shares", "mix_boxes")
 def _shapes(info: StoredInfo) -> dict[str, tuple[tuple[int, ...], Any]]:
     """Shape, behind the first axis, and type of each array that is stored."""
     wide = info.top or info.num_classes
-    optional = {"classes": (info.top > 0, ((wide,), np.int16)), "weights": (info.weighted, ((), np.float32))}
     return {
-        "indices": ((), np.int32),
-        "boxes": ((4,), np.int16),
-        "flips": ((), np.bool_),
-        "partners": ((), np.int32),
-        "shares": ((), np.float32),
-        "mix_boxes": ((4,), np.int16),
-        "logits": ((wide,), np.float16),
-        **{name: shape for name, (present, shape) in optional.items() if present},
+        **{"indices": ((), np.int32), "boxes": ((4,), np.int16), "flips": ((), np.bool_), "partners": ((), np.int32)},
+        **{"shares": ((), np.float32), "mix_boxes": ((4,), np.int16), "logits": ((wide,), np.float16)},
+        **({"classes": ((wide,), np.int16)} if info.top > 0 else {}),
+        **({"weights": ((), np.float32)} if info.weighted else {}),
     }
 
 
@@ -342,13 +336,7 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
     if content.keys() != kinds.keys() or any(type(content[name]) is not kind for name, kind in kinds.items()):
         raise GiftError(f"{directory / INFO}: does not hold {', '.join(kinds)} as it should; {_REMAKE}")
     info = StoredInfo(**content)
-    if not _can_be(info):
-        raise GiftError(f"{directory / INFO}: its mixing or one of its numbers cannot be; {_REMAKE}")
-    return StoredLabels(directory, info)
-
-
-def _can_be(info: StoredInfo) -> bool:
-    return (
+    can_be = (
         info.mix in MIXINGS
         and info.draw in DRAWS
         and info.crops in CROPS
@@ -359,3 +347,6 @@ def _can_be(info: StoredInfo) -> bool:
         and info.epochs == -(-info.all_batches // info.steps)
         and info.whole_epochs > 0
     )
+    if not can_be:
+        raise GiftError(f"{directory / INFO}: its mixing or one of its numbers cannot be; {_REMAKE}")
+    return StoredLabels(directory, info)

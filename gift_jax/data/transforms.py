@@ -183,13 +183,8 @@ def random_box(width: int, height: int, rng: np.random.Generator) -> Box:
         wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < wide <= width and 0 < high <= height:
             return int(rng.integers(height - high + 1)), int(rng.integers(width - wide + 1)), high, wide
-    return _central_box(width, height)
-
-
-def _central_box(width: int, height: int) -> Box:
-    """The largest middle part with a ratio in the range."""
-    wide = min(width, round(height * RATIO[1]))
-    high = min(height, round(width / RATIO[0]))
+    # The largest middle part with a ratio in the range.
+    wide, high = min(width, round(height * RATIO[1])), min(height, round(width / RATIO[0]))
     return (height - high) // 2, (width - wide) // 2, high, wide
 
 

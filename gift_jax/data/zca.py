@@ -5,7 +5,7 @@ Reference: kornia.enhance.ZCAWhitening, which the official code fits with eps 0.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,8 @@ def fit_zca(batches: Iterable[np.ndarray], *, eps: float = EPS, total: int | Non
     """
     count, shape = 0, None
     sums = squares = np.zeros(0)
-    with _counting(total) as advance:
+    progress = display("fitting ZCA", total, "images") if total else contextlib.nullcontext(lambda done, status: None)
+    with progress as advance:
         for images in batches:
             if shape is None:
                 shape, size = images.shape[1:], int(np.prod(images.shape[1:]))
@@ -123,7 +124,3 @@ def _flat(images: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
         raise GiftError("images to whiten must be uint8, or floats in [0, 1]; give them before any normalisation")
     flat = images.transpose(0, 3, 1, 2).reshape(len(images), -1).astype(dtype)
     return flat / dtype(255) if images.dtype == np.uint8 else flat
-
-
-def _counting(total: int | None) -> contextlib.AbstractContextManager[Callable[[int, str], None]]:
-    return display("fitting ZCA", total, "images") if total else contextlib.nullcontext(lambda done, status: None)

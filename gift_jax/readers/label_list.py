@@ -64,14 +64,8 @@ def _by_name(path: Path, lines: Sequence[str], images: Sequence[str]) -> dict[st
 
 def _spellings(images: Sequence[str]) -> Mapping[str, str]:
     """Images by the names that a list may have for them: from the folder down, base names, and those without suffix."""
-    found: dict[str, str] = {}
-    for spell in (
-        lambda image: PurePosixPath(image).stem,
-        lambda image: PurePosixPath(image).name,
-        lambda image: image,
-    ):
-        found |= {spell(image): image for image in images}
-    return found
+    stems = {PurePosixPath(image).stem: image for image in images}
+    return stems | {PurePosixPath(image).name: image for image in images} | dict(zip(images, images, strict=True))
 
 
 def _divided(line: str, known: Mapping[str, str]) -> tuple[str | None, str]:

@@ -52,7 +52,10 @@ def read(source: Source, request: ReadRequest) -> Records:
     if len(folders) > 1:  # they may be several data sets
         raise GiftError(f"{label}: its shards lie in {listed(folders)}; give one of these folders")
     num_classes = request.spec.num_classes if request.spec and request.train is not None else None
-    columns = _columns_of_all(source, shards, options.label_column, num_classes)
+    found = {shard: _columns(source, shard, options.label_column, num_classes) for shard in shards}
+    columns = found[shards[0]]
+    if other := next((shard for shard, its in found.items() if its != columns), None):
+        raise GiftError(f"{label}: {shards[0]!r} and {other!r} have other columns or class names; give one set")
     stored = np.concatenate([_read_labels(source, shard, columns) for shard in shards])
     if len(stored) and stored.min() < 0 and request.train is not None:
         option = "`split`" if request.train else "`test_split`"
@@ -69,17 +72,6 @@ def read(source: Source, request: ReadRequest) -> Records:
     notes = {"split": split} if split else {}
     notes |= {"shards": str(len(shards)), "label_column": columns.label}
     return Records(labels, order, images.read, images.where, source_digest(source, shards), notes)
-
-
-def _columns_of_all(
-    source: Source, shards: Sequence[str], label_column: str | None, num_classes: int | None
-) -> Columns:
-    """The columns of shards. Args: label_column, which one of several; num_classes, which may tell it, too."""
-    found = {shard: _columns(source, shard, label_column, num_classes) for shard in shards}
-    columns = found[shards[0]]
-    if other := next((shard for shard, its in found.items() if its != columns), None):
-        raise GiftError(f"{source.label}: {shards[0]!r} and {other!r} have other columns or class names; give one set")
-    return columns
 
 
 def _columns(source: Source, shard: str, label_column: str | None, num_classes: int | None) -> Columns:

@@ -22,22 +22,14 @@ NO_READING_OPTIONS = SourceOptions()
 
 
 class KnownClasses(Protocol):
-    """What readers know of a dataset; `gift_jax.data.datasets.DatasetSpec` fits."""
+    """What readers know of a dataset; `gift_jax.data.datasets.DatasetSpec` fits. class_names: by class id, or ()."""
 
     @property
-    def name(self) -> str:
-        """The dataset's."""
-        ...
-
+    def name(self) -> str: ...  # noqa: D102
     @property
-    def num_classes(self) -> int:
-        """How many classes it has."""
-        ...
-
+    def num_classes(self) -> int: ...  # noqa: D102
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """By class id, () if its description has none."""
-        ...
+    def class_names(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,16 +59,8 @@ def _predict(
 def predict(teacher: Teacher, evaluation_set: EvaluationSet, normalisation: Normalisation) -> Predictions:
     """Classify a whole evaluation set under a normalisation."""
     images, labels = evaluation_set.images, evaluation_set.labels
-    parts = [
-        _predict(
-            teacher.model,
-            normalisation,
-            teacher.params,
-            images[start : start + BATCH_SIZE],
-            labels[start : start + BATCH_SIZE],
-        )
-        for start in range(0, len(labels), BATCH_SIZE)
-    ]
+    batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(labels), BATCH_SIZE)]
+    parts = [_predict(teacher.model, normalisation, teacher.params, images[rows], labels[rows]) for rows in batches]
     return Predictions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
