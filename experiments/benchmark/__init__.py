@@ -29,10 +29,10 @@ from gift_jax.training.timing import duration
 from ..common.reporting import Row, print_summary, write_report
 from ..common.study import print_plan, save_sheets
 from .cells import QUESTIONS, StudyInputs, choose, not_searched
-from .setup import FASHION_MNIST, MADE, Benchmark, Resources, load_resources, teacher_seconds
+from .setup import DATASET, MADE, NAME, Benchmark, Resources, load_resources, teacher_seconds
 from .views import make_sections
 
-NAME = FASHION_MNIST.experiment
+__all__ = ["NAME", "Benchmark", "main", "make_sections"]
 
 
 def run_questions(config: Benchmark, resources: Resources) -> None:
@@ -40,19 +40,15 @@ def run_questions(config: Benchmark, resources: Resources) -> None:
     options = {"retry_failed": config.retry_failed, "jobs": config.jobs}
     for name in (stage for stage in QUESTIONS if stage in config.stages):
         choice = not_searched(config) if name in ("search", "gradient") else choose(known_rows(config), config)
-        grid.run_grid(
-            QUESTIONS[name](StudyInputs(config, resources, choice)),
-            config.out,
-            experiment=config.studied.experiment,
-            **options,
-        )
+        cells = [*QUESTIONS[name](StudyInputs(config, resources, choice))]
+        grid.run_grid(cells, config.out, experiment=NAME, **options)
 
 
 def known_rows(config: Benchmark) -> list[Row]:
     """What was found so far, a row for each label and seed, the teacher's last. Raises: GiftError about mixed runs."""
     rows: dict[str, Row] = {}
     for row in sorted(grid.known_rows(config.out), key=lambda row: "teacher" in row["labels"].values()):
-        if row.get("experiment") == config.studied.experiment:
+        if row.get("experiment") == NAME:
             name = grid.name_of(row["labels"], row["seed"])
             if rows.setdefault(name, row)["cell"] != row["cell"]:
                 raise GiftError(
@@ -81,8 +77,8 @@ def main(config: Benchmark) -> None:
         return
     run_questions(config, resources)
     if "report" in config.stages:
-        shown = {f"{name}_ipc{ipc}": resources.sets[name, ipc] for name in MADE for ipc in [config.ipc]}
+        shown = {f"{name}_ipc{config.ipc}": resources.sets[name, config.ipc] for name in MADE}
         save_sheets(config.out, shown, resources.teacher, resources.test.class_names)
-        rows, title = known_rows(config), f"GIFT on {display(config.studied.dataset)}"
-        print_summary(write_report(config.out, title, {config.studied.experiment: make_sections}, rows, [config.out]))
+        rows, title = known_rows(config), f"GIFT on {display(DATASET)}"
+        print_summary(write_report(config.out, title, {NAME: make_sections}, rows, [config.out]))
         print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")

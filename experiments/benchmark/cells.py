@@ -8,7 +8,7 @@ import functools
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,12 +16,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gift_jax import DistilledSet, GiftError
+from gift_jax import GiftError
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import Model
 from gift_jax.optim import compared
 from gift_jax.recipes import make_recipe, setting_of
-from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.tables import figure, name_on
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.studies.cells import Cell, OnEpoch
@@ -92,133 +91,112 @@ class StudyInputs(NamedTuple):
     choice: Choice
 
     def cells(
-        self, labels: Mapping[str, str], seeds: Iterable[int], *, loss: str, images: str = MAIN, ipc: int | None = None,
-        optimizer: str = OFFICIAL, multiple: str | None = None, student: Model | None = None,
+        self, question: str, labels: Mapping[str, str], seeds: Iterable[int], *, optimizer: str = OFFICIAL,
+        multiple: str | None = None, steps: int | None = None, student: Model | None = None,
         tested: EvaluationSet | None = None, kind: type[Cell] = Cell, **changes: Any,
-    ) -> list[Cell]:  # fmt: skip
-        """One setting with each seed, at the tuned rate unless a multiple is given; random images are by seed.
+    ) -> Iterator[Cell]:  # fmt: skip
+        """One setting of a question with each seed, under GIFT's official recipe; random images are by seed.
 
         Args:
-            labels: names of the cells.
+            question: whose cells they are.
+            labels: their other names; loss, images, images a class, optimizer and rate are as these say, if they do.
             seeds: of the students.
-            loss: name of the loss, or kl_t2.
-            images: how the set was made.
-            ipc: images a class, if not the study's.
             optimizer: name in `gift_jax.optim.COMPARED`.
-            multiple: of its default rate.
+            multiple: of its default rate, if not the tuned one.
+            steps: in place of --steps.
             student: if it is not the teacher's architecture.
             tested: images that it is tested on, if not the test images.
             kind: of the cells.
-            changes: to the recipe; `steps` in place of --steps.
+            changes: to the recipe.
         """
-        model, rate = student or self.resources.student, multiple or self.choice.rates[loss, optimizer]
-        tested, teacher = tested or self.resources.test, self.resources.teacher
-        found = []
+        loss, images = labels.get("loss", SUBJECT), labels.get("images", MAIN)
+        optimizer, ipc = labels.get("optimizer", optimizer), int(labels.get("ipc", self.config.ipc))
+        rate = multiple or labels.get("rate") or self.choice.rates[loss, optimizer]
+        model, settings = student or self.resources.student, compared(optimizer)
         for seed in seeds:
-            key = (f"{DRAWN}-{seed}" if images == DRAWN else images, ipc or self.config.ipc)
-            distilled = self.resources.sets[key]
-            recipe = self.recipe(distilled, loss, optimizer, float(rate), model.spec.name, **changes)
-            found.append(kind(labels, Task(recipe, model, distilled, teacher, tested), seed))
-        return found
-
-    def recipe(
-        self, distilled: DistilledSet, loss: str, optimizer: str, multiple: float, model: str, *,
-        steps: int | None = None, **changes: Any,
-    ) -> Recipe:  # fmt: skip
-        """GIFT's official recipe with this loss, and this optimizer at a multiple of its rate."""
-        official, settings = make_recipe("gift", setting_of(distilled, model)), compared(optimizer)
-        steps_per_epoch = -(-len(distilled.labels) // official.resolve_batch_size(len(distilled.labels)))
-        own = {
-            "optimizer": at_rate(settings.optimizer, multiple),
-            "schedule": settings.schedule,
-            "epochs": max((steps or self.config.steps) // steps_per_epoch, 1),
-            "evaluations": 1,
-        }
-        return dataclasses.replace(official, **{**own, **loss_changes(loss), **changes})
+            distilled = self.resources.sets[f"{DRAWN}-{seed}" if images == DRAWN else images, ipc]
+            official, count = make_recipe("gift", setting_of(distilled, model.spec.name)), len(distilled.labels)
+            steps_per_epoch = -(-count // official.resolve_batch_size(count))
+            own = {
+                "optimizer": at_rate(settings.optimizer, float(rate)),
+                "schedule": settings.schedule,
+                "epochs": max((steps or self.config.steps) // steps_per_epoch, 1),
+                "evaluations": 1,
+            }
+            recipe = dataclasses.replace(official, **{**own, **loss_changes(loss), **changes})
+            task = Task(recipe, model, distilled, self.resources.teacher, tested or self.resources.test)
+            yield kind({"question": question, **labels}, task, seed)
 
 
-def search(inputs: StudyInputs) -> list[Cell]:
+def search(inputs: StudyInputs) -> Iterator[Cell]:
     """Every loss and optimizer at every rate, tested on held-out training images alone."""
-    config, cells = inputs.config, []
+    config, validation = inputs.config, inputs.resources.validation
     for loss, name in itertools.product(config.losses, config.optimizers):
         for rate in config.rates(name):
-            labels = {"question": "search", "loss": loss, "optimizer": name, "rate": f"{rate:g}"}
-            options = {"optimizer": name, "multiple": f"{rate:g}", "tested": inputs.resources.validation}
-            cells += inputs.cells(labels, (SEARCH_SEED,), loss=loss, **options)
-    return cells
+            labels = {"loss": loss, "optimizer": name, "rate": f"{rate:g}"}
+            yield from inputs.cells("search", labels, (SEARCH_SEED,), tested=validation)
 
 
-def headline(inputs: StudyInputs) -> list[Cell]:
+def headline(inputs: StudyInputs) -> Iterator[Cell]:
     """Every loss and optimizer at the default and at the tuned rate."""
-    config, cells = inputs.config, []
+    config = inputs.config
     for loss, name in itertools.product(config.losses, config.optimizers):
         contends, tuned = loss in (SUBJECT, *inputs.choice.rivals), inputs.choice.rates[loss, name]
         for view, rate in ((DEFAULT_RATE, "1"), (TUNED_RATE, tuned)):
             more = contends and rate == tuned  # where that is the default rate, both views show the same students
             seeds = range(max(config.seeds, config.rival_seeds) if more else config.seeds)
-            labels = {"question": "headline", "loss": loss, "optimizer": name, "view": view}
-            cells += inputs.cells(labels, seeds, loss=loss, optimizer=name, multiple=rate)
-    return cells
+            labels = {"loss": loss, "optimizer": name, "view": view}
+            yield from inputs.cells("headline", labels, seeds, multiple=rate)
 
 
-def sizes(inputs: StudyInputs) -> list[Cell]:
+def sizes(inputs: StudyInputs) -> Iterator[Cell]:
     """Images of each making and size under each loss: all losses at the main size, fewer at others."""
-    config, cells = inputs.config, []
+    config = inputs.config
     for ipc in config.sizes:
-        for loss in config.losses if ipc == config.ipc else config.fewer_losses:
-            for images in (*MADE, DRAWN):
-                labels = {"question": "sizes", "ipc": str(ipc), "images": images, "loss": loss}
-                cells += inputs.cells(labels, range(config.other_seeds), images=images, ipc=ipc, loss=loss)
-    return cells
+        losses = config.losses if ipc == config.ipc else config.fewer_losses
+        for loss, images in itertools.product(losses, (*MADE, DRAWN)):
+            labels = {"ipc": str(ipc), "images": images, "loss": loss}
+            yield from inputs.cells("sizes", labels, range(config.other_seeds))
 
 
-def students(inputs: StudyInputs) -> list[Cell]:
-    """Other architectures under the ConvNet teacher, the last ones in as few seeds as long trainings."""
-    config, cells = inputs.config, []
+def students(inputs: StudyInputs) -> Iterator[Cell]:
+    """Other architectures under the ConvNet teacher, ResNets in as few seeds as long trainings."""
+    config = inputs.config
     for text in config.students:
         student = parse_student(text, inputs.resources.teacher.info.spec)
+        seeds = config.long_seeds if student.spec.name.startswith("resnet") else config.other_seeds
         for loss in config.fewer_losses:
-            labels = {"question": "students", "student": text, "loss": loss}
-            slow = student.spec.name.startswith("resnet")
-            seeds = config.long_seeds if slow else config.other_seeds
-            cells += inputs.cells(labels, range(seeds), loss=loss, student=student)
-    return cells
+            yield from inputs.cells("students", {"student": text, "loss": loss}, range(seeds), student=student)
 
 
-def refinement(inputs: StudyInputs) -> list[Cell]:
+def refinement(inputs: StudyInputs) -> Iterator[Cell]:
     """GIFT's weight at its own smoothing, and its smoothing at its own weight."""
     pairs = [*((weight, DEFAULT[1]) for weight in WEIGHTS), *((DEFAULT[0], smoothing) for smoothing in SMOOTHINGS)]
-    cells = []
     for weight, smoothing in dict.fromkeys(pairs):
-        labels = {"question": "refinement", "weight": f"{weight:g}", "smoothing": f"{smoothing:g}"}
+        labels = {"weight": f"{weight:g}", "smoothing": f"{smoothing:g}"}
         named = (("weight", weight), ("smoothing", smoothing))
         # The default's cell is the headline's own.
         changes = {} if (weight, smoothing) == DEFAULT else {"loss_options": named}
-        cells += inputs.cells(labels, range(inputs.config.other_seeds), loss=SUBJECT, **changes)
-    return cells
+        yield from inputs.cells("refinement", labels, range(inputs.config.other_seeds), **changes)
 
 
-def length(inputs: StudyInputs) -> list[Cell]:
+def length(inputs: StudyInputs) -> Iterator[Cell]:
     """Longer training under hard labels, GIFT and its first rival; at the largest size also on random images."""
-    config, cells = inputs.config, []
+    config = inputs.config
     soft = (*inputs.choice.rivals[:1], SUBJECT)
     asked = [(MAIN, ipc, dict.fromkeys(("ce", *soft))) for ipc in config.sizes]
     for images, ipc, losses in [*asked, (DRAWN, max(config.sizes), dict.fromkeys(soft))]:
         for loss in (loss for loss in losses if loss in config.losses):
-            labels = {"question": "length", "ipc": str(ipc), "images": images, "loss": loss}
-            options = {"loss": loss, "steps": config.long_steps}
-            cells += inputs.cells(labels, range(config.long_seeds), images=images, ipc=ipc, **options)
-    return cells
+            labels = {"ipc": str(ipc), "images": images, "loss": loss}
+            yield from inputs.cells("length", labels, range(config.long_seeds), steps=config.long_steps)
 
 
-def augmentation(inputs: StudyInputs) -> list[Cell]:
+def augmentation(inputs: StudyInputs) -> Iterator[Cell]:
     """The official augmentation, whose cells are the headline's, and none."""
-    config, cells = inputs.config, []
-    for loss in config.fewer_losses:
-        for name, changes in (("on", {}), ("off", {"augment": "none"})):
-            labels = {"question": "augmentation", "augmentation": name, "loss": loss}
-            cells += inputs.cells(labels, range(config.other_seeds), loss=loss, **changes)
-    return cells
+    config = inputs.config
+    for loss, (name, changes) in itertools.product(config.fewer_losses, (("on", {}), ("off", {"augment": "none"}))):
+        labels = {"augmentation": name, "loss": loss}
+        yield from inputs.cells("augmentation", labels, range(config.other_seeds), **changes)
 
 
 @functools.lru_cache(maxsize=1)
@@ -248,26 +226,15 @@ class GradientCell(Cell):
         return {"seed": self.seed, "gradient_norm": norm, "device": device(), "versions": versions()}
 
 
-def gradient(inputs: StudyInputs) -> list[Cell]:
+def gradient(inputs: StudyInputs) -> Iterator[Cell]:
     """The gradient at the start under each loss, without augmentation."""
     config, count = inputs.config, len(inputs.resources.sets[MAIN, inputs.config.ipc].labels)
     changes = {"optimizer": "sgd", "multiple": "1", "augment": "none", "batch_size": count, "epochs": 1}
-    cells = []
     for loss in config.losses:
-        labels = {"question": "gradient", "loss": loss}
-        cells += inputs.cells(labels, range(config.seeds), loss=loss, kind=GradientCell, **changes)
-    return cells
+        yield from inputs.cells("gradient", {"loss": loss}, range(config.seeds), kind=GradientCell, **changes)
 
 
-QUESTIONS: Mapping[str, Callable[[StudyInputs], list[Cell]]] = MappingProxyType(
-    {
-        "search": search,
-        "headline": headline,
-        "sizes": sizes,
-        "students": students,
-        "refinement": refinement,
-        "length": length,
-        "augmentation": augmentation,
-        "gradient": gradient,
-    }
+_QUESTIONS = (search, headline, sizes, students, refinement, length, augmentation, gradient)
+QUESTIONS: Mapping[str, Callable[[StudyInputs], Iterator[Cell]]] = MappingProxyType(
+    {make.__name__: make for make in _QUESTIONS}
 )

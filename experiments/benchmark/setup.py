@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -29,34 +29,9 @@ from ..common.options import GROUPS
 from ..common.rates import SQUARED, LossOrSquared
 from ..common.real_images import RealImages, open_real
 
-
-class BenchmarkDataset(NamedTuple):
-    """A dataset that is studied.
-
-    experiment: name in the results. model, width: of the teacher and the ConvNet students, as the literature has them.
-    files: image files, one of which lies in the directory of the data. place: that directory by default. mend: how to
-    get the files.
-    """
-
-    dataset: str
-    experiment: str
-    model: str
-    width: int
-    files: str
-    place: Path
-    mend: str
-
-
-FASHION_MNIST = BenchmarkDataset(
-    "fashion-mnist",
-    "fashion_mnist",
-    "conv3",
-    128,
-    "*images*idx3-ubyte*",
-    Path("/usr/share/datasets/fashion-mnist"),
-    "holds no IDX files of Fashion-MNIST; install them by `apt-get install dataset-fashion-mnist`, or give a directory "
-    "of the four files by --data DIR",
-)
+NAME, DATASET = "fashion_mnist", "fashion-mnist"
+MODEL, WIDTH = "conv3", 128  # of the teacher and the ConvNet students, as the literature has them
+PLACE = Path("/usr/share/datasets/fashion-mnist")
 HELD_OUT = 12  # every twelfth training image is for choosing rates; no set holds one
 MADE, DRAWN = ("rded", "medoids"), "random"  # sets that are fixed, and one that is drawn anew for each student
 
@@ -64,7 +39,7 @@ Stage = Literal[
     "teacher", "sets", "search", "headline", "sizes", "students", "refinement", "length", "augmentation", "gradient",
     "report",
 ]  # fmt: skip
-STAGES: tuple[Stage, ...] = Stage.__args__  # pyright: ignore[reportAttributeAccessIssue]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,10 +73,10 @@ class Benchmark:
 
     GROUPS = GROUPS
 
-    data: Path = FASHION_MNIST.place
+    data: Path = PLACE
     out: Path = Path("runs/fashion_mnist")
     stages: tuple[Stage, ...] = STAGES
-    width: int = FASHION_MNIST.width
+    width: int = WIDTH
     ipc: int = 10
     sizes: tuple[int, ...] = (1, 10, 50)
     losses: tuple[LossOrSquared, ...] = ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift")
@@ -136,19 +111,9 @@ class Benchmark:
         if "gift" not in self.losses or "adamw" not in self.optimizers or min(self.sizes, default=0) < 1:
             raise GiftError("--losses must hold gift, --optimizers adamw, and --sizes numbers from 1")
 
-    @property
-    def studied(self) -> BenchmarkDataset:
-        """The dataset that is studied."""
-        return FASHION_MNIST
-
     def rates(self, optimizer: str) -> tuple[float, ...]:
         """Multiples of an optimizer's customary rate to search, ascending."""
         return tuple(sorted(self.sgd_rates if optimizer == "sgd" else self.adam_rates))
-
-    @property
-    def drawings(self) -> int:
-        """How many sets of random images are needed of a size: one for each seed of a small question."""
-        return max(self.other_seeds, self.long_seeds)
 
 
 class Resources(NamedTuple):
@@ -167,14 +132,16 @@ class Resources(NamedTuple):
 
 def load_resources(config: Benchmark) -> Resources:
     """Make, or take from the run's directory, the teacher and the sets. Raises: GiftError."""
-    dataset, source = config.studied.dataset, str(config.data)
-    if not any(config.data.glob(config.studied.files)):
-        raise GiftError(f"{config.data}: {config.studied.mend}")
-    size = get_dataset(dataset).image_size
-    test = load_evaluation(dataset, image_size=size, source=source)
-    real = open_real(dataset, source, size)
+    source, size = str(config.data), get_dataset(DATASET).image_size
+    if not any(config.data.glob("*images*idx3-ubyte*")):
+        raise GiftError(
+            f"{config.data}: holds no IDX files of Fashion-MNIST; install them by `apt-get install "
+            "dataset-fashion-mnist`, or give a directory of the four files by --data DIR"
+        )
+    test = load_evaluation(DATASET, image_size=size, source=source)
+    real = open_real(DATASET, source, size)
     held, kept = held_out(len(real.labels))
-    validation = EvaluationSet(real.read(held), real.labels[held], dataset, class_names=test.class_names)
+    validation = EvaluationSet(real.read(held), real.labels[held], DATASET, class_names=test.class_names)
     if config.dry_run and not is_made(config):
         # Random images in the place of every set, of their sizes, no two alike.
         made = {key: real.part(kept).draw(key[1], number) for number, key in enumerate(set_paths(config))}
@@ -192,8 +159,8 @@ def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
 def teacher_config(config: Benchmark) -> teacher_training.TrainTeacher:
     """How the teacher is trained: SGD at 0.05 with decay 5e-4, a cosine to zero, mirrors, images not moved."""
     return teacher_training.TrainTeacher(
-        config.studied.dataset,
-        config.studied.model,
+        DATASET,
+        MODEL,
         config.out / "teacher",
         model_options=f"width={config.width}",
         data=str(config.data),
@@ -213,20 +180,18 @@ def find_teacher(config: Benchmark, test_images: int) -> Teacher:
         teacher_training.run(asked)
         [row] = read_results(asked.out / "results.jsonl")
         labels = {"question": "teacher", "test images": str(test_images)}
-        heading = {
-            "experiment": config.studied.experiment,
-            "cell": fingerprint({"teacher": row["recipe"], "width": config.width}),
-        }
-        append_json_line(config.out / "results.jsonl", {**heading, "labels": labels, **row})
+        cell = fingerprint({"teacher": row["recipe"], "width": config.width})
+        append_json_line(config.out / "results.jsonl", {"experiment": NAME, "cell": cell, "labels": labels, **row})
     teacher = load_teacher(asked.out)
-    if (width := dict(teacher.info.options).get("width", config.studied.width)) != config.width:
+    if (width := dict(teacher.info.options).get("width", WIDTH)) != config.width:
         raise GiftError(f"{asked.out}: has width {width}, not {config.width}; give --width {width}, or another --out")
     return teacher
 
 
 def set_paths(config: Benchmark) -> dict[tuple[str, int], Path]:
     """The files of all sets, by (images, images a class)."""
-    names = [*MADE, *(f"{DRAWN}-{seed}" for seed in range(config.drawings))]
+    # Of random images one for each seed of a small question.
+    names = [*MADE, *(f"{DRAWN}-{seed}" for seed in range(max(config.other_seeds, config.long_seeds)))]
     sizes = sorted({config.ipc, *config.sizes})
     return {(name, ipc): config.out / "sets" / f"{name}_ipc{ipc}.safetensors" for name in names for ipc in sizes}
 
@@ -239,9 +204,9 @@ def is_made(config: Benchmark) -> bool:
 
 def teacher_seconds(config: Benchmark, resources: Resources) -> float:
     """About how long the teacher's training takes, from a few epochs of the largest set; 0 if it is there."""
-    if (config.out / "teacher" / INFO).is_file():
-        return 0.0
     asked = teacher_config(config)
+    if (asked.out / INFO).is_file():
+        return 0.0
     largest = max(resources.sets.values(), key=lambda distilled: len(distilled.labels))
     recipe = dataclasses.replace(teacher_training.make_recipe(asked), evaluations=1)
     taken = measure(Cell({}, Task(recipe, resources.student, largest, None, resources.test)))
@@ -264,6 +229,6 @@ def find_sets(config: Benchmark, teacher: Teacher, real: RealImages) -> dict[tup
 
 def untrained_teacher(config: Benchmark) -> Teacher:
     """A teacher whose steps take as long as the trained one's."""
-    spec, asked = get_dataset(config.studied.dataset), teacher_config(config)
+    spec, asked = get_dataset(DATASET), teacher_config(config)
     shape = ModelSpec(asked.model, spec.num_classes, spec.image_size, spec.channels, (("width", config.width),))
     return make_teacher(teacher_training.make_info(asked, shape), *get_model(shape).init(jax.random.key(0)))
