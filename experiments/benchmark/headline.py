@@ -71,26 +71,14 @@ def first_rival(rows: Sequence[Row]) -> str:
 
 def summary(rows: Sequence[Row], headline: Headline) -> Section:
     """The picture of both rates, the primary comparison, and the table."""
-    references = {"guessing": headline.chance} if headline.chance else {}
-    if teacher := only(rows, question="teacher"):
-        references["teacher"] = teacher[0]["top1_last"]
-    grids = headline.grids
-    # Losses side by side, an optimizer a colour.
-    turned = {
-        RATES[view]: make_grid(
-            only(rows, question="headline", view=view), "optimizer", "loss", guessing=headline.chance
-        )
-        for view in RATES
-    }
-    panels = {
-        name: grid._replace(columns=tuple(loss for loss in headline.order if loss in grid.columns))
-        for name, grid in turned.items()
-    }
-    known = {"teacher_top1": teacher[0]["top1_last"]} if teacher else {}
-    own = [{**row, **known} for row in only(rows, question="headline")]
-    title = "Accuracy by loss and optimizer"
-    about = what_was_run(own)
-    picture = pictures.points("summary", panels, title, about=about, references=references)
+    teacher = next((row["top1_last"] for row in only(rows, question="teacher")), None)
+    grids, panels, own = headline.grids, {}, only(rows, question="headline")
+    for view, name in RATES.items():  # losses side by side, an optimizer a colour
+        grid = make_grid(only(own, view=view), "optimizer", "loss", guessing=headline.chance)
+        panels[name] = grid._replace(columns=tuple(loss for loss in headline.order if loss in grid.columns))
+    about = what_was_run([{**row, "teacher_top1": teacher} for row in own])
+    options = {"about": about, "references": {"guessing": headline.chance, "teacher": teacher or 0.0}}
+    picture = pictures.points("summary", panels, "Accuracy by loss and optimizer", **options)
     columns = grids[TUNED_RATE].columns
     header = ["loss", *(f"{name}, {RATES[view]}" for name in columns for view in grids), "mean, tuned rates"]
     body = []
@@ -107,10 +95,8 @@ def summary(rows: Sequence[Row], headline: Headline) -> Section:
         "The primary comparison, stated before any student was tested: each seed's mean over the optimizers at tuned "
         "rates, against the strongest rival on validation images; one t-test, with its 95 % interval."
     )
-    return Section(
-        TITLE,
-        [about, picture, stated, listing([significance.line(headline.primary, SUBJECT)]), Table([header, *body]), note],
-    )
+    primary_line = listing([significance.line(headline.primary, SUBJECT)])
+    return Section(TITLE, [about, picture, stated, primary_line, Table([header, *body]), note])
 
 
 def statistics_section(rows: Sequence[Row], headline: Headline) -> Section:

@@ -15,7 +15,7 @@ from gift_jax.reports.tables import Summary, figure, grid_table, make_grid, name
 from gift_jax.training.timing import duration
 
 from ..common.label_gains import HARD, WITH, Accuracies, share_table
-from ..common.reporting import Row, guessing, only, unfilled
+from ..common.reporting import MISSING, Row, guessing, listed_section, only, unfilled
 from .cells import OFFICIAL, rates_on_validation
 from .headline import read_headline, statistics_section, summary
 from .setup import DRAWN, MADE
@@ -49,8 +49,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         sections = [Section(TITLE, ["The headline was not run."])]
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
     missing = [f"question {name}" for name in ("headline", *VIEWS) if name not in asked] + missing_cells(rows)
-    listed = "\n".join(f"- {name}" for name in missing)
-    return [*sections, *([Section("Not run", [f"These results are missing.\n\n{listed}"])] if missing else [])]
+    return [*sections, *([listed_section("Not run", MISSING, missing)] if missing else [])]
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:
@@ -158,12 +157,9 @@ def length_view(rows: Sequence[Row]) -> Section:
 
 def refinement_view(rows: Sequence[Row]) -> Section:
     """GIFT's weight and smoothing."""
-    own = sorted(
-        only(rows, question="refinement"),
-        key=lambda row: (float(name_on(row, "weight")), float(name_on(row, "smoothing"))),
-    )
-    grid = make_grid(own, "weight", "smoothing", guessing=guessing(rows))
-    grid = grid._replace(columns=tuple(sorted(grid.columns, key=float)))
+    grid = make_grid(only(rows, question="refinement"), "weight", "smoothing", guessing=guessing(rows))
+    weights, smoothings = (tuple(sorted(names, key=float)) for names in (grid.rows, grid.columns))
+    grid = grid._replace(rows=weights, columns=smoothings)
     about = f"{AT_TUNED} Rows are weights, columns smoothings. Weight 0 is the cosine loss; 0.1 and 0.1 are official."
     return Section("Refinement", [about, grid_table(grid, "weight", worst=None)])
 
@@ -173,12 +169,9 @@ def search_view(rows: Sequence[Row]) -> Section:
     own, chance = only(rows, question="search"), guessing(rows)
     rates, _ = rates_on_validation(own)
     optimizers = [*dict.fromkeys(name_on(row, "optimizer") for row in own)]
-    ends = {pair for pair in rates if at_end(own, pair, rates)}
-    body = [
-        [f"`{loss}`", *(f"{_rate(name) * float(rates[loss, name]):g}{'*' * ((loss, name) in ends)}"
-                        if (loss, name) in rates else "-" for name in optimizers)]
-        for loss in dict.fromkeys(name_on(row, "loss") for row in own)
-    ]  # fmt: skip
+    tuned = {pair: f"{_rate(pair[1]) * float(rate):g}{'*' * at_end(own, pair, rates)}" for pair, rate in rates.items()}
+    losses = dict.fromkeys(name_on(row, "loss") for row in own)
+    body = [[f"`{loss}`", *(tuned.get((loss, name), "-") for name in optimizers)] for loss in losses]
     about = (
         "Accuracy on held-out training images after the last epoch decides; the teacher has seen these in its own "
         "training, the sets hold none. A star marks a choice at an end of its grid, so that a wider one may do better."
@@ -216,10 +209,7 @@ def gradient_view(rows: Sequence[Row]) -> Section:
         [f"`{loss}`", f"{norm:.3g}", *(f"{own[loss]:.3g}" if loss in own else "-" for own in columns.values())]
         for loss, norm in norms.items()
     ]
-    spread = [
-        "largest / smallest",
-        *(f"{max(own.values()) / min(own.values()):.3g}" for own in (norms, *columns.values())),
-    ]
+    spread = [f"{max(own.values()) / min(own.values()):.3g}" for own in (norms, *columns.values())]
     about = (
         "Norm of the gradient of the mean loss over the whole set in all weights before the first step, mean of seeds. "
         "Rates are the tuned ones; those at an end of their grid are in The chosen rates."
@@ -228,16 +218,14 @@ def gradient_view(rows: Sequence[Row]) -> Section:
         name: [Point(norms[loss], Summary(rate, math.nan, 1), False) for loss, rate in own.items()]
         for name, own in rates.items()
     }
-    logarithmic: Any = {
-        "scale": "log",
-        "figures": "log",
-        "bars": "",
-        "marks": together(norms),
-        "label": "tuned learning rate",
-    }
+    logarithmic: Any = {"scale": "log", "figures": "log", "bars": "", "marks": together(norms)}
     xlabel, title = "norm of the loss's gradient at the start", "Tuned rates and gradients"
-    drawn = [pictures.lines("gradients", {"": series}, xlabel, title, **logarithmic)] if series else []
-    return Section("Gradients and rates", [*drawn, Table([["loss", "gradient norm", *columns], *body, spread]), about])
+    options = {**logarithmic, "label": "tuned learning rate"}
+    drawn = [pictures.lines("gradients", {"": series}, xlabel, title, **options)] if series else []
+    return Section(
+        "Gradients and rates",
+        [*drawn, Table([["loss", "gradient norm", *columns], *body, ["largest / smallest", *spread]]), about],
+    )
 
 
 def together(norms: Mapping[str, float]) -> dict[str, float]:

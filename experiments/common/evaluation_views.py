@@ -25,14 +25,8 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         + [str(grid.cell(loss, setting)) for grid in (last, best, top5)]
         for loss, setting in last.cells
     ]
-    picture = pictures.points(
-        "summary",
-        {"": last},
-        "Accuracy by setting",
-        about=about,
-        references={"guessing": chance} if chance else {},
-        sideways=True,
-    )
+    options = {"about": about, "references": {"guessing": chance}, "sideways": True}
+    picture = pictures.points("summary", {"": last}, "Accuracy by setting", **options)
     table = Table([["loss", "setting", "n", "top-1, last", "top-1, best", "top-5, last"], *body])
     note = f"{ACCURACY} Best is of all evaluations on the test images, which flatters every run."
     tests = differences(placed, "loss", "setting", SUBJECT, guessing=chance)

@@ -1,5 +1,6 @@
 """Whose the gain of a distilled set is, the images' or the labels', and DD-Ranking's scores of it."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -33,8 +34,8 @@ def read_accuracies(rows: Sequence[Row]) -> Accuracies:
     chance, real, found = guessing(rows), {}, {}
     for row in rows:
         labels = row["labels"]
-        key = () if REFERENCE in labels else (labels["images"], labels["loss"], labels["augmentation"])
-        place = found.setdefault(key, {}) if key else real
+        key = tuple(labels.get(axis) for axis in ("images", "loss", "augmentation"))
+        place = real if REFERENCE in labels else found.setdefault(key, {})
         place[row["seed"]] = figure(row, chance)
     return Accuracies(found, real)
 
@@ -75,13 +76,10 @@ def share_table(accuracies: Accuracies, methods: Sequence[str], losses: Sequence
     """Whose the gain is, by set and loss."""
     header = ["images", "loss", "total gain", "labels' share", "images' share", "labels on random", "images under loss"]
     body = []
-    for method in methods:
-        for loss in losses:
-            alone = (
-                accuracies.gain(RANDOM, loss, over=(RANDOM, HARD)),
-                accuracies.gain(method, loss, over=(RANDOM, loss)),
-            )
-            body.append([method, f"`{loss}`", *map(cell, (*shares(accuracies, method, loss), *alone))])
+    for method, loss in itertools.product(methods, losses):
+        labels = accuracies.gain(RANDOM, loss, over=(RANDOM, HARD))
+        images = accuracies.gain(method, loss, over=(RANDOM, loss))
+        body.append([method, f"`{loss}`", *map(cell, (*shares(accuracies, method, loss), labels, images))])
     return Table([header, *body])
 
 
@@ -89,10 +87,9 @@ def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequen
     """Whose the gain is, in a table and a picture."""
     cells = {
         (part, f"{method}, {loss}"): summarize(values.values())
-        for method in methods
-        for loss in losses
-        for part, values in zip(Shares._fields[1:], shares(accuracies, method, loss)[1:], strict=True)
-        if values
+        for method, loss in itertools.product(methods, losses)
+        for part, values in shares(accuracies, method, loss)._asdict().items()
+        if values and part != "total"
     }
     title = "Gain over random images with hard labels, by share"
     picture = [pictures.points("shares", {"": grid_of(cells)}, title, label="points")] if cells else []
@@ -105,16 +102,8 @@ def score_section(
     accuracies: Accuracies, methods: Sequence[str], losses: Sequence[str], lrs_weight: float, ars_weight: float
 ) -> Section:
     """HLR, IOR, LRS and ARS of each set under each loss; without HLR where no student saw all real images."""
-    header = [
-        f"images ({count(map(len, accuracies.of.values()))})",
-        "loss",
-        "HLR",
-        "IOR",
-        "LRS",
-        "IOR, no augmentation",
-        "ARS",
-    ]
-    body = []
+    n = count(map(len, accuracies.of.values()))
+    header, body = [f"images ({n})", "loss", "HLR", "IOR", "LRS", "IOR, no augmentation", "ARS"], []
     for method in methods:
         hard = accuracies.of.get((method, HARD, WITH), {})
         hlr = {seed: real - hard[seed] for seed, real in accuracies.real.items() if seed in hard}

@@ -127,18 +127,16 @@ def summary(
     fair = "chosen rate" if "chosen rate" in names else names[0]
     losses = dict.fromkeys(row for grid in grids.values() for row in grid.rows)
     order = sorted(losses, key=lambda loss: -np.nan_to_num(joined.cell(loss, fair).mean, nan=-1.0))
-    header = [
-        f"loss ({joined.n if joined.cells else 'n = 0'})",
-        *(f"{n}, {kind}" for n in names for kind in ("mean", "worst")),
-    ]
+    count = joined.n if joined.cells else "n = 0"
+    header = [f"loss ({count})", *(f"{n}, {kind}" for n in names for kind in ("mean", "worst"))]
     body = [
         [f"`{loss}`"] + [str(cell) for n in names for cell in (joined.cell(loss, n), grids[n].worst(loss))]
         for loss in order
     ]
     blocks, about = [], what_was_run(rows)
     if joined.cells:
-        title, references = f"Accuracy, mean over all {column}s", {"guessing": chance} if chance else {}
-        blocks = [pictures.points("summary", {"": joined}, title, about=about, references=references)]
+        title = f"Accuracy, mean over all {column}s"
+        blocks = [pictures.points("summary", {"": joined}, title, about=about, references={"guessing": chance})]
     if tests:
         blocks += [f"Means over all {column}s, {TESTED}", listing([significance.line(test, SUBJECT) for test in tests])]
     note = (

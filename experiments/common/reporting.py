@@ -24,6 +24,7 @@ Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
 
 QUESTION = "question"  # axis of a study that asks several, each of its own grid
+MISSING = "These results are missing."
 NAMED = 20  # missing cells that are named one by one
 
 
@@ -96,10 +97,8 @@ def _of_part(prefix: str, section: Section) -> Section:
     """A section of one of several experiments or settings: its heading and its pictures' files tell which."""
     if not prefix:
         return section
-    stem = re.sub(r"\W+", "_", prefix)
-    named = [
-        block._replace(name=f"{stem}_{block.name}") if isinstance(block, Picture) else block for block in section.blocks
-    ]
+    stem, blocks = re.sub(r"\W+", "_", prefix), section.blocks
+    named = [one._replace(name=f"{stem}_{one.name}") if isinstance(one, Picture) else one for one in blocks]
     return section._replace(title=f"{prefix}: {section.title}", blocks=named)
 
 
@@ -114,10 +113,8 @@ def print_summary(sections: Sequence[Section]) -> None:
 
 def curves(rows: Sequence[Row], axis: str, title: str) -> list[Section]:
     """Accuracy and loss by epoch for each name on an axis, folded away; nothing if no run finished."""
-    if all("losses" not in row for row in rows):
-        return []
     drawn = [row for row in rows if "losses" in row]
-    return [Section("Training curves", [pictures.curves("curves", drawn, axis, title)], folded=True)]
+    return compared("Training curves", [pictures.curves("curves", drawn, axis, title)] if drawn else [])
 
 
 def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
@@ -135,7 +132,7 @@ def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
 
 
 def compared(title: str, blocks: Sequence[Block]) -> list[Section]:
-    """A folded section; nothing if nothing was compared."""
+    """A folded section; nothing if nothing is to be shown."""
     return [Section(title, blocks, folded=True)] if blocks else []
 
 
@@ -157,7 +154,7 @@ def only(rows: Sequence[Row], **names: str) -> list[Row]:
 def sheets(runs: Sequence[Path]) -> list[Section]:
     """The distilled images that lie in the runs' directories."""
     found = {path.name: path for run in runs if run.is_dir() for path in sorted(run.glob("sheets/*.png"))}
-    return [Section("The distilled images", [read_png(path) for path in found.values()], folded=True)] if found else []
+    return compared("The distilled images", [read_png(path) for path in found.values()])
 
 
 def configuration(rows: Sequence[Row]) -> Section:
@@ -182,17 +179,14 @@ def configuration(rows: Sequence[Row]) -> Section:
         ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
         ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
         *([headings.get(name, name.rpartition(".")[2]), ", ".join(texts)] for name, texts in common.items()),
-        ["runs differ in", ", ".join(_words(key) for key in different) or "nothing"],
+        ["runs differ in", ", ".join(key.removeprefix("recipe.") for key in different).translate(WORDS) or "nothing"],
     ]
     about = "Every run is a line of `results.jsonl` with its complete configuration."
     return Section("Configuration", [Table([["", ""], *facts], text=True), about], folded=True)
 
 
-def _words(key: str) -> str:
-    return key.removeprefix("recipe.").replace(".", " ").replace("_", " ")
-
-
 CONFIGURED = ("teacher", "teacher_sha256", "student", "recipe", "distilled", "soft_labels")
+WORDS = str.maketrans("._", "  ")
 OFF = {"null", "false", "[]", "{}", "none", "", "0.0"}  # settings that are not worth a word
 
 
@@ -204,10 +198,9 @@ def failures(rows: Sequence[Row]) -> list[Section]:
             failed[", ".join(row["labels"].values()), row["failed"]].append(row)
     if not failed:
         return []
-    body = [
-        [name, kind, ", ".join(str(row["seed"]) for row in own), own[0]["reason"]]
-        for (name, kind), own in failed.items()
-    ]
+    body = []
+    for (name, kind), own in failed.items():
+        body.append([name, kind, ", ".join(str(row["seed"]) for row in own), own[0]["reason"]])
     text = "A diverged run counts as guessing wherever several runs are summarized."
     table = Table([["run", "failed", "seeds", "first reason"], *body], text=True)
     return [Section("Failed runs", [text, table], folded=len(body) > 5)]
@@ -215,8 +208,12 @@ def failures(rows: Sequence[Row]) -> list[Section]:
 
 def contradicting(sentences: Sequence[str]) -> list[Section]:
     """What is said of rows that contradict one another."""
-    listed = "\n".join(f"- {sentence}" for sentence in sentences)
-    return [Section("Contradictions", [f"The first result of each is shown.\n\n{listed}"])] if sentences else []
+    return [listed_section("Contradictions", "The first result of each is shown.", sentences)] if sentences else []
+
+
+def listed_section(title: str, about: str, lines: Iterable[str]) -> Section:
+    """A section of a list."""
+    return Section(title, ["\n".join([f"{about}\n", *(f"- {line}" for line in lines)])])
 
 
 def incomplete(rows: Sequence[Row], runs: Sequence[Path]) -> list[Section]:
@@ -225,8 +222,7 @@ def incomplete(rows: Sequence[Row], runs: Sequence[Path]) -> list[Section]:
     if not missing:
         return []
     shown = [*missing[:NAMED], *([f"{len(missing) - NAMED} more"] if len(missing) > NAMED else [])]
-    listed = "\n".join(f"- {name}" for name in shown)
-    return [Section("Incomplete", [f"These results are missing.\n\n{listed}"])]
+    return [listed_section("Incomplete", MISSING, shown)]
 
 
 def check_runs(runs: Sequence[Path]) -> None:
@@ -235,26 +231,21 @@ def check_runs(runs: Sequence[Path]) -> None:
         raise GiftError("give directories or results.jsonl files of runs to report on")
     for run in runs:
         if run.is_dir() and not any(run.glob("results*.jsonl")):
-            inside = sorted({path.parent for path in run.glob("*/results*.jsonl")} | {*run.glob("*.jsonl")})
-            kinds = ("runs" if inside and inside[0].is_dir() else "files of results", listed([p.name for p in inside]))
-            choices = "it holds {} {} ({}); give those to be joined".format(len(inside), *kinds)
-            raise GiftError(
-                f"{run}: holds no results*.jsonl; {choices if inside else 'give a directory that an experiment wrote'}"
-            )
+            mend = "give a directory that an experiment wrote"
+            if inside := sorted({path.parent for path in run.glob("*/results*.jsonl")} | {*run.glob("*.jsonl")}):
+                kind, names = "runs" if inside[0].is_dir() else "files of results", listed([p.name for p in inside])
+                mend = f"it holds {len(inside)} {kind} ({names}); give those to be joined"
+            raise GiftError(f"{run}: holds no results*.jsonl; {mend}")
 
 
 def missing_parts(runs: Iterable[Path]) -> list[Path]:
     """Files of a study's parts (`results-2-of-4.jsonl`) that lack beside others; a `results.jsonl` has the rest."""
     found = {path for run in runs for path in (run.glob("results*.jsonl") if run.is_dir() else [run])}
-    parts = {
-        (path.parent, int(match[1])) for path in found if (match := re.fullmatch(r"results-\d+-of-(\d+)", path.stem))
-    }
-    names = [
-        directory / f"results-{number}-of-{count}.jsonl"
-        for directory, count in sorted(parts)
-        if directory / "results.jsonl" not in found
-        for number in range(1, count + 1)
-    ]
+    parts = {(path, re.fullmatch(r"results-\d+-of-(\d+)", path.stem)) for path in found}
+    names = []
+    for directory, count in sorted({(path.parent, int(match[1])) for path, match in parts if match}):
+        if directory / "results.jsonl" not in found:
+            names += [directory / f"results-{number}-of-{count}.jsonl" for number in range(1, count + 1)]
     return [path for path in names if path not in found]
 
 

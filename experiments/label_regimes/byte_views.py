@@ -1,7 +1,7 @@
 """Accuracy against bytes of labels, and at equal bytes."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gift_jax.reports import pictures
 from gift_jax.reports.page import Picture, Section, Table
@@ -64,11 +64,9 @@ def bytes_picture(results: Results, about: str) -> Picture:
             ]
             for kind in grid.rows
         } | ({"random, more images, hard": more} if more else {})
-    references = {"guessing": results.chance} if results.chance else {}
-    return pictures.lines(
-        "bytes", panels, "bytes of labels", "Accuracy against bytes of labels", about=about, marks=sizes, scale="log",
-        bars="bars: 95 % intervals over seeds", references=references,
-    )  # fmt: skip
+    options: Any = {"about": about, "marks": sizes, "scale": "log", "references": {"guessing": results.chance}}
+    title, bars = "Accuracy against bytes of labels", "bars: 95 % intervals over seeds"
+    return pictures.lines("bytes", panels, "bytes of labels", title, bars=bars, **options)
 
 
 def bytes_section(results: Results, loss: str) -> Section:
@@ -84,15 +82,8 @@ def bytes_section(results: Results, loss: str) -> Section:
         best = affordable[-1]
         hard = [str(results.accuracy(best.rows[kind])) if kind in best.rows else "-" for kind in kinds]
         body.append([f"`{regime}`", f"{size:,}", *own, f"{best.count:,}", f"{best.size:,}", *hard])
-    header = [
-        f"labels ({grid.n})",
-        "bytes",
-        results.subject,
-        RANDOM,
-        "real images",
-        "bytes",
-        *(f"hard, {kind}" for kind in kinds),
-    ]
+    header = [f"labels ({grid.n})", "bytes", results.subject, RANDOM, "real images", "bytes"]
+    header += [f"hard, {kind}" for kind in kinds]
     about = (
         f"Soft labels under `{loss}` of equally many images, and hard labels of as many real images as their bytes "
         "buy, or of all there are, in as many steps: top-1 accuracy after the last epoch, %, "

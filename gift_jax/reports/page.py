@@ -110,12 +110,12 @@ def _markdown(block: Block) -> str:
 
 def to_html(title: str, sections: Sequence[Section]) -> str:
     """The report as one HTML page that refers to nothing outside of itself."""
-    parts = [
-        f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>'
-        + _fold(section, "".join(_html(block, f"p{number}-{i}-") for i, block in enumerate(section.blocks)))
-        + "</section>\n"
-        for number, section in enumerate(sections, 1)
-    ]
+    parts = []
+    for number, section in enumerate(sections, 1):
+        text = "".join(_html(block, f"p{number}-{i}-") for i, block in enumerate(section.blocks))
+        if section.folded:
+            text = f"<details><summary>{contents(section)}</summary>{text}</details>"
+        parts.append(f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>{text}</section>\n')
     body = "".join([*parts[:1], _navigation(sections), *parts[1:]])
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
@@ -126,15 +126,9 @@ def to_html(title: str, sections: Sequence[Section]) -> str:
 
 def _navigation(sections: Sequence[Section]) -> str:
     """Links to what comes after the first section; nothing if that is all."""
-    links = "".join(
-        f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>'
-        for number, section in enumerate(sections[1:], 2)
-    )
+    titles = [html.escape(section.title) for section in sections[1:]]
+    links = "".join(f'<li><a href="#section-{number}">{title}</a></li>' for number, title in enumerate(titles, 2))
     return f'<nav aria-label="More sections"><ul>{links}</ul></nav>\n' if links else ""
-
-
-def _fold(section: Section, text: str) -> str:
-    return f"<details><summary>{contents(section)}</summary>{text}</details>" if section.folded else text
 
 
 def _html(block: Block, prefix: str) -> str:

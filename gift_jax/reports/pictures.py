@@ -94,11 +94,8 @@ def to_svg(figure: Any) -> str:
 
 def style(index: int) -> dict[str, Any]:
     """Colour, marker and line of a series: the first eight share none of them."""
-    return {
-        "color": COLOURS[index % len(COLOURS)],
-        "marker": MARKERS[index % len(MARKERS)],
-        "linestyle": LINES[index % len(LINES)],
-    }
+    kinds = {"color": COLOURS, "marker": MARKERS, "linestyle": LINES}
+    return {name: choices[index % len(choices)] for name, choices in kinds.items()}
 
 
 def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -125,7 +122,7 @@ def _show_references(panes: Sequence[Any], references: Mapping[str, float], *, s
     for axes in panes:
         low, high = axes.get_xlim() if sideways else axes.get_ylim()
         room = 0.15 * (high - low)
-        for number, (text, value) in enumerate(references.items()):
+        for number, (text, value) in enumerate((text, value) for text, value in references.items() if value):
             named = f"{text} {value:.1f} %"
             if low - room <= value <= high + room:
                 draw = axes.axvline if sideways else axes.axhline
@@ -200,7 +197,7 @@ def points(
         about: what was run, under the title.
         label: of the axis of figures.
         bars: what the bars are.
-        references: accuracies to compare with, by their names, such as that of guessing.
+        references: accuracies to compare with, by their names, such as that of guessing; 0 is not known.
         sideways: whether columns are one below the other, for many of them or long names.
     """
     first = next(iter(panels.values()))
@@ -216,10 +213,8 @@ def points(
             places = np.arange(len(cells)) + 0.7 * ((index + 0.5) / len(grid.rows) - 0.5)
             means, spreads = [cell.mean for cell in cells], [cell.std for cell in cells]
             drawn = {**series_styles[row], "linestyle": "none", "capsize": 3, "label": display(row)}
-            arguments = (
-                {"x": means, "y": places, "xerr": spreads} if sideways else {"x": places, "y": means, "yerr": spreads}
-            )
-            axes.errorbar(**arguments, **drawn)
+            x, y, bars_along = (means, places, "xerr") if sideways else (places, means, "yerr")
+            axes.errorbar(x, y, **{bars_along: spreads}, **drawn)
         line = axes.axhline if sideways else axes.axvline
         for place in range(1, len(grid.columns)):
             line(place - 0.5, color="#cccccc", linewidth=0.8)
@@ -279,7 +274,7 @@ def lines(
         about: what was run, under the title.
         label: of the axis of figures.
         bars: what the bars are; "" if there are none.
-        references: accuracies to compare with, by their names.
+        references: as of `points`.
         marks: numbers that are named above each panel; without them the points' own numbers are the ticks.
         scale: of the axis of numbers.
         figures: scale of the axis of figures.

@@ -28,7 +28,7 @@ def contact_sheet(name: str, distilled: DistilledSet, teacher: Teacher | None, n
     if teacher is not None:
         distilled = renormalise(distilled, teacher.info.normalisation)
     rows = [np.flatnonzero(distilled.labels == label)[:IMAGES] for label in range(CLASSES)]
-    rows = [row for row in rows if len(row)]
+    rows = [*filter(len, rows)]
     # One pair of axes for all, in units of images: a hundred pairs take seconds to lay out.
     columns = max(map(len, rows))
     figure = new_figure(1.12 * columns, 1.42 * len(rows))
@@ -42,10 +42,9 @@ def contact_sheet(name: str, distilled: DistilledSet, teacher: Teacher | None, n
             axes.text(j + 0.5, i + 0.76, guesses, ha="center", va="top", fontsize=6.5, linespacing=1.05)
     axes.set(xlim=(0, columns), ylim=(len(rows), 0))
     axes.set_axis_off()
-    shown = sum(map(len, rows))
     alt = (
-        f"{shown} of the {len(distilled.labels)} images of the {distilled.method} set: label above, the teacher's "
-        + ("three likeliest classes with their probabilities below")
+        f"{sum(map(len, rows))} of the {len(distilled.labels)} images of the {distilled.method} set: label above, the "
+        "teacher's three likeliest classes with their probabilities below"
     )
     return Picture(name, alt, _png(figure, alt))
 

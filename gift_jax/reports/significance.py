@@ -38,8 +38,6 @@ class Comparison(NamedTuple):
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of the difference, by Student's t over seeds; (nan, nan) for one seed."""
-        if self.n < 2:
-            return math.nan, math.nan
         half = half_interval(self.std, self.n)
         return self.difference - half, self.difference + half
 
@@ -159,13 +157,12 @@ def comparison_table(comparisons: Sequence[Comparison], column: str, subject: st
     """Comparisons, the surest first. The effect d is the difference in deviations of the paired differences."""
     header = [column, "difference", "points", "95 % interval", "d", "n", "p", "p, Holm"]
     order = sorted(comparisons, key=lambda c: (math.isnan(c.p), c.p, -abs(c.difference)))
-    return Table([header, *(_comparison_row(c, subject) for c in order)])
-
-
-def _comparison_row(c: Comparison, subject: str) -> list[str]:
-    effect = "-" if math.isnan(c.effect) else f"{c.effect:+.1f}"
-    names = [c.column, f"`{subject}` - `{c.other}`"]
-    return [*names, f"{c.difference:+.1f}", interval_text(c), effect, str(c.n), p_text(c.p), p_text(c.p_holm)]
+    body = []
+    for c in order:
+        effect = "-" if math.isnan(c.effect) else f"{c.effect:+.1f}"
+        figures = [f"{c.difference:+.1f}", interval_text(c), effect, str(c.n), p_text(c.p), p_text(c.p_holm)]
+        body.append([c.column, f"`{subject}` - `{c.other}`", *figures])
+    return Table([header, *body])
 
 
 def across_table(comparisons: Sequence[Comparison], column: str, subject: str) -> list[Table]:

@@ -26,10 +26,12 @@ def what_was_run(rows: Sequence[Result]) -> str:
     found = [row for row in finished if row.get("teacher")] or finished
     if not found:
         return ""
+    top1 = {row["teacher_top1"] for row in found if row.get("teacher_top1") is not None}
+    teacher = _listed((row["teacher"] for row in found if row.get("teacher")), "teacher") or "no teacher"
     parts = [
         _listed((row["dataset"] for row in found), ""),
         f"{_listed((row['method'] for row in found), 'set')}, {_range(row['ipc'] for row in found)} images per class",
-        (_listed((row["teacher"] for row in found if row.get("teacher")), "teacher") or "no teacher") + _top1(found),
+        teacher + (f" ({top1.pop():.1f} %)" if len(top1) == 1 else ""),
         _listed((row.get("labels", {}).get("student", row["model"]) for row in found), "student"),
         f"{_range(steps(row) for row in found)} steps",
         _listed((name_on(row, "optimizer") for row in found), "optimizer"),
@@ -43,12 +45,6 @@ def steps(row: Result) -> int:
     recipe, images = row["recipe"], row.get("num_images") or row["ipc"] * row["student"]["num_classes"]
     each = -(-images // (recipe["batch_size"] or official_batch_size(images)))
     return int(recipe["epochs"] * min(each, recipe["max_steps"] or each))
-
-
-def _top1(rows: Sequence[Result]) -> str:
-    """The teacher's accuracy, where rows have one."""
-    found = {row["teacher_top1"] for row in rows if row.get("teacher_top1") is not None}
-    return f" ({found.pop():.1f} %)" if len(found) == 1 else ""
 
 
 def _listed(names: Iterable[str], noun: str) -> str:
@@ -89,13 +85,10 @@ def differences(rows: Sequence[Result], row: str, column: str, subject: str, *, 
         return []
     about = f"Percentage points, {TESTED} d is the mean difference in standard deviations of the differences."
     table = significance.comparison_table(tests, column, subject)
-    across = significance.across_table(tests, column, subject)
-    return [
-        about,
-        table,
-        *([f"The {column}s as a sample, by signed ranks of mean differences."] if across else []),
-        *across,
-    ]
+    across: list[Block] = [*significance.across_table(tests, column, subject)]
+    if across:
+        across = [f"The {column}s as a sample, by signed ranks of mean differences.", *across]
+    return [about, table, *across]
 
 
 def summary(
@@ -123,7 +116,7 @@ def summary(
         about: what was run, if not all of the rows say it.
         note: what the figures are.
         worst: heading of the table's last column; None for none.
-        sideways: whether the picture has columns one below the other.
+        sideways: as of `pictures.points`.
     """
     grid, about = make_grid(rows, row, column, guessing=guessing), about or what_was_run(rows)
     drawn = picture or pictures.points(
@@ -131,7 +124,7 @@ def summary(
         {"": grid},
         f"Accuracy by {row} and {column}",
         about=about,
-        references={"guessing": guessing} if guessing else {},
+        references={"guessing": guessing},
         sideways=sideways,
     )
     lines = mean_differences(rows, row, column, subject, guessing=guessing)

@@ -115,12 +115,11 @@ def summarize(values: Iterable[float | None], guessing: float = 0.0) -> Summary:
 
 def grid_table(grid: Grid, corner: str, *, worst: str | None = "worst") -> Table:
     """A grid with its n as a table; with worst, rows are ordered by their worst column, which ends them."""
-    body = [
-        [f"`{row}`", *(str(grid.cell(row, column)) for column in grid.columns)]
-        + ([str(grid.worst(row))] if worst else [])
-        for row in (grid.by_worst() if worst else grid.rows)
-    ]
-    return Table([[f"{corner} ({grid.n})", *grid.columns, *([worst] if worst else [])], *body])
+    header, body = [f"{corner} ({grid.n})", *grid.columns, *filter(None, [worst])], []
+    for row in grid.by_worst() if worst else grid.rows:
+        cells = [grid.cell(row, column) for column in grid.columns] + ([grid.worst(row)] if worst else [])
+        body.append([f"`{row}`", *map(str, cells)])
+    return Table([header, *body])
 
 
 # What decides a result, but for its seed.
@@ -135,9 +134,8 @@ def facts(result: Result) -> dict[str, str]:
     configuration = result.get("configuration", {})
     known = {name: configuration[name] for name in ("recipe", "student") if name in configuration}
     found = {name: result[name] for name in DECISIVE if name in result}
-    own = {
-        key: text for key, text in flatten({**known, **found}) if not ("labels" in result and BY_SEED.fullmatch(key))
-    }
+    pairs = flatten({**known, **found})
+    own = {key: text for key, text in pairs if not ("labels" in result and BY_SEED.fullmatch(key))}
     return own | {f"labels.{name}": str(text) for name, text in result.get("labels", {}).items()}
 
 
@@ -177,23 +175,15 @@ def known_text(found: Mapping[str, str], key: str) -> str:
     return found.get(key, "" if any(name.partition(".")[0] == root for name in found) else "unknown")
 
 
-def fact_name(key: str) -> str:
-    """What a fact is of: `learning rate`, `student width`, `teacher`."""
-    root, _, rest = key.partition(".")
-    kind = {"student": "student ", "distilled": "set ", "soft_labels": "stored labels "}.get(root, "") if rest else ""
-    return f"{kind}{key.rpartition('.')[2].removesuffix('_sha256').replace('_', ' ')}"
-
-
-def fact_value(text: str) -> str:
-    """A fact's text, of a digest the beginning."""
-    return text[:8] if len(text) >= 16 and set(text) <= set("0123456789abcdef") else text
-
-
 def fact_text(key: str, text: str) -> str:
     """A fact as part of a name: `learning rate 0.1`, `student width 64`, `teacher 418d7d74`, `default weight`."""
+    root, _, rest = key.partition(".")
+    kind = {"student": "student ", "distilled": "set ", "soft_labels": "stored labels "}.get(root, "") if rest else ""
+    name = f"{kind}{key.rpartition('.')[2].removesuffix('_sha256').replace('_', ' ')}"
     if text in ("", "null"):
-        return f"{'default' if '.' in key else 'no'} {fact_name(key)}"
-    return f"{fact_name(key)} {fact_value(text)}"
+        return f"{'default' if rest else 'no'} {name}"
+    is_digest = len(text) >= 16 and set(text) <= set("0123456789abcdef")
+    return f"{name} {text[:8] if is_digest else text}"
 
 
 def names_apart(results: Iterable[Result], axis: str, other: str) -> list[tuple[str, str, Result]]:
