@@ -41,6 +41,7 @@ from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
 from .common.digits_setup import training_digits
+from .common.real_images import teacher_of
 from .common.reporting import Row, curves, guessing, only
 from .common.set_making import CROPS, SEED
 from .common.study import Materials, Study, load_materials, run_study
@@ -90,9 +91,8 @@ def as_jpeg(materials: Materials) -> Materials:
 
 def synthesized(materials: Materials, settings: rded.RDED, times: int = 1) -> DistilledSet:
     """An RDED set of the real training digits, of so many times the images a class."""
-    assert materials.teacher is not None
     ipc = times * materials.sets[METHOD].ipc
-    return rded.synthesize(*training_digits(), materials.teacher, ipc=ipc, settings=settings, seed=SEED)
+    return rded.synthesize(*training_digits(), teacher_of(materials), ipc=ipc, settings=settings, seed=SEED)
 
 
 def of_small_crops(materials: Materials) -> Materials:
@@ -131,8 +131,7 @@ def with_one_hot(materials: Materials) -> Materials:
 
 def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
     """The set with the teacher's logits of its images, stored in their order or in that of another set."""
-    assert materials.teacher is not None
-    images, teacher = jnp.asarray(materials.sets[METHOD].images), materials.teacher
+    images, teacher = jnp.asarray(materials.sets[METHOD].images), teacher_of(materials)
     logits = np.asarray(teacher.logits(to_input(images, "raw", teacher.info.normalisation)))
     order = np.random.default_rng(SEED).permutation(len(logits)) if disordered else np.arange(len(logits))
     return replaced(materials, soft_labels=logits[order])
@@ -140,12 +139,10 @@ def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
 
 def whitened(materials: Materials, *, normalised: bool) -> Materials:
     """Set and test images whitened as DATM's are, the set normalised by the dataset's statistics too, or not."""
-    assert materials.teacher is not None
-    zca = fit_zca([training_digits()[0]])
-    labelled = with_logits(materials)
+    zca, labelled = fit_zca([training_digits()[0]]), with_logits(materials)
     images = zca.whiten(labelled.sets[METHOD].images)
     if normalised:
-        statistics = materials.teacher.info.normalisation
+        statistics = teacher_of(materials).info.normalisation
         images = (images - np.float32(statistics.mean)) / np.float32(statistics.std)
     evaluation_set = whiten(materials.evaluation_set, zca)
     return replaced(labelled, images=images, pixel_space="zca")._replace(evaluation_set=evaluation_set)
@@ -153,14 +150,8 @@ def whitened(materials: Materials, *, normalised: bool) -> Materials:
 
 def with_untrained_teacher(materials: Materials) -> Materials:
     """A teacher of random weights, as a loader leaves it that forgets the file."""
-    assert materials.teacher is not None
-    params, batch_stats = materials.student.init(jax.random.key(SEED))
-    return materials._replace(teacher=make_teacher(materials.teacher.info, params, batch_stats))
-
-
-def unchanged(materials: Materials) -> Materials:
-    """The materials as they are."""
-    return materials
+    weights = materials.student.init(jax.random.key(SEED))
+    return materials._replace(teacher=make_teacher(teacher_of(materials).info, *weights))
 
 
 Change = Callable[[Materials], Materials]
@@ -177,8 +168,8 @@ class Deviation(NamedTuple):
     shared: Mapping[str, Any] = {}
     officially: Mapping[str, Any] = {}
     here: Mapping[str, Any] = {}
-    officially_of: Change = unchanged
-    here_of: Change = unchanged
+    officially_of: Change | None = None
+    here_of: Change | None = None
 
 
 DEVIATIONS: Mapping[str, Deviation] = {
@@ -260,13 +251,10 @@ def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
     cells = []
     for name in config.deviations or DEVIATIONS:
         deviation = DEVIATIONS[name]
-        sides = (
-            ("official", deviation.officially, deviation.officially_of),
-            ("ours", deviation.here, deviation.here_of),
-        )
-        for side, own, change in sides:
+        official, ours = (deviation.officially, deviation.officially_of), (deviation.here, deviation.here_of)
+        for side, (own, change) in {"official": official, "ours": ours}.items():
             recipe = materials.recipe(METHOD, config, **{"evaluations": 4, **deviation.shared, **own})
-            changed = change(materials)
+            changed = change(materials) if change else materials
             labels = {"deviation": name, "side": side}
             cells += [changed.cell(labels, METHOD, recipe, seed) for seed in range(config.seeds)]
     return cells
@@ -279,16 +267,10 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     grid = make_grid(rows, "side", "deviation", guessing=chance)
     title = "The official behaviour and ours"
     sides = [[name, DEVIATIONS[name].official, DEVIATIONS[name].ours] for name in grid.columns]
+    about = what_was_run(rows)
+    picture = pictures.points("summary", {"": grid}, title, about=about, sideways=True)
     return [
-        Section(
-            TITLE,
-            [
-                (about := what_was_run(rows)),
-                pictures.points("summary", {"": grid}, title, about=about, sideways=True),
-                pairs(rows, grid, chance),
-                f"{ACCURACY} Differences are {TESTED}",
-            ],
-        ),
+        Section(TITLE, [about, picture, pairs(rows, grid, chance), f"{ACCURACY} Differences are {TESTED}"]),
         Section(title, [Table([["deviation", "official", "ours"], *sides], text=True)], folded=True),
         Section("Ways of reporting", [ABOUT_WAYS, reporting(rows)], folded=True),
         *curves(only(rows, deviation=grid.columns[0]), "side", grid.columns[0]),
@@ -333,15 +315,14 @@ def reporting(rows: Sequence[Row]) -> Table:
         if "failed" not in row:
             options = "".join(f", {name}" for name, value in row["recipe"]["loss_options"] if value is True)
             settings[f"{row['loss']}{options}, {row['optimizer']}"].setdefault(row["seed"], row)
-    header = ["our side", "n", "last, %", *WAYS, "std, ddof 1", "std, ddof 0"]
-    return Table([header, *([name, *_reported([*runs.values()])] for name, runs in settings.items())])
-
-
-def _reported(runs: Sequence[Row]) -> list[str]:
-    last = [run["top1_last"] for run in runs]
-    gained = [_gained(runs, way(runs[0]["epochs"])) for way in WAYS.values()]
-    spreads = [f"{np.std(last, ddof=ddof):.2f}" if len(last) > 1 else "-" for ddof in (1, 0)]
-    return [str(len(runs)), str(summarize(last)), *gained, *spreads]
+    body = []
+    for name, by_seed in settings.items():
+        runs = [*by_seed.values()]
+        last = [run["top1_last"] for run in runs]
+        gained = [_gained(runs, way(runs[0]["epochs"])) for way in WAYS.values()]
+        spreads = [f"{np.std(last, ddof=ddof):.2f}" if len(last) > 1 else "-" for ddof in (1, 0)]
+        body.append([name, str(len(runs)), str(summarize(last)), *gained, *spreads])
+    return Table([["our side", "n", "last, %", *WAYS, "std, ddof 1", "std, ddof 0"], *body])
 
 
 def _gained(runs: Sequence[Row], epochs: Sequence[int]) -> str:

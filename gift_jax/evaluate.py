@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,19 @@ def make_batch_ranker(
         return label_ranks(logits, labels)
 
     return jit(rank) if mesh is None else jit(rank, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def in_batches(function: Callable[..., Any], size: int, *arrays: np.ndarray, pad: bool = True) -> Any:
+    """What a function of batches gives for all rows of arrays [N, ...], as NumPy arrays, joined along the rows.
+
+    With pad, the last batch is filled up with zeros to the common shape, and what comes of these is dropped.
+    """
+    total, parts = len(arrays[0]), []
+    for start in range(0, total, size):
+        share = slice(0, size if pad else min(size, total - start))
+        made = function(*(_rows(array, start, share) for array in arrays))
+        parts.append(jax.tree.map(lambda leaf, known=total - start: np.asarray(leaf)[:known], made))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def largest_batch(side: int) -> int:

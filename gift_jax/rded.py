@@ -19,6 +19,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
+from gift_jax.evaluate import in_batches
 from gift_jax.losses import ce
 from gift_jax.models import Model, Variables
 from gift_jax.pixels.boxes import resized_box
@@ -154,7 +155,13 @@ def synthesize_class(
     images: np.ndarray, label: int, teacher: Teacher, *, ipc: int, settings: RDED, seed: int
 ) -> np.ndarray:
     """Make one class. Args: images, uint8 [N, H, W, C], all of the class. Returns: uint8 [ipc, S, S, C]."""
-    patches, scores = _scored(teacher, settings, images, label, _class_key(seed, label))
+    labels, starts = np.full(_CHUNK, label, np.int32), itertools.count(step=_CHUNK)
+
+    def best(chunk: np.ndarray) -> tuple[jax.Array, jax.Array]:
+        key = jax.random.fold_in(_class_key(seed, label), next(starts))
+        return best_crops(teacher.model, teacher.info.normalisation, settings, teacher.params, chunk, labels, key)
+
+    patches, scores = in_batches(best, _CHUNK, images)
     surest = np.argsort(scores, kind="stable")[: ipc * settings.factor**2]
     mosaics = stitch(patches[surest], ipc, settings.factor, teacher.info.image_size)
     return np.rint(mosaics * 255).astype(np.uint8)
@@ -166,21 +173,3 @@ def assemble(classes: Sequence[np.ndarray], teacher: Teacher, settings: RDED, se
     labels = np.repeat(np.arange(info.num_classes, dtype=np.int32), ipc)
     provenance = {"teacher_sha256": info.source_sha256, "seed": str(seed), "settings": str(settings)}
     return DistilledSet(np.concatenate(classes), labels, None, "raw", info.dataset, "rded", ipc, provenance)
-
-
-def _scored(
-    teacher: Teacher, settings: RDED, images: np.ndarray, label: int, key: jax.Array
-) -> tuple[np.ndarray, np.ndarray]:
-    """`best_crops` of one class in chunks of one shape, so that it is compiled once."""
-    patches, scores = [], []
-    for start in range(0, len(images), _CHUNK):
-        chunk = images[start : start + _CHUNK]
-        padded = np.pad(chunk, ((0, _CHUNK - len(chunk)), (0, 0), (0, 0), (0, 0)))
-        labels = np.full(_CHUNK, label, np.int32)
-        chunk_key = jax.random.fold_in(key, start)
-        best = best_crops(
-            teacher.model, teacher.info.normalisation, settings, teacher.params, padded, labels, chunk_key
-        )
-        patches.append(np.asarray(best[0])[: len(chunk)])
-        scores.append(np.asarray(best[1])[: len(chunk)])
-    return np.concatenate(patches), np.concatenate(scores)

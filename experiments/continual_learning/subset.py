@@ -10,7 +10,6 @@ import numpy as np
 
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.errors import GiftError
 from gift_jax.models import Model, get_model
 from gift_jax.teachers.teacher import Teacher, make_teacher
 
@@ -18,12 +17,11 @@ from gift_jax.teachers.teacher import Teacher, make_teacher
 def restrict(distilled: DistilledSet, classes: Sequence[int]) -> DistilledSet:
     """The images of some classes, whose labels become 0, 1, ... in the order of the class ids.
 
-    Args: classes, ascending labels of the set. Stored soft labels keep these classes' columns. Raises: GiftError.
+    Args: classes, ascending labels of the set. Stored soft labels keep these classes' columns.
     """
-    chosen = _checked(classes, distilled.num_classes)
-    rows, labels = _select(distilled.labels, chosen)
+    rows, labels = _select(distilled.labels, classes)
     known = range(distilled.num_classes) if distilled.classes is None else distilled.classes
-    soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[rows][:, chosen]
+    soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[rows][:, list(classes)]
     arrays = {"images": distilled.images[rows], "labels": labels, "soft_labels": soft_labels}
     return dataclasses.replace(
         distilled,
@@ -34,26 +32,25 @@ def restrict(distilled: DistilledSet, classes: Sequence[int]) -> DistilledSet:
 
 
 def restrict_evaluation(evaluation_set: EvaluationSet, classes: Sequence[int]) -> EvaluationSet:
-    """The test images of some classes, labelled as `restrict` labels them. Args: as of it. Raises: GiftError."""
-    rows, labels = _select(evaluation_set.labels, _checked(classes, len(evaluation_set.class_names)))
+    """The test images of some classes, labelled as `restrict` labels them. Args: as of it."""
+    rows, labels = _select(evaluation_set.labels, classes)
     names = tuple(evaluation_set.class_names[label] for label in classes)
     return dataclasses.replace(evaluation_set, images=evaluation_set.images[rows], labels=labels, class_names=names)
 
 
 def restrict_teacher(teacher: Teacher, classes: Sequence[int]) -> Teacher:
-    """The teacher with the logits of some classes only: its last layer's columns. Raises: GiftError.
+    """The teacher with the logits of some classes only: its last layer's columns.
 
     Its probabilities are then those given that the image is of one of the classes.
     """
-    chosen = _checked(classes, teacher.info.num_classes)
-    info = dataclasses.replace(teacher.info, num_classes=len(chosen))
+    info = dataclasses.replace(teacher.info, num_classes=len(classes))
     # The last layer's arrays are those whose shape depends on the number of classes, whatever the architecture.
     zeros: Any = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), get_model(info.spec).abstract())
     blank = make_teacher(info, *zeros)
 
     def select(whole: jax.Array, part: jax.Array) -> jax.Array:
         axes = [axis for axis, size in enumerate(whole.shape) if size != part.shape[axis]]
-        return jnp.take(whole, chosen, axis=axes[0]) if axes else whole
+        return jnp.take(whole, np.array(classes, np.int32), axis=axes[0]) if axes else whole
 
     return blank._replace(params=jax.tree.map(select, teacher.params, blank.params))
 
@@ -63,14 +60,7 @@ def restrict_model(model: Model, classes: Sequence[int]) -> Model:
     return get_model(dataclasses.replace(model.spec, num_classes=len(classes)))
 
 
-def _checked(classes: Sequence[int], count: int) -> np.ndarray:
-    chosen = np.array(classes, np.int32)
-    if not len(chosen) or (np.diff(chosen) <= 0).any() or chosen[0] < 0 or chosen[-1] >= count:
-        raise GiftError(f"classes {tuple(classes)} must be ascending, different and of 0..{count - 1}, one at least")
-    return chosen
-
-
-def _select(labels: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the chosen classes, and their labels' places among these."""
-    rows = np.flatnonzero(np.isin(labels, chosen))
-    return rows, np.searchsorted(chosen, labels[rows]).astype(np.int32)
+def _select(labels: np.ndarray, classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the classes, and their labels' places among these."""
+    rows = np.flatnonzero(np.isin(labels, classes))
+    return rows, np.searchsorted(classes, labels[rows]).astype(np.int32)

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gift_jax.data.datasets import get_dataset
 from gift_jax.reports import pictures
 from gift_jax.reports.page import Section
@@ -11,7 +13,7 @@ from gift_jax.reports.summary import SUBJECT, TITLE, differences, summary, what_
 from gift_jax.reports.tables import SPREAD, grid_table, make_grid
 
 from ..common.reporting import Row, compared, curves, only
-from .class_steps import average_accuracy, class_steps, forgetting
+from .class_steps import class_steps, forgetting
 
 PROTOCOL = (
     "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order "
@@ -83,10 +85,13 @@ def accuracy_rows(sequences: Mapping[Key, Sequence[Point]], steps: int) -> list[
 
 
 def sequence_rows(sequences: Mapping[Key, Sequence[Point]]) -> list[dict[str, Any]]:
-    """A row a sequence: average incremental accuracy, by last and by best evaluation, and forgetting."""
+    """A row a sequence: average incremental accuracy, by last and by best evaluation, and forgetting.
+
+    The average is of the accuracies on the classes seen, over the steps: Rebuffi et al. (2017), iCaRL, section 4.1.
+    """
     rows = []
     for key, points in sequences.items():
-        last, best = (average_accuracy([getattr(point, name) for point in points]) for name in ("last", "best"))
+        last, best = (float(np.mean([getattr(point, name) for point in points])) for name in ("last", "best"))
         forgot = forgetting([point.tasks for point in points])
         rows.append(_row(key, "sequence", f"{key.steps} steps", top1_last=last, top1_best=best, forgetting=forgot))
     return rows
@@ -104,8 +109,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     lengths = sorted({key.steps for key in sequences})
     grids = {f"{n} steps": make_grid(accuracy_rows(sequences, n), "loss", "classes") for n in lengths}
     panels = {name: pictures.grid_series(grid) for name, grid in grids.items()}
-    title = "Accuracy on the classes seen"
-    about = what_was_run(rows)
+    title, about = "Accuracy on the classes seen", what_was_run(rows)
     picture = pictures.lines("accuracy_by_classes", panels, "classes seen", title, about=about)
     summaries = sequence_rows(sequences)
     axes = {"row": "loss", "column": "sequence", "guessing": 0.0}
@@ -114,11 +118,10 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         Section("Protocol", [PROTOCOL]),
     ]
     for n, (name, grid) in zip(lengths, grids.items(), strict=True):
-        blocks = differences(accuracy_rows(sequences, n), "loss", "classes", SUBJECT)
-        about = "Top-1 accuracy on the classes seen, by their number, %, "
-        ordered = grid._replace(columns=tuple(sorted(grid.columns, key=int)))
-        table = grid_table(ordered, "loss", worst=None)
-        sections.append(Section(f"In {name}", [f"{about}{SPREAD}.", table, *blocks], folded=True))
+        about = f"Top-1 accuracy on the classes seen, by their number, %, {SPREAD}."
+        table = grid_table(grid._replace(columns=tuple(sorted(grid.columns, key=int))), "loss", worst=None)
+        tests = differences(accuracy_rows(sequences, n), "loss", "classes", SUBJECT)
+        sections.append(Section(f"In {name}", [about, table, *tests], folded=True))
     best = make_grid(summaries, "loss", "sequence", "top1_best")
     forgot = make_grid(summaries, "loss", "sequence", "forgetting")
     last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]

@@ -1,5 +1,6 @@
 """Training dynamics: a network trained on real images, looked at after every epoch, image by image."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.pixels import to_input
+from gift_jax.evaluate import in_batches
 from gift_jax.models import Model, Variables
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
@@ -55,7 +57,8 @@ def record_dynamics(
         metrics = jax.tree.map(lambda leaf: np.asarray(leaf)[None], metrics)
         check_finite(metrics, (seed,), number * program.steps_per_epoch)
         on_epoch(1, float(metrics.loss.mean()))
-        looks.append(observe(_logits(predict, task.evaluation_weights(state), images.images), images.labels))
+        look = functools.partial(predict, *task.evaluation_weights(state))
+        looks.append(observe(in_batches(look, min(BATCH_SIZE, len(images.labels)), images.images), images.labels))
     return Dynamics(*(np.concatenate(arrays) for arrays in zip(*looks, strict=True)))
 
 
@@ -65,11 +68,3 @@ def _make_predict(network: Model, pixel_space: PixelSpace, normalisation: Normal
         return network.apply(params, batch_stats, to_input(images, pixel_space, normalisation))[0]
 
     return jit(predict)
-
-
-def _logits(predict: Callable[..., jax.Array], tested: tuple[Variables, Variables], images: np.ndarray) -> np.ndarray:
-    """Logits [N, C]; the last batch is padded to the common shape."""
-    size = min(BATCH_SIZE, len(images))
-    padded = np.concatenate([images, images[: -len(images) % size]])
-    parts = [np.asarray(predict(*tested, padded[start : start + size])) for start in range(0, len(images), size)]
-    return np.concatenate(parts)[: len(images)]

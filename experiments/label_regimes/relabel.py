@@ -4,6 +4,7 @@ What an epoch shows is drawn from the seed, so that nothing but the logits would
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
+from gift_jax.evaluate import in_batches
 from gift_jax.models import Variables
 from gift_jax.pixels.boxes import random_boxes
 from gift_jax.pixels.rand_augment import split_strategy
@@ -83,16 +85,11 @@ class MadeLabels(StoredLabels):
         return self.kept[place]
 
     def _ask(self, boxes: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        ask = _make_ask(
-            self.info.compiled(), self.teacher.model, self.distilled.pixel_space, self.teacher.info.normalisation
-        )
-        images, size = self.distilled.images, self.info.batch_size
-        starts = range(0, len(images), size)
-        parts = [
-            ask(self.teacher.params, *(array[start : start + size] for array in (images, boxes, flips)))
-            for start in starts
-        ]
-        return np.concatenate([np.asarray(part) for part in parts]).astype(np.float16)
+        distilled, (network, params, info) = self.distilled, self.teacher
+        ask = _make_ask(self.info.compiled(), network, distilled.pixel_space, info.normalisation)
+        arrays = (distilled.images, boxes, flips)
+        made = in_batches(functools.partial(ask, params), self.info.batch_size, *arrays, pad=False)
+        return made.astype(np.float16)
 
 
 def _whole(count: int, side: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from gift_jax.data.datasets import CIFAR_NORMALISATION, DIGITS_NORMALISATION, IMAGENET_NORMALISATION, Normalisation
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
-from gift_jax.evaluate import Accuracy, label_ranks
+from gift_jax.evaluate import Accuracy, in_batches, label_ranks
 from gift_jax.models import Variables
 from gift_jax.teachers.teacher import Network, Teacher
 
@@ -58,10 +58,8 @@ def _predict(
 
 def predict(teacher: Teacher, evaluation_set: EvaluationSet, normalisation: Normalisation) -> Predictions:
     """Classify a whole evaluation set under a normalisation."""
-    images, labels = evaluation_set.images, evaluation_set.labels
-    batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(labels), BATCH_SIZE)]
-    parts = [_predict(teacher.model, normalisation, teacher.params, images[rows], labels[rows]) for rows in batches]
-    return Predictions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    classify = functools.partial(_predict, teacher.model, normalisation, teacher.params)
+    return Predictions(*in_batches(classify, BATCH_SIZE, evaluation_set.images, evaluation_set.labels, pad=False))
 
 
 def confusion_matrix(labels: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
