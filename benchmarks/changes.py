@@ -4,7 +4,7 @@ Command: `python -m benchmarks.changes`; writes benchmarks/results/changes-DEVIC
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from benchmarks import ours
@@ -19,65 +19,54 @@ from gift_jax.training.step import make_step
 
 
 class Change(NamedTuple):
-    """A change, how it is taken back in a process of its own, what it is measured on, and what was expected of it."""
+    """A change: what it is measured on, what was expected, and the module, name and value that take it back there."""
 
-    undo: Callable[[], None]
     workloads: tuple[str, ...]
     expected: str
+    undone: tuple[Any, str, Any] | None = None
+
+    def undo(self) -> None:
+        """Take it back in this process; without huge pages the process starts."""
+        if self.undone:
+            setattr(*self.undone)
 
 
-def _use_default_kernels() -> None:
-    compiling.OPTIONS = {}  # type: ignore[misc]
-
-
-def _scan_on_cpu() -> None:
-    ours.make_epoch = functools.partial(epochs.make_epoch, driver="scan")
-
-
-def _differentiate_few_channels_by_xla() -> None:
-    convolution.platform = lambda: "other"
-
-
-def _differentiate_blocks_by_xla() -> None:
-    fused._OWN_NORMALISE_RELU_POOL = fused._normalise_relu_pool
-
-
-def _differentiate_norms_by_xla() -> None:
-    fused._OWN_NORMALISE = fused._normalise
-
-
-def _pool_by_xla() -> None:
-    pooling._OWN_MAX_POOL = pooling._max_pool
-
-
-def _compile_whole_step() -> None:
-    epochs._make_jitted_step = lambda program, seeds: jit_over(make_step(program), seeds)
+def _compile_whole_step(program: Any, seeds: Any) -> Any:
+    return jit_over(make_step(program), seeds)
 
 
 CHANGES: Mapping[str, Change] = {
     "kernels": Change(
-        _use_default_kernels,
         ("conv3-32", "resnet18_modified-32"),
         "2 to 4 times: convolutions alone were that much slower with YNNPACK",
+        (compiling, "OPTIONS", {}),
     ),
-    "loop": Change(_scan_on_cpu, ("conv3-32",), "14 to 21 times (docs/porting.md's first measurements)"),
+    "loop": Change(
+        ("conv3-32",),
+        "14 to 21 times (docs/porting.md's first measurements)",
+        (ours, "make_epoch", functools.partial(epochs.make_epoch, driver="scan")),
+    ),
     "few-channels": Change(
-        _differentiate_few_channels_by_xla,
         ("conv3-grey-28", "conv3-32"),
         "1.8 times for grey images, 1.1 for three channels",
+        (convolution, "platform", lambda: "other"),
     ),
-    "blocks": Change(_differentiate_blocks_by_xla, ("conv3-32", "conv4-64"), "1.1 to 1.3 times"),
-    "norms": Change(_differentiate_norms_by_xla, ("resnet18_modified-32",), "1.1 times"),
-    "max-pool": Change(_pool_by_xla, ("resnet18-224",), "1.1 times: the gradient takes 66 ms of 540"),
-    "huge-pages": Change(
-        lambda: None,  # the process starts without them
-        ("conv3-grey-28", "conv3-32", "resnet18_modified-32"),
+    "blocks": Change(
+        ("conv3-32", "conv4-64"),
         "1.1 to 1.3 times",
+        (fused, "_OWN_NORMALISE_RELU_POOL", fused._normalise_relu_pool),
     ),
+    "norms": Change(("resnet18_modified-32",), "1.1 times", (fused, "_OWN_NORMALISE", fused._normalise)),
+    "max-pool": Change(
+        ("resnet18-224",),
+        "1.1 times: the gradient takes 66 ms of 540",
+        (pooling, "_OWN_MAX_POOL", pooling._max_pool),
+    ),
+    "huge-pages": Change(("conv3-grey-28", "conv3-32", "resnet18_modified-32"), "1.1 to 1.3 times"),
     "parts": Change(
-        _compile_whole_step,
         ("conv3-32", "resnet18_modified-32"),
         "no slower by more than 1 %; it is for compilations that runs share",
+        (epochs, "_make_jitted_step", _compile_whole_step),
     ),
 }
 

@@ -33,35 +33,16 @@ class Target(NamedTuple):
     source: str
 
 
+def _tpu(name: str, kind: str, flops: float, *figures: float) -> Target:
+    topologies, source = {1: f"{name}:2x2", 8: f"{name}:2x4"}, f"https://cloud.google.com/tpu/docs/{name}"
+    return Target("tpu", kind, topologies, {"bfloat16": flops, "float32": flops}, *figures, source=source)
+
+
 TARGETS: Mapping[str, Target] = {
-    "v5e": Target(
-        "tpu",
-        "v5litepod-4",
-        {1: "v5e:2x2", 8: "v5e:2x4"},
-        {"bfloat16": 197e12, "float32": 197e12},
-        819e9,
-        200e9,
-        16e9,
-        "https://cloud.google.com/tpu/docs/v5e",
-    ),
-    "v6e": Target(
-        "tpu",
-        "v6e-4",
-        {1: "v6e:2x2", 8: "v6e:2x4"},
-        {"bfloat16": 918e12, "float32": 918e12},
-        1640e9,
-        400e9,
-        32e9,
-        "https://cloud.google.com/tpu/docs/v6e",
-    ),
+    "v5e": _tpu("v5e", "v5litepod-4", 197e12, 819e9, 200e9, 16e9),
+    "v6e": _tpu("v6e", "v6e-4", 918e12, 1640e9, 400e9, 32e9),
     "h100": Target(
-        "gpu",
-        "",
-        {1: "1x1x1", 8: "1x1x8"},
-        {"bfloat16": 989e12, "float32": 494e12},
-        3350e9,
-        450e9,
-        80e9,
+        *("gpu", "", {1: "1x1x1", 8: "1x1x8"}, {"bfloat16": 989e12, "float32": 494e12}, 3350e9, 450e9, 80e9),
         "https://www.nvidia.com/en-us/data-center/h100/ (SXM, without sparsity)",
     ),
 }

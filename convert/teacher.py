@@ -184,7 +184,6 @@ def _is_same(before: Path, now: Path) -> bool:
 
 
 def _dataset(source: Path, given: str | None, told: Described) -> str:
-    """The dataset that is given, else what config.json tells. Raises: GiftError if neither does, or they differ."""
     given = given and known_spelling(given)
     if given and told.dataset and given != told.dataset:
         raise GiftError(f"{source}: was trained on {told.dataset}, as its config.json says, but --dataset is {given}")
@@ -194,7 +193,6 @@ def _dataset(source: Path, given: str | None, told: Described) -> str:
 
 
 def _model(source: Path, given: str | None, told: Described) -> str:
-    """The architecture that is given, else what config.json tells."""
     # CIFAR's stem, with which a ResNet is a `_modified` one, has no place in timm's configuration; the weights tell it.
     plain = {official_name(name).removesuffix("_modified") for name in (given, told.architecture) if name}
     if len(plain) > 1:

@@ -31,7 +31,6 @@ def load_torchvision_models() -> ModuleType:
 
 
 def _define_operators() -> None:
-    """Define the operators that torchvision's Python code registers shapes for."""
     package = importlib.util.find_spec("torchvision")
     assert package is not None
     assert package.origin is not None

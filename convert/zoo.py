@@ -114,7 +114,6 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _missing(outcomes: Sequence[Outcome]) -> list[str]:
-    """One line for each place that publishes what is missing."""
     places: dict[str, list[str]] = {}
     for teacher in (outcome.teacher for outcome in outcomes if outcome.status == "missing"):
         places.setdefault(teacher.where, []).append(f"{teacher.file_name}.pth")

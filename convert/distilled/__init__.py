@@ -108,7 +108,6 @@ def _check_options(path: Path, layout: str, request: Request) -> None:
 
 
 def _check_factor(path: Path, layout: str, request: Request) -> None:
-    """Raises: GiftError if images may hold several, and nobody said how many, or hold one, and someone said more."""
     factors, method = release_of(request.method).factors, request.method
     if factors and request.factor is None and layout in OPTIONS["factor"]:
         raise GiftError(

@@ -40,7 +40,6 @@ def read(source: Source, request: Request) -> Content:
 
 
 def _check(label: str, header: Header, count: int, request: Request) -> str:
-    """The order of the images' axes. Raises: GiftError if they do not fit."""
     axes = axes_of(label, header.shape, request)
     if header.shape[0] != count:
         raise GiftError(f"{label} has {header.shape[0]} images, but there are {count} labels; take both from one set")

@@ -77,7 +77,6 @@ def _joined(source: Source, parts: Sequence[_Tensors]) -> _Tensors:
 
 
 def _tensors(source: Source, name: str, request: Request) -> _Tensors:
-    """Images and labels of one file, and notes about them."""
     label, dataset = source.label, request.spec.name
     content = load_torch(source, name)
     told = content.get("dataset", dataset) if isinstance(content, Mapping) else dataset
@@ -91,7 +90,6 @@ def _tensors(source: Source, name: str, request: Request) -> _Tensors:
 
 
 def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any], dict[str, str]]:
-    """Images and labels of what a torch file holds, and a note about the choice."""
     repetitions = content.get("data") if isinstance(content, Mapping) else content
     if isinstance(repetitions, list | tuple) and repetitions and all(map(_is_pair, repetitions)):
         return _repetition(label, repetitions, request)
@@ -115,7 +113,6 @@ def _repetition(label: str, repetitions: Sequence[Any], request: Request) -> tup
 
 
 def _is_pair(value: object) -> bool:
-    """Images and labels: tensors, or labels as a list of numbers."""
     if not isinstance(value, list | tuple) or len(value) != 2:
         return False
     return isinstance(value[0], torch.Tensor) and (isinstance(value[1], torch.Tensor) or _is_numbers(value[1]))

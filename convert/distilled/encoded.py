@@ -44,8 +44,7 @@ class DecodeSquare:
     channels: int
     size: int | None
 
-    def __call__(self, content: bytes, where: str) -> StoredImage:
-        """Raises: GiftError if it is damaged, too large, too deep or not square, by its header where that tells."""
+    def __call__(self, content: bytes, where: str) -> StoredImage:  # noqa: D102
         header = open_header(content, where)
         width, height = header.size
         if width != height or width > LARGEST_SIDE:

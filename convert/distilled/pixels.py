@@ -90,7 +90,6 @@ def _untold(path: Path, layout: str, method: str) -> GiftError:
 
 
 def _check_values(path: Path, images: np.ndarray, space: Space, method: str) -> None:
-    """Raises: GiftError if pixels do not look like what the method's release has."""
     low, high = images.min(), images.max()
     if space == "unbounded" and np.abs(images - images.clip(0, 1)).mean(dtype=np.float64) > _FAR:
         problem, mend = "is released unnormalised", "say --pixel-space normalised, with --mean and --std, or zca"
@@ -102,7 +101,6 @@ def _check_values(path: Path, images: np.ndarray, space: Space, method: str) -> 
 
 
 def _statistics(path: Path, layout: str, space: Space, request: Request) -> Normalisation | None:
-    """What the method's code normalises by, if its pixels are, or will be, normalised."""
     release = release_of(request.method)
     if space not in ("normalised", "unbounded") or release.spaces.get(layout) != space:
         return None

@@ -39,7 +39,6 @@ RULES = (
 
 
 def _names() -> dict[str, str]:
-    """timm's beginnings of names, and torchvision's."""
     table = {"stem.": "features.0.", "head.norm.": "classifier.0.", "head.fc.": "classifier.2."}
     for number in range(len(STAGES)):
         source, target = f"stages.{number}.blocks.{{b}}", f"features.{2 * number + 1}.{{b}}"

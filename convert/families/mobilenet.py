@@ -27,7 +27,6 @@ RULES = (
 
 
 def _names() -> dict[str, str]:
-    """timm's beginnings of names, a stage at a time, and torchvision's."""
     ends = {
         "conv_stem.": "features.0.0.",
         "bn1.": "features.0.1.",

@@ -7,7 +7,6 @@ from .base import family
 
 
 def _layer(source: str, place: int, target: str) -> tuple[Rule, ...]:
-    """A convolution at a place of a Sequential, and its norm behind it."""
     return (
         Rule(f"{source}.{place}.weight", f"{target}/conv/kernel", CONV),
         *batch_norm(f"{source}.{place + 1}", f"{target}/norm"),

@@ -49,7 +49,6 @@ RULES = (
 
 
 def _names() -> dict[str, str]:
-    """timm's beginnings of names, and torchvision's."""
     table = {"patch_embed.proj.": "features.0.0.", "patch_embed.norm.": "features.0.2.", "head.fc.": "head."}
     for number in range(len(STAGES)):
         source, target = f"layers.{number}.blocks.{{b}}", f"features.{2 * number + 1}.{{b}}"

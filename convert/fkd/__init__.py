@@ -48,8 +48,6 @@ class Options:
 
 
 class _Reader(NamedTuple):
-    """What is read, and what it is read for."""
-
     files: Source
     bank: Bank
     images: DistilledSet
@@ -98,7 +96,6 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
 
 
 def _size_on_disk(path: Path) -> int:
-    """Bytes of a file, or of all files below a directory."""
     with os_errors_as_gift_error(path):
         return sum(map(check_file, filter(Path.is_file, path.rglob("*")) if path.is_dir() else [path]))
 

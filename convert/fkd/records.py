@@ -197,7 +197,6 @@ def _logits(label: str, logits: np.ndarray) -> np.ndarray:
 
 
 def _check_kind(label: str, values: np.ndarray, labels: LabelKind) -> None:
-    """Whether labels are probabilities where they are expected, and only there."""
     sums = values.astype(np.float32).sum(1)
     probable = bool((values >= 0).all() and (np.abs(sums - 1) < _NEAR_ONE).all())
     if probable and not labels.temperature:

@@ -92,10 +92,6 @@ labels = torch.tensor([*data["label"]])  # `preview` shows the images with 8 bit
 
 
 def _write_set(source: Path, directory: Path, entry: Entry) -> tuple[Card, str]:
-    """Write the shards of a set into a directory that is there.
-
-    Returns: the card, and what was written in words. Raises: GiftError if source is no distilled set, or damaged.
-    """
     distilled = load_distilled(source)
     with os_errors_as_gift_error(directory):
         (directory / FOLDER).mkdir()
@@ -164,10 +160,6 @@ state = load_file(hf_hub_download("{repo}", "{weights}"))
 
 
 def _write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[Card, str]:
-    """Write weights and config.json into a directory that is there.
-
-    Returns: the card, and what was written in words. Raises: GiftError if source is no teacher, or damaged.
-    """
     info, params, batch_stats = load_weights(source)
     family, (name, spelling) = find_family(info.architecture), written_form(info.spec)
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
@@ -182,7 +174,6 @@ def _write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[Card, s
 
 
 def _owner(spec: ModelSpec) -> str:
-    """Whose network it is, under whose names its weights are."""
     if is_timms(spec):
         return f"timm's {written_form(spec)[0]}"
     if spec.name in CONVNETS:

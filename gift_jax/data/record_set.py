@@ -88,7 +88,6 @@ def decoded_batches(record_set: RecordSet, order: Order, words: Sequence[Words])
 
 
 def _cores() -> int:
-    """Those that this process may use, where the system tells."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

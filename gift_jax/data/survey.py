@@ -41,8 +41,7 @@ class MeasureImage:
     side: int | None
     channels: int
 
-    def __call__(self, content: bytes, where: str) -> ImageStats:
-        """Raises: GiftError if the image is damaged."""
+    def __call__(self, content: bytes, where: str) -> ImageStats:  # noqa: D102
         header = open_header(content, where)
         if not self.channels:
             return ImageStats(header.size, header.mode, np.zeros((2, 1)), 0)

@@ -59,10 +59,7 @@ class Transform:
     interpolation: str = "bilinear"
 
     def __call__(self, content: bytes, where: str) -> np.ndarray:
-        """Decode and transform. Args: content of the file; where, its name for messages.
-
-        Returns: uint8 [crop, crop, channels]. Raises: GiftError if it is damaged, too large, or of another size.
-        """
+        """Decode the content of a file and transform it: uint8 [crop, crop, channels]. Args: where, for messages."""
         image = open_image(content, where, self.channels)
         if self.resize is not None:
             image = center_crop(resize(image, self.resize, INTERPOLATIONS[self.interpolation]), self.crop)
@@ -94,10 +91,7 @@ class TrainingTransform:
         return self.test.channels
 
     def __call__(self, content: bytes, where: str, *, rng: np.random.Generator) -> np.ndarray:
-        """Decode and transform. Args: content of the file; where, its name for messages; rng, decides the draws.
-
-        Returns: uint8 [size, size, channels]. Raises: GiftError if it is damaged, too large, or of another size.
-        """
+        """Decode and transform, uint8 [size, size, channels]. Args: where, for messages; rng, decides the draws."""
         if self.crop:
             image = open_image(content, where, self.channels)
             image = resized_crop(image, random_box(image.width, image.height, rng), self.size)

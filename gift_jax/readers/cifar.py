@@ -88,14 +88,12 @@ def _layouts(source: Source) -> list[str]:
 
 
 def _batches(name: str) -> list[str]:
-    """The files of both splits that belong to a file that tells a layout."""
     path = PurePosixPath(name)
     splits = LAYOUTS[path.name][0].values() if is_cifar(path.name) else ()
     return [str(path.with_name(batch)) for batches in splits for batch in batches]
 
 
 def _fields(source: Source, name: str, *fields: str) -> dict[str, Any]:
-    """Fields of a pickled dictionary. Raises: GiftError if it is something else, or asks for more than arrays."""
     title = source.title(name)
     if name not in source.sizes:
         raise GiftError(f"{title}: is not there; take CIFAR from the source again")

@@ -26,31 +26,19 @@ FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 # Subsets of ImageNet by WordNet id, in the order of MTT's code (`utils.py`), which Minimax, NCFM, D3HR and CaO2 share;
 # only Imagewoof's is not sorted.
-_NETTE: Names = (
-    ("n01440764", "tench"),
-    ("n02102040", "English springer"),
-    ("n02979186", "cassette player"),
-    ("n03000684", "chain saw", "chainsaw"),
-    ("n03028079", "church"),
-    ("n03394916", "French horn"),
-    ("n03417042", "garbage truck"),
-    ("n03425413", "gas pump"),
-    ("n03445777", "golf ball"),
-    ("n03888257", "parachute"),
-)
-_WOOF: Names = (
-    ("n02096294", "Australian terrier"),
-    ("n02093754", "Border terrier"),
-    ("n02111889", "Samoyed"),
-    ("n02088364", "Beagle"),
-    ("n02086240", "Shih-Tzu"),
-    ("n02089973", "English foxhound"),
-    ("n02087394", "Rhodesian ridgeback"),
-    ("n02115641", "Dingo"),
-    ("n02099601", "Golden retriever"),
-    ("n02105641", "Old English sheepdog"),
-)
-NETTE, WOOF = (tuple(names[0] for names in subset) for subset in (_NETTE, _WOOF))
+_NETTE = """
+n01440764=tench, n02102040=English springer, n02979186=cassette player, n03000684=chain saw=chainsaw, n03028079=church,
+n03394916=French horn, n03417042=garbage truck, n03425413=gas pump, n03445777=golf ball, n03888257=parachute
+"""
+_WOOF = """
+n02096294=Australian terrier, n02093754=Border terrier, n02111889=Samoyed, n02088364=Beagle, n02086240=Shih-Tzu,
+n02089973=English foxhound, n02087394=Rhodesian ridgeback, n02115641=Dingo, n02099601=Golden retriever,
+n02105641=Old English sheepdog
+"""
+_SUBSETS: list[Names] = [
+    tuple(tuple(entry.strip().split("=")) for entry in subset.split(",")) for subset in (_NETTE, _WOOF)
+]
+NETTE, WOOF = (tuple(names[0] for names in subset) for subset in _SUBSETS)
 # The first ten of IDC's `misc/class100.txt`.
 TEN = (
     *("n02869837", "n01749939", "n02488291", "n02107142", "n13037406"),
@@ -64,6 +52,6 @@ KNOWN: Mapping[str, Names] = {
     "cifar100": tuple((name,) for name in _CIFAR100.split()),
     **dict.fromkeys(("digits", "mnist", "svhn"), _DIGITS),
     "fashion-mnist": tuple((name,) for name in FASHION),
-    "imagenet-nette": tuple(sorted(_NETTE)),
-    "imagenet-woof": tuple(sorted(_WOOF)),
+    "imagenet-nette": tuple(sorted(_SUBSETS[0])),
+    "imagenet-woof": tuple(sorted(_SUBSETS[1])),
 }

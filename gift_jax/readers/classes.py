@@ -121,7 +121,6 @@ def _known(label: str, found: Sequence[str], spec: KnownClasses | None, kind: st
 
 
 def _check_numbers(label: str, numbers: Sequence[int], request: ReadRequest, kind: str) -> None:
-    """Raises: GiftError unless each class has one number."""
     first, count = request.first_label, request.spec.num_classes if request.spec else len(numbers)
     expected = range(first, first + count)
     if first == 0 and numbers == list(range(1, count + 1)):

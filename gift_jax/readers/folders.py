@@ -65,7 +65,6 @@ def _images(source: Source) -> list[str]:
 
 
 def _in_splits(images: Iterable[str]) -> bool:
-    """Whether each image lies in the folder of a split."""
     return None not in map(split_of_image, images)
 
 

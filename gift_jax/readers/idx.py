@@ -81,7 +81,6 @@ def read_array(source: Source, name: str, dimensions: int) -> np.ndarray:
 
 
 def _unzipped(content: bytes) -> bytes:
-    """Raises: OSError if it holds more than is read."""
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
         found = stream.read(LARGEST_ARRAY + 1)
     if len(found) > LARGEST_ARRAY:

@@ -120,7 +120,6 @@ def opened(source: Source, shard: str) -> Iterator[pq.ParquetFile]:
 
 
 def _read_labels(source: Source, shard: str, columns: Columns) -> np.ndarray:
-    """A shard's labels, whole numbers [N]. Raises: GiftError if some are missing."""
     with opened(source, shard) as file:
         if file.metadata.num_rows > MOST_ROWS:
             raise GiftError(f"{source.label}: {shard!r} has {file.metadata.num_rows:,} rows; write smaller shards")
@@ -145,7 +144,6 @@ def check_group(label: str, file: pq.ParquetFile, group: int) -> None:
 
 
 def _image_bytes(label: str, value: Any) -> bytes:
-    """The file in an image column's value. Raises: GiftError if there is none, or it is too long."""
     content = value.as_py()
     content = content.get("bytes") if isinstance(content, dict) else content
     if content is None:

@@ -17,22 +17,13 @@ class Pair(NamedTuple):
     split: str | None = None
 
 
+_PARTS = {"train": "train", "val": "validation", "test": "test"}
+_ANY = ("images/labels", "images/targets", "image/label", "imgs/labels", "x/y", "data/label", "data/labels")
+_ANY += ("data/targets", "image_syn/label_syn")
 PAIRS: tuple[Pair, ...] = (
-    Pair("images", "labels"),
-    Pair("images", "targets"),
-    Pair("image", "label"),
-    Pair("imgs", "labels"),
-    Pair("x", "y"),
-    Pair("data", "label"),
-    Pair("data", "labels"),
-    Pair("data", "targets"),
-    Pair("image_syn", "label_syn"),
-    Pair("x_train", "y_train", "train"),
-    Pair("x_val", "y_val", "validation"),
-    Pair("x_test", "y_test", "test"),
-    Pair("train_images", "train_labels", "train"),
-    Pair("val_images", "val_labels", "validation"),
-    Pair("test_images", "test_labels", "test"),
+    *(Pair(*names.split("/")) for names in _ANY),
+    *(Pair(f"x_{part}", f"y_{part}", split) for part, split in _PARTS.items()),
+    *(Pair(f"{part}_images", f"{part}_labels", split) for part, split in _PARTS.items()),
 )
 # Names of splits, in files and folders, and the one that stands for all of the same meaning.
 SPLITS: Mapping[str, str] = {
