@@ -39,9 +39,8 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_networks_have_as_many_weights_as_ours(name):
-    workload = WORKLOADS[name]
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
+def test_networks_have_as_many_weights_as_ours(workload):
     model = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
     theirs = torch_parts.make_network(workload, 0)
     ours = sum(leaf.size for leaf in jax.tree.leaves(model.abstract()[0]))

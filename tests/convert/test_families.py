@@ -298,7 +298,7 @@ def test_initial_distribution_is_torchvisions(name):
 
 
 @pytest.mark.parametrize("name", ["resnet18_modified", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2_x0_5"])
-def test_the_command_converts_folds_verifies_and_exports(name, convert, tmp_path):
+def test_the_command_converts_folds_verifies_and_exports(name, done, tmp_path):
     """With every way of placing BatchNorm; PyTorch takes the exported file strictly."""
     module = scaled(reference(spec(name)))
     for key, tensor in module.state_dict().items():
@@ -306,11 +306,9 @@ def test_the_command_converts_folds_verifies_and_exports(name, convert, tmp_path
             tensor.fill_(90_000)
     torch.save({"model": module.state_dict()}, tmp_path / "source.pth")
     arguments = ("--dataset", "cifar10", "--model", name, "--out", tmp_path / "t")
-    status, out, err = convert("teacher", tmp_path / "source.pth", *arguments)
-    assert status == 0, err
+    out = done("teacher", tmp_path / "source.pth", *arguments)
     assert "top-1 agreement 100 %" in out
-    status, _, err = convert("export", tmp_path / "t", "--out", tmp_path / "back.pth")
-    assert status == 0, err
+    done("export", tmp_path / "t", "--out", tmp_path / "back.pth")
     back, state = torch.load(tmp_path / "back.pth", weights_only=True)["model"], module.state_dict()
     reference(spec(name)).load_state_dict(back, strict=True)
     assert all(torch.equal(back[key], state[key]) for key in state)

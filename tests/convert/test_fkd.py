@@ -67,12 +67,11 @@ def test_batches_are_those_of_the_authors_loader(released, imported_fkd, mix, wi
             np.testing.assert_allclose(found.transpose(0, 3, 1, 2), images, atol=2e-6)
 
 
-def test_a_pushed_set_serves_as_the_converted_one_does(released, imported_fkd, convert, refused, tmp_path):
+def test_a_pushed_set_serves_as_the_converted_one_does(released, imported_fkd, convert, done, refused, tmp_path):
     expected, _ = imported_fkd(released("cutmix", True))
     convert("push", tmp_path / "set.safetensors", "--out", tmp_path / "pushed")
     arguments = ("fkd", released("cutmix", True), "--distilled", tmp_path / "pushed")
-    status, _, err = convert(*arguments, "--out", tmp_path / "again")
-    assert status == 0, err
+    done(*arguments, "--out", tmp_path / "again")
     assert load_soft_labels(tmp_path / "again").info == expected.info
     (tmp_path / "pushed" / "data").rename(tmp_path / "elsewhere")
     refused(
@@ -284,9 +283,8 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("case", CHANGES)
-def test_a_batch_that_does_not_fit_is_named(broken, refused_fkd, case):
-    change, message = CHANGES[case]
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
+def test_a_batch_that_does_not_fit_is_named(broken, refused_fkd, change, message):
     refused_fkd(broken(change), message=message)
 
 

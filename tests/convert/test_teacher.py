@@ -145,14 +145,14 @@ def test_other_precisions_become_float32(dtype, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_export_gives_the_same_bits_back(suffix, full_disk, golden, convert, tmp_path):
+def test_export_gives_the_same_bits_back(suffix, full_disk, golden, convert, done, tmp_path):
     exported = tmp_path / f"back.{suffix}"
     convert("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out", tmp_path / "t")
     with full_disk(1000):
         status, _, err = convert("export", tmp_path / "t", "--out", exported)
     assert (status, len(err.splitlines()), f"back.{suffix}: " in err, "free space" in err) == (2, 1, True, True)
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
-    assert convert("export", tmp_path / "t", "--out", exported)[0] == 0
+    done("export", tmp_path / "t", "--out", exported)
     with torch.serialization.safe_globals([argparse.Namespace]):
         source = torch.load(golden / "cifar10_conv3.pth", weights_only=True)["model"]
     pth = suffix == "pth"
@@ -184,14 +184,14 @@ def test_a_wrong_normalisation_is_refused(values, message, golden, convert, tmp_
     assert message in err
 
 
-def test_nothing_that_differs_is_replaced(golden, convert, tmp_path):
+def test_nothing_that_differs_is_replaced(golden, convert, done, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.tex").write_text("...")
     arguments = ("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out")
     status, _, err = convert(*arguments, tmp_path / "precious")
     assert (status, (tmp_path / "precious" / "thesis.tex").read_text()) == (2, "...")
     assert "is not a teacher" in err
-    assert convert(*arguments, tmp_path / "t")[0] == 0
+    done(*arguments, tmp_path / "t")
     status, out, _ = convert(*arguments, tmp_path / "t")
     assert (status, f"is there  {tmp_path / 't'}" in out) == (0, True)
     before = {path: path.read_bytes() for path in (tmp_path / "t").rglob("*") if path.is_file()}

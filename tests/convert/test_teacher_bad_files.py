@@ -105,9 +105,8 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_weights_that_do_not_fit(name, refused, tmp_path):
-    edit, message = CHANGES[name]
+@pytest.mark.parametrize(("edit", "message"), CHANGES.values(), ids=CHANGES)
+def test_weights_that_do_not_fit(edit, message, refused, tmp_path):
     path = saved(tmp_path / "x.pth", edit(small_state()))
     refused("teacher", path, *CIFAR, message=message, names=path)
 

@@ -44,10 +44,9 @@ def squeezed(text):
     return "".join(text.replace("│", " ").split())
 
 
-def test_what_is_there_is_converted_and_the_rest_is_told(source, convert, tmp_path, monkeypatch):
+def test_what_is_there_is_converted_and_the_rest_is_told(source, convert, done, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    status, out, err = convert("zoo", source, "--out", tmp_path / "teachers")
-    assert status == 0, err
+    out = done("zoo", source, "--out", tmp_path / "teachers")
     assert {path.name for path in (tmp_path / "teachers").iterdir()} == {"cifar10_conv3", "cifar100_conv3"}
     assert load_teacher(tmp_path / "teachers" / "cifar100_conv3").info.num_classes == 100
     assert squeezed(out).count("cifar10_conv382.2432converted") == 1
@@ -58,7 +57,7 @@ def test_what_is_there_is_converted_and_the_rest_is_told(source, convert, tmp_pa
     assert (status, squeezed(out).count("there")) == (0, 2)
     assert (tmp_path / "teachers" / "cifar10_conv3" / "teacher.json").stat().st_mtime_ns == before
     (tmp_path / "teachers" / "cifar10_conv3" / "teacher.json").write_text("{}")
-    assert convert("zoo", source, "--out", tmp_path / "teachers")[0] == 0
+    done("zoo", source, "--out", tmp_path / "teachers")
     assert load_teacher(tmp_path / "teachers" / "cifar10_conv3").info.num_classes == 10  # made again
 
 

@@ -87,9 +87,8 @@ UNSAID = {
 }
 
 
-@pytest.mark.parametrize("name", UNSAID)
-def test_what_labels_are_is_never_guessed(name, refused, tmp_path):
-    labels, told, message = UNSAID[name]
+@pytest.mark.parametrize(("labels", "told", "message"), UNSAID.values(), ids=UNSAID)
+def test_what_labels_are_is_never_guessed(labels, told, message, refused, tmp_path):
     path = npz(tmp_path / "set.npz", labels=labels)
     options = ("--soft-labels", *told) if told else ()
     refused("distilled", path, *RAW, *options, message=message, names=path)
@@ -181,9 +180,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_pairs_that_do_not_fit_are_refused(name, refused, tmp_path):
-    arrays, message = BAD[name]
+@pytest.mark.parametrize(("arrays", "message"), BAD.values(), ids=BAD)
+def test_pairs_that_do_not_fit_are_refused(arrays, message, refused, tmp_path):
     path = npz(tmp_path / "set.npz", *arrays)
     refused("distilled", path, *RAW, message=message, names=path)
 

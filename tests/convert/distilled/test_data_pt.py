@@ -38,11 +38,11 @@ def test_byte_images_come_back_as_bytes(write, convert, tmp_path):
     assert len(back.provenance["sha256"]) == 64
 
 
-def test_other_floats_stay_floats_and_columns_of_labels_are_read(write, convert, tmp_path):
+def test_other_floats_stay_floats_and_columns_of_labels_are_read(write, done, tmp_path):
     images = torch.rand(10, 3, 32, 32)
     path = write(dataset="cifar10", data=images, label=torch.arange(10)[:, None])
     arguments = ("--method", "sre2l", "--dataset", "cifar10", "--ipc", "1")
-    assert convert("distilled", path, *arguments, "--out", tmp_path / "set.safetensors")[0] == 0
+    done("distilled", path, *arguments, "--out", tmp_path / "set.safetensors")
     back = gift_jax.load_distilled(tmp_path / "set.safetensors")
     np.testing.assert_array_equal(back.images, images.permute(0, 2, 3, 1))
 
@@ -57,11 +57,11 @@ def test_a_subset_is_the_first_images_of_each_class(write, convert, tmp_path):
     assert "the first 2 of each class" in back.provenance["subset"]
 
 
-def test_learned_logits_become_soft_labels_by_row_not_by_argmax(write, convert, tmp_path):
+def test_learned_logits_become_soft_labels_by_row_not_by_argmax(write, done, tmp_path):
     logits = torch.randn(20, 10)
     path = write(dataset="cifar10", data=torch.randn(20, 3, 32, 32), label=logits)
     arguments = ("--method", "datm", "--dataset", "cifar10", "--ipc", "2", "--pixel-space", "zca")
-    assert convert("distilled", path, *arguments, "--out", tmp_path / "set.safetensors")[0] == 0
+    done("distilled", path, *arguments, "--out", tmp_path / "set.safetensors")
     back = gift_jax.load_distilled(tmp_path / "set.safetensors")
     np.testing.assert_array_equal(back.labels, np.arange(20) // 2)
     np.testing.assert_array_equal(back.soft_labels, logits)
@@ -85,9 +85,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_sets_are_refused(name, write, refused):
-    changes, arguments, message = BAD[name]
+@pytest.mark.parametrize(("changes", "arguments", "message"), BAD.values(), ids=BAD)
+def test_bad_sets_are_refused(changes, arguments, message, write, refused):
     path = write(**{**GOOD, **changes})
     refused("distilled", path, *arguments, message=message.split("|")[0], names="")
 
@@ -188,9 +187,8 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize("name", STRANGE)
-def test_other_torch_files_are_refused(name, refused, tmp_path):
-    content, message = STRANGE[name]
+@pytest.mark.parametrize(("content", "message"), STRANGE.values(), ids=STRANGE)
+def test_other_torch_files_are_refused(content, message, refused, tmp_path):
     torch.save(content, tmp_path / "x.pt")
     refused("distilled", tmp_path / "x.pt", *MINE, message=message, names="")
 

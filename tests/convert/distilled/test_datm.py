@@ -68,9 +68,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
-@pytest.mark.parametrize("name", BAD)
-def test_releases_that_do_not_fit_are_refused(name, packed, refused, tmp_path):
-    files, message = BAD[name]
+@pytest.mark.parametrize(("files", "message"), BAD.values(), ids=BAD)
+def test_releases_that_do_not_fit_are_refused(files, message, packed, refused, tmp_path):
     path = write(tmp_path / "IPC3", files)
     path = zip_of(path, tmp_path / "x.zip") if packed else path
     refused("distilled", path, *DATM, message=message, names=path)
@@ -187,7 +186,6 @@ NOT_ONE = {
 }
 
 
-@pytest.mark.parametrize("name", NOT_ONE)
-def test_logs_that_are_not_one_set_are_refused(name, refused, tmp_path):
-    files, arguments, message = NOT_ONE[name]
+@pytest.mark.parametrize(("files", "arguments", "message"), NOT_ONE.values(), ids=NOT_ONE)
+def test_logs_that_are_not_one_set_are_refused(files, arguments, message, refused, tmp_path):
     refused("distilled", write(tmp_path / "Normal", files), *PAD, *arguments, message=message, names="")

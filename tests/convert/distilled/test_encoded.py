@@ -40,9 +40,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_images_are_named(name, refused, tmp_path):
-    content, message = BAD[name]
+@pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD)
+def test_bad_images_are_named(content, message, refused, tmp_path):
     folder = write(tmp_path / "SYN", tree(ipc=2) | {VICTIM: content})
     start = time.monotonic()
     refused("distilled", folder, *RDED, message=message, names=VICTIM)

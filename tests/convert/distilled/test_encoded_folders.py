@@ -109,9 +109,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_trees_that_are_not_the_dataset_are_refused(name, refused, tmp_path):
-    change, message = BAD[name]
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_trees_that_are_not_the_dataset_are_refused(change, message, refused, tmp_path):
     folder = write(tmp_path / "SYN", change(tree()))
     refused("distilled", folder, *RDED[:-1], "3", message=message, names=folder)
 

@@ -64,9 +64,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_shards_that_do_not_fit_are_refused(name, refused, tmp_path):
-    table, message = BAD[name]
+@pytest.mark.parametrize(("table", "message"), BAD.values(), ids=BAD)
+def test_shards_that_do_not_fit_are_refused(table, message, refused, tmp_path):
     folder = shards(tmp_path / "data", table)
     refused("distilled", folder, *RDED, message=message, names=folder)
 

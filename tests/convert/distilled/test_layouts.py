@@ -84,10 +84,9 @@ STAND_INS = {
 }
 
 
-@pytest.mark.parametrize("name", STAND_INS)
+@pytest.mark.parametrize(("content", "message"), STAND_INS.values(), ids=STAND_INS)
 @pytest.mark.parametrize("file", ["x.pt", "x.npz", "x.zip", "x.tar.gz", "d/data.pt", "d/images.npy", "d/x.parquet"])
-def test_what_was_downloaded_in_place_of_a_set_is_named(file, name, refused, tmp_path):
-    content, message = STAND_INS[name]
+def test_what_was_downloaded_in_place_of_a_set_is_named(file, content, message, refused, tmp_path):
     write(tmp_path, {file: content} | ({"d/labels.npy": content} if file == "d/images.npy" else {}))
     path = tmp_path / "d" if file.startswith("d/") else tmp_path / file
     arguments = ("--method", "mine", *RDED[2:], "--pixel-space", "raw")

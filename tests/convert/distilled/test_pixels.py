@@ -59,9 +59,8 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_pixels_of_another_space_than_the_method_s_are_refused(name, refused, tmp_path):
-    content, arguments, message = WRONG[name]
+@pytest.mark.parametrize(("content", "arguments", "message"), WRONG.values(), ids=WRONG)
+def test_pixels_of_another_space_than_the_method_s_are_refused(content, arguments, message, refused, tmp_path):
     torch.save(content, tmp_path / "x.pt")
     refused("distilled", tmp_path / "x.pt", *arguments, "--dataset", "cifar10", message=message, names="x.pt")
 

@@ -125,9 +125,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_records_that_are_not_lpqlds_are_named(pool, refused_fkd, case):
-    change, message = REFUSED[case]
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_records_that_are_not_lpqlds_are_named(pool, refused_fkd, change, message):
     changed(pool, change)
     refused_fkd(pool, distilled=bank_set(), message=message)
 

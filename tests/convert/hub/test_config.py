@@ -71,11 +71,10 @@ def test_what_timm_wrote_is_taken_and_test_images_are_timms(saved, tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_logits_of_real_images_are_timms(saved, convert, tmp_path):
+def test_logits_of_real_images_are_timms(saved, done, tmp_path):
     """From the files on, by the teacher's own preprocessing, as near as conversion is."""
     module, directory = saved
-    status, out, err = convert("teacher", directory, "--dataset", "cifar10", "--out", tmp_path / "t")
-    assert status == 0, err
+    out = done("teacher", directory, "--dataset", "cifar10", "--out", tmp_path / "t")
     assert "tested    on images at crop_pct 0.9, bicubic" in out
     teacher = gift_jax.load_teacher(tmp_path / "t")
     info = teacher.info
@@ -120,9 +119,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_config_json_tells_is_not_passed_over(name, directory, refused):
-    changes, options, message = REFUSED[name]
+@pytest.mark.parametrize(("changes", "options", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_config_json_tells_is_not_passed_over(changes, options, message, directory, refused):
     changed(directory, **changes)
     options = options if "--dataset" in options else (*options, "--dataset", "cifar10")
     refused("teacher", directory, *options, message=message, names=directory)

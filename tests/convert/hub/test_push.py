@@ -49,30 +49,28 @@ SETS = {
 
 
 @pytest.fixture
-def pushed(convert, tmp_path):
+def pushed(done, tmp_path):
     """Push a set or a teacher; returns the directory and what was said."""
 
     def run(source, *options):
         if isinstance(source, DistilledSet):
             save_distilled(tmp_path / "source.safetensors", source)
             source = tmp_path / "source.safetensors"
-        status, out, err = convert("push", source, "--out", tmp_path / "repository", *options)
-        assert status == 0, err
+        out = done("push", source, "--out", tmp_path / "repository", *options)
         return tmp_path / "repository", out
 
     return run
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_set_comes_back_as_it_was(name, pushed, convert, tmp_path, monkeypatch):
+def test_a_set_comes_back_as_it_was(name, pushed, done, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "ROWS", 7)
     monkeypatch.setattr(shards, "LARGEST_SHARD", SETS[name].images.nbytes // 2 + 1)
     directory, out = pushed(SETS[name], "--repo", "me/set")
     assert f"hf upload me/set {directory} . --repo-type dataset" in out
     assert len(list((directory / "data").iterdir())) == 2
     options = ("--method", SETS[name].method, "--dataset", SETS[name].dataset)
-    status, _, err = convert("distilled", directory, *options, "--out", tmp_path / "back.safetensors")
-    assert status == 0, err
+    done("distilled", directory, *options, "--out", tmp_path / "back.safetensors")
     back, source = to_parts(gift_jax.load_distilled(tmp_path / "back.safetensors")), to_parts(SETS[name])
     assert back.metadata == source.metadata  # the digest too
     assert back.arrays.keys() == source.arrays.keys()
@@ -108,12 +106,11 @@ def test_of_floats_nobody_takes_the_preview_for_the_pixels(pushed):
     np.testing.assert_allclose(looks, expected, atol=0.51)
 
 
-def test_a_part_of_a_pushed_set(pushed, convert, refused, tmp_path):
+def test_a_part_of_a_pushed_set(pushed, done, refused, tmp_path):
     distilled = SETS["colour"]
     directory, _ = pushed(distilled)
     options = ("--method", "mine", "--dataset", "cifar10")
-    status, _, err = convert("distilled", directory, *options, "--ipc", 1, "--out", tmp_path / "one.safetensors")
-    assert status == 0, err
+    done("distilled", directory, *options, "--ipc", 1, "--out", tmp_path / "one.safetensors")
     one = gift_jax.load_distilled(tmp_path / "one.safetensors")
     np.testing.assert_array_equal(one.images, distilled.images[::2])
     assert one.provenance["subset"] == "the first 1 of each class: 10 of 20 images"
@@ -126,7 +123,7 @@ def test_a_part_of_a_pushed_set(pushed, convert, refused, tmp_path):
         refused("distilled", directory, *given, message=message, names=directory)
 
 
-def test_a_set_is_read_by_its_name_on_the_hub(pushed, convert, tmp_path, monkeypatch):
+def test_a_set_is_read_by_its_name_on_the_hub(pushed, done, tmp_path, monkeypatch):
     """A mirror that is not ours: the provenance names the commit, wherever the cache lies."""
     commit = "0123456789abcdef0123456789abcdef01234567"
     directory, _ = pushed(SETS["colour"])
@@ -138,8 +135,7 @@ def test_a_set_is_read_by_its_name_on_the_hub(pushed, convert, tmp_path, monkeyp
     (snapshot / "train-00000-of-00001.parquet").symlink_to(tmp_path / "blob")
     monkeypatch.setattr(hub, "download", lambda repo, kind, revision, files: snapshot)
     options = ("--method", "rded", "--dataset", "cifar10", "--out", tmp_path / "back.safetensors")
-    status, out, err = convert("distilled", "hf://me/set@main", *options)
-    assert status == 0, err
+    out = done("distilled", "hf://me/set@main", *options)
     assert out.startswith("download  hf://me/set@main\n")
     back = gift_jax.load_distilled(tmp_path / "back.safetensors")
     assert back.provenance["source"] == f"hf://datasets/me/set@{commit}"
@@ -173,26 +169,24 @@ CONV = spec("instance", size=32)
 
 
 @pytest.fixture
-def teacher(convert, tmp_path):
+def teacher(done, tmp_path):
     """A small teacher whose weights do not tell its norm, with its own statistics and preprocessing."""
     torch.save({"model": official(CONV).state_dict()}, tmp_path / "w.pth")
     values = ("--mean", "0.1", "0.2", "0.3", "--std", "0.5", "0.5", "0.6")
     arguments = ("--dataset", "cifar10", "--model", "conv2", "--norm", "instance", *values)
-    status, _, err = convert("teacher", tmp_path / "w.pth", *arguments, "--out", tmp_path / "teacher")
-    assert status == 0, err
+    done("teacher", tmp_path / "w.pth", *arguments, "--out", tmp_path / "teacher")
     return tmp_path / "teacher"
 
 
 @pytest.mark.parametrize("own", [None, Preprocessing(0.95, "bicubic")])
-def test_a_teacher_comes_back_as_it_was(own, teacher, pushed, convert, tmp_path, monkeypatch):
+def test_a_teacher_comes_back_as_it_was(own, teacher, pushed, done, tmp_path, monkeypatch):
     info, *variables = load_weights(teacher)
     info = dataclasses.replace(info, preprocessing=own, ema=True)
     save_teacher(teacher, info, *variables)
     directory, out = pushed(teacher, "--repo", "me/teacher", "--license", "mit")
     assert f"hf upload me/teacher {directory} . --repo-type model" in out
     monkeypatch.setattr(hub, "download", lambda repo, kind, revision, files: directory)
-    status, _, err = convert("teacher", "hf://me/teacher", "--out", tmp_path / "back")
-    assert status == 0, err
+    done("teacher", "hf://me/teacher", "--out", tmp_path / "back")
     back, *found = load_weights(tmp_path / "back")
     changed = ("source_file", "source_sha256", "verification")
     assert dataclasses.replace(back, **{name: getattr(info, name) for name in changed}) == info

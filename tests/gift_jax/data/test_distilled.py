@@ -109,9 +109,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_parts_that_do_not_fit_are_named(name):
-    changes, message = BAD[name]
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD)
+def test_parts_that_do_not_fit_are_named(changes, message):
     with pytest.raises(GiftError, match=message):
         distilled_set(**changes)
 

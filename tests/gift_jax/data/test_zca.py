@@ -90,9 +90,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_batches_that_cannot_be_whitened_are_refused(name):
-    batches, message = BAD[name]
+@pytest.mark.parametrize(("batches", "message"), BAD.values(), ids=BAD)
+def test_batches_that_cannot_be_whitened_are_refused(batches, message):
     with pytest.raises(GiftError, match=message):
         fit_zca(batches)
 

@@ -72,9 +72,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_has_no_known_order_is_refused(name):
-    arguments, message = REFUSED[name]
+@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_has_no_known_order_is_refused(arguments, message):
     with pytest.raises(GiftError, match=message):
         order(*arguments)
 

@@ -90,9 +90,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_lists_that_do_not_fit_are_one_sentence(name, flat):
-    labels, order, message = BAD[name]
+@pytest.mark.parametrize(("labels", "order", "message"), BAD.values(), ids=BAD)
+def test_lists_that_do_not_fit_are_one_sentence(labels, order, message, flat):
     with pytest.raises(GiftError, match=message) as caught:
         read(flat, labels, order)
     assert "labels.txt" in str(caught.value)
