@@ -1,10 +1,9 @@
 """Stored soft labels: imported, and replayed as the authors' loader shows them."""
 
 import dataclasses
-import io
 import json
 import pickle
-import tarfile
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ import pytest
 import torch
 from fkd_files import BATCH, IMAGES, LABELS, NORMALISATION, batches, make_set, pictures, read_fkd, sampler, write_fkd
 from setups import INFO
-from trees import pixels
+from trees import pixels, tarred, zipped
 
 from convert.fkd import sampler_order
 from convert.torch_file import load_object
@@ -67,16 +66,15 @@ def test_batches_are_those_of_the_authors_loader(released, imported_fkd, mix, wi
             np.testing.assert_allclose(found.transpose(0, 3, 1, 2), images, atol=2e-6)
 
 
-def test_a_pushed_set_serves_as_the_converted_one_does(released, imported_fkd, convert, done, refused, tmp_path):
+def test_a_pushed_set_serves_as_the_converted_one_does(released, imported_fkd, done, refused, tmp_path):
     expected, _ = imported_fkd(released("cutmix", True))
-    convert("push", tmp_path / "set.safetensors", "--out", tmp_path / "pushed")
+    done("push", tmp_path / "set.safetensors", "--out", tmp_path / "pushed")
     arguments = ("fkd", released("cutmix", True), "--distilled", tmp_path / "pushed")
     done(*arguments, "--out", tmp_path / "again")
     assert load_soft_labels(tmp_path / "again").info == expected.info
     (tmp_path / "pushed" / "data").rename(tmp_path / "elsewhere")
-    refused(
-        *arguments, message="is not converted yet; run `python -m convert distilled` first", names=tmp_path / "pushed"
-    )
+    message = "is not converted yet; run `python -m convert distilled` first"
+    refused(*arguments, message=message, names=tmp_path / "pushed")
 
 
 def test_what_is_stored_and_its_size_are_told(released, imported_fkd):
@@ -90,35 +88,21 @@ def test_what_is_stored_and_its_size_are_told(released, imported_fkd):
 
 
 def test_the_order_is_that_of_torchs_sampler_over_many_epochs():
-    expected = [
-        [row for rows in epoch for row in rows] for epoch in (list(batches) for batches in [sampler(23, 5)] * 5)
-    ]
+    batches = sampler(23, 5)
+    expected = [[row for rows in batches for row in rows] for _ in range(5)]
     np.testing.assert_array_equal(sampler_order(23, 5, 42), expected)
 
 
-@pytest.mark.parametrize("suffix", ["tar.gz", "tar", "zip"])
-def test_an_archive_is_read_in_any_order_of_files(released, imported_fkd, tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("tar.gz", partial(tarred, mode="w:gz")), ("tar", tarred), ("zip", zipped)]
+)
+def test_an_archive_is_read_in_any_order_of_files(released, imported_fkd, tmp_path, suffix, pack):
     files = sorted(released().rglob("*.tar"), key=lambda path: path.name)
     archive = tmp_path / f"FKD_cutmix_fp16.{suffix}"
-    write_archive(archive, {f"FKD_cutmix_fp16/{file.parent.name}/{file.name}": file.read_bytes() for file in files})
+    archive.write_bytes(pack({f"FKD_cutmix_fp16/{file.parent.name}/{file.name}": file.read_bytes() for file in files}))
     found = imported_fkd(archive)[0].epoch(1)
     expected = imported_fkd(released())[0].epoch(1)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
-
-
-def write_archive(path, files):
-    if path.suffix == ".zip":
-        import zipfile
-
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-        return
-    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
 
 
 def test_fewer_epochs_can_be_asked_for(released, imported_fkd):
@@ -207,32 +191,20 @@ def test_hard_epochs_between_stored_ones_draw_their_own_crops(released, imported
         train_from(labels, dataclasses.replace(recipe, epochs=8))
 
 
-@pytest.mark.parametrize(
-    ("recipe", "message"),
-    [
-        (Recipe(epochs=3), "3 epochs are asked for, soft labels are stored for 2"),
-        (Recipe(epochs=1, batch_size=9), "batch_size is 9, but soft labels are stored in batches of 8"),
-    ],
-)
-def test_recipes_that_do_not_fit_are_named(released, imported_fkd, recipe, message):
-    with pytest.raises(GiftError, match=message):
-        train_from(imported_fkd(released())[0], recipe)
-
-
-def test_another_set_is_refused(released, imported_fkd):
+def test_what_does_not_fit_stored_labels_is_named(released, imported_fkd):
     labels, _ = imported_fkd(released())
-    with pytest.raises(GiftError, match="the soft labels are of another set"):
-        train(RECIPE, STUDENT, make_set(IMAGES[::-1].copy()), None, evaluation_set(), soft_labels=labels)
-
-
-def test_a_teacher_beside_stored_labels_is_refused(released, imported_fkd):
-    labels, _ = imported_fkd(released())
-    info = dataclasses.replace(
-        INFO, architecture="conv2", dataset="cifar10", image_size=SIDE, channels=3, normalisation=NORMALISATION
-    )
+    fields = {"architecture": "conv2", "dataset": "cifar10", "image_size": SIDE, "channels": 3}
+    info = dataclasses.replace(INFO, **fields, normalisation=NORMALISATION)
     teacher = make_teacher(info, *get_model(info.spec).init(jax.random.key(0)))
-    with pytest.raises(GiftError, match="a teacher and stored soft labels are given; give one of them"):
-        train(RECIPE, STUDENT, make_set(), teacher, evaluation_set(), soft_labels=labels)
+    short, other, plain = Recipe(epochs=3), Recipe(epochs=1, batch_size=9), make_set()
+    for recipe, distilled, asked, message in (
+        (short, plain, None, "3 epochs are asked for, soft labels are stored for 2"),
+        (other, plain, None, "batch_size is 9, but soft labels are stored in batches of 8"),
+        (RECIPE, make_set(IMAGES[::-1].copy()), None, "the soft labels are of another set"),
+        (RECIPE, plain, teacher, "a teacher and stored soft labels are given; give one of them"),
+    ):
+        with pytest.raises(GiftError, match=message):
+            train(recipe, STUDENT, distilled, asked, evaluation_set(), soft_labels=labels)
 
 
 # ---- what is refused -----------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import io
 import random
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +58,23 @@ def assert_same(distilled, images, labels):
     assert distilled.images.dtype == images.dtype
     np.testing.assert_array_equal(distilled.images, images)
     np.testing.assert_array_equal(distilled.labels, labels)
+
+
+def zipped(files, compression=zipfile.ZIP_DEFLATED):
+    """The bytes of a zip of files by name."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def tarred(files, mode="w"):
+    """The bytes of a tar of files by name."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()

@@ -1,6 +1,5 @@
 """Parquet shards as Hugging Face writes them: a struct of bytes and path, or bytes, and class_id or label."""
 
-import io
 import json
 
 import numpy as np
@@ -91,23 +90,6 @@ def test_images_that_are_too_long_are_not_decoded(refused, tmp_path, monkeypatch
     monkeypatch.setattr("gift_jax.readers.parquet.LARGEST_FILE", 100)
     folder = shards(tmp_path / "data")
     refused("distilled", folder, *RDED, message="bytes, more than 100", names="row 0 of row group 0")
-
-
-def test_a_zip_of_shards_is_read_in_place(imported, tmp_path):
-    import zipfile
-
-    folder = shards(tmp_path / "data", count=2)
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.iterdir()):
-            archive.write(path, f"data/{path.name}")
-    (tmp_path / "x.zip").write_bytes(stream.getvalue())
-    assert_same(imported(tmp_path / "x.zip", *RDED), IMAGES[KEPT], LABELS[KEPT])
-
-
-def test_images_may_be_called_img(imported, tmp_path):
-    table = columns(label="label").rename_columns(["img", "label"])
-    assert_same(imported(shards(tmp_path / "data", table), *RDED), IMAGES[KEPT], LABELS[KEPT])
 
 
 def test_of_several_label_columns_an_option_says_which(imported, refused, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from trees import NAMES, RDED, assert_same, expected, tree, write
+from trees import NAMES, RDED, assert_same, expected, tree, write, zipped
 
 from convert.distilled.layouts import LAYOUTS
 from convert.distilled.methods import METHODS
@@ -47,29 +47,14 @@ def test_an_empty_directory_and_a_missing_path(refused, tmp_path):
     refused("distilled", tmp_path / "no", *RDED, message="no such file or directory", names=tmp_path / "no")
 
 
-@pytest.mark.parametrize("ipc", ["0", "-1"])
-def test_ipc_is_positive(ipc, refused, tmp_path):
-    refused("distilled", tmp_path, *RDED[:-1], ipc, message=f"--ipc is {ipc}", names="--ipc")
-
-
-def test_a_class_order_is_for_folders(refused, tmp_path):
-    np.savez(tmp_path / "x.npz", images=np.zeros((20, 8, 8, 3), np.uint8), labels=np.arange(20) % 10)
-    (tmp_path / "x.txt").write_text("a")
-    arguments = (*RDED, "--pixel-space", "raw", "--class-order", tmp_path / "x.txt")
-    refused("distilled", tmp_path / "x.npz", *arguments, message="--class-order is for class folders", names="x.npz")
-
-
 @pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
 def test_the_official_data_pt_is_found_in_its_directory(packed, imported, tmp_path):
-    import zipfile
-
-    folder = tmp_path / "syn_data" / "ipc2"
-    folder.mkdir(parents=True)
+    path = tmp_path / "syn_data" / "ipc2" / "data.pt"
+    path.parent.mkdir(parents=True)
     images = torch.rand(20, 3, 8, 8)
-    torch.save({"dataset": "cifar10", "data": images, "label": torch.arange(20) % 10}, folder / "data.pt")
+    torch.save({"dataset": "cifar10", "data": images, "label": torch.arange(20) % 10}, path)
     if packed:
-        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-            archive.write(folder / "data.pt", "ipc2/data.pt")
+        (tmp_path / "x.zip").write_bytes(zipped({"ipc2/data.pt": path.read_bytes()}))
     distilled = imported(tmp_path / "x.zip" if packed else tmp_path / "syn_data", *RDED)
     assert_same(distilled, images.numpy().transpose(0, 2, 3, 1), np.arange(20) % 10)
 
@@ -113,14 +98,6 @@ def test_files_of_one_set_are_not_taken_alone_nor_tensors_of_single_images(refus
         torch.save(torch.rand(3, 8, 8), tmp_path / "single" / str(label) / "0.pt")
     message = "it holds 2 torch files of one image each ('0/0.pt', '1/0.pt'), stack them as images [N, C, H, W]"
     refused("distilled", tmp_path / "single", *RDED, message=message, names="single")
-
-
-def test_a_set_of_another_dataset_says_so(refused, tmp_path):
-    folder = write(tmp_path / "x", {})
-    folder.mkdir()
-    np.savez(folder / "x.npz", images=np.zeros((5, 8, 8, 3), np.uint8), labels=np.arange(5))
-    message = "only 5 of the 10 classes of cifar10 have some; check --dataset, or complete the set"
-    refused("distilled", folder, *RDED, "--pixel-space", "raw", message=message, names=folder)
 
 
 OPTIONS_OF_OTHERS = [("--soft-labels", "logits"), ("--repetition", "1"), ("--label-column", "label")]

@@ -6,27 +6,9 @@ import warnings
 import zipfile
 
 import pytest
-from trees import RDED, assert_same, encoded, expected, pixels, tree, write
+from trees import RDED, assert_same, encoded, expected, pixels, tarred, tree, write, zipped
 
 FILES = tree()
-
-
-def zipped(files, compression=zipfile.ZIP_DEFLATED):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
-
-
-def tarred(files, mode="w"):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=mode) as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def below(top, files=FILES):

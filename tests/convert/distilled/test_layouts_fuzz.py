@@ -2,7 +2,6 @@
 
 import functools
 import io
-import zipfile
 
 import hypothesis
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import torch
 from fuzzing import MUTATIONS, Payload, loads_or_is_refused, mutate, settings
 from hypothesis import strategies as st
-from trees import encoded, pixels, tree, write
+from trees import encoded, pixels, tree, write, zipped
 
 from convert.distilled import convert_distilled
 from convert.request import Request
@@ -42,15 +41,6 @@ def arrays(save):
 def shard():
     table = pa.table({"image": [encoded(image) for image in IMAGES], "label": LABELS})
     return arrays(lambda stream: pq.write_table(table, stream, row_group_size=4))
-
-
-def zipped(files):
-    def save(stream):
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-
-    return arrays(save)
 
 
 PAIR = [NCHW, torch.from_numpy(LABELS)]

@@ -101,7 +101,6 @@ def changed(directory, **changes):
 
 REFUSED = {
     "other padding": ({"architecture": "tf_efficientnet_b0"}, (), "pads and normalises as TensorFlow does"),
-    "blurred": ({"architecture": "resnetblur18"}, (), "blurs where it halves the image"),
     "unknown": ({"architecture": "resnet50d"}, (), "holds a resnet50d, which is not converted; known are conv1"),
     "activation": ({"model_args": {"num_classes": 10, "act_layer": "silu"}}, (), "built with act_layer='silu', which"),
     "pool": ({"model_args": {"global_pool": "max"}}, (), "built with global_pool='max', which computes something else"),

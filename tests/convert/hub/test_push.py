@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, save_distilled, to_parts
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.readers import hub
+from gift_jax.runtime.files import sha256
 from gift_jax.teachers.teacher import load_weights, save_teacher
 
 RANDOM = ("--method", "random", "--dataset", "digits")
@@ -190,14 +192,8 @@ def test_a_teacher_comes_back_as_it_was(own, teacher, pushed, done, tmp_path, mo
     back, *found = load_weights(tmp_path / "back")
     changed = ("source_file", "source_sha256", "verification")
     assert dataclasses.replace(back, **{name: getattr(info, name) for name in changed}) == info
-    for one, other in zip(jax_leaves(found), jax_leaves(variables), strict=True):
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(variables), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def jax_leaves(tree):
-    import jax
-
-    return jax.tree.leaves(tree)
 
 
 def test_others_load_its_weights(teacher, pushed, tmp_path):
@@ -223,16 +219,10 @@ def test_the_hub_reads_the_card(kind, name, teacher, pushed):
         assert "hf://me/set --method random --dataset digits" in text
         assert "a \\| b c" in text
     else:
-        digest = hub_digest(directory / "model.safetensors")
+        digest = sha256(directory / "model.safetensors")
         assert card.data.pipeline_tag == "image-classification"
         assert "python -m convert teacher hf://me/teacher" in text
     assert digest in text
-
-
-def hub_digest(path):
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_what_cannot_be_pushed(refused, tmp_path, convert):
