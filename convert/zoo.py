@@ -2,12 +2,12 @@
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import rich
-from rich.table import Table
+from rich.table import Column, Table
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import os_errors_as_gift_error, sha256
@@ -92,24 +92,15 @@ def _converted(directory: Path) -> TeacherInfo | None:
         return None
 
 
-_COLUMNS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
-    ("teacher", lambda outcome: outcome.teacher.name),
-    ("published top-1, %", lambda outcome: f"{outcome.teacher.top1:.2f}"),
-    ("pixels", lambda outcome: str(outcome.teacher.image_size)),
-    ("status", lambda outcome: outcome.status),
-    ("logit difference", lambda o: f"{o.info.verification.max_relative:.1e}" if o.info and o.info.verification else ""),
-    ("note", lambda outcome: outcome.note),
-)
+_HEADINGS = ("teacher", "published top-1, %", "pixels", "status", "logit difference", "note")
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(
-        title="Published teachers; logit difference to PyTorch, relative to the largest logit", title_justify="left"
-    )
-    for heading, _ in _COLUMNS:
-        table.add_column(heading, overflow="fold")
-    for outcome in outcomes:
-        table.add_row(*(cell(outcome) for _, cell in _COLUMNS))
+    title = "Published teachers; logit difference to PyTorch, relative to the largest logit"
+    table = Table(*(Column(name, overflow="fold") for name in _HEADINGS), title=title, title_justify="left")
+    for teacher, status, note, info in outcomes:
+        difference = f"{info.verification.max_relative:.1e}" if info and info.verification else ""
+        table.add_row(teacher.name, f"{teacher.top1:.2f}", str(teacher.image_size), status, difference, note)
     return table
 
 

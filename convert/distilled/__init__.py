@@ -1,8 +1,9 @@
 """`python -m convert distilled`: a released distilled set becomes one safetensors file."""
 
 import dataclasses
+import functools
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,24 +26,23 @@ _CHOSEN = ("repetition", "split", "label_column", "depth", "iteration", "parts",
 
 def convert_distilled(request: Request) -> DistilledSet:
     """Read a released set, keep the first images of each class (all of them by default) and write them."""
-    out = request.out
     source = hub.local(request.source, "set")
     if (told := told_by_file(source)) is not None:
-        _check_told(str(source), told, request)
-        return _keep(out, _part_of(load_distilled(source), str(source), request), "read exactly")
+        return _keep_part(str(source), told, lambda: load_distilled(source), request)
     layout, files = open_source(source)
     if layout == "parquet" and (told := told_by_shards(files)) is not None:
-        _check_told(files.label, told, request)
-        return _keep(out, _part_of(read_shards(files, told), files.label, request), "read exactly")
+        return _keep_part(files.label, told, functools.partial(read_shards, files, told), request)
     space_of(source, layout, request.method, request.pixel_space)  # refuses before anything is read
     _check_options(source, layout, request)
-    _check_factor(source, layout, request)
-    content = _with_class_names(LAYOUTS[layout].read(files, request), layout, request)
+    content = LAYOUTS[layout].read(files, request)
+    order = release_of(request.method).orders.get(request.spec.name)
+    if order and layout not in ENCODED:  # what a tensor's labels count
+        notes = {"classes": "in the order of the authors' code", **content.notes}
+        content = content._replace(class_names=tuple(order), notes=notes)
     pixels = make_pixels(source, layout, content, request)
     content = content._replace(notes={**content.notes, **pixels.notes})
-    provenance = _provenance(files, layout, content)
-    distilled = _assemble(source, content, pixels, request, provenance)
-    _keep(out, distilled, f"{content.images.dtype} read")
+    distilled = _assemble(source, files, layout, content, pixels, request)
+    _keep(request.out, distilled, f"{content.images.dtype} read")
     print(f"check     {_evidence(distilled, content)}")
     return distilled
 
@@ -60,37 +60,34 @@ def open_distilled(path: Path) -> DistilledSet:
     return read_shards(files, told)
 
 
-def _check_told(label: str, told: Mapping[str, str], request: Request) -> None:
-    """Compare what is asked for with a set that says everything of itself. Raises: GiftError if they differ."""
+def _keep_part(label: str, told: Mapping[str, str], load: Callable[[], DistilledSet], request: Request) -> DistilledSet:
+    """Write the first images of each class of a set that says everything of itself; options must not say otherwise."""
     method, dataset = told.get("method"), told.get("dataset")
     if (method, dataset) != (request.method, request.spec.name):
         raise GiftError(
             f"{label}: is the {method} set of {dataset}, not {request.method}'s of {request.spec.name}; "
             f"give --method {method} --dataset {dataset}"
         )
-    given = {name: getattr(request, name) for name in ("pixel_space", "mean")}
-    given["first_label"] = request.first_label or None
-    given |= {name: getattr(request, name) for name in OPTIONS}
+    given = {name: getattr(request, name) for name in ("pixel_space", "mean", *OPTIONS)}
+    given |= {"first_label": request.first_label or None}
     if option := next((name for name, value in given.items() if value is not None), None):
         raise GiftError(f"{label}: says everything of itself; drop --{option.replace('_', '-')}")
     if request.ipc and request.ipc > int(told["ipc"]):
         raise GiftError(f"{label}: has {told['ipc']} images per class, but --ipc is {request.ipc}; lower it")
-
-
-def _part_of(own: DistilledSet, label: str, request: Request) -> DistilledSet:
-    """The first images of each class, as many as are asked for. Raises: GiftError if there are fewer."""
-    if request.ipc in (None, own.ipc):
-        return own
-    rows = first_of_each_class(label, own.labels, request)
-    subset = f"the first {request.ipc} of each class: {len(rows)} of {len(own.labels)} images"
-    return dataclasses.replace(
-        own,
-        images=own.images[rows],
-        labels=own.labels[rows],
-        soft_labels=None if own.soft_labels is None else own.soft_labels[rows],
+    whole = load()
+    if request.ipc in (None, whole.ipc):
+        return _keep(request.out, whole, "read exactly")
+    rows = first_of_each_class(label, whole.labels, request)
+    subset = f"the first {request.ipc} of each class: {len(rows)} of {len(whole.labels)} images"
+    part = dataclasses.replace(
+        whole,
+        images=whole.images[rows],
+        labels=whole.labels[rows],
+        soft_labels=None if whole.soft_labels is None else whole.soft_labels[rows],
         ipc=request.ipc,
-        provenance={**own.provenance, "subset": subset},
+        provenance={**whole.provenance, "subset": subset},
     )
+    return _keep(request.out, part, "read exactly")
 
 
 def _keep(out: Path, own: DistilledSet, how: str) -> DistilledSet:
@@ -103,11 +100,8 @@ def _keep(out: Path, own: DistilledSet, how: str) -> DistilledSet:
 def _check_options(path: Path, layout: str, request: Request) -> None:
     for name, layouts in OPTIONS.items():
         if getattr(request, name) is not None and layout not in layouts:
-            option, titles = f"--{name.replace('_', '-')}", " or ".join(map(_title, layouts))
-            raise GiftError(f"{path}: {option} is for {titles}, and this is {_title(layout)}; drop it")
-
-
-def _check_factor(path: Path, layout: str, request: Request) -> None:
+            option, titles = f"--{name.replace('_', '-')}", " or ".join(LAYOUTS[other].title for other in layouts)
+            raise GiftError(f"{path}: {option} is for {titles}, and this is {LAYOUTS[layout].title}; drop it")
     factors, method = release_of(request.method).factors, request.method
     if factors and request.factor is None and layout in OPTIONS["factor"]:
         raise GiftError(
@@ -120,15 +114,6 @@ def _check_factor(path: Path, layout: str, request: Request) -> None:
             f"{path}: --factor is {request.factor}, for images that hold several ({packed}), and --method {method}'s "
             "are trained on as they are stored; drop it"
         )
-
-
-def _with_class_names(content: Content, layout: str, request: Request) -> Content:
-    """With the names of the classes that a tensor's labels count, as the method's code has them."""
-    order = release_of(request.method).orders.get(request.spec.name)
-    if not order or layout in ENCODED:
-        return content
-    notes = {"classes": "in the order of the authors' code", **content.notes}
-    return content._replace(class_names=tuple(order), notes=notes)
 
 
 def _evidence(distilled: DistilledSet, content: Content) -> str:
@@ -145,26 +130,18 @@ def _evidence(distilled: DistilledSet, content: Content) -> str:
     return "; ".join(parts)
 
 
-def _title(layout: str) -> str:
-    return LAYOUTS[layout].title
-
-
-def _provenance(files: Source, layout: str, content: Content) -> dict[str, str]:
-    kept = len(content.labels)
-    ipc = (content.labels == 0).sum()
-    return {
+def _assemble(
+    source: Path, files: Source, layout: str, content: Content, pixels: Pixels, request: Request
+) -> DistilledSet:
+    kept, ipc = len(content.labels), (content.labels == 0).sum()
+    provenance = {
         "source": hub.title(files.path),
-        "layout": _title(layout),
+        "layout": LAYOUTS[layout].title,
         "sha256": files.digest(),
         "subset": f"the first {ipc} of each class, {content.order}: {kept} of {content.total} images",
         "versions": f"gift-jax {importlib.metadata.version('gift-jax')}, torch {torch.__version__}",
         **{name: note for name, note in content.notes.items() if name != "formation"},
     }
-
-
-def _assemble(
-    source: Path, content: Content, pixels: Pixels, request: Request, provenance: dict[str, str]
-) -> DistilledSet:
     labels = content.labels[pixels.rows]
     try:
         return DistilledSet(

@@ -65,6 +65,15 @@ def first_of_each_class(label: str, labels: np.ndarray, request: Request, names:
     return np.sort(by_class[(edges[:-1, None] + np.arange(ipc)).ravel()])
 
 
+def allocated(shape: tuple[int, ...], dtype: type[np.generic], what: str) -> np.ndarray:
+    """Room for an array. Raises: GiftError that says how much memory what would take, where there is less."""
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        size = np.prod(shape, dtype=float) * np.dtype(dtype).itemsize / 2**30
+        raise GiftError(f"{what} take {size:,.0f} GiB of memory; lower --ipc") from None
+
+
 # Orders of axes: their name, and how they become [N, H, W, C].
 AXES: Mapping[str, tuple[int, ...]] = {"[N, H, W, C]": (0, 1, 2, 3), "[N, C, H, W]": (0, 2, 3, 1)}
 LAST, FIRST = AXES

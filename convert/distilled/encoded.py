@@ -17,7 +17,7 @@ from gift_jax.readers.source import Source
 from gift_jax.runtime.progress import display
 
 from ..request import Request
-from .content import Content, first_of_each_class
+from .content import Content, allocated, first_of_each_class
 from .methods import release_of
 
 LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224
@@ -92,7 +92,8 @@ def decode(records: Records, rows: np.ndarray, transform: DecodeSquare) -> tuple
     with display("decoding", len(rows), "images") as advance:
         for place, image in enumerate(decoded(records, transform, rows.tolist())):
             if place == 0:
-                images = _room(records.where(int(rows[0])), (len(rows), *image.pixels.shape))
+                what = f"{records.where(int(rows[0]))}: {len(rows)} such images"
+                images = allocated((len(rows), *image.pixels.shape), np.uint8, what)
             if image.pixels.shape != images.shape[1:]:
                 raise GiftError(
                     f"{records.where(int(rows[place]))}: is {image.side} pixels a side, but the first image is "
@@ -109,11 +110,3 @@ def decode(records: Records, rows: np.ndarray, transform: DecodeSquare) -> tuple
         stored = " and ".join(map(str, others))
         notes["resized"] = f"from {stored} to {images.shape[1]} pixels, as torchvision's Resize on Pillow images"
     return images, notes
-
-
-def _room(where: str, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        return np.empty(shape, np.uint8)
-    except MemoryError:
-        memory = f"{np.prod(shape, dtype=float) / 2**30:,.0f} GiB"
-        raise GiftError(f"{where}: {shape[0]} such images take {memory} of memory; lower --ipc") from None

@@ -80,16 +80,13 @@ def open_source(path: Path) -> tuple[str, Source]:
     if source and not layout and len(files := openable(source, data_pt.SUFFIXES)) == 1:
         if path.is_dir():
             return open_source(path / files[0])
-        source = _open_member(source, files[0])
+        lone = files[0].lower().endswith(data_pt.SUFFIXES)
+        source = source.alone(files[0], data_pt.NAME) if lone else open_inner(source, files[0])
         layout = source and find_layout(source)
     if not source or not layout:
         titles = "; ".join(layout.title for layout in LAYOUTS.values())
         raise GiftError(f"{path}: not understood, {_found(source)}; it may be, or hold in a zip or tar: {titles}")
     return layout, source
-
-
-def _open_member(source: Source, name: str) -> Source | None:
-    return source.alone(name, data_pt.NAME) if name.lower().endswith(data_pt.SUFFIXES) else open_inner(source, name)
 
 
 def _found(source: Source | None) -> str:

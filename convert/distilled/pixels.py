@@ -14,7 +14,7 @@ from gift_jax.data.distilled import PIXEL_SPACES, PixelSpace
 from gift_jax.errors import GiftError
 
 from ..request import Request
-from .content import Content, raw_pixels
+from .content import Content, allocated, raw_pixels
 from .layouts import ENCODED, LAYOUTS
 from .methods import METHODS, Space, release_of
 
@@ -138,11 +138,8 @@ def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> 
     if factor > side:
         raise GiftError(f"{label}: --factor is {factor}, but images have {side} pixels a side; give what they hold")
     cell = -(-side // factor)
-    try:
-        decoded = np.empty((count * factor**2, side, side, channels), np.float32)
-    except MemoryError:
-        size = f"{count * factor**2 * side**2 * channels * 4 / 2**30:,.0f} GiB"
-        raise GiftError(f"{label}: its decoded images take {size} of memory; lower --ipc") from None
+    shape = (count * factor**2, side, side, channels)
+    decoded = allocated(shape, np.float32, f"{label}: its decoded images")
     stored, rows, start = torch.from_numpy(images).permute(0, 3, 1, 2), [], 0
     for number in np.unique(labels):
         rows.append(np.flatnonzero(labels == number))

@@ -196,10 +196,6 @@ def _batches(flat: StoredBatches, first: int, size: int, count: int = 1) -> Stor
 _SEED = 42  # of the draws, which are the same for every seed of a run
 
 
-def _stored(info: StoredInfo, number: int) -> np.ndarray:
-    return np.arange(info.steps) + number * info.steps
-
-
 def _with_replacement(info: StoredInfo, number: int) -> np.ndarray:
     """The last batch of an epoch gives way to the one before it, as in LPLD's code, where it may be smaller."""
     picks = np.random.default_rng([_SEED, number]).integers(info.all_batches, size=info.steps)
@@ -218,12 +214,11 @@ def _in_turns(info: StoredInfo, number: int) -> np.ndarray:
 
 
 DRAWS: Mapping[str, Callable[[StoredInfo, int], np.ndarray]] = {
-    "stored": _stored,
     "with_replacement": _with_replacement,
     "without_replacement": _without_replacement,
     "in_turns": _in_turns,
 }
-"""By name, `(info, epoch) -> numbers of an epoch's batches`: of that very epoch, or drawn from all, which are a pool.
+"""By name, `(info, epoch) -> numbers of an epoch's batches`, drawn from all, which are a pool; `stored` are its own.
 
 Reference: `stored` is SRe2L's, `with_replacement` LPLD's, `without_replacement` LPQLD's and `in_turns` HALD's.
 """
@@ -338,7 +333,7 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
     info = StoredInfo(**content)
     can_be = (
         info.mix in MIXINGS
-        and info.draw in DRAWS
+        and info.draw in ("stored", *DRAWS)
         and info.crops in CROPS
         and min(info.num_classes, info.epochs, info.batch_size) > 0
         and info.batch_size <= info.num_images

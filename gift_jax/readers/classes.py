@@ -75,11 +75,8 @@ def order_classes(label: str, found: Sequence[str], request: ReadRequest, kind: 
     if spec is not None:
         _check_unknown(label, found, numbers, spec, kind)
     order = "the file's order" if kind == "class name" else "sorted order"
-    return _by_place(found, f"{kind.removeprefix('class ')}s in {order}")
-
-
-def _by_place(names: Sequence[str], note: str) -> ClassOrder:
-    return ClassOrder(tuple(names), {name: label for label, name in enumerate(names)}, note)
+    ids = {name: label for label, name in enumerate(found)}
+    return ClassOrder(tuple(found), ids, f"{kind.removeprefix('class ')}s in {order}")
 
 
 def _repeated(names: Sequence[str]) -> str:

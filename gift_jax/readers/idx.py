@@ -66,7 +66,10 @@ def read_array(source: Source, name: str, dimensions: int) -> np.ndarray:
     """Read one file: uint8, of so many dimensions. Raises: GiftError if it is damaged or of another kind."""
     title, content = source.title(name), source.read(name, LARGEST_ARRAY)
     try:
-        content = _unzipped(content) if name.endswith(".gz") else content
+        if name.endswith(".gz"):
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(LARGEST_ARRAY + 1)
+            if len(content) > LARGEST_ARRAY:
+                raise OSError("it is too large")
     except (OSError, EOFError, zlib.error) as error:
         raise GiftError(f"{title}: is no readable gzip file ({error}); take it from the source again") from None
     header = 4 + 4 * dimensions
@@ -78,11 +81,3 @@ def read_array(source: Source, name: str, dimensions: int) -> np.ndarray:
             f"{title}: should hold {list(shape)} bytes, but has {len(content) - header}; it is cut or damaged"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _unzipped(content: bytes) -> bytes:
-    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-        found = stream.read(LARGEST_ARRAY + 1)
-    if len(found) > LARGEST_ARRAY:
-        raise OSError("it is too large")
-    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,20 +11,12 @@ from gift_jax.readers.classes import order_classes, renumbered
 from gift_jax.readers.records import Records, listing_digest
 from gift_jax.readers.request import KnownClasses, ReadRequest
 
-
-class TfdsSplits(NamedTuple):
-    """The name there, and the splits for training and evaluation."""
-
-    name: str
-    train: str
-    evaluation: str
-
-
-SOURCES: Mapping[str, TfdsSplits] = {
-    "cifar10": TfdsSplits("cifar10", "train", "test"),
-    "cifar100": TfdsSplits("cifar100", "train", "test"),
-    "imagenet-1k": TfdsSplits("imagenet2012", "train", "validation"),
-    "imagenet-nette": TfdsSplits("imagenette", "train", "validation"),
+# The name there, and the split for evaluation.
+SOURCES: Mapping[str, tuple[str, str]] = {
+    "cifar10": ("cifar10", "test"),
+    "cifar100": ("cifar100", "test"),
+    "imagenet-1k": ("imagenet2012", "validation"),
+    "imagenet-nette": ("imagenette", "validation"),
 }
 
 
@@ -34,11 +26,11 @@ def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False
         raise GiftError(
             f"TensorFlow Datasets has no {spec.name}, only {', '.join(SOURCES)}; give a directory of class folders"
         )
-    source = SOURCES[spec.name]
-    split = source.train if train else source.evaluation
-    builder, images = _open(source, split, directory)
-    where, names = f"{source.name}:{split}", tuple(builder.info.features["label"].names)
-    classes = order_classes(f"TensorFlow Datasets' {source.name}", names, ReadRequest(train, spec=spec), "name")
+    name, evaluation = SOURCES[spec.name]
+    split = "train" if train else evaluation
+    builder, images = _open(name, split, directory)
+    where, names = f"{name}:{split}", tuple(builder.info.features["label"].names)
+    classes = order_classes(f"TensorFlow Datasets' {name}", names, ReadRequest(train, spec=spec), "name")
     labels = [_field(images, row, "label", where) for row in range(len(images))]
     files = [Path(name) for name in builder.info.splits[split].filepaths]
     return Records(
@@ -68,20 +60,20 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _open(source: TfdsSplits, split: str, directory: Path | None) -> tuple[Any, Any]:
+def _open(name: str, split: str, directory: Path | None) -> tuple[Any, Any]:
     try:
         import tensorflow_datasets as tfds
     except ImportError:
         raise GiftError("TensorFlow Datasets is not installed; run `pip install 'gift-jax[data]'`") from None
     place = "its usual directory" if directory is None else str(directory)
     try:
-        builder: Any = tfds.builder(source.name, data_dir=directory)
+        builder: Any = tfds.builder(name, data_dir=directory)
         if not (Path(builder.data_dir) / "dataset_info.json").is_file():
             raise FileNotFoundError(f"nothing at {builder.data_dir}")
         # Pillow decodes, as everywhere else, not TensorFlow Datasets.
         return builder, builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     except Exception as error:  # It raises what it likes about what is not prepared.
         raise GiftError(
-            f"TensorFlow Datasets has no readable {source.name} in {place} ({_line(error)}); prepare it where "
-            f"TensorFlow is installed by `tfds build {source.name} --file_format=array_record`"
+            f"TensorFlow Datasets has no readable {name} in {place} ({_line(error)}); prepare it where "
+            f"TensorFlow is installed by `tfds build {name} --file_format=array_record`"
         ) from None

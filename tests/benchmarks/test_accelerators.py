@@ -23,10 +23,7 @@ def on(target, *values):
 @pytest.mark.parametrize(
     ("target", "workload"),
     [
-        on(GPU, "conv3-32"),
-        on(GPU, "resnet18-224"),
-        on(GPU, "resnet101-224"),
-        on(GPU, "vit_b_16-224"),
+        *(on(GPU, workload) for workload in ("conv3-32", "resnet18-224", "resnet101-224", "vit_b_16-224")),
         on(TPU, "conv3-32"),
     ],
 )
@@ -70,19 +67,9 @@ def test_a_tpu_gathers_no_pixels_but_the_batch_itself():
 
 
 ROW = {
-    "target": "v5e",
-    "workload": "conv3-32",
-    "batch": 100,
-    "program": "data-8",
-    "compile_seconds": 31.4,
-    "flops": 36.3e9,
-    "bytes": 0.66e9,
-    "bound_seconds": 0.0008,
-    "estimated_seconds": 0.00123,
-    "peak_bytes": 2**28,
-    "memory_share": 0.0168,
-    "collectives": [{"bytes": 2e6}, {"bytes": 5e5}],
-    "costliest": [],
+    **{"target": "v5e", "workload": "conv3-32", "batch": 100, "program": "data-8", "compile_seconds": 31.4},
+    **{"flops": 36.3e9, "bytes": 0.66e9, "bound_seconds": 0.0008, "estimated_seconds": 0.00123},
+    **{"peak_bytes": 2**28, "memory_share": 0.0168, "collectives": [{"bytes": 2e6}, {"bytes": 5e5}], "costliest": []},
 }
 
 

@@ -84,6 +84,7 @@ def test_two_datasets_of_one_name_are_refused(tmp_path):
         ({"class_names": ["Rose"]}, "class names do not fit"),
         ({"name": "../flowers"}, "must be letters"),
         ({"normalisation": {"mean": [0.5], "std": [0.0]}}, "above zero"),
+        ({"mirrors": True}, "does not fit the digest"),
     ],
 )
 def test_a_damaged_description_is_one_sentence(change, message, tmp_path):
@@ -112,15 +113,8 @@ def test_a_name_in_another_case_is_the_same_dataset(tmp_path):
     assert get_dataset("FLOWERS") == FLOWERS
 
 
-@pytest.mark.parametrize(
-    ("change", "message"), [({"mirrors": True}, "does not fit the digest"), ({"test": "/b"}, None)]
-)
-def test_places_may_be_changed_by_hand_and_nothing_else(change, message, tmp_path):
+def test_places_may_be_changed_by_hand(tmp_path):
     path = tmp_path / "data" / "flowers" / "dataset.json"
     write_dataset(path, FLOWERS)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    if message is None:
-        assert get_dataset("flowers").test == "/b"
-    else:
-        with pytest.raises(GiftError, match=message):
-            get_dataset("flowers")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "test": "/b"}))
+    assert get_dataset("flowers").test == "/b"

@@ -5,7 +5,7 @@ import pytest
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_names import KNOWN, NETTE, WOOF
+from gift_jax.readers.class_names import FASHION, KNOWN, NETTE, WOOF
 from gift_jax.readers.classes import class_ids, different_ids, hard_labels, names_with_ids, order_classes
 from gift_jax.readers.request import ReadRequest, SourceOptions
 
@@ -13,18 +13,7 @@ LETTERS = DatasetSpec("letters", 3, 8, Normalisation((0.5,), (0.5,)), "here", ch
 SPELLINGS = {
     "cifar10": ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
     "cifar100": [name.replace("_", " ").title() for (name,) in KNOWN["cifar100"]],
-    "fashion-mnist": [
-        "T-shirt_top",
-        "trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle_boot",
-    ],
+    "fashion-mnist": ["T-shirt_top", "trouser", *FASHION[2:9], "Ankle_boot"],
     "mnist": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
     "svhn": [f"{digit} - {name[1]}" for digit, name in enumerate(KNOWN["svhn"])],
     "imagenet-nette": [name[1] for name in KNOWN["imagenet-nette"]],

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from folders import pixels
-from PIL import Image
+from sources import CIFAR10, png
 
 from gift_jax.data.batches import Order
 from gift_jax.data.datasets import get_dataset
@@ -16,14 +16,7 @@ from gift_jax.data.transforms import TrainingTransform, Transform
 from gift_jax.errors import GiftError
 from gift_jax.readers.tfds import read_tfds
 
-NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-
-
-def encoded(seed):
-    stream = io.BytesIO()
-    Image.fromarray(pixels(seed)).save(stream, "PNG")
-    stream.seek(0)
-    return stream
+NAMES = [name.decode() for name in CIFAR10]
 
 
 @pytest.fixture
@@ -46,8 +39,8 @@ def prepared(tmp_path):
     )
     writer.initialize_splits(["test", "train"])
     for split, first, count in (("test", 0, 20), ("train", 100, 30)):
-        rows = range(first, first + count)
-        writer.add_examples({split: [{"id": str(i), "image": encoded(i), "label": i % 7} for i in rows]})
+        rows = [(i, io.BytesIO(png(pixels(i)))) for i in range(first, first + count)]
+        writer.add_examples({split: [{"id": str(i), "image": image, "label": i % 7} for i, image in rows]})
     writer.close_all()
     return tmp_path
 
@@ -80,9 +73,8 @@ def test_files_that_were_cut_are_one_sentence(share, prepared, tmp_path):
     path = prepared / "cifar10" / "3.0.2" / "cifar10-test.array_record-00001"
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(
-        GiftError, match=r"cifar10:test\[1?\d\]: a file .* is damaged .* by `tfds build cifar10 "
-    ) as caught:
+    message = r"cifar10:test\[1?\d\]: a file .* is damaged .* by `tfds build cifar10 "
+    with pytest.raises(GiftError, match=message) as caught:
         load_evaluation("cifar10", image_size=32, source=f"tfds:{prepared}", cache=tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "cache").exists()
