@@ -25,6 +25,7 @@ def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
 
     `.safetensors` holds the bare state dict, any other suffix `{"model": state_dict}` by `torch.save`; both
     load with `strict=True`. float32 weights are the converted ones bit for bit. Returns: the state dict.
+    Raises: GiftError if something else is there.
     """
     info, params, batch_stats = load_weights(directory)
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
@@ -33,8 +34,9 @@ def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
         find_family(info.architecture).rules(info.spec),
         batches_tracked=info.batches_tracked,
     )
+    done = "is there" if out.exists() else "written"
     save_state(out, state)
-    print(f"written   {out}: {len(state)} tensors of {info.architecture}")
+    print(f"{done:<10}{out}: {len(state)} tensors of {info.architecture}")
     return state
 
 

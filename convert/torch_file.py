@@ -222,17 +222,20 @@ def _network_names(where: str, state: Mapping[str, torch.Tensor]) -> dict[str, t
 
 
 def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
-    """Write a state dict, whole or not at all: safetensors by that suffix, else `{"model": ...}` by torch.save."""
+    """Write a state dict, whole or not at all: safetensors by that suffix, else `{"model": ...}` by torch.save.
+
+    Raises: GiftError if something else is there, or if it cannot be written.
+    """
     tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in state.items()}
     if path.suffix != ".safetensors":
         save_object(path, {"model": tensors})
         return
-    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
+    with atomic_write(path, replace=False) as temporary, os_errors_as_gift_error(path):
         safetensors.torch.save_file(tensors, temporary)
 
 
 def save_object(path: Path, value: Any) -> None:
-    """Write what `torch.save` takes, whole or not at all. Raises: GiftError if the file cannot be written."""
+    """Write what `torch.save` takes. Raises: GiftError if something else is there, or if it cannot be written."""
     # PyTorch raises RuntimeError where the disk is full.
-    with atomic_write(path) as temporary, os_errors_as_gift_error(path, RuntimeError):
+    with atomic_write(path, replace=False) as temporary, os_errors_as_gift_error(path, RuntimeError):
         torch.save(value, temporary)

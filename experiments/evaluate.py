@@ -225,16 +225,16 @@ def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
         print(f"seed {seed}: finished before, in {results}; --no-resume trains it again")
     pending = [seed for seed in config.seeds if seed not in rows]
     # Evaluations of other settings may share the directory, at the same time too.
-    setting = fingerprint({**identity, "seed": None})[:12]
-    directory = config.out / "checkpoints" / setting
+    directory = config.out / "checkpoints" / task.setting
     checkpoints = Checkpoints(directory, minutes=config.save_minutes, resume=config.resume)
 
     def on_run(run: Run) -> None:
-        rows[run.seed] = {"cell": names[run.seed], "setting": setting, **task.row(run)}
+        rows[run.seed] = {"cell": names[run.seed], **task.row(run)}
         if is_writer():
             files.append_json_line(results, rows[run.seed])
 
     if not pending:
+        remove(checkpoints, config.seeds)  # of a run that was stopped between its row and this
         return [], [rows[seed] for seed in config.seeds]
     mode = spread_seeds(config.devices, len(pending), task.program.batch_size)
     with progress.display("students", len(pending) * task.recipe.epochs, "epochs") as progressed:
@@ -246,7 +246,7 @@ def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
             on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
             on_run=on_run,
         )
-    remove(checkpoints, pending)
+    remove(checkpoints, config.seeds)
     return runs, [rows[seed] for seed in config.seeds]
 
 

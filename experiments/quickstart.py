@@ -15,8 +15,9 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from gift_jax import DistilledSet, GiftError, Teacher, rded, save_distilled
+from gift_jax import DistilledSet, GiftError, Teacher, rded
 from gift_jax.data.digits import load_split
+from gift_jax.data.distilled import save_new_distilled
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
@@ -29,12 +30,14 @@ from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.grid import run_grid
+from gift_jax.studies.grid import known_rows, run_grid
 from gift_jax.task import Task
+from gift_jax.training.identity import fingerprint
 
 from .common.digits_setup import at_once, example_teacher
 from .common.reporting import Row, configuration, guessing, print_summary
 from .common.set_making import CROPS
+from .common.study import check_failures
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
 # The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.
@@ -71,15 +74,14 @@ def distill(config: Quickstart, teacher: Teacher) -> DistilledSet:
     """Make the RDED set from the training digits alone."""
     split = load_split()
     distilled = rded.synthesize(split.train_images, split.train_labels, teacher, ipc=config.ipc, settings=CROPS)
-    save_distilled(config.out / "rded.safetensors", distilled)
+    save_new_distilled(config.out / "rded.safetensors", distilled)
     print(f"RDED: {len(distilled.labels)} images from {len(split.train_labels)}, {config.out}/rded.safetensors\n")
     return distilled
 
 
 def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet) -> list[dict]:
-    """Train a student for each loss, optimizer and seed; append each to results.jsonl."""
+    """Train a student for each loss, optimizer and seed that is not in results.jsonl yet; append each to it."""
     evaluation_set = load_digits_test()
-    (config.out / "results.jsonl").unlink(missing_ok=True)
     # The student is the teacher's architecture, as in the paper's main table.
     student = get_model(teacher.info.spec)
     official = make_recipe("gift", setting_of(distilled, student.spec.name))
@@ -89,6 +91,9 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
         task = Task(recipe, student, distilled, teacher, evaluation_set)
         labels = {"loss": loss, "optimizer": optimizer.name}
         cells += [Cell(labels, task, seed) for seed in range(config.seeds)]
+    known = {row["cell"] for row in known_rows(config.out)}
+    if finished := sum(fingerprint(cell.identity()) in known for cell in cells):
+        print(f"{finished} of {len(cells)} students were trained before; without {config.out} all are trained again\n")
     return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())
 
 
@@ -122,6 +127,7 @@ def main(config: Quickstart) -> None:
     sections = make_sections(results, images)
     write_page(config.out, "Losses and optimizers on a distilled set of digits", [*sections, configuration(results)])
     print_summary(sections)
+    check_failures(results)
     print(f"\nWritten: {config.out}/report.html, report.md, pictures/, results.jsonl")
 
 

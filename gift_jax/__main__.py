@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from gift_jax.runtime import cli
-from gift_jax.runtime.memory import start_with_huge_pages
+from gift_jax.runtime.memory import end_on_interrupt, start_with_huge_pages
 
 
 def find_package(name: str) -> str:
@@ -24,6 +24,7 @@ def is_command(module: str) -> bool:
 def main() -> NoReturn:
     """Run `convert`, or the experiment of that name; without a name, or for help, list the commands."""
     start_with_huge_pages("gift-jax")
+    end_on_interrupt()
     arguments = sys.argv[1:]
     if not arguments or arguments[0].startswith("-"):
         module = find_package("experiments")

@@ -30,7 +30,7 @@ from gift_jax.runtime.sharding import Seeds, place_on_mesh
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.cooling import split_options
 from gift_jax.training.epochs import Driver, Epoch, make_epoch
-from gift_jax.training.identity import random_identity, set_identity, teacher_identity, test_set_identity
+from gift_jax.training.identity import fingerprint, random_identity, set_identity, teacher_identity, test_set_identity
 from gift_jax.training.normalising import stated_normalisation, target_normalisation, with_common_normalisation
 from gift_jax.training.phases import make_phased_epoch
 from gift_jax.training.program import Data, Program, State, make_data
@@ -121,8 +121,14 @@ class Task:
             "random": random_identity(),
         }
 
-    def row(self, run: Run) -> dict[str, Any]:
-        """A finished run as a row of `results.jsonl`: names, accuracies in percent, seconds, settings as they ran."""
+    @property
+    def setting(self) -> str:
+        """Twelve digits that tell tasks apart, whatever the seed."""
+        return fingerprint({**self.identity(), "seed": None})[:12]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a row of `results.jsonl` says of a run beside its figures: names, and settings as they ran."""
         optimizer = self.recipe.optimizer
         recipe = dataclasses.replace(self.program.recipe, optimizer=optimizer)
         teacher = self.teacher.info if self.teacher else None
@@ -134,21 +140,28 @@ class Task:
             "loss": "-".join(recipe.losses),
             "optimizer": optimizer.name,
             "ipc": self.distilled.ipc,
-            "seed": run.seed,
             "epochs": recipe.epochs,
+            "recipe": dataclasses.asdict(recipe),
+            "student": dataclasses.asdict(self.student.spec),
+            "teacher_sha256": teacher and teacher.source_sha256,
+            "soft_labels": dataclasses.asdict(self.soft_labels.info) if self.soft_labels else None,
+            "distilled": dict(self.distilled.provenance),
+        }
+
+    def row(self, run: Run) -> dict[str, Any]:
+        """A finished run as a row of `results.jsonl`: its record, accuracies in percent, seconds."""
+        return {
+            **self.record,
+            "seed": run.seed,
             "top1_last": run.top1_last,
             "top1_best": run.top1_best,
             "top5_last": run.top5_last,
             "train_seconds": round(run.train_seconds, 3),
             "images_per_second": round(run.images_per_second, 1),
             "history": [evaluation._asdict() for evaluation in run.history],
-            "recipe": dataclasses.asdict(recipe),
-            "student": dataclasses.asdict(self.student.spec),
-            "teacher_sha256": teacher and teacher.source_sha256,
-            "soft_labels": dataclasses.asdict(self.soft_labels.info) if self.soft_labels else None,
-            "distilled": dict(self.distilled.provenance),
             "versions": versions(),
             "device": device(),
+            "setting": self.setting,
         }
 
     def train(

@@ -86,11 +86,12 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     labels = LabelKind(options.temperature if bank.epoch_per_file else 0.0, bank.floor_crop_boxes)
     reader = _Reader(files, bank, images, labels)
     _announce(reader, size, out)
-    with atomic_write(out) as temporary:
+    done = "is there" if out.exists() else "written"
+    with atomic_write(out, replace=False) as temporary:
         temporary.mkdir()
         info = _import(reader, temporary, options)
         save_info(temporary, info)
-    print(f"written   {out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
+    print(f"{done:<10}{out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
     print(f"labels    {info.describe()}")
     return info
 

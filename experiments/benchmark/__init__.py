@@ -24,10 +24,11 @@ from gift_jax import GiftError
 from gift_jax.reports.pictures import display
 from gift_jax.runtime.devices import announce
 from gift_jax.studies import grid, grid_plan
+from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
 
 from ..common.reporting import Row, print_summary, write_report
-from ..common.study import print_plan, save_sheets
+from ..common.study import check_failures, print_plan, rekey_results, save_sheets
 from .cells import QUESTIONS, StudyInputs, choose, not_searched
 from .setup import DATASET, MADE, NAME, Benchmark, Resources, load_resources, teacher_seconds
 from .views import make_sections
@@ -57,13 +58,17 @@ def known_rows(config: Benchmark) -> list[Row]:
     return [*rows.values()]
 
 
-def plan(config: Benchmark, resources: Resources) -> None:
-    """Say what is to be run and how long that takes, from a few steps of each kind."""
+def all_cells(config: Benchmark, resources: Resources) -> list[Cell]:
+    """The cells of the chosen questions, at the rates that the search found, if it has been run."""
     searched = any(row["labels"]["question"] == "search" for row in known_rows(config))
     choice = choose(known_rows(config), config) if searched else not_searched(config)
     inputs = StudyInputs(config, resources, choice)
-    cells = [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(inputs)]
-    print_plan(grid_plan.make_plan(cells, config.out, jobs=config.jobs))
+    return [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(inputs)]
+
+
+def plan(config: Benchmark, resources: Resources) -> None:
+    """Say what is to be run and how long that takes, from a few steps of each kind."""
+    print_plan(grid_plan.make_plan(all_cells(config, resources), config.out, jobs=config.jobs))
     seconds = teacher_seconds(config, resources)
     print(f"the teacher: {duration(seconds) if seconds else 'is there'}; making the sets takes some minutes more")
 
@@ -75,6 +80,9 @@ def main(config: Benchmark) -> None:
     if config.dry_run:
         plan(config, resources)
         return
+    if config.rekey:
+        rekey_results(all_cells(config, resources), config.out)
+        return
     run_questions(config, resources)
     if "report" in config.stages:
         shown = {f"{name}_ipc{config.ipc}": resources.sets[name, config.ipc] for name in MADE}
@@ -82,3 +90,4 @@ def main(config: Benchmark) -> None:
         rows, title = known_rows(config), f"GIFT on {display(DATASET)}"
         print_summary(write_report(config.out, title, {NAME: make_sections}, rows, [config.out]))
         print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")
+    check_failures(known_rows(config))

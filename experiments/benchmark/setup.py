@@ -68,6 +68,7 @@ class Benchmark:
         long_seeds: of the question of length.
         jobs: students trained at once.
         dry_run: list the cells, measure a step of each kind, say how long everything takes, and stop.
+        rekey: know results of an earlier version again, by all that they record, and stop.
         retry_failed: run cells again that failed before.
     """
 
@@ -94,6 +95,7 @@ class Benchmark:
     long_seeds: int = 3
     jobs: int = 1
     dry_run: bool = False
+    rekey: bool = False
     retry_failed: bool = False
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices, Dataset, ModelName
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
+from gift_jax.studies.rekey import rekey
 from gift_jax.task import Task
 from gift_jax.training.timing import duration
 
@@ -45,6 +46,7 @@ class Study(Inputs):
         shard: i/n runs part i of n, for one of several machines or jobs.
         jobs: students trained at once; by default 3 for the digits on a CPU, else 1.
         dry_run: list the cells and how long they take, and stop.
+        rekey: know results of an earlier version again, by all that they record, and stop.
         retry_failed: run cells again that failed before.
         tensorboard: write losses and accuracies to out/tensorboard.
     """
@@ -57,6 +59,7 @@ class Study(Inputs):
     shard: str = "1/1"
     jobs: int | None = None
     dry_run: bool = False
+    rekey: bool = False
     retry_failed: bool = False
     tensorboard: bool = False
 
@@ -158,6 +161,9 @@ def run_study(
 ) -> None:
     """Run the cells, or list them, and write the report of all results in the study's directory."""
     shard = grid.parse_shard(study.shard)
+    if study.rekey:
+        rekey_results(cells, study.out)
+        return
     if study.dry_run:
         print_plan(grid_plan.make_plan(cells, study.out, shard, jobs=study.at_once))
         return
@@ -166,10 +172,24 @@ def run_study(
     rows = grid.run_grid(cells, study.out, experiment=experiment, shard=shard, **options)
     if shard.parts > 1:
         print(f"part {study.shard} is done; `python -m experiments.report {study.out}` joins the parts")
-        return
-    title = report_title([experiment], rows)
-    print_summary(write_report(study.out, title, {experiment: make_sections}, rows, [study.out]))
-    print(f"Written: {study.out}/report.html, report.md, pictures/, results.jsonl")
+    else:
+        title = report_title([experiment], rows)
+        print_summary(write_report(study.out, title, {experiment: make_sections}, rows, [study.out]))
+        print(f"Written: {study.out}/report.html, report.md, pictures/, results.jsonl")
+    check_failures(rows)
+
+
+def rekey_results(cells: Sequence[Cell], out: Path) -> None:
+    """Give the results in out the keys of these cells, and say of which ones not, and why."""
+    count, others = rekey(cells, out)
+    print("\n".join([*others, f"{count} results have new keys; {len(others)} are of no cell of this study"]))
+
+
+def check_failures(rows: Sequence[Row]) -> None:
+    """Raises: GiftError if a run failed otherwise than by divergence, which is a result."""
+    if failed := [row for row in rows if row.get("failed") == "error"]:
+        count = f"{len(failed)} of {len(rows)} runs failed"
+        raise GiftError(f"{count}, the first by {failed[0]['reason']}; --retry-failed runs them again")
 
 
 def save_sheets(

@@ -4,6 +4,7 @@ One that is not in the table is described by a file, `data/NAME/dataset.json`, w
 writes. The description travels inside teachers and distilled sets, so that they work where that file is not.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -225,7 +226,18 @@ def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
 
 
 def write_dataset(path: Path, spec: DatasetSpec) -> None:
-    """Write a `dataset.json`, whole or not at all, with a digest of what the dataset is."""
+    """Write a `dataset.json`, whole or not at all, with a digest of what the dataset is.
+
+    Where the images of a dataset are may change, and a damaged file is written again. Raises: GiftError if the file
+    describes another dataset, or if it cannot be written.
+    """
+    differing = []
+    with contextlib.suppress(GiftError):
+        found, wanted = (describe_dataset(identity(one)) for one in (_parse_file(path), spec))
+        differing = [name for name in wanted if found[name] != wanted[name]]
+    if differing:
+        text = f"another {spec.name} ({', '.join(differing)} differ)"
+        raise GiftError(f"{path}: describes {text}, and is not replaced; choose another name, or remove it")
     content = {**describe_dataset(spec), DIGEST: _digest(spec)}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 

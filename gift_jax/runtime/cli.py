@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn
     The exit status is 0, 2 after a GiftError (its sentence goes to standard error, `arguments` in backquotes as the
     options that they are), 130 after Ctrl-C, and 143 after a SIGTERM that found a state to save.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_compiled()
     _compute_in_float32()
     with _mistakes_as_exit_status():

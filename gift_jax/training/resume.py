@@ -196,7 +196,8 @@ def _preemption(came: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}  # as nohup does
 
     def stop(number: int, frame: Any) -> None:
         if number == signal.SIGINT and came.is_set():

@@ -71,9 +71,9 @@ def imported_fkd(done, tmp_path):
 
     def run(source, *options, distilled=None):
         save_distilled(tmp_path / "set.safetensors", distilled or make_set())
-        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", "--out", tmp_path / "labels", *options)
-        out = done(*arguments)
-        return load_soft_labels(tmp_path / "labels"), out
+        labels = tmp_path / f"labels_{len(list(tmp_path.glob('labels_*')))}"
+        out = done("fkd", source, "--distilled", tmp_path / "set.safetensors", "--out", labels, *options)
+        return load_soft_labels(labels), out
 
     return run
 

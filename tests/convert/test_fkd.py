@@ -321,3 +321,14 @@ def test_damaged_imports_are_named(released, imported_fkd):
         load_soft_labels(labels.directory)
     with pytest.raises(GiftError, match=r"no stored soft labels here"):
         load_soft_labels(labels.directory.parent)
+
+
+def test_other_labels_are_not_replaced_and_the_same_ones_are_there(released, imported_fkd, convert, tmp_path):
+    labels, _ = imported_fkd(released())
+    before = {path: path.read_bytes() for path in labels.directory.iterdir()}
+    again = ("fkd", released(), "--distilled", tmp_path / "set.safetensors", "--out", labels.directory)
+    status, out, err = convert(*again)
+    assert (status, f"is there  {labels.directory}" in out) == (0, True), err
+    status, _, err = convert(*again, "--epochs", 1)
+    assert (status, "holds something else, and is not replaced" in err) == (2, True)
+    assert {path: path.read_bytes() for path in labels.directory.iterdir()} == before

@@ -162,6 +162,10 @@ def test_export_gives_the_same_bits_back(suffix, full_disk, golden, convert, don
         assert torch.equal(tensor, back[name]), name
     info = load_weights(tmp_path / "t")[0]
     make_reference(find_family("conv3"), info.spec, back)  # load_state_dict(strict=True)
+    assert f"is there  {exported}" in convert("export", tmp_path / "t", "--out", exported)[1]
+    exported.write_bytes(b"another file")
+    status, _, err = convert("export", tmp_path / "t", "--out", exported)
+    assert (status, exported.read_bytes()) == (2, b"another file"), err
 
 
 def test_normalisation_can_be_given(golden, convert, tmp_path):

@@ -188,6 +188,20 @@ def test_test_images_that_are_the_training_images_are_said(place, command):
         assert (status, "warning: the test images are the training images" in error) == (0, True)
 
 
+def test_another_dataset_is_not_replaced(place, command):
+    write_pictures(place / "train", 2, 0)
+    describe = ("flowers", "--data", "train", "--image-size")
+    assert command(add_dataset, *describe, 8)[0] == 0
+    file = place / "data" / "flowers" / "dataset.json"
+    before = file.read_bytes()
+    assert command(add_dataset, *describe, 8)[0] == 0
+    status, _, error = command(add_dataset, *describe, 9)
+    assert (status, file.read_bytes()) == (2, before)
+    assert "image_size" in error
+    file.write_text("damaged")
+    assert command(add_dataset, *describe, 9)[0] == 0
+
+
 @pytest.mark.parametrize("spelt", ["pictures", "./pictures/", "other/../pictures"])
 def test_a_recorded_split_goes_with_its_folder_however_it_is_spelt(spelt, place, succeed):
     (place / "other").mkdir()

@@ -1,0 +1,49 @@
+"""Results under keys of an earlier version: a row that records what a cell is gets the cell's key."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from gift_jax.runtime.files import write_text
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.grid import Row, name_of
+from gift_jax.studies.results import read_results
+from gift_jax.training.identity import differences, fingerprint
+
+
+class Rekeyed(NamedTuple):
+    """How many rows got another key, and a sentence on each that is of no cell."""
+
+    count: int
+    others: list[str]
+
+
+def rekey(cells: Sequence[Cell], out: Path) -> Rekeyed:
+    """Give each finished row in out the key of the cell of its labels and seed, if all that it records is the cell's.
+
+    What a row does not record, such as the test images, is taken to be the same. Raises: GiftError if a file cannot be
+    read or written.
+    """
+    wanted = {_name(cell.labels, cell.seed): cell for cell in cells}
+    count, others = 0, []
+    for path in sorted(out.glob("results*.jsonl")):
+        rows = read_results(path)
+        for row in (row for row in rows if "cell" in row and "failed" not in row):
+            name = _name(row["labels"], row["seed"])
+            differing = _differing(row, wanted[name]) if name in wanted else ["no cell has these labels and this seed"]
+            if differing:
+                others.append(f"{name_of(row['labels'], row['seed'])}: {'; '.join(differing)}")
+            elif row["cell"] != (key := fingerprint(wanted[name].identity())):
+                row["cell"], count = key, count + 1
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return Rekeyed(count, others)
+
+
+def _name(labels: Row, seed: int) -> str:
+    return json.dumps([dict(labels), seed], sort_keys=True)
+
+
+def _differing(row: Row, cell: Cell) -> list[str]:
+    record = json.loads(json.dumps(cell.task.record))
+    return differences({name: row.get(name) for name in record}, record)

@@ -1,0 +1,45 @@
+"""Results under old keys: what records the same setting is known again, and nothing else is."""
+
+import dataclasses
+import json
+
+import pytest
+from setups import INFO, distilled_set, evaluation_set, random_teacher
+
+from gift_jax.models import get_model
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.studies import grid, grid_plan
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.rekey import rekey
+from gift_jax.studies.results import read_results
+from gift_jax.task import Task
+
+
+@pytest.fixture(scope="module")
+def cells():
+    recipe = Recipe(epochs=1, evaluations=1)
+    parts = (get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
+    tasks = {loss: Task(dataclasses.replace(recipe, loss=loss), *parts) for loss in ("gift", "kl")}
+    return [Cell({"loss": loss}, task, seed) for loss, task in tasks.items() for seed in (0, 1)]
+
+
+def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
+    path = tmp_path / "results.jsonl"
+    grid.run_grid(cells, tmp_path, experiment="e")
+    old = [{**row, "cell": f"old {number}"} for number, row in enumerate(read_results(path))]
+    old[1]["recipe"]["optimizer"]["learning_rate"] = 1.0
+    old[2]["teacher_sha256"] = "another"
+    old.append({**old[3], "labels": {"loss": "mse"}})
+    path.write_text("".join(json.dumps(row) + "\n" for row in old))
+    assert grid_plan.make_plan(cells, tmp_path).pending == 4
+    count, others = rekey(cells, tmp_path)
+    assert count == 2
+    assert [line.partition(":")[0] for line in others] == ["gift, seed 1", "kl, seed 0", "mse, seed 1"]
+    assert "recipe.optimizer.learning_rate: 1.0 there" in others[0]
+    assert "teacher_sha256" in others[1]
+    assert [line[1] for line in grid_plan.make_plan(cells, tmp_path).lines] == [
+        "finished", "to run", "to run", "finished",
+    ]  # fmt: skip
+    found = read_results(path)
+    assert [{**row, "cell": ""} for row in found] == [{**row, "cell": ""} for row in old]
+    assert rekey(cells, tmp_path).count == 0
