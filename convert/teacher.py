@@ -15,18 +15,7 @@ from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.readers import hub
 from gift_jax.runtime.files import read_json_object, refuse_to_replace, sha256
-from gift_jax.teachers.teacher import (
-    INFO,
-    WEIGHTS,
-    TeacherInfo,
-    Verification,
-    load_arrays,
-    load_weights,
-    network_logits,
-    new_teacher,
-    save_arrays,
-    write_info,
-)
+from gift_jax.teachers import teacher as teachers
 
 from .checkpoint import blamed_on, read_checkpoint
 from .families import ASSUMPTIONS, Family, find_family, official_name
@@ -39,20 +28,20 @@ TOLERANCE = 1e-4
 PACKAGES = ("gift-jax", "jax", "flax", "torch", "numpy")
 
 
-def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> Verification:
+def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> teachers.Verification:
     """Compare the logits of weights as they were written, BatchNorm folded, with PyTorch's (`reference_logits`)."""
     model = get_model(spec)
-    folded, params = fold(model, *load_arrays(weights, model))
+    folded, params = fold(model, *teachers.load_arrays(weights, model))
     # TF32, JAX's default on GPUs, would be measured instead of the conversion.
     with jax.default_matmul_precision("highest"):
         # np.asarray waits: the activations of one batch at a time.
         ours = np.concatenate(
-            [np.asarray(network_logits(folded, params, batch)) for batch in verification_batches(spec)]
+            [np.asarray(teachers.network_logits(folded, params, batch)) for batch in verification_batches(spec)]
         )
     difference = float(np.abs(ours.astype(np.float64) - theirs).max())
     agreement = float((ours.argmax(1) == theirs.argmax(1)).mean())
     relative = difference / max(float(np.abs(theirs).max()), float(np.finfo(np.float32).tiny))
-    return Verification(VERIFICATION_IMAGES, difference, relative, agreement)
+    return teachers.Verification(VERIFICATION_IMAGES, difference, relative, agreement)
 
 
 def verification_batches(spec: ModelSpec) -> list[np.ndarray]:
@@ -90,7 +79,7 @@ def convert_teacher(
     ema: bool = False,
     key: str | None = None,
     rows: Sequence[int] | None = None,
-) -> TeacherInfo:
+) -> teachers.TeacherInfo:
     """Convert, verify against PyTorch and write a teacher directory; print what was found.
 
     Args: source, a file, a directory with a config.json, or a place on the Hub; dataset, model, image_size in pixels
@@ -128,16 +117,16 @@ def convert_teacher(
     counted = batches_tracked(state)
     del state  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
-    with new_teacher(out) as directory:
-        save_arrays(directory / WEIGHTS, params, batch_stats)
+    with teachers.new_teacher(out) as directory:
+        teachers.save_arrays(directory / teachers.WEIGHTS, params, batch_stats)
         del params, batch_stats
-        verification = verify(directory / WEIGHTS, spec, theirs)
+        verification = verify(directory / teachers.WEIGHTS, spec, theirs)
         if not verification.max_relative <= TOLERANCE:
             raise GiftError(
                 f"{source}: converted logits differ from PyTorch's by {verification.max_relative:.1e} of the largest "
                 f"one, more than {TOLERANCE:.0e}; nothing was written, please report this file"
             )
-        info = TeacherInfo(
+        info = teachers.TeacherInfo(
             architecture=spec.name,
             dataset=dataset,
             num_classes=spec.num_classes,
@@ -156,7 +145,7 @@ def convert_teacher(
                 **{name: importlib.metadata.version(name) for name in PACKAGES},
             },
         )
-        write_info(directory, info)
+        teachers.write_info(directory, info)
         done = "is there" if out.exists() else "written"
         if out.exists() and not _is_same(out, directory):
             refuse_to_replace(out)
@@ -167,17 +156,18 @@ def convert_teacher(
 
 def _check_place(out: Path, source: Path) -> None:
     """Raises: GiftError if a teacher of another file is there; one that is damaged may be made again."""
-    if (out / INFO).is_file() and read_json_object(out / INFO).get("source_sha256", sha256(source)) != sha256(source):
+    place = out / teachers.INFO
+    if place.is_file() and read_json_object(place).get("source_sha256", digest := sha256(source)) != digest:
         refuse_to_replace(out)
 
 
 def _is_same(before: Path, now: Path) -> bool:
     """Whether two teachers of one file are alike; one that was damaged is made again."""
     try:
-        info, *arrays = load_weights(before)
+        info, *arrays = teachers.load_weights(before)
     except GiftError:
         return True
-    made, *others = load_weights(now)
+    made, *others = teachers.load_weights(now)
     alike = dataclasses.replace(info, versions=made.versions, verification=made.verification) == made
     same_leaves = jax.tree.map(np.array_equal, arrays, others) if alike else False
     return all(jax.tree.leaves(same_leaves))
@@ -215,7 +205,7 @@ def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
         )
 
 
-def _summary(info: TeacherInfo, key: str, check: Verification, count: int, *, layer: bool) -> str:
+def _summary(info: teachers.TeacherInfo, key: str, check: teachers.Verification, count: int, *, layer: bool) -> str:
     options = "".join(f", {name} {value}" for name, value in info.options.items())
     assumed = f"assumed   {ASSUMPTIONS[info.architecture]}\n" if info.architecture in ASSUMPTIONS else ""
     place = f", its {shown(key)}" * bool(key) + ", averaged weights" * info.ema

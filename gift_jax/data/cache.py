@@ -16,13 +16,7 @@ import PIL
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
 from gift_jax.readers.records import Records, decoded
-from gift_jax.runtime.files import (
-    atomic_write,
-    os_errors_as_gift_error,
-    read_json_object,
-    remove_unfinished,
-    write_text,
-)
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, read_json_object, remove_unfinished
 from gift_jax.runtime.progress import display
 
 IMAGES, INFO, LOCK = "images.npy", "info.json", "lock"
@@ -81,7 +75,7 @@ def _write(place: Path, records: Records, transform: Transform) -> None:
         temporary.mkdir()
         _decode(temporary / IMAGES, shape, decoded(records, transform))
         info = {"format": _FORMAT, "bytes": (temporary / IMAGES).stat().st_size, "sample": _sample(temporary / IMAGES)}
-        write_text(temporary / INFO, json.dumps(info, indent=2) + "\n")
+        (temporary / INFO).write_text(json.dumps(info, indent=2) + "\n")
 
 
 def _decode(path: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:

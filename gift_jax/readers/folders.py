@@ -104,9 +104,8 @@ def by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[s
 
 def _shared_depth(parents: set[tuple[str, ...]]) -> int:
     """Folders that all images have in common, but for the one that an image lies in: that may be its class."""
-    first, last = min(parents), max(parents)
-    same = (left == right for left, right in zip(first, last, strict=False))
-    common = next((depth for depth, equal in enumerate(same) if not equal), min(len(first), len(last)))
+    levels = enumerate(zip(*parents, strict=False))
+    common = next((depth for depth, names in levels if len(set(names)) > 1), min(map(len, parents)))
     return max(0, min(common, *(len(parent) - 1 for parent in parents)))
 
 

@@ -303,22 +303,21 @@ def test_banks_that_were_imported_before_others_were_known_still_load(released, 
 
 def test_damaged_imports_are_named(released, imported_fkd):
     labels, _ = imported_fkd(released())
-    path = labels.directory / "epoch_0001.safetensors"
-    content = path.read_bytes()
-    path.write_bytes(content[:-100])
-    with pytest.raises(GiftError, match=r"epoch_0001.safetensors: not readable"):
-        labels.epoch(1)
-    path.unlink()
-    with pytest.raises(GiftError, match=r"epoch_0001.safetensors: not readable"):
-        labels.epoch(1)
-    info = (labels.directory / "fkd.json").read_text()
-    for change in (('"cutmix"', '"blend"'), ('"batch_size": 8', '"batch_size": 0')):
-        (labels.directory / "fkd.json").write_text(info.replace(*change))
-        with pytest.raises(GiftError, match=r"fkd.json: its mixing or one of its numbers cannot be"):
+    path, described = labels.directory / "epoch_0001.safetensors", labels.directory / "fkd.json"
+    path.write_bytes(path.read_bytes()[:-100])
+    for damage in (lambda: None, path.unlink):
+        damage()
+        with pytest.raises(GiftError, match=r"epoch_0001.safetensors: not readable"):
+            labels.epoch(1)
+    info, impossible = described.read_text(), "its mixing or one of its numbers cannot be"
+    for content, message in (
+        (info.replace('"cutmix"', '"blend"'), impossible),
+        (info.replace('"batch_size": 8', '"batch_size": 0'), impossible),
+        ('{"format": "gift_jax stored soft labels 1", "epochs": "two"}', "does not hold dataset"),
+    ):
+        described.write_text(content)
+        with pytest.raises(GiftError, match=f"fkd.json: {message}"):
             load_soft_labels(labels.directory)
-    (labels.directory / "fkd.json").write_text('{"format": "gift_jax stored soft labels 1", "epochs": "two"}')
-    with pytest.raises(GiftError, match=r"fkd.json: does not hold dataset"):
-        load_soft_labels(labels.directory)
     with pytest.raises(GiftError, match=r"no stored soft labels here"):
         load_soft_labels(labels.directory.parent)
 

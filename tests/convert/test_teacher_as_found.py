@@ -209,23 +209,19 @@ def without(state, *ends):
     return {name: tensor for name, tensor in state.items() if not name.endswith(ends)}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda s: cifar_names(without(s, "running_mean", "running_var", "tracked"), "classifier"), "running stat"),
-        (lambda s: {**s, "linear.bias": s["fc.bias"]}, r"linear\.bias is not part of this architecture"),
-        (
-            lambda s: {**cifar_names(s, "linear"), "fc.bias": s["fc.bias"]},
-            r"holds no resnet18_modified \(conv1\.weight, fc\.weight\)",
-        ),
-        (lambda s: {**behind("model.", s), "loss.weight": torch.ones(10)}, "--key takes one: model$"),
-        (
-            lambda s: behind("features.", without(s, "fc.weight")),
-            r"holds no resnet18_modified .* but 121 tensors: features\.conv1",
-        ),
-    ],
-    ids=["DC's InstanceNorm", "two heads", "two spellings", "a loss beside", "no head"],
-)
+NOT_ALONE = {
+    "DC's InstanceNorm": (
+        lambda s: cifar_names(without(s, "running_mean", "running_var", "tracked"), "classifier"),
+        "running statistics are missing",
+    ),
+    "two heads": (lambda s: {**s, "linear.bias": s["fc.bias"]}, r"linear\.bias is not part of this architecture"),
+    "two spellings": (lambda s: {**cifar_names(s, "linear"), "fc.bias": s["fc.bias"]}, "holds no resnet18_modified"),
+    "a loss beside": (lambda s: {**behind("model.", s), "loss.weight": torch.ones(10)}, "--key takes one: model$"),
+    "no head": (lambda s: behind("features.", without(s, "fc.weight")), r"but 121 tensors: features\.conv1"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), NOT_ALONE.values(), ids=NOT_ALONE)
 def test_resnets_that_are_not_whole_or_not_alone(change, message, resnet, tmp_path):
     with pytest.raises(GiftError, match=message):
         read_resnet(change(resnet.state_dict()), tmp_path)
@@ -257,27 +253,17 @@ def test_a_layer_that_normalises_images_tells_how(wrapped, key, resnet, converte
     assert_same_logits(teacher.logits(IMAGES), logits_of(resnet), 1e-4)
 
 
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
-        (
-            behind("0.", statistics(factor=255)),
-            r"0\.mean and 0\.std normalise images by \[127\.5, .* give --mean and --std",
-        ),
-        (
-            behind("0.", {"weight": torch.eye(3)[:, :, None, None], "bias": torch.zeros(3)}),
-            r"0\.weight, 0\.bias may change",
-        ),
-        (
-            behind("0.", {"running_mean": torch.zeros(3), "running_var": torch.ones(3)}),
-            r"0\.running_mean, 0\.running_var",
-        ),
-        ({"temperature": torch.ones(1)}, r"temperature may change its images; give --mean and --std"),
-    ],
-    ids=["bytes", "a convolution", "BatchNorm", "a scale"],
-)
+BEFORE = {
+    "bytes": (statistics(factor=255), r"0\.mean and 0\.std normalise images by \[127\.5, .* give --mean and --std"),
+    "a convolution": ({"weight": torch.eye(3)[:, :, None, None], "bias": torch.zeros(3)}, r"0\.weight, 0\.bias may"),
+    "BatchNorm": ({"running_mean": torch.zeros(3), "running_var": torch.ones(3)}, r"0\.running_mean, 0\.running_var"),
+    "a scale": ({"temperature": torch.ones(1)}, r"temperature may change its images; give --mean and --std"),
+}
+
+
+@pytest.mark.parametrize(("layer", "message"), BEFORE.values(), ids=BEFORE)
 def test_what_stands_before_a_network_is_never_dropped_in_silence(layer, message, resnet, tmp_path):
-    state = {**layer, **behind("1.", resnet.state_dict())}
+    state = {**behind("0.", layer), **behind("1.", resnet.state_dict())}
     with pytest.raises(GiftError, match=message):
         read_resnet(state, tmp_path, key="1")
     assert read_resnet(state, tmp_path, key="1", normalised=True).normalisation is None
@@ -285,20 +271,15 @@ def test_what_stands_before_a_network_is_never_dropped_in_silence(layer, message
 
 def test_refusals_name_what_the_file_has(resnet, tmp_path):
     state = behind("module.", cifar_names(resnet.state_dict(), "linear"))
-    broken = {**state, "module.linear.bias": torch.full((10,), torch.nan)}
     with pytest.raises(GiftError, match=r"pth: module\.linear\.bias holds values that are not finite"):
-        read_resnet(broken, tmp_path)
+        read_resnet({**state, "module.linear.bias": torch.full((10,), torch.nan)}, tmp_path)
     cut = {**state, "module.layer2.0.shortcut.0.weight": torch.ones(96, 64, 1, 1)}
     with pytest.raises(GiftError, match=r"module\.layer2\.0\.shortcut\.0\.weight has shape \[96, 64.* has \[128, 64"):
         read_resnet(cut, tmp_path)
-
-
-@pytest.mark.parametrize(("width", "relative"), [(16, "a narrower"), (128, "a wider")])
-def test_a_network_of_another_width_is_called_one(width, relative, resnet, tmp_path):
-    state = {**resnet.state_dict(), "conv1.weight": torch.ones(width, 3, 3, 3)}
-    message = rf"first convolution makes {width} channels, resnet18_modified's 64: {relative} relative, which is not"
-    with pytest.raises(GiftError, match=message):
-        read_resnet(state, tmp_path)
+    for width, relative in ((16, "a narrower"), (128, "a wider")):
+        message = f"first convolution makes {width} channels, resnet18_modified's 64: {relative} relative, which is not"
+        with pytest.raises(GiftError, match=message):
+            read_resnet({**resnet.state_dict(), "conv1.weight": torch.ones(width, 3, 3, 3)}, tmp_path)
 
 
 def test_rows_of_a_larger_head(resnet, tmp_path):

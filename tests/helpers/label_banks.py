@@ -9,14 +9,28 @@ import torch
 from fkd_files import MEAN, NORMALISATION, STD, functional, make_set, mixed, prepared, record_of, sampler
 from trees import pixels
 
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.models import ModelSpec, get_model
+from gift_jax.task import train
 from gift_jax.training.replay import replay
 
 SIDE = 28  # float16 does not tell the crops of it exactly
 IMAGES = pixels(30, SIDE)
 
 
+STUDENT = get_model(ModelSpec("conv1", 10, SIDE, 3, (("width", 4),)))
+
+
 def bank_set():
     return make_set(IMAGES)
+
+
+def trained(labels, recipe, **options):
+    """A student that was trained from stored labels, whose loss has fallen."""
+    seen = EvaluationSet(IMAGES[:12], np.arange(12, dtype=np.int32) % 10, "cifar10")
+    run = train(recipe, STUDENT, bank_set(), None, seen, soft_labels=labels, **options)[0]
+    assert run.losses[-1] < run.losses[0]
+    return run
 
 
 def assert_shows(batch, info, images):

@@ -16,12 +16,6 @@ def test_the_tables_fit_each_other():
         assert set(release.spaces.values()) <= {None, "unbounded", *PIXEL_SPACES}
 
 
-def test_a_method_is_not_read_from_a_layout_that_it_has_not(refused, tmp_path):
-    folder = write(tmp_path / "SYN", tree())
-    arguments = ("--method", "datm", *RDED[2:])
-    refused("distilled", folder, *arguments, message="but --method datm is released as DATM's images", names=folder)
-
-
 def test_an_own_methods_encoded_images_are_raw(refused, imported, tmp_path):
     files = tree(NAMES["gvbsm"])
     folder = write(tmp_path / "SYN", files)
@@ -39,12 +33,6 @@ def test_a_file_of_no_layout_lists_what_is_understood(content, refused, tmp_path
     path.write_bytes(content)
     titles = "; ".join(layout.title for layout in LAYOUTS.values())
     refused("distilled", path, *RDED, message=titles, names=path)
-
-
-def test_an_empty_directory_and_a_missing_path(refused, tmp_path):
-    (tmp_path / "set").mkdir()
-    refused("distilled", tmp_path / "set", *RDED, message="not understood", names=tmp_path / "set")
-    refused("distilled", tmp_path / "no", *RDED, message="no such file or directory", names=tmp_path / "no")
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
@@ -100,16 +88,19 @@ def test_files_of_one_set_are_not_taken_alone_nor_tensors_of_single_images(refus
     refused("distilled", tmp_path / "single", *RDED, message=message, names="single")
 
 
-OPTIONS_OF_OTHERS = [("--soft-labels", "logits"), ("--repetition", "1"), ("--label-column", "label")]
+OTHERS = dict.fromkeys(("a.csv", "b.txt", "c.md", "d.md"), b"")
+REFUSED = {
+    "another layout": (tree(), ("--method", "datm", *RDED[2:]), "but --method datm is released as DATM's images"),
+    "soft labels": (tree(ipc=2), (*RDED, "--soft-labels", "logits"), "--soft-labels is for "),
+    "repetition": (tree(ipc=2), (*RDED, "--repetition", "1"), "--repetition is for "),
+    "a column": (tree(ipc=2), (*RDED, "--label-column", "label"), "--label-column is for "),
+    "no files": ({"empty/.hidden": b""}, RDED, "not understood"),
+    "other files": (OTHERS, RDED, "not understood, it holds 'a.csv', 'b.txt', 'c.md' and 1 more; it may be"),
+    "nothing": ({}, RDED, "no such file or directory"),
+}
 
 
-@pytest.mark.parametrize("option", OPTIONS_OF_OTHERS, ids=lambda option: option[0])
-def test_options_of_other_layouts_are_refused(option, refused, tmp_path):
-    folder = write(tmp_path / "SYN", tree(ipc=2))
-    refused("distilled", folder, *RDED, *option, message=f"{option[0]} is for ", names=folder)
-
-
-def test_what_a_directory_holds_is_named(refused, tmp_path):
-    folder = write(tmp_path / "x", {"a.csv": b"", "b.txt": b"", "c.md": b"", "d.md": b""})
-    message = "not understood, it holds 'a.csv', 'b.txt', 'c.md' and 1 more; it may be"
-    refused("distilled", folder, *RDED, message=message, names=folder)
+@pytest.mark.parametrize(("files", "arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_set_of_the_method_is_refused(files, arguments, message, refused, tmp_path):
+    folder = write(tmp_path / "SYN", files)
+    refused("distilled", folder, *arguments, message=message, names=folder)

@@ -9,14 +9,7 @@ from setups import INFO, make_variables
 
 from gift_jax import DistilledSet, load_distilled, load_teacher, save_distilled, save_teacher
 from gift_jax.data import datasets
-from gift_jax.data.datasets import (
-    DATASETS,
-    DatasetSpec,
-    Normalisation,
-    get_dataset,
-    resolve_dataset_name,
-    write_dataset,
-)
+from gift_jax.data.datasets import DATASETS, DatasetSpec, Normalisation, get_dataset, write_dataset
 from gift_jax.errors import GiftError
 
 FLOWERS = DatasetSpec(
@@ -35,7 +28,7 @@ def test_a_description_is_read_as_it_was_written(tmp_path):
     write_dataset(tmp_path / "data" / "flowers" / "dataset.json", FLOWERS)
     assert get_dataset("flowers") == FLOWERS
     assert get_dataset(FLOWERS) is FLOWERS
-    assert resolve_dataset_name(str(tmp_path / "data" / "flowers" / "dataset.json")) == "flowers"
+    assert datasets.resolve_dataset_name(str(tmp_path / "data" / "flowers" / "dataset.json")) == "flowers"
 
 
 def test_an_unknown_name_says_how_to_describe_one():
@@ -107,9 +100,9 @@ def test_what_is_in_the_table_may_be_placed_but_not_changed(tmp_path):
 
 def test_a_name_in_another_case_is_the_same_dataset(tmp_path):
     assert get_dataset("CIFAR10") is DATASETS["cifar10"]
-    assert resolve_dataset_name("ImageNet-1K") == "imagenet-1k"
+    assert datasets.resolve_dataset_name("ImageNet-1K") == "imagenet-1k"
     write_dataset(tmp_path / "data" / "flowers" / "dataset.json", FLOWERS)
-    assert resolve_dataset_name("Flowers") == "flowers"
+    assert datasets.resolve_dataset_name("Flowers") == "flowers"
     assert get_dataset("FLOWERS") == FLOWERS
 
 

@@ -12,18 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import pixels, write_tree
-from sources import (
-    CIFAR10,
-    CONTAINERS,
-    NAMES,
-    png,
-    tarred,
-    write_arrays,
-    write_cifar10,
-    write_mnist,
-    write_shards,
-    zipped,
-)
+from sources import CIFAR10, CONTAINERS, NAMES, png, write_arrays, write_cifar10, write_mnist, write_shards, zipped
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation
 from gift_jax.data.evaluation import load_evaluation, load_training
@@ -53,11 +42,8 @@ FORMS = {
 
 
 def content(records):
-    channels = 3
-    images = [
-        np.asarray(open_image(records.read(row), records.where(row), channels)) for row in range(len(records.labels))
-    ]
-    return np.stack(images)
+    rows = range(len(records.labels))
+    return np.stack([np.asarray(open_image(records.read(row), records.where(row), 3)) for row in rows])
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -76,7 +62,7 @@ def test_every_form_is_read_in_place_out_of_every_container(form, container, tmp
 
 def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
     write_folders(tmp_path / "plain")
-    tarred("w:gz")(tmp_path / "plain", tmp_path / "x.tgz")
+    CONTAINERS["x.tgz"](tmp_path / "plain", tmp_path / "x.tgz")
     for _ in range(2):
         read_images(tmp_path / "x.tgz", train=True)
         monkeypatch.setattr("gift_jax.readers.archives.atomic_write", None)
