@@ -18,16 +18,23 @@ def write(folder, files):
     return folder
 
 
-def zip_of(folder, path, top="CIFAR-10/IPC3/"):
-    path.write_bytes(zipped({top + file.name: file.read_bytes() for file in sorted(folder.iterdir())}))
-    return path
+@pytest.fixture(params=[False, True], ids=["directory", "zip"])
+def pack(request, tmp_path):
+    """A folder as it is, or zipped."""
+
+    def run(folder, top="CIFAR-10/IPC3/"):
+        if not request.param:
+            return folder
+        files = {top + file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+        (tmp_path / "x.zip").write_bytes(zipped(files))
+        return tmp_path / "x.zip"
+
+    return run
 
 
-@pytest.mark.parametrize("kind", ["directory", "directory above", "zip"])
-def test_a_release_comes_back_with_its_logits_and_rate(kind, imported, tmp_path):
-    folder = write(tmp_path / "IPC3", {**FILES, "images_zca_5000.pt": IMAGES})
-    path = {"directory": folder, "directory above": tmp_path}.get(kind) or zip_of(folder, tmp_path / "x.zip")
-    distilled = imported(path, *DATM)
+def test_a_release_comes_back_with_its_logits_and_rate(pack, imported, tmp_path):
+    path = pack(write(tmp_path / "IPC3", {**FILES, "images_zca_5000.pt": IMAGES}))
+    distilled = imported(path.parent if path.is_dir() else path, *DATM)
     rows = np.arange(30).reshape(10, 3)[:, :2].ravel()
     np.testing.assert_array_equal(distilled.images, IMAGES.numpy().transpose(0, 2, 3, 1)[rows])
     np.testing.assert_array_equal(distilled.soft_labels, LABELS.numpy()[rows])
@@ -56,11 +63,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
 @pytest.mark.parametrize(("files", "message"), BAD.values(), ids=BAD)
-def test_releases_that_do_not_fit_are_refused(files, message, packed, refused, tmp_path):
-    path = write(tmp_path / "IPC3", files)
-    path = zip_of(path, tmp_path / "x.zip") if packed else path
+def test_releases_that_do_not_fit_are_refused(files, message, pack, refused, tmp_path):
+    path = pack(write(tmp_path / "IPC3", files))
     refused("distilled", path, *DATM, message=message, names=path)
 
 
@@ -75,12 +80,11 @@ class Payload:
         return eval, ("__import__('pathlib').Path('evil').touch()",)
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
-def test_a_malicious_file_is_refused_and_not_run(packed, refused, tmp_path, monkeypatch):
+def test_a_malicious_file_is_refused_and_not_run(pack, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = write(tmp_path / "IPC3", FILES)
     torch.save(Payload(), folder / "lr_best.pt")
-    path = zip_of(folder, tmp_path / "x.zip") if packed else folder
+    path = pack(folder)
     refused("distilled", path, *DATM, message="would run code", names=path)
     assert not (tmp_path / "evil").exists()
 
@@ -90,10 +94,9 @@ HARD = torch.arange(30) // 3
 ORDER = torch.randperm(30, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
-def test_the_pair_of_mtt_has_hard_labels_and_no_rate(packed, imported, tmp_path):
+def test_the_pair_of_mtt_has_hard_labels_and_no_rate(pack, imported, tmp_path):
     folder = write(tmp_path / "IPC3", {"images_best.pt": IMAGES[ORDER], "labels_best.pt": HARD[ORDER]})
-    distilled = imported(zip_of(folder, tmp_path / "x.zip") if packed else folder, *MINE)
+    distilled = imported(pack(folder), *MINE)
     np.testing.assert_array_equal(distilled.images, IMAGES[ORDER].permute(0, 2, 3, 1))
     np.testing.assert_array_equal(distilled.labels, HARD[ORDER])
     assert (distilled.ipc, distilled.soft_labels) == (3, None)
@@ -119,10 +122,9 @@ COPIES = {"images_zca_500.pt": IMAGES.clamp(0, 1)}  # un-whitened, to look at
 PAD = ("--method", "pad", *DATM[2:])
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
-def test_a_logged_iteration_is_taken_by_its_number(packed, imported, tmp_path):
+def test_a_logged_iteration_is_taken_by_its_number(pack, imported, tmp_path):
     folder = write(tmp_path / "Normal", {**logged(0, 500, 1500), **COPIES})
-    distilled = imported(zip_of(folder, tmp_path / "x.zip") if packed else folder, *PAD, "--iteration", "500")
+    distilled = imported(pack(folder), *PAD, "--iteration", "500")
     rows = np.arange(30).reshape(10, 3)[:, :2].ravel()
     np.testing.assert_array_equal(distilled.images, (IMAGES + 500).permute(0, 2, 3, 1)[rows])
     np.testing.assert_array_equal(distilled.soft_labels, LABELS[rows])

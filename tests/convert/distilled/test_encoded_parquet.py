@@ -49,10 +49,7 @@ BAD = {
     "no label": (columns(label="target"), "has the columns image, target; expected image or img"),
     "two labels": (columns().append_column("class_id", pa.array(LABELS)), "one of them twice"),
     "two images": (columns().append_column("img", columns().column(0)), "expected image or img"),
-    "names of classes": (
-        columns().set_column(1, "label", pa.array([str(label) for label in LABELS])),
-        "class_id or label (whole numbers)",
-    ),
+    "names of classes": (columns().set_column(1, "label", pa.array(LABELS.astype(str))), "class_id or label (whole"),
     "no image": (columns().drop_columns(["image"]), "expected image or img"),
     "images as numbers": (columns().set_column(0, "image", pa.array([[1, 2]] * 40)), "expected image or img"),
     "paths alone": (columns(image=lambda row: None if row == KEPT[0] else BYTES[row]), "embed the images"),
@@ -131,12 +128,7 @@ def test_class_names_keep_their_order_unless_a_file_says_another(imported, refus
 
 SPLITS = [
     ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet", "train", "test"),
-    (
-        "data/train-00000-of-00001-0a1b2c.parquet",
-        "data/validation-00000-of-00001-0a1b2c.parquet",
-        "train",
-        "validation",
-    ),
+    ("data/train-00000-of-00001-0a.parquet", "data/validation-00000-of-00001-0a.parquet", "train", "validation"),
     ("default/train/0000.parquet", "default/test/0000.parquet", "train", "test"),
     ("10ipc-00000-of-00001.parquet", "50ipc-00000-of-00001.parquet", "10ipc", "50ipc"),
     ("train.parquet", "val.parquet", "train", "validation"),

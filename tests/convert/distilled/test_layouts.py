@@ -49,10 +49,7 @@ def test_the_official_data_pt_is_found_in_its_directory(packed, imported, tmp_pa
 
 STAND_INS = {
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a git-lfs pointer"),
-    "a page": (
-        b"\xef\xbb\xbf\n<!DOCTYPE html><title>Sign in</title>",
-        "is a web page that was saved in place of the file",
-    ),
+    "a page": (b"\xef\xbb\xbf\n<!DOCTYPE html><title>Sign in</title>", "is a web page that was saved in place of"),
     "an error": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is a web page"),
 }
 

@@ -36,6 +36,13 @@ def test_a_set_comes_back_as_it_was(tmp_path_factory, soft, raw, count, note):
             assert getattr(back, name).dtype == value.dtype
 
 
+@pytest.fixture
+def path(tmp_path):
+    """A set that was saved."""
+    gift_jax.save_distilled(tmp_path / "x.safetensors", distilled_set())
+    return tmp_path / "x.safetensors"
+
+
 def mutant(whole, rng):
     """One to three changes of bytes, half of them in the header, where names, shapes and metadata are."""
     header, data = 8 + int.from_bytes(whole[:8], "little"), bytearray(whole)
@@ -66,9 +73,7 @@ def test_a_set_with_a_few_bytes_changed_is_refused_or_the_same(soft, tmp_path):
     assert not any("\n" in outcome for outcome in outcomes)
 
 
-def test_a_set_that_does_not_fit_its_digest_says_so(tmp_path):
-    path = tmp_path / "x.safetensors"
-    gift_jax.save_distilled(path, distilled_set())
+def test_a_set_that_does_not_fit_its_digest_says_so(path):
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     with pytest.raises(GiftError, match=r"x\.safetensors: its content does not fit the digest that was stored with it"):
         gift_jax.load_distilled(path)
@@ -115,20 +120,15 @@ def test_parts_that_do_not_fit_are_named(changes, message):
         distilled_set(**changes)
 
 
-def test_damaged_files_are_named(tmp_path):
-    path = tmp_path / "x.safetensors"
-    with pytest.raises(GiftError, match=r"x\.safetensors: no such file"):
-        gift_jax.load_distilled(path)
-    gift_jax.save_distilled(path, distilled_set())
+def test_damaged_files_are_named(path):
     whole = path.read_bytes()
     for length in (0, 7, 40, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(GiftError, match=r"x\.safetensors: not a readable distilled set"):
             gift_jax.load_distilled(path)
-
-
-def test_other_safetensors_files_are_refused(tmp_path):
-    path = tmp_path / "model.safetensors"
+    path.unlink()
+    with pytest.raises(GiftError, match=r"x\.safetensors: no such file"):
+        gift_jax.load_distilled(path)
     safetensors.numpy.save_file({"weight": np.zeros(3)}, path)
     with pytest.raises(GiftError, match="but not a distilled set"):
         gift_jax.load_distilled(path)
@@ -155,9 +155,7 @@ def test_names_rate_and_formation_come_back_and_are_read_from_old_provenance(tmp
     assert from_parts(to_parts(restricted), "x").class_names == ("d", "f")
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "x.safetensors"
-    gift_jax.save_distilled(path, distilled_set())
+def test_a_failed_write_leaves_the_old_file(path, tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def full_disk(arrays, target, metadata):

@@ -24,6 +24,11 @@ NUMBERS = [f"{label:05d}" for label in range(10)]
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
+@pytest.fixture
+def root(tmp_path):
+    return write_tree(tmp_path / "val", NUMBERS)
+
+
 def load(root, tmp_path, **options):
     return load_evaluation("cifar10", image_size=32, source=root, cache=tmp_path / "cache", **options)
 
@@ -84,8 +89,7 @@ def decodes(monkeypatch):
     return count
 
 
-def test_the_second_load_decodes_nothing(decodes, tmp_path):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_the_second_load_decodes_nothing(root, decodes, tmp_path):
     first = load(root, tmp_path)
     assert decodes == [20]
     second = load(root, tmp_path)
@@ -94,8 +98,7 @@ def test_the_second_load_decodes_nothing(decodes, tmp_path):
     np.testing.assert_array_equal(first.images, second.images)
 
 
-def test_a_changed_source_is_decoded_again(decodes, tmp_path):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_a_changed_source_is_decoded_again(root, decodes, tmp_path):
     load(root, tmp_path)
     Image.fromarray(pixels(4242)).save(root / "00003" / "000.png")
     np.testing.assert_array_equal(load(root, tmp_path).images[6], pixels(4242))
@@ -119,8 +122,7 @@ def test_another_class_order_decodes_nothing(decodes, tmp_path):
     only_cache(tmp_path)
 
 
-def test_two_at_once_decode_once(decodes, tmp_path):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_two_at_once_decode_once(root, decodes, tmp_path):
     found = []
     threads = [threading.Thread(target=lambda: found.append(load(root, tmp_path))) for _ in range(3)]
     for thread in threads:
@@ -145,8 +147,7 @@ evaluation.load_evaluation("cifar10", image_size=32, source=sys.argv[1], cache=P
 """
 
 
-def test_what_a_killed_process_left_is_swept_and_another_waits_for_a_living_one(decodes, tmp_path, capfd):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_what_a_killed_process_left_is_swept_and_another_waits_for_a_living_one(root, decodes, tmp_path, capfd):
     command = [sys.executable, "-c", KILLED, root, tmp_path / "cache"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout.readline() == "stuck\n"
@@ -164,16 +165,14 @@ def test_what_a_killed_process_left_is_swept_and_another_waits_for_a_living_one(
     only_cache(tmp_path)
 
 
-def test_a_disk_that_is_too_small_is_said_before_decoding(decodes, tmp_path, monkeypatch):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_a_disk_that_is_too_small_is_said_before_decoding(root, decodes, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 20 * 32 * 32 * 3 - 1})())
     with pytest.raises(GiftError, match=r"cache: the decoded images take 0\.00 GB, and 0\.00 GB are free there"):
         load(root, tmp_path)
     assert decodes == [0]
 
 
-def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(root, tmp_path, monkeypatch):
 
     def full(path, shape, images):
         path.write_bytes(b"half")
@@ -188,8 +187,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(tmp_path, monke
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "info", "no images", "no json"])
-def test_a_damaged_cache_is_noticed_and_made_again(damage, decodes, tmp_path, capsys):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_a_damaged_cache_is_noticed_and_made_again(root, damage, decodes, tmp_path, capsys):
     first = np.array(load(root, tmp_path).images)
     place = only_cache(tmp_path)
     images, info = place / "images.npy", place / "info.json"
@@ -208,8 +206,7 @@ def test_a_damaged_cache_is_noticed_and_made_again(damage, decodes, tmp_path, ca
     assert lines == [f"{place}: these decoded images were damaged or changed; decoding again"]
 
 
-def test_a_decoding_that_fails_leaves_nothing(tmp_path):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_a_decoding_that_fails_leaves_nothing(root, tmp_path):
     (root / "00007" / "001.png").write_bytes(b"not a picture")
     with pytest.raises(GiftError, match=r"00007/001\.png: is no readable image"):
         load(root, tmp_path)
@@ -227,8 +224,7 @@ def test_a_decoding_that_fails_leaves_nothing(tmp_path):
     ],
     ids=["missing", "numbers", "empty", "none", "size"],
 )
-def test_wrong_trees_are_refused_in_one_sentence(change, message, tmp_path):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_wrong_trees_are_refused_in_one_sentence(root, change, message, tmp_path):
     change(root)
     with pytest.raises(GiftError, match=message) as caught:
         load(root, tmp_path)
@@ -236,8 +232,7 @@ def test_wrong_trees_are_refused_in_one_sentence(change, message, tmp_path):
     assert str(root) in str(caught.value)
 
 
-def test_a_class_order_that_names_a_missing_folder_is_refused(tmp_path):
-    root = write_tree(tmp_path / "val", NUMBERS)
+def test_a_class_order_that_names_a_missing_folder_is_refused(root, tmp_path):
     write_class_order(tmp_path / "order.txt", [*NUMBERS[:9], "zebra"])
     with pytest.raises(GiftError, match="has no class folder 'zebra'"):
         load(root, tmp_path, class_order=tmp_path / "order.txt")

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import tarfile
 
 import numpy as np
 import pytest
@@ -13,8 +12,14 @@ from gift_jax.errors import GiftError
 from gift_jax.readers.formats import read_images
 
 
-def test_both_splits_are_read_with_their_names(tmp_path):
-    train, test = write_cifar10(tmp_path / "cifar-10-batches-py")
+@pytest.fixture
+def written(tmp_path):
+    """Training and test images, and the directory that they lie in."""
+    return *write_cifar10(tmp_path / "cifar-10-batches-py"), tmp_path / "cifar-10-batches-py"
+
+
+def test_both_splits_are_read_with_their_names(written, tmp_path):
+    train, test, _ = written
     found = load_evaluation("cifar10", image_size=32, source=tmp_path, cache=tmp_path / "cache")
     np.testing.assert_array_equal(found.images, test)
     np.testing.assert_array_equal(found.labels, np.arange(10))
@@ -23,21 +28,11 @@ def test_both_splits_are_read_with_their_names(tmp_path):
     np.testing.assert_array_equal(np.concatenate(images), train)
 
 
-def test_without_the_file_of_names_they_are_cifars(tmp_path):
-    _, test = write_cifar10(tmp_path / "cifar-10-batches-py")
-    (tmp_path / "cifar-10-batches-py" / "batches.meta").unlink()
+def test_without_the_file_of_names_they_are_cifars(written, tmp_path):
+    (written[2] / "batches.meta").unlink()
     found = load_evaluation("cifar10", image_size=32, source=tmp_path, cache=tmp_path / "cache")
-    np.testing.assert_array_equal(found.images, test)
+    np.testing.assert_array_equal(found.images, written[1])
     assert (len(found.class_names), found.class_names[0], found.class_names[9]) == (10, "airplane", "truck")
-
-
-def test_the_archive_is_read_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    _, test = write_cifar10(tmp_path / "cifar-10-batches-py")
-    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
-        archive.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
-    found = load_evaluation("cifar10", image_size=32, source=tmp_path / "cifar-10-python.tar.gz", cache=tmp_path / "c")
-    np.testing.assert_array_equal(found.images, test)
 
 
 def test_cifar100_has_its_fine_labels(tmp_path):
@@ -62,26 +57,23 @@ class Runs:
 
 
 @pytest.mark.parametrize("name", ["batches.meta", "data_batch_3"])
-def test_nothing_that_a_file_holds_is_run(name, tmp_path):
-    root = tmp_path / "cifar-10-batches-py"
-    write_cifar10(root)
-    (root / name).write_bytes(pickle.dumps({b"data": Runs(tmp_path / "ran"), b"label_names": Runs(tmp_path / "ran")}))
+def test_nothing_that_a_file_holds_is_run(name, written, tmp_path):
+    content = {b"data": Runs(tmp_path / "ran"), b"label_names": Runs(tmp_path / "ran")}
+    (written[2] / name).write_bytes(pickle.dumps(content))
     with pytest.raises(GiftError, match=rf"{name}: is no file of CIFAR \(it asks for posix.system\)"):
-        read_images(root, train=True)
+        read_images(written[2], train=True)
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02", b"not a pickle", pickle.dumps([1, 2]), pickle.dumps({b"x": 1})])
-def test_a_damaged_file_is_one_sentence(content, tmp_path):
-    root = tmp_path / "cifar-10-batches-py"
-    write_cifar10(root)
-    (root / "test_batch").write_bytes(content)
+def test_a_damaged_file_is_one_sentence(content, written):
+    (written[2] / "test_batch").write_bytes(content)
     with pytest.raises(GiftError, match=r"test_batch: is no file of CIFAR \(.*\); take it from the source again"):
-        read_images(root, train=False)
+        read_images(written[2], train=False)
 
 
+@pytest.mark.usefixtures("written")
 def test_both_in_one_directory_are_refused(tmp_path):
-    write_cifar10(tmp_path / "cifar-10-batches-py")
     (tmp_path / "cifar-100-python").mkdir()
     for name in ("meta", "train", "test"):
         (tmp_path / "cifar-100-python" / name).write_bytes(b"")
