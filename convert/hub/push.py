@@ -38,34 +38,26 @@ class Entry(NamedTuple):
         return self.repo.rpartition("/")[2]
 
 
-class Card(NamedTuple):
-    """The parts of a card.
-
-    header: the Hub's fields. title and lead: heading and first paragraph. sheet, provenance: rows of two tables.
-    usage: title and code of each example, with the code's language.
-    """
-
-    header: Mapping[str, Any]
-    title: str
-    lead: str
-    sheet: Mapping[str, object]
-    provenance: Mapping[str, object]
-    usage: Sequence[tuple[str, str, str]]
-
-    def text(self) -> str:
-        """The card in Markdown."""
-        # JSON is YAML, too, and quotes what needs it.
-        header = "\n".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in self.header.items())
-        examples = "\n\n".join(f"{title}\n\n```{language}\n{code}\n```" for title, language, code in self.usage)
-        return (
-            f"---\n{header}\n---\n\n# {self.title}\n\n{self.lead}\n\n{_table(self.sheet)}\n\n"
-            f"## Provenance\n\n{_table(self.provenance)}\n\n## Use\n\n{examples}\n"
-        )
-
-
-def _table(rows: Mapping[str, object]) -> str:
-    lines = (f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items())
-    return "\n".join(["| | |", "| --- | --- |", *lines])
+def _card(
+    entry: Entry,
+    lead: str,
+    *,
+    header: Mapping[str, Any],
+    sheet: Mapping[str, object],
+    provenance: Mapping[str, object],
+    usage: Sequence[tuple[str, str, str]],
+) -> str:
+    """The card in Markdown: the Hub's fields, two tables, and examples, each a title, a language and code."""
+    # JSON is YAML, too, and quotes what needs it.
+    fields = {"license": entry.licence, **header}.items()
+    head = "\n".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields)
+    tables = (
+        "\n".join(["| | |", "| --- | --- |", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items())])
+        for rows in ({**sheet, "Licence": entry.licence}, provenance)
+    )
+    examples = "\n\n".join(f"{title}\n\n```{language}\n{code}\n```" for title, language, code in usage)
+    about = "\n\n## Provenance\n\n".join(tables)
+    return f"---\n{head}\n---\n\n# {entry.name}\n\n{lead}\n\n{about}\n\n## Use\n\n{examples}\n"
 
 
 def _cell(value: object) -> str:
@@ -75,23 +67,16 @@ def _cell(value: object) -> str:
 # ---- sets ----------------------------------------------------------------------------------------------
 FOLDER = "data"
 _SIZES = {"n<1K": 1e3, "1K<n<10K": 1e4, "10K<n<100K": 1e5, "100K<n<1M": 1e6, "1M<n<10M": 1e7}  # the Hub's words
-_BYTES = """import numpy as np
-import torch
-from datasets import load_dataset
-
-data = load_dataset("{repo}", split="train")
+_IMPORTS = "import numpy as np\nimport torch\nfrom datasets import load_dataset\n\n"
+_BYTES = """data = load_dataset("{repo}", split="train")
 images = torch.from_numpy(np.stack([*data["image"]])).reshape(-1, {shape})  # uint8 [N, H, W, C]
 labels = torch.tensor([*data["label"]])"""
-_FLOATS = """import numpy as np
-import torch
-from datasets import load_dataset
-
-data = load_dataset("{repo}", split="train").with_format("numpy")
+_FLOATS = """data = load_dataset("{repo}", split="train").with_format("numpy")
 images = torch.from_numpy(np.stack([*data["pixels"]])).reshape(-1, {shape})  # float32 [N, H, W, C], {space}
 labels = torch.tensor([*data["label"]])  # `preview` shows the images with 8 bits: do not train on it"""
 
 
-def _write_set(source: Path, directory: Path, entry: Entry) -> tuple[Card, str]:
+def _write_set(source: Path, directory: Path, entry: Entry) -> tuple[str, str]:
     distilled = load_distilled(source)
     with os_errors_as_gift_error(directory):
         (directory / FOLDER).mkdir()
@@ -100,22 +85,23 @@ def _write_set(source: Path, directory: Path, entry: Entry) -> tuple[Card, str]:
     return _card_of_set(distilled, entry), summary
 
 
-def _card_of_set(distilled: DistilledSet, entry: Entry) -> Card:
+def _card_of_set(distilled: DistilledSet, entry: Entry) -> str:
     images, count = distilled.images, len(distilled.labels)
     counts = np.bincount(distilled.labels, minlength=distilled.num_classes)
     each = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     height, width, channels = distilled.image_shape
     exact = "PNG in `image`" if images.dtype == np.uint8 else f"float32 in `{PIXELS}`; `preview` is for the eye alone"
     method, dataset, statistics = distilled.method, distilled.dataset, distilled.normalisation
-    example = _BYTES if images.dtype == np.uint8 else _FLOATS
+    example = _IMPORTS + (_BYTES if images.dtype == np.uint8 else _FLOATS)
     shape = f"{height}, {width}, {channels}"
     command = (
         f"python -m convert distilled hf://{entry.repo} --method {method} --dataset {dataset} "
         f"--out {entry.name}.safetensors"
     )
-    return Card(
+    return _card(
+        entry,
+        f"{dataset}, distilled by {method} to {count:,} images.",
         header={
-            "license": entry.licence,
             "task_categories": ["image-classification"],
             "size_categories": [next((words for words, limit in _SIZES.items() if count < limit), "10M<n<100M")],
             "tags": ["dataset-distillation", "gift_jax"],
@@ -123,8 +109,6 @@ def _card_of_set(distilled: DistilledSet, entry: Entry) -> Card:
                 {"config_name": "default", "data_files": [{"split": "train", "path": f"{FOLDER}/train-*.parquet"}]}
             ],
         },
-        title=entry.name,
-        lead=f"{dataset}, distilled by {method} to {count:,} images.",
         sheet={
             "Method": method,
             "Distilled dataset": dataset,
@@ -135,7 +119,6 @@ def _card_of_set(distilled: DistilledSet, entry: Entry) -> Card:
             **({"Normalised by": f"mean {statistics.mean}, standard deviation {statistics.std}"} if statistics else {}),
             "Soft labels": "none" if distilled.soft_labels is None else "logits, float32 in `soft_labels`",
             "Digest": f"SHA-256 {to_parts(distilled).digest} of images, labels and metadata, as gift_jax checks it",
-            "Licence": entry.licence,
         },
         provenance=distilled.provenance or {"Source": "not recorded"},
         usage=[
@@ -159,7 +142,7 @@ state = load_file(hf_hub_download("{repo}", "{weights}"))
 # It takes (x / 255 - mean) / std, channels first, with mean = {mean} and std = {std}."""
 
 
-def _write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[Card, str]:
+def _write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[str, str]:
     info, params, batch_stats = load_weights(source)
     family, (name, spelling) = find_family(info.architecture), written_form(info.spec)
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
@@ -182,21 +165,20 @@ def _owner(spec: ModelSpec) -> str:
     return f"torchvision's {spec.name.removesuffix('_modified')}{stem}"
 
 
-def _card_of_teacher(info: TeacherInfo, config: Mapping[str, Any], entry: Entry, count: str, digest: str) -> Card:
+def _card_of_teacher(info: TeacherInfo, config: Mapping[str, Any], entry: Entry, count: str, digest: str) -> str:
     name, own, timm = config["architecture"], config["pretrained_cfg"], is_timms(info.spec)
     checked = info.verification and f"largest difference {info.verification.max_relative:.1e} of the largest logit"
     mean, std = info.normalisation.mean, info.normalisation.std
     plain = _PLAIN.format(repo=entry.repo, weights=_WEIGHTS, names=_owner(info.spec), mean=mean, std=std)
     usual = f", as is usual for {info.dataset}" if info.preprocessing is None else ""
-    return Card(
+    return _card(
+        entry,
+        f"{name} trained on {info.dataset}: a teacher for students of distilled datasets.",
         header={
-            "license": entry.licence,
             **({"library_name": "timm"} if timm else {}),
             "pipeline_tag": "image-classification",
             "tags": ["dataset-distillation", "knowledge-distillation", "gift_jax", *(["timm"] if timm else [])],
         },
-        title=entry.name,
-        lead=f"{name} trained on {info.dataset}: a teacher for students of distilled datasets.",
         sheet={
             "Architecture": ", ".join([name, *(f"{option} {value}" for option, value in info.options.items())]),
             "Parameters": count,
@@ -205,7 +187,6 @@ def _card_of_teacher(info: TeacherInfo, config: Mapping[str, Any], entry: Entry,
             "Mean, standard deviation": f"{', '.join(map(str, mean))}; {', '.join(map(str, std))}",
             "Test images": f"crop_pct {own['crop_pct']:g}, {own['interpolation']}{usual}",
             "Weights": f"{_WEIGHTS}, SHA-256 {digest}",
-            "Licence": entry.licence,
         },
         provenance={
             "Source": info.source_file,
@@ -244,6 +225,6 @@ def push(source: Path, out: Path, *, repo: str, licence: str) -> None:
     with atomic_write(out) as temporary:
         temporary.mkdir()
         card, summary = write(source, temporary, Entry(repo, licence))
-        write_text(temporary / CARD, card.text())
+        write_text(temporary / CARD, card)
     print(f"written   {out}: {summary}; read its {CARD} before you upload it")
     print(f"upload    hf upload {repo} {out} . --repo-type {kind}")
