@@ -5,12 +5,11 @@ the losses alone can be told apart.
 """
 
 import statistics
-import time
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
+from benchmarks.worker import timed
 from gift_jax.losses import LOSSES
 from gift_jax.runtime import cli
 
@@ -24,15 +23,11 @@ def measure(name: str, batch: int, classes: int, rounds: int) -> list[float]:
     labels = jnp.arange(batch) % classes
     function = jax.jit(jax.value_and_grad(lambda logits: LOSSES[name](logits, teacher, labels).mean()))
     jax.block_until_ready(function(student))
-    return sorted(_round(lambda: function(student)) for _ in range(rounds))
 
+    def calls() -> None:
+        jax.block_until_ready([function(student) for _ in range(CALLS)][-1])
 
-def _round(call: Callable[[], jax.Array]) -> float:
-    start = time.perf_counter()
-    for _ in range(CALLS):
-        result = call()
-    jax.block_until_ready(result)
-    return 1e6 * (time.perf_counter() - start) / CALLS
+    return sorted(1e6 * timed(calls) / CALLS for _ in range(rounds))
 
 
 def main(batch: int = 100, classes: tuple[int, ...] = (10, 100, 1000), rounds: int = 7) -> None:

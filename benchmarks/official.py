@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.torch_parts import GEOMETRIC, augment, find_device, gift_loss, make_network, make_optimizer
-from benchmarks.workloads import SEEDS, Workload, evaluation_epochs, make_pixels
+from benchmarks.torch_parts import GEOMETRIC, augment, find_device, gift_loss, make_network, make_optimizer, train_seeds
+from benchmarks.workloads import Workload, make_pixels
 
 WORKERS = 4
 
@@ -87,13 +87,7 @@ class Official:
 
     def whole(self) -> None:
         """Train and evaluate a student a seed."""
-        tests = self._loader(self.size.test_images, 1, shuffle=False)
-        for seed in SEEDS:
-            self.start(seed)
-            for epoch in range(1, self.size.epochs + 1):
-                self.epoch()
-                if epoch in evaluation_epochs(self.size.epochs):
-                    self.validate(tests)
+        train_seeds(self, self._loader(self.size.test_images, 1, shuffle=False))
 
     def describe(self) -> dict[str, Any]:
         """How this side runs."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.torch_parts import GEOMETRIC, augment, find_device, gift_loss, make_network, make_optimizer
-from benchmarks.workloads import SEEDS, Workload, evaluation_epochs, make_pixels
+from benchmarks.torch_parts import GEOMETRIC, augment, find_device, gift_loss, make_network, make_optimizer, train_seeds
+from benchmarks.workloads import Workload, make_pixels
 
 TEST_BATCH = 1000
 # Tried in this order; the first that trains an epoch is used, and reported.
@@ -114,13 +114,7 @@ class Strongest:
 
     def whole(self) -> None:
         """Train and evaluate a student a seed."""
-        images, labels = self._resident(self.size.test_images, 1)
-        for seed in SEEDS:
-            self.start(seed)
-            for epoch in range(1, self.size.epochs + 1):
-                self.epoch()
-                if epoch in evaluation_epochs(self.size.epochs):
-                    self.validate(images, labels)
+        train_seeds(self, *self._resident(self.size.test_images, 1))
 
     def describe(self) -> dict[str, Any]:
         """How this side runs."""

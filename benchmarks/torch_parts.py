@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.workloads import LEARNING_RATE, WEIGHT_DECAY, Workload
+from benchmarks.workloads import LEARNING_RATE, SEEDS, WEIGHT_DECAY, Workload, evaluation_epochs
 
 CROP_RATIO, CUTOUT_RATIO, SCALE_RATIO, ROTATE_DEGREES = 0.125, 0.5, 1.2, 15.0
 
@@ -165,3 +166,13 @@ GEOMETRIC: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {"crop": crop,
 def augment(images: torch.Tensor, operation: str) -> torch.Tensor:
     """The official strategy on a normalised batch: flip, color, one of `GEOMETRIC`, cutout."""
     return cutout(GEOMETRIC[operation](color(flip(images))))
+
+
+def train_seeds(side: Any, *tests: Any) -> None:
+    """Train a student a seed, and evaluate it on tests as often as the official code does."""
+    for seed in SEEDS:
+        side.start(seed)
+        for epoch in range(1, side.size.epochs + 1):
+            side.epoch()
+            if epoch in evaluation_epochs(side.size.epochs):
+                side.validate(*tests)

@@ -8,20 +8,22 @@ from torch import nn
 
 from gift_jax.models import ModelSpec
 
-from ..rules import CONV, LINEAR, Rule, batch_norm
+from ..rules import CONV, LINEAR, Rule, affine, batch_norm
 from . import base
 from .spelling import Spelling, beginnings
 
-RULES = (
-    Rule("conv1.weight", "stem/conv/kernel", CONV),
-    *batch_norm("bn1", "stem/norm"),
-    Rule("layer{s}.{b}.conv{c}.weight", "layer{s}/{b}/conv{c}/conv/kernel", CONV),
-    *batch_norm("layer{s}.{b}.bn{c}", "layer{s}/{b}/conv{c}/norm"),
-    Rule("layer{s}.{b}.downsample.0.weight", "layer{s}/{b}/downsample/conv/kernel", CONV),
-    *batch_norm("layer{s}.{b}.downsample.1", "layer{s}/{b}/downsample/norm"),
-    Rule("fc.weight", "fc/kernel", LINEAR),
-    Rule("fc.bias", "fc/bias"),
-)
+
+def rules(stem: str = "", norm: int = 1) -> tuple[Rule, ...]:
+    """The table of a ResNet. Args: stem, before its first layer's names; norm, the place of the norm in a shortcut."""
+    return (
+        Rule(f"{stem}conv1.weight", "stem/conv/kernel", CONV),
+        *batch_norm(f"{stem}bn1", "stem/norm"),
+        Rule("layer{s}.{b}.conv{c}.weight", "layer{s}/{b}/conv{c}/conv/kernel", CONV),
+        *batch_norm("layer{s}.{b}.bn{c}", "layer{s}/{b}/conv{c}/norm"),
+        Rule("layer{s}.{b}.downsample.0.weight", "layer{s}/{b}/downsample/conv/kernel", CONV),
+        *batch_norm(f"layer{{s}}.{{b}}.downsample.{norm}", "layer{s}/{b}/downsample/norm"),
+        *affine("fc", "fc", LINEAR),
+    )
 
 
 # Of the most copied code for CIFAR, and of DC's, whose classifier has another name.
@@ -77,5 +79,5 @@ def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Che
 
 
 FAMILY = base.family(
-    RULES, stem="conv1.weight", head="fc", reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks
+    rules(), stem="conv1.weight", head="fc", reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks
 )

@@ -6,24 +6,12 @@ from torch import nn
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_ap import STRIDES, stem_shape
 
-from ..rules import CONV, LINEAR, Rule, batch_norm
 from .base import Check, Options, family
 from .convnet import agreed_norm
+from .resnet import rules
 from .spelling import State
 
 DEFAULTS: Options = {"width": 64, "norm": "instance"}
-
-# An instance norm has no running statistics, and the rules for them find nothing.
-RULES = (
-    Rule("layer0.conv1.weight", "stem/conv/kernel", CONV),
-    *batch_norm("layer0.bn1", "stem/norm"),
-    Rule("layer{s}.{b}.conv{c}.weight", "layer{s}/{b}/conv{c}/conv/kernel", CONV),
-    *batch_norm("layer{s}.{b}.bn{c}", "layer{s}/{b}/conv{c}/norm"),
-    Rule("layer{s}.{b}.downsample.0.weight", "layer{s}/{b}/downsample/conv/kernel", CONV),
-    *batch_norm("layer{s}.{b}.downsample.2", "layer{s}/{b}/downsample/norm"),
-    Rule("fc.weight", "fc/kernel", LINEAR),
-    Rule("fc.bias", "fc/bias"),
-)
 
 
 def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
@@ -109,7 +97,7 @@ class Reference(nn.Module):
 
 
 FAMILY = family(
-    RULES,
+    rules("layer0.", norm=2),  # those of running statistics find nothing where the norm has none
     stem="layer0.conv1.weight",
     head="fc",
     reference=Reference,
