@@ -193,7 +193,7 @@ def print_found(spec: DatasetSpec, found: Survey, train: Records, test: Records 
 def next_commands(name: str) -> Iterator[str]:
     """What one does with a new dataset."""
     teacher, distilled = f"teachers/{name}_conv3", f"sets/{name}_ipc10.safetensors"
-    yield f"python -m experiments.train_teacher --dataset {name} --model conv3 --epochs 30 --out {teacher}"
+    yield f"python -m experiments.train_teacher --dataset {name} --model conv3 --out {teacher}"
     yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}"
     options = f"--method rded --dataset {name} --model conv3 --ipc 10 --distilled {distilled} --teacher {teacher}"
     yield f"python -m experiments.evaluate {options}"

@@ -14,7 +14,7 @@ import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import rich
@@ -29,7 +29,7 @@ from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Loss, ModelName, OptimizerName, RecipeName, Source
+from gift_jax.runtime.options import Alias, Loss, ModelName, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import Seeds, is_writer, join_hosts, make_mesh, side_by_side
 from gift_jax.studies.results import end_last_line, read_results
@@ -59,7 +59,7 @@ class Evaluate(Inputs):
         student_options: options of the student, such as norm=instance,width=64; DATM's and DC's ConvNets have
             norm=instance.
         recipe: training recipe; `gift` is the official one, the others are each method's own.
-        criterion_name: loss in place of the recipe's.
+        loss: loss in place of the recipe's; --criterion_name in the official code.
         hard_share: share of the epochs, in the middle of the run, that learn from hard labels, smoothed by 0.8 (HALD's
             soft-hard-soft has 0.5).
         optimizer: optimizer in place of the recipe's.
@@ -84,7 +84,7 @@ class Evaluate(Inputs):
     teacher_weights: tuple[float, ...] = ()
     student_options: str | None = None
     recipe: RecipeName = "gift"
-    criterion_name: Loss | None = None
+    loss: Annotated[Loss, Alias("criterion-name")] | None = None
     hard_share: float | None = None
     optimizer: OptimizerName | None = None
     learning_rate: float | None = None
@@ -134,8 +134,8 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
     """The named recipe for this set and student, with what the options say instead."""
     recipe = make_recipe(config.recipe, setting)
     changes = {name: getattr(config, name) for name in ("epochs", "batch_size", "precision", "max_steps")}
-    if config.criterion_name and config.criterion_name != recipe.loss:
-        changes |= {"loss": config.criterion_name, "loss_options": ()}
+    if config.loss and config.loss != recipe.loss:
+        changes |= {"loss": config.loss, "loss_options": ()}
     if config.hard_share is not None:
         recipe = soft_hard_soft(recipe, config.hard_share)
     optimizer = dataclasses.replace(recipe.optimizer, **_given({"learning_rate": config.learning_rate}))

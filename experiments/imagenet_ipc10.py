@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gift_jax import GiftError
 from gift_jax.runtime import cli
-from gift_jax.runtime.options import Dataset, Loss, ModelName
+from gift_jax.runtime.options import Dataset, ModelName
 
 from .evaluate import Evaluate, run
 
@@ -23,19 +23,15 @@ class ImagenetIpc10(Evaluate):
 
     Args:
         model: resnet18 sees 224 pixels, conv4 sees 64.
-        loss: loss in place of GIFT.
     """
 
     dataset: Dataset = "imagenet-1k"
     model: ModelName = "resnet18"
-    loss: Loss | None = None
     out: Path = Path("runs/imagenet_ipc10")
 
     def __post_init__(self) -> None:
         if (self.dataset, self.ipc) != ("imagenet-1k", 10):
             raise GiftError("imagenet_ipc10 is about imagenet-1k with 10 images per class; use experiments.evaluate")
-        if self.loss:
-            object.__setattr__(self, "criterion_name", self.loss)
 
 
 def main(config: ImagenetIpc10) -> None:

@@ -12,7 +12,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "training": "loss losses hard_share recipe optimizer optimizers learning_rate rates schedule epochs batch_size "
         "max_steps precision seed seeds num_seeds",
         "where": "out data train_data test_data class_order distilled teacher soft_labels",
-        "machine": "devices hosts jobs shard resume save_minutes dry_run retry_failed tensorboard",
+        "machine": "devices hosts jobs shard resume save_minutes dry_run rekey retry_failed tensorboard",
     }
 )
 """Groups in which help shows options; any other option is in the first."""

@@ -1,6 +1,8 @@
 """A teacher trained from scratch on real images, held in memory or decoded on the fly."""
 
 import dataclasses
+import math
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,7 @@ from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, 
 from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
+from gift_jax.training.train import Run
 
 from .options import GROUPS
 from .sources import find_images
@@ -33,6 +36,8 @@ SCHEDULES = {
     "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
     "cosine": Schedule("cosine"),
 }
+EPOCHS, BATCH_SIZE, RATE = 90, 128, 0.1  # torchvision's
+SMALLEST_BATCH, FEWEST_STEPS = 16, 2000
 # Bytes of training images that are held in memory. Not a share of this machine's: it decides how images are cropped.
 LARGEST = 8 * 2**30
 RESULTS = "results.jsonl"
@@ -50,9 +55,9 @@ class TrainTeacher:
         data: training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
         test_data: test images, likewise.
         class_order: file of class folders by class id.
-        epochs: passes over the training images.
-        batch_size: images a step.
-        learning_rate: of SGD with momentum 0.9.
+        epochs: passes over the training images; by default 90, or as many as make 2,000 steps.
+        batch_size: images a step; by default 128, and fewer, down to 16, of sets of fewer than 5,120 images.
+        learning_rate: of SGD with momentum 0.9; by default 0.1 for 128 images a step, and in proportion for fewer.
         weight_decay: of all weights.
         schedule: of the learning rate: a tenth at each third, or cosine.
         crop: move images by up to an eighth of their side; of large sets, which are decoded on the fly, cut out
@@ -75,9 +80,9 @@ class TrainTeacher:
     data: str | None = None
     test_data: str | None = None
     class_order: Path | None = None
-    epochs: int = 90
-    batch_size: int = 128
-    learning_rate: float = 0.1
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
     weight_decay: float = 1e-4
     schedule: Literal["steps", "cosine"] = "steps"
     crop: bool = True
@@ -95,16 +100,23 @@ def flips(config: TrainTeacher) -> bool:
     return get_dataset(config.dataset).mirrors if config.flip is None else config.flip == "yes"
 
 
-def make_recipe(config: TrainTeacher, *, decoded: bool = False) -> Recipe:
-    """The torchvision reference recipe with these options; images decoded on the fly come cropped and flipped."""
+def make_recipe(config: TrainTeacher, count: int, *, decoded: bool = False) -> Recipe:
+    """The torchvision reference recipe for so many images; those decoded on the fly come cropped and flipped.
+
+    Its 90 epochs at 0.1 in batches of 128 are for large sets. A small one takes smaller batches, whose rate is in
+    proportion (Goyal et al., 2017, arXiv 1706.02677), and more epochs, so that there are steps enough to learn.
+    """
+    batch_size = config.batch_size or min(BATCH_SIZE, max(SMALLEST_BATCH, 2 ** int(math.log2(max(1, count / 40)))))
+    rate = RATE * batch_size / BATCH_SIZE if config.learning_rate is None else config.learning_rate
+    epochs = config.epochs or max(EPOCHS, math.ceil(FEWEST_STEPS / math.ceil(count / batch_size)))
     chosen = {"flip": flips(config), "crop": config.crop}
     operations = [name for name, wanted in chosen.items() if wanted and not decoded]
     return Recipe(
         loss="ce",
-        optimizer=Optimizer("sgd", config.learning_rate, config.weight_decay, momentum=0.9),
+        optimizer=Optimizer("sgd", rate, config.weight_decay, momentum=0.9),
         schedule=SCHEDULES[config.schedule],
-        epochs=config.epochs,
-        batch_size=config.batch_size,
+        epochs=epochs,
+        batch_size=batch_size,
         augment="_".join(operations) or "none",
         precision=config.precision,
     )
@@ -160,9 +172,10 @@ def run(config: TrainTeacher) -> None:
     """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
-    make_recipe(config)  # mistakes in options are told before images are read
-    if config.workers is not None and config.workers < 1:
-        raise GiftError(f"--workers must be 1 or more, not {config.workers}")
+    for option in ("epochs", "batch_size", "workers"):
+        if (value := getattr(config, option)) is not None and value < 1:
+            raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {value}")
+    make_recipe(config, LARGEST)  # mistakes in options are told before images are read
     options = parse_options(config.model_options or "", "--model-options")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
     info = make_info(config, student.spec)
@@ -171,7 +184,7 @@ def run(config: TrainTeacher) -> None:
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)
     decoded = isinstance(images, RecordSet)
-    recipe = make_recipe(config, decoded=decoded)
+    recipe = make_recipe(config, len(images.labels), decoded=decoded)
     task = Task(recipe, student, images, test_set=test)
     name = fingerprint({**task.identity(), "seed": config.seed})
     if config.out.exists():
@@ -183,10 +196,12 @@ def run(config: TrainTeacher) -> None:
         f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
         f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
     )
+    steps = f"{recipe.epochs} epochs of {task.program.steps_per_epoch} steps of {task.program.batch_size} images"
+    print(f"recipe    {steps}, SGD at {task.learning_rate:g}, {config.schedule}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
     unfinished = config.out.with_name(f"{config.out.name}.unfinished")
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
-    with progress.display("teacher", config.epochs, "epochs") as progressed:
+    with progress.display("teacher", recipe.epochs, "epochs") as progressed:
         advance = Estimate(progressed, recipe, 1)
         [result] = task.train(
             (config.seed,), checkpoints=checkpoints, on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}")
@@ -197,3 +212,20 @@ def run(config: TrainTeacher) -> None:
         append_json_line(directory / RESULTS, {"cell": name, **task.row(result)})
     remove(checkpoints, (config.seed,))
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
+    warn_if_weak(result, dataset.num_classes)
+
+
+def warn_if_weak(result: Run, num_classes: int) -> None:
+    """Say of a teacher that has hardly learned its training images, or that hardly knows test images, what may help."""
+    guess = math.log(num_classes)
+    if result.losses[-1] > guess / 2:
+        reason = f"its loss on training images is {result.losses[-1]:.2f}, and guessing has {guess:.2f}"
+        remedy = "give it more --epochs, a smaller --batch-size or another --learning-rate"
+    elif result.top1_last < 200 / num_classes and num_classes > 2:
+        reason = (
+            f"it knows its training images, but test images hardly better than guessing ({100 / num_classes:.1f} %)"
+        )
+        remedy = "give it more training images, or check that both are of the same classes in the same order"
+    else:
+        return
+    print(f"warning: this is a weak teacher: {reason}; {remedy}", file=sys.stderr)

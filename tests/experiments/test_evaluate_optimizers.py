@@ -30,7 +30,7 @@ def evaluated(small_set, tmp_path, monkeypatch):
 
     def evaluated(name, out, **options):
         what = {"method": "random", "dataset": "digits", "model": "conv1", "ipc": 2, "distilled": small_set}
-        how = {"student_options": "width=4", "criterion_name": "kl", "epochs": 2, "batch_size": 10, "seeds": (0,)}
+        how = {"student_options": "width=4", "loss": "kl", "epochs": 2, "batch_size": 10, "seeds": (0,)}
         where = {"out": tmp_path / out, "save_minutes": 0.0}
         return evaluate.run(evaluate.Evaluate(**what, **{**how, **where, "optimizer": name, **options}))
 

@@ -65,11 +65,15 @@ def test_the_table_has_every_option_and_its_default():
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_an_option_has_the_official_default(name):
-    config = evaluate.Evaluate()
-    ours = make_recipe(config.recipe, Setting("rded", "cifar100", "conv3", 10)).loss if name == "criterion_name" else (
-        getattr(config, name)
-    )  # fmt: skip
-    assert ours == DEFAULTS[name]
+    config, setting = evaluate.Evaluate(), Setting("rded", "cifar100", "conv3", 10)
+    found = {**vars(config), "criterion_name": evaluate.resolve_recipe(config, setting).loss}
+    assert found[name] == DEFAULTS[name]
+
+
+def test_the_loss_has_two_names(command, tmp_path):
+    for option in ("--loss", "--criterion_name", "--criterion-name"):
+        status, _, error = command(evaluate, option, "gfit", "--distilled", tmp_path)
+        assert (status, "'gfit' is unknown" in error) == (2, True)
 
 
 def test_losses_have_the_official_names():
@@ -89,7 +93,7 @@ def test_options_mean_what_they_mean_there(options, directory, teacher, epochs, 
 
 def test_any_loss_and_recipe_has_a_hard_phase():
     setting = Setting("rded", "cifar100", "conv3", 10)
-    config = evaluate.Evaluate(recipe="rded", criterion_name="cosine", hard_share=0.5, epochs=8)
+    config = evaluate.Evaluate(recipe="rded", loss="cosine", hard_share=0.5, epochs=8)
     recipe = evaluate.resolve_recipe(config, setting)
     assert (recipe.losses, recipe.during(3).loss_options) == (("cosine", "ce", "cosine"), (("smoothing", 0.8),))
     plain = evaluate.resolve_recipe(evaluate.Evaluate(recipe="rded"), setting)

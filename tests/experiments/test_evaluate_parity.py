@@ -161,7 +161,7 @@ def test_evaluate_equals_the_official_loop(loss, place, derived, tmp_path, monke
     steps = []
     monkeypatch.setattr(training, "check_finite", lambda metrics, *_: steps.extend(metrics.loss[0].tolist()))
     config = evaluate.Evaluate(
-        method="rded", dataset="cifar10", model="conv3", ipc=IPC, criterion_name=loss, epochs=EPOCHS,
+        method="rded", dataset="cifar10", model="conv3", ipc=IPC, loss=loss, epochs=EPOCHS,
         batch_size=BATCH, seeds=(SEED,), out=tmp_path,
     )  # fmt: skip
     [run] = evaluate.run(config)
