@@ -210,10 +210,10 @@ def teacher_seconds(config: Benchmark, resources: Resources) -> float:
     if (asked.out / INFO).is_file():
         return 0.0
     largest = max(resources.sets.values(), key=lambda distilled: len(distilled.labels))
-    recipe = dataclasses.replace(teacher_training.make_recipe(asked), evaluations=1)
-    taken = measure(Cell({}, Task(recipe, resources.student, largest, None, resources.test)))
     images = len(resources.validation.labels) * HELD_OUT
-    return taken.compiling + asked.epochs * (taken.evaluation + taken.epoch * images / len(largest.labels))
+    recipe = dataclasses.replace(teacher_training.make_recipe(asked, images), evaluations=1)
+    taken = measure(Cell({}, Task(recipe, resources.student, largest, None, resources.test)))
+    return taken.compiling + recipe.epochs * (taken.evaluation + taken.epoch * images / len(largest.labels))
 
 
 def find_sets(config: Benchmark, teacher: Teacher, real: RealImages) -> dict[tuple[str, int], DistilledSet]:

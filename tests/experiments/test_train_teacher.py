@@ -1,5 +1,6 @@
 """A teacher from scratch: trained, written like a converted one, loaded, and given to PyTorch."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -83,6 +84,27 @@ def test_mistakes_are_one_sentence(arguments, message, train, tmp_path):
     assert (status, err.count("\n")) == (2, 1)
     assert message in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("count", "epochs", "batch", "rate"),
+    [(60, 500, 16, 0.0125), (360, 90, 16, 0.0125), (2600, 90, 64, 0.05), (50_000, 90, 128, 0.1)],
+)
+def test_defaults_go_with_the_number_of_images(count, epochs, batch, rate):
+    config = teacher_training.TrainTeacher("digits", "conv2", Path("t"))
+    recipe = teacher_training.make_recipe(config, count)
+    assert (recipe.epochs, recipe.batch_size, recipe.optimizer.learning_rate) == (epochs, batch, pytest.approx(rate))
+    given = dataclasses.replace(config, epochs=3, batch_size=128, learning_rate=0.3)
+    recipe = teacher_training.make_recipe(given, count)
+    assert (recipe.epochs, recipe.batch_size, recipe.optimizer.learning_rate) == (3, 128, 0.3)
+
+
+def test_a_weak_teacher_is_said(train, tmp_path):
+    options = ("--dataset", "digits", "--model", "conv1", "--epochs", 8, "--batch-size", 64, "--learning-rate")
+    status, _, err = train(*options, 1e-5, "--out", tmp_path / "weak")
+    assert (status, "this is a weak teacher" in err, "--epochs" in err) == (0, True, True)
+    status, _, err = train(*options, 0.05, "--out", tmp_path / "good")
+    assert (status, "weak teacher" in err) == (0, False)
 
 
 ROOT = Path(__file__).parents[2]
