@@ -15,7 +15,7 @@ class AlexNet(nnx.Module):
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
         del image_size  # pooled to 6x6 whatever it is
-        self.conv1 = conv(channels, 64, 11, stride=4, padding=2, rngs=rngs)
+        self.conv1 = conv(channels, 64, 11, strides=4, padding=2, rngs=rngs)
         self.conv2 = conv(64, 192, 5, padding=2, rngs=rngs)
         self.conv3 = conv(192, 384, 3, padding=1, rngs=rngs)
         self.conv4 = conv(384, 256, 3, padding=1, rngs=rngs)

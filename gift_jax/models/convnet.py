@@ -64,12 +64,8 @@ class ConvNet(nnx.Module):
             padding = first_padding(channels, image_size) if index == 0 else 1
             inputs = channels if index == 0 else width
             side = feature_side(index, channels, image_size)
-            blocks.append(
-                ConvNorm(
-                    conv(inputs, width, 3, padding=padding, rngs=rngs),
-                    NORMS[norm](width, side, rngs),
-                )
-            )
+            convolution = conv(inputs, width, 3, padding=padding, rngs=rngs)
+            blocks.append(ConvNorm(convolution, NORMS[norm](width, side, rngs)))
         self.blocks = nnx.List(blocks)
         features = width * feature_side(depth, channels, image_size) ** 2
         self.classifier = linear(features, num_classes, rngs=rngs)

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.models import layers
-from gift_jax.models.layers import normal_init, stochastic_depth
+from gift_jax.models.layers import normal_init, stage_outputs, stochastic_depth, zeros
 from gift_jax.models.norms import ConvNorm, LayerNorm
 
 STAGES = ((96, 3), (192, 3), (384, 9), (768, 3))  # (width, blocks)
 LAYER_SCALE, STOCHASTIC_DEPTH, EPSILON = 1e-6, 0.1, 1e-6
 
 # torch's trunc_normal_(std=0.02) cuts at +-2, a hundred standard deviations: a normal.
-_INITIAL = {"kernel_init": normal_init(0.02), "bias_init": nnx.initializers.zeros}
+_INITIAL = {"kernel_init": normal_init(0.02), "bias_init": zeros}
 conv = functools.partial(layers.conv, **_INITIAL)
 linear = functools.partial(layers.linear, **_INITIAL)
 norm = functools.partial(LayerNorm, epsilon=EPSILON)
@@ -43,7 +43,7 @@ class Downsample(nnx.Module):
 
     def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
         self.norm = norm((inputs,), rngs=rngs)
-        self.conv = conv(inputs, outputs, 2, stride=2, rngs=rngs)
+        self.conv = conv(inputs, outputs, 2, strides=2, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Args: x [B, H, W, inputs]. Returns: [B, H / 2, W / 2, outputs]."""
@@ -57,7 +57,7 @@ class ConvNeXt(nnx.Module):
         del image_size  # the mean over the last feature map takes any
         widths, counts = zip(*STAGES, strict=True)
         rates = iter([STOCHASTIC_DEPTH * place / (sum(counts) - 1) for place in range(sum(counts))])
-        self.stem = ConvNorm(conv(channels, widths[0], 4, stride=4, rngs=rngs), norm((widths[0],), rngs=rngs))
+        self.stem = ConvNorm(conv(channels, widths[0], 4, strides=4, rngs=rngs), norm((widths[0],), rngs=rngs))
         self.stages = nnx.List(
             nnx.List(Block(width, next(rates), rngs=rngs) for _ in range(count)) for width, count in STAGES
         )
@@ -69,14 +69,7 @@ class ConvNeXt(nnx.Module):
 
     def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem, every stage and every halving between them. Args: images [B, H, W, channels]."""
-        outputs, place = [self.stem(images, train=train)], 0
-        for number, stage in enumerate(self.stages):
-            x = self.downsamples[number - 1](outputs[-1]) if number else outputs[-1]
-            outputs += [x] if number else []
-            for block in stage:
-                x, place = block(x, key=key, place=place), place + 1
-            outputs.append(x)
-        return outputs
+        return stage_outputs(self.stem(images, train=train), self.stages, self.downsamples, key)
 
     def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""

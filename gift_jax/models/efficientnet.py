@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import conv, dropout, kaiming_normal, linear, stochastic_depth
+from gift_jax.models.layers import conv, dropout, kaiming_normal, linear, stochastic_depth, zeros
 from gift_jax.models.norms import conv_norm
 
 # (expansion, kernel, stride of the first, width, repeats)
@@ -20,7 +20,6 @@ class SqueezeExcitation(nnx.Module):
     """Scale channels by what the mean over the image says: `x sigmoid(expand(silu(reduce(mean x))))`."""
 
     def __init__(self, channels: int, squeezed: int, *, rngs: nnx.Rngs) -> None:
-        zeros = nnx.initializers.zeros
         self.reduce = conv(channels, squeezed, 1, kernel_init=kaiming_normal, bias_init=zeros, rngs=rngs)
         self.expand = conv(squeezed, channels, 1, kernel_init=kaiming_normal, bias_init=zeros, rngs=rngs)
 
@@ -39,7 +38,7 @@ class Block(nnx.Module):
         hidden = inputs * expansion
         if expansion != 1:
             self.expand = conv_norm(inputs, hidden, 1, rngs=rngs)
-        self.filter = conv_norm(hidden, hidden, kernel, stride=stride, groups=hidden, rngs=rngs)
+        self.filter = conv_norm(hidden, hidden, kernel, strides=stride, groups=hidden, rngs=rngs)
         self.excite = SqueezeExcitation(hidden, max(1, inputs // 4), rngs=rngs)
         self.project = conv_norm(hidden, outputs, 1, rngs=rngs)
         self.shortcut = stride == 1 and inputs == outputs
@@ -58,7 +57,7 @@ class EfficientNet(nnx.Module):
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
         del image_size  # the mean over the last feature map takes any
-        self.stem = conv_norm(channels, STEM_WIDTH, 3, stride=2, rngs=rngs)
+        self.stem = conv_norm(channels, STEM_WIDTH, 3, strides=2, rngs=rngs)
         total, inputs, blocks = sum(stage[-1] for stage in STAGES), STEM_WIDTH, []
         for expansion, kernel, first_stride, width, repeats in STAGES:
             for number in range(repeats):
@@ -70,9 +69,7 @@ class EfficientNet(nnx.Module):
         self.head = conv_norm(inputs, LAST_WIDTH, 1, rngs=rngs)
         # torchvision draws this layer from +-1/sqrt(outputs), not inputs.
         uniform = nnx.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
-        self.classifier = linear(
-            LAST_WIDTH, num_classes, kernel_init=uniform, bias_init=nnx.initializers.zeros, rngs=rngs
-        )
+        self.classifier = linear(LAST_WIDTH, num_classes, kernel_init=uniform, bias_init=zeros, rngs=rngs)
 
     def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem, of every block and of the head. Args: images [B, H, W, channels]."""

@@ -1,5 +1,7 @@
 """Layers with PyTorch's numbers: initial distributions and explicit paddings, NHWC and HWIO throughout."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -10,11 +12,8 @@ from gift_jax.models.convolution import convolve
 kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
-def normal_init(std: float) -> nnx.Initializer:
-    """Normal with mean 0: `torch.nn.init.normal_(std=std)`."""
-    return nnx.initializers.normal(std)
-
-
+zeros = nnx.initializers.zeros
+normal_init = nnx.initializers.normal  # `torch.nn.init.normal_(std=...)`
 # variance_scaling's uniform bound is sqrt(3 scale / fan_in); torch's default is sqrt(1 / fan_in).
 torch_kernel_init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -22,65 +21,43 @@ torch_kernel_init = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform"
 def torch_bias_init(fan_in: int) -> nnx.Initializer:
     """Uniform in +-1/sqrt(fan_in): what torch's Conv2d and Linear draw biases from."""
     bound = fan_in**-0.5
-
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
 def conv(
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    *,
-    rngs: nnx.Rngs,
-    stride: int = 1,
-    padding: int = 0,
-    groups: int = 1,
-    bias: bool = True,
-    kernel_init: nnx.Initializer = torch_kernel_init,
-    bias_init: nnx.Initializer | None = None,
+    inputs: int, outputs: int, kernel: int, *, rngs: nnx.Rngs, padding: int = 0, groups: int = 1, **options: Any
 ) -> nnx.Conv:
-    """Square convolution as `torch.nn.Conv2d` makes it. Kernel HWIO; padding in pixels on every side."""
-    return nnx.Conv(
-        in_channels,
-        out_channels,
-        (kernel, kernel),
-        strides=stride,
-        padding=((padding, padding), (padding, padding)),
-        feature_group_count=groups,
-        use_bias=bias,
-        kernel_init=kernel_init,
-        bias_init=bias_init or torch_bias_init(in_channels // groups * kernel**2),
-        conv_general_dilated=convolve,
-        rngs=rngs,
-    )
+    """Square convolution as `torch.nn.Conv2d` makes it, of kernel HWIO. Padding is in pixels on every side.
+
+    Args: options, of `nnx.Conv`.
+    """
+    usual = {"kernel_init": torch_kernel_init, "bias_init": torch_bias_init(inputs // groups * kernel**2)}
+    fixed = {"padding": ((padding, padding),) * 2, "feature_group_count": groups, "conv_general_dilated": convolve}
+    return nnx.Conv(inputs, outputs, (kernel, kernel), **{**usual, **fixed, **options}, rngs=rngs)
 
 
-def linear(
-    in_features: int,
-    out_features: int,
-    *,
-    rngs: nnx.Rngs,
-    bias: bool = True,
-    kernel_init: nnx.Initializer = torch_kernel_init,
-    bias_init: nnx.Initializer | None = None,
-) -> nnx.Linear:
-    """Affine map as `torch.nn.Linear` makes it. Kernel [in, out]."""
-    return nnx.Linear(
-        in_features,
-        out_features,
-        use_bias=bias,
-        kernel_init=kernel_init,
-        bias_init=bias_init or torch_bias_init(in_features),
-        rngs=rngs,
-    )
+def linear(inputs: int, outputs: int, *, rngs: nnx.Rngs, **options: Any) -> nnx.Linear:
+    """Affine map as `torch.nn.Linear` makes it, of kernel [in, out]. Args: options, of `nnx.Linear`."""
+    usual = {"kernel_init": torch_kernel_init, "bias_init": torch_bias_init(inputs)}
+    return nnx.Linear(inputs, outputs, **{**usual, **options}, rngs=rngs)
 
 
 def row(vector: jax.Array) -> jax.Array:
     """A vector [C] that broadcasts over images [B, H, W, C], as [1, 1, 1, C]."""
     return vector[None, None, None, :]
+
+
+def stage_outputs(x: jax.Array, stages: Any, between: Any, key: jax.Array | None) -> list[jax.Array]:
+    """What goes into the first stage, and the outputs of every stage of blocks and of every layer between them."""
+    outputs, place = [x], 0
+    for number, stage in enumerate(stages):
+        if number:
+            x = between[number - 1](x)
+            outputs.append(x)
+        for block in stage:
+            x, place = block(x, key=key, place=place), place + 1
+        outputs.append(x)
+    return outputs
 
 
 def dropout(x: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax.Array:

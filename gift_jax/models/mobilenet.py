@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import dropout, linear, normal_init
+from gift_jax.models.layers import dropout, linear, normal_init, zeros
 from gift_jax.models.norms import conv_norm
 
 # (expansion, width, repeats, stride of the first)
@@ -20,7 +20,7 @@ class InvertedResidual(nnx.Module):
         hidden = inputs * expansion
         if expansion != 1:
             self.expand = conv_norm(inputs, hidden, 1, rngs=rngs)
-        self.filter = conv_norm(hidden, hidden, 3, stride=stride, groups=hidden, rngs=rngs)
+        self.filter = conv_norm(hidden, hidden, 3, strides=stride, groups=hidden, rngs=rngs)
         self.project = conv_norm(hidden, outputs, 1, rngs=rngs)
         self.shortcut = stride == 1 and inputs == outputs
 
@@ -36,7 +36,7 @@ class MobileNetV2(nnx.Module):
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
         del image_size  # the mean over the last feature map takes any
-        self.stem = conv_norm(channels, 32, 3, stride=2, rngs=rngs)
+        self.stem = conv_norm(channels, 32, 3, strides=2, rngs=rngs)
         blocks, inputs = [], 32
         for expansion, width, repeats, first_stride in STAGES:
             for number in range(repeats):
@@ -45,9 +45,7 @@ class MobileNetV2(nnx.Module):
                 inputs = width
         self.blocks = nnx.List(blocks)
         self.head = conv_norm(inputs, LAST_WIDTH, 1, rngs=rngs)
-        self.classifier = linear(
-            LAST_WIDTH, num_classes, kernel_init=normal_init(0.01), bias_init=nnx.initializers.zeros, rngs=rngs
-        )
+        self.classifier = linear(LAST_WIDTH, num_classes, kernel_init=normal_init(0.01), bias_init=zeros, rngs=rngs)
 
     def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
         """The outputs of the stem, of every block and of the head. Args: images [B, H, W, channels]."""

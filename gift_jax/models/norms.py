@@ -5,6 +5,7 @@ Each is called with `train`; a BatchNorm in training writes its new running stat
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -150,29 +151,11 @@ def norm_relu_pool(norm: nnx.Module, x: jax.Array, *, train: bool) -> jax.Array:
     return avg_pool(nnx.relu(normalised(x, train=train)), 2)
 
 
-def conv_norm(
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    *,
-    rngs: nnx.Rngs,
-    stride: int = 1,
-    groups: int = 1,
-    kernel_init: nnx.Initializer = kaiming_normal,
-) -> ConvNorm:
-    """A convolution without bias, padded by half its kernel, and a BatchNorm."""
-    convolution = conv(
-        in_channels,
-        out_channels,
-        kernel,
-        stride=stride,
-        padding=kernel // 2,
-        groups=groups,
-        bias=False,
-        kernel_init=kernel_init,
-        rngs=rngs,
-    )
-    return ConvNorm(convolution, BatchNorm(out_channels, rngs=rngs))
+def conv_norm(inputs: int, outputs: int, kernel: int, *, rngs: nnx.Rngs, **options: Any) -> ConvNorm:
+    """A convolution without bias, padded by half its kernel, and a BatchNorm. Args: options, of `layers.conv`."""
+    options = {"kernel_init": kaiming_normal, **options}
+    convolution = conv(inputs, outputs, kernel, padding=kernel // 2, use_bias=False, rngs=rngs, **options)
+    return ConvNorm(convolution, BatchNorm(outputs, rngs=rngs))
 
 
 def fold_batch_norm(model: nnx.Module) -> None:

@@ -1,6 +1,7 @@
 """Pooling as PyTorch has it: mean, maximum, and mean over nearly equal windows."""
 
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -45,10 +46,7 @@ def _max_pool(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array
 
 
 def _largest(x: jax.Array, window: int, stride: int, padding: int) -> jax.Array:
-    largest, *others = _parts(x, window, stride, padding)
-    for other in others:
-        largest = jnp.maximum(largest, other)
-    return largest
+    return functools.reduce(jnp.maximum, _parts(x, window, stride, padding))
 
 
 _OWN_MAX_POOL: Any = functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))(_largest)
@@ -56,8 +54,7 @@ _OWN_MAX_POOL: Any = functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3)
 
 def _parts(x: jax.Array, window: int, stride: int, padding: int) -> list[jax.Array]:
     """The pixel at each place of all windows."""
-    border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    padded = jnp.pad(x, border, constant_values=-jnp.inf)
+    padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)), constant_values=-jnp.inf)
     counts = [(size - window) // stride + 1 for size in padded.shape[1:3]]
     return window_places(padded, (window, window), (stride, stride), counts)
 
@@ -85,15 +82,13 @@ def _max_pool_backward(window: int, stride: int, padding: int, saved: Any, gradi
         (jnp.pad(first, border, constant_values=window**2), jnp.pad(gradient, border))
     )
     rests = []
-    for down in range(stride):
-        for right in range(stride):
-            total = jnp.zeros((len(x), high, wide, x.shape[3]), gradient.dtype)
-            for i in range(down, window, stride):
-                for j in range(right, window, stride):
-                    above, before = reach - i // stride, reach - j // stride
-                    cut = (slice(None), slice(above, above + high), slice(before, before + wide))
-                    total += jnp.where(first[cut] == i * window + j, given[cut], jnp.zeros_like(given[cut]))
-            rests.append(total)
+    for down, right in itertools.product(range(stride), repeat=2):
+        total = jnp.zeros((len(x), high, wide, x.shape[3]), gradient.dtype)
+        for i, j in itertools.product(range(down, window, stride), range(right, window, stride)):
+            above, before = reach - i // stride, reach - j // stride
+            cut = (slice(None), slice(above, above + high), slice(before, before + wide))
+            total += jnp.where(first[cut] == i * window + j, given[cut], jnp.zeros_like(given[cut]))
+        rests.append(total)
     together = jnp.stack(rests).reshape(stride, stride, len(x), high, wide, x.shape[3]).transpose(2, 3, 0, 4, 1, 5)
     whole = together.reshape(len(x), high * stride, wide * stride, x.shape[3])
     return (whole[:, padding : padding + x.shape[1], padding : padding + x.shape[2]],)

@@ -30,13 +30,13 @@ class Block(nnx.Module):
         outputs = width * EXPANSION if bottleneck else width
         if bottleneck:
             self.conv1 = conv_norm(inputs, width, 1, rngs=rngs)
-            self.conv2 = conv_norm(width, width, 3, stride=stride, rngs=rngs)
+            self.conv2 = conv_norm(width, width, 3, strides=stride, rngs=rngs)
             self.conv3 = conv_norm(width, outputs, 1, rngs=rngs)
         else:
-            self.conv1 = conv_norm(inputs, width, 3, stride=stride, rngs=rngs)
+            self.conv1 = conv_norm(inputs, width, 3, strides=stride, rngs=rngs)
             self.conv2 = conv_norm(width, width, 3, rngs=rngs)
         if stride != 1 or inputs != outputs:
-            self.downsample = conv_norm(inputs, outputs, 1, stride=stride, rngs=rngs)
+            self.downsample = conv_norm(inputs, outputs, 1, strides=stride, rngs=rngs)
         self.bottleneck = bottleneck
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -69,17 +69,14 @@ class ResNet(nnx.Module):
             width = 64 * 2**index
             inputs = 64 if index == 0 else width // 2 * expansion
             first = Block(inputs, width, 1 if index == 0 else 2, bottleneck=bottleneck, rngs=rngs)
-            rest = [
-                Block(width * expansion, width, 1, bottleneck=bottleneck, rngs=rngs) for _ in range(1, counts[index])
-            ]
+            others = range(1, counts[index])
+            rest = [Block(width * expansion, width, 1, bottleneck=bottleneck, rngs=rngs) for _ in others]
             return nnx.List([first, *rest])
 
         self.small_images = small_images
-        if small_images:
-            # The modified stem replaces the other after torchvision's initialisation: it has Conv2d's own.
-            self.stem = conv_norm(channels, 64, 3, kernel_init=torch_kernel_init, rngs=rngs)
-        else:
-            self.stem = conv_norm(channels, 64, 7, stride=2, rngs=rngs)
+        # The modified stem replaces the other after torchvision's initialisation: it has Conv2d's own.
+        kernel, options = (3, {"kernel_init": torch_kernel_init}) if small_images else (7, {"strides": 2})
+        self.stem = conv_norm(channels, 64, kernel, **options, rngs=rngs)
         self.layer1, self.layer2, self.layer3, self.layer4 = (stage(index) for index in range(4))
         self.fc = linear(512 * expansion, num_classes, rngs=rngs)
 

@@ -34,10 +34,8 @@ class Block(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Args: x [B, H, W, inputs]. Returns: [B, H // stride, W // stride, outputs]."""
-        shortcut = x
-        if hasattr(self, "downsample"):
-            # The authors pool behind the 1x1 convolution: the same mean, of four times as many products.
-            shortcut = self.downsample(avg_pool(x, self.stride), train=train)
+        # The authors pool behind the 1x1 convolution: the same mean, of four times as many products.
+        shortcut = self.downsample(avg_pool(x, self.stride), train=train) if hasattr(self, "downsample") else x
         branch = self.conv2(_relu_pool(self.conv1, x, self.stride, train=train), train=train)
         return nnx.relu(branch + shortcut)
 
@@ -65,7 +63,7 @@ class ResNetAP(nnx.Module):
             raise GiftError(f"a ResNetAP-10 needs images of at least 8 pixels, not {image_size}")
         kernel, self.window = stem_shape(image_size)
         self.stem = _conv_norm(channels, width, kernel, norm, rngs)
-        widths = [width, *(width * 2**index for index in range(4))]
+        widths = [width, width, 2 * width, 4 * width, 8 * width]
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             nnx.List([Block(widths[index], widths[index + 1], STRIDES[index], norm, rngs=rngs)]) for index in range(4)
         )
@@ -85,7 +83,9 @@ class ResNetAP(nnx.Module):
 
 
 def _conv_norm(inputs: int, outputs: int, kernel: int, norm: str, rngs: nnx.Rngs) -> ConvNorm:
-    convolution = conv(inputs, outputs, kernel, padding=kernel // 2, bias=False, kernel_init=kaiming_normal, rngs=rngs)
+    convolution = conv(
+        inputs, outputs, kernel, padding=kernel // 2, use_bias=False, kernel_init=kaiming_normal, rngs=rngs
+    )
     return ConvNorm(convolution, NORMS[norm](outputs, 0, rngs))
 
 

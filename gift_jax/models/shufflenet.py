@@ -28,10 +28,10 @@ class Block(nnx.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, *, rngs: nnx.Rngs) -> None:
         half = outputs // 2
         if stride > 1:
-            self.side_filter = _conv_norm(inputs, inputs, 3, stride=stride, groups=inputs, rngs=rngs)
+            self.side_filter = _conv_norm(inputs, inputs, 3, strides=stride, groups=inputs, rngs=rngs)
             self.side_project = _conv_norm(inputs, half, 1, rngs=rngs)
         self.expand = _conv_norm(inputs if stride > 1 else half, half, 1, rngs=rngs)
-        self.filter = _conv_norm(half, half, 3, stride=stride, groups=half, rngs=rngs)
+        self.filter = _conv_norm(half, half, 3, strides=stride, groups=half, rngs=rngs)
         self.project = _conv_norm(half, half, 1, rngs=rngs)
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -49,7 +49,7 @@ class ShuffleNetV2(nnx.Module):
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
         del image_size  # the mean over the last feature map takes any
-        self.stem = _conv_norm(channels, STEM_WIDTH, 3, stride=2, rngs=rngs)
+        self.stem = _conv_norm(channels, STEM_WIDTH, 3, strides=2, rngs=rngs)
         stages, inputs = [], STEM_WIDTH
         for width, count in STAGES:
             first = Block(inputs, width, 2, rngs=rngs)

@@ -10,7 +10,7 @@ from flax import nnx
 
 from gift_jax.losses import l2_normalize
 from gift_jax.models import layers
-from gift_jax.models.layers import conv, normal_init, stochastic_depth
+from gift_jax.models.layers import conv, normal_init, stage_outputs, stochastic_depth, zeros
 from gift_jax.models.norms import ConvNorm, LayerNorm
 
 PATCH, WINDOW, MLP_RATIO = 4, 8, 4
@@ -20,7 +20,7 @@ POSITION_HIDDEN, POSITION_SCALE, LARGEST_SCALE = 512, 16.0, math.log(100.0)
 MASKED = -100.0  # added to the attention between pixels that are no neighbours in the image
 
 # torch's trunc_normal_(std=0.02) cuts at +-2, a hundred standard deviations: a normal.
-linear = functools.partial(layers.linear, kernel_init=normal_init(0.02), bias_init=nnx.initializers.zeros)
+linear = functools.partial(layers.linear, kernel_init=normal_init(0.02), bias_init=zeros)
 
 
 def relative_coordinates() -> np.ndarray:
@@ -59,7 +59,7 @@ class Attention(nnx.Module):
         self.qkv = linear(width, 3 * width, rngs=rngs)
         self.project = linear(width, width, rngs=rngs)
         self.positions1 = linear(2, POSITION_HIDDEN, rngs=rngs)
-        self.positions2 = linear(POSITION_HIDDEN, heads, bias=False, rngs=rngs)
+        self.positions2 = linear(POSITION_HIDDEN, heads, use_bias=False, rngs=rngs)
         self.logit_scale = nnx.Param(jnp.full((heads, 1, 1), math.log(10.0)))
         self.heads, self.shift = heads, shift
 
@@ -131,7 +131,7 @@ class Merge(nnx.Module):
     """Four neighbouring pixels become one of twice the width."""
 
     def __init__(self, width: int, *, rngs: nnx.Rngs) -> None:
-        self.reduce = linear(4 * width, 2 * width, bias=False, rngs=rngs)
+        self.reduce = linear(4 * width, 2 * width, use_bias=False, rngs=rngs)
         self.norm = LayerNorm((2 * width,), rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -148,7 +148,7 @@ class SwinV2(nnx.Module):
         del image_size  # windows are padded, and the mean over the last feature map takes any
         first, last, total = STAGES[0][0], STAGES[-1][0], sum(stage[1] for stage in STAGES)
         rates = iter([STOCHASTIC_DEPTH * place / (total - 1) for place in range(total)])
-        self.stem = ConvNorm(conv(channels, first, PATCH, stride=PATCH, rngs=rngs), LayerNorm((first,), rngs=rngs))
+        self.stem = ConvNorm(conv(channels, first, PATCH, strides=PATCH, rngs=rngs), LayerNorm((first,), rngs=rngs))
         self.stages = nnx.List(
             nnx.List(
                 Block(width, heads, WINDOW // 2 if number % 2 else 0, next(rates), rngs=rngs) for number in range(count)
@@ -161,14 +161,7 @@ class SwinV2(nnx.Module):
 
     def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem, every stage and every merge between them. Args: images [B, H, W, channels]."""
-        outputs, place = [self.stem(images, train=train)], 0
-        for number, stage in enumerate(self.stages):
-            x = self.merges[number - 1](outputs[-1]) if number else outputs[-1]
-            outputs += [x] if number else []
-            for block in stage:
-                x, place = block(x, key=key, place=place), place + 1
-            outputs.append(x)
-        return outputs
+        return stage_outputs(self.stem(images, train=train), self.stages, self.merges, key)
 
     def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""

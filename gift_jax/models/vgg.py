@@ -3,7 +3,7 @@
 import jax
 from flax import nnx
 
-from gift_jax.models.layers import conv, dropout, kaiming_normal, linear, normal_init
+from gift_jax.models.layers import conv, dropout, kaiming_normal, linear, normal_init, zeros
 from gift_jax.models.pooling import adaptive_avg_pool, max_pool
 
 # Depth -> widths of the convolutions in each of the five parts, which end in a max-pool.
@@ -20,15 +20,13 @@ class VGG(nnx.Module):
         convolutions, inputs = [], channels
         for width in (width for part in PARTS[depth] for width in part):
             convolutions.append(
-                conv(
-                    inputs, width, 3, padding=1, kernel_init=kaiming_normal, bias_init=nnx.initializers.zeros, rngs=rngs
-                )
+                conv(inputs, width, 3, padding=1, kernel_init=kaiming_normal, bias_init=zeros, rngs=rngs)
             )
             inputs = width
         self.convs = nnx.List(convolutions)
         self.depth = depth
         self.fc1, self.fc2, self.fc3 = (
-            linear(i, o, kernel_init=normal_init(0.01), bias_init=nnx.initializers.zeros, rngs=rngs)
+            linear(i, o, kernel_init=normal_init(0.01), bias_init=zeros, rngs=rngs)
             for i, o in ((inputs * POOLED**2, 4096), (4096, 4096), (4096, num_classes))
         )
 

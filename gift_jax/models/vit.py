@@ -7,14 +7,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import GiftError
-from gift_jax.models.layers import conv, linear, normal_init
+from gift_jax.models.layers import conv, linear, normal_init, zeros
 from gift_jax.models.norms import LayerNorm
 
 PATCH, WIDTH, HEADS, DEPTH, HIDDEN = 16, 768, 12, 12, 3072
 EPSILON = 1e-6
 
 norm = functools.partial(LayerNorm, (WIDTH,), epsilon=EPSILON)
-_zeros = nnx.initializers.zeros
 _xavier = nnx.initializers.xavier_uniform()
 
 
@@ -37,8 +36,8 @@ class Block(nnx.Module):
 
     def __init__(self, *, rngs: nnx.Rngs) -> None:
         self.norm1, self.norm2 = norm(rngs=rngs), norm(rngs=rngs)
-        self.qkv = linear(WIDTH, 3 * WIDTH, kernel_init=_xavier, bias_init=_zeros, rngs=rngs)
-        self.out = linear(WIDTH, WIDTH, bias_init=_zeros, rngs=rngs)
+        self.qkv = linear(WIDTH, 3 * WIDTH, kernel_init=_xavier, bias_init=zeros, rngs=rngs)
+        self.out = linear(WIDTH, WIDTH, bias_init=zeros, rngs=rngs)
         self.expand = linear(WIDTH, HIDDEN, kernel_init=_xavier, bias_init=normal_init(1e-6), rngs=rngs)
         self.project = linear(HIDDEN, WIDTH, kernel_init=_xavier, bias_init=normal_init(1e-6), rngs=rngs)
 
@@ -58,12 +57,12 @@ class ViT(nnx.Module):
         tokens = (image_size // PATCH) ** 2 + 1
         # torch's trunc_normal_ cuts at +-2, far beyond this deviation: a normal.
         patch_init = normal_init((channels * PATCH**2) ** -0.5)
-        self.patches = conv(channels, WIDTH, PATCH, stride=PATCH, kernel_init=patch_init, bias_init=_zeros, rngs=rngs)
+        self.patches = conv(channels, WIDTH, PATCH, strides=PATCH, kernel_init=patch_init, bias_init=zeros, rngs=rngs)
         self.class_token = nnx.Param(jnp.zeros((1, 1, WIDTH)))
         self.positions = nnx.Param(normal_init(0.02)(rngs.params(), (1, tokens, WIDTH)))
         self.blocks = nnx.List(Block(rngs=rngs) for _ in range(DEPTH))
         self.norm = norm(rngs=rngs)
-        self.head = linear(WIDTH, num_classes, kernel_init=_zeros, bias_init=_zeros, rngs=rngs)
+        self.head = linear(WIDTH, num_classes, kernel_init=zeros, bias_init=zeros, rngs=rngs)
 
     def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
         """The tokens [B, N, WIDTH] that enter the blocks and leave each. Args: images [B, H, W, channels]."""
