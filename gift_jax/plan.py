@@ -9,7 +9,6 @@ import numpy as np
 
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.fkd import StoredLabels
 from gift_jax.models import Model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
@@ -17,7 +16,7 @@ from gift_jax.task import Task
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.program import Data, init_state
 from gift_jax.training.step import make_step
-from gift_jax.training.streaming import Placed, place
+from gift_jax.training.streaming import place
 
 
 def training_bytes(task: Task) -> int:
@@ -54,14 +53,19 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
     assert isinstance(distilled, DistilledSet)
     params, _ = task.student.abstract()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    labels = "stored soft labels" if soft_labels else "the set's labels"
+    labels = labels if teacher is None else f"teacher {teacher.info.architecture}"
+    stored = f"soft labels stored in {soft_labels.directory}: {soft_labels.info.describe()}" if soft_labels else ""
+    placed = place(distilled, stored=soft_labels is not None)
+    where = "streams from the host" if placed.streamed else "is kept on the device"
     lines = [
         (
             "distilled set",
             f"{distilled.method}, {distilled.dataset}, {distilled.ipc} per class: {_array(distilled.images)}, "
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
-        ("teacher", _teacher(teacher) if soft_labels is None else _stored(soft_labels)),
-        ("student", f"{_student(task.student)} under {_labels(teacher, soft_labels)}, {count:,} parameters"),
+        ("teacher", _teacher(teacher) if soft_labels is None else stored),
+        ("student", f"{_student(task.student)} under {labels}, {count:,} parameters"),
         ("normalisation", _normalisation(task)),
         (
             "recipe",
@@ -75,7 +79,7 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
             f"{program.steps_per_epoch} steps of {program.batch_size} images",
         ),
         ("device", device()),
-        ("placement", f"the set {_placement(place(distilled, stored=soft_labels is not None))}"),
+        ("placement", f"the set {where}: {placed.why}"),
         ("memory", f"{training_bytes(task) / 2**30:.2f} GiB on the device while training"),
     ]
     if task.test_set is not None:
@@ -102,11 +106,6 @@ def _numbers(normalisation: Normalisation) -> str:
     return f"mean {mean}, std {std}"
 
 
-def _placement(placed: Placed) -> str:
-    where = "streams from the host" if placed.streamed else "is kept on the device"
-    return f"{where}: {placed.why}"
-
-
 def _augmentation(recipe: Recipe, dataset: str) -> str:
     unflipped = not get_dataset(dataset).mirrors and "flip" not in recipe.augment
     return f"augmentation {recipe.augment}{f' (no flip: {dataset} is not mirrored)' if unflipped else ''}"
@@ -116,16 +115,6 @@ def _student(student: Model) -> str:
     spec = student.spec
     options = "".join(f", {name} {value}" for name, value in spec.options)
     return f"student {spec.name} ({spec.image_size} pixels{options})"
-
-
-def _stored(soft_labels: StoredLabels) -> str:
-    return f"soft labels stored in {soft_labels.directory}: {soft_labels.info.describe()}"
-
-
-def _labels(teacher: Teacher | None, soft_labels: StoredLabels | None) -> str:
-    if teacher is not None:
-        return f"teacher {teacher.info.architecture}"
-    return "stored soft labels" if soft_labels else "the set's labels"
 
 
 def _array(array: np.ndarray) -> str:

@@ -19,12 +19,8 @@ from gift_jax.pixels.resampling import take_pixels
 from gift_jax.pixels.resampling.products import weigh
 
 FLIP_PROBABILITY = 0.5
-BRIGHTNESS = 1.0
-SATURATION = 2.0
-CONTRAST = 0.5
-SHIFT_RATIO = 0.125
-CUTOUT_RATIO = 0.5
-SCALE_RATIO = 1.2
+BRIGHTNESS, SATURATION, CONTRAST = 1.0, 2.0, 0.5
+SHIFT_RATIO, CUTOUT_RATIO, SCALE_RATIO = 0.125, 0.5, 1.2
 ROTATE_DEGREES = 15.0
 
 DSA_STRATEGY = "color_crop_cutout_flip_scale_rotate"

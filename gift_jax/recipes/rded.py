@@ -9,9 +9,7 @@ LEARNING_RATES = {
     "efficientnet_b0": 2e-3,
     "mobilenet_v2": 2.5e-3,
     "vgg11": 5e-4,
-    "alexnet": 1e-4,
-    "vit_b_16": 1e-4,
-    "swin_v2_t": 1e-4,
+    **dict.fromkeys(("alexnet", "vit_b_16", "swin_v2_t"), 1e-4),
 }
 # (learning rate, batch size) where the authors set both for one pair; their student and teacher are alike.
 SPECIAL = {("cifar100", "conv3"): (2e-3, 25)}

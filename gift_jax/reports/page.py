@@ -24,6 +24,11 @@ class Picture(NamedTuple):
         """Its file beside the report."""
         return f"{self.name}.{'svg' if isinstance(self.content, str) else 'png'}"
 
+    @property
+    def data(self) -> bytes:
+        """What that file holds."""
+        return self.content.encode() if isinstance(self.content, str) else self.content
+
 
 class Table(NamedTuple):
     """A header and rows; cells after the first column are right-aligned figures unless they are text, which wraps."""
@@ -165,7 +170,6 @@ def write_page(out: Path, title: str, sections: Sequence[Section]) -> None:
         for section in sections:
             for block in section.blocks:
                 if isinstance(block, Picture):
-                    content = block.content.encode() if isinstance(block.content, str) else block.content
-                    (temporary / block.file_name).write_bytes(content)
+                    (temporary / block.file_name).write_bytes(block.data)
     write_text(out / "report.md", to_markdown(title, sections))
     write_text(out / "report.html", to_html(title, sections))

@@ -48,13 +48,7 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    results: Iterable[Mapping[str, Any]],
-    *,
-    row: str,
-    column: str,
-    subject: str,
-    value: str = "top1_last",
-    guessing: float = 0.0,
+    results: Iterable[Mapping[str, Any]], *, row: str, column: str, subject: str, guessing: float = 0.0
 ) -> list[Comparison]:
     """Compare one name on the row axis with every other, in every column, paired by seed.
 
@@ -66,12 +60,11 @@ def compare(
         row: field or label of the names that are compared.
         column: field or label of what they are compared in.
         subject: the name that is compared with the others.
-        value: field of the figure.
         guessing: accuracy in percent that a diverged run counts with.
     """
     figures: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for place, name, result in names_apart(results, column, row):
-        figures[place, name][result["seed"]] = figure(result, guessing, value)
+        figures[place, name][result["seed"]] = figure(result, guessing)
     tests = []
     for (place, other), theirs in figures.items():
         ours = figures.get((place, subject), {})

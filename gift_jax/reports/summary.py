@@ -102,7 +102,6 @@ def summary(
     about: str = "",
     note: str = ACCURACY,
     worst: str | None = "worst",
-    sideways: bool = False,
 ) -> Section:
     """The section that a report begins with, for results by two names.
 
@@ -116,17 +115,10 @@ def summary(
         about: what was run, if not all of the rows say it.
         note: what the figures are.
         worst: heading of the table's last column; None for none.
-        sideways: as of `pictures.points`.
     """
     grid, about = make_grid(rows, row, column, guessing=guessing), about or what_was_run(rows)
-    drawn = picture or pictures.points(
-        "summary",
-        {"": grid},
-        f"Accuracy by {row} and {column}",
-        about=about,
-        references={"guessing": guessing},
-        sideways=sideways,
-    )
+    title, references = f"Accuracy by {row} and {column}", {"guessing": guessing}
+    drawn = picture or pictures.points("summary", {"": grid}, title, about=about, references=references)
     lines = mean_differences(rows, row, column, subject, guessing=guessing)
     return Section(TITLE, [*filter(None, [about]), drawn, *lines, grid_table(grid, row, worst=worst), note])
 
