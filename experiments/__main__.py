@@ -13,17 +13,10 @@ HERE = Path(__file__).parent
 
 def commands() -> dict[str, str]:
     """What each command says of itself: the first line of its module, which is not imported for that."""
-    paths = [*HERE.glob("[!_]*.py"), *(path.with_name("__init__.py") for path in HERE.glob("*/__main__.py"))]
-    return dict(sorted((_command_name(path), _first_line(path)) for path in paths))
-
-
-def _command_name(path: Path) -> str:
-    return path.parent.name if path.name == "__init__.py" else path.stem
-
-
-def _first_line(path: Path) -> str:
-    document = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return document.partition("\n")[0]
+    paths = {path.stem: path for path in HERE.glob("[!_]*.py")}
+    paths |= {path.parent.name: path.with_name("__init__.py") for path in HERE.glob("*/__main__.py")}
+    trees = {name: ast.parse(paths[name].read_text(encoding="utf-8")) for name in sorted(paths)}
+    return {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in trees.items()}
 
 
 def main() -> None:
@@ -33,11 +26,8 @@ def main() -> None:
     for name, line in commands().items():
         table.add_row(name, line)
     rich.print(table)
-    print(
-        with_installed_command_names(
-            "\nTeachers, distilled sets and stored labels are converted by `python -m convert`."
-        )
-    )
+    converted = "\nTeachers, distilled sets and stored labels are converted by `python -m convert`."
+    print(with_installed_command_names(converted))
 
 
 if __name__ == "__main__":

@@ -105,8 +105,6 @@ GRIDS = (
 
 SUBJECT = "official"
 KINDS = (SUBJECT, "weight", "smoothing", "probabilities")  # of settings, in the order of the table
-CHANGES = {"weight": ("smoothing", f"{OFFICIAL:g}"), "smoothing": ("weight", f"{OFFICIAL:g}")}
-"""An axis of the first grid: the other axis, and the official name on that one."""
 
 
 def single_changes(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -125,8 +123,8 @@ def _setting(labels: Mapping[str, str]) -> str | None:
         return f"probabilities, {labels['target']}" if refined else None
     if "weight" not in labels:
         return None
-    changed = [axis for axis in CHANGES if labels[axis] != f"{OFFICIAL:g}"]
-    return {0: SUBJECT, 1: f"{changed[0]} {labels[changed[0]]}" if changed else ""}.get(len(changed))
+    changed = [f"{axis} {labels[axis]}" for axis in ("weight", "smoothing") if labels[axis] != f"{OFFICIAL:g}"]
+    return None if len(changed) > 1 else (changed or [SUBJECT])[0]
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:

@@ -70,12 +70,12 @@ def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
 def settings(rows: Sequence[Row]) -> Section:
     """The optimizers' settings and their sources."""
     names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in COMPARED]
-    header = ["optimizer", "learning rate", "weight decay", "schedule", "source"]
-    body = [
-        [f"`{name}`", f"{c.optimizer.learning_rate:g}", f"{c.optimizer.weight_decay:g}", c.schedule.name, c.source]
-        for name, c in ((name, COMPARED[name]) for name in names)
-    ]
-    return Section("Default settings", [Table([header, *body], text=True)], folded=True)
+    body = [["optimizer", "learning rate", "weight decay", "schedule", "source"]]
+    for name in names:
+        optimizer, source, schedule = COMPARED[name]
+        rates = (optimizer.learning_rate, optimizer.weight_decay)
+        body.append([f"`{name}`", *(f"{rate:g}" for rate in rates), schedule.name, source])
+    return Section("Default settings", [Table(body, text=True)], folded=True)
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:

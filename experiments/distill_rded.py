@@ -104,10 +104,9 @@ def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config:
     """Make one class and write it, whole or not at all; nothing to do if it is there."""
     if path.is_file():
         return
-    rows = rded.choose_rows(labels, label, config.ipc, config.settings, config.seed)
-    images = rded.synthesize_class(
-        read(rows), label, teacher, ipc=config.ipc, settings=config.settings, seed=config.seed
-    )
+    options = {"ipc": config.ipc, "settings": config.settings, "seed": config.seed}
+    rows = rded.choose_rows(labels, label, **options)
+    images = rded.synthesize_class(read(rows), label, teacher, **options)
     with atomic_write(path) as temporary, os_errors_as_gift_error(path):
         np.save(temporary, images, allow_pickle=False)
 

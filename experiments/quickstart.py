@@ -122,8 +122,7 @@ def main(config: Quickstart) -> None:
     teacher = example_teacher(config.out)
     distilled = distill(config, teacher)
     results = train_students(config, teacher, distilled)
-    names = load_digits_test().class_names
-    images = contact_sheet("sheet_rded", distilled, teacher, names)
+    images = contact_sheet("sheet_rded", distilled, teacher, load_digits_test().class_names)
     sections = make_sections(results, images)
     write_page(config.out, "Losses and optimizers on a distilled set of digits", [*sections, configuration(results)])
     print_summary(sections)

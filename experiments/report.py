@@ -31,19 +31,11 @@ from . import (
 from .common import evaluation_views
 from .common.reporting import MakeSections, Row, check_runs, report_title, two_axes, write_report
 
-EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType(
-    {
-        loss_comparison.NAME: loss_comparison.make_sections,
-        cross_optimizer.NAME: cross_optimizer.make_sections,
-        cross_architecture.NAME: cross_architecture.make_sections,
-        ablation.NAME: ablation.make_sections,
-        fidelity.NAME: fidelity.make_sections,
-        continual_learning.NAME: continual_learning.make_sections,
-        label_quality.NAME: label_quality.make_sections,
-        label_regimes.NAME: label_regimes.make_sections,
-        benchmark.NAME: benchmark.make_sections,
-    }
+STUDIES = (
+    *(loss_comparison, cross_optimizer, cross_architecture, ablation, fidelity, continual_learning, label_quality),
+    *(label_regimes, benchmark),
 )
+EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType({study.NAME: study.make_sections for study in STUDIES})
 
 
 @dataclasses.dataclass(frozen=True)

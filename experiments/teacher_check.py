@@ -62,9 +62,7 @@ NOTHING = "no other known normalisation or order of the classes explains it"
 def expected_top1(config: TeacherCheck, teacher: Teacher) -> float | None:
     """The top-1 that is given, else the published one, else None."""
     published = ZOO.get(f"{teacher.info.dataset}_{teacher.info.architecture}")
-    if config.expected is not None or published is None:
-        return config.expected
-    return published.top1
+    return published.top1 if published and config.expected is None else config.expected
 
 
 def print_findings(findings: Sequence[Finding], title: str) -> None:
@@ -89,23 +87,20 @@ def explain(findings: Sequence[Finding], margin: float) -> Explanation:
     own = findings[0]
     normalised = max(findings, key=lambda finding: finding.accuracy.top1)
     both = max(findings, key=lambda finding: finding.reordered)
+    pixels = (
+        f"its pixels are normalised otherwise, as {normalised.name}: {normalised.accuracy.top1:.1f} %; convert it with "
+        f"{_options(normalised)}"
+    )
+    order = f"its classes are in another order: {own.reordered:.1f} % in the best"
+    order_and_pixels = (
+        f"its classes are in another order and its pixels are normalised as {both.name}: {both.reordered:.1f} %; "
+        f"convert it with {_options(both)}"
+    )
     candidates = (
         Explanation(own.accuracy.top1, NOTHING, own, False),
-        Explanation(
-            normalised.accuracy.top1,
-            f"its pixels are normalised otherwise, as {normalised.name}: {normalised.accuracy.top1:.1f} %; convert it "
-            f"with {_options(normalised)}",
-            normalised,
-            False,
-        ),
-        Explanation(own.reordered, f"its classes are in another order: {own.reordered:.1f} % in the best", own, True),
-        Explanation(
-            both.reordered,
-            f"its classes are in another order and its pixels are normalised as {both.name}: {both.reordered:.1f} %; "
-            f"convert it with {_options(both)}",
-            both,
-            True,
-        ),
+        Explanation(normalised.accuracy.top1, pixels, normalised, False),
+        Explanation(own.reordered, order, own, True),
+        Explanation(both.reordered, order_and_pixels, both, True),
     )
     best = max(candidate.top1 for candidate in candidates)
     return next(candidate for candidate in candidates if candidate.top1 >= best - margin)
@@ -122,13 +117,8 @@ def main(config: TeacherCheck) -> None:
     teacher = open_teacher(config.teacher, config.dataset)
     info = teacher.info
     source = find_images(config.data, info.dataset, "val", "--data")
-    evaluation_set = load_evaluation(
-        info.dataset,
-        image_size=info.image_size,
-        source=source,
-        class_order=config.class_order,
-        preprocessing=info.preprocessing,
-    )
+    options = {"class_order": config.class_order, "preprocessing": info.preprocessing}
+    evaluation_set = load_evaluation(info.dataset, image_size=info.image_size, source=source, **options)
     if own := info.preprocessing:
         print(f"test images as the teacher's own: crop_pct {own.crop_pct:g}, {own.interpolation}")
     expected = expected_top1(config, teacher)

@@ -13,7 +13,7 @@ import numpy as np
 from gift_jax import DistilledSet, Teacher, load_distilled, load_teacher, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import EvaluationSet, load_digits_test
-from gift_jax.runtime.files import os_errors_as_gift_error
+from gift_jax.runtime.files import make_directory
 from gift_jax.teachers.teacher import INFO
 
 from .set_making import check_method, make_set
@@ -40,8 +40,7 @@ def example_teacher(out: Path) -> Teacher:
     """The example teacher of a directory: trained in PyTorch and converted as a user would, unless it is there."""
     if (out / "teacher" / INFO).is_file():
         return load_teacher(out / "teacher")
-    with os_errors_as_gift_error(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_directory(out)
     run_convert("example-teacher", "--out", f"{out}/teacher.pth")
     run_convert("teacher", f"{out}/teacher.pth", "--dataset", "digits", "--model", "conv2", "--out", f"{out}/teacher")
     return load_teacher(out / "teacher")
@@ -52,11 +51,10 @@ def load_digits(out: Path, ipc: int, methods: tuple[str, ...]) -> Digits:
     images, labels = training_digits()
     for method in methods:
         check_method(method, labels, ipc)
-    teacher = example_teacher(out)
-    sets = {
-        method: find_set(out / "sets" / f"{method}_ipc{ipc}.safetensors", method, images, labels, teacher, ipc)
-        for method in methods
-    }
+    teacher, sets = example_teacher(out), {}
+    for method in methods:
+        path = out / "sets" / f"{method}_ipc{ipc}.safetensors"
+        sets[method] = find_set(path, method, images, labels, teacher, ipc)
     return Digits(teacher, sets, load_digits_test(), EvaluationSet(*training_digits(held_out=True), "digits"))
 
 

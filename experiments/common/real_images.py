@@ -93,16 +93,8 @@ def draw_rows(labels: np.ndarray, ipc: int, seed: int) -> np.ndarray:
 def rows_by_class(labels: np.ndarray, ipc: int, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Rows of ipc images of each class, class after class, that are chosen from the class's.
 
-    Args:
-        labels: int [N], of which every class 0..max must occur ipc times.
-        ipc: images of each class.
-        choose: takes a class's rows, returns ipc of them.
-
-    Returns:
-        int [classes * ipc].
-
-    Raises:
-        GiftError: a class has fewer images; the message names it.
+    Args: labels, int [N], of classes 0..max; choose, which takes a class's rows and returns ipc of them. Returns: int
+    [classes * ipc]. Raises: GiftError that names a class of fewer images.
     """
     counts = np.bincount(labels)
     if counts.min() < ipc:

@@ -78,11 +78,5 @@ def _centres(images: np.ndarray, ipc: int) -> np.ndarray:
 
 
 METHODS: Mapping[str, Callable[[np.ndarray, int], np.ndarray] | None] = MappingProxyType(
-    {
-        "rded": None,
-        "random": random_images,
-        "herding": herded_images,
-        "kmeans": cluster_centres,
-        "medoids": medoids,
-    }
+    {"rded": None, "random": random_images, "herding": herded_images, "kmeans": cluster_centres, "medoids": medoids}
 )

@@ -79,7 +79,8 @@ def run_convert(*arguments: str) -> None:
 def convert_once(command: str, source: Path, options: Sequence[str], name: str) -> Path:
     """The result of converting source, in the cache: made if it is not there, or if source or options changed."""
     with os_errors_as_gift_error(source):
-        state = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(source)]
+        files = sorted(filter(Path.is_file, source.rglob("*"))) if source.is_dir() else [source]
+        state = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     key = hashlib.sha256(repr((source.resolve().as_posix(), state, tuple(options))).encode()).hexdigest()[:16]
     out = cache_directory("converted") / key / name
     if out.exists():
@@ -87,10 +88,6 @@ def convert_once(command: str, source: Path, options: Sequence[str], name: str) 
     else:
         run_convert(command, str(source), *options, "--out", str(out))
     return out
-
-
-def _files(source: Path) -> list[Path]:
-    return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
 
 
 def open_teacher(path: Path, dataset: str | None = None) -> Teacher:

@@ -1,7 +1,7 @@
 """What the studies share: options, the pieces that are trained, and the way from cells to a report."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
@@ -13,7 +13,6 @@ from gift_jax.data.evaluation import DIGITS, EvaluationSet
 from gift_jax.models import Model, get_model
 from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.reports.page import Section
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
@@ -21,13 +20,14 @@ from gift_jax.runtime.options import Choices, Dataset, ModelName
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.rekey import rekey
+from gift_jax.studies.tensorboard import make_writer
 from gift_jax.task import Task
 from gift_jax.training.timing import duration
 
 from . import sources
 from .digits_setup import at_once, load_digits
 from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student
-from .reporting import Row, print_summary, report_title, write_report
+from .reporting import MakeSections, print_summary, report_title, write_report
 from .sources import find_distilled, find_teacher
 
 Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans", "medoids"))]
@@ -67,23 +67,18 @@ class Study(Inputs):
         for option in ("ipc", "seeds", "epochs", "jobs"):
             if (value := getattr(self, option)) is not None and value < 1:
                 raise GiftError(f"--{option} must be 1 or more, not {value}")
-        for option in ("losses", "hard_middle", "optimizers"):
-            self.check_names(option)
+        hints = get_type_hints(type(self), include_extras=True)
+        for option in (name for name in ("losses", "hard_middle", "optimizers") if name in hints):
+            names = get_args(hints[option])[0].__metadata__[0].names()
+            if unknown := [name for name in getattr(self, option) if name not in names]:
+                flag = option.replace("_", "-")
+                raise GiftError(f"--{flag}: {unknown[0]!r} is unknown; choose of {', '.join(names)}")
         if self.dataset == DIGITS:
             for option in ("model", "distilled", "teacher", "data", "train_data", "class_order"):
                 if getattr(self, option) != getattr(type(self), option):
                     name = option.replace("_", "-")
                     raise GiftError(f"--{name}: studies of the digits make their own; give --dataset too, or drop it")
         grid.parse_shard(self.shard)
-
-    def check_names(self, option: str) -> None:
-        """Raises: GiftError if an option holds a name that is not among its choices."""
-        if option not in (hints := get_type_hints(type(self), include_extras=True)):
-            return
-        names = get_args(hints[option])[0].__metadata__[0].names()
-        if unknown := [name for name in getattr(self, option) if name not in names]:
-            flag = option.replace("_", "-")
-            raise GiftError(f"--{flag}: {unknown[0]!r} is unknown; choose of {', '.join(names)}")
 
     @property
     def at_once(self) -> int:
@@ -139,8 +134,8 @@ def load_materials(study: Study, methods: Sequence[str]) -> Materials:
         announce()
         digits = load_digits(study.out, study.ipc, tuple(methods))
         return Materials(*digits, dict.fromkeys(methods, get_model(digits.teacher.info.spec)))
-    where = (study.distilled, study.dataset, study.model, study.ipc)
-    sets = {method: find_distilled(where[0], method, *where[1:]) for method in methods}
+    where = (study.dataset, study.model, study.ipc)
+    sets = {method: find_distilled(study.distilled, method, *where) for method in methods}
     check_alike(sets.values())
     first = next(iter(sets.values()))
     asked = study.has_teacher or any(distilled.soft_labels is None for distilled in sets.values())
@@ -153,11 +148,7 @@ def load_materials(study: Study, methods: Sequence[str]) -> Materials:
 
 
 def run_study(
-    study: Study,
-    experiment: str,
-    materials: Materials,
-    cells: Sequence[Cell],
-    make_sections: Callable[[Sequence[Row]], list[Section]],
+    study: Study, experiment: str, materials: Materials, cells: Sequence[Cell], make_sections: MakeSections
 ) -> None:
     """Run the cells, or list them, and write the report of all results in the study's directory."""
     shard = grid.parse_shard(study.shard)
@@ -168,7 +159,8 @@ def run_study(
         print_plan(grid_plan.make_plan(cells, study.out, shard, jobs=study.at_once))
         return
     save_sheets(study.out, materials.sets, materials.teacher, materials.evaluation_set.class_names)
-    options = {"retry_failed": study.retry_failed, "jobs": study.at_once, "log": make_log(study)}
+    log = make_writer(study.out / "tensorboard") if study.tensorboard else None
+    options = {"retry_failed": study.retry_failed, "jobs": study.at_once, "log": log}
     rows = grid.run_grid(cells, study.out, experiment=experiment, shard=shard, **options)
     if shard.parts > 1:
         print(f"part {study.shard} is done; `python -m experiments.report {study.out}` joins the parts")
@@ -200,16 +192,7 @@ def save_sheets(
         sheet = contact_sheet(f"sheet_{name}", distilled, teacher, class_names)
         path = out / "sheets" / sheet.file_name
         with atomic_write(path) as temporary, os_errors_as_gift_error(path):
-            temporary.write_bytes(sheet.content if isinstance(sheet.content, bytes) else sheet.content.encode())
-
-
-def make_log(study: Study) -> grid.Log | None:
-    """Where figures go while the study runs, if they were asked for."""
-    if not study.tensorboard:
-        return None
-    from gift_jax.studies.tensorboard import make_writer
-
-    return make_writer(study.out / "tensorboard")
+            temporary.write_bytes(sheet.data)
 
 
 def print_plan(plan: grid_plan.Plan) -> None:

@@ -16,6 +16,7 @@ the best epoch with test images for each of its accuracies; here accuracies are 
 
 import dataclasses
 import functools
+import itertools
 from pathlib import Path
 
 from gift_jax import GiftError
@@ -71,15 +72,12 @@ def with_random(config: LabelQuality, materials: Materials, real: RealImages) ->
 
 def make_cells(config: LabelQuality, materials: Materials) -> list[Cell]:
     """Every loss on every set with and without augmentation; sets of one size share a loss's compiled step."""
-    cells = []
-    for loss in config.losses:
-        for name, changes in AUGMENTATIONS.items():
-            for images in (*config.methods, "random"):
-                labels = {"images": images, "loss": loss, "augmentation": name}
-                for seed in range(config.seeds):
-                    source = f"random-{seed}" if images == "random" else images
-                    recipe = materials.recipe(source, config, loss=loss, **changes)
-                    cells.append(materials.cell(labels, source, recipe, seed))
+    cells, kinds = [], (*config.methods, "random")
+    for loss, name, images, seed in itertools.product(config.losses, AUGMENTATIONS, kinds, range(config.seeds)):
+        labels = {"images": images, "loss": loss, "augmentation": name}
+        source = f"random-{seed}" if images == "random" else images
+        recipe = materials.recipe(source, config, loss=loss, **AUGMENTATIONS[name])
+        cells.append(materials.cell(labels, source, recipe, seed))
     return cells
 
 

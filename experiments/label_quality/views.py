@@ -33,9 +33,7 @@ def make_sections(rows: Sequence[Row], *, lrs_weight: float = 0.5, ars_weight: f
     if plain:
         grid = make_grid(plain, "loss", "images", guessing=chance)
         picture = pictures.points("plain", {"": grid}, "Accuracy by loss and images, without augmentation")
-        sections.append(
-            Section("Without augmentation", [ABOUT, grid_table(grid, "loss", worst=None), picture], folded=True)
-        )
+        sections += compared("Without augmentation", [ABOUT, grid_table(grid, "loss", worst=None), picture])
     for title, own in (("with augmentation", augmented), ("without augmentation", plain)):
         blocks = differences(own, "loss", "images", SUBJECT, guessing=chance)
         for method in methods:

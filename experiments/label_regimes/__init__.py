@@ -133,11 +133,6 @@ def id_bytes(num_classes: int) -> int:
     return 1 if num_classes <= 2**8 else 2
 
 
-def weight_bytes(teacher: Teacher) -> int:
-    """Bytes of a teacher's weights, BatchNorm folded."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(teacher.params))
-
-
 @dataclasses.dataclass(frozen=True)
 class Gathered:
     """What makes the cells: options, materials, and random images of each seed among the sets as `random-SEED`."""
@@ -185,10 +180,10 @@ class Gathered:
         """Every kind of soft labels and loss on every kind of images; losses share what is stored."""
         few = min(self.config.views, self.config.epochs)
         views: dict[str, dict[str, Any]] = {"one": {"whole": True}, "few": {"views": few}, "bank": {}}
-        live = {"teacher": self.teacher, "label_bytes": weight_bytes(self.teacher)}
+        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self.teacher.params))  # BatchNorm folded
+        live = {"teacher": self.teacher, "label_bytes": weights}
         stored: dict[tuple[str, str, int], MadeLabels] = {}
-        seeds = range(self.config.seeds)
-        recipes = self.soft_recipes
+        recipes, seeds = self.soft_recipes, range(self.config.seeds)
         for regime, loss, kind, seed in itertools.product(self.config.regimes, recipes, self.kinds, seeds):
             name, recipe = self.source(kind, seed), recipes[loss]
             distilled, key = self.materials.sets[name], (regime, name, seed)
@@ -200,10 +195,9 @@ class Gathered:
 
     def hard(self) -> Iterator[RegimeCell]:
         """Hard labels on every kind of images."""
-        for kind in self.kinds:
-            for seed in range(self.config.seeds):
-                distilled = self.materials.sets[self.source(kind, seed)]
-                yield self.cell({"images": kind, "labels": HARD}, distilled, self.recipe("ce"), seed)
+        for kind, seed in itertools.product(self.kinds, range(self.config.seeds)):
+            distilled = self.materials.sets[self.source(kind, seed)]
+            yield self.cell({"images": kind, "labels": HARD}, distilled, self.recipe("ce"), seed)
 
     def more(self, real: RealImages, pruned: Pruned, budgets: set[int]) -> Iterator[RegimeCell]:
         """Real images with hard labels, as many as the bytes of a budget buy, in as many steps as all others."""
@@ -214,10 +208,9 @@ class Gathered:
         counts = sorted({budget // (classes * id_bytes(classes)) for budget in budgets})
         for ipc in (count for count in counts if self.config.ipc < count < real.smallest):
             chosen = {name: pruned.choose(name, ipc) for name in pruned.scored}
-            for kind in (RANDOM, *pruned.scored):
-                for seed in range(self.config.seeds):
-                    distilled = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
-                    yield self.cell({"images": kind, MORE: str(ipc * classes)}, distilled, recipe, seed)
+            for kind, seed in itertools.product((RANDOM, *pruned.scored), range(self.config.seeds)):
+                distilled = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
+                yield self.cell({"images": kind, MORE: str(ipc * classes)}, distilled, recipe, seed)
         if counts[-1] >= real.smallest:
             everything = real.everything()
             for seed in range(self.config.seeds):

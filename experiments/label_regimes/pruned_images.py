@@ -12,7 +12,6 @@ from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.fkd import set_digest
 from gift_jax.models import Model
-from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.training.identity import fingerprint
@@ -70,23 +69,22 @@ def read_rows(path: Path) -> np.ndarray:
     """Row numbers, int [N], of a `.npy` file or of text with one a line. Raises: GiftError."""
     with os_errors_as_gift_error(path):
         try:
-            return np.load(path, allow_pickle=False) if path.suffix == ".npy" else _of_text(path)
+            if path.suffix == ".npy":
+                return np.load(path, allow_pickle=False)
+            return np.array([int(line) for line in path.read_text(encoding="utf-8").split()], np.int64)
         except ValueError as error:
             raise GiftError(f"{path}: holds no row numbers ({error}); give a .npy of them, or one a line") from None
 
 
-def _of_text(path: Path) -> np.ndarray:
-    return np.array([int(line) for line in path.read_text(encoding="utf-8").split()], np.int64)
-
-
 def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) -> Dynamics:
-    """Train the network on all images and record how it sees them, or take what was recorded before from out."""
-    recipe = scoring_recipe(images.dataset, epochs)
-    parts: Mapping[str, object] = {
-        "recipe": dataclasses.asdict(recipe),
-        "network": dataclasses.asdict(network.spec),
-        "images": set_digest(images),
-    }
+    """Train the network on all images and record how it sees them, or take what was recorded before from out.
+
+    Images are mirrored where they stay of their class.
+    """
+    augment = "crop_flip" if get_dataset(images.dataset).mirrors else "crop"
+    recipe = dataclasses.replace(RECIPE, epochs=epochs, augment=augment)
+    recipe_of, network_of = dataclasses.asdict(recipe), dataclasses.asdict(network.spec)
+    parts: Mapping[str, object] = {"recipe": recipe_of, "network": network_of, "images": set_digest(images)}
     path = out / "pruning" / f"{fingerprint(parts)}.npz"
     if not path.is_file():
         with progress.display("scoring real images", epochs, "epochs") as advance:
@@ -102,9 +100,3 @@ def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) 
         np.load(path, allow_pickle=False) as stored,
     ):
         return Dynamics(*(stored[name] for name in Dynamics._fields))
-
-
-def scoring_recipe(dataset: str, epochs: int) -> Recipe:
-    """How the network that scores images is trained; images are mirrored where they stay of their class."""
-    augment = "crop_flip" if get_dataset(dataset).mirrors else "crop"
-    return dataclasses.replace(RECIPE, epochs=epochs, augment=augment)

@@ -116,10 +116,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 def choose_rows(method: str, dynamics: Dynamics, labels: np.ndarray, ipc: int, seed: int = 0) -> np.ndarray:
     """Rows that a method keeps of each class, class after class. Args: labels, int [N]. Returns: int [classes * ipc].
 
-    Raises: GiftError for an unknown method, or a class with fewer images.
+    Raises: GiftError for a class with fewer images.
     """
-    if method not in METHODS:
-        raise GiftError(f"pruning method {method!r} is unknown; choose of {', '.join(METHODS)}")
     difficulty, keep = METHODS[method].difficulty(dynamics), METHODS[method].keep
     generator = np.random.default_rng(seed)
     return rows_by_class(labels, ipc, lambda rows: rows[keep(difficulty[rows], ipc, generator)])

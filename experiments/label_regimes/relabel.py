@@ -114,17 +114,11 @@ def _make_ask(
 
 
 def make_labels(
-    distilled: DistilledSet,
-    teacher: Teacher,
-    recipe: Recipe,
-    *,
-    views: int | None = None,
-    whole: bool = False,
-    seed: int,
+    distilled: DistilledSet, teacher: Teacher, recipe: Recipe, *, views: int = 0, whole: bool = False, seed: int
 ) -> MadeLabels:
     """Prepare labels for a recipe's epochs, batches, crops and flips.
 
-    Args: views and whole, as of `MadeLabels`; by default there is a view for each epoch.
+    Args: views and whole, as of `MadeLabels`; with 0 there is a view for each epoch.
     """
     count, views = len(distilled.labels), views or recipe.epochs
     flips = "flip" in split_strategy(recipe.augment)[1].split("_")
@@ -141,14 +135,5 @@ def make_labels(
         order=f"seed {seed}",
         source=f"labels of {drawn}, by {teacher.info.architecture} {digest(teacher.params)}",
     )
-    return MadeLabels(
-        directory=Path(),
-        info=info,
-        distilled=distilled,
-        teacher=teacher,
-        views=views,
-        whole=whole,
-        smallest_crop=recipe.smallest_crop,
-        flips=flips,
-        seed=seed,
-    )
+    options = {"views": views, "whole": whole, "smallest_crop": recipe.smallest_crop, "flips": flips, "seed": seed}
+    return MadeLabels(directory=Path(), info=info, distilled=distilled, teacher=teacher, **options)
