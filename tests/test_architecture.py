@@ -14,24 +14,8 @@ PACKAGES = ("gift_jax", "convert", "experiments", "benchmarks")
 
 # The floors of gift_jax, from the ground up: each imports only what stands before it, and its own wing.
 FLOORS = (
-    "errors",
-    "runtime",
-    "losses",
-    "pixels",
-    "augment",
-    "optim",
-    "readers",
-    "data",
-    "models",
-    "evaluate",
-    "teachers",
-    "rded",
-    "recipes",
-    "training",
-    "task",
-    "plan",
-    "reports",
-    "studies",
+    *("errors", "runtime", "losses", "pixels", "augment", "optim", "readers", "data", "models", "evaluate", "teachers"),
+    *("rded", "recipes", "training", "task", "plan", "reports", "studies"),
 )
 FRONT_DOOR = {"__init__", "__main__"}  # of the package itself; they name what they load by need
 
@@ -56,11 +40,14 @@ def imported(name, path):
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
+def inside(package):
+    """Names of a package's own modules and packages."""
+    paths = (ROOT / package).iterdir()
+    return {path.stem for path in paths if path.suffix == ".py" or (path / "__init__.py").is_file()}
+
+
 def test_every_wing_stands_on_a_floor():
-    found = {
-        path.stem for path in (ROOT / "gift_jax").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
-    }
-    assert found - FRONT_DOOR == set(FLOORS)
+    assert inside("gift_jax") - FRONT_DOOR == set(FLOORS)
 
 
 @pytest.mark.parametrize("floor", FLOORS)
@@ -68,13 +55,8 @@ def test_no_wing_imports_one_above_it(floor):
     above = {f"gift_jax.{name}" for name in FLOORS[FLOORS.index(floor) + 1 :]}
     own = [(name, path) for name, path in modules("gift_jax") if f"{name}.".startswith(f"gift_jax.{floor}.")]
     assert own
-    upward = [
-        (name, target)
-        for name, path in own
-        for target in imported(name, path)
-        if ".".join(target.split(".")[:2]) in above
-    ]
-    assert upward == []
+    targets = [(name, target) for name, path in own for target in imported(name, path)]
+    assert [pair for pair in targets if ".".join(pair[1].split(".")[:2]) in above] == []
 
 
 @pytest.mark.parametrize(
@@ -109,12 +91,7 @@ def test_a_study_imports_what_is_shared_and_no_other_study():
 
 
 def test_only_commands_lie_in_experiments():
-    top = {
-        path.stem
-        for path in (ROOT / "experiments").iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").is_file()
-    }
-    assert top - {"__init__", "__main__", "common"} == set(commands())
+    assert inside("experiments") - {"__init__", "__main__", "common"} == set(commands())
 
 
 def test_tests_mirror_the_tree():
@@ -124,10 +101,10 @@ def test_tests_mirror_the_tree():
             place = ROOT / path.parent.relative_to(ROOT / "tests")
             words = path.stem.removeprefix("test_").split("_")
             stems = ["_".join(words[:count]) for count in range(1, len(words) + 1)]
-            known = [
-                stem for stem in stems if any((place / own).exists() for own in (f"{stem}.py", stem, f"__{stem}__.py"))
-            ]
-            assert known, f"{path.relative_to(ROOT)} mirrors no module in {place.relative_to(ROOT)}"
+            names = [own for stem in stems for own in (f"{stem}.py", stem, f"__{stem}__.py")]
+            assert any((place / name).exists() for name in names), (
+                f"{path.relative_to(ROOT)} mirrors no module in {place.relative_to(ROOT)}"
+            )
 
 
 def loaded_after(code):

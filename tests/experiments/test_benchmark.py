@@ -15,15 +15,16 @@ TINY = (
     *("--teacher-epochs", 1, "--long-steps", 4, "--seeds", 2, "--rival-seeds", 3, "--other-seeds", 2),
 )
 SECTIONS = [
+    *("Summary", "Differences", "Compared with published results", "Images, labels and sizes", "Gradients and rates"),
     *(
-        "Summary",
-        "Differences",
-        "Compared with published results",
-        "Images, labels and sizes",
-        "Gradients and rates",
         "Students",
+        "Refinement",
+        "Longer training",
+        "Augmentation",
+        "The chosen rates",
+        "The teacher",
+        "The distilled images",
     ),
-    *("Refinement", "Longer training", "Augmentation", "The chosen rates", "The teacher", "The distilled images"),
 ]
 
 
@@ -93,10 +94,7 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            (),
-            "install them by `apt-get install dataset-fashion-mnist`, or give a directory of the four files by --data",
-        ),
+        ((), "by `apt-get install dataset-fashion-mnist`, or give a directory of the four files by --data DIR"),
         (("--seeds", 0), "--seeds must be 1 or more, not 0"),
         (("--sgd-rates", 10), "--sgd-rates must be above 0 and hold 1, the customary rate"),
         (("--losses", "ce", "gfit"), "--losses: 'gfit' is not among ce, cosine, gift"),

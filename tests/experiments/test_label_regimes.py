@@ -1,6 +1,7 @@
 """Kinds of labels: equal images, steps and bytes, and what is paired."""
 
 import dataclasses
+import itertools
 
 import jax
 import numpy as np
@@ -50,14 +51,12 @@ def named(found, **labels):
 
 def test_every_kind_of_labels_is_on_every_kind_of_images(cells):
     found = cells()
-    kinds, labels = ("rded", "random", "aum", "ccs"), ["hard"]
-    losses = ("gift", "kl", "kl_soft_hard_soft")
-    labels += [f"{regime}, {loss}" for regime in ("one", "few", "bank", "live") for loss in losses]
-    for kind in kinds:
-        for name in labels:
-            own = named(found, images=kind, labels=name)
-            assert [cell.seed for cell in own] == [0, 1]
-            assert {len(cell.task.distilled.labels) for cell in own} == {30}
+    soft = itertools.product(("one", "few", "bank", "live"), ("gift", "kl", "kl_soft_hard_soft"))
+    labels = ["hard", *map(", ".join, soft)]
+    for kind, name in itertools.product(("rded", "random", "aum", "ccs"), labels):
+        own = named(found, images=kind, labels=name)
+        assert [cell.seed for cell in own] == [0, 1]
+        assert {len(cell.task.distilled.labels) for cell in own} == {30}
     assert {cell.task.recipe.loss for cell in named(found, images="ccs", labels="hard")} == {"ce"}
     assert len({fingerprint(cell.identity()) for cell in found}) == len(found)
 
@@ -72,23 +71,17 @@ def test_bytes_of_labels_by_hand(cells):
     found = cells()
     live = named(found, images="rded", labels="live, gift")[0]
     assert live.label_bytes == 4 * sum(leaf.size for leaf in jax.tree.leaves(live.task.teacher.params))
-    sizes = {
-        name: {cell.label_bytes for cell in named(found, images="rded", labels=name)}
-        for name in ("hard", "one, gift", "few, gift", "bank, kl")
-    }
     # 30 images: an id of one byte, or ten logits of two bytes, for each of 1, 10 or 30 views.
-    assert sizes == {"hard": {30}, "one, gift": {600}, "few, gift": {6000}, "bank, kl": {18000}}
+    for name, size in {"hard": 30, "one, gift": 600, "few, gift": 6000, "bank, kl": 18000}.items():
+        assert {cell.label_bytes for cell in named(found, images="rded", labels=name)} == {size}
 
 
 def test_more_images_have_hard_labels_of_as_many_bytes(cells):
     found = [cell for cell in cells() if "labels" not in cell.labels]
     counts = {len(cell.task.distilled.labels): cell.label_bytes for cell in found}
     assert counts == {600: 600, 897: 897}  # one soft label an image buys 60 a class; more of them buy all there are
-    assert {cell.labels["images"] for cell in found if len(cell.task.distilled.labels) == 600} == {
-        "random",
-        "aum",
-        "ccs",
-    }
+    kinds = {cell.labels["images"] for cell in found if len(cell.task.distilled.labels) == 600}
+    assert kinds == {"random", "aum", "ccs"}
     assert {(cell.task.recipe.loss, cell.task.teacher, cell.task.soft_labels) for cell in found} == {("ce", None, None)}
     assert all("labels" in cell.labels for cell in cells(dataclasses.replace(CONFIG, more_images=False)))
 
@@ -156,9 +149,8 @@ def test_a_file_of_something_else_is_no_index_file(tmp_path):
 
 def test_dynamics_are_recorded_once(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(
-        pruned_images, "record_dynamics", lambda *parts, **more: told.append(1) or recorded(*parts, **more)
-    )
+    record = lambda *parts, **more: told.append(1) or recorded(*parts, **more)  # noqa: E731
+    monkeypatch.setattr(pruned_images, "record_dynamics", record)
     images, network = distilled_set(20), get_model(INFO.spec)
     first, again = (load_dynamics(tmp_path, network, images, 3) for _ in range(2))
     other = load_dynamics(tmp_path, network, images, 4)

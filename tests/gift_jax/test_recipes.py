@@ -28,82 +28,42 @@ from gift_jax.training.step import make_step
 
 GOLDEN = Path(__file__).parents[1] / "golden_recipes"
 
-# (dataset, model, images a class) of each recipe; methods beside a recipe's own where they decide something.
-SETTINGS = {
-    "gift": [
-        ("sre2l", "cifar100", "conv3", 10),
-        ("datm", "tinyimagenet", "conv4", 1),
-        ("rded", "imagenet-nette", "conv5", 1),
-        ("rded", "imagenet-1k", "conv4", 10),
-        ("rded", "imagenet-1k", "resnet18", 10),
-        ("sre2l", "imagenet-1k", "resnet18", 50),
-        ("sre2l", "imagenet-1k", "swin_v2_t", 10),
-        ("rded", "digits", "conv2", 10),
-    ],
-    "sre2l": [("sre2l", dataset, "resnet18", 50) for dataset in ("imagenet-1k", "tinyimagenet", "cifar100")],
-    "cda": [("cda", "imagenet-1k", "resnet18", 200), ("cda", "tinyimagenet", "resnet18_modified", 100)],
-    "rded": [
-        ("rded", "cifar10", "conv3", 1),
-        ("rded", "cifar10", "resnet18_modified", 50),
-        ("rded", "cifar100", "conv3", 10),
-        ("rded", "cifar100", "resnet18_modified", 10),
-        ("rded", "tinyimagenet", "conv4", 10),
-        ("rded", "imagenet-woof", "conv5", 10),
-        ("rded", "imagenet-1k", "conv4", 10),
-        ("rded", "imagenet-1k", "efficientnet_b0", 50),
-    ],
-    "datm": [("datm", dataset, "conv3", 10) for dataset in ("cifar10", "cifar100", "tinyimagenet")],
-    "gvbsm": [("gvbsm", dataset, "resnet18", 10) for dataset in ("imagenet-1k", "tinyimagenet", "cifar100", "cifar10")],
-    "dc": [("dc", dataset, "conv3", 10) for dataset in ("mnist", "cifar10")],
-    "dsa": [("dsa", dataset, "conv3", 10) for dataset in ("svhn", "cifar10")],
-    "dm": [("dm", "cifar100", "conv3", 50)],
-    "mtt": [("mtt", "cifar10", "conv3", 10)],
-    "idc": [
-        ("idc", "cifar10", "conv3", 10),
-        ("idc", "fashion-mnist", "conv3", 40),
-        ("idc", "svhn", "conv3", 1),
-        ("idc", "mnist", "conv3", 10),
-        ("idc", "mnist", "conv3", 40),
-        ("idc", "imagenet-10", "resnet_ap10", 90),
-        ("idc", "imagenet-100", "resnet_ap10", 180),
-    ],
-    "minimax": [
-        ("minimax", "imagenet-woof", "resnet_ap10", 100),
-        ("minimax", "imagenet-nette", "resnet_ap10", 10),
-        ("minimax", "imagenet-100", "resnet_ap10", 20),
-    ],
-    "edc": [
-        ("edc", dataset, "resnet18", 10)
-        for dataset in ("imagenet-1k", "imagenet-10", "tinyimagenet", "cifar100", "cifar10")
-    ],
-    "cim": [
-        ("cim", "cifar10", "conv3", 10),
-        ("cim", "imagenet-1k", "resnet18", 10),
-        ("cim", "imagenet-1k", "efficientnet_b0", 50),
-    ],
-    "delt": [
-        ("delt", "imagenet-1k", "resnet18", 50),
-        ("delt", "imagenet-1k", "resnet101", 10),
-        ("delt", "tinyimagenet", "resnet18_modified", 30),
-        ("delt", "cifar10", "resnet18_modified", 40),
-    ],
-    "cvdd": [
-        ("cvdd", "imagenet-1k", "resnet18", 10),
-        ("cvdd", "imagenet-1k", "resnet18", 1),
-        ("cvdd", "imagenet-1k", "resnet101", 50),
-        ("cvdd", "imagenet-nette", "resnet50", 50),
-        ("cvdd", "tinyimagenet", "resnet18_modified", 50),
-        ("cvdd", "cifar100", "resnet18_modified", 10),
-        ("cvdd", "cifar10", "resnet18_modified", 1),
-    ],
-    "hald": [
-        ("hald", "imagenet-1k", "resnet18", 10),
-        ("hald", "imagenet-1k", "mobilenet_v2", 50),
-        ("hald", "imagenet-woof", "resnet50", 10),
-        ("hald", "tinyimagenet", "resnet18_modified", 50),
-        ("hald", "cifar100", "resnet101_modified", 1),
-    ],
+
+def written(name, text):
+    """(method, dataset, model, images a class) of a row of `WRITTEN`."""
+    *method, dataset, model, ipc = text.split()
+    return (*(method or [name]), dataset, model, int(ipc))
+
+
+# Dataset, model and images a class; before them the set's method, where it is not the recipe's name.
+WRITTEN = {
+    "gift": "sre2l cifar100 conv3 10, datm tinyimagenet conv4 1, rded imagenet-nette conv5 1, "
+    "rded imagenet-1k conv4 10, rded imagenet-1k resnet18 10, sre2l imagenet-1k resnet18 50, "
+    "sre2l imagenet-1k swin_v2_t 10, rded digits conv2 10",
+    "sre2l": "imagenet-1k resnet18 50, tinyimagenet resnet18 50, cifar100 resnet18 50",
+    "cda": "imagenet-1k resnet18 200, tinyimagenet resnet18_modified 100",
+    "rded": "cifar10 conv3 1, cifar10 resnet18_modified 50, cifar100 conv3 10, cifar100 resnet18_modified 10, "
+    "tinyimagenet conv4 10, imagenet-woof conv5 10, imagenet-1k conv4 10, imagenet-1k efficientnet_b0 50",
+    "datm": "cifar10 conv3 10, cifar100 conv3 10, tinyimagenet conv3 10",
+    "gvbsm": "imagenet-1k resnet18 10, tinyimagenet resnet18 10, cifar100 resnet18 10, cifar10 resnet18 10",
+    "dc": "mnist conv3 10, cifar10 conv3 10",
+    "dsa": "svhn conv3 10, cifar10 conv3 10",
+    "dm": "cifar100 conv3 50",
+    "mtt": "cifar10 conv3 10",
+    "idc": "cifar10 conv3 10, fashion-mnist conv3 40, svhn conv3 1, mnist conv3 10, mnist conv3 40, "
+    "imagenet-10 resnet_ap10 90, imagenet-100 resnet_ap10 180",
+    "minimax": "imagenet-woof resnet_ap10 100, imagenet-nette resnet_ap10 10, imagenet-100 resnet_ap10 20",
+    "edc": "imagenet-1k resnet18 10, imagenet-10 resnet18 10, tinyimagenet resnet18 10, cifar100 resnet18 10, "
+    "cifar10 resnet18 10",
+    "cim": "cifar10 conv3 10, imagenet-1k resnet18 10, imagenet-1k efficientnet_b0 50",
+    "delt": "imagenet-1k resnet18 50, imagenet-1k resnet101 10, tinyimagenet resnet18_modified 30, "
+    "cifar10 resnet18_modified 40",
+    "cvdd": "imagenet-1k resnet18 10, imagenet-1k resnet18 1, imagenet-1k resnet101 50, imagenet-nette resnet50 50, "
+    "tinyimagenet resnet18_modified 50, cifar100 resnet18_modified 10, cifar10 resnet18_modified 1",
+    "hald": "imagenet-1k resnet18 10, imagenet-1k mobilenet_v2 50, imagenet-woof resnet50 10, "
+    "tinyimagenet resnet18_modified 50, cifar100 resnet101_modified 1",
 }
+SETTINGS = {name: [written(name, text) for text in rows.split(", ")] for name, rows in WRITTEN.items()}
 # Settings of sets whose images were cut out of larger ones.
 FORMED = {("idc", "mnist", 40), ("idc", "fashion-mnist", 40), ("idc", "imagenet-10", 90), ("idc", "imagenet-100", 180)}
 LEARNED_RATE = 0.0125
@@ -167,15 +127,10 @@ def test_the_dc_familys_rate_falls_after_half_of_the_epochs_and_one(name, datase
     assert recipe.epochs == 2 * (last - 1) + 1
 
 
-def test_the_learned_rate_comes_from_the_set():
-    learned = distilled_set(provenance={"learning_rate": "0.017"})
-    assert setting_of(learned, "conv3") == Setting("random", "digits", "conv3", 2, 0.017)
-    assert setting_of(distilled_set(), "conv3").learning_rate is None
-
-
-def test_images_that_were_cut_out_of_larger_ones_are_known():
-    assert setting_of(distilled_set(provenance={"formation": "2 x 2"}), "conv3").formed
-    assert not setting_of(distilled_set(), "conv3").formed
+def test_the_learned_rate_and_that_images_were_cut_out_of_larger_ones_come_from_the_set():
+    names = ("random", "digits", "conv3", 2)
+    for provenance, told in (({}, ()), ({"learning_rate": "0.017"}, (0.017,)), ({"formation": "2 x 2"}, (None, True))):
+        assert setting_of(distilled_set(provenance=provenance), "conv3") == Setting(*names, *told)
 
 
 @pytest.mark.parametrize("classes", [10, 100])
@@ -208,17 +163,9 @@ def test_soft_hard_soft_is_any_recipes():
         ("gfit", ("x", "cifar10", "conv3", 10), "recipe 'gfit' is unknown; choose one of gift"),
         ("sre2l", ("x", "cifar10", "conv3", 10), "no settings for cifar10, only for imagenet-1k, tinyimagenet"),
         ("datm", ("x", "cifar10", "conv3", 10), "needs the learned learning rate"),
-        (
-            "idc",
-            ("x", "tinyimagenet", "conv4", 10),
-            "of at most 100 classes, cifar10, cifar100, svhn",
-        ),
+        ("idc", ("x", "tinyimagenet", "conv4", 10), "of at most 100 classes, cifar10, cifar100, svhn"),
         ("minimax", ("x", "imagenet-1k", "resnet_ap10", 10), "only for subsets of ImageNet of at most 100 classes;"),
-        (
-            "cvdd",
-            ("x", "cifar10", "conv3", 10),
-            "conv3 and 10 images a class of cifar10, only for resnet18",
-        ),
+        ("cvdd", ("x", "cifar10", "conv3", 10), "conv3 and 10 images a class of cifar10, only for resnet18"),
         ("hald", ("x", "imagenet-1k", "resnet18", 200), "only for resnet18 with 1, 10, 20, 30, 40, 50; resnet50"),
     ],
 )

@@ -9,19 +9,8 @@ from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import get_model
 from gift_jax.teachers.teacher import TeacherInfo, Verification, make_teacher
 
-INFO = TeacherInfo(
-    "conv2",
-    "digits",
-    10,
-    8,
-    1,
-    {"width": 4},
-    DIGITS_NORMALISATION,
-    "t.pth",
-    "0" * 64,
-    Verification(64, 0.0, 0.0, 1.0),
-    {"jax": "0"},
-)
+SOURCE = ("t.pth", "0" * 64, Verification(64, 0.0, 0.0, 1.0), {"jax": "0"})
+INFO = TeacherInfo("conv2", "digits", 10, 8, 1, {"width": 4}, DIGITS_NORMALISATION, *SOURCE)
 
 
 def make_variables(seed=0):

@@ -117,11 +117,9 @@ ABLATION = [
 
 
 def test_an_ablation_begins_with_single_changes():
-    rows = [
-        row
-        for labels, top1 in ABLATION
-        for row in rows_of({(*labels.values(), "sgd"): [top1]}, (*labels, "optimizer"), dataset="digits")
-    ]
+    rows = []
+    for labels, top1 in ABLATION:
+        rows += rows_of({(*labels.values(), "sgd"): [top1]}, (*labels, "optimizer"), dataset="digits")
     found = ablation.single_changes(rows)
     names = ["official", "weight 0", "smoothing 0", "probabilities, T = 4"]
     assert [row["labels"]["setting"] for row in found] == names
@@ -166,20 +164,16 @@ def test_cells_and_seeds_that_are_missing_are_named(tmp_path):
     rows = rows_of({("gift", "sgd"): [1, 2], ("gift", "adam"): [1, 2], ("kl", "sgd"): [1]}, experiment="x")
     assert reporting.missing_cells(rows) == ["kl, sgd, seed 1", "kl, adam"]
     write_report(tmp_path, "X", {"x": report.other_sections}, rows, [])
-    assert (
-        "## Incomplete\n\nThese results are missing.\n\n- kl, sgd, seed 1\n- kl, adam"
-        in (tmp_path / "report.md").read_text()
-    )
+    shown = "## Incomplete\n\nThese results are missing.\n\n- kl, sgd, seed 1\n- kl, adam"
+    assert shown in (tmp_path / "report.md").read_text()
     assert reporting.missing_cells(rows[:4]) == []
 
 
 def test_parts_whose_files_are_missing_are_named(tmp_path):
     for name in ("results-1-of-4.jsonl", "results-3-of-4.jsonl"):
         (tmp_path / name).touch()
-    assert [path.name for path in reporting.missing_parts([tmp_path])] == [
-        "results-2-of-4.jsonl",
-        "results-4-of-4.jsonl",
-    ]
+    missing = [path.name for path in reporting.missing_parts([tmp_path])]
+    assert missing == ["results-2-of-4.jsonl", "results-4-of-4.jsonl"]
     assert len(reporting.missing_parts([tmp_path / "results-1-of-4.jsonl"])) == 3
     (tmp_path / "results.jsonl").touch()  # of a run of the whole, which adds what the parts lack
     assert reporting.missing_parts([tmp_path]) == []
@@ -187,9 +181,8 @@ def test_parts_whose_files_are_missing_are_named(tmp_path):
 
 def claims():
     """(claim, figure, interval, n, report, heading) of the tables of results."""
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in (DOCUMENTED / "README.md").read_text().splitlines()
-    ]
+    lines = (DOCUMENTED / "README.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     for claim, *cells, link in (row for row in rows if len(row) == 5 and "](" in row[4]):
         path, _, anchor = re.fullmatch(r"\[.+\]\((.+)\)", link)[1].partition("#")
         yield claim, *cells, DOCUMENTED / path, anchor
@@ -203,14 +196,11 @@ def test_figures_of_the_table_of_results_are_in_the_reports():
         named = {re.sub(r"[^\w\- ]", "", text.partition("\n")[0].lower()).replace(" ", "-"): text for text in sections}
         lines = [line.replace("[", "").replace("]", "").replace(", +", " to +").replace(", -", " to -")
                  for line in named[anchor].splitlines()]  # fmt: skip
-        found = [
-            line for line in lines if re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", line) and interval in line
-        ]
+        pattern = rf"(?<![\d.]){re.escape(figure)}(?![\d.])"
+        found = [line for line in lines if re.search(pattern, line) and interval in line]
         assert found, (claim, figure, interval)
-        known = re.search(rf"n = {n}\b|n = \d+ to {n}\b|n = {n} to", named[anchor]) or any(
-            f"| {n} |" in line for line in found
-        )
-        assert known or not n, claim
+        counted = re.search(rf"n = {n}\b|n = \d+ to {n}\b|n = {n} to", named[anchor])
+        assert counted or any(f"| {n} |" in line for line in found) or not n, claim
 
 
 def test_a_folder_of_many_results_names_their_kind_and_the_choices(tmp_path):
@@ -228,16 +218,8 @@ def test_a_folder_of_many_results_names_their_kind_and_the_choices(tmp_path):
 
 
 def test_a_run_under_two_labels_takes_its_time_once():
-    row = {
-        "cell": "a",
-        "seconds": 30.0,
-        "train_seconds": 9.0,
-        "recipe": {},
-        "device": "d",
-        "versions": {},
-        "teacher": None,
-    }
-    row |= {"teacher_sha256": None, "method": "rded", "distilled": {}}
+    row = {"cell": "a", "seconds": 30.0, "train_seconds": 9.0, "recipe": {}, "device": "d", "versions": {}}
+    row |= {"teacher": None, "teacher_sha256": None, "method": "rded", "distilled": {}}
     table = dict(reporting.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0].rows)
     assert table["runs"] == "2, of which 0 failed"
     assert table["time"].startswith("60 s of")

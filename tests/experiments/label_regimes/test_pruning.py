@@ -85,8 +85,6 @@ def test_each_method_keeps_as_many_of_each_class(method, dynamics):
 
 
 def test_what_cannot_be_chosen_is_refused(dynamics):
-    with pytest.raises(GiftError, match="'herding' is unknown; choose of forgetting, el2n, aum, ccs"):
-        pruning.choose_rows("herding", dynamics, LABELS, 3)
     with pytest.raises(GiftError, match="at most 10, the real images of class 0, not 11"):
         pruning.choose_rows("aum", dynamics, LABELS, 11)
 

@@ -1,5 +1,6 @@
 """Labels made from a teacher: whose views they are of, how many there are, and that students replay them."""
 
+import dataclasses
 import functools
 
 import jax
@@ -18,14 +19,8 @@ from gift_jax.training import epochs
 from gift_jax.training.replay import replay
 
 TEACHER, SET, STUDENT = random_teacher(), distilled_set(22), get_model(INFO.spec)
-RECIPE = Recipe(
-    epochs=4,
-    batch_size=11,  # no smaller last batch to compile
-    augment="flip",
-    smallest_crop=0.5,
-    evaluations=1,
-    normalisation=TEACHER.info.normalisation,
-)
+PLAIN = Recipe(epochs=4, batch_size=11, augment="none", evaluations=1, normalisation=TEACHER.info.normalisation)
+RECIPE = dataclasses.replace(PLAIN, augment="flip", smallest_crop=0.5)
 KINDS = {"one": {"whole": True}, "few": {"views": 2}, "bank": {}}
 
 
@@ -74,8 +69,7 @@ def test_bytes_are_of_what_would_be_stored():
 
 
 def test_without_crops_and_flips_every_view_is_the_whole_image():
-    plain = Recipe(epochs=2, batch_size=10, augment="none", normalisation=TEACHER.info.normalisation)
-    boxes, flips, _ = by_image(make_labels(SET, TEACHER, plain, seed=0).flat(1))
+    boxes, flips, _ = by_image(make_labels(SET, TEACHER, PLAIN, seed=0).flat(1))
     assert (boxes == [0, 0, 8, 8]).all()
     assert not flips.any()
 
@@ -93,10 +87,8 @@ def test_banks_share_a_step():
 
 @pytest.mark.exhaustive
 def test_students_replay_them():
-    cells = [
-        Cell({}, Task(RECIPE, STUDENT, SET, None, evaluation_set(), make_labels(SET, TEACHER, RECIPE, seed=s)))
-        for s in (0, 1)
-    ]
+    made = [make_labels(SET, TEACHER, RECIPE, seed=seed) for seed in (0, 1)]
+    cells = [Cell({}, Task(RECIPE, STUDENT, SET, None, evaluation_set(), labels)) for labels in made]
     rows = [cell.run(lambda count, loss: None) for cell in cells]
     assert [row["soft_labels"]["order"] for row in rows] == ["seed 0", "seed 1"]
     assert rows[0]["losses"] != rows[1]["losses"]

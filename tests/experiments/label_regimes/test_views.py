@@ -28,19 +28,14 @@ def rows_of(images, accuracies):
 ROWS = [
     *rows_of("rded", {"hard": [50.0, 54.0, 52.0], "one, gift": [60.0, 62.0, 61.0], "bank, gift": [91.0, 92.0, 94.0]}),
     *rows_of("random", {"hard": [60.0, 60.0, 60.0], "one, gift": [70.0, 70.0, 70.0], "bank, gift": [90.0, 90.0, 91.0]}),
-    *(
-        row({"images": "random", "hard-labelled": "400"}, 80.0 + s, s, label_bytes=400, num_images=400)
-        for s in range(3)
-    ),
-    *(row({"all real images": "897"}, 95.0 + s, s, label_bytes=897, num_images=897) for s in range(3)),
+    *(row({"images": "random", "hard-labelled": "400"}, 80.0 + s, s, label_bytes=400) for s in range(3)),
+    *(row({"all real images": "897"}, 95.0 + s, s, label_bytes=897) for s in range(3)),
 ]
 
 
 def results(rows):
-    equal, more, whole = (
-        [each for each in rows if axis in each["labels"]] for axis in ("labels", "hard-labelled", "all real images")
-    )
-    return Results(equal, more, whole, guessing(rows))
+    axes = ("labels", "hard-labelled", "all real images")
+    return Results(*([each for each in rows if axis in each["labels"]] for axis in axes), guessing(rows))
 
 
 def test_the_primary_comparison_by_hand():

@@ -21,13 +21,8 @@ def double_precision():
 
 def draw(shape, seed=0):
     x, scale, bias, weight = jax.random.split(jax.random.key(seed), 4)
-    channels = shape[-1:]
-    return (
-        jax.random.normal(x, shape) * 2 + 1,
-        jax.random.normal(scale, channels),
-        jax.random.normal(bias, channels),
-        weight,
-    )
+    scale, bias = (jax.random.normal(key, shape[-1:]) for key in (scale, bias))
+    return jax.random.normal(x, shape) * 2 + 1, scale, bias, weight
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -35,16 +35,8 @@ def test_batchnorm_of_one_value_a_channel_is_plain_arithmetic_in_inference():
 @pytest.mark.parametrize(("count", "batch_size"), [(3, 1), (3, 2)])
 def test_a_batch_of_one_over_a_pixel_is_refused_before_training(count, batch_size):
     """ResNet-18 with ImageNet's stem halves 32 pixels five times. The last batch counts too."""
-    images = np.zeros((count, 32, 32, 3), np.uint8)
-    distilled = DistilledSet(
-        images=images,
-        labels=np.arange(count, dtype=np.int32) % 10,
-        soft_labels=None,
-        pixel_space="raw",
-        dataset="cifar10",
-        method="test",
-        ipc=1,
-    )
+    images, labels = np.zeros((count, 32, 32, 3), np.uint8), np.arange(count, dtype=np.int32) % 10
+    distilled = DistilledSet(images, labels, None, "raw", "cifar10", "test", 1)
     student, recipe = get_model(ModelSpec("resnet18", 10, 32)), Recipe(loss="ce", epochs=1, batch_size=batch_size)
     with pytest.raises(GiftError, match="BatchNorm would normalise single values"):
         Task(recipe, student, distilled)

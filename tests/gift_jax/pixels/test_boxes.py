@@ -5,13 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax.pixels.boxes import (
-    make_box_strategy,
-    random_boxes,
-    random_resized_box,
-    random_shuffle_patches,
-    shuffle_patches,
-)
+from gift_jax.pixels import boxes
+from gift_jax.pixels.boxes import random_boxes, random_resized_box
 
 
 def test_boxes_have_the_areas_ratios_and_places_of_torchvisions(key):
@@ -44,7 +39,7 @@ def test_random_resized_boxs_differ_and_stay_within_the_values(key):
 def test_shuffled_cells_are_where_the_orders_say():
     images = jnp.arange(2 * 5 * 5.0).reshape(2, 5, 5, 1)
     rows, columns = jnp.array([[1, 0], [0, 1]]), jnp.array([[0, 1], [1, 0]])
-    out = np.asarray(shuffle_patches(images, rows, columns))[..., 0]
+    out = np.asarray(boxes.shuffle_patches(images, rows, columns))[..., 0]
     grid = np.asarray(images)[..., 0]
     np.testing.assert_array_equal(out[0], grid[0][[2, 3, 0, 1, 4]])
     np.testing.assert_array_equal(out[1], grid[1][:, [2, 3, 0, 1, 4]])
@@ -52,7 +47,7 @@ def test_shuffled_cells_are_where_the_orders_say():
 
 def test_random_shuffles_reach_every_order_of_rows_and_columns(key):
     images = jnp.broadcast_to(jnp.arange(4.0).reshape(1, 2, 2, 1), (200, 2, 2, 1))
-    out = np.asarray(random_shuffle_patches(key, images, 2)).reshape(200, 4)
+    out = np.asarray(boxes.random_shuffle_patches(key, images, 2)).reshape(200, 4)
     orders, counts = np.unique(out, axis=0, return_counts=True)
     assert len(orders) == 4
     assert counts.min() > 25
@@ -69,6 +64,6 @@ def test_random_shuffles_reach_every_order_of_rows_and_columns(key):
 )
 def test_only_what_is_asked_for_is_done(options, same, key):
     images = jax.random.normal(key, (4, 8, 8, 1))
-    out = make_box_strategy(**options)(key, images)
+    out = boxes.make_box_strategy(**options)(key, images)
     assert out.shape == images.shape
     assert bool((out == images).all()) == same
