@@ -27,7 +27,7 @@ from gift_jax.training.timing import duration
 from . import sources
 from .digits_setup import at_once, load_digits
 from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student
-from .reporting import MakeSections, print_summary, report_title, write_report
+from .reporting import MakeSections, Row, print_summary, report_title, write_report
 from .sources import find_distilled, find_teacher
 
 Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans", "medoids"))]
