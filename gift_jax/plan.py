@@ -9,8 +9,6 @@ import numpy as np
 
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.models import Model
-from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device
 from gift_jax.task import Task
 from gift_jax.teachers.teacher import Teacher
@@ -56,6 +54,10 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
     labels = "stored soft labels" if soft_labels else "the set's labels"
     labels = labels if teacher is None else f"teacher {teacher.info.architecture}"
     stored = f"soft labels stored in {soft_labels.directory}: {soft_labels.info.describe()}" if soft_labels else ""
+    spec = task.student.spec
+    sizes = f"{spec.image_size} pixels" + "".join(f", {name} {value}" for name, value in spec.options)
+    unflipped = not get_dataset(distilled.dataset).mirrors and "flip" not in recipe.augment
+    augmentation = recipe.augment + (f" (no flip: {distilled.dataset} is not mirrored)" if unflipped else "")
     placed = place(distilled, stored=soft_labels is not None)
     where = "streams from the host" if placed.streamed else "is kept on the device"
     lines = [
@@ -65,13 +67,13 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
         ("teacher", _teacher(teacher) if soft_labels is None else stored),
-        ("student", f"{_student(task.student)} under {labels}, {count:,} parameters"),
+        ("student", f"student {spec.name} ({sizes}) under {labels}, {count:,} parameters"),
         ("normalisation", _normalisation(task)),
         (
             "recipe",
             f"loss {', then '.join(recipe.losses)}, {optimizer.name} at {optimizer.learning_rate:g}, weight decay "
-            f"{optimizer.weight_decay:g}, schedule {recipe.schedule.name}, {_augmentation(recipe, distilled.dataset)}, "
-            f"mix {recipe.mix}, {recipe.precision}",
+            f"{optimizer.weight_decay:g}, schedule {recipe.schedule.name}, augmentation {augmentation}, mix "
+            f"{recipe.mix}, {recipe.precision}",
         ),
         (
             "work",
@@ -104,17 +106,6 @@ def _normalisation(task: Task) -> str:
 def _numbers(normalisation: Normalisation) -> str:
     mean, std = (" ".join(f"{value:g}" for value in values) for values in (normalisation.mean, normalisation.std))
     return f"mean {mean}, std {std}"
-
-
-def _augmentation(recipe: Recipe, dataset: str) -> str:
-    unflipped = not get_dataset(dataset).mirrors and "flip" not in recipe.augment
-    return f"augmentation {recipe.augment}{f' (no flip: {dataset} is not mirrored)' if unflipped else ''}"
-
-
-def _student(student: Model) -> str:
-    spec = student.spec
-    options = "".join(f", {name} {value}" for name, value in spec.options)
-    return f"student {spec.name} ({spec.image_size} pixels{options})"
 
 
 def _array(array: np.ndarray) -> str:

@@ -194,7 +194,7 @@ def look_up(images: jax.Array, kind: jax.Array, amount: jax.Array) -> jax.Array:
 
 def _stretched(counts: jax.Array, level: jax.Array) -> jax.Array:
     """From the lowest level that occurs to the highest, spread over all."""
-    low, high = _lowest(counts), _highest(counts)
+    low, high = jnp.argmax(counts > 0, axis=1, keepdims=True).astype(jnp.int32), _highest(counts)
     return jnp.where(high > low, (level - low) * (LEVELS - 1) // jnp.maximum(high - low, 1), level)
 
 
@@ -204,10 +204,6 @@ def _equalized(counts: jax.Array, level: jax.Array) -> jax.Array:
     step = (jnp.sum(counts, axis=1, keepdims=True) - last) // (LEVELS - 1)
     below = jnp.cumsum(counts, axis=1) - counts
     return jnp.where(step > 0, (step // 2 + below) // jnp.maximum(step, 1), level)
-
-
-def _lowest(counts: jax.Array) -> jax.Array:
-    return jnp.argmax(counts > 0, axis=1, keepdims=True).astype(jnp.int32)
 
 
 def _highest(counts: jax.Array) -> jax.Array:

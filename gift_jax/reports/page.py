@@ -88,14 +88,11 @@ def to_markdown(title: str, sections: Sequence[Section]) -> str:
     """The report as Markdown that refers to `pictures/`."""
     parts = [f"# {title}"]
     for section in sections:
-        parts += [f"## {section.title}", *_under(section)]
+        blocks = [_markdown(block) for block in section.blocks]
+        if section.folded:
+            blocks = [f"<details><summary>{contents(section)}</summary>", *blocks, "</details>"]
+        parts += [f"## {section.title}", *blocks]
     return "\n\n".join(parts) + "\n"
-
-
-def _under(section: Section) -> list[str]:
-    """What is under a heading, as paragraphs of Markdown."""
-    blocks = [_markdown(block) for block in section.blocks]
-    return [f"<details><summary>{contents(section)}</summary>", *blocks, "</details>"] if section.folded else blocks
 
 
 def contents(section: Section) -> str:

@@ -264,17 +264,13 @@ def lines(
     scale: Literal["linear", "log"] = "linear",
     figures: Literal["linear", "log"] = "linear",
 ) -> Picture:
-    """Means with their spread over numbers: a panel for each name, a line for each series.
+    """Means with their spread over numbers: a panel for each name, a line for each series; the rest is as of `points`.
 
     Args:
         name: stem of the picture's file.
         panels: series by their headings; points that are not joined have hollow markers.
         xlabel: of the axis of numbers.
-        title: what is shown.
-        about: what was run, under the title.
-        label: of the axis of figures.
         bars: what the bars are; "" if there are none.
-        references: as of `points`.
         marks: numbers that are named above each panel; without them the points' own numbers are the ticks.
         scale: of the axis of numbers.
         figures: scale of the axis of figures.

@@ -103,14 +103,9 @@ def summary(
     note: str = ACCURACY,
     worst: str | None = "worst",
 ) -> Section:
-    """The section that a report begins with, for results by two names.
+    """The section that a report begins with, for results that are compared as `significance.compare` says.
 
     Args:
-        rows: rows of `results.jsonl`.
-        row: field or label of the names that are compared.
-        column: field or label of what they are compared in.
-        subject: the name that is compared with the others.
-        guessing: accuracy in percent that a diverged run counts with.
         picture: another picture than points.
         about: what was run, if not all of the rows say it.
         note: what the figures are.
