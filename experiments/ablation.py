@@ -9,6 +9,7 @@ Accuracies are on test images and nothing is chosen by them: the official consta
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,9 @@ Setting = tuple[dict[str, str], dict[str, Any]]
 
 def refinements(config: Ablation) -> Iterator[Setting]:
     """Weight x smoothing; without weight the smoothing is nothing, so that one run does for all of them."""
-    for weight in config.weights:
-        for smoothing in config.smoothings:
-            options = (("weight", weight), ("smoothing", smoothing if weight else OFFICIAL))
-            labels = {"weight": f"{weight:g}", "smoothing": f"{smoothing:g}"}
-            yield labels, {"loss": "gift", "loss_options": options}
+    for weight, smoothing in itertools.product(config.weights, config.smoothings):
+        options = (("weight", weight), ("smoothing", smoothing if weight else OFFICIAL))
+        yield {"weight": f"{weight:g}", "smoothing": f"{smoothing:g}"}, {"loss": "gift", "loss_options": options}
 
 
 def targets(config: Ablation) -> Iterator[Setting]:
@@ -76,11 +75,9 @@ def targets(config: Ablation) -> Iterator[Setting]:
 
 def divergences(config: Ablation) -> Iterator[Setting]:
     """KL at each temperature, with and without T^2, which are one at T = 1."""
-    for temperature in config.kl_temperatures:
-        for factor in ("without", "with"):
-            squared = factor == "with" and temperature != 1
-            options = (("temperature", temperature), ("t_squared", squared))
-            yield {"temperature": f"{temperature:g}", "squared": factor}, {"loss": "kl", "loss_options": options}
+    for temperature, factor in itertools.product(config.kl_temperatures, ("without", "with")):
+        options = (("temperature", temperature), ("t_squared", factor == "with" and temperature != 1))
+        yield {"temperature": f"{temperature:g}", "squared": factor}, {"loss": "kl", "loss_options": options}
 
 
 def make_cells(config: Ablation, materials: Materials) -> list[Cell]:

@@ -6,14 +6,14 @@ of `experiments.evaluate` are shown by setting, named by what differs.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import tyro
 
 from gift_jax import GiftError
-from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.studies import grid
 
@@ -29,7 +29,7 @@ from . import (
     loss_comparison,
 )
 from .common import evaluation_views
-from .common.reporting import MakeSections, Row, check_runs, report_title, two_axes, write_report
+from .common.reporting import MakeSections, check_runs, report_title, two_axes, write_report
 
 STUDIES = (
     *(loss_comparison, cross_optimizer, cross_architecture, ablation, fidelity, continual_learning, label_quality),
@@ -51,9 +51,8 @@ class Report:
     out: Path = Path("runs/report")
 
 
-def other_sections(rows: Sequence[Row]) -> list[Section]:
-    """Losses by optimizer, of a study that is not one of these."""
-    return two_axes(rows, "loss", "optimizer")
+# Of a study that is not one of these.
+other_sections: MakeSections = functools.partial(two_axes, row="loss", column="optimizer")
 
 
 def main(config: Report) -> None:

@@ -59,20 +59,6 @@ class TeacherCheck:
 NOTHING = "no other known normalisation or order of the classes explains it"
 
 
-def expected_top1(config: TeacherCheck, teacher: Teacher) -> float | None:
-    """The top-1 that is given, else the published one, else None."""
-    published = ZOO.get(f"{teacher.info.dataset}_{teacher.info.architecture}")
-    return published.top1 if published and config.expected is None else config.expected
-
-
-def print_findings(findings: Sequence[Finding], title: str) -> None:
-    """Print accuracy by normalisation, classes as they are and in the order that was found."""
-    table = Table("normalisation", "top-1", "top-5", "top-1, classes reordered", title=title, title_justify="left")
-    for name, _, accuracy, reordered, _ in findings:
-        table.add_row(name, f"{accuracy.top1:.2f}", f"{accuracy.top5:.2f}", f"{reordered:.2f}")
-    rich.print(table)
-
-
 class Explanation(NamedTuple):
     """The top-1 that a mend would give, the reason in words, what it rests on, and whether classes are reordered."""
 
@@ -121,7 +107,8 @@ def main(config: TeacherCheck) -> None:
     evaluation_set = load_evaluation(info.dataset, image_size=info.image_size, source=source, **options)
     if own := info.preprocessing:
         print(f"test images as the teacher's own: crop_pct {own.crop_pct:g}, {own.interpolation}")
-    expected = expected_top1(config, teacher)
+    published = ZOO.get(f"{info.dataset}_{info.architecture}")
+    expected = published.top1 if published and config.expected is None else config.expected
     own = examine(teacher, evaluation_set, "its own", info.normalisation)
     compared = "nothing to compare with" if expected is None else f"{expected:.2f} % expected"
     print(
@@ -142,7 +129,11 @@ def main(config: TeacherCheck) -> None:
 def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet) -> str:
     """Diagnose, print the table, write the class order if it is asked for. Returns: the reason and the mend."""
     findings = diagnose(teacher, evaluation_set)
-    print_findings(findings, "Accuracy in percent; reordered classes were estimated on the other half of the images")
+    title = "Accuracy in percent; reordered classes were estimated on the other half of the images"
+    table = Table("normalisation", "top-1", "top-5", "top-1, classes reordered", title=title, title_justify="left")
+    for name, _, accuracy, reordered, _ in findings:
+        table.add_row(name, f"{accuracy.top1:.2f}", f"{accuracy.top5:.2f}", f"{reordered:.2f}")
+    rich.print(table)
     found = explain(findings, config.margin)
     if not found.reorders:
         return found.reason

@@ -41,8 +41,10 @@ def read_headline(rows: Sequence[Row]) -> Headline | None:
     """The headline at both rates, and against GIFT's first rival; None if it was not run."""
     chance = guessing(only(rows, question="headline"))
     views = {view: only(rows, question="headline", view=view) for view in RATES}
-    searched = {name_on(row, "loss") for row in only(rows, question="search")}
-    found = primary(views[TUNED_RATE], first_rival(rows), chance) if searched - {SUBJECT} else None
+    # The rival is decided before any test image.
+    _, order = rates_on_validation(only(rows, question="search"))
+    rival = next((loss for loss in order if loss != SUBJECT), None)
+    found = primary(views[TUNED_RATE], rival, chance) if rival else None
     if found is None:
         return None
     grids = {view: make_grid(own, "loss", "optimizer", guessing=chance) for view, own in views.items()}
@@ -61,12 +63,6 @@ def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison | None
     pair = [row for row in rows if name_on(row, "loss") in (SUBJECT, rival)]
     means = significance.means_over(pair, "loss", "optimizer", chance)
     return next(iter(significance.compare(means, row="loss", column="optimizer", subject=SUBJECT)), None)
-
-
-def first_rival(rows: Sequence[Row]) -> str:
-    """The other loss of the highest mean validation accuracy at its chosen rates: decided before any test image."""
-    _, order = rates_on_validation(only(rows, question="search"))
-    return next(loss for loss in order if loss != SUBJECT)
 
 
 def summary(rows: Sequence[Row], headline: Headline) -> Section:

@@ -144,7 +144,8 @@ def load_resources(config: Benchmark) -> Resources:
     real = open_real(DATASET, source, size)
     held, kept = held_out(len(real.labels))
     validation = EvaluationSet(real.read(held), real.labels[held], DATASET, class_names=test.class_names)
-    if config.dry_run and not is_made(config):
+    paths = (config.out / "teacher" / INFO, *set_paths(config).values())
+    if config.dry_run and not all(path.is_file() for path in paths):
         # Random images in the place of every set, of their sizes, no two alike.
         made = {key: real.part(kept).draw(key[1], number) for number, key in enumerate(set_paths(config))}
         return Resources(untrained_teacher(config), made, test, validation)
@@ -196,12 +197,6 @@ def set_paths(config: Benchmark) -> dict[tuple[str, int], Path]:
     names = [*MADE, *(f"{DRAWN}-{seed}" for seed in range(max(config.other_seeds, config.long_seeds)))]
     sizes = sorted({config.ipc, *config.sizes})
     return {(name, ipc): config.out / "sets" / f"{name}_ipc{ipc}.safetensors" for name in names for ipc in sizes}
-
-
-def is_made(config: Benchmark) -> bool:
-    """Whether teacher and sets are there."""
-    paths = (config.out / "teacher" / INFO, *set_paths(config).values())
-    return all(path.is_file() for path in paths)
 
 
 def teacher_seconds(config: Benchmark, resources: Resources) -> float:

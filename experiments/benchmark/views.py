@@ -49,7 +49,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
         sections = [Section(TITLE, ["The headline was not run."])]
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
     missing = [f"question {name}" for name in ("headline", *VIEWS) if name not in asked] + missing_cells(rows)
-    return [*sections, *([listed_section("Not run", MISSING, missing)] if missing else [])]
+    return [*sections, *listed_section("Not run", MISSING, missing)]
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:
@@ -169,7 +169,10 @@ def search_view(rows: Sequence[Row]) -> Section:
     own, chance = only(rows, question="search"), guessing(rows)
     rates, _ = rates_on_validation(own)
     optimizers = [*dict.fromkeys(name_on(row, "optimizer") for row in own)]
-    tuned = {pair: f"{_rate(pair[1]) * float(rate):g}{'*' * at_end(own, pair, rates)}" for pair, rate in rates.items()}
+    tuned = {}
+    for (loss, name), rate in rates.items():
+        searched = sorted({name_on(row, "rate") for row in only(own, optimizer=name)}, key=float)
+        tuned[loss, name] = f"{_rate(name) * float(rate):g}{'*' * (rate in (searched[0], searched[-1]))}"
     losses = dict.fromkeys(name_on(row, "loss") for row in own)
     body = [[f"`{loss}`", *(tuned.get((loss, name), "-") for name in optimizers)] for loss in losses]
     about = (
@@ -180,12 +183,6 @@ def search_view(rows: Sequence[Row]) -> Section:
     xlabel = "learning rate, times the default"
     picture = pictures.lines("search", panels, xlabel, "Validation accuracy by learning rate", bars="", scale="log")
     return Section("The chosen rates", [about, Table([["loss", *optimizers], *body]), picture], folded=True)
-
-
-def at_end(rows: Sequence[Row], pair: tuple[str, str], rates: Mapping[tuple[str, str], str]) -> bool:
-    """Whether a loss and optimizer's chosen rate is the smallest or the largest of those searched."""
-    searched = sorted({name_on(row, "rate") for row in only(rows, optimizer=pair[1])}, key=float)
-    return rates[pair] in (searched[0], searched[-1])
 
 
 def _rate(optimizer: str) -> float:

@@ -7,7 +7,7 @@ from gift_jax.reports.page import Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, differences, what_was_run
 from gift_jax.reports.tables import differing, fact_text, facts, known_text, make_grid
 
-from .reporting import Row, compared, guessing
+from .reporting import Row, fold, guessing
 
 NAME = "evaluations"
 FIELDS = ("loss", "optimizer", "epochs")  # of a row, which say what these facts of its recipe say
@@ -30,7 +30,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     table = Table([["loss", "setting", "n", "top-1, last", "top-1, best", "top-5, last"], *body])
     note = f"{ACCURACY} Best is of all evaluations on the test images, which flatters every run."
     tests = differences(placed, "loss", "setting", SUBJECT, guessing=chance)
-    return [Section(TITLE, [*filter(None, [about]), picture, table, note]), *compared("Differences", tests)]
+    return [Section(TITLE, [*filter(None, [about]), picture, table, note]), *fold("Differences", tests)]
 
 
 def by_what_differs(rows: Sequence[Row]) -> list[Row]:

@@ -40,12 +40,6 @@ def rates_of(rows: Sequence[Row]) -> list[str]:
     return sorted({name_on(row, "rate") for row in rows}, key=float)
 
 
-def at_default(rows: Sequence[Row]) -> View:
-    """The default rate, fixed beforehand."""
-    about = f"{ACCURACY} The learning rate is the optimizer's standard default, fixed beforehand."
-    return View("At the default learning rate", "default rate", about, only(rows, rate="1"))
-
-
 def chosen_rates(
     rows: Sequence[Row], chance: float, column: str, value: str = "validation_top1"
 ) -> dict[tuple[str, str], str]:
@@ -90,7 +84,9 @@ def over_rates(rows: Sequence[Row], chance: float, column: str) -> View:
 def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
     """The summary, the views, and curves. Args: column, of the tables."""
     chance = guessing(rows)
-    views = [at_default(rows), at_chosen(rows, chance, column), over_rates(rows, chance, column)]
+    about = f"{ACCURACY} The learning rate is the optimizer's standard default, fixed beforehand."
+    default = View("At the default learning rate", "default rate", about, only(rows, rate="1"))
+    views = [default, at_chosen(rows, chance, column), over_rates(rows, chance, column)]
     shown = [view for view in views if view.rows]
     grids = {view.name: make_grid(view.rows, "loss", column, guessing=chance) for view in shown}
     sections = [summary(rows, shown, grids, chance, column)]

@@ -58,7 +58,8 @@ def write_report(
         first, *rest = [_of_part(prefix, section) for section in make_sections(own)]
         summaries.append(first)
         others += rest
-    flaws = [*incomplete(rows, runs), *contradicting(contradictions), *failures(rows)]
+    contradicting = listed_section("Contradictions", "The first result of each is shown.", contradictions)
+    flaws = [*incomplete(rows, runs), *contradicting, *failures(rows)]
     # What is wrong with the results follows the summaries, but for a long list of failures.
     short, long = ([section for section in flaws if section.folded is folded] for folded in (False, True))
     sections = [*summaries, *short, *others, *sheets(runs), *long, configuration(rows)]
@@ -114,7 +115,7 @@ def print_summary(sections: Sequence[Section]) -> None:
 def curves(rows: Sequence[Row], axis: str, title: str) -> list[Section]:
     """Accuracy and loss by epoch for each name on an axis, folded away; nothing if no run finished."""
     drawn = [row for row in rows if "losses" in row]
-    return compared("Training curves", [pictures.curves("curves", drawn, axis, title)] if drawn else [])
+    return fold("Training curves", [pictures.curves("curves", drawn, axis, title)] if drawn else [])
 
 
 def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
@@ -125,13 +126,13 @@ def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
     return [
         summary(rows, row=row, column=column, subject=SUBJECT, guessing=chance),
         Section("Heat map", [picture], folded=True),
-        *compared("Differences", differences(rows, row, column, SUBJECT, guessing=chance)),
+        *fold("Differences", differences(rows, row, column, SUBJECT, guessing=chance)),
         *best_evaluations(rows, row, column, guessing=chance),
         *curves(only(rows, **{column: first}), row, f"{column.capitalize()}: {first}"),
     ]
 
 
-def compared(title: str, blocks: Sequence[Block]) -> list[Section]:
+def fold(title: str, blocks: Sequence[Block]) -> list[Section]:
     """A folded section; nothing if nothing is to be shown."""
     return [Section(title, blocks, folded=True)] if blocks else []
 
@@ -154,7 +155,7 @@ def only(rows: Sequence[Row], **names: str) -> list[Row]:
 def sheets(runs: Sequence[Path]) -> list[Section]:
     """The distilled images that lie in the runs' directories."""
     found = {path.name: path for run in runs if run.is_dir() for path in sorted(run.glob("sheets/*.png"))}
-    return compared("The distilled images", [read_png(path) for path in found.values()])
+    return fold("The distilled images", [read_png(path) for path in found.values()])
 
 
 def configuration(rows: Sequence[Row]) -> Section:
@@ -206,23 +207,16 @@ def failures(rows: Sequence[Row]) -> list[Section]:
     return [Section("Failed runs", [text, table], folded=len(body) > 5)]
 
 
-def contradicting(sentences: Sequence[str]) -> list[Section]:
-    """What is said of rows that contradict one another."""
-    return [listed_section("Contradictions", "The first result of each is shown.", sentences)] if sentences else []
-
-
-def listed_section(title: str, about: str, lines: Iterable[str]) -> Section:
-    """A section of a list."""
-    return Section(title, ["\n".join([f"{about}\n", *(f"- {line}" for line in lines)])])
+def listed_section(title: str, about: str, lines: Sequence[str]) -> list[Section]:
+    """A section of a list; nothing if nothing is listed."""
+    return [Section(title, ["\n".join([f"{about}\n", *(f"- {line}" for line in lines)])])] if lines else []
 
 
 def incomplete(rows: Sequence[Row], runs: Sequence[Path]) -> list[Section]:
     """Files of parts that are not there, and cells and seeds without a result; nothing if nothing is missing."""
     missing = [f"`{path}`" for path in missing_parts(runs)] + missing_cells(rows)
-    if not missing:
-        return []
-    shown = [*missing[:NAMED], *([f"{len(missing) - NAMED} more"] if len(missing) > NAMED else [])]
-    return [listed_section("Incomplete", MISSING, shown)]
+    more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
+    return listed_section("Incomplete", MISSING, [*missing[:NAMED], *more])
 
 
 def check_runs(runs: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ from gift_jax.reports.page import Section
 from gift_jax.reports.summary import SUBJECT, TITLE, differences, summary, what_was_run
 from gift_jax.reports.tables import SPREAD, grid_table, make_grid
 
-from ..common.reporting import Row, compared, curves, only
+from ..common.reporting import Row, curves, fold, only
 from .class_steps import class_steps, forgetting
 
 PROTOCOL = (
@@ -127,7 +127,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]
     return [
         *sections,
-        *compared("Differences of averages", differences(summaries, "loss", "sequence", SUBJECT)),
+        *fold("Differences of averages", differences(summaries, "loss", "sequence", SUBJECT)),
         Section("Best of all evaluations", [ABOUT_BEST, grid_table(best, "loss", worst=None)], folded=True),
         Section("Forgetting (less is better)", [ABOUT_FORGETTING, grid_table(forgot, "loss", worst=None)], folded=True),
         *curves(only(rows, stage=last), "loss", "With all classes"),

@@ -8,7 +8,7 @@ from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, best_evaluations,
 from gift_jax.reports.tables import grid_table, make_grid
 
 from ..common.label_gains import HARD, RANDOM, WITH, WITHOUT, read_accuracies, score_section, share_section
-from ..common.reporting import Row, compared, curves, guessing, only
+from ..common.reporting import Row, curves, fold, guessing, only
 
 ABOUT = f"{ACCURACY} `ce` takes hard labels and the others the teacher's; each seed draws its own random images."
 
@@ -33,12 +33,12 @@ def make_sections(rows: Sequence[Row], *, lrs_weight: float = 0.5, ars_weight: f
     if plain:
         grid = make_grid(plain, "loss", "images", guessing=chance)
         picture = pictures.points("plain", {"": grid}, "Accuracy by loss and images, without augmentation")
-        sections += compared("Without augmentation", [ABOUT, grid_table(grid, "loss", worst=None), picture])
+        sections += fold("Without augmentation", [ABOUT, grid_table(grid, "loss", worst=None), picture])
     for title, own in (("with augmentation", augmented), ("without augmentation", plain)):
         blocks = differences(own, "loss", "images", SUBJECT, guessing=chance)
         for method in methods:
             pair = [row for row in own if row["labels"]["images"] in (method, RANDOM)]
             blocks += differences(pair, "images", "loss", method, guessing=chance)
-        sections += compared(f"Differences {title}", blocks)
+        sections += fold(f"Differences {title}", blocks)
     first = names["images"][0]
     return [*sections, *curves(only(augmented, images=first), "loss", f"Images: {first}")]

@@ -78,18 +78,15 @@ class MadeLabels(StoredLabels):
         if place not in self.kept:
             if view is None:
                 boxes, flips = _whole(len(boxes), self.info.image_size), np.zeros_like(flips)
-            made = self._ask(boxes, flips)
+            distilled, (network, params, info) = self.distilled, self.teacher
+            ask = _make_ask(self.info.compiled(), network, distilled.pixel_space, info.normalisation)
+            arrays = (distilled.images, boxes, flips)
+            made = in_batches(functools.partial(ask, params), self.info.batch_size, *arrays, pad=False)
+            made = made.astype(np.float16)
             if self.label_bytes > _KEPT_BYTES:
                 return made
             self.kept[place] = made
         return self.kept[place]
-
-    def _ask(self, boxes: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        distilled, (network, params, info) = self.distilled, self.teacher
-        ask = _make_ask(self.info.compiled(), network, distilled.pixel_space, info.normalisation)
-        arrays = (distilled.images, boxes, flips)
-        made = in_batches(functools.partial(ask, params), self.info.batch_size, *arrays, pad=False)
-        return made.astype(np.float16)
 
 
 def _whole(count: int, side: int) -> np.ndarray:

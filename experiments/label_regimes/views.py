@@ -8,7 +8,7 @@ from gift_jax.reports.significance import Comparison, interval_text, p_text
 from gift_jax.reports.summary import TESTED, TITLE, best_evaluations, differences, listing, what_was_run
 from gift_jax.reports.tables import grid_table, name_on
 
-from ..common.reporting import Row, compared, curves, guessing, only
+from ..common.reporting import Row, curves, fold, guessing, only
 from .byte_views import bytes_picture, bytes_section
 from .rows import ALL, BANK, INTERVAL, MIDDLE, MORE, PRIMARY, RANDOM, SUBJECT, Results, split
 
@@ -109,12 +109,12 @@ def difference_sections(results: Results, loss: str) -> list[Section]:
     chance, others = results.chance, secondary(results)
     table = significance.comparison_table(others, "labels", results.subject)
     return [
-        *compared(f"Differences: {results.subject} and other images", [f"Points, {TESTED}", table] if others else []),
-        *compared(
+        *fold(f"Differences: {results.subject} and other images", [f"Points, {TESTED}", table] if others else []),
+        *fold(
             f"Differences: a bank and other labels, {loss}",
             differences(results.of_loss(loss), "labels", "images", BANK, guessing=chance),
         ),
-        *compared(
+        *fold(
             f"Differences: {SUBJECT} and soft-hard-soft",
             differences(scheduled(results), "loss", "images and labels", SUBJECT, guessing=chance),
         ),
