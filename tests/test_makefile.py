@@ -84,9 +84,8 @@ def test_pytorch_without_cuda_comes_first(plan):
 
 def test_pytorch_s_index_is_the_user_s_choice(plan):
     assert plan("test", "ACCELERATOR=tpu", "TORCH_INDEX=").count("pip install") == 1
-    assert "--extra-index-url https://mirror.example/cpu torch" in plan(
-        "test", "TORCH_INDEX=https://mirror.example/cpu"
-    )
+    mirror = "https://mirror.example/cpu"
+    assert f"--extra-index-url {mirror} torch" in plan("test", f"TORCH_INDEX={mirror}")
 
 
 def test_what_is_given_goes_before_what_is_found(plan):

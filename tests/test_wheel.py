@@ -30,9 +30,8 @@ def expected_files():
 def command(*arguments, cwd):
     outside = ("PYTHONPATH", "PYTHONHOME")
     environment = {name: value for name, value in os.environ.items() if name not in outside}
-    return subprocess.run(
-        list(map(str, arguments)), cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
+    options = {"cwd": cwd, "env": environment, "capture_output": True, "text": True, "check": False}
+    return subprocess.run([*map(str, arguments)], **options)
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +62,12 @@ def installed(distributions, tmp_path_factory):
     place = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     python = place / "bin" / "python"
-    purelib = Path(
-        command(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).stdout[:-1]
-    )
+    printed = command(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).stdout
     install = ("install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", distributions[2])
     done = command(sys.executable, "-m", "pip", "--python", python, *install, cwd=place)
     assert done.returncode == 0, done.stderr
-    (purelib / "beside.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+    beside = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    Path(printed.strip(), "beside.pth").write_text("\n".join(beside))
     return python
 
 

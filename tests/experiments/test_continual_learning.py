@@ -1,24 +1,17 @@
 """Class-incremental learning: its cells, and figures by hand."""
 
 import pytest
-from setups import distilled_set, evaluation_set, random_teacher
 
 from experiments import continual_learning
-from experiments.common.study import Materials
 from experiments.continual_learning import ContinualLearning, even_batch_size
 from experiments.continual_learning import views as continual_views
 from experiments.continual_learning.class_steps import class_steps
 from gift_jax.training.identity import fingerprint
 
 
-def materials():
-    sets = {"rded": distilled_set(30, ipc=3, method="rded")}
-    return Materials(random_teacher(), sets, evaluation_set(40), None, {"rded": random_teacher().model})
-
-
-def test_stages_of_one_order_share_students_and_see_their_classes_only():
+def test_stages_of_one_order_share_students_and_see_their_classes_only(materials):
     config = ContinualLearning(losses=("gift",), steps=(2, 4), seeds=2, epochs=1)
-    cells = {(cell.labels["stage"], cell.seed): cell for cell in continual_learning.make_cells(config, materials())}
+    cells = {(cell.labels["stage"], cell.seed): cell for cell in continual_learning.make_cells(config, materials)}
     assert len(cells) == 2 * (2 + 4)
     for seed in (0, 1):
         half, end = class_steps(10, 2, seed)
@@ -32,9 +25,9 @@ def test_stages_of_one_order_share_students_and_see_their_classes_only():
         assert sorted(half + end) == list(range(10))
 
 
-def test_a_single_class_is_not_trained_on():
+def test_a_single_class_is_not_trained_on(materials):
     config = ContinualLearning(losses=("gift",), steps=(10,), seeds=1, epochs=1)
-    stages = [cell.labels["stage"] for cell in continual_learning.make_cells(config, materials())]
+    stages = [cell.labels["stage"] for cell in continual_learning.make_cells(config, materials)]
     assert stages == [f"step {step} of 10" for step in range(2, 11)]
 
 

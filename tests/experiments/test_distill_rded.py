@@ -27,6 +27,21 @@ def distill(command):
     return functools.partial(command, distill_rded)
 
 
+def stop_once_at_4(monkeypatch):
+    """Interrupt the making of class 4 the first time; returns the classes that were made, and where that was."""
+    made, original = [], rded.synthesize_class
+
+    def stopping(images, label, *rest, **options):
+        if label == 4 and "stopped" not in made:
+            made.append("stopped")
+            raise KeyboardInterrupt
+        made.append(label)
+        return original(images, label, *rest, **options)
+
+    monkeypatch.setattr(rded, "synthesize_class", stopping)
+    return made
+
+
 def test_the_set_is_the_librarys(distill, teacher, tmp_path):
     status, out, err = distill("--teacher", teacher, "--ipc", 2, "--factor", 2, "--out", tmp_path / "s.safetensors")
     assert status == 0, err
@@ -41,18 +56,9 @@ def test_the_set_is_the_librarys(distill, teacher, tmp_path):
 def test_a_run_that_stopped_goes_on_and_gives_the_same_set(distill, teacher, tmp_path, monkeypatch):
     arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 20, "--out")
     assert distill(*arguments, tmp_path / "whole.safetensors")[0] == 0
-    made, original = [], rded.synthesize_class
-
-    def stopping(images, label, *rest, **options):
-        if label == 4 and len(made) == 4:
-            raise KeyboardInterrupt
-        made.append(label)
-        return original(images, label, *rest, **options)
-
-    monkeypatch.setattr(rded, "synthesize_class", stopping)
+    made = stop_once_at_4(monkeypatch)
     assert distill(*arguments, tmp_path / "set.safetensors")[0] == 130
     assert not (tmp_path / "set.safetensors").exists()
-    made.append("stopped")
     status, out, _ = distill(*arguments, tmp_path / "set.safetensors")
     assert (status, made) == (0, [0, 1, 2, 3, "stopped", 4, 5, 6, 7, 8, 9])
     assert "going on: 4 of 10 classes" in out
@@ -87,16 +93,8 @@ def test_classes_of_another_teacher_are_not_taken_over(distill, tmp_path, monkey
         save_teacher(tmp_path / f"t{seed}", info, *make_variables(seed))
     options = ("--ipc", 1, "--images-per-class", 20, "--out")
     assert distill("--teacher", tmp_path / "t1", *options, tmp_path / "whole.safetensors")[0] == 0
-    original = rded.synthesize_class
-
-    def stopping(images, label, *rest, **options):
-        if label == 4:
-            raise KeyboardInterrupt
-        return original(images, label, *rest, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(rded, "synthesize_class", stopping)
-        assert distill("--teacher", tmp_path / "t0", *options, tmp_path / "s.safetensors")[0] == 130
+    stop_once_at_4(monkeypatch)
+    assert distill("--teacher", tmp_path / "t0", *options, tmp_path / "s.safetensors")[0] == 130
     status, out, _ = distill("--teacher", tmp_path / "t1", *options, tmp_path / "s.safetensors")
     assert (status, "going on" in out) == (0, False)
     found, whole = (load_distilled(tmp_path / f"{name}.safetensors") for name in ("s", "whole"))

@@ -2,19 +2,12 @@
 
 import numpy as np
 import pytest
-from setups import distilled_set, evaluation_set, random_teacher
 
 from experiments import label_quality
 from experiments.common import label_gains
 from experiments.common.real_images import load_real
-from experiments.common.study import Materials
 from experiments.label_quality import LabelQuality
 from gift_jax import GiftError
-
-
-def materials():
-    sets = {"rded": distilled_set(30, ipc=3, method="rded")}
-    return Materials(random_teacher(), sets, evaluation_set(40), None, {"rded": random_teacher().model})
 
 
 def label_row(images, loss, top1, seed=0, augmentation="dsa"):
@@ -55,15 +48,15 @@ def test_without_students_of_all_real_images_there_is_no_label_robust_score():
     assert ["rded", "`gift`", "-", "+10.0", "-", "-10.0", "26.9"] in rows
 
 
-def test_random_images_need_a_teacher():
+def test_random_images_need_a_teacher(materials):
     with pytest.raises(GiftError, match="random images need a teacher"):
-        label_quality.with_random(LabelQuality(), materials()._replace(teacher=None), load_real(LabelQuality(), 8))
+        label_quality.with_random(LabelQuality(), materials._replace(teacher=None), load_real(LabelQuality(), 8))
 
 
-def test_every_seed_has_its_own_draw_under_one_name():
+def test_every_seed_has_its_own_draw_under_one_name(materials):
     config = LabelQuality(methods=("rded",), losses=("ce", "gift"), seeds=2, ipc=3, real_epochs=0)
     real = load_real(config, 8)
-    whole = label_quality.with_random(config, materials(), real)
+    whole = label_quality.with_random(config, materials, real)
     cells = label_quality.make_cells(config, whole)
     assert len(cells) == 2 * 2 * 2 * 2
     drawn = [cell for cell in cells if cell.labels == {"images": "random", "loss": "gift", "augmentation": "none"}]

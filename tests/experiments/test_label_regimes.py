@@ -6,11 +6,10 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
+from setups import INFO, distilled_set, make_variables
 
 from experiments import label_regimes, report
 from experiments.common.real_images import load_real
-from experiments.common.study import Materials
 from experiments.label_regimes import LabelRegimes, pruned_images
 from experiments.label_regimes.pruned_images import load_dynamics, load_pruned, parse_file, read_rows
 from experiments.label_regimes.pruning import Dynamics
@@ -30,11 +29,9 @@ def recorded(recipe, network, images, **_):
 
 
 @pytest.fixture
-def cells(tmp_path, monkeypatch):
-    """Cells of a configuration, with materials that need no training."""
+def cells(materials, tmp_path, monkeypatch):
+    """Cells of a configuration."""
     monkeypatch.setattr(pruned_images, "record_dynamics", recorded)
-    sets = {"rded": distilled_set(30, ipc=3, method="rded")}
-    materials = Materials(random_teacher(), sets, evaluation_set(40), None, {"rded": get_model(INFO.spec)})
 
     def make(config=CONFIG):
         real = load_real(config, 8)

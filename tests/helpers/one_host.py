@@ -30,15 +30,11 @@ def train_all(epochs=RECIPE.epochs, **options):
 
 def flat(runs):
     """Losses, accuracies and all arrays of all runs, by name."""
-    return {
-        f"{run.seed}/{name}": np.asarray(value)
-        for run in runs
-        for name, value in [
-            ("losses", run.losses),
-            ("history", run.history),
-            *((str(place), leaf) for place, leaf in enumerate(jax.tree.leaves(run.state))),
-        ]
-    }
+    found = {}
+    for run in runs:
+        arrays = {"losses": run.losses, "history": run.history, **dict(enumerate(jax.tree.leaves(run.state)))}
+        found |= {f"{run.seed}/{name}": np.asarray(value) for name, value in arrays.items()}
+    return found
 
 
 def main(directory, epochs):

@@ -115,9 +115,8 @@ def by_timm(name, images, arguments, **options):
     load_timm()
     from timm.data.auto_augment import NAME_TO_OP
 
-    return np.stack(
-        [pixels(NAME_TO_OP[name](pillow(image), *one, **options)) for image, one in zip(images, arguments, strict=True)]
-    ).astype(int)
+    pairs = zip(images, arguments, strict=True)
+    return np.stack([pixels(NAME_TO_OP[name](pillow(image), *one, **options)) for image, one in pairs]).astype(int)
 
 
 def drawn_by_timm(name, channels):
@@ -135,9 +134,8 @@ def test_images_move_as_timms(name, cubic, channels):
     images, kind, amount = drawn_by_timm(name, channels)
     fill = ra.TIMM_FILL if channels == 3 else (128,)
     matrices = ra.matrices_of(kind, amount, SIDE, jnp)
-    found = ra.move_smoothly(
-        jnp.asarray(images), matrices, jnp.full(len(LEVELS), cubic), jnp.asarray(fill, jnp.uint8)
-    )  # fmt: skip
+    options = (jnp.full(len(LEVELS), cubic), jnp.asarray(fill, jnp.uint8))
+    found = ra.move_smoothly(jnp.asarray(images), matrices, *options)
     arguments = [(level / 10 * RANGES[name] * sign,) for level, sign in zip(LEVELS.astype(float), SIGNS, strict=True)]
     resample = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
     wanted = by_timm(name, images, arguments, resample=resample, fillcolor=fill if channels == 3 else fill[0])
@@ -167,10 +165,8 @@ def test_levels_change_as_timms(name, channels):
 
 def test_timms_layers_change_about_half_of_the_images_each():
     images = jnp.asarray(draw_images(400, 16, 3, seed=4))
-    once, twice = (
-        np.asarray(ra.make_rand_augment(f"rand-m6-n{layers}-mstd1.0")(jax.random.key(5), images)) for layers in (1, 2)
-    )
-    changed = [(made != np.asarray(images)).any(axis=(1, 2, 3)).mean() for made in (once, twice)]
+    made = [ra.make_rand_augment(f"rand-m6-n{layers}-mstd1.0")(jax.random.key(5), images) for layers in (1, 2)]
+    changed = [np.asarray(one != images).any(axis=(1, 2, 3)).mean() for one in made]
     assert 0.40 < changed[0] < 0.55
     assert 0.60 < changed[1] < 0.80
 
@@ -196,9 +192,8 @@ def test_a_step_sees_pixels_from_before_normalisation(key):
     program = Task(recipe, get_model(INFO.spec), distilled, random_teacher()).program
     keys, rows = jax.random.split(key, 3), jnp.arange(5)
     batch = make_drawing(program)(make_data(distilled, None), rows, keys)
-    changed = ra.make_rand_augment("torchvision-rand-m9-n2")(
-        jax.random.fold_in(keys[0], 3), jnp.asarray(distilled.images[:5])
-    )
+    rand_augment, rand_key = ra.make_rand_augment("torchvision-rand-m9-n2"), jax.random.fold_in(keys[0], 3)
+    changed = rand_augment(rand_key, jnp.asarray(distilled.images[:5]))
     np.testing.assert_array_equal(batch.images, to_input(changed, "raw", DIGITS_NORMALISATION))
 
 

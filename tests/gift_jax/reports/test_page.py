@@ -23,14 +23,15 @@ RATE = [row for row in RESULTS if row["rate"] == "0.1"]
 GRID = tables.make_grid([*RATE, *DIVERGED], "loss", "optimizer", guessing=10.0)
 
 
+PANELS = pictures.panels_by(RESULTS, "optimizer", "loss", "rate", 0.0)
+
+
 def all_pictures():
     return [
         pictures.heat_map("map", GRID, "Heat"),
         pictures.points("points", {"": GRID}, "Points & bars"),
         pictures.curves("curves", RESULTS, "loss", "Curves"),
-        pictures.lines(
-            "panels", pictures.panels_by(RESULTS, "optimizer", "loss", "rate", 0.0), "rate", "Rates", scale="log"
-        ),
+        pictures.lines("panels", PANELS, "rate", "Rates", scale="log"),
         sheet.contact_sheet("sheet", distilled_set(), random_teacher(), [str(label) for label in range(10)]),
     ]
 

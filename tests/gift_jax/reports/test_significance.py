@@ -47,9 +47,8 @@ def test_signed_ranks_of_few_differences(differences, expected):
 
 
 def test_only_common_seeds_count_and_diverged_ones_count_as_guessing():
-    [found] = compare(
-        [*rows("gift", "sgd", [50.0, 50.0]), *rows("kl", "sgd", [0.0, 40.0, 90.0], failed={0})], guessing=10.0
-    )
+    results = [*rows("gift", "sgd", [50.0, 50.0]), *rows("kl", "sgd", [0.0, 40.0, 90.0], failed={0})]
+    [found] = compare(results, guessing=10.0)
     assert (found.n, found.difference) == (2, 25.0)
 
 
@@ -85,9 +84,7 @@ def test_holm_by_hand():
 def test_means_over_columns_take_the_seeds_that_have_all_of_them():
     results = [*rows("gift", "sgd", [90, 80]), *rows("gift", "adam", [70]), *rows("kl", "sgd", [60, 60], failed={1})]
     means = significance.means_over(results, "loss", "optimizer", 10.0)
-    assert [(row["labels"], row["seed"], row["top1_last"]) for row in means] == [
-        ({"loss": "gift", "optimizer": "mean"}, 0, 80.0)
-    ]
+    assert means == [{"labels": {"loss": "gift", "optimizer": "mean"}, "seed": 0, "top1_last": 80.0}]
 
 
 def test_intervals_and_effects_are_of_the_paired_differences():

@@ -20,9 +20,8 @@ SIZES = (2, 3, 8, 28, 33, 64, 224)
 def test_a_rotation_is_the_same_to_the_ends_of_its_range(key, size):
     """Coordinates are rounded to float32, of which a pixel's value changes by its slope: 3 a pixel, of noise."""
     images = jax.random.normal(key, (9, size, size, 2))
-    angle = jnp.concatenate(
-        [jnp.asarray([-MOST, 0, MOST, 1e-6]), jax.random.uniform(key, (5,), minval=-MOST, maxval=MOST)]
-    )
+    drawn = jax.random.uniform(key, (5,), minval=-MOST, maxval=MOST)
+    angle = jnp.concatenate([jnp.asarray([-MOST, 0, MOST, 1e-6]), drawn])
     expected = jax.jit(gathers.rotate, static_argnums=2)(images, angle, MOST)
     tolerance = 3 * 16 * size * np.finfo(np.float32).eps
     out = jax.jit(shears.rotate, static_argnums=2)(images, angle, MOST)
@@ -42,12 +41,9 @@ def test_golden_rotations(golden):
 def maps(size):
     """Kinds and amounts of all maps of RandAugment, at both ends of their ranges and between them."""
     most = {
-        rand_augment.SHEAR_X: 0.3,
-        rand_augment.SHEAR_Y: 0.3,
-        rand_augment.TRANSLATE_X: 150 / 331 * size,
-        rand_augment.TRANSLATE_Y: 150 / 331 * size,
-        rand_augment.ROTATE: 30.0,
-        rand_augment.IDENTITY: 0.0,
+        **dict.fromkeys((rand_augment.SHEAR_X, rand_augment.SHEAR_Y), 0.3),
+        **dict.fromkeys((rand_augment.TRANSLATE_X, rand_augment.TRANSLATE_Y), 150 / 331 * size),
+        **{rand_augment.ROTATE: 30.0, rand_augment.IDENTITY: 0.0},
     }
     shares = (-1, -0.77, -0.01, 1e-6, 0.5, 1)
     pairs = [(kind, share * amount) for kind, amount in most.items() for share in shares]
@@ -87,9 +83,8 @@ def test_rectangles_are_looked_up():
     """Of which a shear's ranges would be others."""
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (5, 9, 12, 3)), jnp.uint8)
     angle = jnp.linspace(-MOST, MOST, 5)
-    np.testing.assert_array_equal(
-        *both_forms(lambda *given: resampling.rotate(*given, MOST), images.astype(jnp.float32), angle)
-    )
+    given = (images.astype(jnp.float32), angle)
+    np.testing.assert_array_equal(*both_forms(lambda *given: resampling.rotate(*given, MOST), *given))
     kind, amount = (values[::7][:5] for values in maps(9))
     matrices = rand_augment.matrices_of(jnp.asarray(kind), jnp.asarray(amount, jnp.float32), 9, jnp)
     given = (images, (matrices * 2**16).astype(jnp.int32))
