@@ -203,9 +203,7 @@ def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkey
         (ablation, ("--dataset", "cifar10"), "no rded set of cifar10"),
     ],
 )
-def test_mistakes_are_one_sentence_before_a_teacher_is_trained(
-    module, options, message, command, tmp_path, monkeypatch
-):
+def test_mistakes_are_told_before_a_teacher_is_trained(module, options, message, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(digits_setup, "run_convert", lambda *_: pytest.fail("trained"))
     if module is not report:

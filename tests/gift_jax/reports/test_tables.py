@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 from grids import rows_of
 
-from gift_jax.errors import GiftError
 from gift_jax.reports import significance, tables
 from gift_jax.runtime import progress, provenance
-from gift_jax.runtime.files import append_json_line
-from gift_jax.studies.results import read_results
 
 RESULTS = [
     {"loss": loss, "optimizer": optimizer, "top1_last": value}
@@ -86,18 +83,6 @@ def test_seeds_of_one_setting_stay_together():
     figures = rows_of({("gift", "sgd"): [1, 2]}, experiment="x")
     drawn = [{**row, "distilled": {"made": f"draw {row['seed']}"}} for row in figures]
     assert tables.make_grid(drawn, "loss", "optimizer").rows == ("gift",)
-
-
-def test_results_are_read_back_and_a_damaged_line_is_named(tmp_path):
-    path = tmp_path / "runs" / "results.jsonl"
-    for row in RESULTS:
-        append_json_line(path, row)
-    assert read_results(path) == RESULTS
-    path.write_text(path.read_text() + '{"loss": \n')
-    with pytest.raises(GiftError, match=r"results\.jsonl: line 9 is no result"):
-        read_results(path)
-    with pytest.raises(GiftError, match=r"none\.jsonl"):
-        read_results(tmp_path / "none.jsonl")
 
 
 def test_progress_in_a_log_is_plain_lines(capsys, monkeypatch):
