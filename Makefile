@@ -1,7 +1,7 @@
 # `make demo` and `make test` set up all they need in .venv; PYTHON may name another interpreter (3.11 or later).
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 # JAX for an accelerator: ACCELERATOR=cuda12, cuda13 or tpu; empty, for the CPU alone. Where it is not given, it is
 # chosen by the CUDA version that nvidia-smi prints; where nothing is printed, as on a cluster's login node, .venv keeps
@@ -17,10 +17,12 @@ endif
 READY := .venv/ready$(ACCELERATOR:%=-%)
 
 # PyTorch runs on the CPU, for conversion. On Linux the package index's build of it brings a CUDA of its own, of other
-# versions than JAX's; so with an accelerator, builds without CUDA are taken first, from PyTorch's index: their versions
-# (2.13.0+cpu) come before the package index's (2.13.0) and satisfy the same constraint, and what is installed next finds
-# PyTorch there. TORCH_INDEX may name another index, or none.
-TORCH_INDEX ?= $(if $(ACCELERATOR),https://download.pytorch.org/whl/cpu)
+# versions than JAX's, and 3.5 GB more. So builds without CUDA are taken first, from PyTorch's index, where that answers
+# within seconds: their versions (2.13.0+cpu) come before the package index's (2.13.0) and satisfy the same constraint,
+# and what is installed next finds PyTorch there. TORCH_INDEX may name another index, or none.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+SILENT := $(TORCH_INDEX) does not answer: PyTorch comes from the package index, with 3.5 GB of CUDA on Linux.
+ANSWERS := $(BIN)/python -c "import urllib.request as r; r.urlopen('$(TORCH_INDEX)/torch/', timeout=5)" 2>/dev/null
 
 .PHONY: demo evidence check test test-all bench lint docs clean
 
@@ -61,7 +63,8 @@ clean:
 
 # Two builds of JAX or PyTorch in one environment would be in each other's way: another accelerator is a new .venv.
 $(READY): pyproject.toml setup.py constraints.txt
+	@echo "Installing into .venv, once: 2.5 GB, some minutes."
 	$(PYTHON) -m venv $(if $(filter-out $(READY),$(wildcard .venv/ready*)),--clear) .venv
-	$(if $(TORCH_INDEX),$(PIP) --extra-index-url $(TORCH_INDEX) torch torchvision)
+	$(if $(TORCH_INDEX),if $(ANSWERS); then $(PIP) --extra-index-url $(TORCH_INDEX) torch torchvision; else echo "$(SILENT)"; fi)
 	$(PIP) -e '.[torch,data,demo,test,lint,docs$(ACCELERATOR:%=,%)]'
 	touch $@
