@@ -276,6 +276,8 @@ def run(config: Evaluate) -> list[Run]:
     if config.dry_run:
         print("a dry run: every file is usable, nothing was trained")
         return []
+    if task.teacher and is_writer():
+        print(f"teacher: top-1 {task.teacher_top1:.2f} % on the {len(task.test_set.labels)} test images")
     files.make_directory(config.out)  # now, and not when the first student is ready
     runs, rows = run_students(config, task)
     print(summary(rows))

@@ -13,7 +13,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
-from gift_jax.models import Model, Variables
+from gift_jax.models import Network, Variables
 from gift_jax.runtime.compiling import cached_factory, jit, platform
 from gift_jax.runtime.sharding import put_shares
 
@@ -48,7 +48,7 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 @cached_factory
 def make_batch_ranker(
-    model: Model, pixel_space: PixelSpace, normalisation: Normalisation, mesh: Mesh | None
+    model: Network, pixel_space: PixelSpace, normalisation: Normalisation, mesh: Mesh | None
 ) -> Callable[..., jax.Array]:
     """Build `(params, batch_stats, images [B, H, W, C], labels int [B]) -> ranks int [B]`, jitted."""
 
@@ -79,7 +79,7 @@ def largest_batch(side: int) -> int:
 
 
 def make_ranker(
-    model: Model,
+    model: Network,
     evaluation_set: EvaluationSet,
     normalisation: Normalisation,
     *,
@@ -109,7 +109,7 @@ def make_ranker(
 
 
 def make_evaluator(
-    model: Model,
+    model: Network,
     evaluation_set: EvaluationSet,
     normalisation: Normalisation,
     *,

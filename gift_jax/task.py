@@ -40,6 +40,8 @@ from gift_jax.training.schedule_free import make_evaluation_weights
 from gift_jax.training.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 from gift_jax.training.train import Run, Students, choose_seeds, train_students
 
+_TEACHER_TOP1: dict[str, float] = {}
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
@@ -122,6 +124,18 @@ class Task:
         }
 
     @property
+    def teacher_top1(self) -> float | None:
+        """The teacher's accuracy on the test images, in percent, computed once; None without one or the other."""
+        if self.teacher is None or self.test_set is None:
+            return None
+        parts = {"teacher": teacher_identity(self.teacher), "test set": test_set_identity(self.test_set)}
+        key = fingerprint({**parts, "normalisation": dataclasses.asdict(self.normalisation)})
+        if key not in _TEACHER_TOP1:
+            evaluate = make_evaluator(self.teacher.model, self.test_set, self.normalisation)
+            _TEACHER_TOP1[key] = evaluate(self.teacher.params, {}).top1
+        return _TEACHER_TOP1[key]
+
+    @property
     def setting(self) -> str:
         """Twelve digits that tell tasks apart, whatever the seed."""
         return fingerprint({**self.identity(), "seed": None})[:12]
@@ -161,6 +175,7 @@ class Task:
             "history": [evaluation._asdict() for evaluation in run.history],
             "versions": versions(),
             "device": device(),
+            "teacher_top1": self.teacher_top1,
             "setting": self.setting,
         }
 

@@ -16,12 +16,12 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
 from gift_jax.evaluate import in_batches
-from gift_jax.models import Variables
+from gift_jax.models import Network, Variables
 from gift_jax.pixels.boxes import random_boxes
 from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
-from gift_jax.teachers.teacher import Network, Teacher
+from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.identity import digest
 from gift_jax.training.replay import replay
 

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +97,19 @@ def create(
     spec = ModelSpec(name, num_classes, image_size, channels, tuple(sorted(options.items())))
     check_seeds([seed])
     return spec.create(nnx.Rngs(seed))
+
+
+class Network(Protocol):
+    """What is asked of a network: hashable, a `Model` or several as one (`gift_jax.teachers.committee`)."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...  # noqa: D102
+
+    def apply(  # noqa: D102
+        self, params: Variables, batch_stats: Variables, images: jax.Array
+    ) -> tuple[jax.Array, Variables]: ...
+
+    def cast(self, params: Variables, dtype: jnp.dtype) -> Variables: ...  # noqa: D102
 
 
 class Model(NamedTuple):

@@ -1,9 +1,8 @@
 """Results under keys of an earlier version: a row that records what a cell is gets the cell's key."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
@@ -12,18 +11,11 @@ from gift_jax.studies.results import read_results
 from gift_jax.training.identity import differences, fingerprint
 
 
-class Rekeyed(NamedTuple):
-    """How many rows got another key, and a sentence on each that is of no cell."""
-
-    count: int
-    others: list[str]
-
-
-def rekey(cells: Sequence[Cell], out: Path) -> Rekeyed:
+def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
     """Give each finished row in out the key of the cell of its labels and seed, if all that it records is the cell's.
 
-    What a row does not record, such as the test images, is taken to be the same. Raises: GiftError if a file cannot be
-    read or written.
+    What a row does not record, such as the test images, is taken to be the same. Returns: how many rows got another
+    key, and a sentence on each row that is of no cell. Raises: GiftError if a file cannot be read or written.
     """
     wanted = {_name(cell.labels, cell.seed): cell for cell in cells}
     count, others = 0, []
@@ -37,10 +29,10 @@ def rekey(cells: Sequence[Cell], out: Path) -> Rekeyed:
             elif row["cell"] != (key := fingerprint(wanted[name].identity())):
                 row["cell"], count = key, count + 1
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return Rekeyed(count, others)
+    return count, others
 
 
-def _name(labels: Row, seed: int) -> str:
+def _name(labels: Mapping[str, str], seed: int) -> str:
     return json.dumps([dict(labels), seed], sort_keys=True)
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.models import Variables
-from gift_jax.teachers.teacher import Network, Teacher
+from gift_jax.models import Network, Variables
+from gift_jax.teachers.teacher import Teacher
 
 
 class Committee(NamedTuple):

@@ -16,8 +16,8 @@ from gift_jax.data.datasets import CIFAR_NORMALISATION, DIGITS_NORMALISATION, IM
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.evaluate import Accuracy, in_batches, label_ranks
-from gift_jax.models import Variables
-from gift_jax.teachers.teacher import Network, Teacher
+from gift_jax.models import Network, Variables
+from gift_jax.teachers.teacher import Teacher
 
 BATCH_SIZE = 500
 

@@ -18,7 +18,7 @@ from orbax.checkpoint import v1 as ocp
 from gift_jax.data.datasets import Normalisation, embedded_description, register_embedded_dataset
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.models import Model, ModelSpec, Variables, fold, get_model
+from gift_jax.models import Model, ModelSpec, Network, Variables, fold, get_model
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, read_json_object, sha256_tree, write_text
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 
@@ -70,19 +70,6 @@ class TeacherInfo:
         """The architecture with its sizes and options."""
         options = tuple(sorted(self.options.items()))
         return ModelSpec(self.architecture, self.num_classes, self.image_size, self.channels, options)
-
-
-class Network(typing.Protocol):
-    """What is asked of a teacher's network: hashable, a `Model` or several as one (`gift_jax.teachers.committee`)."""
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]: ...  # noqa: D102
-
-    def apply(  # noqa: D102
-        self, params: Variables, batch_stats: Variables, images: jax.Array
-    ) -> tuple[jax.Array, Variables]: ...
-
-    def cast(self, params: Variables, dtype: jnp.dtype) -> Variables: ...  # noqa: D102
 
 
 class Teacher(typing.NamedTuple):

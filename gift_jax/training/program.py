@@ -9,7 +9,7 @@ import optax
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.fkd import StoredInfo
-from gift_jax.models import Model, Variables
+from gift_jax.models import Model, Network, Variables
 from gift_jax.optim import (
     LOSS_READERS,
     averaging,
@@ -20,7 +20,7 @@ from gift_jax.optim import (
     with_rate,
 )
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.teachers.teacher import Network, Teacher
+from gift_jax.teachers.teacher import Teacher
 
 
 class Program(NamedTuple):

@@ -5,11 +5,13 @@ import gc
 import tracemalloc
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
 
 from gift_jax.data.datasets import Normalisation
+from gift_jax.data.pixels import to_input
 from gift_jax.errors import Diverged
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
@@ -133,3 +135,13 @@ def test_weights_that_overflow_in_the_last_update_are_divergence():
     recipe = dataclasses.replace(RECIPE, loss="ce", batch_size=22, optimizer=Optimizer("sgd", 3e38, 100.0))
     with pytest.raises(Diverged, match="weights that are not finite after epoch 1; lower the learning rate"):
         task(recipe=recipe, teacher=None).train()
+
+
+def test_a_row_has_the_teachers_accuracy_on_the_test_images():
+    teacher, test_set = random_teacher(), evaluation_set()
+    task = Task(Recipe(epochs=1, evaluations=1), get_model(INFO.spec), distilled_set(), teacher, test_set)
+    [run] = task.train()
+    logits = teacher.logits(to_input(jnp.asarray(test_set.images), "raw", task.normalisation))
+    expected = 100 * float(np.mean(np.argmax(logits, 1) == test_set.labels))
+    assert task.row(run)["teacher_top1"] == pytest.approx(expected)
+    assert dataclasses.replace(task, recipe=Recipe(loss="ce", epochs=1), teacher=None).teacher_top1 is None

@@ -42,4 +42,4 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     ]  # fmt: skip
     found = read_results(path)
     assert [{**row, "cell": ""} for row in found] == [{**row, "cell": ""} for row in old]
-    assert rekey(cells, tmp_path).count == 0
+    assert rekey(cells, tmp_path)[0] == 0
