@@ -88,7 +88,7 @@ def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
         for labels, changes in (*refinements(config), *targets(config), *divergences(config)):
             recipe = materials.recipe(config.method, config, optimizer=optimizer, schedule=schedule, **changes)
             named = {**labels, "optimizer": name}
-            cells += [materials.cell(named, config.method, recipe, seed) for seed in range(config.seeds)]
+            cells += [materials.cell(named, config.method, recipe, seed) for seed in config.seeds]
     return cells
 
 

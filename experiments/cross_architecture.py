@@ -22,7 +22,7 @@ from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.inputs import usual_spec
-from .common.rates import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
+from .common.rates import SQUARED, LossesOrSquared, at_rate, check_rates, loss_changes
 from .common.reporting import Row
 from .common.students import parse_student
 from .common.study import Materials, Method, Study, load_materials, run_study
@@ -47,7 +47,7 @@ class CrossArchitecture(Study):
         *("conv2", "conv1", "conv3", "conv2:width=8", "conv2:width=64"),
         *("conv2:norm=instance", "conv2:norm=layer", "conv2:norm=none"),
     )
-    losses: tuple[LossOrSquared, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
+    losses: LossesOrSquared = ("kl", SQUARED, "softce", "mse_ce", "gift")
     rates: tuple[float, ...] = (1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:
             for rate in sorted(config.rates):
                 recipe = dataclasses.replace(official, optimizer=at_rate(official.optimizer, rate))
                 labels = {"student": text, "loss": loss, "rate": f"{rate:g}"}
-                cells += [materials.cell(labels, config.method, recipe, seed, student) for seed in range(config.seeds)]
+                cells += [materials.cell(labels, config.method, recipe, seed, student) for seed in config.seeds]
     return cells
 
 

@@ -24,7 +24,7 @@ from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
-from .common.rates import SQUARED, LossOrSquared, at_rate, check_rates, loss_changes
+from .common.rates import SQUARED, LossesOrSquared, at_rate, check_rates, loss_changes
 from .common.reporting import Row
 from .common.study import Materials, Method, Study, load_materials, run_study
 
@@ -44,7 +44,7 @@ class CrossOptimizer(Study):
 
     out: Path = Path("runs/cross_optimizer")
     method: Method = "rded"
-    losses: tuple[LossOrSquared, ...] = ("kl", SQUARED, "softce", "mse_ce", "gift")
+    losses: LossesOrSquared = ("kl", SQUARED, "softce", "mse_ce", "gift")
     optimizers: tuple[ComparedName, ...] = tuple(COMPARED)
     rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
@@ -63,7 +63,7 @@ def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
                 changes = {"optimizer": at_rate(optimizer, rate), "schedule": schedule, **loss_changes(loss)}
                 recipe = materials.recipe(config.method, config, **changes)
                 labels = {"loss": loss, "optimizer": name, "rate": f"{rate:g}"}
-                cells += [materials.cell(labels, config.method, recipe, seed) for seed in range(config.seeds)]
+                cells += [materials.cell(labels, config.method, recipe, seed) for seed in config.seeds]
     return cells
 
 

@@ -61,7 +61,7 @@ class Fidelity(Study):
     """
 
     out: Path = Path("runs/fidelity")
-    seeds: int = 10
+    num_seeds: int = 10
     epochs: int = 200
     deviations: tuple[str, ...] = ()
 
@@ -256,7 +256,7 @@ def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
             recipe = materials.recipe(METHOD, config, **{"evaluations": 4, **deviation.shared, **own})
             changed = change(materials) if change else materials
             labels = {"deviation": name, "side": side}
-            cells += [changed.cell(labels, METHOD, recipe, seed) for seed in range(config.seeds)]
+            cells += [changed.cell(labels, METHOD, recipe, seed) for seed in config.seeds]
     return cells
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from gift_jax.losses import LOSSES
 from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
-from gift_jax.runtime.options import Loss
+from gift_jax.runtime.options import Losses
 from gift_jax.studies.cells import Cell
 
 from .common.reporting import Row, two_axes
@@ -38,10 +38,10 @@ class LossComparison(Study):
     """
 
     out: Path = Path("runs/loss_comparison")
-    seeds: int = 5
+    num_seeds: int = 5
     epochs: int = 200
     methods: tuple[Method, ...] = ("rded", "random", "herding", "kmeans")
-    losses: tuple[Loss, ...] = tuple(LOSSES)
+    losses: Losses = tuple(LOSSES)
 
 
 def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
@@ -50,7 +50,7 @@ def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
         materials.cell({"method": method, "loss": loss}, method, materials.recipe(method, config, loss=loss), seed)
         for loss in config.losses
         for method in config.methods
-        for seed in range(config.seeds)
+        for seed in config.seeds
     ]
 
 

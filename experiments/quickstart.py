@@ -14,6 +14,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from gift_jax import DistilledSet, GiftError, Teacher, rded
 from gift_jax.data.digits import load_split
@@ -29,6 +30,7 @@ from gift_jax.reports.summary import SUBJECT, best_evaluations, summary
 from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
+from gift_jax.runtime.options import Alias
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows, run_grid
 from gift_jax.task import Task
@@ -55,19 +57,19 @@ class Quickstart:
     Args:
         out: directory of results.jsonl, report.html, report.md, the teacher and the set.
         ipc: images a class.
-        seeds: students a cell.
+        num_seeds: students a cell.
         epochs: of each student.
     """
 
     out: Path = Path("runs/quickstart")
     ipc: int = 10
-    seeds: int = 3
+    num_seeds: Annotated[int, Alias("seeds")] = 3
     epochs: int = 200
 
     def __post_init__(self) -> None:
-        for option in ("ipc", "seeds", "epochs"):
+        for option in ("ipc", "num_seeds", "epochs"):
             if getattr(self, option) < 1:
-                raise GiftError(f"--{option} must be 1 or more, not {getattr(self, option)}")
+                raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(self, option)}")
 
 
 def distill(config: Quickstart, teacher: Teacher) -> DistilledSet:
@@ -90,7 +92,7 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
         recipe = dataclasses.replace(official, loss=loss, optimizer=optimizer, epochs=config.epochs)
         task = Task(recipe, student, distilled, teacher, evaluation_set)
         labels = {"loss": loss, "optimizer": optimizer.name}
-        cells += [Cell(labels, task, seed) for seed in range(config.seeds)]
+        cells += [Cell(labels, task, seed) for seed in range(config.num_seeds)]
     known = {row["cell"] for row in known_rows(config.out)}
     if finished := sum(fingerprint(cell.identity()) in known for cell in cells):
         print(f"{finished} of {len(cells)} students were trained before; without {config.out} all are trained again\n")

@@ -138,7 +138,7 @@ def test_gift_jax_runs_the_commands(installed, tmp_path, arguments, shown):
 @pytest.mark.exhaustive
 def test_the_demo_runs_without_a_checkout(installed, tmp_path):
     pytest.importorskip("torch")
-    options = ("--epochs", 2, "--seeds", 1, "--out", tmp_path / "demo")
+    options = ("--epochs", 2, "--num-seeds", 1, "--out", tmp_path / "demo")
     done = command(installed, "-m", "gift_jax.experiments.quickstart", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "$ gift-jax convert teacher" in done.stdout

@@ -144,7 +144,7 @@ def headline(inputs: StudyInputs) -> Iterator[Cell]:
         contends, tuned = loss in (SUBJECT, *inputs.choice.rivals), inputs.choice.rates[loss, name]
         for view, rate in ((DEFAULT_RATE, "1"), (TUNED_RATE, tuned)):
             more = contends and rate == tuned  # where that is the default rate, both views show the same students
-            seeds = range(max(config.seeds, config.rival_seeds) if more else config.seeds)
+            seeds = range(max(config.num_seeds, config.rival_seeds) if more else config.num_seeds)
             labels = {"loss": loss, "optimizer": name, "view": view}
             yield from inputs.cells("headline", labels, seeds, multiple=rate)
 
@@ -231,7 +231,7 @@ def gradient(inputs: StudyInputs) -> Iterator[Cell]:
     config, count = inputs.config, len(inputs.resources.sets[MAIN, inputs.config.ipc].labels)
     changes = {"optimizer": "sgd", "multiple": "1", "augment": "none", "batch_size": count, "epochs": 1}
     for loss in config.losses:
-        yield from inputs.cells("gradient", {"loss": loss}, range(config.seeds), kind=GradientCell, **changes)
+        yield from inputs.cells("gradient", {"loss": loss}, range(config.num_seeds), kind=GradientCell, **changes)
 
 
 _QUESTIONS = (search, headline, sizes, students, refinement, length, augmentation, gradient)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from gift_jax.losses import LOSSES
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import COMPARED
 from gift_jax.runtime.files import append_json_line
-from gift_jax.runtime.options import ComparedName
+from gift_jax.runtime.options import Alias, ComparedName
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid_plan import measure
 from gift_jax.studies.results import read_results
@@ -26,7 +26,7 @@ from gift_jax.training.identity import fingerprint
 from ..common import teacher_training
 from ..common.digits_setup import find_set
 from ..common.options import GROUPS
-from ..common.rates import SQUARED, LossOrSquared
+from ..common.rates import SQUARED, LossesOrSquared, LossOrSquared
 from ..common.real_images import RealImages, open_real
 
 NAME, DATASET = "fashion_mnist", "fashion-mnist"
@@ -62,7 +62,7 @@ class Benchmark:
         teacher_epochs: of the teacher.
         steps: optimizer steps of each student.
         long_steps: of the students of the question of length.
-        seeds: students a cell of the headline.
+        num_seeds: students a cell of the headline.
         rival_seeds: of GIFT and its two rivals there, at their tuned rates.
         other_seeds: of the smaller questions.
         long_seeds: of the question of length.
@@ -80,7 +80,7 @@ class Benchmark:
     width: int = WIDTH
     ipc: int = 10
     sizes: tuple[int, ...] = (1, 10, 50)
-    losses: tuple[LossOrSquared, ...] = ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift")
+    losses: LossesOrSquared = ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift")
     fewer_losses: tuple[LossOrSquared, ...] = ("ce", SQUARED, "softce", "gift")
     optimizers: tuple[ComparedName, ...] = ("sgd", "adam", "adamw")
     students: tuple[str, ...] = ("conv3:norm=instance", "conv1", "resnet18_modified")
@@ -89,7 +89,7 @@ class Benchmark:
     teacher_epochs: int = 6
     steps: int = 200
     long_steps: int = 2000
-    seeds: int = 5
+    num_seeds: Annotated[int, Alias("seeds")] = 5
     rival_seeds: int = 10
     other_seeds: int = 3
     long_seeds: int = 3

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from gift_jax import GiftError
 from gift_jax.optim import Optimizer
-from gift_jax.runtime.options import Choices
+from gift_jax.runtime.options import Alias, Choices
 
 SQUARED = "kl_t2"  # KL times T^2
 LossOrSquared = Annotated[str, Choices("gift_jax.losses:LOSSES", (SQUARED,))]
+LossesOrSquared = Annotated[tuple[LossOrSquared, ...], Alias("loss")]
 
 
 def check_rates(rates: Sequence[float]) -> None:

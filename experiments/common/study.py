@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import rich
 from rich.table import Table
@@ -16,7 +16,8 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.runtime.options import Choices, Dataset, ModelName
+from gift_jax.runtime.options import Choices, Dataset, ModelName, Seeds, marks
+from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.rekey import rekey
@@ -41,7 +42,8 @@ class Study(Inputs):
         dataset: the digits need no files, and make their own; others are found as `experiments.evaluate` finds them.
         out: directory of results, report and pictures; what is finished there is not run again.
         model: architecture of the teacher, which the sets were made with.
-        seeds: students per cell.
+        seeds: one student per cell for each; by default as many as num_seeds says, from 0.
+        num_seeds: students per cell.
         epochs: of each student.
         shard: i/n runs part i of n, for one of several machines or jobs.
         jobs: students trained at once; by default 3 for the digits on a CPU, else 1.
@@ -54,7 +56,8 @@ class Study(Inputs):
     out: Path = Path("runs/study")
     dataset: Dataset = "digits"
     model: ModelName = "conv2"
-    seeds: int = 3
+    seeds: Seeds = ()
+    num_seeds: int = 3
     epochs: int = 100
     shard: str = "1/1"
     jobs: int | None = None
@@ -64,12 +67,15 @@ class Study(Inputs):
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for option in ("ipc", "seeds", "epochs", "jobs"):
+        for option in ("ipc", "num_seeds", "epochs", "jobs"):
             if (value := getattr(self, option)) is not None and value < 1:
-                raise GiftError(f"--{option} must be 1 or more, not {value}")
+                raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {value}")
+        if not self.seeds:
+            object.__setattr__(self, "seeds", tuple(range(self.num_seeds)))
+        check_seeds(self.seeds)
         hints = get_type_hints(type(self), include_extras=True)
         for option in (name for name in ("losses", "hard_middle", "optimizers") if name in hints):
-            names = get_args(hints[option])[0].__metadata__[0].names()
+            [names] = [mark.names() for mark in marks(hints[option], Choices)]
             if unknown := [name for name in getattr(self, option) if name not in names]:
                 flag = option.replace("_", "-")
                 raise GiftError(f"--{flag}: {unknown[0]!r} is unknown; choose of {', '.join(names)}")

@@ -22,7 +22,7 @@ from pathlib import Path
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
-from gift_jax.runtime.options import Loss
+from gift_jax.runtime.options import Losses
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 
@@ -47,7 +47,7 @@ class ContinualLearning(Study):
     out: Path = Path("runs/continual_learning")
     epochs: int = 200
     method: Method = "rded"
-    losses: tuple[Loss, ...] = ("gift", "cosine", "kl", "softce", "mse_ce", "ce")
+    losses: Losses = ("gift", "cosine", "kl", "softce", "mse_ce", "ce")
     steps: tuple[int, ...] = (5, 10)
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ def even_batch_size(count: int) -> int:
 def seen_classes(config: ContinualLearning, num_classes: int) -> list[tuple[int, str, tuple[int, ...]]]:
     """(seed, stage, classes seen) of every step with something to learn, by the number of classes."""
     stages = []
-    for seed in range(config.seeds):
+    for seed in config.seeds:
         for count in config.steps:
             order = class_steps(num_classes, count, seed)
             for step in range(1, count + 1):

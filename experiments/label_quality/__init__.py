@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gift_jax import GiftError
 from gift_jax.reports import ranking
-from gift_jax.runtime.options import Loss
+from gift_jax.runtime.options import Losses
 from gift_jax.studies.cells import Cell
 
 from ..common.real_images import RealImages, load_real, teacher_of
@@ -45,10 +45,10 @@ class LabelQuality(Study):
     """
 
     out: Path = Path("runs/label_quality")
-    seeds: int = 5
+    num_seeds: int = 5
     epochs: int = 200
     methods: tuple[Method, ...] = ("rded", "kmeans")
-    losses: tuple[Loss, ...] = ("ce", "softce", "kl", "gift")
+    losses: Losses = ("ce", "softce", "kl", "gift")
     real_epochs: int = 50
     lrs_weight: float = 0.5
     ars_weight: float = 0.5
@@ -66,14 +66,14 @@ class LabelQuality(Study):
 def with_random(config: LabelQuality, materials: Materials, real: RealImages) -> Materials:
     """The materials with a set `random` of each seed, under the name `random-SEED`. Raises: GiftError."""
     teacher_of(materials)
-    draws = {f"random-{seed}": real.draw(config.ipc, seed) for seed in range(config.seeds)}
+    draws = {f"random-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     return materials._replace(sets={**materials.sets, **draws})
 
 
 def make_cells(config: LabelQuality, materials: Materials) -> list[Cell]:
     """Every loss on every set with and without augmentation; sets of one size share a loss's compiled step."""
     cells, kinds = [], (*config.methods, "random")
-    for loss, name, images, seed in itertools.product(config.losses, AUGMENTATIONS, kinds, range(config.seeds)):
+    for loss, name, images, seed in itertools.product(config.losses, AUGMENTATIONS, kinds, config.seeds):
         labels = {"images": images, "loss": loss, "augmentation": name}
         source = f"random-{seed}" if images == "random" else images
         recipe = materials.recipe(source, config, loss=loss, **AUGMENTATIONS[name])
@@ -88,7 +88,7 @@ def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages
     everything = materials._replace(sets={"real": real.everything()})
     recipe = everything.recipe("real", config, loss="ce", epochs=config.real_epochs, batch_size=None)
     labels = {"reference": "all real images, hard labels"}
-    return [everything.cell(labels, "real", recipe, seed) for seed in range(config.seeds)]
+    return [everything.cell(labels, "real", recipe, seed) for seed in config.seeds]
 
 
 def main(config: LabelQuality) -> None:

@@ -44,7 +44,7 @@ from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.options import Loss
+from gift_jax.runtime.options import Loss, Losses
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 from gift_jax.training.normalising import renormalise
@@ -85,11 +85,11 @@ class LabelRegimes(Study):
     """
 
     out: Path = Path("runs/label_regimes")
-    seeds: int = 5
+    num_seeds: int = 5
     epochs: int = 200
     method: Method = "rded"
     regimes: tuple[Regime, ...] = ("one", "few", "bank", "live")
-    losses: tuple[Loss, ...] = ("gift", "kl")
+    losses: Losses = ("gift", "kl")
     hard_middle: tuple[Loss, ...] = ("kl",)
     subsets: tuple[Subset, ...] = ("forgetting", "el2n", "aum", "ccs")
     indices: tuple[str, ...] = ()
@@ -183,7 +183,7 @@ class Gathered:
         weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self.teacher.params))  # BatchNorm folded
         live = {"teacher": self.teacher, "label_bytes": weights}
         stored: dict[tuple[str, str, int], MadeLabels] = {}
-        recipes, seeds = self.soft_recipes, range(self.config.seeds)
+        recipes, seeds = self.soft_recipes, self.config.seeds
         for regime, loss, kind, seed in itertools.product(self.config.regimes, recipes, self.kinds, seeds):
             name, recipe = self.source(kind, seed), recipes[loss]
             distilled, key = self.materials.sets[name], (regime, name, seed)
@@ -195,7 +195,7 @@ class Gathered:
 
     def hard(self) -> Iterator[RegimeCell]:
         """Hard labels on every kind of images."""
-        for kind, seed in itertools.product(self.kinds, range(self.config.seeds)):
+        for kind, seed in itertools.product(self.kinds, self.config.seeds):
             distilled = self.materials.sets[self.source(kind, seed)]
             yield self.cell({"images": kind, "labels": HARD}, distilled, self.recipe("ce"), seed)
 
@@ -208,12 +208,12 @@ class Gathered:
         counts = sorted({budget // (classes * id_bytes(classes)) for budget in budgets})
         for ipc in (count for count in counts if self.config.ipc < count < real.smallest):
             chosen = {name: pruned.choose(name, ipc) for name in pruned.scored}
-            for kind, seed in itertools.product((RANDOM, *pruned.scored), range(self.config.seeds)):
+            for kind, seed in itertools.product((RANDOM, *pruned.scored), self.config.seeds):
                 distilled = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
                 yield self.cell({"images": kind, MORE: str(ipc * classes)}, distilled, recipe, seed)
         if counts[-1] >= real.smallest:
             everything = real.everything()
-            for seed in range(self.config.seeds):
+            for seed in self.config.seeds:
                 yield self.cell({ALL: str(len(everything.labels))}, everything, recipe, seed)
 
 
@@ -221,7 +221,7 @@ def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned:
     """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
     teacher = teacher_of(materials)
     distilled = renormalise(materials.sets[config.method], teacher.info.normalisation)
-    drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in range(config.seeds)}
+    drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
     sets = {config.method: distilled, **drawn, **chosen}
     return Gathered(config, materials._replace(sets=sets), teacher, (config.method, RANDOM, *pruned.names))

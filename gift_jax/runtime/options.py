@@ -14,7 +14,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
@@ -72,8 +72,21 @@ class ReadAs:
     read: Callable[[list[str]], tuple[Any, ...]]
 
 
+def read_seeds(texts: Sequence[str]) -> tuple[int, ...]:
+    """Seeds as listed; one number above 0 alone is how many there are, as studies took it at first."""
+    parts = [part for text in texts for part in text.split(",") if part]
+    if not all(part.isdecimal() for part in parts):
+        raise GiftError(f"--seeds takes numbers from 0, not {' '.join(texts)!r}")
+    seeds = tuple(map(int, parts))
+    if len(seeds) != 1 or seeds == (0,):
+        return seeds
+    print(f"warning: --seeds {seeds[0]} is read as --num-seeds {seeds[0]}; --seeds lists several", file=sys.stderr)
+    return tuple(range(seeds[0]))
+
+
 Source = Annotated[Path, Existing()]
 Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
+Losses = Annotated[tuple[Loss, ...], Alias("loss")]
 OptimizerName = Annotated[str, Choices("gift_jax.optim.pytorch:OPTIMIZERS", ("lion", "lamb", "..."))]
 ComparedName = Annotated[str, Choices("gift_jax.optim.settings:COMPARED")]
 ModelName = Annotated[str, Choices("gift_jax.models:MODELS")]
@@ -81,6 +94,7 @@ Dataset = Annotated[
     str,
     Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:resolve_dataset_name"),
 ]
+Seeds = Annotated[tuple[int, ...], ReadAs(read_seeds)]
 RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 
 
@@ -119,7 +133,7 @@ class Parameter(NamedTuple):
 
     def marks(self, kind: type) -> list[Any]:
         """Its marks of a kind."""
-        return [mark for mark in _marks(self.annotation) if isinstance(mark, kind)]
+        return marks(self.annotation, kind)
 
 
 class Command(NamedTuple):
@@ -291,6 +305,11 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
             [] if value is None else [str(item) for item in (value if several else [value])]
         ),
     )
+
+
+def marks(annotation: Any, kind: type) -> list[Any]:
+    """What an annotation is marked with, of a kind."""
+    return [mark for mark in _marks(annotation) if isinstance(mark, kind)]
 
 
 def _marks(annotation: Any) -> Iterator[Any]:

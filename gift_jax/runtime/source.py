@@ -9,6 +9,7 @@ import copy
 import functools
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def read(module: str, name: str) -> Any:
                 plain = copy.copy(node)
                 plain.body = [part for part in node.body if not isinstance(part, ast.FunctionDef)] or [ast.Pass()]
                 return _run(module, plain)[name]
-            case ast.Assign(targets=targets) if name in ast.unparse(targets[0]).replace(",", "").split():
+            case ast.Assign(targets=targets) if name in re.findall(r"\w+", ast.unparse(targets[0])):
                 return _run(module, node)[name]
             case ast.AnnAssign(target=ast.Name(id=bound), value=ast.expr() as value) if bound == name:
                 return _run(module, ast.Assign([node.target], value))[name]

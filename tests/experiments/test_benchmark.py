@@ -12,7 +12,7 @@ from gift_jax.studies.results import read_results
 TINY = (
     *("--width", 2, "--ipc", 2, "--sizes", 1, 2, "--losses", "ce", "kl_t2", "gift", "--fewer-losses", "ce", "gift"),
     *("--optimizers", "sgd", "adamw", "--students", "conv1", "--sgd-rates", 1, 10, "--adam-rates", 1, 3, "--steps", 2),
-    *("--teacher-epochs", 1, "--long-steps", 4, "--seeds", 2, "--rival-seeds", 3, "--other-seeds", 2),
+    *("--teacher-epochs", 1, "--long-steps", 4, "--num-seeds", 2, "--rival-seeds", 3, "--other-seeds", 2),
 )
 SECTIONS = [
     *("Summary", "Differences", "Compared with published results", "Images, labels and sizes", "Gradients and rates"),
@@ -95,7 +95,7 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     ("arguments", "message"),
     [
         ((), "by `apt-get install dataset-fashion-mnist`, or give a directory of the four files by --data DIR"),
-        (("--seeds", 0), "--seeds must be 1 or more, not 0"),
+        (("--num-seeds", 0), "--num-seeds must be 1 or more, not 0"),
         (("--sgd-rates", 10), "--sgd-rates must be above 0 and hold 1, the customary rate"),
         (("--losses", "ce", "gfit"), "--losses: 'gfit' is not among ce, cosine, gift"),
         (("--losses", "ce", "--fewer-losses", "ce"), "--losses must hold gift, --optimizers adamw"),

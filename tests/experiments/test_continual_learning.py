@@ -10,7 +10,7 @@ from gift_jax.training.identity import fingerprint
 
 
 def test_stages_of_one_order_share_students_and_see_their_classes_only(materials):
-    config = ContinualLearning(losses=("gift",), steps=(2, 4), seeds=2, epochs=1)
+    config = ContinualLearning(losses=("gift",), steps=(2, 4), num_seeds=2, epochs=1)
     cells = {(cell.labels["stage"], cell.seed): cell for cell in continual_learning.make_cells(config, materials)}
     assert len(cells) == 2 * (2 + 4)
     for seed in (0, 1):
@@ -26,7 +26,7 @@ def test_stages_of_one_order_share_students_and_see_their_classes_only(materials
 
 
 def test_a_single_class_is_not_trained_on(materials):
-    config = ContinualLearning(losses=("gift",), steps=(10,), seeds=1, epochs=1)
+    config = ContinualLearning(losses=("gift",), steps=(10,), num_seeds=1, epochs=1)
     stages = [cell.labels["stage"] for cell in continual_learning.make_cells(config, materials)]
     assert stages == [f"step {step} of 10" for step in range(2, 11)]
 

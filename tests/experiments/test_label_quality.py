@@ -54,7 +54,7 @@ def test_random_images_need_a_teacher(materials):
 
 
 def test_every_seed_has_its_own_draw_under_one_name(materials):
-    config = LabelQuality(methods=("rded",), losses=("ce", "gift"), seeds=2, ipc=3, real_epochs=0)
+    config = LabelQuality(methods=("rded",), losses=("ce", "gift"), num_seeds=2, ipc=3, real_epochs=0)
     real = load_real(config, 8)
     whole = label_quality.with_random(config, materials, real)
     cells = label_quality.make_cells(config, whole)

@@ -19,7 +19,7 @@ from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.teachers.teacher import save_teacher
 from gift_jax.training.identity import fingerprint
 
-CONFIG = LabelRegimes(seeds=2, epochs=30, ipc=3, subsets=("aum", "ccs"), student=None)
+CONFIG = LabelRegimes(num_seeds=2, epochs=30, ipc=3, subsets=("aum", "ccs"), student=None)
 
 
 def recorded(recipe, network, images, **_):
@@ -158,7 +158,7 @@ def test_dynamics_are_recorded_once(tmp_path, monkeypatch):
 @pytest.mark.exhaustive
 def test_a_reduced_grid_runs_to_its_report(command, tmp_path):
     save_teacher(tmp_path / "teacher", INFO, *make_variables())
-    options = ("--out", tmp_path, "--epochs", 3, "--seeds", 2, "--ipc", 2, "--views", 2, "--score-epochs", 2)
+    options = ("--out", tmp_path, "--epochs", 3, "--num-seeds", 2, "--ipc", 2, "--views", 2, "--score-epochs", 2)
     options += ("--losses", "gift", "--subsets", "ccs")
     status, _, err = command(label_regimes, *options)
     assert status == 0, err

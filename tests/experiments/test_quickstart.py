@@ -29,7 +29,7 @@ def run(*arguments):
 
 @pytest.mark.exhaustive
 def test_quickstart_goes_from_teacher_to_report(tmp_path):
-    done = run("--out", tmp_path / "q", "--ipc", 2, "--seeds", 2, "--epochs", 4)
+    done = run("--out", tmp_path / "q", "--ipc", 2, "--num-seeds", 2, "--epochs", 4)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "q").iterdir()} == {
         "teacher.pth", "teacher", "rded.safetensors", "results.jsonl", "report.md", "report.html", "pictures",
@@ -55,12 +55,12 @@ def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
     cells = []
     for precision in ("float32", "bfloat16"):
         recipe = Recipe(optimizer=quickstart.OPTIMIZERS[2], epochs=config.epochs, precision=precision)
-        runs = train(recipe, get_model(teacher.info.spec), distilled, teacher, test, seeds=range(config.seeds))
+        runs = train(recipe, get_model(teacher.info.spec), distilled, teacher, test, seeds=range(config.num_seeds))
         cells.append(tables.summarize([run.top1_last for run in runs]))
     assert cells[0].mean > 90
     assert abs(cells[1].mean - cells[0].mean) <= max(cell.std for cell in cells), cells
 
 
 def test_bad_options_are_one_sentence():
-    done = run("--seeds", 0)
-    assert (done.returncode, done.stderr) == (2, "error: --seeds must be 1 or more, not 0\n")
+    done = run("--num-seeds", 0)
+    assert (done.returncode, done.stderr) == (2, "error: --num-seeds must be 1 or more, not 0\n")

@@ -49,7 +49,7 @@ def test_each_set_is_treated_as_evaluate_treats_it(order):
     save_set("ncfm", soft_labels=LABELS)
     save_set("rded")
     save_set("dc")
-    config = loss_comparison.LossComparison(**WHERE, methods=order, losses=("gift",), seeds=1)
+    config = loss_comparison.LossComparison(**WHERE, methods=order, losses=("gift",), num_seeds=1)
     cells = {cell.labels["method"]: cell for cell in loss_comparison.make_cells(config, load_materials(config, order))}
     for method, cell in cells.items():
         parts = evaluate.load_task(evaluate.Evaluate(**WHERE, method=method))

@@ -30,11 +30,12 @@ from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
 from gift_jax.data.datasets import CIFAR_NORMALISATION
 from gift_jax.models import get_model
+from gift_jax.runtime.options import read_seeds
 from gift_jax.studies.results import read_results
 from gift_jax.studies.tensorboard import make_writer
 from gift_jax.teachers.teacher import save_teacher
 
-SMALL = ("--epochs", 2, "--seeds", 2, "--ipc", 2)
+SMALL = ("--epochs", 2, "--num-seeds", 2, "--ipc", 2)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_real_sets_are_studied_where_the_files_are(command, tmp_path, monkeypatc
     folders = [f"{label:05d}" for label in range(10)]
     test, train = (str(write_tree(tmp_path / "data" / name, folders, per_class=1)) for name in ("test", "train"))
     options = ("--dataset", "cifar10", "--model", "conv1", "--ipc", 1, "--method", "sre2l", "--teacher", "teachers")
-    small = ("--epochs", 2, "--seeds", 1, "--losses", "gift", "kl", "--optimizers", "adamw", "--rates", 1)
+    small = ("--epochs", 2, "--num-seeds", 1, "--losses", "gift", "kl", "--optimizers", "adamw", "--rates", 1)
     status, _, err = command(cross_optimizer, *options, *small, "--data", test, "--train-data", train, "--out", "out")
     assert status == 0, err
     rows = read_results(tmp_path / "out" / "results.jsonl")
@@ -177,14 +178,30 @@ def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkey
         make_writer(tmp_path)
 
 
+def test_seeds_are_a_list_or_a_number_of_them_and_one_alone_is_read_as_before(capsys):
+    study = loss_comparison.LossComparison
+    assert study().seeds == study(num_seeds=5).seeds == (0, 1, 2, 3, 4)
+    assert study(seeds=(7, 3)).seeds == (7, 3)
+    assert dataclasses.replace(study(num_seeds=1), epochs=3).seeds == (0,)
+    assert (read_seeds(["7", "3"]), read_seeds(["7,3"]), read_seeds(["0"])) == ((7, 3), (7, 3), (0,))
+    assert capsys.readouterr().err == ""
+    assert read_seeds(["2"]) == (0, 1)
+    assert "--seeds 2 is read as --num-seeds 2" in capsys.readouterr().err
+    with pytest.raises(GiftError, match="seeds"):
+        study(seeds=(3, 3))
+
+
 @pytest.mark.parametrize(
     ("module", "options", "message"),
     [
+        (loss_comparison, ("--loss", "gfit"), "--losses: 'gfit' is unknown"),
+        (loss_comparison, ("--seeds", "one"), "--seeds takes numbers from 0, not 'one'"),
+        (cross_optimizer, ("--loss", "gfit"), "--losses: 'gfit' is unknown"),
         (loss_comparison, ("--methods", "sre2l"), "method 'sre2l' is unknown here"),
         (loss_comparison, ("--losses", "gfit"), "--losses: 'gfit' is unknown"),
         (loss_comparison, ("--ipc", 500), "--ipc must be from 1 to"),
         (loss_comparison, ("--shard", "5/4"), "--shard '5/4' must be i/n"),
-        (loss_comparison, ("--seeds", 0), "--seeds must be 1 or more"),
+        (loss_comparison, ("--num-seeds", 0), "--num-seeds must be 1 or more"),
         (cross_optimizer, ("--optimizers", "sgdd"), "--optimizers: 'sgdd' is unknown"),
         (cross_optimizer, ("--losses", "kll"), "--losses: 'kll' is unknown"),
         (cross_optimizer, ("--rates", 0.1), "--rates must be above 0 and hold 1"),
