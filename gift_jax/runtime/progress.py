@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal, a plain line now and then in a log."""
 
 import contextlib
+import contextvars
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Advance = Callable[[int, str], None]
 """`(units done since the last call, status text)`."""
+Part = Callable[[float], None]
+"""`(share of the unit that is being worked on that is done)`."""
 
 LINE_EVERY = 10.0  # seconds between lines in a log
+_part: contextvars.ContextVar[Part | None] = contextvars.ContextVar("part", default=None)
 
 
 @contextlib.contextmanager
@@ -21,45 +25,65 @@ def display(title: str, total: int, unit: str) -> Iterator[Advance]:
     Yields: a function to call with the units done since the last call and a short status.
     """
     console = Console(stderr=True)
-    with _bar(console, title, total) if console.is_terminal else _lines(title, total, unit) as advance:
-        yield advance
+    with _bar(console, title, total) if console.is_terminal else _lines(title, total, unit) as (advance, part):
+        token = _part.set(part)
+        try:
+            yield advance
+        finally:
+            _part.reset(token)
+
+
+def tell_part(share: float) -> None:
+    """Tell the display that is open, if one is, which share of a unit is done, such as of an epoch by its batches."""
+    if part := _part.get():
+        part(share)
 
 
 @contextlib.contextmanager
-def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
+def _bar(console: Console, title: str, total: int) -> Iterator[tuple[Advance, Part]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     status_column = TextColumn("[dim]{task.fields[status]}")
+    count = 0
     with Progress(*columns, TimeRemainingColumn(), status_column, console=console) as progress:
         task = progress.add_task(title, total=total, status="")
-        yield lambda done, status: progress.update(task, advance=done, status=status)
+
+        def advance(done: int, status: str) -> None:
+            nonlocal count
+            count += done
+            progress.update(task, completed=count, status=status)
+
+        yield advance, lambda share: progress.update(task, completed=count + share)
 
 
 @contextlib.contextmanager
-def _lines(title: str, total: int, unit: str) -> Iterator[Advance]:
+def _lines(title: str, total: int, unit: str) -> Iterator[tuple[Advance, Part]]:
     start = last = time.monotonic()
-    count = 0
-    first: tuple[float, int] | None = None  # when the first call came, and with how many units
+    count, status = 0, ""
+    first: tuple[float, float] | None = None  # when the first call came, and with how many units
 
-    def advance(done: int, status: str) -> None:
-        nonlocal last, count, first
-        count += done
+    def show(done: float, text: str) -> None:
+        nonlocal last, first
         now = time.monotonic()
-        if now - last >= LINE_EVERY or count == total:
+        if now - last >= LINE_EVERY or done == total:
             last = now
-            left = _left(first, (now, count), total)
-            line = f"{title}: {count}/{total} {unit}, {now - start:.0f} s{left}  {status}"
-            print(line, file=sys.stderr, flush=True)
-        first = first or (now, count)
+            left = _left(first, (now, done), total)
+            print(f"{title}: {text}/{total} {unit}, {now - start:.0f} s{left}  {status}", file=sys.stderr, flush=True)
+        first = first or (now, done)
 
-    yield advance
+    def advance(done: int, new: str) -> None:
+        nonlocal count, status
+        count, status = count + done, new
+        show(count, str(count))
+
+    yield advance, lambda share: show(count + share, f"{count + share:.1f}") if share < 1 else None
 
 
-def _left(first: tuple[float, int] | None, now: tuple[float, int], total: int) -> str:
+def _left(first: tuple[float, float] | None, now: tuple[float, float], total: int) -> str:
     """The time that is left, by the rate since the first call.
 
     Until then programs were compiled, or units were done before that are only counted.
     """
-    if first is None:
+    if first is None or now[1] == first[1]:
         return ""
     (began, before), (seconds, count) = first, now
-    return f", about {(seconds - began) * (total - count) / max(count - before, 1):.0f} s left"
+    return f", about {(seconds - began) * (total - count) / (count - before):.0f} s left"

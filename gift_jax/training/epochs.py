@@ -15,6 +15,7 @@ import numpy as np
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit, platform
+from gift_jax.runtime.progress import tell_part
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds, split_batch
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.program import Data, Program, State
@@ -81,10 +82,11 @@ def _make_loop_epoch(program: Program, seeds: Seeds) -> Epoch:
         step_key, full, rest = order(key, epoch)
         # On the host, cutting a batch out of the order is a view; on the device it would be a dispatch.
         full, rest = np.asarray(full), np.asarray(rest)
-        metrics = []
-        for indices in [*np.moveaxis(full, -2, 0), *([rest] if rest.size else [])]:
+        chosen, metrics = [*np.moveaxis(full, -2, 0), *([rest] if rest.size else [])], []
+        for indices in chosen:
             state, last = step(state, data, indices, step_key)
             metrics.append(last)
+            tell_part(len(metrics) / len(chosen))
         return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
 
     return epoch

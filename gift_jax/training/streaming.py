@@ -19,6 +19,7 @@ from gift_jax.data.batches import HostBatch, Order, gathered
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet, Words, decoded_batches, permutation
 from gift_jax.errors import GiftError
+from gift_jax.runtime.progress import tell_part
 from gift_jax.runtime.sharding import SEED, Seeds, jit_over, over_seeds, place_on_mesh, split_batch
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.epochs import Epoch, make_batches
@@ -98,6 +99,7 @@ def make_streamed_epoch(program: Program, distilled: DistilledSet | RecordSet, s
             rows = np.arange(batch.labels.shape[-1], dtype=np.int32)
             state, last = stepped(state, data, batch, rows, step_key)
             metrics.append(last)
+            tell_part(len(metrics) / program.steps_per_epoch)
             if len(metrics) > _AHEAD:
                 jax.block_until_ready(metrics[-1 - _AHEAD])
         if number + 1 == program.recipe.epochs:

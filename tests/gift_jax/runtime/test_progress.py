@@ -23,3 +23,21 @@ def test_compilation_is_not_taken_for_the_rate(monkeypatch, capsys):
 
 def test_what_was_done_before_is_not_taken_for_the_rate(monkeypatch, capsys):
     assert lines([(1, 8), (30, 1), (30, 1)], monkeypatch, capsys) == [[], ["90"], ["60"]]
+
+
+def test_parts_of_a_long_unit_are_told_with_the_time_that_is_left(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    progress.tell_part(0.5)  # nobody shows it
+    with progress.display("teacher", 2, "epochs") as advance:
+        for done in (1, 2, 3, 4):
+            now[0] += 20
+            progress.tell_part(done / 4)
+        advance(1, "loss 1")
+        now[0] += 20
+        progress.tell_part(0.25)
+    shown = [line.split(", ")[:1] + re.findall(r"about (\d+) s", line) for line in capsys.readouterr().err.splitlines()]
+    assert shown == [
+        ["teacher: 0.2/2 epochs"], ["teacher: 0.5/2 epochs", "120"], ["teacher: 0.8/2 epochs", "100"],
+        ["teacher: 1/2 epochs", "80"], ["teacher: 1.2/2 epochs", "60"],
+    ]  # fmt: skip
