@@ -93,6 +93,7 @@ def test_what_is_in_the_table_may_be_placed_but_not_changed(tmp_path):
     path = tmp_path / "data" / "mnist" / "dataset.json"
     write_dataset(path, dataclasses.replace(DATASETS["mnist"], train="/somewhere"))
     assert get_dataset("mnist").train == "/somewhere"
+    path.unlink()
     write_dataset(path, dataclasses.replace(DATASETS["mnist"], num_classes=9))
     with pytest.raises(GiftError, match="contradicts what mnist is known to be"):
         get_dataset("mnist")
