@@ -117,7 +117,8 @@ def convert_teacher(
     counted = batches_tracked(state)
     del state  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
-    with teachers.new_teacher(out) as directory:
+    done = "is there" if out.exists() else "written"
+    with teachers.new_teacher(out, keep=_is_same) as directory:
         teachers.save_arrays(directory / teachers.WEIGHTS, params, batch_stats)
         del params, batch_stats
         verification = verify(directory / teachers.WEIGHTS, spec, theirs)
@@ -146,9 +147,6 @@ def convert_teacher(
             },
         )
         teachers.write_info(directory, info)
-        done = "is there" if out.exists() else "written"
-        if out.exists() and not _is_same(out, directory):
-            refuse_to_replace(out)
     summary = _summary(info, key, verification, count, layer=layer is not None)
     print(f"{summary}{done:<10}{out}")
     return info
@@ -162,15 +160,15 @@ def _check_place(out: Path, source: Path) -> None:
 
 
 def _is_same(before: Path, now: Path) -> bool:
-    """Whether two teachers of one file are alike; one that was damaged is made again."""
+    """Whether two teachers are alike; False if the first was damaged. Raises: GiftError if they are others."""
     try:
         info, *arrays = teachers.load_weights(before)
     except GiftError:
-        return True
+        return False
     made, *others = teachers.load_weights(now)
     alike = dataclasses.replace(info, versions=made.versions, verification=made.verification) == made
     same_leaves = jax.tree.map(np.array_equal, arrays, others) if alike else False
-    return all(jax.tree.leaves(same_leaves))
+    return all(jax.tree.leaves(same_leaves)) or refuse_to_replace(before)
 
 
 def _dataset(source: Path, given: str | None, told: Described) -> str:

@@ -17,7 +17,7 @@ import torch
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.splits_and_pairs import listed
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
 
 from .rules import NAME_IN_FILE, shown
 
@@ -230,12 +230,12 @@ def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
     if path.suffix != ".safetensors":
         save_object(path, {"model": tensors})
         return
-    with atomic_write(path, replace=False) as temporary, os_errors_as_gift_error(path):
+    with atomic_write(path, keep=same_content) as temporary, os_errors_as_gift_error(path):
         safetensors.torch.save_file(tensors, temporary)
 
 
 def save_object(path: Path, value: Any) -> None:
     """Write what `torch.save` takes. Raises: GiftError if something else is there, or if it cannot be written."""
     # PyTorch raises RuntimeError where the disk is full.
-    with atomic_write(path, replace=False) as temporary, os_errors_as_gift_error(path, RuntimeError):
+    with atomic_write(path, keep=same_content) as temporary, os_errors_as_gift_error(path, RuntimeError):
         torch.save(value, temporary)

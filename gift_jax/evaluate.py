@@ -23,11 +23,18 @@ BATCH_SIZE = 1000
 _LARGEST, _LARGEST_ON_CPU = (2**23, 50), (2**19, 10)
 
 
+BROKEN = 2**30  # the rank of a label among logits that are not all numbers
+
+
 class Accuracy(NamedTuple):
-    """Shares of images, in percent, whose label is the first, or among the first five, of the logits."""
+    """Shares of images, in percent, whose label is the first, or among the first five, of the logits.
+
+    finite: whether all logits are numbers.
+    """
 
     top1: float
     top5: float
+    finite: bool = True
 
 
 Evaluator = Callable[[Variables, Variables], Accuracy]
@@ -38,12 +45,12 @@ def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """How many classes come before the label: 0 is a top-1 hit.
 
     Args: logits, float [B, C]; labels, int [B]. Returns: int [B]. Of equal logits the lower class comes first,
-    as argmax has it; a row with a NaN ranks last, so that a broken network never scores.
+    as argmax has it; a row that is not finite has the rank `BROKEN`, so that a broken network never scores.
     """
     true = jnp.take_along_axis(logits, labels[:, None], axis=1)
     before = (logits > true) | ((logits == true) & (jnp.arange(logits.shape[1])[None] < labels[:, None]))
-    broken = jnp.isnan(logits).any(axis=1)
-    return jnp.where(broken, logits.shape[1], jnp.sum(before, axis=1))
+    broken = ~jnp.isfinite(logits).all(axis=1)
+    return jnp.where(broken, BROKEN, jnp.sum(before, axis=1))
 
 
 @cached_factory
@@ -121,7 +128,8 @@ def make_evaluator(
 
     def evaluate(params: Variables, batch_stats: Variables) -> Accuracy:
         ranks = rank(params, batch_stats)
-        return Accuracy(*(100 * int(np.sum(ranks < k)) / len(ranks) for k in (1, 5)))
+        top1, top5 = (100 * int(np.sum(ranks < k)) / len(ranks) for k in (1, 5))
+        return Accuracy(top1, top5, bool((ranks < BROKEN).all()))
 
     return evaluate
 

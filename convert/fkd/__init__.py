@@ -16,7 +16,7 @@ from gift_jax.errors import GiftError
 from gift_jax.readers import hub
 from gift_jax.readers.archives import open_archive
 from gift_jax.readers.source import Source, check_file, directory
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
 from gift_jax.runtime.progress import display
 from gift_jax.runtime.seeds import check_seeds
 
@@ -87,7 +87,7 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     reader = _Reader(files, bank, images, labels)
     _announce(reader, size, out)
     done = "is there" if out.exists() else "written"
-    with atomic_write(out, replace=False) as temporary:
+    with atomic_write(out, keep=same_content) as temporary:
         temporary.mkdir()
         info = _import(reader, temporary, options)
         save_info(temporary, info)

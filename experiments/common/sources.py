@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
-from gift_jax.data.datasets import get_dataset
+from gift_jax.data.datasets import DATASETS, get_dataset
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.readers import hub
 from gift_jax.runtime.cli import NO_TORCH, with_installed_command_names
@@ -122,10 +122,10 @@ def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
             return load_teacher(place)
         if place.is_file() or (place / hub.CONFIG).is_file():
             return load_teacher(convert_once("teacher", place, ("--dataset", dataset, "--model", model), name))
-    where = ZOO[name].where if name in ZOO else RDED
+    where = f"it is published on {ZOO[name].where if name in ZOO else RDED}; " if dataset in DATASETS else ""
     wanted = " or ".join(f"{stem}.pth" for stem in names)
     raise GiftError(
-        f"{path}: holds no teacher {model} of {dataset} ({wanted}, or a directory {name}); it is published on {where}; "
+        f"{path}: holds no teacher {model} of {dataset} ({wanted}, or a directory {name}); {where}"
         f"run `python -m convert teacher FILE --dataset {dataset} --model {model} --out {path / name}`"
     )
 

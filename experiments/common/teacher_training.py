@@ -172,7 +172,7 @@ def run(config: TrainTeacher) -> None:
     """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
-    for option in ("epochs", "batch_size", "workers"):
+    for option in ("epochs", "batch_size", "workers", "image_size"):
         if (value := getattr(config, option)) is not None and value < 1:
             raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {value}")
     make_recipe(config, LARGEST)  # mistakes in options are told before images are read

@@ -228,15 +228,14 @@ def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
 def write_dataset(path: Path, spec: DatasetSpec) -> None:
     """Write a `dataset.json`, whole or not at all, with a digest of what the dataset is.
 
-    Where the images of a dataset are may change, and a damaged file is written again. Raises: GiftError if the file
-    describes another dataset, or if it cannot be written.
+    A damaged file is written again. Raises: GiftError if the file describes something else, or if it cannot be written.
     """
     differing = []
     with contextlib.suppress(GiftError):
-        found, wanted = (describe_dataset(identity(one)) for one in (_parse_file(path), spec))
-        differing = [name for name in wanted if found[name] != wanted[name]]
+        found, wanted = (describe_dataset(one) for one in (_parse_file(path), spec))
+        differing = [name for name in wanted if name != "home" and found[name] != wanted[name]]
     if differing:
-        text = f"another {spec.name} ({', '.join(differing)} differ)"
+        text = f"{spec.name} otherwise ({', '.join(differing)} differ)"
         raise GiftError(f"{path}: describes {text}, and is not replaced; choose another name, or remove it")
     content = {**describe_dataset(spec), DIGEST: _digest(spec)}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

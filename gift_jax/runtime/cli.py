@@ -137,7 +137,11 @@ def _parse_options(make: Callable[..., Command], arguments: list[str], program: 
     for option in given:
         if option not in (*chosen.options, "--help"):
             raise GiftError(f"{option} is no option of `{program}`{_nearest(option, chosen.options, program)}")
-    needed = [each.option for each in chosen.parameters.values() if each.is_required and each.option not in given]
+    spelt: dict[str, str] = {}
+    for option in given:
+        if spelt.setdefault(name := chosen.options.get(option, option), option) != option:
+            raise GiftError(f"{spelt[name]} and {option} are one option; give one of them")
+    needed = [each.option for name, each in chosen.parameters.items() if each.is_required and name not in spelt]
     if needed and not helping:
         raise GiftError(f"`{program}` needs {' and '.join(needed)}; see --help")
     try:

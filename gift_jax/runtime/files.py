@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,11 +17,11 @@ from gift_jax.errors import GiftError, short_reason
 
 
 @contextlib.contextmanager
-def atomic_write(target: Path, *, replace: bool = True) -> Iterator[Path]:
+def atomic_write(target: Path, *, keep: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
     """Give a temporary path beside target to write a file or directory at; rename it to target on success.
 
-    On an error the temporary path is removed and target stays as it was. An older target is replaced; without replace,
-    one of the same content stays, and GiftError is raised of any other.
+    On an error the temporary path is removed and target stays as it was. An older target is replaced, unless keep, such
+    as `same_content`, says of it and the new one that it stays.
     """
     target = Path(target)
     with os_errors_as_gift_error(target):
@@ -30,9 +30,7 @@ def atomic_write(target: Path, *, replace: bool = True) -> Iterator[Path]:
     temporary = workspace / target.name
     try:
         yield temporary
-        if target.exists() and not replace:
-            if content_digest(target) != content_digest(temporary):
-                refuse_to_replace(target)
+        if keep and target.exists() and keep(target, temporary):
             return
         with os_errors_as_gift_error(target):
             if target.is_dir():
@@ -99,14 +97,15 @@ def sha256_tree(directory: Path) -> str:
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
-def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of all that is in a directory."""
-    return sha256_tree(path) if path.is_dir() else sha256(path)
+def same_content(target: Path, new: Path) -> bool:
+    """True; of two files or directories of other content, raises: GiftError."""
+    digests = [sha256_tree(path) if path.is_dir() else sha256(path) for path in (target, new)]
+    return digests[0] == digests[1] or refuse_to_replace(target)
 
 
-def write_text(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a text file, whole or not at all; replace as in `atomic_write`."""
-    with atomic_write(path, replace=replace) as temporary, os_errors_as_gift_error(path):
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
         temporary.write_text(text, encoding="utf-8")
 
 

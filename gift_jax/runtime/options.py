@@ -163,8 +163,10 @@ class Command(NamedTuple):
             given = values[parameter.name]
             paths = () if given in (None, parameter.default) else given if isinstance(given, tuple) else (given,)
             for path, mark in itertools.product(paths, parameter.marks(Existing)):
-                if not re.fullmatch(mark.unless, str(path)) and not Path(path).exists():
-                    raise GiftError(f"{path}: there is no such file or directory; check {parameter.label}")
+                if re.fullmatch(mark.unless, str(path)) or (place := Path(path)).is_file() or place.is_dir():
+                    continue
+                what = "is a pipe, a socket or a device" if place.exists() else "there is no such file or directory"
+                raise GiftError(f"{path}: {what}; check {parameter.label}")
 
 
 def make_command(function: Callable[..., Any], *, with_choices: bool = False, about: str | None = None) -> Command:

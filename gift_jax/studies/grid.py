@@ -199,7 +199,8 @@ def run_grid(
 
 def known_rows(out: Path, retry_failed: bool = False) -> list[Row]:
     """Rows, in a directory, of cells that are not to be run again."""
-    rows = merge(row for row in read_rows([out]) if "cell" in row).rows if any(out.glob("results*.jsonl")) else []
+    found = read_rows([out]) if any(out.glob("results*.jsonl")) else []
+    rows = merge(row for row in found if {"cell", "experiment"} <= row.keys()).rows  # and not those of evaluations
     return [row for row in rows if not (retry_failed and "failed" in row)]
 
 

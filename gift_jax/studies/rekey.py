@@ -14,20 +14,25 @@ from gift_jax.training.identity import differences, fingerprint
 def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
     """Give each finished row in out the key of the cell of its labels and seed, if all that it records is the cell's.
 
-    What a row does not record, such as the test images, is taken to be the same. Returns: how many rows got another
-    key, and a sentence on each row that is of no cell. Raises: GiftError if a file cannot be read or written.
+    What a row of an earlier version does not record, such as the test images, is taken to be the same; one of this
+    version has its `setting`, and keeps its key. Returns: how many rows got another key, and a sentence on each row
+    that is of no cell. Raises: GiftError if a file cannot be read or written.
     """
     wanted = {_name(cell.labels, cell.seed): cell for cell in cells}
-    count, others = 0, []
+    count, others, given = 0, [], set()
     for path in sorted(out.glob("results*.jsonl")):
         rows = read_results(path)
-        for row in (row for row in rows if "cell" in row and "failed" not in row):
+        for row in (row for row in rows if {"cell", "labels"} <= row.keys() and "failed" not in row):
             name = _name(row["labels"], row["seed"])
-            differing = _differing(row, wanted[name]) if name in wanted else ["no cell has these labels and this seed"]
-            if differing:
+            key = fingerprint(wanted[name].identity()) if name in wanted else None
+            differing = _differing(row, wanted[name]) if key else ["no cell has these labels and this seed"]
+            if key == row["cell"]:
+                given.add(key)
+            elif differing := differing or ([] if key not in given else ["another result has its key"]):
                 others.append(f"{name_of(row['labels'], row['seed'])}: {'; '.join(differing)}")
-            elif row["cell"] != (key := fingerprint(wanted[name].identity())):
+            else:
                 row["cell"], count = key, count + 1
+                given.add(key)
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return count, others
 
@@ -37,5 +42,7 @@ def _name(labels: Mapping[str, str], seed: int) -> str:
 
 
 def _differing(row: Row, cell: Cell) -> list[str]:
+    if "setting" in row:
+        return ["it is of this version, and of another setting"]
     record = json.loads(json.dumps(cell.task.record))
     return differences({name: row.get(name) for name in record}, record)

@@ -45,7 +45,8 @@ class Predictions(NamedTuple):
     @property
     def accuracy(self) -> Accuracy:
         """Top-1 and top-5 in percent."""
-        return Accuracy(*(100 * float((self.ranks < k).mean()) for k in (1, 5)))
+        top1, top5 = (100 * float((self.ranks < k).mean()) for k in (1, 5))
+        return Accuracy(top1, top5)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import json
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +112,14 @@ def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, ba
 
 
 @contextlib.contextmanager
-def new_teacher(directory: Path) -> Iterator[Path]:
-    """Give a temporary directory to write weights and information into; it becomes the teacher on success."""
+def new_teacher(directory: Path, keep: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
+    """Give a temporary directory to write weights and information into; it becomes the teacher on success.
+
+    keep is that of `atomic_write`.
+    """
     if directory.exists() and not (directory / INFO).exists():
         raise GiftError(f"{directory}: exists and is not a teacher; choose another --out")
-    with atomic_write(directory) as temporary:
+    with atomic_write(directory, keep=keep) as temporary:
         yield temporary
 
 
@@ -168,11 +171,11 @@ def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
     Shapes are compared before memory is taken. Raises: GiftError.
     """
     expected = {name: flatten(tree) for name, tree in zip(("params", "batch_stats"), model.abstract(), strict=True)}
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # which may be missing: nothing is wrong with the file
     try:
         with quiet_orbax():
             found = ocp.metadata(str(path.absolute())).metadata
             _check_structure(path, found, expected)
-            device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
             abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
             # On the host: arrays that are committed to a device would make the first two training steps compile apart.
             arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))

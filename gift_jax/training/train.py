@@ -188,16 +188,18 @@ def _train_group(
 
 
 def _evaluate(students: Students, state: State, seeds: tuple[int, ...], epoch: int) -> list[list[Evaluation]]:
-    """Test the student of every seed. Raises: Diverged if one has weights that are not finite."""
+    """Test the student of every seed. Raises: Diverged if one has weights or logits that are not finite."""
     states = (select_seed(state, row, students.mode) for row in range(len(seeds)))
     tested = [students.evaluation_weights(student, students.data) for student in states]
-    for seed, weights in zip(seeds, tested, strict=True):
-        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights)):
+    found = [students.evaluate(*weights) for weights in tested]
+    for seed, weights, accuracy in zip(seeds, tested, found, strict=True):
+        numbers = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights))
+        if not (numbers and accuracy.finite):
             raise Diverged(
-                f"training stopped: the student of seed {seed} has weights that are not finite after epoch {epoch}; "
-                "lower the learning rate"
+                f"training stopped: the student of seed {seed} has {'logits' if numbers else 'weights'} that are not "
+                f"finite after epoch {epoch}; lower the learning rate"
             )
-    return [[Evaluation(epoch, *students.evaluate(*weights))] for weights in tested]
+    return [[Evaluation(epoch, accuracy.top1, accuracy.top5)] for accuracy in found]
 
 
 def _finish(students: Students, progress: _Progress, state: State, seed: int, row: int, count: int) -> Run:

@@ -207,3 +207,11 @@ def test_nothing_that_differs_is_replaced(golden, convert, done, tmp_path):
     assert before == {path: path.read_bytes() for path in (tmp_path / "t").rglob("*") if path.is_file()}
     (tmp_path / "other.pth").unlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "t"]
+
+
+def test_what_is_there_is_not_touched(golden, convert, tmp_path):
+    arguments = ("teacher", golden / "cifar10_conv3.pth", *CIFAR, "--out", tmp_path / "t")
+    convert(*arguments)
+    (tmp_path / "t" / "notes.txt").write_text("mine")
+    status, out, _ = convert(*arguments)
+    assert (status, "is there" in out, (tmp_path / "t" / "notes.txt").read_text()) == (0, True, "mine")

@@ -114,8 +114,8 @@ def test_options_that_read_a_source_are_kept(place, succeed):
     assert load_records("Insects", source=None, train=True).labels.tolist() == [2, 0, 1, 2, 0, 1]
     options = ("--test-data", "flat", "--test-labels", "truth.txt", "--class-order", "order.txt")
     shards = write_shards(place / "plain")
-    succeed(add_dataset, "insects", "--data", shards, *options)
-    records = load_records("Insects", source=None, train=False)
+    succeed(add_dataset, "beetles", "--data", shards, *options)
+    records = load_records("beetles", source=None, train=False)
     found = [records.class_names[label] for label in records.labels]
     assert dict(zip(map(records.where, range(3)), found, strict=True)) == {
         str(place / "flat" / f"val_{number}.png"): name for number, name in enumerate(("ant", "bee", "cat"))
@@ -184,7 +184,9 @@ def test_test_images_that_are_the_training_images_are_said(place, command):
     write_pictures(place / "train", 2, 0)
     shutil.copytree(place / "train", place / "copy")
     for test in ("train", "copy"):
-        status, _, error = command(add_dataset, "flowers", "--data", "train", "--test-data", test, "--image-size", 8)
+        status, _, error = command(
+            add_dataset, f"flowers-{test}", "--data", "train", "--test-data", test, "--image-size", 8
+        )
         assert (status, "warning: the test images are the training images" in error) == (0, True)
 
 
@@ -195,9 +197,9 @@ def test_another_dataset_is_not_replaced(place, command):
     file = place / "data" / "flowers" / "dataset.json"
     before = file.read_bytes()
     assert command(add_dataset, *describe, 8)[0] == 0
-    status, _, error = command(add_dataset, *describe, 9)
-    assert (status, file.read_bytes()) == (2, before)
-    assert "image_size" in error
+    for others, name in (((9,), "image_size"), ((8, "--test-data", "train"), "test")):
+        status, _, error = command(add_dataset, *describe, *others)
+        assert (status, file.read_bytes(), name in error) == (2, before, True)
     file.write_text("damaged")
     assert command(add_dataset, *describe, 9)[0] == 0
 

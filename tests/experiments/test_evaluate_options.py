@@ -74,6 +74,14 @@ def test_the_loss_has_two_names(command, tmp_path):
     for option in ("--loss", "--criterion_name", "--criterion-name"):
         status, _, error = command(evaluate, option, "gfit", "--distilled", tmp_path)
         assert (status, "'gfit' is unknown" in error) == (2, True)
+    status, _, error = command(evaluate, "--loss", "kl", "--criterion_name", "ce")
+    assert (status, "--loss and --criterion-name are one option" in error) == (2, True)
+
+
+def test_a_pipe_is_no_set(command, tmp_path):
+    os.mkfifo(tmp_path / "set.safetensors")
+    status, _, error = command(evaluate, "--distilled", tmp_path / "set.safetensors")
+    assert (status, "is a pipe, a socket or a device; check --distilled" in error) == (2, True)
 
 
 def test_losses_have_the_official_names():

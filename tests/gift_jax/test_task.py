@@ -145,3 +145,11 @@ def test_a_row_has_the_teachers_accuracy_on_the_test_images():
     expected = 100 * float(np.mean(np.argmax(logits, 1) == test_set.labels))
     assert task.row(run)["teacher_top1"] == pytest.approx(expected)
     assert dataclasses.replace(task, recipe=Recipe(loss="ce", epochs=1), teacher=None).teacher_top1 is None
+
+
+def test_a_run_that_overflows_in_its_last_step_is_divergence():
+    """The weights may still be finite; the logits are not."""
+    recipe = Recipe(epochs=1, evaluations=1, batch_size=22, optimizer=Optimizer("adamw", 1e30))
+    task = Task(recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
+    with pytest.raises(Diverged, match="not finite after epoch 1"):
+        task.train()

@@ -26,7 +26,10 @@ def cells():
 def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     path = tmp_path / "results.jsonl"
     grid.run_grid(cells, tmp_path, experiment="e")
-    old = [{**row, "cell": f"old {number}"} for number, row in enumerate(read_results(path))]
+    made = read_results(path)
+    old = [{**row, "cell": f"old {number}"} for number, row in enumerate(made)]
+    for row in old:
+        del row["setting"]  # which rows of earlier versions lack
     old[1]["recipe"]["optimizer"]["learning_rate"] = 1.0
     old[2]["teacher_sha256"] = "another"
     old.append({**old[3], "labels": {"loss": "mse"}})
@@ -43,3 +46,17 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     found = read_results(path)
     assert [{**row, "cell": ""} for row in found] == [{**row, "cell": ""} for row in old]
     assert rekey(cells, tmp_path)[0] == 0
+
+
+def test_a_row_of_this_version_and_a_second_one_of_a_setting_keep_their_keys(cells, tmp_path):
+    """They are of other test images, say, which rows do not record but by their `setting`."""
+    path = tmp_path / "results.jsonl"
+    [row] = grid.run_grid(cells[:1], tmp_path, experiment="e")
+    other = {**row, "cell": "other", "setting": "0123456789ab"}
+    old = {name: value for name, value in other.items() if name != "setting"}
+    evaluated = {name: value for name, value in row.items() if name not in ("labels", "experiment")}
+    path.write_text("".join(json.dumps(one) + "\n" for one in (row, other, old, evaluated)))
+    count, others = rekey(cells, tmp_path)
+    assert (count, len(others)) == (0, 2)
+    assert [one["cell"] for one in read_results(path)] == [row["cell"], "other", "other", row["cell"]]
+    assert grid_plan.make_plan(cells, tmp_path).pending == 3
