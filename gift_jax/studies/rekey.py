@@ -19,21 +19,24 @@ def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
     that is of no cell. Raises: GiftError if a file cannot be read or written.
     """
     wanted = {_name(cell.labels, cell.seed): cell for cell in cells}
-    count, others, given = 0, [], set()
-    for path in sorted(out.glob("results*.jsonl")):
-        rows = read_results(path)
+    files = {path: read_results(path) for path in sorted(out.glob("results*.jsonl"))}
+    given = {row["cell"] for rows in files.values() for row in rows if "cell" in row}
+    count, others = 0, []
+    for path, rows in files.items():
+        before = count
         for row in (row for row in rows if {"cell", "labels"} <= row.keys() and "failed" not in row):
-            name = _name(row["labels"], row["seed"])
-            key = fingerprint(wanted[name].identity()) if name in wanted else None
-            differing = _differing(row, wanted[name]) if key else ["no cell has these labels and this seed"]
-            if key == row["cell"]:
-                given.add(key)
-            elif differing := differing or ([] if key not in given else ["another result has its key"]):
+            cell = wanted.get(_name(row["labels"], row["seed"]))
+            key = fingerprint(cell.identity()) if cell else None
+            if row["cell"] == key:
+                continue
+            differing = _differing(row, cell) or (["another result has its key"] if key in given else [])
+            if differing:
                 others.append(f"{name_of(row['labels'], row['seed'])}: {'; '.join(differing)}")
-            else:
-                row["cell"], count = key, count + 1
-                given.add(key)
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+                continue
+            row["cell"], count = key, count + 1
+            given.add(key)
+        if count > before:
+            write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return count, others
 
 
@@ -41,7 +44,9 @@ def _name(labels: Mapping[str, str], seed: int) -> str:
     return json.dumps([dict(labels), seed], sort_keys=True)
 
 
-def _differing(row: Row, cell: Cell) -> list[str]:
+def _differing(row: Row, cell: Cell | None) -> list[str]:
+    if cell is None:
+        return ["no cell has these labels and this seed"]
     if "setting" in row:
         return ["it is of this version, and of another setting"]
     record = json.loads(json.dumps(cell.task.record))
