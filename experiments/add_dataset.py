@@ -201,7 +201,7 @@ def next_commands(name: str) -> Iterator[str]:
 
 
 def main(config: AddDataset) -> None:
-    """MeasureImage, measure, write, and say what comes next."""
+    """Read, measure, write, and say what comes next."""
     known = DATASETS.get(config.name)
     records = read_images(config.data, train=True, reading=config.reading(train=True), spec=known)
     if len(records.class_names) < 2:

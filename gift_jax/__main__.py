@@ -6,7 +6,8 @@ import sys
 from typing import NoReturn
 
 from gift_jax.runtime import cli
-from gift_jax.runtime.memory import end_on_interrupt, start_with_huge_pages
+from gift_jax.runtime.interrupts import end_on_interrupt
+from gift_jax.runtime.memory import start_with_huge_pages
 
 
 def find_package(name: str) -> str:

@@ -25,7 +25,7 @@ from ..distilled.data_pt import load_torch
 from .layouts import Bank, find_bank
 from .records import LabelKind, Record, join, parse
 
-# LabelKind of other images agree with these by chance, a teacher's labels far more often.
+# Labels of other images agree with these by chance, a teacher's labels far more often.
 _LEAST_AGREEMENT = 1.5  # times chance
 _BYTES_BESIDE_LOGITS = 17  # of an image
 

@@ -16,7 +16,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.runtime.options import Choices, Dataset, ModelName, Seeds, marks
+from gift_jax.runtime.options import Choices, Dataset, ModelName, SeedList, marks
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
@@ -56,7 +56,7 @@ class Study(Inputs):
     out: Path = Path("runs/study")
     dataset: Dataset = "digits"
     model: ModelName = "conv2"
-    seeds: Seeds = ()
+    seeds: SeedList = ()
     num_seeds: int = 3
     epochs: int = 100
     shard: str = "1/1"

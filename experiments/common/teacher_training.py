@@ -175,7 +175,7 @@ def run(config: TrainTeacher) -> None:
     for option in ("epochs", "batch_size", "workers", "image_size"):
         if (value := getattr(config, option)) is not None and value < 1:
             raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {value}")
-    make_recipe(config, LARGEST)  # mistakes in options are told before images are read
+    make_recipe(config, count=1)  # mistakes in options are told before images are read
     options = parse_options(config.model_options or "", "--model-options")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
     info = make_info(config, student.spec)

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import gift_jax
 from gift_jax.errors import GiftError, Preempted
 from gift_jax.runtime import devices, source
 from gift_jax.runtime.files import cache_directory
+from gift_jax.runtime.interrupts import raise_on_interrupt
 from gift_jax.runtime.options import Command, make_command
 
 Function: TypeAlias = Callable[..., Any]
@@ -33,8 +33,7 @@ def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn
     The exit status is 0, 2 after a GiftError (its sentence goes to standard error, `arguments` in backquotes as the
     options that they are), 130 after Ctrl-C, and 143 after a SIGTERM that found a state to save.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    raise_on_interrupt()
     _keep_compiled()
     _compute_in_float32()
     with _mistakes_as_exit_status():

@@ -9,7 +9,6 @@ Reference: the GNU C Library's manual, "Memory Allocation Tunables"; Linux, "Tra
 import contextlib
 import os
 import platform
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,12 +28,6 @@ def start_with_huge_pages(package: str) -> None:
         os.environ.update(TUNABLES)
         with contextlib.suppress(OSError):  # such as a sandbox without exec: slower, and otherwise the same
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
-def end_on_interrupt() -> None:
-    """Let Ctrl-C end the process without a traceback while modules are imported, until `gift_jax.runtime.cli.run`."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command_module(package: str) -> str | None:

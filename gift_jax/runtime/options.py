@@ -94,7 +94,7 @@ Dataset = Annotated[
     str,
     Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:resolve_dataset_name"),
 ]
-Seeds = Annotated[tuple[int, ...], ReadAs(read_seeds)]
+SeedList = Annotated[tuple[int, ...], ReadAs(read_seeds)]
 RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 
 
