@@ -12,7 +12,8 @@ from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
 from gift_jax.runtime.progress import display
 
 from ..request import Request
-from .content import AXES, Content, axes_of, first_of_each_class, read_labels
+from .content import AXES, Content, axes_of, first_of_each_class
+from .labels import read_labels
 
 LARGEST_LABELS = 2 << 30  # bytes
 

@@ -15,7 +15,8 @@ from gift_jax.runtime.files import os_errors_as_gift_error
 
 from ..request import Request
 from ..torch_file import load_object, load_stream
-from .content import FIRST, LAST, Content, axes_of, first_of_each_class, read_labels
+from .content import FIRST, LAST, Content, axes_of, first_of_each_class
+from .labels import read_labels
 
 NAME = "data.pt"
 _PHASE = re.compile(rf"_phase[0-9]+/{re.escape(NAME)}$")  # of sets that were distilled some classes at a time

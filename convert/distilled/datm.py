@@ -12,8 +12,9 @@ from gift_jax.errors import GiftError
 from gift_jax.readers.source import Source
 
 from ..request import Request
-from .content import ROWS_BY_CLASS, Content
+from .content import Content
 from .data_pt import from_tensors, load_torch
+from .labels import ROWS_BY_CLASS
 
 
 class Names(NamedTuple):

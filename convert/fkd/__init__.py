@@ -22,7 +22,8 @@ from gift_jax.runtime.seeds import check_seeds
 
 from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
-from .layouts import Bank, find_bank
+from .bank import Bank
+from .layouts import find_bank
 from .records import LabelKind, Record, join, parse
 
 # Labels of other images agree with these by chance, a teacher's labels far more often.

@@ -11,7 +11,7 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.fkd import StoredBatches
 from gift_jax.errors import GiftError
 
-from .layouts import AGAIN
+from .bank import AGAIN
 
 _NEAR_WHOLE = 0.01  # pixels that coordinates, fractions in float32, may be off
 _NEAR_ONE = 0.005  # that probabilities in float16 may sum to beside 1

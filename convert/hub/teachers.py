@@ -1,0 +1,95 @@
+"""Teachers as repositories of the Hub: weights, config.json and a card."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gift_jax.data.datasets import CONVNETS
+from gift_jax.models import ModelSpec
+from gift_jax.readers.hub import CONFIG
+from gift_jax.runtime.files import sha256, write_text
+from gift_jax.teachers.teacher import TeacherInfo, flatten, load_weights
+
+from ..families import find_family
+from ..rules import to_torch
+from ..torch_file import save_state
+from .card import Entry, make_card
+from .config import WEIGHTS, is_timms, make_config, written_form
+
+_WEIGHTS, *_ = WEIGHTS
+_TIMM = """import timm
+
+model = timm.create_model("hf-hub:{repo}", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))"""
+_PLAIN = """from huggingface_hub import hf_hub_download
+from safetensors.torch import load_file
+
+# Of {names}.
+state = load_file(hf_hub_download("{repo}", "{weights}"))
+# It takes (x / 255 - mean) / std, channels first, with mean = {mean} and std = {std}."""
+
+
+def write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[str, str]:
+    """Write weights and config.json into a directory that is there. Returns: its card, and what it is, in words."""
+    info, params, batch_stats = load_weights(source)
+    family, (name, spelling) = find_family(info.architecture), written_form(info.spec)
+    flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
+    official = to_torch(jax.tree.map(np.asarray, flat), family.rules(info.spec), batches_tracked=info.batches_tracked)
+    [classifier] = spelling.back({f"{family.head}.weight": official[f"{family.head}.weight"]})
+    save_state(directory / _WEIGHTS, spelling.back(official))
+    config = make_config(info, classifier.removesuffix(".weight"))
+    write_text(directory / CONFIG, json.dumps(config, indent=2) + "\n")
+    count = sum(array.size for array in jax.tree.leaves(params))
+    card = _card_of_teacher(info, config, entry, f"{count:,}", sha256(directory / _WEIGHTS))
+    return card, f"{name} of {info.dataset}, {count:,} parameters, named as {_owner(info.spec)}"
+
+
+def _owner(spec: ModelSpec) -> str:
+    if is_timms(spec):
+        return f"timm's {written_form(spec)[0]}"
+    if spec.name in CONVNETS:
+        return "the ConvNet of RDED's code"
+    stem = ", with RDED's stem: a 3 x 3 conv1 and no maxpool" if spec.name.endswith("_modified") else ""
+    return f"torchvision's {spec.name.removesuffix('_modified')}{stem}"
+
+
+def _card_of_teacher(info: TeacherInfo, config: Mapping[str, Any], entry: Entry, count: str, digest: str) -> str:
+    name, own, timm = config["architecture"], config["pretrained_cfg"], is_timms(info.spec)
+    checked = info.verification and f"largest difference {info.verification.max_relative:.1e} of the largest logit"
+    mean, std = info.normalisation.mean, info.normalisation.std
+    plain = _PLAIN.format(repo=entry.repo, weights=_WEIGHTS, names=_owner(info.spec), mean=mean, std=std)
+    usual = f", as is usual for {info.dataset}" if info.preprocessing is None else ""
+    return make_card(
+        entry,
+        f"{name} trained on {info.dataset}: a teacher for students of distilled datasets.",
+        header={
+            **({"library_name": "timm"} if timm else {}),
+            "pipeline_tag": "image-classification",
+            "tags": ["dataset-distillation", "knowledge-distillation", "gift_jax", *(["timm"] if timm else [])],
+        },
+        sheet={
+            "Architecture": ", ".join([name, *(f"{option} {value}" for option, value in info.options.items())]),
+            "Parameters": count,
+            "Dataset": f"{info.dataset}, {info.num_classes} classes",
+            "Input": f"{info.image_size} x {info.image_size} pixels, channels: {info.channels}",
+            "Mean, standard deviation": f"{', '.join(map(str, mean))}; {', '.join(map(str, std))}",
+            "Test images": f"crop_pct {own['crop_pct']:g}, {own['interpolation']}{usual}",
+            "Weights": f"{_WEIGHTS}, SHA-256 {digest}",
+        },
+        provenance={
+            "Source": info.source_file,
+            "SHA-256 of the source": info.source_sha256,
+            "Weights averaged in training": "yes" if info.ema else "no",
+            **({"Logits beside PyTorch's": checked} if checked else {}),
+            "Versions": ", ".join(f"{package} {version}" for package, version in sorted(info.versions.items())),
+        },
+        usage=[
+            ("With gift_jax:", "bash", f"python -m convert teacher hf://{entry.repo} --out teachers/{entry.name}"),
+            *([("With timm:", "python", _TIMM.format(repo=entry.repo))] if timm else []),
+            ("The weights in PyTorch:", "python", plain),
+        ],
+    )
