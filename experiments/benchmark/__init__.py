@@ -60,8 +60,9 @@ def known_rows(config: Benchmark) -> list[Row]:
 
 def all_cells(config: Benchmark, resources: Resources) -> list[Cell]:
     """The cells of the chosen questions, at the rates that the search found, if it has been run."""
-    searched = any(row["labels"]["question"] == "search" for row in known_rows(config))
-    choice = choose(known_rows(config), config) if searched else not_searched(config)
+    rows = known_rows(config)
+    searched = any(row["labels"]["question"] == "search" for row in rows)
+    choice = choose(rows, config) if searched else not_searched(config)
     inputs = StudyInputs(config, resources, choice)
     return [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(inputs)]
 
@@ -84,10 +85,11 @@ def main(config: Benchmark) -> None:
         rekey_results(all_cells(config, resources), config.out)
         return
     run_questions(config, resources)
+    rows = known_rows(config)
     if "report" in config.stages:
         shown = {f"{name}_ipc{config.ipc}": resources.sets[name, config.ipc] for name in MADE}
         save_sheets(config.out, shown, resources.teacher, resources.test.class_names)
-        rows, title = known_rows(config), f"GIFT on {display(DATASET)}"
+        title = f"GIFT on {display(DATASET)}"
         print_summary(write_report(config.out, title, {NAME: make_sections}, rows, [config.out]))
         print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")
-    check_failures(known_rows(config))
+    check_failures(rows)
