@@ -139,7 +139,7 @@ FOLDERS: Mapping[str, str] = {
     "data.pkl": "a folder that unpacking a .pth has left; `zip -0 -r FILE.pth {0}` beside it makes a file again",
     "*/data.pkl": "a folder around an unpacked .pth; `zip -0 -r FILE.pth {1}` in it makes a file again",
 }
-CHECKPOINT = re.compile(r".*\.(safetensors|pt|pth.*|bin|ckpt)", re.IGNORECASE)  # how its name ends
+CHECKPOINT = re.compile(r".*\.(safetensors|pt|th|pth.*|bin|ckpt)", re.IGNORECASE)  # how its name ends
 
 
 def _what_folder(path: Path) -> str:

@@ -17,7 +17,7 @@ from gift_jax.teachers.teacher import TeacherInfo, load_teacher
 
 from .teacher import convert_teacher
 
-SUFFIXES = (".pth", ".pt", ".tar", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".th", ".tar", ".safetensors")
 
 
 class Outcome(NamedTuple):

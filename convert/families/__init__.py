@@ -6,14 +6,29 @@ from collections.abc import Mapping
 from gift_jax.errors import GiftError
 from gift_jax.models import MODELS
 from gift_jax.models.resnet import STAGES
+from gift_jax.models.resnet_cifar import DEPTHS
 
-from . import alexnet, convnet, convnext, efficientnet, mobilenet, resnet, resnet_ap, shufflenet, swin, vgg, vit
+from . import (
+    alexnet,
+    convnet,
+    convnext,
+    efficientnet,
+    mobilenet,
+    resnet,
+    resnet_ap,
+    resnet_cifar,
+    shufflenet,
+    swin,
+    vgg,
+    vit,
+)
 from .base import Family
 from .spelling import OFFICIAL, Spelling
 
 FAMILIES: Mapping[str, Family] = {
     r"conv[1-9]": convnet.FAMILY,
     rf"resnet({'|'.join(map(str, STAGES))})(_modified)?": resnet.FAMILY,
+    rf"resnet({'|'.join(map(str, DEPTHS))})": resnet_cifar.FAMILY,
     r"resnet_ap10": resnet_ap.FAMILY,
     r"alexnet": alexnet.FAMILY,
     r"vgg11": vgg.FAMILY,

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from gift_jax.models import ModelSpec
+from gift_jax.models.resnet_cifar import WIDTHS
 
 from ..rules import CONV, LINEAR, Rule, affine, batch_norm
 from . import base
+from .resnet_cifar import told_model
 from .spelling import Spelling, beginnings
 
 
@@ -69,13 +71,18 @@ def reference(spec: ModelSpec) -> nn.Module:
 
 
 def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Check, ...]:
-    """The width of the first convolution tells the stem."""
+    """The width of the first convolution tells the stem, and its outputs a ResNet for CIFAR."""
     depth, stem = _taken_apart(spec.name)
-    found = state["conv1.weight"].shape[2]
+    outputs, _, found, _ = state["conv1.weight"].shape
+    small = outputs == WIDTHS[0] and not any(name.startswith("layer4.") for name in state)
+    told = told_model(state) if small else spec.name
     other = next(
         (f"give --model {depth}{end}" for end, size in STEMS.items() if size == found), "such stems are not known"
     )
-    return ((found, STEMS[stem], f"its first convolution is {{0}} pixels wide, {spec.name}'s is {{1}}; {other}"),)
+    return (
+        (told, spec.name, "the file holds a {0} for CIFAR, of three stages; give --model {0}"),
+        (found, STEMS[stem], f"its first convolution is {{0}} pixels wide, {spec.name}'s is {{1}}; {other}"),
+    )
 
 
 FAMILY = base.family(

@@ -10,6 +10,7 @@ import numpy as np
 
 from gift_jax.data.datasets import CONVNETS
 from gift_jax.models import ModelSpec
+from gift_jax.models.resnet_cifar import DEPTHS
 from gift_jax.readers.hub import CONFIG
 from gift_jax.runtime.files import sha256, write_text
 from gift_jax.teachers.teacher import TeacherInfo, flatten, load_weights
@@ -21,6 +22,11 @@ from .card import Entry, make_card
 from .config import WEIGHTS, is_timms, make_config, written_form
 
 _WEIGHTS, *_ = WEIGHTS
+# Of networks that neither timm nor torchvision has.
+OWNERS = {
+    **{f"resnet{depth}": f"He et al.'s resnet{depth} for CIFAR, in the usual code" for depth in DEPTHS},
+    "resnet_ap10": "IDC's ResNetAP-10",
+}
 _TIMM = """import timm
 
 model = timm.create_model("hf-hub:{repo}", pretrained=True).eval()
@@ -53,6 +59,8 @@ def _owner(spec: ModelSpec) -> str:
         return f"timm's {written_form(spec)[0]}"
     if spec.name in CONVNETS:
         return "the ConvNet of RDED's code"
+    if spec.name in OWNERS:
+        return OWNERS[spec.name]
     stem = ", with RDED's stem: a 3 x 3 conv1 and no maxpool" if spec.name.endswith("_modified") else ""
     return f"torchvision's {spec.name.removesuffix('_modified')}{stem}"
 

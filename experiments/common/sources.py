@@ -60,7 +60,7 @@ _MIRROR = "hf://he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
 _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "dwa"}), (10, 50, 100)
 Method = Annotated[str, Choices(f"{__name__}:SETS")]
 Split = Literal["train", "val"]
-SUFFIXES = (".pth", ".pt", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".th", ".safetensors")
 OFFICIAL_SETS, OFFICIAL_TEACHERS = Path("syn_data"), Path("data/pretrain_models")
 
 
@@ -90,15 +90,20 @@ def convert_once(command: str, source: Path, options: Sequence[str], name: str) 
     return out
 
 
-def open_teacher(path: Path, dataset: str | None = None) -> Teacher:
-    """Load a teacher: a converted directory, or one of the Hub, which is converted once.
+def teacher_directory(path: Path, dataset: str | None = None) -> Path:
+    """A teacher's directory: a converted one as it is, one of the Hub converted once.
 
     Args: dataset, that it was trained on, where its config.json does not tell. Raises: GiftError.
     """
     path = hub.local(path, "teacher")
     if (path / INFO).is_file() or not (path / hub.CONFIG).is_file():
-        return load_teacher(path)
-    return load_teacher(convert_once("teacher", path, ("--dataset", dataset) if dataset else (), path.name))
+        return path
+    return convert_once("teacher", path, ("--dataset", dataset) if dataset else (), path.name)
+
+
+def open_teacher(path: Path, dataset: str | None = None) -> Teacher:
+    """Load the teacher of a `teacher_directory`."""
+    return load_teacher(teacher_directory(path, dataset))
 
 
 def _check_given(path: Path, official: Path, option: str) -> None:

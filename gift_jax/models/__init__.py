@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from gift_jax.errors import GiftError
-from gift_jax.models import resnet, vgg
+from gift_jax.models import resnet, resnet_cifar, vgg
 from gift_jax.models.alexnet import AlexNet
 from gift_jax.models.convnet import ConvNet
 from gift_jax.models.convnext import ConvNeXt
@@ -24,6 +24,7 @@ from gift_jax.models.mobilenet import MobileNetV2
 from gift_jax.models.norms import Norm, fold_batch_norm
 from gift_jax.models.resnet import ResNet
 from gift_jax.models.resnet_ap import ResNetAP
+from gift_jax.models.resnet_cifar import ResNetCifar
 from gift_jax.models.shufflenet import ShuffleNetV2
 from gift_jax.models.swin import SwinV2
 from gift_jax.models.vgg import VGG
@@ -50,6 +51,7 @@ MODELS: Mapping[str, functools.partial[nnx.Module]] = MappingProxyType(
             for stem, options in (("", {}), ("_modified", {"small_images": True}))
             for depth in resnet.STAGES
         },
+        **{f"resnet{depth}": functools.partial(ResNetCifar, depth=depth) for depth in resnet_cifar.DEPTHS},
         "resnet_ap10": functools.partial(ResNetAP),
     }
 )

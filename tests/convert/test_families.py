@@ -16,7 +16,7 @@ from convert.checkpoint import read_checkpoint
 from convert.families import find_family
 from convert.rules import to_torch
 from gift_jax.errors import GiftError
-from gift_jax.models import MODELS, ModelSpec, get_model, layers
+from gift_jax.models import MODELS, ModelSpec, get_model, layers, resnet_cifar
 from gift_jax.teachers.teacher import flatten
 
 
@@ -89,6 +89,11 @@ CASES = {
     "resnet50_modified": Case(25_549_352, 32, resnet_features),
     "resnet101_modified": Case(44_541_480, 32, resnet_features),
     "resnet152_modified": Case(60_185_128, 32, resnet_features),
+    # At 10 classes 269,722, 464,154, 658,586, 853,018 and 1,727,962: the paper's 0.27M to 1.7M.
+    **{
+        f"resnet{depth}": Case(count + 990 * 65, 16, lambda module, images: module.stages(images))
+        for depth, count in ((20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962))
+    },
     # Counted by the authors' own code, as are the logits that its test has.
     "resnet_ap10": Case(5_418_792, 32, lambda module, images: module.stages(images)),
     "alexnet": Case(61_100_840, 96, pooled_features),
@@ -103,12 +108,12 @@ CASES = {
 }
 
 # A training step compiles for seconds, in float64: here plain, grouped and depthwise convolutions.
-STEPPED = {"resnet18", "shufflenet_v2_x0_5"}
+STEPPED = {"resnet18", "resnet20", "shufflenet_v2_x0_5"}
 # Of whole networks; each kind of initial distribution has a test of its own.
 DRAWN = {"shufflenet_v2_x0_5"}
 # Each structure in its smallest form. The deeper ResNets repeat it, and VGG-11, half a gigabyte, has its training step
 # compared with a smaller head.
-COMPARED = {name for name in CASES if not re.match(r"resnet(18$|34|50$|101|152)|vgg11", name)}
+COMPARED = {name for name in CASES if not re.match(r"resnet(18$|32|34|44|50$|56|101|110|152)|vgg11", name)}
 LARGE_HEADS = ("alexnet", "vgg11")
 FULL = pytest.mark.exhaustive
 # Sides at which a training step, in float64 several times as slow, has all of its parts.
@@ -257,10 +262,11 @@ def test_one_training_step_equals_torchvision(name, pooled, tmp_path, monkeypatc
     [
         (layers.torch_kernel_init, lambda weight: torch.nn.init.kaiming_uniform_(weight, a=5**0.5)),
         (layers.kaiming_normal, lambda weight: torch.nn.init.kaiming_normal_(weight, mode="fan_out")),
+        (resnet_cifar.he_normal, torch.nn.init.kaiming_normal_),
         (layers.normal_init(0.02), lambda weight: torch.nn.init.trunc_normal_(weight, std=0.02)),
         (nnx.initializers.xavier_uniform(), torch.nn.init.xavier_uniform_),
     ],
-    ids=["Conv2d and Linear", "kaiming", "normal", "xavier"],
+    ids=["Conv2d and Linear", "kaiming", "kaiming by inputs", "normal", "xavier"],
 )
 @pytest.mark.parametrize("shape", [(96, 40, 3, 3), (300, 200)], ids=["convolution", "linear"])
 def test_initial_distributions_are_pytorchs(ours, theirs, shape, key):
@@ -341,6 +347,9 @@ def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
         ("mobilenet_v2", "resnet18", 10, "holds no resnet18"),
         ("efficientnet_b0", "mobilenet_v2", 10, r"features\.\S+ is not part of this architecture"),
         ("resnet18", "resnet_ap10", 10, "holds no resnet_ap10"),
+        ("resnet20", "resnet18_modified", 10, "holds a resnet20 for CIFAR, of three stages; give --model resnet20"),
+        ("resnet32", "resnet20", 10, "holds a resnet32, but --model is resnet20; give the model that was trained"),
+        ("resnet18_modified", "resnet20", 10, "makes 64 channels, resnet20's 16"),
         ("resnet_ap10", "resnet18", 10, "holds no resnet18"),
         ("resnet_ap10", "resnet_ap10", 9, "has 10 outputs, but the dataset has 9 classes"),
     ],
