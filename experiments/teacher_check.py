@@ -5,6 +5,9 @@ another order, or their pixels are normalised otherwise (RDED's issues 3, 4, 6, 
 ImageNet-10, -100, Nette and Woof). Command: `python -m experiments.teacher_check TEACHER --data DATA`.
 Time: one pass over the evaluation set; where the score is too low, one more for every known normalisation.
 
+Accuracy does not tell nearly equal normalisations apart. A BatchNorm behind the first convolution does: it has kept the
+mean and variance of what that made of the training images.
+
 Orders of classes are estimated on one half of the images and measured on the other. The order that is found can
 be written as a class-order file, which every experiment and conversion accepts.
 """
@@ -19,16 +22,27 @@ import tyro
 from rich.table import Table
 
 from gift_jax import GiftError, Teacher
+from gift_jax.data.datasets import Normalisation
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
+from gift_jax.models import get_model
 from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Dataset, Source
-from gift_jax.teachers.diagnose import Finding, class_order, diagnose, examine
+from gift_jax.teachers.diagnose import (
+    Counted,
+    Finding,
+    class_order,
+    count_first_layer,
+    diagnose,
+    examine,
+    told_normalisation,
+)
 from gift_jax.teachers.published import ZOO
+from gift_jax.teachers.teacher import load_weights, make_teacher
 
 from .common.options import GROUPS, Images
-from .common.sources import find_images, open_teacher
+from .common.sources import find_images, teacher_directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,19 +82,23 @@ class Explanation(NamedTuple):
     reorders: bool
 
 
-def explain(findings: Sequence[Finding], margin: float) -> Explanation:
-    """The simplest explanation that is within margin, in percentage points, of the best one."""
+def explain(findings: Sequence[Finding], margin: float, told: Normalisation | None = None) -> Explanation:
+    """The simplest explanation that is within margin, in percentage points, of the best one.
+
+    Args: told, the normalisation of the training, if it is known.
+    """
     own = findings[0]
+    findings = [finding for finding in findings if told in (None, finding.normalisation)]
     normalised = max(findings, key=lambda finding: finding.accuracy.top1)
     both = max(findings, key=lambda finding: finding.reordered)
     pixels = (
         f"its pixels are normalised otherwise, as {normalised.name}: {normalised.accuracy.top1:.1f} %; convert it with "
-        f"{_options(normalised)}"
+        f"{options_of(normalised.normalisation)}"
     )
     order = f"its classes are in another order: {own.reordered:.1f} % in the best"
     order_and_pixels = (
         f"its classes are in another order and its pixels are normalised as {both.name}: {both.reordered:.1f} %; "
-        f"convert it with {_options(both)}"
+        f"convert it with {options_of(both.normalisation)}"
     )
     candidates = (
         Explanation(own.accuracy.top1, NOTHING, own, False),
@@ -88,20 +106,36 @@ def explain(findings: Sequence[Finding], margin: float) -> Explanation:
         Explanation(own.reordered, order, own, True),
         Explanation(both.reordered, order_and_pixels, both, True),
     )
+    if told not in (None, own.normalisation):
+        candidates = (candidates[1], candidates[3])
     best = max(candidate.top1 for candidate in candidates)
     return next(candidate for candidate in candidates if candidate.top1 >= best - margin)
 
 
-def _options(finding: Finding) -> str:
-    pairs = (("--mean", finding.normalisation.mean), ("--std", finding.normalisation.std))
+def options_of(normalisation: Normalisation) -> str:
+    """The options of `convert teacher` that give a normalisation."""
+    pairs = (("--mean", normalisation.mean), ("--std", normalisation.std))
     return " ".join(f"{option} {' '.join(map(str, values))}" for option, values in pairs)
+
+
+def what_first_layer_tells(counted: Sequence[Counted], told: Counted | None) -> str:
+    """Which normalisation the first BatchNorm has kept the statistics of, and at which distance."""
+    own, nearest = counted[0], min(counted, key=lambda one: one.distance)
+    if told is None:
+        return f"no known normalisation gives them; {nearest.name} is nearest, {nearest.distance:.4f} away"
+    if told is own:
+        return f"its own normalisation gives them ({own.distance:.4f} away)"
+    return (
+        f"{told.name} gives them ({told.distance:.4f} away), and not its own normalisation ({own.distance:.4f} away): "
+        f"convert it with {options_of(told.normalisation)}"
+    )
 
 
 def main(config: TeacherCheck) -> None:
     """Measure, compare, explain."""
     announce()
-    teacher = open_teacher(config.teacher, config.dataset)
-    info = teacher.info
+    info, *variables = load_weights(teacher_directory(config.teacher, config.dataset))
+    teacher = make_teacher(info, *variables)
     source = find_images(config.data, info.dataset, "val", "--data")
     options = {"class_order": config.class_order, "preprocessing": info.preprocessing}
     evaluation_set = load_evaluation(info.dataset, image_size=info.image_size, source=source, **options)
@@ -115,18 +149,22 @@ def main(config: TeacherCheck) -> None:
         f"{info.architecture} of {info.dataset}: top-1 {own.accuracy.top1:.2f} %, top-5 {own.accuracy.top5:.2f} % on "
         f"{len(evaluation_set.labels)} images; {compared}"
     )
+    counted = count_first_layer(get_model(info.spec), *variables, evaluation_set.images, info.normalisation)
+    told = told_normalisation(counted)
+    if counted:
+        print(f"statistics of its first BatchNorm: {what_first_layer_tells(counted, told)}")
     if expected is not None and own.accuracy.top1 >= expected - config.margin:
         print("as expected")
         return
-    reason = find_out(config, teacher, evaluation_set)
+    reason = find_out(config, teacher, evaluation_set, told)
     if expected is not None:
         raise GiftError(
             f"{config.teacher}: scores {own.accuracy.top1:.1f} %, but {expected:.1f} % are expected: {reason}"
         )
-    print("its normalisation and the order of its classes fit best as they are" if reason == NOTHING else reason)
+    print(reason.replace(NOTHING, "its normalisation and the order of its classes fit best as they are"))
 
 
-def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet) -> str:
+def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet, told: Counted | None) -> str:
     """Diagnose, print the table, write the class order if it is asked for. Returns: the reason and the mend."""
     findings = diagnose(teacher, evaluation_set)
     title = "Accuracy in percent; reordered classes were estimated on the other half of the images"
@@ -134,7 +172,13 @@ def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationS
     for name, _, accuracy, reordered, _ in findings:
         table.add_row(name, f"{accuracy.top1:.2f}", f"{accuracy.top5:.2f}", f"{reordered:.2f}")
     rich.print(table)
-    found = explain(findings, config.margin)
+    found = explain(findings, config.margin, told and told.normalisation)
+    alike = [one.name for one in findings[1:] if abs(one.accuracy.top1 - findings[0].accuracy.top1) <= config.margin]
+    if found.reason == NOTHING and told is None and alike:
+        return (
+            f"{NOTHING}; accuracy does not tell its normalisation from {', '.join(alike)}, nor does its first layer: "
+            "if its source names one of them, convert it with that as --mean and --std"
+        )
     if not found.reorders:
         return found.reason
     if config.write_class_order is None:

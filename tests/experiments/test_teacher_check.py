@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from setups import INFO
+from setups import BATCH_SPEC, INFO, settled
 
 from experiments import teacher_check
 from gift_jax import load_teacher, save_teacher
@@ -16,12 +16,13 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
 from gift_jax.data.transforms import Preprocessing, make_transform
+from gift_jax.evaluate import Accuracy
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.readers.classes import read_class_order
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.task import train
-from gift_jax.teachers.diagnose import KNOWN
+from gift_jax.teachers.diagnose import KNOWN, Finding
 
 SPEC = ModelSpec("conv2", 10, 8, 1, (("norm", "none"), ("width", 16)))
 ORDER = np.array([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
@@ -101,6 +102,56 @@ def test_a_right_teacher_without_a_figure_is_not_said_to_lack_an_explanation(che
     status, out, _ = check()
     assert status == 0
     assert out.splitlines()[-1] == "its normalisation and the order of its classes fit best as they are"
+
+
+def test_normalisations_that_accuracy_does_not_tell_apart_are_named(check):
+    status, out, _ = check("--margin", 50)
+    assert status == 0
+    last = "they are; accuracy does not tell its normalisation from digits, nor does its first layer"
+    assert last in out.splitlines()[-1]
+
+
+def finding(name, top1):
+    return Finding(name, KNOWN[name], Accuracy(top1, 99.0), top1, np.arange(10))
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (None, teacher_check.NOTHING),
+        ("cifar (GIFT, SRe2L)", teacher_check.NOTHING),
+        (
+            "imagenet (torchvision, RDED)",
+            "as imagenet (torchvision, RDED): 83.2 %; convert it with --mean 0.485 0.456 0.406",
+        ),
+        ("none", "as none: 10.0 %; convert it with --mean 0.0 0.0 0.0"),
+    ],
+)
+def test_what_the_first_layer_tells_counts_more_than_accuracy(told, reason):
+    """The figures are those of a ResNet-56 that was trained with ImageNet's statistics."""
+    tops = {"cifar (GIFT, SRe2L)": 83.32, "imagenet (torchvision, RDED)": 83.2, "none": 10.0}
+    found = teacher_check.explain([finding(*pair) for pair in tops.items()], 3.0, told and KNOWN[told])
+    assert reason in found.reason
+    assert not found.reorders
+
+
+def test_what_the_first_layer_tells_is_said(command, tmp_path):
+    params, stats = settled(KNOWN["mnist"])
+    said = {
+        "mnist": "its own normalisation gives them (0.00",
+        "digits": "mnist gives them (0.00",
+        "none": "no known normalisation gives them; its own is nearest",
+    }
+    for name, sentence in said.items():
+        normalisation = KNOWN["mnist" if name == "none" else name]
+        info = dataclasses.replace(INFO, options=dict(BATCH_SPEC.options), normalisation=normalisation)
+        if name == "none":
+            stats = jax.tree.map(lambda leaf: 3 * leaf, stats)
+        save_teacher(tmp_path / name, info, params, stats)
+        status, out, err = command(teacher_check, tmp_path / name, "--expected", 0)
+        assert status == 0, err
+        assert f"statistics of its first BatchNorm: {sentence}" in out
+        assert ("convert it with --mean 0.1307 --std 0.3081" in out) == (name == "digits")
 
 
 OWN = Preprocessing(0.6, "nearest")

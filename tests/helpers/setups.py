@@ -1,15 +1,21 @@
 """Small, shared pieces for tests: a teacher with random weights, a set of random digits, an evaluation set."""
 
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.data.datasets import DIGITS_NORMALISATION
+from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.models import get_model
+from gift_jax.data.pixels import to_input
+from gift_jax.models import ModelSpec, get_model
 from gift_jax.teachers.teacher import TeacherInfo, Verification, make_teacher
 
 SOURCE = ("t.pth", "0" * 64, Verification(64, 0.0, 0.0, 1.0), {"jax": "0"})
+BATCH_SPEC = ModelSpec("conv2", 10, 8, 1, (("width", 16),))
 INFO = TeacherInfo("conv2", "digits", 10, 8, 1, {"width": 4}, DIGITS_NORMALISATION, *SOURCE)
 
 
@@ -20,6 +26,21 @@ def make_variables(seed=0):
     rng = np.random.default_rng(seed)
     noisy = lambda leaf: np.asarray(leaf) + rng.uniform(0.1, 0.5, leaf.shape).astype("f")  # noqa: E731
     return jax.tree.map(noisy, params), jax.tree.map(noisy, batch_stats)
+
+
+def settled(normalisation, augment=lambda pixels: pixels, after=lambda images: images):
+    """Initial weights of `BATCH_SPEC` whose running statistics are those of the real training digits.
+
+    Args: augment, of float pixels in [0, 1]; after, of normalised images.
+    """
+    model = get_model(BATCH_SPEC)
+    params, stats = model.init(jax.random.key(0))
+    pixels = augment(jnp.asarray(load_split().train_images, jnp.float32) / 255)
+    images = after(to_input(pixels, "raw", normalisation))
+    step = jax.jit(functools.partial(model.apply, train=True))
+    for _ in range(100):
+        _, stats = step(params, stats, images)
+    return params, stats
 
 
 def random_teacher(seed=0):

@@ -7,14 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from setups import INFO
+from setups import BATCH_SPEC, INFO, settled
 
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import ModelSpec, get_model
-from gift_jax.teachers.diagnose import KNOWN, best_order, class_order, confusion_matrix, diagnose, examine, predict
+from gift_jax.pixels.dsa import shift
+from gift_jax.teachers.diagnose import (
+    KNOWN,
+    best_order,
+    class_order,
+    confusion_matrix,
+    count_first_layer,
+    diagnose,
+    examine,
+    predict,
+    told_normalisation,
+)
 from gift_jax.teachers.teacher import make_teacher
 
 TRAINED_WITH = KNOWN["none, grey"]
@@ -104,3 +115,30 @@ def test_confusion_and_order_by_hand():
     np.testing.assert_array_equal(confusion, [[0, 2, 0], [1, 0, 0], [1, 0, 1]])
     np.testing.assert_array_equal(best_order(confusion), [1, 0, 2])
     np.testing.assert_array_equal(best_order(np.zeros((4, 4), int)), np.arange(4))
+
+
+def shifted(images):
+    down, right = np.random.default_rng(0).integers(-1, 2, (2, len(images)))
+    return shift(images, jnp.asarray(down), jnp.asarray(right))
+
+
+@pytest.mark.parametrize("trained_with", ["digits", "mnist", "half, grey", "none, grey"])
+@pytest.mark.parametrize("augmented", [{}, {"augment": shifted}, {"after": shifted}], ids=["plain", "black", "zeros"])
+def test_a_first_batch_norm_tells_the_normalisation(trained_with, augmented):
+    variables, images = settled(KNOWN[trained_with], **augmented), load_digits_test().images
+    for own in (KNOWN["mnist"], KNOWN["digits"]):
+        counted = count_first_layer(get_model(BATCH_SPEC), *variables, images, own)
+        told = told_normalisation(counted)
+        assert told is not None
+        assert told.normalisation == KNOWN[trained_with]
+        assert (told is counted[0]) == (own == KNOWN[trained_with])
+        assert sorted(one.distance for one in counted)[1] > 10 * told.distance
+
+
+def test_other_first_layers_tell_nothing(weights):
+    assert count_first_layer(get_model(SPEC), *weights, load_digits_test().images, TRAINED_WITH) == []
+    assert told_normalisation([]) is None
+    params, stats = settled(TRAINED_WITH)
+    strange = jax.tree.map(lambda leaf: leaf + 1, stats)
+    counted = count_first_layer(get_model(BATCH_SPEC), params, strange, load_digits_test().images, TRAINED_WITH)
+    assert told_normalisation(counted) is None
