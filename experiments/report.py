@@ -29,11 +29,11 @@ from . import (
     loss_comparison,
 )
 from .common import evaluation_views
-from .common.reporting import MakeSections, check_runs, report_title, two_axes, write_report
+from .common.reporting import QUESTION, MakeSections, check_runs, report_title, two_axes, write_report
 
 STUDIES = (
     *(loss_comparison, cross_optimizer, cross_architecture, ablation, fidelity, continual_learning, label_quality),
-    *(label_regimes, benchmark),
+    label_regimes,
 )
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType({study.NAME: study.make_sections for study in STUDIES})
 
@@ -55,6 +55,11 @@ class Report:
 other_sections: MakeSections = functools.partial(two_axes, row="loss", column="optimizer")
 
 
+def is_of_benchmark(row: grid.Row) -> bool:
+    """Whether a row is of the study of a benchmark, which is called as its dataset is."""
+    return row["experiment"] not in EXPERIMENTS and QUESTION in row.get("labels", {})
+
+
 def main(config: Report) -> None:
     """Read, join, report."""
     check_runs(config.runs)
@@ -62,6 +67,7 @@ def main(config: Report) -> None:
     rows = [{"experiment": evaluation_views.NAME, **row} for row in rows]
     names = dict.fromkeys(row["experiment"] for row in rows)
     known = {**EXPERIMENTS, evaluation_views.NAME: evaluation_views.make_sections}
+    known |= {row["experiment"]: benchmark.make_sections for row in rows if is_of_benchmark(row)}
     makers = {name: known.get(name, other_sections) for name in names}
     others = [row for row in rows if row["experiment"] not in known]
     if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row["labels"]}]:

@@ -3,52 +3,38 @@
 The headline needs what the search found; the smaller questions take AdamW at the rate that it found.
 """
 
-import dataclasses
 import functools
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from gift_jax import GiftError
-from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.models import Model
-from gift_jax.optim import compared
-from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.reports.tables import figure, name_on
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.studies.cells import Cell, OnEpoch
-from gift_jax.task import Task
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.program import Program, init_state
 from gift_jax.training.step import make_differentiate
 
 from ..common.rate_views import chosen_rates
-from ..common.rates import at_rate, loss_changes
 from ..common.reporting import Row, only
 from ..common.students import parse_student
-from .setup import DRAWN, MADE, Benchmark, Resources
+from .inputs import SUBJECT, Choice, StudyInputs
+from .published import dc, other_teacher, rded, relabelled
+from .setup import DRAWN, MADE, MAIN, Benchmark
 
-SUBJECT = "gift"
 RIVALS = 2  # losses beside GIFT that get as many seeds as it
-MAIN, OFFICIAL = "rded", "adamw"
 SEARCH_SEED = 1000  # the students of the search are none of those that are reported
 DEFAULT_RATE, TUNED_RATE = "customary", "tuned"  # as rows are labelled
 WEIGHTS, SMOOTHINGS = (0.0, 0.03, 0.1, 0.3, 1.0), (0.0, 0.1, 0.3)
 DEFAULT = (0.1, 0.1)  # weight and smoothing of GIFT
-
-
-class Choice(NamedTuple):
-    """What the search decided: the multiple of the default rate by (loss, optimizer), and GIFT's rivals."""
-
-    rates: Mapping[tuple[str, str], str]
-    rivals: tuple[str, ...]
 
 
 def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
@@ -83,49 +69,10 @@ def not_searched(config: Benchmark) -> Choice:
     return Choice(largest, tuple(loss for loss in config.losses if loss != SUBJECT)[:RIVALS])
 
 
-class StudyInputs(NamedTuple):
-    """Options, what is trained with, and the choice of the search."""
-
-    config: Benchmark
-    resources: Resources
-    choice: Choice
-
-    def cells(
-        self, question: str, labels: Mapping[str, str], seeds: Iterable[int], *, optimizer: str = OFFICIAL,
-        multiple: str | None = None, steps: int | None = None, student: Model | None = None,
-        tested: EvaluationSet | None = None, kind: type[Cell] = Cell, **changes: Any,
-    ) -> Iterator[Cell]:  # fmt: skip
-        """One setting of a question with each seed, under GIFT's official recipe; random images are by seed.
-
-        Args:
-            question: whose cells they are.
-            labels: their other names; loss, images, images a class, optimizer and rate are as these say, if they do.
-            seeds: of the students.
-            optimizer: name in `gift_jax.optim.COMPARED`.
-            multiple: of its default rate, if not the tuned one.
-            steps: in place of --steps.
-            student: if it is not the teacher's architecture.
-            tested: images that it is tested on, if not the test images.
-            kind: of the cells.
-            changes: to the recipe.
-        """
-        loss, images = labels.get("loss", SUBJECT), labels.get("images", MAIN)
-        optimizer, ipc = labels.get("optimizer", optimizer), int(labels.get("ipc", self.config.ipc))
-        rate = multiple or labels.get("rate") or self.choice.rates[loss, optimizer]
-        model, settings = student or self.resources.student, compared(optimizer)
-        for seed in seeds:
-            distilled = self.resources.sets[f"{DRAWN}-{seed}" if images == DRAWN else images, ipc]
-            official, count = make_recipe("gift", setting_of(distilled, model.spec.name)), len(distilled.labels)
-            steps_per_epoch = -(-count // official.resolve_batch_size(count))
-            own = {
-                "optimizer": at_rate(settings.optimizer, float(rate)),
-                "schedule": settings.schedule,
-                "epochs": max((steps or self.config.steps) // steps_per_epoch, 1),
-                "evaluations": 1,
-            }
-            recipe = dataclasses.replace(official, **{**own, **loss_changes(loss), **changes})
-            task = Task(recipe, model, distilled, self.resources.teacher, tested or self.resources.test)
-            yield kind({"question": question, **labels}, task, seed)
+def needs_search(question: str, config: Benchmark) -> bool:
+    """Whether a question's students have rates, or its losses are rivals, that the search chose."""
+    tuned = config.others_at == "tuned" and question in ("sizes", "students", "refinement", "augmentation")
+    return tuned or question in ("headline", "length")
 
 
 def search(inputs: StudyInputs) -> Iterator[Cell]:
@@ -135,6 +82,30 @@ def search(inputs: StudyInputs) -> Iterator[Cell]:
         for rate in config.rates(name):
             labels = {"loss": loss, "optimizer": name, "rate": f"{rate:g}"}
             yield from inputs.cells("search", labels, (SEARCH_SEED,), tested=validation)
+
+
+def primary(inputs: StudyInputs) -> Iterator[Cell]:
+    """GIFT and its rival at the default rate."""
+    for loss in (inputs.config.rival, SUBJECT):
+        yield from inputs.cells("primary", {"loss": loss}, range(inputs.config.rival_seeds), multiple="1")
+
+
+def losses(inputs: StudyInputs) -> Iterator[Cell]:
+    """Every loss at each size at the default rate; above the main size fewer, and fewer seeds."""
+    config = inputs.config
+    for ipc in config.sizes:
+        larger = ipc > config.ipc
+        for loss in config.fewer_losses if larger else config.all_losses:
+            seeds = range(config.long_seeds if larger else config.num_seeds)
+            yield from inputs.cells("losses", {"ipc": str(ipc), "loss": loss}, seeds, multiple="1")
+
+
+def epochs(inputs: StudyInputs) -> Iterator[Cell]:
+    """GIFT and soft cross-entropy after shorter and longer trainings, at the default rate."""
+    config = inputs.config
+    for length, loss in itertools.product(config.lengths, ("softce", SUBJECT)):
+        labels = {"epochs": str(length), "loss": loss}
+        yield from inputs.cells("epochs", labels, range(config.long_seeds), multiple="1", epochs=length)
 
 
 def headline(inputs: StudyInputs) -> Iterator[Cell]:
@@ -176,7 +147,7 @@ def refinement(inputs: StudyInputs) -> Iterator[Cell]:
         labels = {"weight": f"{weight:g}", "smoothing": f"{smoothing:g}"}
         named = (("weight", weight), ("smoothing", smoothing))
         # The default's cell is the headline's own.
-        changes = {} if (weight, smoothing) == DEFAULT else {"loss_options": named}
+        changes: dict[str, Any] = {} if (weight, smoothing) == DEFAULT else {"loss_options": named}
         yield from inputs.cells("refinement", labels, range(inputs.config.other_seeds), **changes)
 
 
@@ -193,8 +164,8 @@ def length(inputs: StudyInputs) -> Iterator[Cell]:
 
 def augmentation(inputs: StudyInputs) -> Iterator[Cell]:
     """The official augmentation, whose cells are the headline's, and none."""
-    config = inputs.config
-    for loss, (name, changes) in itertools.product(config.fewer_losses, (("on", {}), ("off", {"augment": "none"}))):
+    config, kinds = inputs.config, {"on": {}, "off": {"augment": "none"}}
+    for loss, (name, changes) in itertools.product(config.fewer_losses, kinds.items()):
         labels = {"augmentation": name, "loss": loss}
         yield from inputs.cells("augmentation", labels, range(config.other_seeds), **changes)
 
@@ -228,13 +199,16 @@ class GradientCell(Cell):
 
 def gradient(inputs: StudyInputs) -> Iterator[Cell]:
     """The gradient at the start under each loss, without augmentation."""
-    config, count = inputs.config, len(inputs.resources.sets[MAIN, inputs.config.ipc].labels)
+    config, count = inputs.config, len(inputs.resources.find_set(MAIN, inputs.config.ipc).labels)
     changes = {"optimizer": "sgd", "multiple": "1", "augment": "none", "batch_size": count, "epochs": 1}
     for loss in config.losses:
         yield from inputs.cells("gradient", {"loss": loss}, range(config.num_seeds), kind=GradientCell, **changes)
 
 
-_QUESTIONS = (search, headline, sizes, students, refinement, length, augmentation, gradient)
+_QUESTIONS = (
+    *(rded, dc, relabelled, primary, losses, epochs, search, headline, sizes, students, other_teacher),
+    *(refinement, length, augmentation, gradient),
+)
 QUESTIONS: Mapping[str, Callable[[StudyInputs], Iterator[Cell]]] = MappingProxyType(
     {make.__name__: make for make in _QUESTIONS}
 )

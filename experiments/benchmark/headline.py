@@ -14,6 +14,7 @@ from gift_jax.reports.tables import Grid, make_grid, name_on
 from ..common.reporting import Row, guessing, only
 from .cells import DEFAULT_RATE, TUNED_RATE, rates_on_validation
 
+PRIMARY = "The primary comparison, stated before any student was tested:"
 RATES = {DEFAULT_RATE: "default rate", TUNED_RATE: "tuned rate"}
 
 
@@ -65,8 +66,8 @@ def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison | None
     return next(iter(significance.compare(means, row="loss", column="optimizer", subject=SUBJECT)), None)
 
 
-def summary(rows: Sequence[Row], headline: Headline) -> Section:
-    """The picture of both rates, the primary comparison, and the table."""
+def summary(rows: Sequence[Row], headline: Headline, title: str = TITLE) -> Section:
+    """The picture of both rates, the comparison with the strongest rival, and the table, under a title."""
     teacher = next((row["top1_last"] for row in only(rows, question="teacher")), None)
     grids, panels, own = headline.grids, {}, only(rows, question="headline")
     for view, name in RATES.items():  # losses side by side, an optimizer a colour
@@ -88,11 +89,11 @@ def summary(rows: Sequence[Row], headline: Headline) -> Section:
         f"default: {grids[DEFAULT_RATE].n if grids[DEFAULT_RATE].cells else 'n = 0'}."
     )
     stated = (
-        "The primary comparison, stated before any student was tested: each seed's mean over the optimizers at tuned "
-        "rates, against the strongest rival on validation images; one t-test, with its 95 % interval."
+        f"{PRIMARY if title == TITLE else 'Compared:'} each seed's mean over the optimizers at tuned rates, against "
+        "the strongest rival on validation images; one t-test, with its 95 % interval."
     )
     primary_line = listing([significance.line(headline.primary, SUBJECT)])
-    return Section(TITLE, [about, picture, stated, primary_line, Table([header, *body]), note])
+    return Section(title, [about, picture, stated, primary_line, Table([header, *body]), note])
 
 
 def statistics_section(rows: Sequence[Row], headline: Headline) -> Section:

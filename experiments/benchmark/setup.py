@@ -1,9 +1,10 @@
-"""What the study of a benchmark is made of: its dataset, options, teacher, sets and the images held out."""
+"""What the study of a benchmark is made of: its options by dataset, teacher, sets and the images held out."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -14,9 +15,11 @@ from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import COMPARED
+from gift_jax.rded import RDED
 from gift_jax.runtime.files import append_json_line
-from gift_jax.runtime.options import Alias, ComparedName
+from gift_jax.runtime.options import Alias, ComparedName, Dataset, Existing, ModelName
 from gift_jax.studies.cells import Cell
+from gift_jax.studies.grid import known_rows
 from gift_jax.studies.grid_plan import measure
 from gift_jax.studies.results import read_results
 from gift_jax.task import Task
@@ -25,21 +28,39 @@ from gift_jax.training.identity import fingerprint
 
 from ..common import teacher_training
 from ..common.digits_setup import find_set
-from ..common.options import GROUPS
+from ..common.options import GROUPS, Images
 from ..common.rates import SQUARED, LossesOrSquared, LossOrSquared
 from ..common.real_images import RealImages, open_real
+from ..common.sources import find_images
 
-NAME, DATASET = "fashion_mnist", "fashion-mnist"
-MODEL, WIDTH = "conv3", 128  # of the teacher and the ConvNet students, as the literature has them
-PLACE = Path("/usr/share/datasets/fashion-mnist")
 HELD_OUT = 12  # every twelfth training image is for choosing rates; no set holds one
-MADE, DRAWN = ("rded", "medoids"), "random"  # sets that are fixed, and one that is drawn anew for each student
+MAIN, MADE, DRAWN = "rded", ("rded", "medoids"), "random"  # sets that are fixed, and one drawn anew for each student
 
 Stage = Literal[
-    "teacher", "sets", "search", "headline", "sizes", "students", "refinement", "length", "augmentation", "gradient",
-    "report",
+    "teacher", "sets", "rded", "dc", "relabelled", "primary", "losses", "epochs", "search", "headline", "sizes",
+    "students", "other_teacher", "refinement", "length", "augmentation", "gradient", "report",
 ]  # fmt: skip
-STAGES: tuple[Stage, ...] = get_args(Stage)
+# What is asked of a dataset, and the defaults of other options, where they are not those of the official regime.
+FASHION: Mapping[str, Any] = {
+    "data": "/usr/share/datasets/fashion-mnist",
+    "out": Path("runs/fashion_mnist"),
+    "stages": (
+        "teacher", "sets", "search", "headline", "sizes", "students", "refinement", "length", "augmentation",
+        "gradient", "report",
+    ),
+    "smallest_area": 0.5,
+    "losses": ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift"),
+    "fewer_losses": ("ce", SQUARED, "softce", "gift"),
+    "students": ("conv3:norm=instance", "conv1", "resnet18_modified"),
+    "others_at": "tuned",
+    "sgd_rates": (0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0, 100.0, 1000.0),
+    "adam_rates": (0.1, 0.3, 1.0, 3.0, 10.0),
+    "teacher_epochs": 6,
+    "steps": 200,
+    "num_seeds": 5,
+    "rival_seeds": 10,
+}  # fmt: skip
+BY_DATASET: Mapping[str, Mapping[str, Any]] = {"fashion-mnist": FASHION, "cifar10": {"out": Path("runs/cifar10")}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,52 +68,75 @@ class Benchmark:
     """A benchmark from its files to a report.
 
     Args:
-        data: directory of the images, by default where the Debian package dataset-fashion-mnist has its four IDX files.
+        dataset: whose images they are; other defaults go by it.
+        data: its training and test images, an archive, a directory, `tfds` or `tfds:DIR`; of Fashion-MNIST by default
+            where the Debian package dataset-fashion-mnist has its four IDX files.
         out: directory of teacher, sets, results and report; what is finished there is not run again.
         stages: what to run; teacher and sets are made for any of them.
-        width: of the teacher and the ConvNet students.
-        ipc: images a class of all questions but sizes and length.
-        sizes: images a class of those two.
-        losses: names of losses, or kl_t2; gift among them.
-        fewer_losses: of them, those of the smaller questions.
+        model: architecture of the teacher and of most students.
+        width: of both, if they are ConvNets.
+        ipc: images a class of most questions.
+        sizes: images a class of those that compare them.
+        smallest_area: share of an image that RDED's crops have at least.
+        losses: names of losses, or kl_t2, whose rates are searched and which are tested under all optimizers.
+        all_losses: of the question of losses.
+        fewer_losses: of the smaller questions.
+        rival: the loss that gift is compared with in the primary question.
         optimizers: names in `gift_jax.optim.COMPARED`.
         students: architectures, with options after a colon: conv3:norm=instance.
-        sgd_rates: multiples of SGD's customary rate that are searched, 1 among them.
+        others_at: rate of the smaller questions, the default one or the one that the search chose.
+        sgd_rates: multiples of SGD's default rate that are searched, 1 among them.
         adam_rates: of the other optimizers'.
         teacher_epochs: of the teacher.
-        steps: optimizer steps of each student.
+        steps: optimizer steps of each student; by default those of the official recipe's epochs.
         long_steps: of the students of the question of length.
-        num_seeds: students a cell of the headline.
-        rival_seeds: of GIFT and its two rivals there, at their tuned rates.
+        lengths: epochs of the students of the question of epochs.
+        num_seeds: students a setting of the questions of losses and of the headline.
+        rival_seeds: of the primary question, and in the headline of GIFT and its two rivals at their tuned rates.
         other_seeds: of the smaller questions.
-        long_seeds: of the question of length.
+        long_seeds: of the longest trainings.
+        published_sets: directory of DC's published sets, `res_DC_*_ConvNet_10ipc.pt`.
+        other_teacher: a second teacher, a directory that `convert teacher` or train_teacher wrote.
         jobs: students trained at once.
-        dry_run: list the cells, measure a step of each kind, say how long everything takes, and stop.
+        dry_run: list what is to be run, measure a step of each kind, say how long everything takes, and stop.
         rekey: know results of an earlier version again, by all that they record, and stop.
-        retry_failed: run cells again that failed before.
+        retry_failed: run again what failed before.
     """
 
     GROUPS = GROUPS
+    DEFAULTS = BY_DATASET
 
-    data: Path = PLACE
-    out: Path = Path("runs/fashion_mnist")
-    stages: tuple[Stage, ...] = STAGES
-    width: int = WIDTH
+    dataset: Dataset = "fashion-mnist"
+    data: Images | None = None
+    out: Path = Path("runs/benchmark")
+    stages: tuple[Stage, ...] = (
+        "teacher", "sets", "rded", "dc", "relabelled", "primary", "losses", "epochs", "search", "headline", "students",
+        "other_teacher", "report",
+    )  # fmt: skip
+    model: ModelName = "conv3"
+    width: int = 128
     ipc: int = 10
     sizes: tuple[int, ...] = (1, 10, 50)
-    losses: LossesOrSquared = ("ce", "kl", SQUARED, "softce", "mse_ce", "cosine", "gift")
-    fewer_losses: tuple[LossOrSquared, ...] = ("ce", SQUARED, "softce", "gift")
+    smallest_area: float = 0.08
+    losses: LossesOrSquared = ("kl", SQUARED, "softce", "mse_ce", "gift")
+    all_losses: tuple[LossOrSquared, ...] = (*LOSSES, SQUARED)
+    fewer_losses: tuple[LossOrSquared, ...] = ("kl", "softce", "mse_ce", "gift")
+    rival: LossOrSquared = "kl"
     optimizers: tuple[ComparedName, ...] = ("sgd", "adam", "adamw")
-    students: tuple[str, ...] = ("conv3:norm=instance", "conv1", "resnet18_modified")
-    sgd_rates: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0, 100.0, 1000.0)
-    adam_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0)
-    teacher_epochs: int = 6
-    steps: int = 200
+    students: tuple[str, ...] = ("resnet18_modified", "vgg11")
+    others_at: Literal["default", "tuned"] = "default"
+    sgd_rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
+    adam_rates: tuple[float, ...] = (0.3, 1.0, 3.0)
+    teacher_epochs: int = 12
+    steps: int | None = None
     long_steps: int = 2000
+    lengths: tuple[int, ...] = (100, 300, 1000)
     num_seeds: Annotated[int, Alias("seeds")] = 5
-    rival_seeds: int = 10
+    rival_seeds: int = 8
     other_seeds: int = 3
     long_seeds: int = 3
+    published_sets: Annotated[Path, Existing()] | None = None
+    other_teacher: Annotated[Path, Existing()] | None = None
     jobs: int = 1
     dry_run: bool = False
     rekey: bool = False
@@ -104,25 +148,39 @@ class Benchmark:
                 raise GiftError(f"--{field.name.replace('_', '-')} must be 1 or more, not {value}")
         for option in ("sgd_rates", "adam_rates"):
             if 1.0 not in getattr(self, option) or min(getattr(self, option)) <= 0:
-                raise GiftError(f"--{option.replace('_', '-')} must be above 0 and hold 1, the customary rate")
-        known = {"--losses": ({*LOSSES, SQUARED}, self.losses), "--optimizers": (set(COMPARED), self.optimizers)}
-        known["--fewer-losses"] = (set(self.losses), self.fewer_losses)
+                raise GiftError(f"--{option.replace('_', '-')} must be above 0 and hold 1, the default rate")
+        known = {"--optimizers": (set(COMPARED), self.optimizers)}
+        for option in ("losses", "all_losses", "fewer_losses"):
+            known[f"--{option.replace('_', '-')}"] = ({*LOSSES, SQUARED}, getattr(self, option))
+        known["--rival"] = ({*LOSSES, SQUARED}, (self.rival,))
+        if self.others_at == "tuned":
+            known["--fewer-losses"] = (set(self.losses), self.fewer_losses)
         for option, (names, given) in known.items():
             if unknown := set(given) - names:
                 raise GiftError(f"{option}: {min(unknown)!r} is not among {', '.join(sorted(names))}")
         if "gift" not in self.losses or "adamw" not in self.optimizers or min(self.sizes, default=0) < 1:
             raise GiftError("--losses must hold gift, --optimizers adamw, and --sizes numbers from 1")
 
+    @property
+    def name(self) -> str:
+        """The study's name in its rows: the dataset's, with underscores."""
+        return self.dataset.replace("-", "_")
+
     def rates(self, optimizer: str) -> tuple[float, ...]:
-        """Multiples of an optimizer's customary rate to search, ascending."""
+        """Multiples of an optimizer's default rate to search, ascending."""
         return tuple(sorted(self.sgd_rates if optimizer == "sgd" else self.adam_rates))
 
 
+STAGES: tuple[Stage, ...] = get_args(Stage)
+FindSet = Callable[[str, int], DistilledSet]
+"""(images, images a class) -> a set; random ones are called `random-SEED`."""
+
+
 class Resources(NamedTuple):
-    """What students are trained and tested with: sets by (images, images a class), random ones as `random-SEED`."""
+    """What students are trained and tested with; sets are made, or read, when they are asked for."""
 
     teacher: Teacher
-    sets: Mapping[tuple[str, int], DistilledSet]
+    find_set: FindSet
     test: EvaluationSet
     validation: EvaluationSet
 
@@ -133,24 +191,20 @@ class Resources(NamedTuple):
 
 
 def load_resources(config: Benchmark) -> Resources:
-    """Make, or take from the run's directory, the teacher and the sets. Raises: GiftError."""
-    source, size = str(config.data), get_dataset(DATASET).image_size
-    if not any(config.data.glob("*images*idx3-ubyte*")):
-        raise GiftError(
-            f"{config.data}: holds no IDX files of Fashion-MNIST; install them by `apt-get install "
-            "dataset-fashion-mnist`, or give a directory of the four files by --data DIR"
-        )
-    test = load_evaluation(DATASET, image_size=size, source=source)
-    real = open_real(DATASET, source, size)
+    """Make, or take from the run's directory, the teacher; open the images that sets are made of. Raises: GiftError."""
+    size = get_dataset(config.dataset).input_size(config.model)
+    # A default place that is not there says where the images are published.
+    data = None if config.data == FASHION["data"] and not Path(config.data).exists() else config.data
+    train, val = (find_images(data, config.dataset, split, "--data") for split in ("train", "val"))
+    test = load_evaluation(config.dataset, image_size=size, source=val)
+    real = open_real(config.dataset, train, size)
     held, kept = held_out(len(real.labels))
-    validation = EvaluationSet(real.read(held), real.labels[held], DATASET, class_names=test.class_names)
-    paths = (config.out / "teacher" / INFO, *set_paths(config).values())
-    if config.dry_run and not all(path.is_file() for path in paths):
-        # Random images in the place of every set, of their sizes, no two alike.
-        made = {key: real.part(kept).draw(key[1], number) for number, key in enumerate(set_paths(config))}
-        return Resources(untrained_teacher(config), made, test, validation)
-    teacher = find_teacher(config, len(test.labels))
-    return Resources(teacher, find_sets(config, teacher, real.part(kept)), test, validation)
+    validation = EvaluationSet(real.read(held), real.labels[held], config.dataset, class_names=test.class_names)
+    if config.dry_run and not (config.out / "teacher" / INFO).is_file():
+        teacher = untrained_teacher(config)
+    else:
+        teacher = find_teacher(config, len(test.labels))
+    return Resources(teacher, set_finder(config, teacher, real.part(kept)), test, validation)
 
 
 def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -162,12 +216,12 @@ def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
 def teacher_config(config: Benchmark) -> teacher_training.TrainTeacher:
     """How the teacher is trained: SGD at 0.05 with decay 5e-4, a cosine to zero, mirrors, images not moved."""
     return teacher_training.TrainTeacher(
-        DATASET,
-        MODEL,
+        config.dataset,
+        config.model,
         config.out / "teacher",
-        model_options=f"width={config.width}",
-        data=str(config.data),
-        test_data=str(config.data),
+        model_options=f"width={config.width}" if config.model.startswith("conv") else None,
+        data=config.data,
+        test_data=config.data,
         epochs=config.teacher_epochs,
         learning_rate=0.05,
         weight_decay=5e-4,
@@ -181,22 +235,32 @@ def find_teacher(config: Benchmark, test_images: int) -> Teacher:
     asked = teacher_config(config)
     if not (asked.out / INFO).is_file():
         teacher_training.run(asked)
+    teacher = load_teacher(asked.out)
+    spec, wanted = teacher.info.spec, teacher_spec(config)
+    if (spec.name, dict(spec.options)) != (wanted.name, dict(wanted.options)):
+        raise GiftError(f"{asked.out}: is a {spec.name} {dict(spec.options)}, not a {wanted.name} "
+                        f"{dict(wanted.options)}; give --model and --width that fit it, or another --out")  # fmt: skip
+    if all(row["labels"].get("question") != "teacher" for row in known_rows(config.out)):
         [row] = read_results(asked.out / "results.jsonl")
         labels = {"question": "teacher", "test images": str(test_images)}
         cell = fingerprint({"teacher": row["recipe"], "width": config.width})
-        append_json_line(config.out / "results.jsonl", {"experiment": NAME, "cell": cell, "labels": labels, **row})
-    teacher = load_teacher(asked.out)
-    if (width := dict(teacher.info.options).get("width", WIDTH)) != config.width:
-        raise GiftError(f"{asked.out}: has width {width}, not {config.width}; give --width {width}, or another --out")
+        append_json_line(
+            config.out / "results.jsonl", {"experiment": config.name, **row, "cell": cell, "labels": labels}
+        )
     return teacher
 
 
-def set_paths(config: Benchmark) -> dict[tuple[str, int], Path]:
-    """The files of all sets, by (images, images a class)."""
-    # Of random images one for each seed of a small question.
-    names = [*MADE, *(f"{DRAWN}-{seed}" for seed in range(max(config.other_seeds, config.long_seeds)))]
-    sizes = sorted({config.ipc, *config.sizes})
-    return {(name, ipc): config.out / "sets" / f"{name}_ipc{ipc}.safetensors" for name in names for ipc in sizes}
+def teacher_spec(config: Benchmark) -> ModelSpec:
+    """The teacher's architecture."""
+    spec, options = get_dataset(config.dataset), (("width", config.width),) if config.model.startswith("conv") else ()
+    return ModelSpec(config.model, spec.num_classes, spec.input_size(config.model), spec.channels, options)
+
+
+def untrained_teacher(config: Benchmark) -> Teacher:
+    """A teacher whose steps take as long as the trained one's."""
+    spec = teacher_spec(config)
+    info = teacher_training.make_info(teacher_config(config), spec)
+    return make_teacher(info, *get_model(spec).init(jax.random.key(0)))
 
 
 def teacher_seconds(config: Benchmark, resources: Resources) -> float:
@@ -204,28 +268,37 @@ def teacher_seconds(config: Benchmark, resources: Resources) -> float:
     asked = teacher_config(config)
     if (asked.out / INFO).is_file():
         return 0.0
-    largest = max(resources.sets.values(), key=lambda distilled: len(distilled.labels))
+    largest = resources.find_set(MAIN, max(config.ipc, *config.sizes))
     images = len(resources.validation.labels) * HELD_OUT
     recipe = dataclasses.replace(teacher_training.make_recipe(asked, images), evaluations=1)
     taken = measure(Cell({}, Task(recipe, resources.student, largest, None, resources.test)))
     return taken.compiling + recipe.epochs * (taken.evaluation + taken.epoch * images / len(largest.labels))
 
 
-def find_sets(config: Benchmark, teacher: Teacher, real: RealImages) -> dict[tuple[str, int], DistilledSet]:
-    """The sets of the run's directory; what is missing is made of the real images."""
-    paths = set_paths(config)
-    missing = any(name in MADE and not path.is_file() for (name, _), path in paths.items())
-    images = real.read(np.arange(len(real.labels))) if missing else np.zeros(0, np.uint8)
-    for (name, ipc), path in paths.items():
-        if name in MADE:
-            find_set(path, name, images, real.labels, teacher, ipc)
-        elif not path.is_file():
-            save_distilled(path, real.draw(ipc, int(name.partition("-")[2])))
-    return {key: load_distilled(path) for key, path in paths.items()}
+def set_path(config: Benchmark, name: str, ipc: int) -> Path:
+    """The file of a set."""
+    return config.out / "sets" / f"{name}_ipc{ipc}.safetensors"
 
 
-def untrained_teacher(config: Benchmark) -> Teacher:
-    """A teacher whose steps take as long as the trained one's."""
-    spec, asked = get_dataset(DATASET), teacher_config(config)
-    shape = ModelSpec(asked.model, spec.num_classes, spec.image_size, spec.channels, (("width", config.width),))
-    return make_teacher(teacher_training.make_info(asked, shape), *get_model(shape).init(jax.random.key(0)))
+def set_finder(config: Benchmark, teacher: Teacher, real: RealImages) -> FindSet:
+    """What gives the sets of the run's directory; those that are missing are made of the real images.
+
+    A dry run makes none: random images, no two sets alike, stand for what is missing.
+    """
+    everything = functools.cache(lambda: real.read(np.arange(len(real.labels))))
+    crops = RDED(smallest_area=config.smallest_area)
+
+    @functools.cache
+    def find(name: str, ipc: int) -> DistilledSet:
+        path, drawn = set_path(config, name, ipc), name.startswith(DRAWN)
+        seed = int(name.partition("-")[2]) if drawn else 1000 + MADE.index(name)
+        if config.dry_run and not path.is_file():
+            return real.draw(ipc, seed)
+        if not drawn:
+            images = np.zeros(0, np.uint8) if path.is_file() else everything()
+            return find_set(path, name, images, real.labels, teacher, ipc, crops)
+        if not path.is_file():
+            save_distilled(path, real.draw(ipc, seed))
+        return load_distilled(path)
+
+    return find

@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gift_jax.optim import compared
-from gift_jax.reports import pictures
+from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Block, Section, Table
 from gift_jax.reports.pictures import Point
-from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE
+from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, listing, what_was_run
 from gift_jax.reports.tables import Summary, figure, grid_table, make_grid, name_on
 from gift_jax.training.timing import duration
 
 from ..common.label_gains import HARD, WITH, Accuracies, share_table
-from ..common.reporting import MISSING, Row, guessing, listed_section, only, unfilled
-from .cells import OFFICIAL, rates_on_validation
-from .headline import read_headline, statistics_section, summary
-from .setup import DRAWN, MADE
+from ..common.reporting import MISSING, QUESTION, Row, guessing, listed_section, only, unfilled
+from .cells import QUESTIONS, rates_on_validation
+from .headline import PRIMARY, read_headline, statistics_section, summary
+from .inputs import OFFICIAL
+from .published import PUBLISHED, TEACHERS
+from .setup import BY_DATASET, DRAWN, MADE, Benchmark
 
 SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
 # Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. Its part about DM
@@ -34,22 +36,100 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "sizes": ("images", "loss"),
     "students": ("student", "loss"),
     "length": ("ipc", "loss"),
+    "losses": ("loss",),
+    "epochs": ("epochs", "loss"),
     "augmentation": ("augmentation", "loss"),
     "search": ("loss", "rate"),
 }
-APART: Mapping[str, str] = {"sizes": "ipc", "length": "images", "search": "optimizer"}
+APART: Mapping[str, str] = {"sizes": "ipc", "losses": "ipc", "length": "images", "search": "optimizer"}
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
     """The headline first, then what each question gives; what was not run is named."""
     asked = {name_on(row, "question") for row in rows}
-    if headline := read_headline(rows):
-        sections = [summary(rows, headline), statistics_section(rows, headline)]
-    else:
-        sections = [Section(TITLE, ["The headline was not run."])]
+    headline = read_headline(rows)
+    sections = [primary_view(rows)] if "primary" in asked else []
+    if headline:
+        title = "Optimizers, at the default and at tuned rates" if sections else TITLE
+        sections += [summary(rows, headline, title), statistics_section(rows, headline)]
+    sections = sections or [Section(TITLE, ["Neither the primary question nor the headline was run."])]
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
-    missing = [f"question {name}" for name in ("headline", *VIEWS) if name not in asked] + missing_cells(rows)
-    return [*sections, *listed_section("Not run", MISSING, missing)]
+    wanted = BY_DATASET.get(dataset_of(rows), {}).get("stages", Benchmark.stages)
+    missing = [f"question {name}" for name in QUESTIONS if name in wanted and name not in asked]
+    return [*sections, *listed_section("Not run", MISSING, [*missing, *missing_cells(rows)])]
+
+
+def dataset_of(rows: Sequence[Row]) -> str:
+    """The dataset of the study."""
+    return next((row["dataset"] for row in rows if "dataset" in row), "")
+
+
+def primary_view(rows: Sequence[Row]) -> Section:
+    """GIFT beside its rival at the official rate, and beside all losses of that size that were run."""
+    own, chance = only(rows, question="primary"), guessing(rows)
+    ipc = str(own[0].get("ipc", ""))
+    beside = only(rows, question="losses", ipc=ipc) if ipc else []
+    found = {(name_on(row, "loss"), row["seed"]): row for row in (*beside, *own)}
+    grid = make_grid(found.values(), "loss", "optimizer", guessing=chance)
+    order = sorted(grid.rows, key=lambda loss: -grid.cell(loss, grid.columns[0]).mean)
+    drawn = make_grid(found.values(), "optimizer", "loss", guessing=chance)._replace(columns=tuple(order))
+    about = what_was_run([*found.values()])
+    tests = significance.compare(own, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
+    lines = [significance.line(test._replace(column="mean"), SUBJECT) for test in tests]
+    picture = pictures.points("summary", {"": drawn}, "Accuracy by loss", about=about, sideways=True)
+    table = grid_table(grid._replace(rows=tuple(order)), "loss", worst=None)
+    stated = f"{PRIMARY} one paired t-test, with its 95 % interval."
+    return Section(TITLE, [about, picture, stated, listing(lines), table, ACCURACY])
+
+
+def published_view(rows: Sequence[Row]) -> Section:
+    """Each published figure beside ours, with n, spread and the difference."""
+    body, known = [], PUBLISHED.get(dataset_of(rows), {})
+    for row in only(rows, question="teacher"):
+        if there := TEACHERS.get((row["dataset"], row["model"])):
+            apart = f"{row['top1_last'] - there.mean:+.1f}"
+            body.append(
+                [f"{row['model']} teacher", "all", str(there), f"{row['top1_last']:.1f} (n = 1)", apart, there.source]
+            )
+    for question, title in (("rded", "RDED's recipe on RDED's sets"), ("dc", "DC's recipe on DC's own sets")):
+        own = only(rows, question=question)
+        for ipc in sorted({name_on(row, "ipc") for row in own}, key=int):
+            found = make_grid(only(own, ipc=ipc), QUESTION, "ipc", guessing=guessing(rows)).cell(question, ipc)
+            there = known.get((question, int(ipc)))
+            apart = f"{found.mean - there.mean:+.1f}" if there else "-"
+            ours, source = f"{found} (n = {found.n})", there.source if there else "-"
+            body.append([title, ipc, str(there or "-"), ours, apart, source])
+    header = ["what", "images per class", "published", "ours", "difference", "source"]
+    about = "Top-1 accuracy, %. The published figures are of the original pixels."
+    return Section("Published and ours", [about, Table([header, *body], text=True)])
+
+
+def losses_view(rows: Sequence[Row]) -> Section:
+    """All losses by size at the default rate."""
+    own = sorted(only(rows, question="losses"), key=lambda row: int(name_on(row, "ipc")))
+    grid = make_grid(own, "loss", "ipc", guessing=guessing(rows))
+    return Section(
+        "Losses by size", [f"{ACCURACY} Columns are images per class.", grid_table(grid, "loss", worst=None)]
+    )
+
+
+def epochs_view(rows: Sequence[Row]) -> Section:
+    """Accuracy against the length of the training."""
+    own = sorted(only(rows, question="epochs"), key=lambda row: int(name_on(row, "epochs")))
+    grid = make_grid(own, "loss", "epochs", guessing=guessing(rows))
+    series, about = {"": pictures.grid_series(grid)}, what_was_run(own)
+    picture = pictures.lines("epochs", series, "epochs", "Accuracy by length of the training", about=about, scale="log")
+    return Section("Shorter and longer training", [picture, grid_table(grid, "loss", worst=None), ACCURACY])
+
+
+def two_way_view(question: str, title: str, column: str, about: str) -> Callable[[Sequence[Row]], Section]:
+    """A section of one table by loss and another axis, of the official recipe."""
+
+    def view(rows: Sequence[Row]) -> Section:
+        grid = make_grid(only(rows, question=question), "loss", column, guessing=guessing(rows))
+        return Section(title, [f"{ACCURACY} {about}", grid_table(grid, "loss", worst=None)])
+
+    return view
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:
@@ -236,7 +316,17 @@ def together(norms: Mapping[str, float]) -> dict[str, float]:
     return {", ".join(names): norm for names, norm in groups}
 
 
+_RELABELLED = (
+    "DC's own sets and students under GIFT's recipe, with hard labels (`ce`) and with the teacher's (`gift`). Columns "
+    "are images per class."
+)
+_OTHER_TEACHER = "RDED's set, made by the first teacher, under the labels of a second one, which names the column."
 VIEWS: Mapping[str, Sequence[Callable[[Sequence[Row]], Section]]] = {
+    "rded": (published_view,),
+    "losses": (losses_view,),
+    "epochs": (epochs_view,),
+    "relabelled": (two_way_view("relabelled", "What the labels add to DC's sets", "ipc", _RELABELLED),),
+    "other_teacher": (two_way_view("other_teacher", "A second teacher", "teacher", _OTHER_TEACHER),),
     "sizes": (literature_view, sizes_view),
     "gradient": (gradient_view,),
     "students": (simple_view("students", "Students", "student", "The teacher is the ConvNet."),),

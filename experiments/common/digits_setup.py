@@ -13,10 +13,11 @@ import numpy as np
 from gift_jax import DistilledSet, Teacher, load_distilled, load_teacher, save_distilled
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import EvaluationSet, load_digits_test
+from gift_jax.rded import RDED
 from gift_jax.runtime.files import make_directory
 from gift_jax.teachers.teacher import INFO
 
-from .set_making import check_method, make_set
+from .set_making import CROPS, check_method, make_set
 from .sources import run_convert
 
 HELD_OUT = 4  # every fourth real training image is for choosing settings; no set is made from it
@@ -69,9 +70,9 @@ def training_digits(*, held_out: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_set(
-    path: Path, method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int
+    path: Path, method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int, crops: RDED = CROPS
 ) -> DistilledSet:
     """The set in a file, or else one that is made and written there. Raises: GiftError."""
     if not path.is_file():
-        save_distilled(path, make_set(method, images, labels, teacher, ipc))
+        save_distilled(path, make_set(method, images, labels, teacher, ipc, crops))
     return load_distilled(path)

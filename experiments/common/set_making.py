@@ -15,12 +15,14 @@ CROPS = rded.RDED(smallest_area=0.5)
 SEED = 0
 
 
-def make_set(method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int) -> DistilledSet:
+def make_set(
+    method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int, crops: rded.RDED = CROPS
+) -> DistilledSet:
     """Make a set of a named method from real images, uint8 [N, S, S, C], and their labels. Raises: GiftError."""
     check_method(method, labels, ipc)
     dataset, num_classes = teacher.info.dataset, teacher.info.num_classes
     if method == "rded":
-        return rded.synthesize(images, labels, teacher, ipc=ipc, settings=CROPS, seed=SEED)
+        return rded.synthesize(images, labels, teacher, ipc=ipc, settings=crops, seed=SEED)
     chosen = np.concatenate([METHODS[method](images[labels == label], ipc) for label in range(num_classes)])
     provenance = {"seed": str(SEED), "made": f"by {method} from {len(labels)} real training images"}
     own = np.repeat(np.arange(num_classes, dtype=np.int32), ipc)

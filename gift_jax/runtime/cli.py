@@ -131,7 +131,7 @@ def _parse_options(make: Callable[..., Command], arguments: list[str], program: 
         if any("\udc80" <= letter <= "\udcff" for letter in text):  # bytes that the locale has no letters for
             raise GiftError(f"{text!a}: is no text in the locale's encoding; set PYTHONUTF8=1, or a UTF-8 locale")
     helping = bool({"-h", "--help"} & set(arguments))
-    chosen = make(with_choices=helping)
+    chosen = make(with_choices=helping, arguments=arguments)
     given = [text.partition("=")[0].replace("_", "-") for text in arguments if text.startswith("--")]
     for option in given:
         if option not in (*chosen.options, "--help"):

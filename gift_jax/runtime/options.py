@@ -4,6 +4,7 @@ What tyro does not do by itself is done here: names to choose from are listed, o
 written with commas, a default of None is not shown, and what was given is checked before anything is loaded.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -169,18 +170,24 @@ class Command(NamedTuple):
                 raise GiftError(f"{path}: {what}; check {parameter.label}")
 
 
-def make_command(function: Callable[..., Any], *, with_choices: bool = False, about: str | None = None) -> Command:
+def make_command(
+    function: Callable[..., Any], *, with_choices: bool = False, about: str | None = None, arguments: Sequence[str] = ()
+) -> Command:
     """Read a command off a function of options, or off one of a single dataclass whose fields are the options.
 
     A class of options is a command that returns them. By `GROUPS`, names by group, a dataclass says how they are shown;
-    those that are in no group are in the first.
+    those that are in no group are in the first. By `DEFAULTS`, values by option by dataset, it says which defaults
+    differ with `--dataset`.
 
     Args:
         function: what is called, with its docstring.
         with_choices: whether names to choose from are listed.
         about: what to say of it, by default its docstring, or its module's if it is `main`.
+        arguments: those of the command line, of which the dataset is read.
     """
     parameters, build, owner = _parameters(function)
+    for name, value in _by_dataset(parameters, getattr(owner, "DEFAULTS", {}), arguments).items():
+        parameters[name] = parameters[name]._replace(default=value)
     plain = function.func if isinstance(function, functools.partial) else function
     texts = _help_texts((plain, *reversed(inspect.getmro(owner))) if owner else (plain,))
     named: Mapping[str, str] = getattr(owner, "GROUPS", {})
@@ -196,6 +203,22 @@ def make_command(function: Callable[..., Any], *, with_choices: bool = False, ab
     form = dataclasses.make_dataclass("Options", fields, kw_only=True)
     form.__doc__ = text
     return Command(form, lambda parsed: build(_flat(parsed)), text, example, parameters)
+
+
+def _by_dataset(
+    parameters: Mapping[str, Parameter], table: Mapping[str, Mapping[str, Any]], arguments: Sequence[str]
+) -> Mapping[str, Any]:
+    """The defaults of the dataset that a command line names, by option; none if it has none of its own."""
+    if not table:
+        return {}
+    given, name = [part for text in arguments for part in text.split("=", 1)], parameters["dataset"].default
+    if "--dataset" in given[:-1]:
+        name = given[given.index("--dataset") + 1]
+    if name not in table:
+        with contextlib.suppress(GiftError):  # which is told when the option is parsed
+            [choices] = parameters["dataset"].marks(Choices)
+            name = choices.read(name)
+    return {"dataset": name, **table.get(name, {})}
 
 
 def _group(name: str, fields: list[Any]) -> tuple[str, Any, Any]:

@@ -40,6 +40,23 @@ def tell_part(share: float) -> None:
 
 
 @contextlib.contextmanager
+def listening(listener: Part) -> Iterator[None]:
+    """Have a listener told of parts, too, while the block runs."""
+    shown = _part.get()
+
+    def part(share: float) -> None:
+        if shown:
+            shown(share)
+        listener(share)
+
+    token = _part.set(part)
+    try:
+        yield
+    finally:
+        _part.reset(token)
+
+
+@contextlib.contextmanager
 def _bar(console: Console, title: str, total: int) -> Iterator[tuple[Advance, Part]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     status_column = TextColumn("[dim]{task.fields[status]}")

@@ -29,6 +29,7 @@ from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 from gift_jax.training.identity import differences, digest
 
+LONG_EPOCH = 10.0  # seconds: nobody who stops a run waits longer for an epoch's end
 _SEED = "seed_"  # with which names of stores begin
 Tree = TypeVar("Tree")
 Record = dict[str, Any]
@@ -68,6 +69,7 @@ class Store:
         self.directory = (settings.directory / name).absolute()
         self.settings, self.configuration = settings, json.loads(json.dumps(configuration))
         self.saved_at, self.preempted = time.monotonic(), threading.Event()
+        self.saved, self.done, self.began = 0, 0, time.monotonic()  # epochs, and when the one that runs began
         self._lock = _lock(self.directory) if jax.process_index() == 0 else None
         if not settings.resume and jax.process_index() == 0:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -93,6 +95,7 @@ class Store:
                 self.orbax.delete(checkpoint.step)
                 continue
             self._check(record.pop("configuration"))
+            self.saved = self.done = checkpoint.step
             return arrays, record
         return None
 
@@ -113,14 +116,28 @@ class Store:
                 "repeat it with those values, give another directory, or start over with --no-resume"
             )
 
+    def within_epoch(self, share: float) -> None:
+        """Stop in a long epoch, of which a share is done, if SIGTERM or Ctrl-C came and the epoch before is saved.
+
+        Raises: Preempted, with that state on disk.
+        """
+        left = (time.monotonic() - self.began) * (1 - share) / share
+        # Several hosts come to one decision, which they do after an epoch.
+        if self.preempted.is_set() and left > LONG_EPOCH and self.saved == self.done and jax.process_count() == 1:
+            self.wait()
+            kept = f"epoch {self.done} is saved in {self.directory}" if self.done else "nothing was to be saved yet"
+            raise Preempted(f"stopped in epoch {self.done + 1}; {kept}; run the same command again to go on")
+
     def after_epoch(self, epoch: int, epochs: int, tree: Any, record: Record) -> None:
-        """Save, in the background, if enough epochs or minutes went by, or if this was the last epoch.
+        """Save, in the background, if enough epochs or minutes went by, after a long epoch, and after the last one.
 
         Raises: GiftError if it could not be written; Preempted, with the state on disk, if SIGTERM or Ctrl-C came.
         """
-        every, waited = self.settings.epochs, time.monotonic() - self.saved_at
+        now, every = time.monotonic(), self.settings.epochs
+        waited = now - self.saved_at >= 60 * self.settings.minutes or now - self.began >= LONG_EPOCH
         # Hosts have clocks and signals of their own, and must come to one decision.
-        due, preempted = _agreed(waited >= 60 * self.settings.minutes, self.preempted.is_set())
+        due, preempted = _agreed(waited, self.preempted.is_set())
+        self.done, self.began = epoch, now
         if due or preempted or epoch == epochs or (every is not None and epoch % every == 0):
             self.save(epoch, tree, record)
         if preempted and epoch < epochs:
@@ -139,7 +156,7 @@ class Store:
         self._check_space(sum(array.nbytes for array in arrays.values()))
         with self._reported(f"saved after epoch {epoch}"):
             self.orbax.save_async(epoch, arrays, force=True, overwrite=True, custom_metadata=record)
-        self.saved_at = time.monotonic()
+        self.saved, self.saved_at = epoch, time.monotonic()
 
     def _check_space(self, needed: int) -> None:
         # Beforehand: of a disk that fills up while it writes, Orbax reports much more than one sentence.
@@ -204,7 +221,7 @@ def _preemption(came: threading.Event) -> Iterator[None]:
             raise KeyboardInterrupt  # a second Ctrl-C does not wait
         came.set()
         if number == signal.SIGINT:
-            print("stopping after this epoch, which is saved; Ctrl-C again stops now", file=sys.stderr, flush=True)
+            print("stopping as soon as an epoch is saved; Ctrl-C again stops now", file=sys.stderr, flush=True)
 
     for number in previous:
         signal.signal(number, stop)

@@ -1,5 +1,6 @@
 """Training: epochs of one seed after another, or of several side by side, tested now and then."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -11,6 +12,7 @@ from jax.sharding import Mesh
 
 from gift_jax.errors import Diverged
 from gift_jax.evaluate import Evaluator
+from gift_jax.runtime.progress import listening
 from gift_jax.runtime.sharding import SEED, Seeds, lost_hosts_reported, make_mesh, place_on_mesh, select_seed
 from gift_jax.training.epochs import Epoch
 from gift_jax.training.program import Data, Program, State, init_state
@@ -174,7 +176,8 @@ def _train_group(
     first = len(progress.losses)
     for number in range(first, recipe.epochs):
         start = time.perf_counter()
-        state, metrics = students.epoch(state, students.data, key, number)
+        with listening(store.within_epoch) if store else contextlib.nullcontext():
+            state, metrics = students.epoch(state, students.data, key, number)
         metrics = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(rows, -1)[:count], metrics)
         seconds = time.perf_counter() - start
         check_finite(metrics, seeds, number * students.program.steps_per_epoch)

@@ -1,12 +1,17 @@
-"""Fashion-MNIST from IDX files to the report, in small; what is refused, and what a dry run says."""
+"""Fashion-MNIST and CIFAR-10 from their files to the report, in small; what is refused, and what a dry run says."""
 
 import functools
+import io
+import tarfile
 
+import numpy as np
 import pytest
-from sources import write_mnist
+from PIL import Image
+from sources import CIFAR10, write_mnist
 
 from experiments import benchmark, report
-from experiments.benchmark.setup import Benchmark, held_out, teacher_config
+from experiments.benchmark.cells import QUESTIONS
+from experiments.benchmark.setup import FASHION, Benchmark, held_out, teacher_config
 from gift_jax.studies.results import read_results
 
 TINY = (
@@ -66,7 +71,9 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     assert "Not run" not in text
     assert "Failed" not in text
     rows = read_results(out / "results.jsonl")
-    counts = {name: sum(row["labels"]["question"] == name for row in rows) for name in benchmark.QUESTIONS}
+    counts = {
+        name: sum(row["labels"]["question"] == name for row in rows) for name in FASHION["stages"] if name in QUESTIONS
+    }
     # 3 losses x 2 optimizers: 2 rates; 2 seeds customary, 3 tuned, for 2 rivals are all that there are.
     students = {view: cells_by_setting(rows, view) for view in ("customary", "tuned")}
     same = [setting for setting, cells in students["tuned"].items() if cells & students["customary"][setting]]
@@ -88,15 +95,64 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     status, _, err = fashion(*options, "--steps", 3, "--stages", "search", "report")
     assert (status, "holds runs of different settings" in err) == (2, True)
     status, _, err = fashion(*options, "--width", 3)
-    assert (status, "has width 2, not 3" in err) == (2, True)
+    assert (status, "is a conv3 {'width': 2}, not a conv3 {'width': 3}" in err) == (2, True)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A tar.xz of tiny JPEGs, `train/CLASS/NNNN.jpg` and `test/CLASS/NNNN.jpg`."""
+    rng, path = np.random.default_rng(0), tmp_path / "tiny.tar.xz"
+    with tarfile.open(path, "w:xz") as tar:
+        for split, count in (("train", 12), ("test", 2)):
+            for name in map(bytes.decode, CIFAR10):
+                for number in range(count):
+                    stream = io.BytesIO()
+                    Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(stream, "JPEG")
+                    member = tarfile.TarInfo(f"{split}/{name}/{number:04}.jpg")
+                    member.size = stream.tell()
+                    stream.seek(0)
+                    tar.addfile(member, stream)
+    return path
+
+
+@pytest.mark.exhaustive
+def test_an_archive_of_cifar10_becomes_a_report_part_by_part(fashion, command, archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "run"
+    amounts = ("--width", 2, "--ipc", 2, "--sizes", 1, 2, "--teacher-epochs", 1, "--steps", 2, "--lengths", 1, 2)
+    few = ("--num-seeds", 2, "--rival-seeds", 3, "--other-seeds", 1, "--long-seeds", 1, "--all-losses", "ce", "gift")
+    options = ("--dataset", "cifar10", "--data", archive, "--out", out, *amounts, *few)
+    status, _, err = fashion(*options, "--stages", "primary", "report")
+    assert status == 0, err
+    text = (out / "report.md").read_text()
+    assert "gift - kl: " in text
+    assert "- question losses" in text
+    status, _, err = fashion(*options, "--stages", "losses", "epochs", "relabelled", "dc", "report")
+    assert status == 0, err
+    rows = read_results(out / "results.jsonl")
+    asked = [(row["labels"]["question"], row["labels"].get("ipc")) for row in rows]
+    counts = {key: asked.count(key) for key in asked}
+    assert counts == {("teacher", None): 1, ("primary", None): 6, ("losses", "1"): 4, ("losses", "2"): 4,
+                      ("epochs", None): 4}  # fmt: skip
+    assert {row["experiment"] for row in rows} == {"cifar10"}
+    assert command(report, out, "--out", tmp_path / "joined")[0] == 0
+    assert "## Losses by size" in (tmp_path / "joined" / "report.md").read_text()
+
+
+def test_a_dataset_has_defaults_of_its_own_and_any_other_the_official_regime(fashion):
+    for dataset, steps, out in (("fashion-mnist", "200", "runs/fashion_mnist"), ("cifar10", "None", "runs/cifar10")):
+        status, text, _ = fashion("--dataset", dataset, "--help")
+        assert status == 0
+        assert out in text
+        assert ("(default: 200)" in text) == (steps == "200")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "by `apt-get install dataset-fashion-mnist`, or give a directory of the four files by --data DIR"),
+        ((), "holds no files"),
         (("--num-seeds", 0), "--num-seeds must be 1 or more, not 0"),
-        (("--sgd-rates", 10), "--sgd-rates must be above 0 and hold 1, the customary rate"),
+        (("--sgd-rates", 10), "--sgd-rates must be above 0 and hold 1, the default rate"),
         (("--losses", "ce", "gfit"), "--losses: 'gfit' is not among ce, cosine, gift"),
         (("--losses", "ce", "--fewer-losses", "ce"), "--losses must hold gift, --optimizers adamw"),
     ],
@@ -115,6 +171,6 @@ def test_no_set_holds_an_image_that_rates_are_chosen_on():
 
 
 def test_the_literatures_width_and_a_teacher_that_follows_the_dataset():
-    config = Benchmark()
+    config = Benchmark(**FASHION)
     asked = teacher_config(config)
     assert (config.width, asked.model_options, asked.flip, asked.crop) == (128, "width=128", None, False)

@@ -107,7 +107,7 @@ def without(rows, question, **names):
 
 def test_a_headline_without_gift_is_none():
     first = fashion_views.make_sections(without(made_rows(), "headline", loss="gift", optimizer="adam"))[0]
-    assert text_of(first) == "The headline was not run."
+    assert text_of(first) == "Neither the primary question nor the headline was run."
 
 
 def test_the_search_chooses_rates_and_rivals_and_says_what_is_missing(tmp_path):
