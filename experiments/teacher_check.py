@@ -134,8 +134,8 @@ def what_first_layer_tells(counted: Sequence[Counted], told: Counted | None) -> 
 def main(config: TeacherCheck) -> None:
     """Measure, compare, explain."""
     announce()
-    info, *variables = load_weights(teacher_directory(config.teacher, config.dataset))
-    teacher = make_teacher(info, *variables)
+    info, params, batch_stats = load_weights(teacher_directory(config.teacher, config.dataset))
+    teacher = make_teacher(info, params, batch_stats)
     source = find_images(config.data, info.dataset, "val", "--data")
     options = {"class_order": config.class_order, "preprocessing": info.preprocessing}
     evaluation_set = load_evaluation(info.dataset, image_size=info.image_size, source=source, **options)
@@ -149,7 +149,8 @@ def main(config: TeacherCheck) -> None:
         f"{info.architecture} of {info.dataset}: top-1 {own.accuracy.top1:.2f} %, top-5 {own.accuracy.top5:.2f} % on "
         f"{len(evaluation_set.labels)} images; {compared}"
     )
-    counted = count_first_layer(get_model(info.spec), *variables, evaluation_set.images, info.normalisation)
+    model, images = get_model(info.spec), evaluation_set.images
+    counted = count_first_layer(model, params, batch_stats, images, info.normalisation)
     told = told_normalisation(counted)
     if counted:
         print(f"statistics of its first BatchNorm: {what_first_layer_tells(counted, told)}")
