@@ -85,9 +85,9 @@ def search(inputs: StudyInputs) -> Iterator[Cell]:
 
 
 def primary(inputs: StudyInputs) -> Iterator[Cell]:
-    """GIFT and its rival at the default rate."""
-    for loss in (inputs.config.rival, SUBJECT):
-        yield from inputs.cells("primary", {"loss": loss}, range(inputs.config.rival_seeds), multiple="1")
+    """GIFT and its rival at the default rate, seed by seed, so that a run that was cut off has pairs."""
+    for seed, loss in itertools.product(range(inputs.config.rival_seeds), (inputs.config.rival, SUBJECT)):
+        yield from inputs.cells("primary", {"loss": loss}, (seed,), multiple="1")
 
 
 def losses(inputs: StudyInputs) -> Iterator[Cell]:

@@ -22,9 +22,12 @@ from gift_jax.errors import GiftError, Preempted
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.runtime.progress import listening
 from gift_jax.task import train
+from gift_jax.training import resume
 from gift_jax.training.resume import Checkpoints, open_store, remove
 
+STEPS = 3  # an epoch
 RECIPE = Recipe(epochs=6, batch_size=8, evaluations=3, augment="flip", optimizer=Optimizer("adamw", 1e-3))
 
 
@@ -308,3 +311,20 @@ def test_a_full_disk(trainer, undisturbed):
     assert trainer.ended() == 0
     assert trainer.result("full") == undisturbed[0]
     assert "epoch 1\n" not in trainer.log("full").read_text().removeprefix(text)
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_stop_within_a_long_epoch_does_not_wait_for_its_end(epochs, tmp_path, whole, monkeypatch):
+    """Whatever takes more than no time is long here. The signal comes in the first step after so many epochs."""
+    monkeypatch.setattr(resume, "LONG_EPOCH", 0.0)
+    told = []
+
+    def part(share):
+        told.append(share)
+        if len(told) == STEPS * epochs + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with listening(part), pytest.raises(Preempted, match=f"stopped in epoch {epochs + 1}; .*run the same command"):
+        run(tmp_path / "state", seeds=(0,), saving={"minutes": 60.0})
+    assert len(told) == STEPS * epochs + 1
+    same(run(tmp_path / "state", seeds=(0,)), whole[:1])
