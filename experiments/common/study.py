@@ -202,10 +202,10 @@ def save_sheets(
 
 
 def print_plan(plan: grid_plan.Plan) -> None:
-    """Print the cells, how many are to be run and about how long that takes."""
-    table = Table("cell", "state")
+    """Print the settings, how many students are to be trained and about how long that takes."""
+    table = Table("setting", "students")
     for line in plan.lines:
         table.add_row(*line)
     rich.print(table)
     time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
-    print(f"a dry run: {plan.pending} of {len(plan.lines)} cells to run, {plan.epochs} epochs{time} ({plan.source})")
+    print(f"a dry run: {plan.pending} of {plan.total} students to train, {plan.epochs} epochs{time} ({plan.source})")

@@ -1,6 +1,7 @@
 """What a grid is going to run, and about how long that takes: for `--dry-run`."""
 
 import time
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +12,13 @@ MEASURED_EPOCHS = 3
 
 
 class Plan(NamedTuple):
-    """Lines of (cell, state), and what is still to be run.
+    """Lines of (setting, how many of its seeds are in which state), and what is still to be run.
 
-    Cells, their epochs, seconds these take (None: nothing to run), and where that estimate comes from.
+    Cells, those to run, their epochs, seconds these take (None: nothing to run), and where that estimate comes from.
     """
 
     lines: list[tuple[str, str]]
+    total: int
     pending: int
     epochs: int
     seconds: float | None
@@ -24,18 +26,21 @@ class Plan(NamedTuple):
 
 
 def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, jobs: int = 1) -> Plan:
-    """List the cells of a part with their state, and estimate the time of those to be run, so many at once.
+    """List the settings of a part with their states, and estimate the time of what is to be run, so many at once.
 
     The estimate is from finished cells of the same workload, which are taken to have run as many at once. Where there
     are none, a few epochs of the first cell of a workload are measured alone, and cells take turns.
     """
     rows = {row["cell"]: row for row in known_rows(out)}
     part = take_shard(cells, shard or Shard())
-    lines = [(name_of(cell.labels, cell.seed), _state(rows.get(identity))) for identity, cell in part]
+    states: dict[str, Counter[str]] = {}
+    for identity, cell in part:
+        states.setdefault(name_of(cell.labels), Counter())[_state(rows.get(identity))] += 1
+    lines = [(name, ", ".join(f"{count} {state}" for state, count in found.items())) for name, found in states.items()]
     pending = {identity: cell for identity, cell in part if identity not in rows}
     epochs = sum(cell.epochs for cell in pending.values())
     if not pending:
-        return Plan(lines, 0, 0, None, "nothing to run")
+        return Plan(lines, len(part), 0, 0, None, "nothing to run")
     finished: dict[Hashable, dict[str, Row]] = {}
     for identity, cell in part:
         if "seconds" in rows.get(identity, {}):
@@ -50,7 +55,7 @@ def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, j
     if new := [own for load, own in loads.items() if load not in finished]:
         taken, source = _measured(new)
         seconds, sources = seconds + taken, [*sources, source]
-    return Plan(lines, len(pending), epochs, seconds, "; ".join(sources))
+    return Plan(lines, len(part), len(pending), epochs, seconds, "; ".join(sources))
 
 
 def _rate(rows: Sequence[Row]) -> float:

@@ -99,7 +99,7 @@ def test_every_study_runs_to_its_report(name, command, teacher_at, tmp_path):
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
     assert command(module, *options)[0] == 0  # nothing is run again
     assert written == {path: path.stat().st_mtime_ns for path in tmp_path.glob("results*")}
-    assert f"0 of {count} cells to run" in command(module, *options, "--dry-run")[1]
+    assert f"0 of {count} students to train" in command(module, *options, "--dry-run")[1]
     assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
     assert f"\n## {headings[0]}" in (tmp_path / "joined" / "report.md").read_text()
 
@@ -110,7 +110,7 @@ def test_parts_are_joined_and_what_is_missing_is_named(command, teacher_at, tmp_
     teacher_at(tmp_path)
     options = ("--out", tmp_path, *SMALL, "--losses", "gift", "kl", "--methods", "random", "herding")
     status, out, _ = command(loss_comparison, *options, "--dry-run")
-    assert (status, "8 of 8 cells to run, 16 epochs, about" in out) == (0, True)
+    assert (status, "8 of 8 students to train, 16 epochs, about" in out) == (0, True)
     assert not (tmp_path / "results.jsonl").exists()
     for more in (("1/4", "--tensorboard"), ("2/4",), ("3/4",)):
         assert command(loss_comparison, *options, "--shard", *more)[0] == 0

@@ -41,7 +41,7 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     assert "recipe.optimizer.learning_rate: 1.0 there" in others[0]
     assert "teacher_sha256" in others[1]
     assert [line[1] for line in grid_plan.make_plan(cells, tmp_path).lines] == [
-        "finished", "to run", "to run", "finished",
+        "1 finished, 1 to run", "1 to run, 1 finished",
     ]  # fmt: skip
     found = read_results(path)
     assert [{**row, "cell": ""} for row in found] == [{**row, "cell": ""} for row in old]
