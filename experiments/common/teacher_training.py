@@ -14,6 +14,7 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.data.record_set import RecordSet
 from gift_jax.data.transforms import TrainingTransform, make_transform
+from gift_jax.errors import Diverged
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
@@ -203,9 +204,15 @@ def run(config: TrainTeacher) -> None:
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     with progress.display("teacher", recipe.epochs, "epochs") as progressed:
         advance = Estimate(progressed, recipe, 1)
-        [result] = task.train(
-            (config.seed,), checkpoints=checkpoints, on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}")
-        )
+        try:
+            [result] = task.train(
+                (config.seed,),
+                checkpoints=checkpoints,
+                on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
+            )
+        except Diverged:
+            remove(checkpoints, (config.seed,))  # it would diverge again
+            raise
     with new_teacher(config.out) as directory:
         save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
         write_info(directory, info)

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Placeholder:
     def __call__(self, *arguments: Any, **options: Any) -> "Placeholder":
         """Whatever it is called with, nothing is done."""
         return self
+
+    def __iter__(self) -> Iterator[Any]:
+        """Nothing is in one, as far as is known."""
+        return iter(())
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         """A class that extends one extends nothing."""

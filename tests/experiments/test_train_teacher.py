@@ -53,6 +53,15 @@ def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path,
     np.testing.assert_allclose(logits, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
+def test_of_a_training_that_diverged_nothing_stays(train, tmp_path):
+    options = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
+    status, _, err = train(
+        *options, "--learning-rate", 1e30, "--save-minutes", 0, "--out", tmp_path / "new" / "teacher"
+    )
+    assert (status, "lower the learning rate" in err) == (2, True)
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_teacher_is_never_replaced_by_another(train, tmp_path):
     arguments = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
     out = tmp_path / "teacher"
