@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import rich
 import tyro
-from PIL import Image
+from PIL import Image, ImageDraw
 from rich.table import Table
 
 from gift_jax import GiftError
@@ -34,12 +34,18 @@ from gift_jax.data.transforms import make_transform
 from gift_jax.readers.formats import has_test_images, read_images
 from gift_jax.readers.records import Records, same_images
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
+from gift_jax.recipes import make_recipe
+from gift_jax.recipes.recipe import Recipe
+from gift_jax.recipes.setting import Setting
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
 from gift_jax.runtime.options import Source
 
+from .common.teacher_training import TrainTeacher
+from .common.teacher_training import make_recipe as make_teacher_recipe
+
 SHOWN_CLASSES, SHOWN_IMAGES = 10, 10
-CELL = 64  # pixels of an image on the contact sheet
+CELL, NAMES = 64, 140  # pixels of an image on the contact sheet, and of the names beside them
 LISTED_CLASSES = 20
 
 
@@ -154,14 +160,16 @@ def list_test(spec: DatasetSpec) -> Records | None:
 
 
 def write_sheet(path: Path, records: Records, spec: DatasetSpec) -> None:
-    """A picture of the first images of the first classes, a class per row."""
+    """A picture of the first images of the first classes, a class per row with its number and name."""
     transform = make_transform(spec, spec.image_size)
-    sheet = Image.new("RGB", (CELL * SHOWN_IMAGES, CELL * min(SHOWN_CLASSES, spec.num_classes)), "white")
+    sheet = Image.new("RGB", (NAMES + CELL * SHOWN_IMAGES, CELL * min(SHOWN_CLASSES, spec.num_classes)), "white")
+    pen = ImageDraw.Draw(sheet)
     for label in range(min(SHOWN_CLASSES, spec.num_classes)):
+        pen.text((6, CELL * label + CELL // 2), f"{label} {records.class_names[label]}", "black", anchor="lm")
         for column, row in enumerate(np.flatnonzero(records.labels == label)[:SHOWN_IMAGES]):
             pixels = transform(records.read(int(row)), records.where(int(row)))
             image = Image.fromarray(pixels[..., 0] if spec.channels == 1 else pixels).convert("RGB")
-            sheet.paste(image.resize((CELL, CELL), Image.Resampling.NEAREST), (CELL * column, CELL * label))
+            sheet.paste(image.resize((CELL, CELL), Image.Resampling.NEAREST), (NAMES + CELL * column, CELL * label))
     with atomic_write(path) as temporary:
         sheet.save(temporary, "PNG")
 
@@ -190,14 +198,26 @@ def print_found(spec: DatasetSpec, found: Survey, train: Records, test: Records 
         print(f"and {spec.num_classes - LISTED_CLASSES} more")
 
 
-def next_commands(name: str) -> Iterator[str]:
-    """What one does with a new dataset."""
-    teacher, distilled = f"teachers/{name}_conv3", f"sets/{name}_ipc10.safetensors"
-    yield f"python -m experiments.train_teacher --dataset {name} --model conv3 --out {teacher}"
-    yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}"
-    options = f"--method rded --dataset {name} --model conv3 --ipc 10 --distilled {distilled} --teacher {teacher}"
-    yield f"python -m experiments.evaluate {options}"
-    yield f"python -m experiments.loss_comparison {options.replace('--method ', '--methods ')}"
+def next_commands(spec: DatasetSpec, images: int) -> Iterator[tuple[str, str]]:
+    """What one does with a new dataset of so many training images, and how much work it is."""
+    name, model = spec.name, "conv3"
+    teacher, distilled = f"teachers/{name}_{model}", f"sets/{name}_ipc10.safetensors"
+    training = TrainTeacher(name, model, Path(teacher))
+    command = f"python -m experiments.train_teacher --dataset {name} --model {model} --out {teacher}"
+    yield command, work(make_teacher_recipe(training, images), images)
+    yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}", "minutes, no training"
+    options = f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}"
+    recipe, count = make_recipe("gift", Setting("rded", name, model, 10)), 10 * spec.num_classes
+    yield f"python -m experiments.evaluate {options}", f"students of {work(recipe, count)}"
+    command = f"python -m experiments.loss_comparison {options.replace('--method ', '--methods ')}"
+    yield command, "with --dry-run it says how long it takes"
+
+
+def work(recipe: Recipe, images: int) -> str:
+    """How much training a recipe is on so many images."""
+    batch = recipe.resolve_batch_size(images)
+    steps = -(-images // batch)
+    return f"{recipe.epochs:,} epochs of {steps:,} step{'s' * (steps > 1)} of {batch} images"
 
 
 def main(config: AddDataset) -> None:
@@ -220,8 +240,8 @@ def main(config: AddDataset) -> None:
     write_sheet(path.with_name("sheet.png"), records, spec)
     print_found(spec, found, records, test)
     print(f"written   {path}, {path.with_name('sheet.png')}\n\nnext:")
-    for command in next_commands(spec.name):
-        print(cli.with_installed_command_names(command))
+    for command, cost in next_commands(spec, len(records.labels)):
+        print(cli.with_installed_command_names(f"{command}  # {cost}"))
 
 
 if __name__ == "__main__":

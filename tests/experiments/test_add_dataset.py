@@ -80,7 +80,7 @@ def test_from_five_folders_of_pictures_to_a_report(place, succeed):
     assert "バラ" in out
     assert "--dataset flowers" in out
     with Image.open("data/flowers/sheet.png") as sheet:
-        assert sheet.size == (640, 320)
+        assert sheet.size == (780, 320)
     spec = get_dataset("flowers")
     assert (spec.class_names, spec.image_size, spec.channels) == (tuple(sorted(CLASSES)), 8, 3)
     assert run_everything(succeed, "flowers", 8)["dataset"] == "flowers"
