@@ -142,7 +142,7 @@ def choose_rows(labels: np.ndarray, label: int, ipc: int, settings: RDED, seed: 
     if len(chosen) < ipc * settings.factor**2:
         raise GiftError(
             f"class {label} has {len(chosen)} usable images, but ipc {ipc} with factor {settings.factor} needs "
-            f"{ipc * settings.factor**2}; lower --ipc or --factor, or raise images_per_class"
+            f"{ipc * settings.factor**2}; lower `ipc` or `factor`, or raise `images_per_class`"
         )
     return chosen
 

@@ -164,7 +164,7 @@ def load_records(
     kind, _, directory = str(source).partition(":")
     if kind == "tfds":
         if class_order:
-            raise GiftError("--class-order is for class folders, and TensorFlow Datasets has an order; drop it")
+            raise GiftError("`class_order` is for class folders, and TensorFlow Datasets has an order; drop it")
         return read_tfds(spec, Path(directory) if directory else None, train=train)
     if not Path(source).exists():
         raise GiftError(f"{source}: no such directory; give that of the {split} images of {spec.name} ({spec.home})")

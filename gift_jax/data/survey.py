@@ -75,5 +75,5 @@ def _statistics(sums: np.ndarray, pixels: int, grey: bool) -> Normalisation:
     mean, square = (sums[:, :1] if grey else sums) / pixels
     std = np.sqrt(np.maximum(square - mean**2, 0)).round(4)
     if not std.all():
-        raise GiftError("all training images are of one colour, in a channel at least; check --data")
+        raise GiftError("all training images are of one colour, in a channel at least; check `data`")
     return Normalisation(tuple(map(float, mean.round(4))), tuple(map(float, std)))

@@ -237,5 +237,5 @@ COMPARED: Mapping[str, Compared] = MappingProxyType(
 def compared(name: str) -> Compared:
     """An optimizer of `COMPARED` by its name. Raises: GiftError that lists them."""
     if name not in COMPARED:
-        raise GiftError(f"--optimizers: {name!r} is unknown; choose of {', '.join(COMPARED)}")
+        raise GiftError(f"`optimizers`: {name!r} is unknown; choose of {', '.join(COMPARED)}")
     return COMPARED[name]

@@ -77,7 +77,7 @@ def parse_shard(text: str) -> Shard:
     """Read `i/n`. Raises: GiftError unless 1 <= i <= n."""
     number, _, parts = text.partition("/")
     if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
-        raise GiftError(f"--shard {text!r} must be i/n with i from 1 to n, such as 2/8")
+        raise GiftError(f"`shard` {text!r} must be i/n with i from 1 to n, such as 2/8")
     return Shard(int(number), int(parts))
 
 

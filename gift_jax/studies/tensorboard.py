@@ -18,7 +18,7 @@ def make_writer(directory: Path) -> Log:
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
-        raise GiftError("--tensorboard needs tensorboardX; run `pip install 'gift-jax[tensorboard]'`") from None
+        raise GiftError("`tensorboard` needs tensorboardX; run `pip install 'gift-jax[tensorboard]'`") from None
 
     @contextlib.contextmanager
     def log(cell: str) -> Iterator[Watch]:

@@ -118,7 +118,7 @@ def new_teacher(directory: Path, keep: Callable[[Path, Path], bool] | None = Non
     keep is that of `atomic_write`.
     """
     if directory.exists() and not (directory / INFO).exists():
-        raise GiftError(f"{directory}: exists and is not a teacher; choose another --out")
+        raise GiftError(f"{directory}: exists and is not a teacher; choose another `out`")
     with atomic_write(directory, keep=keep) as temporary:
         yield temporary
 

@@ -131,8 +131,8 @@ def _next(iterators: list[Any]) -> HostBatch:
             raise
         reason = " ".join(str(error).split())
         raise GiftError(
-            f"a process that decodes images ended ({reason}); it may lack memory, also in /dev/shm, so lower --workers "
-            "or --batch-size"
+            f"a process that decodes images ended ({reason}); it may lack memory, also in /dev/shm, so lower "
+            "`workers` or `batch_size`"
         ) from None
     if isinstance(batch, GiftError):
         raise batch
