@@ -12,6 +12,7 @@ import rich.table
 
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
+from gift_jax.errors import short_reason
 from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.reports import pictures
 from gift_jax.reports.page import Block, Picture, Section, Table, write_page
@@ -55,7 +56,11 @@ def write_report(
     summaries, others = [], []
     for (name, setting), (make_sections, own) in parts.items():
         prefix = ", ".join(text for text in (name if len(experiments) > 1 else "", setting) if text)
-        first, *rest = [_of_part(prefix, section) for section in make_sections(own)]
+        try:
+            first, *rest = [_of_part(prefix, section) for section in make_sections(own)]
+        except (KeyError, ValueError) as error:  # of a file that was edited
+            what = f"{error} is not there, or not its value" if isinstance(error, KeyError) else short_reason(error)
+            raise GiftError(f"the labels of results of {name} are not as the study writes them: {what}") from error
         summaries.append(first)
         others += rest
     contradicting = listed_section("Contradictions", "The first result of each is shown.", contradictions)

@@ -189,7 +189,7 @@ def run(config: TrainTeacher) -> None:
     task = Task(recipe, student, images, test_set=test)
     name = fingerprint({**task.identity(), "seed": config.seed})
     if config.out.exists():
-        if read_results(config.out / RESULTS)[-1].get("cell") != name:
+        if name not in [row.get("cell") for row in read_results(config.out / RESULTS)]:
             refuse_to_replace(config.out)
         print(f"is there  {config.out}: trained before, by the same settings on the same images")
         return

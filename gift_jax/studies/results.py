@@ -1,33 +1,91 @@
 """Results of runs: one JSON line a finished run, with everything needed to repeat it."""
 
 import json
+import math
 import os
 import sys
+from collections.abc import Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import os_errors_as_gift_error
 
+# What fields of a row are, if it has them: objects hold at least these, lists hold these, and one at least.
+_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("experiment", "cell", "failed", "reason", "setting", "device"), str),
+    **dict.fromkeys(("method", "dataset", "model", "loss", "optimizer"), str),
+    **dict.fromkeys(("teacher", "teacher_sha256"), str | None),
+    **dict.fromkeys(("seed", "ipc", "epochs", "num_images", "label_bytes"), int),
+    **dict.fromkeys(("top1_last", "top1_best", "top5_last", "validation_top1", "gradient_norm"), Real),
+    **dict.fromkeys(("train_seconds", "seconds", "images_per_second"), Real),
+    "teacher_top1": Real | None,
+    "history": [{"epoch": int, "top1": Real}],
+    "losses": [[Real]],
+    "by_class": [[int]],
+    "recipe": {"epochs": int, "batch_size": int | None, "max_steps": int | None, "loss_options": list},
+    "student": {"num_classes": int},
+    **dict.fromkeys(("labels", "distilled", "versions", "configuration"), dict),
+    "soft_labels": dict | None,
+}
+_OF_A_CELL = ("experiment", "cell", "labels", "seed")
+_OF_A_RUN = (
+    *("method", "dataset", "model", "loss", "optimizer", "ipc", "seed", "epochs", "recipe", "student", "distilled"),
+    *("top1_last", "top1_best", "top5_last", "train_seconds", "history", "versions", "device"),
+)  # of a student that was trained and tested, by itself or as a cell
+
 
 def read_results(path: Path) -> list[dict[str, Any]]:
     """Read a `results.jsonl`.
 
     A last line that was cut short, by a writer that was stopped, is passed over with a warning. Raises: GiftError that
-    names a line that is no result.
+    names a line that is no result, or whose fields are not those of one.
     """
     with os_errors_as_gift_error(path):
         *lines, last = path.read_bytes().split(b"\n")
     rows = [_parse(line) for line in (*lines, last)]
-    for number, (line, row) in enumerate(zip(lines, rows, strict=False), 1):
-        if row is None and line.strip():
+    for number, (line, row) in enumerate(zip((*lines, last), rows, strict=True), 1):
+        flaw = "" if row is None else next(_flaws_of_row(row), "")
+        if row is None and line.strip() and number <= len(lines):
+            flaw = f"{line[:60].decode(errors='replace')!r} is no JSON object"
+        if flaw:
             raise GiftError(
-                f"{path}: line {number} is no result: {line[:60].decode(errors='replace')!r} is no JSON object; mend "
-                "it, or put it into another file, and run again"
+                f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again"
             )
     if last.strip() and rows[-1] is None:
         print(f"warning: {path}: line {len(rows)} was cut short and is passed over", file=sys.stderr)
     return [row for row in rows if row is not None]
+
+
+def _flaws_of_row(row: dict[str, Any]) -> Iterator[str]:
+    failed = {"failed", "reason"} & row.keys()
+    trained = not failed and ({"recipe", "history"} & row.keys() or "experiment" not in row)
+    needed = (
+        *(_OF_A_CELL if failed or "experiment" in row else ()),
+        *(("failed", "reason") if failed else ()),
+        *(_OF_A_RUN if trained else ()),
+    )
+    yield from (f"it has no {name!r}" for name in needed if name not in row)
+    yield from (flaw for name, kind in _FIELDS.items() if name in row for flaw in _flaws(row[name], kind, name))
+    yield from (flaw for name, text in row.get("labels", {}).items() for flaw in _flaws(text, str, f"labels.{name}"))
+
+
+def _flaws(value: Any, kind: Any, name: str) -> Iterator[str]:
+    """What a value has that its kind, as in `_FIELDS`, has not."""
+    if not _is(value, type(kind) if isinstance(kind, dict | list) else kind) or (value == [] and kind is not list):
+        yield f"{name!r} cannot be {json.dumps(value)[:60]}"
+    elif isinstance(kind, dict):
+        yield from (f"{name!r} has no {key!r}" for key in kind if key not in value)
+        yield from (flaw for key in kind if key in value for flaw in _flaws(value[key], kind[key], f"{name}.{key}"))
+    elif isinstance(kind, list):
+        yield from (flaw for item in value for flaw in _flaws(item, kind[0], name))
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """`isinstance`, but for true and false, which are no numbers here, and for what is not finite."""
+    odd = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
+    return isinstance(value, kind) and not odd
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import pytest
 from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
 
 from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import load_distilled, save_distilled
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import Diverged
 from gift_jax.models import get_model
@@ -109,6 +110,15 @@ def test_every_test_image_tells_runs_apart_also_when_changed_in_place(row):
     assert identity_of(test_set=tests) != before
     tests.images[row, 3, 3, 0] ^= 1
     assert identity_of(test_set=tests) == before
+
+
+def test_labels_permuted_in_a_file_are_another_run(tmp_path):
+    found = []
+    for order in (slice(None), slice(None, None, -1)):
+        distilled = distilled_set()
+        save_distilled(tmp_path / "set.safetensors", dataclasses.replace(distilled, labels=distilled.labels[order]))
+        found.append(identity_of(distilled=load_distilled(tmp_path / "set.safetensors")))
+    assert found[0] != found[1]
 
 
 def test_arrays_changed_in_place_are_another_run_of_the_same_grid(tmp_path):

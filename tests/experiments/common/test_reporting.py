@@ -223,3 +223,9 @@ def test_a_run_under_two_labels_takes_its_time_once():
     table = dict(reporting.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0].rows)
     assert table["runs"] == "2, of which 0 failed"
     assert table["time"].startswith("60 s of")
+
+
+def test_results_of_a_study_without_its_labels_are_no_traceback(tmp_path):
+    rows = rows_of({("gift", "x"): [50.0]}, ("loss", "method"))
+    with pytest.raises(GiftError, match=r"results of cross_optimizer .*'rate'"):
+        write_report(tmp_path, "X", {"cross_optimizer": report.EXPERIMENTS["cross_optimizer"]}, rows, [])

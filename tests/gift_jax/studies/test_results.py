@@ -1,12 +1,18 @@
 """Files of results as they are found: cut short, edited, with a name that has an odd letter."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import append_json_line
 from gift_jax.studies.results import end_last_line, read_results
 
-ROWS = [{"method": "a set\u2028of two lines\x85 and\x0c three"}, {"method": "b"}]
+OTHER = {"experiment": "e", "cell": "c", "labels": {}, "seed": 0}
+ROWS = [{**OTHER, "method": "a set\u2028of two lines\x85 and\x0c three"}, {**OTHER, "method": "b"}]
+LENGTH = len(json.dumps(ROWS[1]) + "\n")
+COMMITTED = Path(__file__).parents[3] / "docs/results/loss_comparison/results.jsonl"
 
 
 @pytest.fixture
@@ -30,11 +36,11 @@ def test_a_last_line_without_a_newline_that_is_whole_is_kept(path, capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("cut", [2, 5, len('{"method": "b"}\n')])
+@pytest.mark.parametrize("cut", [2, 5, LENGTH])
 def test_a_last_line_that_is_cut_short_is_passed_over(path, cut, capsys):
     path.write_bytes(path.read_bytes()[:-cut])
     assert read_results(path) == ROWS[:1]
-    assert ("cut short" in capsys.readouterr().err) == (cut < 16)
+    assert ("cut short" in capsys.readouterr().err) == (cut < LENGTH)
     end_last_line(path)
     append_json_line(path, ROWS[1])
     assert read_results(path) == ROWS
@@ -52,3 +58,18 @@ def test_what_is_no_result_is_named_and_nobody_is_told_to_delete_it(line, path):
         read_results(path)
     assert "delete" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["top1_last", "seed", "recipe", "student", "history", "versions", "labels", "dataset"])
+@pytest.mark.parametrize("value", ["missing", "text", [], float("nan"), True])
+def test_a_result_whose_fields_are_not_those_of_one_is_named_by_its_line(name, value, tmp_path):
+    row, other = map(json.loads, COMMITTED.read_text().splitlines()[:2])
+    if value == "missing":
+        del row[name]
+    elif (name, value) == ("dataset", "text"):
+        row["dataset"] = None
+    else:
+        row[name] = value
+    (path := tmp_path / "results.jsonl").write_text(f"{json.dumps(other)}\n{json.dumps(row)}\n")
+    with pytest.raises(GiftError, match=rf"results\.jsonl: line 2 is no result: .*'{name}'.*put it into another file"):
+        read_results(path)
