@@ -80,7 +80,9 @@ def convert_once(command: str, source: Path, options: Sequence[str], name: str) 
     """The result of converting source, in the cache: made if it is not there, or if source or options changed."""
     with os_errors_as_gift_error(source):
         files = sorted(filter(Path.is_file, source.rglob("*"))) if source.is_dir() else [source]
-        state = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        # When a file was last written to is copied with it; when that was set is not.
+        found = [(path.as_posix(), path.stat()) for path in files]
+        state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found]
     key = hashlib.sha256(repr((source.resolve().as_posix(), state, tuple(options))).encode()).hexdigest()[:16]
     out = cache_directory("converted") / key / name
     if out.exists():

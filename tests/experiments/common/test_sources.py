@@ -1,6 +1,7 @@
 """Sets and teachers by their names on the Hub: downloaded, and converted once as other sources are."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,14 @@ def test_a_set_of_the_hub_is_converted_once(monkeypatch, tmp_path):
     assert len(sources.find_distilled(Path("hf://me/s"), "random", "digits", "conv2", 2).labels) == 20
     options = ("--method", "random", "--dataset", "digits", "--ipc", "2")
     assert asked == [("distilled", tmp_path / "repository", options, "set.safetensors")]
+
+
+def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "run_convert", lambda *arguments: Path(arguments[-1]).mkdir(parents=True))
+    (path := tmp_path / "set.pt").write_bytes(b"one")
+    found = [sources.convert_once("distilled", path, (), "set") for _ in range(2)]
+    state = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert found[0] == found[1] != sources.convert_once("distilled", path, (), "set")
