@@ -171,5 +171,10 @@ def assemble(classes: Sequence[np.ndarray], teacher: Teacher, settings: RDED, se
     """The distilled set of all classes' images, each uint8 [ipc, S, S, C]."""
     info, ipc = teacher.info, len(classes[0])
     labels = np.repeat(np.arange(info.num_classes, dtype=np.int32), ipc)
-    provenance = {"teacher_sha256": info.source_sha256, "seed": str(seed), "settings": str(settings)}
-    return DistilledSet(np.concatenate(classes), labels, None, "raw", info.dataset, "rded", ipc, provenance)
+    made = provenance(teacher, settings, seed)
+    return DistilledSet(np.concatenate(classes), labels, None, "raw", info.dataset, "rded", ipc, made)
+
+
+def provenance(teacher: Teacher, settings: RDED, seed: int) -> dict[str, str]:
+    """What a set records of how it was made."""
+    return {"teacher_sha256": teacher.info.source_sha256, "seed": str(seed), "settings": str(settings)}

@@ -10,16 +10,17 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from gift_jax import DistilledSet, Teacher, load_distilled, load_teacher, save_distilled
+from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher, save_distilled
 from gift_jax.data.digits import load_split
-from gift_jax.data.evaluation import EvaluationSet, load_digits_test
+from gift_jax.data.evaluation import DIGITS, EvaluationSet, load_digits_test
 from gift_jax.rded import RDED
-from gift_jax.runtime.files import make_directory
+from gift_jax.runtime.files import make_directory, sha256
 from gift_jax.teachers.teacher import INFO
 
-from .set_making import CROPS, check_method, make_set
+from .set_making import CROPS, check_made, check_method, make_set
 from .sources import run_convert
 
+MODEL = "conv2"  # of the example teacher
 HELD_OUT = 4  # every fourth real training image is for choosing settings; no set is made from it
 
 
@@ -39,12 +40,19 @@ def at_once() -> int:
 
 def example_teacher(out: Path) -> Teacher:
     """The example teacher of a directory: trained in PyTorch and converted as a user would, unless it is there."""
-    if (out / "teacher" / INFO).is_file():
-        return load_teacher(out / "teacher")
-    make_directory(out)
-    run_convert("example-teacher", "--out", f"{out}/teacher.pth")
-    run_convert("teacher", f"{out}/teacher.pth", "--dataset", "digits", "--model", "conv2", "--out", f"{out}/teacher")
-    return load_teacher(out / "teacher")
+    source, converted = out / "teacher.pth", out / "teacher"
+    if not (converted / INFO).is_file():
+        make_directory(out)
+        run_convert("example-teacher", "--out", str(source))
+        run_convert("teacher", str(source), "--dataset", DIGITS, "--model", MODEL, "--out", str(converted))
+    teacher = load_teacher(converted)
+    info = teacher.info
+    if (info.dataset, info.architecture) != (DIGITS, MODEL):
+        what = f"is a {info.architecture} of {info.dataset}, not the {MODEL} of {DIGITS} that is trained here"
+        raise GiftError(f"{converted}: {what}; give another --out, or move it away")
+    if source.is_file() and sha256(source) != info.source_sha256:
+        raise GiftError(f"{converted}: was not converted from {source} beside it; move one of them away")
+    return teacher
 
 
 def load_digits(out: Path, ipc: int, methods: tuple[str, ...]) -> Digits:
@@ -56,7 +64,7 @@ def load_digits(out: Path, ipc: int, methods: tuple[str, ...]) -> Digits:
     for method in methods:
         path = out / "sets" / f"{method}_ipc{ipc}.safetensors"
         sets[method] = find_set(path, method, images, labels, teacher, ipc)
-    return Digits(teacher, sets, load_digits_test(), EvaluationSet(*training_digits(held_out=True), "digits"))
+    return Digits(teacher, sets, load_digits_test(), EvaluationSet(*training_digits(held_out=True), DIGITS))
 
 
 def training_digits(*, held_out: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +80,9 @@ def training_digits(*, held_out: bool = False) -> tuple[np.ndarray, np.ndarray]:
 def find_set(
     path: Path, method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int, crops: RDED = CROPS
 ) -> DistilledSet:
-    """The set in a file, or else one that is made and written there. Raises: GiftError."""
+    """The set in a file, or else one that is made and written there. Raises: GiftError if it is another one."""
     if not path.is_file():
         save_distilled(path, make_set(method, images, labels, teacher, ipc, crops))
-    return load_distilled(path)
+    distilled = load_distilled(path)
+    check_made(path, distilled, method, labels, teacher, ipc, crops)
+    return distilled

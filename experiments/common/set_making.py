@@ -4,6 +4,7 @@ They need no training of their own; each is fixed by its seed.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -24,9 +25,37 @@ def make_set(
     if method == "rded":
         return rded.synthesize(images, labels, teacher, ipc=ipc, settings=crops, seed=SEED)
     chosen = np.concatenate([METHODS[method](images[labels == label], ipc) for label in range(num_classes)])
-    provenance = {"seed": str(SEED), "made": f"by {method} from {len(labels)} real training images"}
     own = np.repeat(np.arange(num_classes, dtype=np.int32), ipc)
-    return DistilledSet(chosen, own, None, "raw", dataset, method, ipc, provenance)
+    return DistilledSet(chosen, own, None, "raw", dataset, method, ipc, _provenance(method, labels, teacher, crops))
+
+
+def _provenance(method: str, labels: np.ndarray, teacher: Teacher, crops: rded.RDED) -> dict[str, str]:
+    """What a set of a method records of how it was made."""
+    if method == "rded":
+        return rded.provenance(teacher, crops, SEED)
+    return {"seed": str(SEED), "made": f"by {method} from {len(labels)} real training images"}
+
+
+def check_made(
+    path: Path,
+    found: DistilledSet,
+    method: str,
+    labels: np.ndarray,
+    teacher: Teacher,
+    ipc: int,
+    crops: rded.RDED = CROPS,
+) -> None:
+    """Raises: GiftError if a set that was found in a file is not what `make_set` makes, as far as it records that."""
+    info, wanted = teacher.info, _provenance(method, labels, teacher, crops)
+    differing = [name for name, text in wanted.items() if found.provenance.get(name, "") not in ("", text)]
+    pairs = ((found.method, method), (found.dataset, info.dataset), (found.ipc, ipc))
+    if differing or any(one != other for one, other in (*pairs, (found.images.shape[1], info.image_size))):
+        what = f"{found.method} set of {found.dataset} with {found.ipc} images per class"
+        how = f" of another {differing[0].removesuffix('_sha256')}" if differing else ""
+        raise GiftError(
+            f"{path}: is a {what}{how}, not the {method} set with {ipc} of {info.dataset} under this teacher; give "
+            "another --out, or move the file away"
+        )
 
 
 def check_method(method: str, labels: np.ndarray, ipc: int) -> None:
