@@ -27,7 +27,6 @@ Of Fashion-MNIST:
 
 from gift_jax import GiftError
 from gift_jax.reports.pictures import display
-from gift_jax.runtime.devices import announce
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
@@ -81,7 +80,6 @@ def plan(config: Benchmark, resources: Resources) -> None:
 
 def main(config: Benchmark) -> None:
     """Run the stages, and write the report of all that is in the run's directory."""
-    announce()
     resources = load_resources(config)
     if config.dry_run:
         plan(config, resources)

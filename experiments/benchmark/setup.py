@@ -16,6 +16,7 @@ from gift_jax.losses import LOSSES
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import COMPARED
 from gift_jax.rded import RDED
+from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import append_json_line
 from gift_jax.runtime.options import Alias, ComparedName, Dataset, Existing, ModelName
 from gift_jax.studies.cells import Cell
@@ -196,6 +197,7 @@ def load_resources(config: Benchmark) -> Resources:
     # A default place that is not there says where the images are published.
     data = None if config.data == FASHION["data"] and not Path(config.data).exists() else config.data
     train, val = (find_images(data, config.dataset, split, "--data") for split in ("train", "val"))
+    announce()
     test = load_evaluation(config.dataset, image_size=size, source=val)
     real = open_real(config.dataset, train, size)
     held, kept = held_out(len(real.labels))

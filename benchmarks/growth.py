@@ -1,0 +1,298 @@
+"""What time and memory grow like: with the cells of a study, rows of a report, images of a dataset, classes, epochs.
+
+Command: `python -m benchmarks.growth`; minutes on two cores, no GPU. Each task runs in a process of its own, at three
+sizes whose ratio r is the same. If the time is a + b n^p, then (t3 - t2) / (t2 - t1) = r^p, which gives the exponent p
+whatever the start-up a is; likewise for memory. 1 is right for all of them: no task needs more than one look at each
+cell, row, image or class.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.worker import find_processor
+from gift_jax.runtime import cli, provenance
+
+RESULTS = Path("benchmarks/results/growth.json")
+
+
+class Cost(NamedTuple):
+    """Seconds and the largest resident set in MB, of a process from its start to its end."""
+
+    seconds: float
+    megabytes: float
+
+
+class Task(NamedTuple):
+    """What grows: the unit, three sizes in one ratio, what is written beforehand, and what is then measured.
+
+    prepare and run take the size and a directory; run is called in a process of its own, or gives a command line.
+    """
+
+    unit: str
+    sizes: tuple[int, int, int]
+    prepare: Callable[[int, Path], None]
+    run: Callable[[int, Path], list[str] | None]
+
+
+def exponent(sizes: tuple[int, int, int], costs: tuple[float, float, float], noise: float) -> float | None:
+    """p of a + b n^p through three points whose sizes have one ratio; None where growth is within noise."""
+    first, second = costs[1] - costs[0], costs[2] - costs[1]
+    if min(first, second) <= 0 or costs[2] - costs[0] < noise:
+        return None
+    return math.log(second / first) / math.log(sizes[2] / sizes[1])
+
+
+def study_cells(count: int) -> list:
+    """Cells of a study on a set that is brought to the teacher's normalisation, which once made a copy for each."""
+    import jax
+
+    from gift_jax.data.datasets import DIGITS_NORMALISATION, Normalisation
+    from gift_jax.data.digits import load_split
+    from gift_jax.data.distilled import DistilledSet
+    from gift_jax.data.evaluation import load_digits_test
+    from gift_jax.models import ModelSpec, get_model
+    from gift_jax.recipes.recipe import Recipe
+    from gift_jax.studies.cells import Cell
+    from gift_jax.task import Task as Training
+    from gift_jax.teachers.teacher import TeacherInfo, make_teacher
+
+    model = get_model(ModelSpec("conv1", 10, 8, 1, (("width", 2),)))
+    info = TeacherInfo("conv1", "digits", 10, 8, 1, {"width": 2}, DIGITS_NORMALISATION, "none", "", None, {})
+    teacher, split = make_teacher(info, *model.init(jax.random.key(0))), load_split()
+    labels = np.repeat(np.arange(10, dtype=np.int32), 10)
+    images = np.concatenate([split.train_images[split.train_labels == label][:10] for label in range(10)])
+    mean, std = np.float32(0.5), np.float32(0.25)
+    pixels = (images.astype(np.float32) / 255 - mean) / std
+    distilled = DistilledSet(
+        pixels, labels, None, "normalised", "digits", "rded", 10, normalisation=Normalisation((0.5,), (0.25,))
+    )
+    recipe = Recipe(epochs=1, batch_size=100, augment="none", evaluations=1)
+    test = load_digits_test()
+    return [Cell({}, Training(recipe, model, distilled, teacher, test), seed) for seed in range(count)]
+
+
+def train_cells(count: int, place: Path) -> None:
+    """Train every cell for a step; those that are finished already are not trained again."""
+    from gift_jax.studies.grid import run_grid
+
+    run_grid(study_cells(count), place, experiment="growth")
+
+
+def finish_cells(count: int, place: Path) -> None:
+    """Write the results of cells: that of the first, under the others' keys."""
+    from gift_jax.studies.grid import run_grid
+    from gift_jax.training.identity import fingerprint
+
+    first, *others = study_cells(count)
+    [row] = run_grid([first], place, experiment="growth")
+    rows = [{**row, "cell": fingerprint(cell.identity()), "seed": cell.seed} for cell in others]
+    with (place / "results.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def write_rows(count: int, place: Path) -> None:
+    """Rows of a study, so many seeds of each of its settings."""
+    path = Path("docs/results/loss_comparison/results.jsonl")
+    rows = {json.dumps(row["labels"]): row for row in map(json.loads, path.read_text().splitlines())}
+    with (place / "results.jsonl").open("w") as file:
+        for number in range(count):
+            row = [*rows.values()][number % len(rows)]
+            file.write(json.dumps({**row, "seed": number // len(rows), "cell": f"{number:016x}"}) + "\n")
+
+
+def report(count: int, place: Path) -> list[str]:
+    """One report of all rows."""
+    del count
+    return ["experiments.report", str(place), "--out", str(place / "report")]
+
+
+def _png(number: int) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number % 1000).integers(0, 256, (16, 16, 3), np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_folders(count: int, place: Path) -> None:
+    """Small images in ten class folders."""
+    pictures = [_png(number) for number in range(100)]
+    for label in range(10):
+        (place / "images" / f"class{label}").mkdir(parents=True)
+    for number in range(count):
+        (place / "images" / f"class{number % 10}" / f"{number:06}.png").write_bytes(pictures[number % 100])
+
+
+def write_archive(count: int, place: Path) -> None:
+    """The same in one tar."""
+    pictures = [_png(number) for number in range(100)]
+    with tarfile.open(place / "images", "w") as tar:
+        for number in range(count):
+            member = tarfile.TarInfo(f"class{number % 10}/{number:06}.png")
+            member.size = len(pictures[number % 100])
+            tar.addfile(member, io.BytesIO(pictures[number % 100]))
+    (place / "images").rename(place / "images.tar")
+
+
+def add_dataset(count: int, place: Path) -> list[str]:
+    """Describe the images."""
+    del count
+    [source] = place.glob("images*")
+    return ["experiments.add_dataset", "grown", "--data", str(source)]
+
+
+def synthesize(classes: int, place: Path) -> None:
+    """RDED of five images of each class, one kept."""
+    del place
+    import jax
+
+    from gift_jax import rded
+    from gift_jax.data.datasets import PLAIN_NORMALISATION
+    from gift_jax.models import ModelSpec, get_model
+    from gift_jax.teachers.teacher import TeacherInfo, make_teacher
+
+    model = get_model(ModelSpec("conv1", classes, 8, 3, (("width", 2),)))
+    info = TeacherInfo("conv1", "imagenet-21k", classes, 8, 3, {"width": 2}, PLAIN_NORMALISATION, "none", "", None, {})
+    images = np.random.default_rng(0).integers(0, 256, (5 * classes, 8, 8, 3), np.uint8)
+    labels = np.repeat(np.arange(classes, dtype=np.int32), 5)
+    settings = rded.RDED(images_per_class=5, smallest_area=0.5)
+    rded.synthesize(images, labels, make_teacher(info, *model.init(jax.random.key(0))), ipc=1, settings=settings)
+
+
+def save_history(epochs: int, place: Path) -> None:
+    """Train a student up to one epoch before its last, and save its state."""
+    from gift_jax.errors import GiftError
+
+    def stop(done: int, loss: float) -> None:
+        del loss
+        nonlocal left
+        left -= done
+        if not left:
+            raise GiftError("stopped, as it was to be")
+
+    left = epochs + 1
+    try:
+        _train(epochs, place, stop)
+    except GiftError:
+        return
+
+
+def resume(epochs: int, place: Path) -> None:
+    """Go on with that student for the rest of its epochs."""
+    _train(epochs, place, lambda done, loss: None)
+
+
+def _train(epochs: int, place: Path, on_epoch: Callable[[int, float], None]) -> None:
+    from gift_jax.training.resume import Checkpoints
+
+    [cell] = study_cells(1)
+    recipe = dataclasses.replace(cell.task.recipe, epochs=epochs + 1)
+    task = dataclasses.replace(cell.task, recipe=recipe)
+    task.train((0,), checkpoints=Checkpoints(place / "state", epochs=epochs), on_epoch=on_epoch)
+
+
+def nothing(count: int, place: Path) -> None:
+    """Write nothing beforehand."""
+
+
+TASKS: Mapping[str, Task] = {
+    "a study of finished cells": Task("cells", (50, 200, 800), finish_cells, train_cells),
+    "a study of cells of one step": Task("cells", (50, 140, 392), nothing, train_cells),
+    "a report": Task("rows", (1_000, 10_000, 100_000), write_rows, report),
+    "add_dataset, folders": Task("images", (10_000, 55_000, 302_500), write_folders, add_dataset),
+    "add_dataset, one archive": Task("images", (10_000, 55_000, 302_500), write_archive, add_dataset),
+    "RDED": Task("classes", (10, 100, 1_000), nothing, synthesize),
+    "a restart": Task("epochs before it", (10, 100, 1_000), save_history, resume),
+}
+
+
+def measure(arguments: list[str], place: Path) -> Cost:
+    """Run Python with these arguments in a directory. Raises: subprocess.CalledProcessError if it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    start = os.times().elapsed
+    child = subprocess.Popen([sys.executable, "-m", *arguments], cwd=place, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, arguments)
+    return Cost(os.times().elapsed - start, usage.ru_maxrss / 1e3)
+
+
+def grow(name: str, scale: float) -> dict:
+    """The costs of a task at its sizes, or at a share of them, and their exponents."""
+    task = TASKS[name]
+    first, ratio = max(round(task.sizes[0] * scale), 2), round(task.sizes[1] / task.sizes[0], 3)
+    sizes = (first, round(first * ratio), round(first * ratio**2))
+    costs = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as directory:
+            place = Path(directory)
+            task.prepare(size, place)
+            own = ["benchmarks.growth", "--task", name, "--size", str(size), "--place", directory]
+            asked = own if task.run in IN_PROCESS else task.run(size, place)
+            costs.append(measure(asked or own, place))
+            print(f"{name}: {size:,} {task.unit}, {costs[-1].seconds:.1f} s, {costs[-1].megabytes:.0f} MB", flush=True)
+    seconds, megabytes = ((one, two, three) for one, two, three in zip(*costs, strict=True))
+    return {
+        "unit": task.unit,
+        "sizes": sizes,
+        "seconds": [round(cost.seconds, 2) for cost in costs],
+        "megabytes": [round(cost.megabytes) for cost in costs],
+        "exponent of seconds": exponent(sizes, seconds, noise=1.0),
+        "exponent of megabytes": exponent(sizes, megabytes, noise=20.0),
+    }
+
+
+IN_PROCESS = (train_cells, synthesize, resume)
+
+
+def make_table(found: Mapping[str, Mapping]) -> str:
+    """A line a task in Markdown."""
+    lines = [
+        "| task | sizes | seconds | MB | exponent of time | of memory |",
+        "| --- | --- | --- | --- | ---: | ---: |",
+    ]
+    for name, one in found.items():
+        series = (" / ".join(f"{value:,}" for value in one[key]) for key in ("sizes", "seconds", "megabytes"))
+        powers = (one[f"exponent of {key}"] for key in ("seconds", "megabytes"))
+        cells = [f"{name}, {one['unit']}", *series, *("flat" if p is None else f"{p:.2f}" for p in powers)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(
+    out: Path = RESULTS, scale: float = 1.0, task: str | None = None, size: int = 0, place: Path | None = None
+) -> None:
+    """Measure all tasks, and write and print the table.
+
+    Args:
+        out: JSON file of the results; a table in Markdown is written beside it.
+        scale: of all sizes, to try this out.
+        task: run this one alone, once; for the processes that this command starts.
+        size: of that one.
+        place: directory of that one.
+    """
+    if task and place:
+        TASKS[task].run(size, place)
+        return
+    found = {name: grow(name, scale) for name in TASKS}
+    told = {"machine": find_processor(), "versions": provenance.versions(), "tasks": found}
+    out.write_text(json.dumps(told, indent=1) + "\n")
+    out.with_suffix(".md").write_text(make_table(found) + "\n")
+    print(make_table(found))
+
+
+if __name__ == "__main__":
+    cli.run(main, program="python -m benchmarks.growth")
