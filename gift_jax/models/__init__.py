@@ -5,6 +5,7 @@ A family is a file beside this one; `MODELS` names its constructors.
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -75,6 +76,7 @@ class ModelSpec:
         """Build the NNX module. Raises: GiftError for an unknown name or option."""
         if self.name not in MODELS:
             raise GiftError(f"model {self.name!r} is unknown; choose one of {', '.join(MODELS)}")
+        _check_options(self)
         try:
             return MODELS[self.name].func(
                 **MODELS[self.name].keywords,
@@ -86,6 +88,24 @@ class ModelSpec:
             )
         except (TypeError, ValueError, ArithmeticError) as error:
             raise GiftError(f"model {self.name!r} does not take these options {dict(self.options)}: {error}") from None
+
+
+def _check_options(spec: ModelSpec) -> None:
+    """Raises: GiftError for an option that the family does not have, or a value that is not of its kind."""
+    model = MODELS[spec.name]
+    defaults = {name: one.default for name, one in inspect.signature(model.func.__init__).parameters.items()}
+    options = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
+    known = [name for name in options if name not in (*model.keywords, "channels")]
+    for name, value in spec.options:
+        problem = ""
+        if name not in known:
+            problem = f"{name!r} is none of its options, which are {', '.join(known) or 'none'}"
+        elif isinstance(options[name], bool):
+            problem = f"{name} must be 0 or 1" if value not in (0, 1) else ""
+        elif isinstance(options[name], int) and not (isinstance(value, int) and value >= 1):
+            problem = f"{name} must be a whole number from 1"
+        if problem:
+            raise GiftError(f"model {spec.name!r} does not take these options {dict(spec.options)}: {problem}")
 
 
 def create(

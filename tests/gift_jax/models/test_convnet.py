@@ -146,7 +146,12 @@ def test_equal_specs_share_one_model():
     [
         ("resnet5", {}, "'resnet5' is unknown"),
         ("conv3", {"norm": "batsh"}, "norm 'batsh' is unknown"),
-        ("conv3", {"widht": 3}, "does not take these options"),
+        ("conv3", {"widht": 3}, "'widht' is none of its options, which are width, norm"),
+        ("resnet18", {"width": 3}, "'width' is none of its options, which are small_images"),
+        ("vgg11", {"depth": 3}, "'depth' is none of its options, which are none"),
+        ("conv3", {"width": 0}, "does not take these options .*width must be a whole number from 1"),
+        ("resnet_ap10", {"width": 2.5}, "width must be a whole number from 1"),
+        ("resnet18", {"small_images": 7}, "small_images must be 0 or 1"),
         ("conv6", {}, "at least 64 pixels, not 32"),
     ],
 )
