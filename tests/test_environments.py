@@ -42,11 +42,17 @@ ENVIRONMENTS = {
     "no huge pages": {"GIFT_JAX_HUGE_PAGES": "0"},
     "narrow terminal": {"COLUMNS": "20"},
     "no GPU": {"JAX_PLATFORMS": "cuda", "sentence": "JAX_PLATFORMS=cuda"},
+    "unknown generator": {"JAX_DEFAULT_PRNG_IMPL": "foo", "sentence": "unset JAX_DEFAULT_PRNG_IMPL"},
+    "neither true nor false": {"JAX_THREEFRY_PARTITIONABLE": "maybe", "sentence": "unset JAX_THREEFRY_PARTITIONABLE"},
+    "unknown precision": {"JAX_DEFAULT_MATMUL_PRECISION": "foo", "sentence": "unset JAX_DEFAULT_MATMUL_PRECISION"},
     "unknown device": {"JAX_PLATFORMS": "abacus", "sentence": "JAX_PLATFORMS=abacus"},
 }
 
 
-@pytest.mark.parametrize("name", short_form(ENVIRONMENTS, kept=["64 bits", "closed stdout", "no GPU"]))
+KEPT = ["64 bits", "closed stdout", "no GPU", "unknown precision"]
+
+
+@pytest.mark.parametrize("name", short_form(ENVIRONMENTS, kept=KEPT))
 def test_the_same_digits_or_one_sentence(name, place, expected, tmp_path):
     options = dict(ENVIRONMENTS[name])
     out, sentence = tmp_path / options.pop("out", "out"), options.pop("sentence", None)

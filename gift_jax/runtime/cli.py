@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import functools
 import hashlib
+import importlib
 import io
 import os
 import re
@@ -53,6 +54,20 @@ def check(module: str) -> None:
         _parse_options(
             command, sys.argv[1:], with_installed_command_names(f"python -m {module.removeprefix('gift_jax.')}")
         )
+        _check_variables()
+
+
+def _check_variables() -> None:
+    """Raises: GiftError about a variable that JAX refuses when it is imported, such as JAX_DEFAULT_PRNG_IMPL=foo."""
+    if not any(name.startswith("JAX_") for name in os.environ):
+        return
+    try:
+        importlib.import_module("jax")
+    except ValueError as error:
+        name = re.search(r"jax_\w+", str(error), re.IGNORECASE)
+        raise GiftError(
+            f"JAX refuses a variable: {error}; set it to another value, or unset {name[0].upper() if name else 'it'}"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -103,6 +118,7 @@ def _compute_in_float32() -> None:
 
 def _call(command: Command, parsed: Any) -> None:
     """Call a command. A library's messages name arguments, such as `class_order`, which are --class-order here."""
+    _check_variables()
     try:
         command.call(parsed)
     except GiftError as error:

@@ -116,6 +116,9 @@ def test_set_identity(test_set: EvaluationSet | None) -> dict[str, Any] | None:
 
 
 def random_identity() -> dict[str, Any]:
-    """How JAX draws random numbers in this process."""
-    names = ("jax_default_prng_impl", "jax_threefry_partitionable", "jax_enable_x64")
-    return {name.removeprefix("jax_"): getattr(jax.config, name) for name in names}
+    """How JAX draws random numbers and multiplies in this process, the latter unless it is JAX's default."""
+    names = ("default_prng_impl", "threefry_partitionable", "enable_x64", "default_matmul_precision")
+    found = {name: getattr(jax.config, f"jax_{name}") for name in names}
+    if found["default_matmul_precision"] in (None, "default"):
+        del found["default_matmul_precision"]
+    return found

@@ -131,14 +131,26 @@ def test_arrays_changed_in_place_are_another_run_of_the_same_grid(tmp_path):
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(("option", "value"), [("jax_default_prng_impl", "rbg"), ("jax_threefry_partitionable", False)])
-def test_the_random_generator_tells_runs_apart(option, value):
+OPTIONS = {"prng_impl": "rbg", "matmul_precision": "highest"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("jax_threefry_partitionable", False), *((f"jax_default_{name}", value) for name, value in OPTIONS.items())],
+)
+def test_the_random_generator_and_the_precision_of_products_tell_runs_apart(option, value):
     before, kept = identity_of(), getattr(jax.config, option)
     try:
         jax.config.update(option, value)
         assert identity_of() != before
     finally:
         jax.config.update(option, kept)
+
+
+def test_the_default_precision_of_products_is_no_part_of_an_identity():
+    assert identity.random_identity().keys() == {"default_prng_impl", "threefry_partitionable", "enable_x64"}
+    with jax.default_matmul_precision("default"):
+        assert "default_matmul_precision" not in identity.random_identity()
 
 
 def test_weights_that_overflow_in_the_last_update_are_divergence():
