@@ -91,13 +91,14 @@ def primary(inputs: StudyInputs) -> Iterator[Cell]:
 
 
 def losses(inputs: StudyInputs) -> Iterator[Cell]:
-    """Every loss at each size at the default rate; above the main size fewer, and fewer seeds."""
+    """Every loss at each size at the default rate, seed by seed; above the main size fewer, and fewer seeds."""
     config = inputs.config
     for ipc in config.sizes:
         larger = ipc > config.ipc
-        for loss in config.fewer_losses if larger else config.all_losses:
-            seeds = range(config.long_seeds if larger else config.num_seeds)
-            yield from inputs.cells("losses", {"ipc": str(ipc), "loss": loss}, seeds, multiple="1")
+        names = config.fewer_losses if larger else config.all_losses
+        seeds = config.long_seeds if larger else config.num_seeds
+        for seed, loss in itertools.product(range(seeds), names):
+            yield from inputs.cells("losses", {"ipc": str(ipc), "loss": loss}, (seed,), multiple="1")
 
 
 def epochs(inputs: StudyInputs) -> Iterator[Cell]:
