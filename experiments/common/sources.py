@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.data.datasets import DATASETS, get_dataset
+from gift_jax.data.distilled import told_by_file
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.readers import hub
 from gift_jax.runtime.cli import NO_TORCH, with_installed_command_names
@@ -121,6 +122,8 @@ def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
     """
     path = hub.local(path, "teacher")
     _check_given(path, OFFICIAL_TEACHERS, "teacher")
+    if path.is_file() and told_by_file(path):
+        raise GiftError(f"{path}: is a distilled set; give it as `distilled`, and a teacher as `teacher`")
     name = f"{dataset}_{model}"
     names = dict.fromkeys((name, ZOO[name].file_name if name in ZOO else name))
     places = [path, path / name, *(path / (stem + suffix) for stem in names for suffix in SUFFIXES)]
@@ -151,6 +154,8 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     """
     path = hub.local(path, "set")
     _check_given(path, OFFICIAL_SETS, "distilled")
+    if (path / INFO).is_file():
+        raise GiftError(f"{path}: is a teacher; give it as `teacher`, and a distilled set as `distilled`")
     official = path / method / f"{dataset}_{model}" / f"ipc{ipc}"
     source = official if official.is_dir() else path
     converted = [source] if source.is_file() else sorted(source.glob("*.safetensors"))

@@ -16,6 +16,7 @@ from flax import traverse_util
 from orbax.checkpoint import v1 as ocp
 
 from gift_jax.data.datasets import Normalisation, embedded_description, register_embedded_dataset
+from gift_jax.data.distilled import told_by_file
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import Model, ModelSpec, Network, Variables, fold, get_model
@@ -141,6 +142,8 @@ def load_teacher(directory: Path | str) -> Teacher:
 def load_weights(directory: Path | str) -> tuple[TeacherInfo, Variables, Variables]:
     """Load a teacher directory as (info, params, batch_stats), BatchNorm unfolded: for students and export."""
     directory = Path(directory)
+    if directory.is_file() and told_by_file(directory):
+        raise GiftError(f"{directory}: is a distilled set, no teacher; give a teacher's directory")
     if not (directory / INFO).is_file():
         raise GiftError(f"{directory}: no teacher here ({INFO} is missing); make one with `python -m convert teacher`")
     content = read_json_object(directory / INFO)

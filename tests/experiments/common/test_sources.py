@@ -68,3 +68,13 @@ def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_aga
     path.write_bytes(b"two")
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert found[0] == found[1] != sources.convert_once("distilled", path, (), "set")
+
+
+def test_a_set_given_as_a_teacher_and_a_teacher_given_as_a_set_are_told(converted, tmp_path):
+    save_distilled(path := tmp_path / "set.safetensors", distilled_set())
+    with pytest.raises(GiftError, match=r"set\.safetensors: is a distilled set; give it as `distilled`"):
+        sources.find_teacher(path, "digits", "conv2")
+    with pytest.raises(GiftError, match=r"set\.safetensors: is a distilled set, no teacher"):
+        sources.open_teacher(path)
+    with pytest.raises(GiftError, match="t: is a teacher; give it as `teacher`"):
+        sources.find_distilled(converted, "random", "digits", "conv2", 2)
