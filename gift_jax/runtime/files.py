@@ -30,6 +30,9 @@ def atomic_write(target: Path, *, keep: Callable[[Path, Path], bool] | None = No
     temporary = workspace / target.name
     try:
         yield temporary
+        if temporary.is_file():  # safetensors lets nobody else read what it writes; others may, as the umask says
+            (workspace / "ordinary").touch()
+            temporary.chmod((workspace / "ordinary").stat().st_mode)
         if keep and target.exists() and keep(target, temporary):
             return
         with os_errors_as_gift_error(target):

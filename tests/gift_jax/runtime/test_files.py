@@ -1,6 +1,8 @@
-"""What is written to a disk that is full: one sentence, no noise, and nothing half-written left behind."""
+"""What is written: to a disk that is full one sentence and nothing half-written; and who may read it."""
 
 import gc
+import os
+import stat
 
 import numpy as np
 import pytest
@@ -49,3 +51,12 @@ def test_a_result_that_is_cut_is_dropped_and_those_before_are_kept(full_disk, tm
             append_json_line(path, row)
     end_last_line(path)
     assert read_results(path) == [row, row]
+
+
+def test_a_set_may_be_read_by_whom_the_umask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_distilled(tmp_path / "set.safetensors", distilled_set())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "set.safetensors").stat().st_mode) == 0o640
