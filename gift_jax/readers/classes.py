@@ -122,17 +122,18 @@ def _check_numbers(label: str, numbers: Sequence[int], request: ReadRequest, kin
     expected = range(first, first + count)
     if first == 0 and numbers == list(range(1, count + 1)):
         raise GiftError(
-            f"{label}: its {kind}s count from 1 to {count}, expected 0..{count - 1}; rename them, or say that they do "
-            "by `first_label` 1, or give their order by `class_order`"
+            f"{label}: its {kind}s count from 1 to {count}, expected 0..{count - 1}; {request.first_label_mend}, or "
+            "give their order by `class_order`"
         )
     if request.spec and kind == "class label" and numbers[0] == 0 and numbers[-1] < count:
         return  # images may lack classes
     counts = collections.Counter(numbers)
     wrong = next((number for number in (*expected, *numbers) if counts[number] != 1 or number not in expected), None)
     if wrong is not None:
+        mend = "check `dataset`" if request.spec else "let them count from 0"
         raise GiftError(
             f"{label}: class {wrong} has {counts[wrong]} {kind.removeprefix('class ')}s, but classes {first}.."
-            f"{expected[-1]} must have one each; check `dataset`, or give the order of the {kind}s by `class_order`"
+            f"{expected[-1]} must have one each; {mend}, or give the order of the {kind}s by `class_order`"
         )
 
 
@@ -211,7 +212,9 @@ def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarr
         raise GiftError(f"{label}: its labels are class ids, and it has no class names; drop `class_order`")
     count = spec.num_classes if spec else MOST_CLASSES
     if first == 0 and len(numbers) and (numbers.min(), numbers.max()) == (1, count):
-        raise GiftError(f"{label}: its labels count from 1 to {count}, expected 0..{count - 1}; say `first_label` 1")
+        raise GiftError(
+            f"{label}: its labels count from 1 to {count}, expected 0..{count - 1}; {request.first_label_mend}"
+        )
     outside = numbers[(numbers < first) | (numbers >= first + count)]
     if len(outside):
         raise GiftError(f"{label}: has a label {outside[0]}, expected {first}..{first + count - 1}; check `dataset`")

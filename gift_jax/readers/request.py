@@ -46,3 +46,8 @@ class ReadRequest:
     spec: KnownClasses | None = None
     first_label: int = 0
     copies: str | None = None
+
+    @property
+    def first_label_mend(self) -> str:
+        """How to say that classes count from 1; only a distilled set is asked for its first label."""
+        return "say `first_label` 1" if self.train is None else "let them count from 0"
