@@ -48,11 +48,11 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     """The headline first, then what each question gives; what was not run is named."""
     asked = {name_on(row, "question") for row in rows}
     headline = read_headline(rows)
-    sections = [primary_view(rows)] if "primary" in asked else []
+    sections = [regime_view(rows)] if asked & {"primary", "losses"} else []
     if headline:
         title = "Optimizers, at the default and at tuned rates" if sections else TITLE
         sections += [summary(rows, headline, title), statistics_section(rows, headline)]
-    sections = sections or [Section(TITLE, ["Neither the primary question nor the headline was run."])]
+    sections = sections or [Section(TITLE, ["Neither losses at the official rate nor the headline were run."])]
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
     wanted = BY_DATASET.get(dataset_of(rows), {}).get("stages", Benchmark.stages)
     missing = [f"question {name}" for name in QUESTIONS if name in wanted and name not in asked]
@@ -64,22 +64,27 @@ def dataset_of(rows: Sequence[Row]) -> str:
     return next((row["dataset"] for row in rows if "dataset" in row), "")
 
 
-def primary_view(rows: Sequence[Row]) -> Section:
-    """GIFT beside its rival at the official rate, and beside all losses of that size that were run."""
-    own, chance = only(rows, question="primary"), guessing(rows)
-    ipc = str(own[0].get("ipc", ""))
-    beside = only(rows, question="losses", ipc=ipc) if ipc else []
-    found = {(name_on(row, "loss"), row["seed"]): row for row in (*beside, *own)}
-    grid = make_grid(found.values(), "loss", "optimizer", guessing=chance)
-    order = sorted(grid.rows, key=lambda loss: -grid.cell(loss, grid.columns[0]).mean)
-    drawn = make_grid(found.values(), "optimizer", "loss", guessing=chance)._replace(columns=tuple(order))
-    about = what_was_run([*found.values()])
-    tests = significance.compare(own, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
-    lines = [significance.line(test._replace(column="mean"), SUBJECT) for test in tests]
-    picture = pictures.points("summary", {"": drawn}, "Accuracy by loss", about=about, sideways=True)
+def regime_view(rows: Sequence[Row]) -> Section:
+    """All losses by size in the official regime, the primary comparison among them."""
+    primary, chance = only(rows, question="primary"), guessing(rows)
+    main = next((str(row["ipc"]) for row in primary if "ipc" in row), "")
+    found = {}
+    for row in (*only(rows, question="losses"), *primary):
+        ipc = row["labels"].get("ipc", main)
+        found[name_on(row, "loss"), ipc, row["seed"]] = {**row, "labels": {**row["labels"], "ipc": ipc}}
+    own = sorted(found.values(), key=lambda row: int(row["labels"]["ipc"]))
+    grid, about = make_grid(own, "loss", "ipc", guessing=chance), what_was_run(own)
+    order = sorted(grid.rows, key=lambda loss: -max(grid.cell(loss, grid.columns[0]).mean, 0.0))
+    panels = {}
+    for ipc in grid.columns:
+        panel = make_grid(only(own, ipc=ipc), "optimizer", "loss", guessing=chance)
+        panels[f"{ipc} per class"] = panel._replace(columns=tuple(loss for loss in order if loss in panel.columns))
+    blocks: list[Block] = [about, pictures.points("summary", panels, "Accuracy by loss", about=about, sideways=True)]
+    for test in significance.compare(primary, row="loss", column="optimizer", subject=SUBJECT, guessing=chance):
+        line = significance.line(test._replace(column="mean"), SUBJECT)
+        blocks += [f"{PRIMARY} one paired t-test, with its 95 % interval.", listing([line])]
     table = grid_table(grid._replace(rows=tuple(order)), "loss", worst=None)
-    stated = f"{PRIMARY} one paired t-test, with its 95 % interval."
-    return Section(TITLE, [about, picture, stated, listing(lines), table, ACCURACY])
+    return Section(TITLE, [*blocks, table, f"{ACCURACY} Columns are images per class."])
 
 
 def published_view(rows: Sequence[Row]) -> Section:
@@ -102,15 +107,6 @@ def published_view(rows: Sequence[Row]) -> Section:
     header = ["what", "images per class", "published", "ours", "difference", "source"]
     about = "Top-1 accuracy, %. The published figures are of the original pixels."
     return Section("Published and ours", [about, Table([header, *body], text=True)])
-
-
-def losses_view(rows: Sequence[Row]) -> Section:
-    """All losses by size at the default rate."""
-    own = sorted(only(rows, question="losses"), key=lambda row: int(name_on(row, "ipc")))
-    grid = make_grid(own, "loss", "ipc", guessing=guessing(rows))
-    return Section(
-        "Losses by size", [f"{ACCURACY} Columns are images per class.", grid_table(grid, "loss", worst=None)]
-    )
 
 
 def epochs_view(rows: Sequence[Row]) -> Section:
@@ -323,7 +319,6 @@ _RELABELLED = (
 _OTHER_TEACHER = "RDED's set, made by the first teacher, under the labels of a second one, which names the column."
 VIEWS: Mapping[str, Sequence[Callable[[Sequence[Row]], Section]]] = {
     "rded": (published_view,),
-    "losses": (losses_view,),
     "epochs": (epochs_view,),
     "relabelled": (two_way_view("relabelled", "What the labels add to DC's sets", "ipc", _RELABELLED),),
     "other_teacher": (two_way_view("other_teacher", "A second teacher", "teacher", _OTHER_TEACHER),),

@@ -107,7 +107,7 @@ def without(rows, question, **names):
 
 def test_a_headline_without_gift_is_none():
     first = fashion_views.make_sections(without(made_rows(), "headline", loss="gift", optimizer="adam"))[0]
-    assert text_of(first) == "Neither the primary question nor the headline was run."
+    assert text_of(first) == "Neither losses at the official rate nor the headline were run."
 
 
 def test_the_search_chooses_rates_and_rivals_and_says_what_is_missing(tmp_path):
@@ -117,3 +117,26 @@ def test_the_search_chooses_rates_and_rivals_and_says_what_is_missing(tmp_path):
     more = dataclasses.replace(CONFIG, losses=(*LOSSES, "mse"))
     with pytest.raises(GiftError, match="no rate was searched for mse under sgd; run --stages search first"):
         choose(made_rows(), more)
+
+
+def test_the_official_regime_is_compared_by_size_and_beside_what_is_published():
+    def row(question, seed, top1, loss, size, **labels):
+        labels = {"question": question, "loss": loss, **labels}
+        return {**made_rows()[0], "dataset": "cifar10", "labels": labels, "seed": seed, "top1_last": top1, "ipc": size,
+                "optimizer": "adamw"}  # fmt: skip
+
+    rows = [row("primary", seed, top1 + seed / 10, loss, 10) for loss, top1 in (("kl", 50.0), ("gift", 52.0))
+            for seed in range(3)]  # fmt: skip
+    rows[0]["top1_last"] += 0.3
+    rows += [row("losses", seed, top1 + seed, loss, 1, ipc="1") for loss, top1 in (("ce", 20.0), ("gift", 30.0))
+             for seed in range(2)]  # fmt: skip
+    rows += [row("rded", seed, 56.0 + seed, "kl", 10, ipc="10") for seed in range(3)]
+    first, published, missing = fashion_views.make_sections(rows)
+    text = text_of(first)
+    assert "gift - kl: +1.9 [" in text
+    assert "| `gift` | 30.5 ± 0.7 | 52.1 ± 0.1 |" in text
+    assert "| `ce` | 20.5 ± 0.7 | - |" in text
+    assert "| RDED's recipe on RDED's sets | 10 | 50.2 ± 0.3 | 57.0 ± 1.0 (n = 3) | +6.8 | RDED, Table 2 |" in text_of(
+        published
+    )
+    assert "- question epochs" in text_of(missing)
