@@ -3,6 +3,7 @@
 They need no training of their own; each is fixed by its seed.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from gift_jax import DistilledSet, GiftError, Teacher, rded
+from gift_jax.training.identity import digest
 
 # Less than half of a small image shows no digit and no shoe, though the teacher may be sure of one.
 CROPS = rded.RDED(smallest_area=0.5)
@@ -23,7 +25,8 @@ def make_set(
     check_method(method, labels, ipc)
     dataset, num_classes = teacher.info.dataset, teacher.info.num_classes
     if method == "rded":
-        return rded.synthesize(images, labels, teacher, ipc=ipc, settings=crops, seed=SEED)
+        made = rded.synthesize(images, labels, teacher, ipc=ipc, settings=crops, seed=SEED)
+        return dataclasses.replace(made, provenance=_provenance(method, labels, teacher, crops))
     chosen = np.concatenate([METHODS[method](images[labels == label], ipc) for label in range(num_classes)])
     own = np.repeat(np.arange(num_classes, dtype=np.int32), ipc)
     return DistilledSet(chosen, own, None, "raw", dataset, method, ipc, _provenance(method, labels, teacher, crops))
@@ -32,7 +35,8 @@ def make_set(
 def _provenance(method: str, labels: np.ndarray, teacher: Teacher, crops: rded.RDED) -> dict[str, str]:
     """What a set of a method records of how it was made."""
     if method == "rded":
-        return rded.provenance(teacher, crops, SEED)
+        # A teacher that was trained here has no file of which there could be a sum.
+        return {**rded.provenance(teacher, crops, SEED), "teacher_weights": digest(teacher.params)}
     return {"seed": str(SEED), "made": f"by {method} from {len(labels)} real training images"}
 
 
@@ -51,7 +55,7 @@ def check_made(
     pairs = ((found.method, method), (found.dataset, info.dataset), (found.ipc, ipc))
     if differing or any(one != other for one, other in (*pairs, (found.images.shape[1], info.image_size))):
         what = f"{found.method} set of {found.dataset} with {found.ipc} images per class"
-        how = f" of another {differing[0].removesuffix('_sha256')}" if differing else ""
+        how = f" of another {differing[0].partition('_')[0]}" if differing else ""
         raise GiftError(
             f"{path}: is a {what}{how}, not the {method} set with {ipc} of {info.dataset} under this teacher; give "
             "another --out, or move the file away"

@@ -39,6 +39,7 @@ CHANGES = {
     "ipc": ({"ipc": 3}, "is a random set of digits with 3 images"),
     "method": ({"method": "herding"}, "is a herding set"),
     "teacher": ({}, "is a rded set .* of another teacher, not the rded set with 2 of digits under this teacher"),
+    "weights": ({}, "is a rded set .* of another teacher"),
 }
 
 
@@ -46,12 +47,12 @@ CHANGES = {
 def test_another_set_is_refused(kind, tmp_path):
     changes, message = CHANGES[kind]
     images, labels = training_digits()
-    method = "rded" if kind == "teacher" else "random"
+    method = "rded" if kind in ("teacher", "weights") else "random"
     made = make_set(method, images, labels, random_teacher(), changes.get("ipc", 2))
     save_distilled(path := tmp_path / "set.safetensors", dataclasses.replace(made, **changes))
     info = dataclasses.replace(INFO, source_sha256="1" * 64) if kind == "teacher" else INFO
     with pytest.raises(GiftError, match=message):
-        find_set(path, method, images, labels, make_teacher(info, *make_variables()), 2)
+        find_set(path, method, images, labels, make_teacher(info, *make_variables(int(kind == "weights"))), 2)
 
 
 def test_a_set_of_the_same_making_is_taken_as_it_is(tmp_path):
