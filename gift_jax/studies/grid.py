@@ -82,17 +82,18 @@ def parse_shard(text: str) -> Shard:
 
 
 def take_shard(cells: Iterable[Work], shard: Shard) -> list[tuple[str, Work]]:
-    """The cells of a part with their identities' fingerprints, each of which is made once.
+    """The cells of a part with their identities' fingerprints, each of which is made once, in their order.
 
-    They are neighbours, which share compiled functions, and all seeds of a setting.
+    They are of neighbouring settings, which share compiled functions, with all of their seeds.
     """
-    groups: dict[str, list[tuple[str, Work]]] = {}
+    named = []
     for cell in cells:
         identity = cell.identity()
-        setting = fingerprint({**identity, "seed": None})
-        groups.setdefault(setting, []).append((fingerprint(identity), cell))
-    start, stop = (len(groups) * number // shard.parts for number in (shard.number - 1, shard.number))
-    return [named for group in list(groups.values())[start:stop] for named in group]
+        named.append((fingerprint({**identity, "seed": None}), fingerprint(identity), cell))
+    settings = [*dict.fromkeys(setting for setting, _, _ in named)]
+    start, stop = (len(settings) * number // shard.parts for number in (shard.number - 1, shard.number))
+    own = {*settings[start:stop]}
+    return [(identity, cell) for setting, identity, cell in named if setting in own]
 
 
 def results_path(out: Path, shard: Shard) -> Path:
