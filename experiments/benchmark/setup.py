@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher, save_distilled
-from gift_jax.data.datasets import get_dataset
+from gift_jax.data.datasets import CONVNETS, get_dataset
 from gift_jax.data.evaluation import EvaluationSet, load_evaluation
 from gift_jax.losses import LOSSES
 from gift_jax.models import Model, ModelSpec, get_model
@@ -34,6 +34,7 @@ from ..common.rates import SQUARED, LossesOrSquared, LossOrSquared
 from ..common.real_images import RealImages, open_real
 from ..common.sources import find_images
 
+WIDTH = 128  # of ConvNets, if they have no option of another one
 HELD_OUT = 12  # every twelfth training image is for choosing rates; no set holds one
 MAIN, MADE, DRAWN = "rded", ("rded", "medoids"), "random"  # sets that are fixed, and one drawn anew for each student
 
@@ -115,7 +116,7 @@ class Benchmark:
         "other_teacher", "report",
     )  # fmt: skip
     model: ModelName = "conv3"
-    width: int = 128
+    width: int = WIDTH
     ipc: int = 10
     sizes: tuple[int, ...] = (1, 10, 50)
     smallest_area: float = 0.08
@@ -221,7 +222,7 @@ def teacher_config(config: Benchmark) -> teacher_training.TrainTeacher:
         config.dataset,
         config.model,
         config.out / "teacher",
-        model_options=f"width={config.width}" if config.model.startswith("conv") else None,
+        model_options=f"width={config.width}" if config.model in CONVNETS else None,
         data=config.data,
         test_data=config.data,
         epochs=config.teacher_epochs,
@@ -238,10 +239,11 @@ def find_teacher(config: Benchmark, test_images: int) -> Teacher:
     if not (asked.out / INFO).is_file():
         teacher_training.run(asked)
     teacher = load_teacher(asked.out)
-    spec, wanted = teacher.info.spec, teacher_spec(config)
-    if (spec.name, dict(spec.options)) != (wanted.name, dict(wanted.options)):
-        raise GiftError(f"{asked.out}: is a {spec.name} {dict(spec.options)}, not a {wanted.name} "
-                        f"{dict(wanted.options)}; give --model and --width that fit it, or another --out")  # fmt: skip
+    found, wanted = (_described(spec) for spec in (teacher.info.spec, teacher_spec(config)))
+    if found != wanted:
+        raise GiftError(
+            f"{asked.out}: is a {found}, not a {wanted}; give --model and --width that fit it, or another --out"
+        )
     if all(row["labels"].get("question") != "teacher" for row in known_rows(config.out)):
         [row] = read_results(asked.out / "results.jsonl")
         labels = {"question": "teacher", "test images": str(test_images)}
@@ -252,9 +254,15 @@ def find_teacher(config: Benchmark, test_images: int) -> Teacher:
     return teacher
 
 
+def _described(spec: ModelSpec) -> str:
+    """An architecture and its options in words, a ConvNet's usual width among them."""
+    options = {**({"width": WIDTH} if spec.name in CONVNETS else {}), **dict(spec.options)}
+    return " ".join([spec.name, *(f"{name}={value}" for name, value in sorted(options.items()))])
+
+
 def teacher_spec(config: Benchmark) -> ModelSpec:
     """The teacher's architecture."""
-    spec, options = get_dataset(config.dataset), (("width", config.width),) if config.model.startswith("conv") else ()
+    spec, options = get_dataset(config.dataset), (("width", config.width),) if config.model in CONVNETS else ()
     return ModelSpec(config.model, spec.num_classes, spec.input_size(config.model), spec.channels, options)
 
 

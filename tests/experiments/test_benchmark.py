@@ -95,7 +95,7 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     status, _, err = fashion(*options, "--steps", 3, "--stages", "search", "report")
     assert (status, "holds runs of different settings" in err) == (2, True)
     status, _, err = fashion(*options, "--width", 3)
-    assert (status, "is a conv3 {'width': 2}, not a conv3 {'width': 3}" in err) == (2, True)
+    assert (status, "is a conv3 width=2, not a conv3 width=3" in err) == (2, True)
 
 
 @pytest.fixture
