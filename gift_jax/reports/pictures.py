@@ -54,6 +54,7 @@ NAMES: Mapping[str, str] = {
     "muon": "Muon",
     "schedule_free": "Schedule-Free",
     "Fashion mnist": "Fashion-MNIST",
+    **dict.fromkeys(("Cifar10", "cifar10"), "CIFAR-10"),
     "fashion-mnist": "Fashion-MNIST",
     "rded": "RDED",
     "random": "random images",

@@ -28,9 +28,10 @@ def what_was_run(rows: Sequence[Result]) -> str:
         return ""
     top1 = {row["teacher_top1"] for row in found if row.get("teacher_top1") is not None}
     teacher = _listed((row["teacher"] for row in found if row.get("teacher")), "teacher") or "no teacher"
+    ipc = _range(row["ipc"] for row in found)
     parts = [
         _listed((row["dataset"] for row in found), ""),
-        f"{_listed((row['method'] for row in found), 'set')}, {_range(row['ipc'] for row in found)} images per class",
+        f"{_listed((row['method'] for row in found), 'set')}, {ipc} image{'s' * (ipc != '1')} per class",
         teacher + (f" ({top1.pop():.1f} %)" if len(top1) == 1 else ""),
         _listed((row.get("labels", {}).get("student", row["model"]) for row in found), "student"),
         f"{_range(steps(row) for row in found)} steps",
