@@ -136,7 +136,7 @@ def test_an_archive_of_cifar10_becomes_a_report_part_by_part(fashion, command, a
                       ("epochs", None): 4}  # fmt: skip
     assert {row["experiment"] for row in rows} == {"cifar10"}
     assert command(report, out, "--out", tmp_path / "joined")[0] == 0
-    assert "| loss (n = 1 to 3) | 1 | 2 |" in (tmp_path / "joined" / "report.md").read_text()
+    assert "| loss (n = 2 to 3) | 1 | 2 |" in (tmp_path / "joined" / "report.md").read_text()
 
 
 def test_a_dataset_has_defaults_of_its_own_and_any_other_the_official_regime(fashion):
