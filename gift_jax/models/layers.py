@@ -1,5 +1,6 @@
 """Layers with PyTorch's numbers: initial distributions and explicit paddings, NHWC and HWIO throughout."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -56,6 +57,16 @@ def stage_outputs(x: jax.Array, stages: Any, between: Any, key: jax.Array | None
             outputs.append(x)
         for block in stage:
             x, place = block(x, key=key, place=place), place + 1
+        outputs.append(x)
+    return outputs
+
+
+def through_stages(x: jax.Array, stages: Iterable[nnx.List], *, train: bool) -> list[jax.Array]:
+    """What goes into the first stage of blocks, and the output of every stage. Args: x [B, H, W, C]."""
+    outputs = [x]
+    for stage in stages:
+        for block in stage:
+            x = block(x, train=train)
         outputs.append(x)
     return outputs
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import linear, torch_kernel_init
+from gift_jax.models.layers import linear, through_stages, torch_kernel_init
 from gift_jax.models.norms import conv_norm
 from gift_jax.models.pooling import max_pool
 
@@ -85,12 +85,7 @@ class ResNet(nnx.Module):
         x = nnx.relu(self.stem(images, train=train))
         if not self.small_images:
             x = max_pool(x, 3, stride=2, padding=1)
-        outputs = [x]
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in stage:
-                x = block(x, train=train)
-            outputs.append(x)
-        return outputs
+        return through_stages(x, (self.layer1, self.layer2, self.layer3, self.layer4), train=train)
 
     def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""

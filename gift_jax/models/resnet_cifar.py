@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import GiftError
-from gift_jax.models.layers import linear
+from gift_jax.models.layers import linear, through_stages
 from gift_jax.models.norms import conv_norm
 
 DEPTHS = (20, 32, 44, 56, 110)
@@ -70,12 +70,7 @@ class ResNetCifar(nnx.Module):
     def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
         """The outputs of the stem and of the three stages. Args: images [B, H, W, channels]."""
         x = nnx.relu(self.stem(images, train=train))
-        outputs = [x]
-        for stage in (self.layer1, self.layer2, self.layer3):
-            for block in stage:
-                x = block(x, train=train)
-            outputs.append(x)
-        return outputs
+        return through_stages(x, (self.layer1, self.layer2, self.layer3), train=train)
 
     def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import linear, torch_kernel_init
+from gift_jax.models.layers import linear, through_stages, torch_kernel_init
 from gift_jax.models.norms import conv_norm
 from gift_jax.models.pooling import max_pool
 
@@ -62,12 +62,8 @@ class ShuffleNetV2(nnx.Module):
     def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
         """The outputs of the stem (after pooling), the three stages and the head. Args: images [B, H, W, channels]."""
         x = max_pool(nnx.relu(self.stem(images, train=train)), 3, stride=2, padding=1)
-        outputs = [x]
-        for stage in self.stages:
-            for block in stage:
-                x = block(x, train=train)
-            outputs.append(x)
-        return [*outputs, nnx.relu(self.head(x, train=train))]
+        outputs = through_stages(x, self.stages, train=train)
+        return [*outputs, nnx.relu(self.head(outputs[-1], train=train))]
 
     def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
