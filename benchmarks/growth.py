@@ -17,12 +17,15 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from benchmarks.worker import find_processor
 from gift_jax.runtime import cli, provenance
+
+if TYPE_CHECKING:
+    from gift_jax import Teacher
 
 RESULTS = Path("benchmarks/results/growth.json")
 
@@ -54,23 +57,33 @@ def exponent(sizes: tuple[int, int, int], costs: tuple[float, float, float], noi
     return math.log(second / first) / math.log(sizes[2] / sizes[1])
 
 
-def study_cells(count: int) -> list:
-    """Cells of a study on a set that is brought to the teacher's normalisation, which once made a copy for each."""
+def tiny_teacher(dataset: str, classes: int, channels: int) -> "Teacher":
+    """A teacher of random weights, of images of 8 pixels."""
     import jax
 
-    from gift_jax.data.datasets import DIGITS_NORMALISATION, Normalisation
+    from gift_jax.data.datasets import get_dataset
+    from gift_jax.models import ModelSpec, get_model
+    from gift_jax.teachers.teacher import TeacherInfo, make_teacher
+
+    model = get_model(ModelSpec("conv1", classes, 8, channels, (("width", 2),)))
+    normalisation = get_dataset(dataset).normalisation
+    info = TeacherInfo("conv1", dataset, classes, 8, channels, {"width": 2}, normalisation, "none", "", None, {})
+    return make_teacher(info, *model.init(jax.random.key(0)))
+
+
+def study_cells(count: int) -> list:
+    """Cells of a study on a set that is brought to the teacher's normalisation, which once made a copy for each."""
+    from gift_jax.data.datasets import Normalisation
     from gift_jax.data.digits import load_split
     from gift_jax.data.distilled import DistilledSet
     from gift_jax.data.evaluation import load_digits_test
-    from gift_jax.models import ModelSpec, get_model
+    from gift_jax.models import get_model
     from gift_jax.recipes.recipe import Recipe
     from gift_jax.studies.cells import Cell
     from gift_jax.task import Task as Training
-    from gift_jax.teachers.teacher import TeacherInfo, make_teacher
 
-    model = get_model(ModelSpec("conv1", 10, 8, 1, (("width", 2),)))
-    info = TeacherInfo("conv1", "digits", 10, 8, 1, {"width": 2}, DIGITS_NORMALISATION, "none", "", None, {})
-    teacher, split = make_teacher(info, *model.init(jax.random.key(0))), load_split()
+    teacher, split = tiny_teacher("digits", 10, 1), load_split()
+    model = get_model(teacher.info.spec)
     labels = np.repeat(np.arange(10, dtype=np.int32), 10)
     images = np.concatenate([split.train_images[split.train_labels == label][:10] for label in range(10)])
     mean, std = np.float32(0.5), np.float32(0.25)
@@ -118,17 +131,20 @@ def report(count: int, place: Path) -> list[str]:
     return ["experiments.report", str(place), "--out", str(place / "report")]
 
 
-def _png(number: int) -> bytes:
+def _pngs() -> list[bytes]:
+    """A hundred small images, which are written over and over."""
     from PIL import Image
 
-    stream = io.BytesIO()
-    Image.fromarray(np.random.default_rng(number % 1000).integers(0, 256, (16, 16, 3), np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
+    files = [io.BytesIO() for _ in range(100)]
+    rng = np.random.default_rng(0)
+    for file in files:
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(file, "PNG")
+    return [file.getvalue() for file in files]
 
 
 def write_folders(count: int, place: Path) -> None:
     """Small images in ten class folders."""
-    pictures = [_png(number) for number in range(100)]
+    pictures = _pngs()
     for label in range(10):
         (place / "images" / f"class{label}").mkdir(parents=True)
     for number in range(count):
@@ -137,7 +153,7 @@ def write_folders(count: int, place: Path) -> None:
 
 def write_archive(count: int, place: Path) -> None:
     """The same in one tar."""
-    pictures = [_png(number) for number in range(100)]
+    pictures = _pngs()
     with tarfile.open(place / "images", "w") as tar:
         for number in range(count):
             member = tarfile.TarInfo(f"class{number % 10}/{number:06}.png")
@@ -156,19 +172,13 @@ def add_dataset(count: int, place: Path) -> list[str]:
 def synthesize(classes: int, place: Path) -> None:
     """RDED of five images of each class, one kept."""
     del place
-    import jax
-
     from gift_jax import rded
-    from gift_jax.data.datasets import PLAIN_NORMALISATION
-    from gift_jax.models import ModelSpec, get_model
-    from gift_jax.teachers.teacher import TeacherInfo, make_teacher
 
-    model = get_model(ModelSpec("conv1", classes, 8, 3, (("width", 2),)))
-    info = TeacherInfo("conv1", "imagenet-21k", classes, 8, 3, {"width": 2}, PLAIN_NORMALISATION, "none", "", None, {})
     images = np.random.default_rng(0).integers(0, 256, (5 * classes, 8, 8, 3), np.uint8)
     labels = np.repeat(np.arange(classes, dtype=np.int32), 5)
     settings = rded.RDED(images_per_class=5, smallest_area=0.5)
-    rded.synthesize(images, labels, make_teacher(info, *model.init(jax.random.key(0))), ipc=1, settings=settings)
+    # A dataset of as many classes as are asked for, and more.
+    rded.synthesize(images, labels, tiny_teacher("imagenet-21k", classes, 3), ipc=1, settings=settings)
 
 
 def save_history(epochs: int, place: Path) -> None:
@@ -244,7 +254,7 @@ def grow(name: str, scale: float) -> dict:
             asked = own if task.run in IN_PROCESS else task.run(size, place)
             costs.append(measure(asked or own, place))
             print(f"{name}: {size:,} {task.unit}, {costs[-1].seconds:.1f} s, {costs[-1].megabytes:.0f} MB", flush=True)
-    seconds, megabytes = ((one, two, three) for one, two, three in zip(*costs, strict=True))
+    seconds, megabytes = zip(*costs, strict=True)
     return {
         "unit": task.unit,
         "sizes": sizes,

@@ -1,6 +1,6 @@
 """The questions of the study of a benchmark, each as cells: a label `question`, and its own axes.
 
-The headline needs what the search found; the smaller questions take AdamW at the rate that it found.
+The headline needs what the search found; the smaller questions take AdamW at the rate of `--others-at`.
 """
 
 import functools

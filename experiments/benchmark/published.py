@@ -7,10 +7,12 @@ github.com/Distill-Generalization-Group/Distill-Generalization, folder result). 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gift_jax import DistilledSet, GiftError, load_distilled, load_teacher
+from gift_jax.models import Model
 from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 
@@ -47,12 +49,17 @@ PUBLISHED: Mapping[str, Mapping[tuple[str, int], Published]] = {
 """By dataset, question and images a class."""
 
 
+def once(name: str, distilled: DistilledSet, student: Model, **changes: Any) -> Recipe:
+    """A named recipe whose students are tested once, at the end. Args: changes, further ones to the recipe."""
+    recipe = make_recipe(name, setting_of(distilled, student.spec.name))
+    return dataclasses.replace(recipe, evaluations=1, **changes)
+
+
 def rded(inputs: StudyInputs) -> Iterator[Cell]:
     """RDED's own recipe on its sets, under the teacher's normalisation: a set, its labels and its student share one."""
     for ipc in inputs.config.sizes:
         distilled, student = inputs.resources.find_set(MAIN, ipc), inputs.resources.student
-        recipe = make_recipe("rded", setting_of(distilled, student.spec.name))
-        recipe = dataclasses.replace(recipe, normalisation=None, evaluations=1)
+        recipe = once("rded", distilled, student, normalisation=None)
         task = Task(recipe, student, distilled, inputs.resources.teacher, inputs.resources.test)
         for seed in range(inputs.config.other_seeds):
             yield Cell({"question": "rded", "ipc": str(ipc)}, task, seed)
@@ -62,7 +69,7 @@ def dc(inputs: StudyInputs) -> Iterator[Cell]:
     """DC's published sets with hard labels under DC's recipe, no teacher."""
     for ipc, distilled in dc_sets(inputs.config):
         student = make_student(inputs.config.model, "dc", distilled)
-        recipe = dataclasses.replace(make_recipe("dc", setting_of(distilled, student.spec.name)), evaluations=1)
+        recipe = once("dc", distilled, student)
         task = Task(recipe, student, distilled, None, inputs.resources.test)
         for seed in range(inputs.config.num_seeds):
             yield Cell({"question": "dc", "ipc": str(ipc)}, task, seed)
@@ -73,8 +80,7 @@ def relabelled(inputs: StudyInputs) -> Iterator[Cell]:
     for ipc, distilled in dc_sets(inputs.config):
         student = make_student(inputs.config.model, "dc", distilled)
         for loss, teacher in (("ce", None), (SUBJECT, inputs.resources.teacher)):
-            official = make_recipe("gift", setting_of(distilled, student.spec.name))
-            recipe = dataclasses.replace(official, loss=loss, evaluations=1)
+            recipe = once("gift", distilled, student, loss=loss)
             task = Task(recipe, student, distilled, teacher, inputs.resources.test)
             for seed in range(inputs.config.other_seeds):
                 yield Cell({"question": "relabelled", "ipc": str(ipc), "loss": loss}, task, seed)
@@ -87,9 +93,8 @@ def other_teacher(inputs: StudyInputs) -> Iterator[Cell]:
         return
     teacher, distilled = load_teacher(config.other_teacher), inputs.resources.find_set(MAIN, config.ipc)
     student = inputs.resources.student
-    official = make_recipe("gift", setting_of(distilled, student.spec.name))
     for loss in ("kl", "softce", SUBJECT):
-        recipe = dataclasses.replace(official, loss=loss, evaluations=1)
+        recipe = once("gift", distilled, student, loss=loss)
         task = Task(recipe, student, distilled, teacher, inputs.resources.test)
         for seed in range(config.other_seeds):
             yield Cell({"question": "other_teacher", "teacher": teacher.info.architecture, "loss": loss}, task, seed)

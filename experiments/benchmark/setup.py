@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -173,7 +173,6 @@ class Benchmark:
         return tuple(sorted(self.sgd_rates if optimizer == "sgd" else self.adam_rates))
 
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
 FindSet = Callable[[str, int], DistilledSet]
 """(images, images a class) -> a set; random ones are called `random-SEED`."""
 

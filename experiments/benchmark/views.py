@@ -118,16 +118,6 @@ def epochs_view(rows: Sequence[Row]) -> Section:
     return Section("Shorter and longer training", [picture, grid_table(grid, "loss", worst=None), ACCURACY])
 
 
-def two_way_view(question: str, title: str, column: str, about: str) -> Callable[[Sequence[Row]], Section]:
-    """A section of one table by loss and another axis, of the official recipe."""
-
-    def view(rows: Sequence[Row]) -> Section:
-        grid = make_grid(only(rows, question=question), "loss", column, guessing=guessing(rows))
-        return Section(title, [f"{ACCURACY} {about}", grid_table(grid, "loss", worst=None)])
-
-    return view
-
-
 def missing_cells(rows: Sequence[Row]) -> list[str]:
     """The cells that would fill each question's grids."""
     parts: dict[tuple[str, str], list[Row]] = defaultdict(list)
@@ -210,12 +200,14 @@ def sizes_view(rows: Sequence[Row]) -> Section:
     return Section("Images, labels and sizes", blocks)
 
 
-def simple_view(question: str, title: str, column: str, about: str = "") -> Callable[[Sequence[Row]], Section]:
-    """A section of one table by loss and one axis."""
+def simple_view(
+    question: str, title: str, column: str, about: str = "", figures: str = AT_TUNED
+) -> Callable[[Sequence[Row]], Section]:
+    """A section of one table by loss and one axis. Args: figures, what the table's figures are."""
 
     def view(rows: Sequence[Row]) -> Section:
         grid = make_grid(only(rows, question=question), "loss", column, guessing=guessing(rows))
-        return Section(title, [f"{AT_TUNED} {about}".strip(), grid_table(grid, "loss", worst=None)])
+        return Section(title, [f"{figures} {about}".strip(), grid_table(grid, "loss", worst=None)])
 
     return view
 
@@ -320,8 +312,8 @@ _OTHER_TEACHER = "RDED's set, made by the first teacher, under the labels of a s
 VIEWS: Mapping[str, Sequence[Callable[[Sequence[Row]], Section]]] = {
     "rded": (published_view,),
     "epochs": (epochs_view,),
-    "relabelled": (two_way_view("relabelled", "What the labels add to DC's sets", "ipc", _RELABELLED),),
-    "other_teacher": (two_way_view("other_teacher", "A second teacher", "teacher", _OTHER_TEACHER),),
+    "relabelled": (simple_view("relabelled", "What the labels add to DC's sets", "ipc", _RELABELLED, ACCURACY),),
+    "other_teacher": (simple_view("other_teacher", "A second teacher", "teacher", _OTHER_TEACHER, ACCURACY),),
     "sizes": (literature_view, sizes_view),
     "gradient": (gradient_view,),
     "students": (simple_view("students", "Students", "student", "The teacher is the ConvNet."),),
