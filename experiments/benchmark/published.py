@@ -31,7 +31,7 @@ class Published(NamedTuple):
     source: str
 
     def __str__(self) -> str:
-        return f"{self.mean:.1f}" + (f" ± {self.std:.1f}" if self.std else "") + (f" (n = {self.n})" if self.n else "")
+        return f"{self.mean:g}" + (f" ± {self.std:g}" if self.std else "") + (f" (n = {self.n})" if self.n else "")
 
 
 RDED_TABLE, DC_FILE = "RDED, Table 2", "the set's file"

@@ -10,7 +10,7 @@ from gift_jax.optim import compared
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Block, Section, Table
 from gift_jax.reports.pictures import Point
-from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, listing, what_was_run
+from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, differences, listing, what_was_run
 from gift_jax.reports.tables import Summary, figure, grid_table, make_grid, name_on
 from gift_jax.training.timing import duration
 
@@ -29,7 +29,6 @@ LITERATURE: Mapping[str, Mapping[int, float]] = {
     "DC": {1: 70.5, 10: 82.3, 50: 83.6},
     "DSA": {1: 70.6, 10: 84.6, 50: 88.7},
 }
-AT_TUNED = f"{ACCURACY} Students are trained by `{OFFICIAL}` at the rate that the search chose for the loss."
 # Axes of the questions that are whole grids, and what tells the grids of a question apart.
 AXES: Mapping[str, tuple[str, ...]] = {
     "headline": ("loss", "optimizer", "view"),
@@ -84,7 +83,8 @@ def regime_view(rows: Sequence[Row]) -> Section:
         line = significance.line(test._replace(column="mean"), SUBJECT)
         blocks += [f"{PRIMARY} one paired t-test, with its 95 % interval.", listing([line])]
     table = grid_table(grid._replace(rows=tuple(order)), "loss", worst=None)
-    return Section(TITLE, [*blocks, table, f"{ACCURACY} Columns are images per class."])
+    compared_with = differences(own, "loss", "ipc", SUBJECT, guessing=chance)
+    return Section(TITLE, [*blocks, table, f"{ACCURACY} Columns are images per class.", *compared_with])
 
 
 def published_view(rows: Sequence[Row]) -> Section:
@@ -94,7 +94,7 @@ def published_view(rows: Sequence[Row]) -> Section:
         if there := TEACHERS.get((row["dataset"], row["model"])):
             apart = f"{row['top1_last'] - there.mean:+.1f}"
             body.append(
-                [f"{row['model']} teacher", "all", str(there), f"{row['top1_last']:.1f} (n = 1)", apart, there.source]
+                [f"{row['model']} teacher", "all", str(there), f"{row['top1_last']:.2f} (n = 1)", apart, there.source]
             )
     for question, title in (("rded", "RDED's recipe on RDED's sets"), ("dc", "DC's recipe on DC's own sets")):
         own = only(rows, question=question)
@@ -186,7 +186,7 @@ def _best(rows: Sequence[Row], keep: Callable[[str], bool], chance: float) -> st
 def sizes_view(rows: Sequence[Row]) -> Section:
     """Images and labels at each size, and whose the gain over random images with hard labels is."""
     own, chance = only(rows, question="sizes"), guessing(rows)
-    blocks: list[Block] = [f"{AT_TUNED} Random images are drawn anew for each seed."]
+    blocks: list[Block] = [f"{trained_at(own)} Random images are drawn anew for each seed."]
     for ipc in sorted({name_on(row, "ipc") for row in own}, key=int):
         found = only(own, ipc=ipc)
         grid = make_grid(found, "loss", "images", guessing=chance)
@@ -200,14 +200,24 @@ def sizes_view(rows: Sequence[Row]) -> Section:
     return Section("Images, labels and sizes", blocks)
 
 
+def trained_at(rows: Sequence[Row]) -> str:
+    """What the figures of rows are, and at which rates their students were trained."""
+    official = {row["recipe"]["optimizer"]["learning_rate"] for row in rows} == {
+        compared(OFFICIAL).optimizer.learning_rate
+    }
+    rate = "its default rate" if official else "the rate that the search chose for the loss"
+    return f"{ACCURACY} Students are trained by `{OFFICIAL}` at {rate}."
+
+
 def simple_view(
-    question: str, title: str, column: str, about: str = "", figures: str = AT_TUNED
+    question: str, title: str, column: str, about: str = "", figures: str = ""
 ) -> Callable[[Sequence[Row]], Section]:
-    """A section of one table by loss and one axis. Args: figures, what the table's figures are."""
+    """A section of one table by loss and one axis. Args: figures, what the table's figures are, if not `trained_at`."""
 
     def view(rows: Sequence[Row]) -> Section:
-        grid = make_grid(only(rows, question=question), "loss", column, guessing=guessing(rows))
-        return Section(title, [f"{figures} {about}".strip(), grid_table(grid, "loss", worst=None)])
+        own = only(rows, question=question)
+        grid = make_grid(own, "loss", column, guessing=guessing(rows))
+        return Section(title, [f"{figures or trained_at(own)} {about}".strip(), grid_table(grid, "loss", worst=None)])
 
     return view
 
@@ -216,7 +226,9 @@ def length_view(rows: Sequence[Row]) -> Section:
     """A table by loss and size for each kind of images."""
     # In the order of sizes, in whatever order they were run.
     own = sorted(only(rows, question="length"), key=lambda row: int(name_on(row, "ipc")))
-    blocks: list[Block] = [f"{AT_TUNED} Columns are images per class; random images are drawn anew for each seed."]
+    blocks: list[Block] = [
+        f"{trained_at(own)} Columns are images per class; random images are drawn anew for each seed."
+    ]
     for images in dict.fromkeys(name_on(row, "images") for row in own):
         grid = make_grid(only(own, images=images), "loss", "ipc", guessing=guessing(rows))
         blocks += [f"**Images: {images}**", grid_table(grid, "loss", worst=None)]
@@ -225,11 +237,12 @@ def length_view(rows: Sequence[Row]) -> Section:
 
 def refinement_view(rows: Sequence[Row]) -> Section:
     """GIFT's weight and smoothing."""
-    grid = make_grid(only(rows, question="refinement"), "weight", "smoothing", guessing=guessing(rows))
+    own = only(rows, question="refinement")
+    grid = make_grid(own, "weight", "smoothing", guessing=guessing(rows))
     weights, smoothings = (tuple(sorted(names, key=float)) for names in (grid.rows, grid.columns))
     grid = grid._replace(rows=weights, columns=smoothings)
-    about = f"{AT_TUNED} Rows are weights, columns smoothings. Weight 0 is the cosine loss; 0.1 and 0.1 are official."
-    return Section("Refinement", [about, grid_table(grid, "weight", worst=None)])
+    about = "Rows are weights, columns smoothings. Weight 0 is the cosine loss; 0.1 and 0.1 are official."
+    return Section("Refinement", [f"{trained_at(own)} {about}", grid_table(grid, "weight", worst=None)])
 
 
 def search_view(rows: Sequence[Row]) -> Section:
