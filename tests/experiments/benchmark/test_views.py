@@ -21,11 +21,12 @@ def made_rows(gift=0.0):
     """GIFT leads cosine by half a point and what is added; SGD's rates are in inverse proportion to gradients."""
     rng = np.random.default_rng(0)
     student = {"num_classes": 10, "options": [["width", 4]]}
-    recipe = {"augment": "flip", "optimizer": {"name": "sgd", "learning_rate": 0.05}, "schedule": {"name": "cosine"}}
+    recipe = {"augment": "flip", "batch_size": 100, "max_steps": None, "schedule": {"name": "cosine"}}
+    recipe |= {"epochs": 6, "optimizer": {"name": "sgd", "learning_rate": 0.05}}
 
     def row(seed, top1, **labels):
-        found = {"dataset": "fashion-mnist", "student": student, "recipe": recipe}
-        found |= {"top1_last": top1, "seed": seed}
+        found = {"dataset": "fashion-mnist", "student": student, "recipe": recipe, "method": "rded"}
+        found |= {"model": "conv3", "epochs": 6, "ipc": 10, "top1_last": top1, "seed": seed}
         return {**found, "labels": {name.replace("_", " "): text for name, text in labels.items()}, "seconds": 1.0}
 
     rows = []
@@ -44,7 +45,7 @@ def made_rows(gift=0.0):
         for images, more in (("rded", 2.0), ("medoids", 1.0), ("random", 0.0)):
             rows += [row(s, level - 2 + more, question="sizes", ipc="10", images=images, loss=loss) for s in (0, 1)]
     teacher = row(0, 91.5, question="teacher", test_images="10000")
-    return [*rows, {**teacher, "model": "conv3", "epochs": 6, "train_seconds": 400.0}]
+    return [*rows, {**teacher, "train_seconds": 400.0}]
 
 
 def text_of(section):
