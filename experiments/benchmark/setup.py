@@ -216,7 +216,7 @@ def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def teacher_config(config: Benchmark) -> teacher_training.TrainTeacher:
-    """How the teacher is trained: SGD at 0.05 with decay 5e-4, a cosine to zero, mirrors, images not moved."""
+    """How the teacher is trained: as train_teacher does a ConvNet-3, in epochs of its own."""
     return teacher_training.TrainTeacher(
         config.dataset,
         config.model,
@@ -224,11 +224,7 @@ def teacher_config(config: Benchmark) -> teacher_training.TrainTeacher:
         model_options=f"width={config.width}" if config.model in CONVNETS else None,
         data=config.data,
         test_data=config.data,
-        epochs=config.teacher_epochs,
-        learning_rate=0.05,
-        weight_decay=5e-4,
-        schedule="cosine",
-        crop=False,
+        **{**teacher_training.CONVNET, "epochs": config.teacher_epochs},
     )
 
 

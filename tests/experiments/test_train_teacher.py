@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 import torch
+import tyro
 from PIL import Image
 
 from convert.export import compare, export
@@ -22,6 +23,10 @@ from experiments.common import teacher_training
 from gift_jax import load_teacher
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
+from gift_jax.runtime.options import make_command
+from gift_jax.studies.results import read_results
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -108,6 +113,15 @@ def test_defaults_go_with_the_number_of_images(count, epochs, batch, rate):
     assert (recipe.epochs, recipe.batch_size, recipe.optimizer.learning_rate) == (3, 128, 0.3)
 
 
+def test_the_teacher_of_the_cifar_study_has_the_default_recipe():
+    arguments = ["--dataset", "cifar10", "--model", "conv3", "--out", "t"]
+    command = make_command(teacher_training.TrainTeacher, arguments=arguments)
+    config = command.call(tyro.cli(command.form, args=arguments))
+    [row] = read_results(ROOT / "docs" / "results" / "cifar10" / "teacher" / "results.jsonl")
+    found = dataclasses.asdict(teacher_training.make_recipe(config, 50_000))
+    assert json.loads(json.dumps({**found, "evaluations": row["recipe"]["evaluations"]})) == row["recipe"]
+
+
 def test_a_weak_teacher_is_said(train, tmp_path):
     options = ("--dataset", "digits", "--model", "conv1", "--epochs", 8, "--batch-size", 64, "--learning-rate")
     status, _, err = train(*options, 1e-5, "--out", tmp_path / "weak")
@@ -116,7 +130,6 @@ def test_a_weak_teacher_is_said(train, tmp_path):
     assert (status, "weak teacher" in err) == (0, False)
 
 
-ROOT = Path(__file__).parents[2]
 FOLDERS = [f"n{1440764 + 1000 * label:08d}" for label in range(10)]
 
 
