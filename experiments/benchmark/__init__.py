@@ -20,7 +20,7 @@ Of Fashion-MNIST:
   mean over SGD, Adam and AdamW, by one two-sided paired t-test over 10 seeds at 5 %. The rival is the other loss of the
   highest mean validation accuracy in the search.
 - The family is GIFT against each of the six other losses under each of the three optimizers at tuned rates: 18 paired
-  t-tests by seed, corrected by Holm; the 18 at customary rates are a family of their own. GIFT and its two strongest
+  t-tests by seed, corrected by Holm; the 18 at default rates are a family of their own. GIFT and its two strongest
   rivals have 10 seeds at tuned rates, all else 5.
 - Everything else is described by means and standard deviations, and not tested.
 """
