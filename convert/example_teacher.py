@@ -13,6 +13,7 @@ from torch import nn
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
+from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec
 from gift_jax.runtime.seeds import check_seeds
 
@@ -34,6 +35,8 @@ def train_example(out: Path, *, epochs: int, seed: int) -> float:
     """Train, save `{"model", "optimizer", "lr_scheduler", "epoch", "args"}`, and return test accuracy in percent."""
     torch.set_num_threads(1)  # on images this small more threads only wait for one another
     check_seeds([seed])
+    if epochs < 1:
+        raise GiftError(f"`epochs` must be 1 or more, not {epochs}")
     torch.manual_seed(seed)
     split = load_split()
     images, labels = to_tensor(split.train_images), torch.from_numpy(split.train_labels).long()

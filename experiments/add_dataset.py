@@ -28,7 +28,7 @@ from gift_jax.data.datasets import (
     known_spelling,
     write_dataset,
 )
-from gift_jax.data.evaluation import load_records
+from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.survey import Survey, survey_images
 from gift_jax.data.transforms import make_transform
 from gift_jax.readers.formats import has_test_images, read_images
@@ -83,6 +83,8 @@ class AddDataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", known_spelling(self.name))
+        if self.name == DIGITS:
+            raise GiftError(f"{DIGITS}: these images come with scikit-learn; give the dataset another name")
         if self.image_size is not None and self.image_size < 1:
             raise GiftError(f"--image-size must be 1 or more, not {self.image_size}")
         if self.channels not in (None, 1, 3):

@@ -21,7 +21,7 @@ from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, refuse_to_replace
 from gift_jax.runtime.options import Dataset, Source
-from gift_jax.training.identity import digest
+from gift_jax.training.identity import digest, random_identity
 
 from .common.options import GROUPS, Images
 from .common.real_images import Reader, reader
@@ -84,7 +84,7 @@ def identify(config: DistillRDED, teacher: Teacher, images: str) -> str:
     """Tells runs apart that make other sets. Args: images, a digest of the real ones."""
     info, weights = teacher.info, digest(teacher.params)
     decides = (config.settings, config.ipc, config.seed, weights, str(info.spec), info.normalisation, images)
-    return hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr((*decides, random_identity())).encode()).hexdigest()[:12]
 
 
 def is_done(out: Path, identity: str) -> bool:

@@ -120,6 +120,8 @@ def check_options(config: Evaluate) -> None:
     if config.teacher_models and (config.soft_labels or config.is_teacherless):
         other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}"
         raise GiftError(f"--teacher-models and {other} are given; give one of them")
+    if config.soft_labels and config.has_teacher:
+        raise GiftError("--soft-labels and --teacher are given, and only one of them can label images; leave one out")
     if config.teacher_weights and not config.teacher_models:
         raise GiftError("--teacher-weights are of --teacher-models; give these too")
     for model in (config.teacher_model, *config.teacher_models):

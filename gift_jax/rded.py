@@ -41,6 +41,12 @@ class RDED:
     images_per_class: int = 300
     smallest_area: float = 0.08
 
+    def __post_init__(self) -> None:
+        if min(self.factor, self.num_crops, self.images_per_class) < 1:
+            raise GiftError("`factor`, `num_crops` and `images_per_class` must be 1 or more")
+        if not 0 < self.smallest_area <= 1:
+            raise GiftError(f"`smallest_area` must be above 0 and at most 1, not {self.smallest_area}")
+
 
 def random_crops(key: jax.Array, images: jax.Array, settings: RDED, size: int) -> jax.Array:
     """Random square crops, resized: areas uniform in [smallest_area, 1] of the image, places uniform.

@@ -119,7 +119,7 @@ class Task:
             "distilled": set_identity(self.distilled),
             "teacher": teacher_identity(self.teacher),
             "evaluation": test_set_identity(self.test_set),
-            "soft_labels": dataclasses.asdict(self.soft_labels.info) if self.soft_labels else None,
+            "soft_labels": self.soft_labels.info.record if self.soft_labels else None,
             "random": random_identity(),
         }
 
@@ -158,7 +158,7 @@ class Task:
             "recipe": dataclasses.asdict(recipe),
             "student": dataclasses.asdict(self.student.spec),
             "teacher_sha256": teacher and teacher.source_sha256,
-            "soft_labels": dataclasses.asdict(self.soft_labels.info) if self.soft_labels else None,
+            "soft_labels": self.soft_labels.info.record if self.soft_labels else None,
             "distilled": dict(self.distilled.provenance),
         }
 
@@ -210,6 +210,7 @@ class Task:
             Preempted: after SIGTERM or Ctrl-C, if there are checkpoints.
         """
         check_seeds(seeds)
+        seeds = [int(seed) for seed in seeds]  # NumPy's are not JSON
         if jax.dtypes.canonicalize_dtype("float64") == "float64":
             raise GiftError("JAX's 64-bit mode is on, but students are trained in float32; turn jax_enable_x64 off")
         if self.test_set is None:

@@ -16,7 +16,7 @@ from gift_jax.errors import GiftError
 from gift_jax.readers import hub
 from gift_jax.readers.archives import open_archive
 from gift_jax.readers.source import Source, check_file, directory
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content, sha256_tree
 from gift_jax.runtime.progress import display
 from gift_jax.runtime.seeds import check_seeds
 
@@ -91,6 +91,7 @@ def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None,
     with atomic_write(out, keep=same_content) as temporary:
         temporary.mkdir()
         info = _import(reader, temporary, options)
+        info = dataclasses.replace(info, content=sha256_tree(temporary))
         save_info(temporary, info)
     print(f"{done:<10}{out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
     print(f"labels    {info.describe()}")

@@ -239,8 +239,15 @@ def find_teacher(config: Benchmark, test_images: int) -> Teacher:
         raise GiftError(
             f"{asked.out}: is a {found}, not a {wanted}; give --model and --width that fit it, or another --out"
         )
-    if all(row["labels"].get("question") != "teacher" for row in known_rows(config.out)):
-        [row] = read_results(asked.out / "results.jsonl")
+    [row] = read_results(asked.out / "results.jsonl")
+    if (trained := row["epochs"]) != config.teacher_epochs:
+        raise GiftError(
+            f"{asked.out}: was trained for {trained} epochs; give --teacher-epochs {trained}, or another --out"
+        )
+    known = [row for row in known_rows(config.out) if row["labels"].get("question") == "teacher"]
+    if any((one["recipe"], one["top1_last"]) != (row["recipe"], row["top1_last"]) for one in known):
+        raise GiftError(f"{config.out}: its results are of another teacher than {asked.out}; give another --out")
+    if not known:
         labels = {"question": "teacher", "test images": str(test_images)}
         cell = fingerprint({"teacher": row["recipe"], "width": config.width})
         append_json_line(

@@ -62,7 +62,8 @@ class StoredInfo:
     probabilities are stored (0: logits are); centred: logits with a mean of 0 are made of them. crops: `bytes`, resized
     as Pillow's images, or `floats`, as tensors. weighted: whether images' losses have weights. draw: a name in `DRAWS`,
     the batches of an epoch. batches: how many there are in all (0: every epoch is whole); drop_last: images that fill
-    no batch are left out of an epoch.
+    no batch are left out of an epoch. content: SHA-256 over the files of all epochs; "" where labels are made as they
+    are asked for, and in banks that were imported before it was kept.
     """
 
     dataset: str
@@ -83,6 +84,7 @@ class StoredInfo:
     draw: str = "stored"
     batches: int = 0
     drop_last: bool = False
+    content: str = ""
 
     @property
     def steps(self) -> int:
@@ -100,6 +102,11 @@ class StoredInfo:
         """Epochs of which every batch is stored."""
         return self.all_batches // self.steps
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """All of it as JSON, but for a content that is not known: runs that knew none keep their identity."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "content" or value}
+
     def describe(self) -> str:
         """What the labels are and which batches an epoch has, in a few words."""
         kind = f"{self.num_classes} logits of an image"
@@ -116,7 +123,7 @@ class StoredInfo:
 
     def compiled(self) -> "StoredInfo":
         """What a step reads of it: all else is left out, so that banks of one kind share a compilation."""
-        unread = dict.fromkeys(("dataset", "distilled", "order", "source"), "")
+        unread = dict.fromkeys(("dataset", "distilled", "order", "source", "content"), "")
         return dataclasses.replace(self, **unread, epochs=1, draw="stored", batches=0)
 
     def batches_in(self, number: int) -> int:

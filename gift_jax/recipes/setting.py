@@ -35,8 +35,7 @@ class Setting(NamedTuple):
 
 def setting_of(distilled: DistilledSet, model: str) -> Setting:
     """The setting of a distilled set and a student's architecture."""
-    learned = distilled.provenance.get("learning_rate")
-    rate, formed = float(learned) if learned else None, "formation" in distilled.provenance
+    rate, formed = distilled.learning_rate, distilled.formation > 1
     return Setting(distilled.method, distilled.dataset, model, distilled.ipc, rate, formed)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, write_text
+from gift_jax.runtime.files import atomic_write, make_directory, os_errors_as_gift_error, write_text
 
 
 class Picture(NamedTuple):
@@ -161,12 +161,19 @@ def inline_svg(svg: str, title: str, prefix: str) -> str:
 
 
 def write_page(out: Path, title: str, sections: Sequence[Section]) -> None:
-    """Write report.md, report.html and the pictures of the Markdown, each whole or not at all."""
-    with atomic_write(out / "pictures") as temporary, os_errors_as_gift_error(out):
-        temporary.mkdir()
-        for section in sections:
-            for block in section.blocks:
-                if isinstance(block, Picture):
-                    (temporary / block.file_name).write_bytes(block.data)
-    write_text(out / "report.md", to_markdown(title, sections))
+    """Write report.md, report.html and the pictures of the Markdown, each whole or not at all.
+
+    Pictures that only the report before had are removed; other files beside them are not touched.
+    """
+    page, pictures = out / "report.md", out / "pictures"
+    shown = {block.file_name: block.data for one in sections for block in one.blocks if isinstance(block, Picture)}
+    make_directory(pictures)
+    with os_errors_as_gift_error(out):
+        before = re.findall(r"\(pictures/([^/()]+)\)", page.read_text()) if page.is_file() else []
+        for name, data in shown.items():
+            with atomic_write(pictures / name) as temporary:
+                temporary.write_bytes(data)
+        for name in {*before} - {*shown}:
+            (pictures / name).unlink(missing_ok=True)
+    write_text(page, to_markdown(title, sections))
     write_text(out / "report.html", to_html(title, sections))

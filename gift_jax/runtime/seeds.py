@@ -9,7 +9,7 @@ SEEDS = 2**32
 
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raises: GiftError if there is no seed, one that is not a whole number from 0 to 2^32 - 1, or one twice."""
-    if not seeds:
+    if len(seeds) == 0:
         raise GiftError("there is no seed; give one at least by `seeds`")
     for seed in seeds:
         if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed < SEEDS:

@@ -116,9 +116,9 @@ def test_set_identity(test_set: EvaluationSet | None) -> dict[str, Any] | None:
 
 
 def random_identity() -> dict[str, Any]:
-    """How JAX draws random numbers and multiplies in this process, the latter unless it is JAX's default."""
-    names = ("default_prng_impl", "threefry_partitionable", "enable_x64", "default_matmul_precision")
+    """How JAX draws random numbers and multiplies in this process; some of it only where it is not JAX's default."""
+    names = ("default_prng_impl", "threefry_partitionable", "enable_x64")
     found = {name: getattr(jax.config, f"jax_{name}") for name in names}
-    if found["default_matmul_precision"] in (None, "default"):
-        del found["default_matmul_precision"]
-    return found
+    usual = {"default_matmul_precision": (None, "default"), "random_seed_offset": (0,)}
+    values = {name: getattr(jax.config, f"jax_{name}") for name in usual}
+    return found | {name: value for name, value in values.items() if value not in usual[name]}

@@ -57,7 +57,7 @@ class Checkpoints:
 
     def __post_init__(self) -> None:
         for option, least in (("epochs", 1), ("keep", 1), ("minutes", 0)):
-            if (value := getattr(self, option)) is not None and value < least:
+            if (value := getattr(self, option)) is not None and not value >= least:  # nan is neither
                 raise GiftError(f"checkpoint {option} must be {least} or more, not {value}")
         object.__setattr__(self, "directory", Path(self.directory))  # which may be given as text
 

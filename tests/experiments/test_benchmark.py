@@ -129,6 +129,8 @@ def test_an_archive_of_cifar10_becomes_a_report_part_by_part(fashion, command, a
     assert "- question losses" in text
     status, _, err = fashion(*options, "--stages", "losses", "epochs", "relabelled", "dc", "report")
     assert status == 0, err
+    status, _, err = fashion(*options, "--teacher-epochs", 2, "--stages", "report")
+    assert (status, "was trained for 1 epochs; give --teacher-epochs 1" in err) == (2, True)
     rows = read_results(out / "results.jsonl")
     asked = [(row["labels"]["question"], row["labels"].get("ipc")) for row in rows]
     counts = {key: asked.count(key) for key in asked}

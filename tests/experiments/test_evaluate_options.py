@@ -78,6 +78,12 @@ def test_the_loss_has_two_names(command, tmp_path):
     assert (status, "--loss and --criterion-name are one option" in error) == (2, True)
 
 
+def test_a_teacher_beside_stored_labels_is_refused(command, tmp_path):
+    (tmp_path / "bank").mkdir()
+    status, _, error = command(evaluate, "--soft-labels", tmp_path / "bank", "--teacher", tmp_path)
+    assert (status, "--soft-labels and --teacher are given" in error) == (2, True)
+
+
 def test_a_pipe_is_no_set(command, tmp_path):
     os.mkfifo(tmp_path / "set.safetensors")
     status, _, error = command(evaluate, "--distilled", tmp_path / "set.safetensors")

@@ -64,6 +64,12 @@ def test_a_set_has_ipc_images_a_class_and_repeats(factor):
     assert not np.array_equal(other.images, sets[0].images)
 
 
+@pytest.mark.parametrize("settings", [{"factor": 0}, {"num_crops": 0}, {"smallest_area": 0.0}, {"smallest_area": 2.0}])
+def test_settings_that_cannot_be_are_refused(settings):
+    with pytest.raises(GiftError, match="must be"):
+        RDED(**settings)
+
+
 def test_too_few_images_are_named():
     images, labels = random_digits(30)
     with pytest.raises(GiftError, match="class 0 has 3 usable images, but ipc 1 with factor 2 needs 4"):

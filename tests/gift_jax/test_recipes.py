@@ -13,6 +13,7 @@ import pytest
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 from gift_jax.data.datasets import Normalisation
+from gift_jax.data.distilled import load_distilled, save_distilled
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES, ce
@@ -127,10 +128,14 @@ def test_the_dc_familys_rate_falls_after_half_of_the_epochs_and_one(name, datase
     assert recipe.epochs == 2 * (last - 1) + 1
 
 
-def test_the_learned_rate_and_that_images_were_cut_out_of_larger_ones_come_from_the_set():
-    names = ("random", "digits", "conv3", 2)
-    for provenance, told in (({}, ()), ({"learning_rate": "0.017"}, (0.017,)), ({"formation": "2 x 2"}, (None, True))):
-        assert setting_of(distilled_set(provenance=provenance), "conv3") == Setting(*names, *told)
+def test_the_learned_rate_and_that_images_were_cut_out_of_larger_ones_come_from_the_set(tmp_path):
+    """Also once the set was written and read; sets of before version 0.2 say it in their provenance."""
+    names, cut = ("random", "digits", "conv3", 2), "each stored image is 2 x 2 smaller ones"
+    told = [({}, ()), ({"learning_rate": 0.017}, (0.017,)), ({"formation": 2}, (None, True))]
+    told += [({"provenance": {"learning_rate": "0.017"}}, (0.017,)), ({"provenance": {"formation": cut}}, (None, True))]
+    for number, (fields, wanted) in enumerate(told):
+        save_distilled(path := tmp_path / f"{number}.safetensors", distilled_set(**fields))
+        assert setting_of(load_distilled(path), "conv3") == Setting(*names, *wanted)
 
 
 @pytest.mark.parametrize("classes", [10, 100])

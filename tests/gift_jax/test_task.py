@@ -136,7 +136,11 @@ OPTIONS = {"prng_impl": "rbg", "matmul_precision": "highest"}
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("jax_threefry_partitionable", False), *((f"jax_default_{name}", value) for name, value in OPTIONS.items())],
+    [
+        ("jax_threefry_partitionable", False),
+        ("jax_random_seed_offset", 5),
+        *((f"jax_default_{name}", value) for name, value in OPTIONS.items()),
+    ],
 )
 def test_the_random_generator_and_the_precision_of_products_tell_runs_apart(option, value):
     before, kept = identity_of(), getattr(jax.config, option)

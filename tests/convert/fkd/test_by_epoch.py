@@ -1,5 +1,6 @@
 """HALD's files of an epoch each: softmax probabilities, crops of tensors rounded down, shown in turns."""
 
+import dataclasses
 import tarfile
 
 import jax
@@ -39,6 +40,15 @@ def test_batches_are_those_of_the_authors_loader_in_turns(bank, imported_fkd):
             if turn == (0, 1):
                 assert_shows(batch, info, images)
     assert [batch.indices[0] for batch in batches(labels, 0)] != [batch.indices[0] for batch in batches(labels, 2)]
+
+
+def test_banks_of_other_labels_are_known_apart(tmp_path, imported_fkd):
+    for name, temperature in (("a", 20), ("b", 20), ("c", 10)):
+        folder = tmp_path / name / "rded_bs5_slc6_ipc3"
+        write_hald(folder, pictures(IMAGES), LABELS, batch=BATCH, epochs=EPOCHS, temperature=temperature)
+    found = [imported_fkd(tmp_path / name / "rded_bs5_slc6_ipc3", distilled=bank_set())[0].info for name in "abc"]
+    assert found[0] == found[1] != found[2]
+    assert found[2] == dataclasses.replace(found[0], content=found[2].content)
 
 
 def test_float16_crops_rounded_down_are_a_pixel_low(bank, imported_fkd):

@@ -75,8 +75,9 @@ def test_markdown_refers_to_the_files_beside_it(sections, tmp_path):
     assert text.startswith("# Title\n\n## Tables <1>\n")
     names = re.findall(r"\]\(pictures/([^)]+)\)", text)
     assert sorted(names) == sorted(path.name for path in (tmp_path / "pictures").iterdir())
-    page.write_page(tmp_path, "Title", sections[:1])  # older pictures do not stay
-    assert list((tmp_path / "pictures").iterdir()) == []
+    (tmp_path / "pictures" / "mine.txt").touch()
+    page.write_page(tmp_path, "Title", sections[:1])  # the older pictures of the report go
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["mine.txt"]
 
 
 def test_what_is_folded_is_whole_in_markdown_and_in_html(sections):
