@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gift_jax.data.evaluation import DIGITS
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differences, listing, what_was_run
@@ -60,9 +61,11 @@ def at_chosen(rows: Sequence[Row], chance: float, column: str) -> View:
         return View(*names, about, [])
     chosen, rates = chosen_rates(rows, chance, column), rates_of(rows)
     edges = sum(rate in (rates[0], rates[-1]) for rate in chosen.values())
+    # Sets of other datasets may be made from all training images.
+    unseen = " that no set is made from" if {row["dataset"] for row in rows} == {DIGITS} else ""
     about = (
         f"{ACCURACY} Each loss has, for each {column}, the rate of the best mean accuracy on validation images: real "
-        f"training images that no set is made from. Rates are {', '.join(rates)} times the default; choices at an end "
+        f"training images{unseen}. Rates are {', '.join(rates)} times the default; choices at an end "
         f"of this grid: {edges} of {len(chosen)}."
     )
     kept = [run for pair, runs in by_pair(rows, column).items() for run in only(runs, rate=chosen[pair])]

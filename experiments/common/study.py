@@ -27,7 +27,7 @@ from gift_jax.training.timing import duration
 
 from . import sources
 from .digits_setup import at_once, load_digits
-from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student
+from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student, warn_if_test_images
 from .reporting import MakeSections, Row, print_summary, report_title, write_report
 from .sources import find_distilled, find_teacher
 
@@ -148,9 +148,11 @@ def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     teacher = find_teacher(study.teacher, study.dataset, study.model) if asked and not study.is_teacherless else None
     check_size(teacher, first, study.teacher)
     students = {method: make_student(study.model, method, distilled) for method, distilled in sets.items()}
-    real = (load_test(study, first), load_validation(study, first))
+    test, validation = load_test(study, first), load_validation(study, first)
+    if validation is not None:
+        warn_if_test_images(validation, test)
     announce()
-    return Materials(teacher, sets, *real, students, study.has_teacher)
+    return Materials(teacher, sets, test, validation, students, study.has_teacher)
 
 
 def run_study(

@@ -76,7 +76,7 @@ def test_sets_of_different_sizes_are_studied_apart():
         load_materials(loss_comparison.LossComparison(**WHERE), ["rded", "dc"])
 
 
-def test_settings_are_chosen_on_images_that_are_whitened_as_test_images_are(place):
+def test_settings_are_chosen_on_images_that_are_whitened_as_test_images_are(place, capsys):
     images = np.random.default_rng(0).normal(size=(10, 32, 32, 3)).astype("f")
     save_set("datm", images=images, pixel_space="zca", soft_labels=LABELS)
     shutil.copytree(place / "val", place / "train", dirs_exist_ok=True)
@@ -84,6 +84,7 @@ def test_settings_are_chosen_on_images_that_are_whitened_as_test_images_are(plac
     materials = load_materials(study, ["datm"])
     assert materials.validation_set.pixel_space == "zca"
     np.testing.assert_array_equal(materials.validation_set.images, materials.evaluation_set.images)
+    assert "--train-data holds the test images" in capsys.readouterr().err
 
 
 def test_a_study_of_ones_own_dataset_finds_its_training_images(command):
