@@ -62,7 +62,8 @@ def at_chosen(rows: Sequence[Row], chance: float, column: str) -> View:
     chosen, rates = chosen_rates(rows, chance, column), rates_of(rows)
     edges = sum(rate in (rates[0], rates[-1]) for rate in chosen.values())
     # Sets of other datasets may be made from all training images.
-    unseen = " that no set is made from" if {row["dataset"] for row in rows} == {DIGITS} else ""
+    datasets = {row["dataset"] for row in rows if "dataset" in row}
+    unseen = " that no set is made from" if datasets == {DIGITS} else ""
     about = (
         f"{ACCURACY} Each loss has, for each {column}, the rate of the best mean accuracy on validation images: real "
         f"training images{unseen}. Rates are {', '.join(rates)} times the default; choices at an end "
