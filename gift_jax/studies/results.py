@@ -35,6 +35,8 @@ _OF_A_RUN = (
     *("top1_last", "top1_best", "top5_last", "train_seconds", "history", "versions", "device"),
 )  # of a student that was trained and tested, by itself or as a cell
 
+_SETTINGS = ("labels", "recipe", "student", "distilled", "soft_labels", "versions", "configuration", "device")
+
 
 def read_results(path: Path) -> list[dict[str, Any]]:
     """Read a `results.jsonl`.
@@ -44,7 +46,8 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     """
     with os_errors_as_gift_error(path):
         *lines, last = path.read_bytes().split(b"\n")
-    rows = [_parse(line) for line in (*lines, last)]
+    held: dict[str, Any] = {}
+    rows = [(row := _parse(line)) and _sharing(row, held) for line in (*lines, last)]
     for number, (line, row) in enumerate(zip((*lines, last), rows, strict=True), 1):
         flaw = "" if row is None else next(_flaws_of_row(row), "")
         if row is None and line.strip() and number <= len(lines):
@@ -56,6 +59,12 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     if last.strip() and rows[-1] is None:
         print(f"warning: {path}: line {len(rows)} was cut short and is passed over", file=sys.stderr)
     return [row for row in rows if row is not None]
+
+
+def _sharing(row: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
+    """The row, whose settings are one object with equal ones of other rows: they are most of what it takes to hold it."""
+    same = {name: held.setdefault(json.dumps(row[name]), row[name]) for name in _SETTINGS if name in row}
+    return {**row, **same}
 
 
 def _flaws_of_row(row: dict[str, Any]) -> Iterator[str]:
