@@ -1,6 +1,7 @@
 """Reports: sections of Markdown, tables and pictures, as Markdown files and as one self-contained HTML page."""
 
 import base64
+import contextlib
 import html
 import re
 from collections.abc import Sequence
@@ -170,9 +171,14 @@ def write_page(out: Path, title: str, sections: Sequence[Section]) -> None:
     make_directory(pictures)
     with os_errors_as_gift_error(out):
         before = re.findall(r"\(pictures/([^/()]+)\)", page.read_text()) if page.is_file() else []
-        for name, data in shown.items():
-            with atomic_write(pictures / name) as temporary:
-                temporary.write_bytes(data)
+        try:
+            for name, data in shown.items():
+                with atomic_write(pictures / name) as temporary:
+                    temporary.write_bytes(data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                pictures.rmdir()  # if none was written
+            raise
         for name in {*before} - {*shown}:
             (pictures / name).unlink(missing_ok=True)
     write_text(page, to_markdown(title, sections))

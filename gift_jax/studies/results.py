@@ -62,7 +62,10 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 
 def _sharing(row: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """The row, whose settings are one object with equal ones of other rows: they are most of what it holds."""
+    """The row, whose settings are one object with equal ones of other rows: they are most of what it holds.
+
+    So nobody writes into them.
+    """
     same = {name: held.setdefault(json.dumps(row[name]), row[name]) for name in _SETTINGS if name in row}
     return {**row, **same}
 

@@ -1,5 +1,6 @@
 """Results under old keys: what records the same setting is known again, and nothing else is."""
 
+import copy
 import dataclasses
 import json
 
@@ -27,7 +28,7 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     path = tmp_path / "results.jsonl"
     grid.run_grid(cells, tmp_path, experiment="e")
     made = read_results(path)
-    old = [{**row, "cell": f"old {number}"} for number, row in enumerate(made)]
+    old = [{**copy.deepcopy(row), "cell": f"old {number}"} for number, row in enumerate(made)]
     for row in old:
         del row["setting"]  # which rows of earlier versions lack
     old[1]["recipe"]["optimizer"]["learning_rate"] = 1.0
