@@ -113,8 +113,9 @@ def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config:
 
 def run(config: DistillRDED) -> None:
     """Make all classes that are missing, and the set of them."""
-    if min(config.ipc, config.factor, config.num_crops, config.images_per_class) < 1:
-        raise GiftError("--ipc, --factor, --num-crops and --images-per-class must be 1 or more")
+    settings = config.settings  # which refuses mistakes before anything is read
+    if config.ipc < 1:
+        raise GiftError(f"--ipc must be 1 or more, not {config.ipc}")
     teacher = open_teacher(config.teacher, config.dataset)
     if config.dataset not in (None, teacher.info.dataset):
         raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")
@@ -134,7 +135,7 @@ def run(config: DistillRDED) -> None:
             make_class(path, label, labels, read, config, teacher)
             advance(1, f"class {label}")
     classes = [np.load(path, allow_pickle=False) for path in paths]
-    distilled = rded.assemble(classes, teacher, config.settings, config.seed)
+    distilled = rded.assemble(classes, teacher, settings, config.seed)
     provenance = {**distilled.provenance, IDENTITY: identity}
     save_distilled(config.out, dataclasses.replace(distilled, provenance=provenance))
     shutil.rmtree(parts)

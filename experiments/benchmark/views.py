@@ -202,10 +202,9 @@ def sizes_view(rows: Sequence[Row]) -> Section:
 
 def trained_at(rows: Sequence[Row]) -> str:
     """What the figures of rows are, and at which rates their students were trained."""
-    official = {row["recipe"]["optimizer"]["learning_rate"] for row in rows} == {
-        compared(OFFICIAL).optimizer.learning_rate
-    }
-    rate = "its default rate" if official else "the rate that the search chose for the loss"
+    default = compared(OFFICIAL).optimizer.learning_rate
+    untuned = all(row["recipe"]["optimizer"]["learning_rate"] == default for row in rows)
+    rate = "its default rate" if untuned else "the rate that the search chose for the loss"
     return f"{ACCURACY} Students are trained by `{OFFICIAL}` at {rate}."
 
 

@@ -208,7 +208,7 @@ def make_command(
 def _by_dataset(
     parameters: Mapping[str, Parameter], table: Mapping[str, Mapping[str, Any]], arguments: Sequence[str]
 ) -> Mapping[str, Any]:
-    """The defaults of the dataset that a command line names, by option; none if it has none of its own."""
+    """The defaults of the dataset that a command line names, and of the model with it, by option."""
     if not table:
         return {}
     given = [part for text in arguments for part in text.split("=", 1)]
