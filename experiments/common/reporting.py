@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import rich
@@ -81,22 +82,53 @@ def report_title(names: Iterable[str], rows: Sequence[Row]) -> str:
     return f"{written} on {', '.join(others)}" if others else written
 
 
+# What the rows of a study have in common, and the axes that may decide it all the same.
+HELD: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "dataset": (),
+    "recipe.precision": (),
+    "teacher": ("labels", "deviation", "side"),
+    "teacher_sha256": ("labels", "deviation", "side"),
+    "student": ("student", "stage"),
+    "ipc": ("ipc", "images", "hard-labelled", "all real images"),
+    "distilled": ("ipc", "images", "method", "deviation", "side"),
+    "recipe.epochs": ("ipc", "images"),
+    "recipe.optimizer.name": ("optimizer", "deviation", "side"),
+    "recipe.schedule": ("optimizer", "deviation", "side"),
+    "recipe.augment": ("augmentation", "labels", "deviation", "side"),
+    "recipe.mix": ("augmentation", "labels", "deviation", "side"),
+})  # fmt: skip
+
+
 def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each setting by what differs between settings; one part, named "", if nothing does.
 
-    Two rows under the same labels are of two settings if anything but the seed decided them differently. Rows without
-    labels are one part, whose settings are named in it.
+    Two rows under the same labels are of two settings if anything but the seed decided them differently, and so are two
+    of one question that differ in what a study holds fixed (`HELD`). Rows without labels are one part, whose settings
+    are named in it.
     """
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        if "labels" in row:
-            groups[str(row["labels"])].append(row)
-    mixed = {key: None for found in groups.values() for key in differing([facts(row) for row in found])}
+    settings = [dict(pairs) for pairs in dict.fromkeys(tuple(facts(row).items()) for row in rows if "labels" in row)]
+    mixed = dict.fromkeys(_mixed(settings, lambda key: key.startswith("labels.")))
+    for fact, axes in HELD.items():
+        known = [one for one in settings if any(_is_part(key, fact) for key in one)]
+        own = _mixed(known, lambda key, axes=axes: key in [f"labels.{axis}" for axis in (QUESTION, *axes)])
+        mixed |= dict.fromkeys(key for key in own if _is_part(key, fact))
     parts: dict[str, list[Row]] = {}
     for row in rows:
         own = facts(row) if mixed else {}
         parts.setdefault(", ".join(fact_text(key, known_text(own, key)) for key in mixed), []).append(row)
     return parts
+
+
+def _mixed(settings: Sequence[Mapping[str, str]], names: Callable[[str], bool]) -> list[str]:
+    """The facts in which settings differ that have the same of the facts so named."""
+    groups: dict[tuple[tuple[str, str], ...], list[Mapping[str, str]]] = defaultdict(list)
+    for one in settings:
+        groups[tuple((key, text) for key, text in one.items() if names(key))].append(one)
+    return [key for found in groups.values() for key in differing(found)]
+
+
+def _is_part(key: str, fact: str) -> bool:
+    return f"{key}.".startswith(f"{fact}.")
 
 
 def _of_part(prefix: str, section: Section) -> Section:

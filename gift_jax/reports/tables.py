@@ -130,10 +130,11 @@ BY_SEED = re.compile(r"distilled\.made|soft_labels\.(order|distilled)|setting")
 
 
 def facts(result: Result) -> dict[str, str]:
-    """What decided a result, but for its seed, as text by dotted names. A failed one knows its recipe and student."""
+    """What decided a result, but for its seed, as text by dotted names. An old failed one knows recipe and student."""
     configuration = result.get("configuration", {})
     known = {name: configuration[name] for name in ("recipe", "student") if name in configuration}
-    found = {name: result[name] for name in DECISIVE if name in result}
+    told = {**result.get("record", {}), **result}
+    found = {name: told[name] for name in DECISIVE if name in told}
     pairs = flatten({**known, **found})
     own = {key: text for key, text in pairs if not ("labels" in result and BY_SEED.fullmatch(key))}
     return own | {f"labels.{name}": str(text) for name, text in result.get("labels", {}).items()}

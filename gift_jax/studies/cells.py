@@ -66,6 +66,11 @@ class Cell:
         """What is compiled for it."""
         return self.task.program
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a row says of the run beside its figures."""
+        return {**self.task.record, "setting": self.task.setting}
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON: names and settings, and digests of the arrays."""
         return {**self.task.identity(), "validation": test_set_identity(self.validation_set), "seed": self.seed}

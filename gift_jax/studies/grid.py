@@ -35,10 +35,10 @@ CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "ver
 class Work(Protocol):
     """What a grid asks of a cell: names along its axes, epochs to count, what decides the result, and to be run.
 
-    identity is JSON that names all that decides the result, `seed` among it. Cells of equal programs share
-    compiled functions; those of equal workload take the same time an epoch; num_evaluations is how often a cell is
-    tested. run is given a function to tell of epochs done and their loss, and returns a row of results; shortened is
-    the same cell in fewer epochs.
+    identity is JSON that names all that decides the result, `seed` among it; record is what a row says of the run
+    beside its figures. Cells of equal programs share compiled functions; those of equal workload take the same time an
+    epoch; num_evaluations is how often a cell is tested. run is given a function to tell of epochs done and their loss,
+    and returns a row of results; shortened is the same cell in fewer epochs.
     """
 
     @property
@@ -58,6 +58,9 @@ class Work(Protocol):
 
     @property
     def workload(self) -> Hashable: ...  # noqa: D102
+
+    @property
+    def record(self) -> dict[str, Any]: ...  # noqa: D102
 
     def identity(self) -> dict[str, Any]: ...  # noqa: D102
 
@@ -238,7 +241,8 @@ def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:
             advance(cell.epochs - done, f"{name}: failed")
             kind, reason = ("diverged" if isinstance(error, Diverged) else "error"), _reason(error)
             print(f"{name}: {kind}: {reason}", file=sys.stderr)
-            return {"failed": kind, "reason": reason, "seed": cell.seed, "configuration": cell.identity()}
+            known = {"record": cell.record, "configuration": cell.identity()}
+            return {"failed": kind, "reason": reason, "seed": cell.seed, **known}
         for evaluation in row.get("history", ()):
             watch("top1", evaluation["top1"], evaluation["epoch"])
         return row

@@ -26,7 +26,7 @@ _FIELDS: dict[str, Any] = {
     "by_class": [[int]],
     "recipe": {"epochs": int, "batch_size": int | None, "max_steps": int | None, "loss_options": list},
     "student": {"num_classes": int},
-    **dict.fromkeys(("labels", "distilled", "versions", "configuration"), dict),
+    **dict.fromkeys(("labels", "distilled", "versions", "configuration", "record"), dict),
     "soft_labels": dict | None,
 }
 _OF_A_CELL = ("experiment", "cell", "labels", "seed")
@@ -35,7 +35,7 @@ _OF_A_RUN = (
     *("top1_last", "top1_best", "top5_last", "train_seconds", "history", "versions", "device"),
 )  # of a student that was trained and tested, by itself or as a cell
 
-_SETTINGS = ("labels", "recipe", "student", "distilled", "soft_labels", "versions", "configuration", "device")
+_SETTINGS = ("labels", "recipe", "student", "distilled", "soft_labels", "versions", "configuration", "record", "device")
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

@@ -160,6 +160,43 @@ def test_two_settings_of_one_study_are_two_reports(tmp_path):
     assert "10.5 ± 0.7" in text_of([second])
 
 
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ({"teacher_sha256": "a1" * 16}, ["teacher a1a1a1a1", "teacher b2b2b2b2"]),
+        ({"dataset": "digits"}, ["dataset digits", "dataset mine"]),
+        ({"recipe": {"epochs": 100}}, ["epochs 100", "epochs 10"]),
+    ],
+)
+def test_losses_are_not_compared_across_what_a_study_holds_fixed(field, names):
+    """One loss alone was run in each setting, so no two rows have the same labels."""
+    others = {"teacher_sha256": "b2" * 16, "dataset": "mine", "recipe": {"epochs": 10}}
+    one, two = [
+        rows_of({(loss, "sgd"): [90.0, 91.0]}, experiment="x", **own)
+        for loss, own in (("kl", field), ("gift", {name: others[name] for name in field}))
+    ]
+    assert [*by_setting(one + two)] == names
+    assert [*by_setting(one + one)] == [""]
+
+
+def test_what_an_axis_decides_makes_no_setting_of_its_own():
+    """Longer training of larger sets is the study's own doing, and so is a rate a loss."""
+    rows = [
+        *rows_of({("kl", "1"): [10.0]}, ("loss", "ipc"), recipe={"epochs": 100, "optimizer": {"learning_rate": 0.1}}),
+        *rows_of({("gift", "10"): [50.0]}, ("loss", "ipc"), recipe={"epochs": 10, "optimizer": {"learning_rate": 0.2}}),
+    ]
+    assert [*by_setting(rows)] == [""]
+
+
+def test_a_diverged_run_stays_with_the_runs_of_its_teacher():
+    """What failed says of itself what finished runs do."""
+    kept = {"teacher_sha256": "a1" * 16, "dataset": "mine"}
+    rows = rows_of({("kl", "sgd"): [90.0]}, **kept) + rows_of({("kl", "sgd"): [10.0]}, **{**kept, "dataset": "other"})
+    failed = {"labels": rows[0]["labels"], "seed": 1, "cell": "f", "failed": "diverged", "reason": "", "record": kept}
+    parts = by_setting([*rows, failed])
+    assert [[row["seed"] for row in own] for own in parts.values()] == [[0, 1], [0]]
+
+
 def test_cells_and_seeds_that_are_missing_are_named(tmp_path):
     rows = rows_of({("gift", "sgd"): [1, 2], ("gift", "adam"): [1, 2], ("kl", "sgd"): [1]}, experiment="x")
     assert reporting.missing_cells(rows) == ["kl, sgd, seed 1", "kl, adam"]

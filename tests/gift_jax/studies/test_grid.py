@@ -46,6 +46,10 @@ class Echo:
     def workload(self):
         return self.name
 
+    @property
+    def record(self):
+        return {"optimizer": self.name}
+
     def identity(self):
         return {"value": self.value, "seed": self.seed}
 
