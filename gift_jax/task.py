@@ -119,7 +119,7 @@ class Task:
             "distilled": set_identity(self.distilled),
             "teacher": teacher_identity(self.teacher),
             "evaluation": test_set_identity(self.test_set),
-            "soft_labels": self.soft_labels.info.record if self.soft_labels else None,
+            "soft_labels": self.soft_labels.identity if self.soft_labels else None,
             "random": random_identity(),
         }
 

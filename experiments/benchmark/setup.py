@@ -17,7 +17,7 @@ from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import COMPARED
 from gift_jax.rded import RDED
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.files import append_json_line
+from gift_jax.runtime.files import append_json_line, os_errors_as_gift_error, write_text
 from gift_jax.runtime.options import Alias, ComparedName, Dataset, Existing, ModelName
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows
@@ -25,7 +25,7 @@ from gift_jax.studies.grid_plan import measure
 from gift_jax.studies.results import read_results
 from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, make_teacher
-from gift_jax.training.identity import fingerprint
+from gift_jax.training.identity import digest, fingerprint
 
 from ..common import teacher_training
 from ..common.digits_setup import find_set
@@ -202,11 +202,27 @@ def load_resources(config: Benchmark) -> Resources:
     real = open_real(config.dataset, train, size)
     held, kept = held_out(len(real.labels))
     validation = EvaluationSet(real.read(held), real.labels[held], config.dataset, class_names=test.class_names)
+    check_images(config, fingerprint({"labels": digest(real.labels), "held out": digest(validation.images)}))
     if config.dry_run and not (config.out / "teacher" / INFO).is_file():
         teacher = untrained_teacher(config)
     else:
         teacher = find_teacher(config, len(test.labels))
     return Resources(teacher, set_finder(config, teacher, real.part(kept)), test, validation)
+
+
+def check_images(config: Benchmark, found: str) -> None:
+    """Whether what is in the run's directory was made of these training images. Raises: GiftError if not.
+
+    Args: found, their digest, of all labels and of the images that are held out, which are spread over all of them.
+    """
+    path = config.out / "sets" / "training_images.txt"
+    if path.is_file():
+        with os_errors_as_gift_error(path):
+            known = path.read_text(encoding="utf-8").strip()
+        if known != found:
+            raise GiftError(f"{config.out}: its sets and teacher are of other training images; give another --out")
+    elif not config.dry_run:
+        write_text(path, f"{found}\n")
 
 
 def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:

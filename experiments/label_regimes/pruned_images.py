@@ -2,7 +2,7 @@
 
 import dataclasses
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,11 +10,10 @@ import numpy as np
 
 from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.fkd import set_digest
 from gift_jax.models import Model
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.training.identity import fingerprint
+from gift_jax.training.identity import fingerprint, random_identity, set_identity
 
 from ..common.real_images import RealImages
 from .dynamics import RECIPE, record_dynamics
@@ -84,7 +83,7 @@ def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) 
     augment = "crop_flip" if get_dataset(images.dataset).mirrors else "crop"
     recipe = dataclasses.replace(RECIPE, epochs=epochs, augment=augment)
     recipe_of, network_of = dataclasses.asdict(recipe), dataclasses.asdict(network.spec)
-    parts: Mapping[str, object] = {"recipe": recipe_of, "network": network_of, "images": set_digest(images)}
+    parts = {"recipe": recipe_of, "network": network_of, "images": set_identity(images), "random": random_identity()}
     path = out / "pruning" / f"{fingerprint(parts)}.npz"
     if not path.is_file():
         with progress.display("scoring real images", epochs, "epochs") as advance:

@@ -22,7 +22,7 @@ from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.training.identity import digest
+from gift_jax.training.identity import digest, teacher_identity
 from gift_jax.training.replay import replay
 
 LOGIT_BYTES = np.dtype(np.float16).itemsize
@@ -46,6 +46,11 @@ class MadeLabels(StoredLabels):
     flips: bool
     seed: int
     kept: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """As of stored labels, with the teacher, whose options and normalisation decide its logits too."""
+        return {**super().identity, "teacher": teacher_identity(self.teacher)}
 
     @property
     def label_bytes(self) -> int:

@@ -138,6 +138,11 @@ class StoredLabels:
     directory: Path
     info: StoredInfo
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these labels from others, as JSON."""
+        return self.info.record
+
     def epoch(self, number: int) -> tuple[StoredBatches, StoredBatches | None]:
         """The full batches of an epoch, counted from 0, and the smaller last one, if there is one.
 

@@ -1,6 +1,7 @@
 """What training images are, from one look at each: sizes, modes, classes, and the statistics of their pixels."""
 
 import dataclasses
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -12,22 +13,27 @@ from gift_jax.readers.image_files import GREY_MODES
 from gift_jax.readers.records import Records, decoded
 from gift_jax.runtime.progress import display
 
+COMPARED = 1000  # test images, at most, that are looked for among the training images
+
 
 class Survey(NamedTuple):
     """Sizes as (width, height), modes of Pillow, images a class; statistics of the pixels that a network sees.
 
-    normalisation: None if they were not measured, or the images differ in size and no side was given.
+    normalisation: None if they were not measured, or the images differ in size and no side was given. digests: of the
+    files.
     """
 
     sizes: frozenset[tuple[int, int]]
     modes: frozenset[str]
     counts: np.ndarray
     normalisation: Normalisation | None
+    digests: frozenset[int]
 
 
 class ImageStats(NamedTuple):
-    """An image's size, mode, and per channel the sums of its pixels in [0, 1] and of their squares [2, C]."""
+    """An image's file, size, mode, and per channel the sums of its pixels in [0, 1] and of their squares [2, C]."""
 
+    digest: int
     size: tuple[int, int]
     mode: str
     sums: np.ndarray
@@ -44,12 +50,18 @@ class MeasureImage:
     def __call__(self, content: bytes, where: str) -> ImageStats:  # noqa: D102
         header = open_header(content, where)
         if not self.channels:
-            return ImageStats(header.size, header.mode, np.zeros((2, 1)), 0)
+            return ImageStats(file_digest(content), header.size, header.mode, np.zeros((2, 1)), 0)
         image = open_image(content, where, self.channels)
         if self.side is not None:
             image = center_crop(resize(image, self.side), self.side)
         levels = np.asarray(image).reshape(-1, self.channels).astype(np.float64) / 255
-        return ImageStats(header.size, header.mode, np.stack([levels.sum(0), (levels**2).sum(0)]), len(levels))
+        sums = np.stack([levels.sum(0), (levels**2).sum(0)])
+        return ImageStats(file_digest(content), header.size, header.mode, sums, len(levels))
+
+
+def file_digest(content: bytes) -> int:
+    """64 bits that tell files apart."""
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest())
 
 
 def survey_images(records: Records, *, side: int | None, channels: int | None, measured: bool) -> Survey:
@@ -58,16 +70,23 @@ def survey_images(records: Records, *, side: int | None, channels: int | None, m
     if not counts.all():
         empty = records.class_names[int(np.argmin(counts))]
         raise GiftError(f"the class {empty!r} has no training images; add some, or remove the class")
-    sizes, modes, sums, pixels = set(), set(), 0.0, 0
+    sizes, modes, digests, sums, pixels = set(), set(), set(), 0.0, 0
     with display("looking", len(records.labels), "images") as advance:
         for seen in decoded(records, MeasureImage(side, (channels or 3) if measured else 0)):
             sizes.add(seen.size)
             modes.add(seen.mode)
+            digests.add(seen.digest)
             sums, pixels = sums + seen.sums, pixels + seen.pixels
             advance(1, "")
     grey = channels is None and modes <= GREY_MODES
     statistics = _statistics(np.asarray(sums), pixels, grey) if pixels and (side or len(sizes) == 1) else None
-    return Survey(frozenset(sizes), frozenset(modes), counts, statistics)
+    return Survey(frozenset(sizes), frozenset(modes), counts, statistics, frozenset(digests))
+
+
+def count_shared(found: Survey, test: Records) -> tuple[int, int]:
+    """How many test images are among the training images, and of how many, evenly chosen, that is told."""
+    rows = np.unique(np.linspace(0, len(test.labels) - 1, COMPARED).astype(int)).tolist()
+    return sum(file_digest(test.read(row)) in found.digests for row in rows), len(rows)
 
 
 def _statistics(sums: np.ndarray, pixels: int, grey: bool) -> Normalisation:

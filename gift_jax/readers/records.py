@@ -17,7 +17,6 @@ from gift_jax.readers.source import Source
 from gift_jax.runtime.files import os_errors_as_gift_error
 
 THREADS, WAITING = 16, 64
-COMPARED = 16  # images by which two sources are told apart
 
 
 class Records(NamedTuple):
@@ -76,16 +75,6 @@ def file_records(
         return source.read(name_of(row), LARGEST_FILE)
 
     return Records(labels, classes, read, lambda row: source.title(name_of(row)), source_digest(source, names), notes)
-
-
-def same_images(one: Records, other: Records) -> bool:
-    """Whether two sources hold the same images, by their digests or by some files of each."""
-    if one.digest == other.digest:
-        return True
-    if len(one.labels) != len(other.labels):
-        return False
-    rows = np.linspace(0, len(one.labels) - 1, COMPARED).astype(int).tolist()
-    return all(one.read(row) == other.read(row) for row in rows)
 
 
 Read = TypeVar("Read")

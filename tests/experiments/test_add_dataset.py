@@ -180,14 +180,21 @@ def test_class_folders_of_a_known_dataset_are_counted_as_its_classes(place, succ
     assert re.search(r"9 +│ truck +│ 1 ", out)
 
 
-def test_test_images_that_are_the_training_images_are_said(place, command):
+@pytest.mark.parametrize(
+    ("test", "shared"), [("train", "10 of 10"), ("copy", "10 of 10"), ("mixed", "5 of 10"), ("own", "")]
+)
+def test_test_images_that_are_training_images_are_said(test, shared, place, command):
+    """The training folder itself, a copy of it, one that some of them slipped into, and one of its own."""
     write_pictures(place / "train", 2, 0)
     shutil.copytree(place / "train", place / "copy")
-    for test in ("train", "copy"):
-        status, _, error = command(
-            add_dataset, f"flowers-{test}", "--data", "train", "--test-data", test, "--image-size", 8
-        )
-        assert (status, "warning: the test images are the training images" in error) == (0, True)
+    write_pictures(place / "own", 2, 100)
+    shutil.copytree(place / "own", place / "mixed")
+    for folder in (place / "train").iterdir():
+        first = min(folder.iterdir())
+        shutil.copy(first, place / "mixed" / folder.name / first.name)
+    status, _, error = command(add_dataset, "flowers", "--data", "train", "--test-data", test, "--image-size", 8)
+    assert status == 0
+    assert re.findall(r"warning: (\d+ of \d+) test images are training images", error) == [shared] * bool(shared)
 
 
 def test_another_dataset_is_not_replaced(place, command):

@@ -172,6 +172,19 @@ def test_no_set_holds_an_image_that_rates_are_chosen_on():
     assert not set(held) & set(kept)
 
 
+def test_sets_of_other_images_are_not_taken(fashion, tmp_path):
+    """Other images under the same labels, as after a new download into the same place."""
+    write_mnist(tmp_path / "idx", 120, zipped=False)
+    options = ("--data", tmp_path / "idx", "--out", tmp_path / "run", *TINY, "--stages", "sets")
+    assert [fashion(*options)[0] for _ in range(2)] == [0, 0]
+    images = tmp_path / "idx" / "train-images-idx3-ubyte"
+    content = images.read_bytes()
+    images.write_bytes(content[:16] + content[16:][::-1])
+    status, _, err = fashion(*options)
+    assert status != 0
+    assert "its sets and teacher are of other training images" in err
+
+
 def test_the_literatures_width_and_a_teacher_that_follows_the_dataset():
     config = Benchmark(**FASHION)
     asked = teacher_config(config)

@@ -153,6 +153,10 @@ def test_dynamics_are_recorded_once(tmp_path, monkeypatch):
     other = load_dynamics(tmp_path, network, images, 4)
     assert (len(told), len(first.errors), len(other.errors)) == (2, 3, 4)
     np.testing.assert_array_equal(first.margins, again.margins)
+    load_dynamics(tmp_path, network, dataclasses.replace(images, labels=images.labels[::-1].copy()), 3)
+    with jax.threefry_partitionable(not jax.config.jax_threefry_partitionable):
+        load_dynamics(tmp_path, network, images, 3)
+    assert len(told) == 4
 
 
 @pytest.mark.exhaustive

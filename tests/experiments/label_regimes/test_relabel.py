@@ -10,6 +10,7 @@ import pytest
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 from experiments.label_regimes.relabel import make_labels
+from gift_jax.data.datasets import Normalisation
 from gift_jax.data.fkd import StoredBatches, problems
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
@@ -83,6 +84,13 @@ def test_banks_share_a_step():
     make_epoch(program, soft_labels=made[1])
     after = epochs._make_jitted_step.cache_info()
     assert (after.misses - before.misses, after.hits - before.hits) == (0, 1)
+
+
+def test_labels_of_a_teacher_under_another_normalisation_are_others():
+    """The same weights, and other logits."""
+    info = dataclasses.replace(TEACHER.info, normalisation=Normalisation((0.1,), (0.2,)))
+    other = make_labels(SET, TEACHER._replace(info=info), RECIPE, seed=0)
+    assert other.identity != make_labels(SET, TEACHER, RECIPE, seed=0).identity
 
 
 @pytest.mark.exhaustive
