@@ -9,6 +9,7 @@ cut square as test images are, of which RDED then takes its crops (the authors c
 
 import dataclasses
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, refuse_to_replace
+from gift_jax.runtime.files import atomic_write, hold_lock, os_errors_as_gift_error, refuse_to_replace
 from gift_jax.runtime.options import Dataset, Source
 from gift_jax.training.identity import digest, random_identity
 
@@ -70,11 +71,10 @@ class DistillRDED:
 
 def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str, Reader]:
     """Labels int32 [N] of the real images, a digest of their source, and a reader. Raises: GiftError."""
-    info = teacher.info
+    info, source = teacher.info, find_images(config.data, teacher.info.dataset, "train", "--data")
     if info.dataset == DIGITS:
         split = load_split()
         return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
-    source = find_images(config.data, info.dataset, "train", "--data")
     records = load_records(info.dataset, source=source, class_order=config.class_order, train=True)
     images = hashlib.sha256(records.digest.encode() + records.labels.tobytes()).hexdigest()
     return records.labels, images, reader(records, info.dataset, info.image_size)
@@ -111,21 +111,10 @@ def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config:
         np.save(temporary, images, allow_pickle=False)
 
 
-def run(config: DistillRDED) -> None:
-    """Make all classes that are missing, and the set of them."""
-    settings = config.settings  # which refuses mistakes before anything is read
-    if config.ipc < 1:
-        raise GiftError(f"--ipc must be 1 or more, not {config.ipc}")
-    teacher = open_teacher(config.teacher, config.dataset)
-    if config.dataset not in (None, teacher.info.dataset):
-        raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")
-    labels, images, read = open_images(config, teacher)
-    identity = identify(config, teacher, images)
-    if is_done(config.out, identity):
-        print(f"is there  {config.out}: made before, by the same settings of the same images")
-        return
-    # Where finished classes wait for the others: beside the set.
-    parts = config.out.with_name(f".{config.out.name}.{identity}")
+def make_classes(
+    parts: Path, labels: np.ndarray, read: Reader, config: DistillRDED, teacher: Teacher
+) -> list[np.ndarray]:
+    """Make, in a directory, the classes that are missing there. Returns: all of them."""
     paths = [parts / f"{label:05d}.npy" for label in range(teacher.info.num_classes)]
     done = sum(path.is_file() for path in paths)
     if done:
@@ -134,11 +123,34 @@ def run(config: DistillRDED) -> None:
         for label, path in enumerate(paths):
             make_class(path, label, labels, read, config, teacher)
             advance(1, f"class {label}")
-    classes = [np.load(path, allow_pickle=False) for path in paths]
-    distilled = rded.assemble(classes, teacher, settings, config.seed)
-    provenance = {**distilled.provenance, IDENTITY: identity}
-    save_distilled(config.out, dataclasses.replace(distilled, provenance=provenance))
-    shutil.rmtree(parts)
+    return [np.load(path, allow_pickle=False) for path in paths]
+
+
+def run(config: DistillRDED) -> None:
+    """Make all classes that are missing, and the set of them."""
+    settings = config.settings  # which refuses mistakes before anything is read
+    if config.ipc < 1:
+        raise GiftError(f"--ipc must be 1 or more, not {config.ipc}")
+    teacher = open_teacher(config.teacher, config.dataset)
+    if config.dataset not in (None, teacher.info.dataset):
+        raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")
+    if settings.factor > teacher.info.image_size:
+        raise GiftError(f"--factor must be at most {teacher.info.image_size}, the pixels of a side of the images")
+    labels, images, read = open_images(config, teacher)
+    identity = identify(config, teacher, images)
+    if is_done(config.out, identity):
+        print(f"is there  {config.out}: made before, by the same settings of the same images")
+        return
+    # Where finished classes wait for the others: beside the set.
+    parts = config.out.with_name(f".{config.out.name}.{identity}")
+    busy = f"{config.out}: another process is making this set; wait for it, or stop it"
+    with os.fdopen(hold_lock(parts / "lock", busy)):
+        classes = make_classes(parts, labels, read, config, teacher)
+        distilled = rded.assemble(classes, teacher, settings, config.seed)
+        provenance = {**distilled.provenance, IDENTITY: identity}
+        if not is_done(config.out, identity):  # by another process, meanwhile
+            save_distilled(config.out, dataclasses.replace(distilled, provenance=provenance))
+        shutil.rmtree(parts)
     print(f"written   {config.out}: {len(distilled.labels)} images of {len(labels)} real ones")
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -46,6 +47,29 @@ def atomic_write(target: Path, *, keep: Callable[[Path, Path], bool] | None = No
 def refuse_to_replace(path: Path) -> NoReturn:
     """Raises: GiftError that says how to keep what is there."""
     raise GiftError(f"{path}: holds something else, and is not replaced; choose another --out, or remove it")
+
+
+def hold_lock(path: Path, busy: str) -> int:
+    """Make a lock, which ends with the process. Returns: its descriptor, to be closed.
+
+    Raises: GiftError with the sentence busy if another process holds it.
+    """
+    with os_errors_as_gift_error(path):
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            except FileNotFoundError:  # another process has just removed the directory
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise GiftError(busy) from None
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+            os.close(descriptor)  # of a file that was removed before it was locked
 
 
 def make_directory(directory: Path) -> None:

@@ -6,7 +6,6 @@ never was: the state is everything that a step reads, and random keys are folded
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
@@ -25,11 +24,12 @@ from orbax.checkpoint import v1 as ocp
 
 from gift_jax.errors import GiftError, Preempted, short_reason
 from gift_jax.optim import is_key
-from gift_jax.runtime.files import os_errors_as_gift_error
+from gift_jax.runtime.files import hold_lock
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 from gift_jax.training.identity import differences, digest
 
 LONG_EPOCH = 10.0  # seconds: nobody who stops a run waits longer for an epoch's end
+_BUSY = "{}: another process is training this run; wait for it, or stop it"
 _SEED = "seed_"  # with which names of stores begin
 Tree = TypeVar("Tree")
 Record = dict[str, Any]
@@ -70,7 +70,8 @@ class Store:
         self.settings, self.configuration = settings, json.loads(json.dumps(configuration))
         self.saved_at, self.preempted = time.monotonic(), threading.Event()
         self.saved, self.done, self.began = 0, 0, time.monotonic()  # epochs, and when the one that runs began
-        self._lock = _lock(self.directory) if jax.process_index() == 0 else None
+        lock = self.directory.with_name(f"{self.directory.name}.lock")
+        self._lock = hold_lock(lock, _BUSY.format(self.directory)) if jax.process_index() == 0 else None
         if not settings.resume and jax.process_index() == 0:
             shutil.rmtree(self.directory, ignore_errors=True)
         newest: Any = ocp.training.preservation_policies.LatestN(settings.keep)  # Orbax's own types differ here
@@ -230,27 +231,6 @@ def _preemption(came: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _lock(directory: Path) -> int:
-    """A lock beside the directory, which ends with the process. Raises: GiftError if another process holds it."""
-    path = directory.with_name(f"{directory.name}.lock")
-    with os_errors_as_gift_error(path):
-        while True:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            except FileNotFoundError:  # another run has just removed the directory, which was empty
-                continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                raise GiftError(f"{directory}: another process is training this run; wait for it, or stop it") from None
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    return descriptor
-            os.close(descriptor)  # of a file that was removed before it was locked
 
 
 def remove(settings: Checkpoints, seeds: Sequence[int]) -> None:

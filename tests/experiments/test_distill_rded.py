@@ -102,6 +102,35 @@ def test_classes_of_another_teacher_are_not_taken_over(distill, tmp_path, monkey
     assert len(found.provenance["teacher_sha256"]) == 64
 
 
+def test_two_processes_do_not_make_one_set(distill, teacher, tmp_path, monkeypatch):
+    """The second is told, and the first goes on undisturbed."""
+    arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 10, "--out", tmp_path / "set.safetensors")
+    original, told = rded.synthesize_class, []
+
+    def meanwhile(*parts, **options):
+        if not told:
+            told.append(None)
+            told[:] = distill(*arguments)
+        return original(*parts, **options)
+
+    monkeypatch.setattr(rded, "synthesize_class", meanwhile)
+    assert distill(*arguments)[0] == 0
+    assert "set.safetensors: another process is making this set" in told[2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set.safetensors", "teacher"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--factor", 9), "--factor must be at most 8"), (("--data", "images"), "the digits come with scikit-learn")],
+)
+def test_what_cannot_be_is_said_before_anything_is_made(options, message, distill, teacher, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    status, _, err = distill("--teacher", teacher, *options, "--out", tmp_path / "s.safetensors")
+    assert (status, err.count("\n")) == (2, 1)
+    assert message in err
+
+
 def test_class_folders_are_streamed(distill, tmp_path):
     root = write_tree(tmp_path / "train", [f"{label:05d}" for label in range(10)], per_class=3)
     spec = ModelSpec("conv2", 10, 32, 3, (("width", 4),))
