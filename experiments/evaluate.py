@@ -12,6 +12,7 @@ Figures of the paper that are known (Figure 1, IPC 10): 44.0 % for RDED's set of
 
 import dataclasses
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -122,6 +123,9 @@ def check_options(config: Evaluate) -> None:
         raise GiftError(f"--teacher-models and {other} are given; give one of them")
     if config.soft_labels and config.has_teacher:
         raise GiftError("--soft-labels and --teacher are given, and only one of them can label images; leave one out")
+    unlabelled = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}" if config.is_teacherless else ""
+    if config.tar_model and unlabelled and config.method != "datm":  # whose sets are named after it
+        raise GiftError(f"--tar_model {config.tar_model} is a teacher's, and {unlabelled} takes none; leave one out")
     if config.teacher_weights and not config.teacher_models:
         raise GiftError("--teacher-weights are of --teacher-models; give these too")
     for model in (config.teacher_model, *config.teacher_models):
@@ -153,6 +157,8 @@ def _given(options: dict) -> dict:
 def load_task(config: Evaluate) -> Task:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
     distilled = find_distilled(config.distilled, config.method, config.dataset, config.set_model, config.ipc)
+    if config.train_data and distilled.pixel_space != "zca":
+        print("warning: --train-data is read for whitened sets only, and this one is not", file=sys.stderr)
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
     given = config.has_teacher or bool(config.teacher_models)
     has_labels = config.soft_labels is not None or (distilled.soft_labels is not None and not given)

@@ -6,6 +6,7 @@ The official layout is understood: `syn_data/METHOD/DATASET_MODEL/ipcN/`, `data/
 
 import hashlib
 import importlib.util
+import itertools
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -78,13 +79,16 @@ def run_convert(*arguments: str) -> None:
 
 
 def convert_once(command: str, source: Path, options: Sequence[str], name: str) -> Path:
-    """The result of converting source, in the cache: made if it is not there, or if source or options changed."""
+    """The result of converting source, in the cache: made unless it is there, of this source, options and dataset."""
     with os_errors_as_gift_error(source):
         files = sorted(filter(Path.is_file, source.rglob("*"))) if source.is_dir() else [source]
         # When a file was last written to is copied with it; when that was set is not.
         found = [(path.as_posix(), path.stat()) for path in files]
         state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found]
-    key = hashlib.sha256(repr((source.resolve().as_posix(), state, tuple(options))).encode()).hexdigest()[:16]
+    asked = dict(itertools.pairwise(options))
+    described = get_dataset(asked["--dataset"]) if "--dataset" in asked else None
+    decides = (source.resolve().as_posix(), state, tuple(options), described)
+    key = hashlib.sha256(repr(decides).encode()).hexdigest()[:16]
     out = cache_directory("converted") / key / name
     if out.exists():
         print(f"converted before: {source} -> {out}")

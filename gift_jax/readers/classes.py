@@ -19,7 +19,7 @@ from gift_jax.errors import GiftError
 from gift_jax.readers.class_names import KNOWN
 from gift_jax.readers.request import KnownClasses, ReadRequest
 from gift_jax.readers.source import HEAD, refuse_stand_in
-from gift_jax.runtime.files import os_errors_as_gift_error, sha256, write_text
+from gift_jax.runtime.files import os_errors_as_gift_error, same_content, sha256, write_text
 
 MOST_CLASSES = 2**20
 _NUMBERED = re.compile(r"(?:new)?([0-9]{1,9})")  # SRe2L's folders are new000, new001, ...
@@ -280,8 +280,12 @@ def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
 
 
 def write_class_order(path: Path, names: Iterable[str]) -> None:
-    """Write a class-order file, whole or not at all. Args: names of class folders, by class id."""
-    write_text(path, "# The class folder of each class id, from 0.\n" + "".join(f"{name}\n" for name in names))
+    """Write a class-order file, whole or not at all, and in place of nothing else.
+
+    Args: names of class folders, by class id. Raises: GiftError if the file holds something else.
+    """
+    text = "# The class folder of each class id, from 0.\n" + "".join(f"{name}\n" for name in names)
+    write_text(path, text, keep=same_content)
 
 
 def read_lines(path: Path) -> list[str]:

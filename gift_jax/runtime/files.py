@@ -130,9 +130,9 @@ def same_content(target: Path, new: Path) -> bool:
     return digests[0] == digests[1] or refuse_to_replace(target)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
+def write_text(path: Path, text: str, *, keep: Callable[[Path, Path], bool] | None = None) -> None:
+    """Write a text file, whole or not at all. Args: keep, as of `atomic_write`."""
+    with atomic_write(path, keep=keep) as temporary, os_errors_as_gift_error(path):
         temporary.write_text(text, encoding="utf-8")
 
 

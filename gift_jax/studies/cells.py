@@ -9,6 +9,7 @@ import numpy as np
 
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.evaluate import make_evaluator
+from gift_jax.runtime.seeds import check_seeds
 from gift_jax.task import Task, check_test_set
 from gift_jax.training.identity import test_set_identity
 from gift_jax.training.program import Program
@@ -40,6 +41,8 @@ class Cell:
     validation_set: EvaluationSet | None = None
 
     def __post_init__(self) -> None:
+        check_seeds([self.seed])
+        object.__setattr__(self, "seed", int(self.seed))  # of NumPy's too, which JSON does not take
         if self.validation_set is not None:
             check_test_set(self.task, self.validation_set)
 

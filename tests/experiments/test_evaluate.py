@@ -152,6 +152,8 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         status, out, _ = run(*other, *where, "--tar_model", "conv2", "--dry-run")
         assert (status, out.count("converted before")) == (0, 2)
         assert "student conv1 (8 pixels) under teacher conv2" in out
+        _, _, err = run(*other, *where, "--tar_model", "conv2", "--dry-run", "--train-data", ".")
+        assert "warning: --train-data is read for whitened sets only" in err
         assert "nothing was trained" in out
         assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 1
         # What is finished is not repeated; a further seed, on two devices, is added.
@@ -185,6 +187,7 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         (("--method", "rded", *CHOSEN, "--optimizer", "sdg"), "optimizer 'sdg' is unknown"),
         (("--method", "rded", *CHOSEN, "--learning-rate", -1), "learning_rate must be a number from 0"),
         (("--method", "none", *CHOSEN, "--tar_model", "conv33"), "model 'conv33' is unknown"),
+        (("--method", "rded", *CHOSEN, "--tar_model", "conv2", "--teacher", "none"), "--teacher none takes none"),
         (("--method", "none", "--dataset", "imagenet", "--model", "conv3"), "dataset 'imagenet' is unknown"),
         (("--method", "rded", *CHOSEN, "--teacher", "nowhere"), "nowhere: "),
         (("--method", "rded", *CHOSEN, "--ipc", 0), "--ipc must be 1 or more"),

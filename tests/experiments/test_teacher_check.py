@@ -70,6 +70,9 @@ def test_permuted_classes_are_written(check, tmp_path):
     assert (status, err.count("\n")) == (2, 1)
     assert "top-1, classes" in out
     assert read_class_order(path, 10) == tuple(map(str, ORDER))
+    path.write_text("an order that somebody wrote by hand\n")
+    assert "order.txt: holds something else" in check("--expected", 90, "--write-class-order", path, order=ORDER)[2]
+    assert path.read_text().startswith("an order")
 
 
 NONE = KNOWN["none, grey"]

@@ -9,6 +9,7 @@ from setups import INFO, distilled_set, make_variables
 
 from experiments.common import sources
 from gift_jax import GiftError, save_distilled, save_teacher
+from gift_jax.data.datasets import get_dataset
 from gift_jax.data.transforms import Preprocessing
 
 OWN = Preprocessing(0.6, "nearest")
@@ -68,6 +69,18 @@ def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_aga
     path.write_bytes(b"two")
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert found[0] == found[1] != sources.convert_once("distilled", path, (), "set")
+
+
+def test_a_dataset_that_is_described_anew_has_its_teacher_converted_anew(tmp_path, monkeypatch):
+    """The normalisation of a teacher is that of its dataset."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "run_convert", lambda *arguments: Path(arguments[-1]).mkdir(parents=True))
+    (path := tmp_path / "teacher.pth").touch()
+    described, found = get_dataset("digits"), []
+    for mirrors in (True, True, False):
+        monkeypatch.setattr(sources, "get_dataset", lambda _, m=mirrors: dataclasses.replace(described, mirrors=m))
+        found.append(sources.convert_once("teacher", path, ("--dataset", "mine"), "t"))
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_set_given_as_a_teacher_and_a_teacher_given_as_a_set_are_told(converted, tmp_path):
