@@ -299,7 +299,7 @@ def teacher_seconds(config: Benchmark, resources: Resources) -> float:
     largest = resources.find_set(MAIN, max(config.ipc, *config.sizes))
     images = len(resources.validation.labels) * HELD_OUT
     recipe = dataclasses.replace(teacher_training.make_recipe(asked, images), evaluations=1)
-    taken = measure(Cell({}, Task(recipe, resources.student, largest, None, resources.test)))
+    taken = measure([Cell({}, Task(recipe, resources.student, largest, None, resources.test))])
     return taken.compiling + recipe.epochs * (taken.evaluation + taken.epoch * images / len(largest.labels))
 
 

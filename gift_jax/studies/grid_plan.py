@@ -1,5 +1,7 @@
 """What a grid is going to run, and about how long that takes: for `--dry-run`."""
 
+import itertools
+import statistics
 import time
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -8,7 +10,7 @@ from typing import NamedTuple
 
 from gift_jax.studies.grid import Row, Shard, Work, known_rows, name_of, take_shard
 
-MEASURED_EPOCHS = 3
+MEASURED_EPOCHS = 4
 
 
 class Plan(NamedTuple):
@@ -65,17 +67,15 @@ def _rate(rows: Sequence[Row]) -> float:
 
 def _measured(loads: Sequence[Sequence[Work]]) -> tuple[float, str]:
     """Seconds of cells by workload, the first of each measured, and how that was found."""
-    measured = [(measure(own[0]), own) for own in loads]
-    programs = [len({cell.program for cell in own}) for own in loads]
+    measured = [(measure(own), own) for own in loads]
     seconds = sum(
-        count * taken.compiling
-        + sum(cell.num_evaluations * taken.evaluation + cell.epochs * taken.epoch for cell in own)
-        for (taken, own), count in zip(measured, programs, strict=True)
+        taken.compiling + sum(cell.num_evaluations * taken.evaluation + cell.epochs * taken.epoch for cell in own)
+        for taken, own in measured
     )
     first = measured[0][0]
     each = "an epoch" if len(loads) == 1 else f"an epoch of the first of {len(loads)} workloads"
-    figures = f"{first.compiling:.1f} s to compile, of {sum(programs)} programs, {first.epoch * 1e3:.1f} ms {each}"
-    return seconds, f"measured: {figures}"
+    compiling = sum(taken.compiling for taken, _ in measured)
+    return seconds, f"measured: {compiling:.0f} s to compile, {first.epoch * 1e3:.1f} ms {each}"
 
 
 def _state(row: Row | None) -> str:
@@ -83,21 +83,30 @@ def _state(row: Row | None) -> str:
 
 
 class Taken(NamedTuple):
-    """Seconds of a cell: to compile it, of an evaluation with all that is not training, and of an epoch."""
+    """Seconds of cells: to compile all, of an evaluation of one with all that is not training, and of an epoch."""
 
     compiling: float
     evaluation: float
     epoch: float
 
 
-def measure(cell: Work) -> Taken:
-    """Run an epoch of it, again without compilation, and then a few."""
-    cold, warm, more = (_seconds(cell.shortened(epochs)) for epochs in (1, 1, 1 + MEASURED_EPOCHS))
-    epoch = max(more - warm, 0.0) / MEASURED_EPOCHS
-    return Taken(max(cold - warm, 0.0), max(warm - epoch, 0.0), epoch)
+def measure(cells: Sequence[Work]) -> Taken:
+    """Run a few epochs of the first of cells of one workload, and again without compilation.
+
+    Its compilation has all in it that the cells share; that of the others is taken to be as the last one's.
+    """
+    programs = [*{cell.program: cell.shortened(MEASURED_EPOCHS) for cell in reversed(cells)}.values()]
+    *others, first = programs
+    (cold, _), (warm, epochs) = _seconds(first), _seconds(first)
+    # The first epoch has the run's beginning in it, the last one may have the evaluation.
+    epoch = statistics.median(epochs[1:-1] or [warm / MEASURED_EPOCHS])
+    more = _seconds(others[0])[0] - warm if others else 0.0
+    compiling = max(cold - warm, 0.0) + len(others) * max(more, 0.0)
+    return Taken(compiling, max(warm - MEASURED_EPOCHS * epoch, 0.0), epoch)
 
 
-def _seconds(cell: Work) -> float:
-    start = time.perf_counter()
-    cell.run(lambda epochs, loss: None)
-    return time.perf_counter() - start
+def _seconds(cell: Work) -> tuple[float, list[float]]:
+    """Seconds of a run, and of each of its epochs."""
+    times = [time.perf_counter()]
+    cell.run(lambda epochs, loss: times.append(time.perf_counter()))
+    return time.perf_counter() - times[0], [end - start for start, end in itertools.pairwise(times)]
