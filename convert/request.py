@@ -13,7 +13,7 @@ from gift_jax.runtime import options
 from gift_jax.runtime.options import Choices, Dataset
 
 Source = Annotated[options.Source, tyro.conf.Positional]
-Method = Annotated[str, Choices(f"{__package__}.distilled.methods:METHODS")]
+Method = Annotated[str, Choices(f"{__package__}.distilled.methods:METHODS", has_others=True)]
 _LEAST = {"ipc": 1, "factor": 1, "iteration": 0, "image_size": 1}
 
 

@@ -28,6 +28,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.evaluation import whiten
 from gift_jax.data.pixels import to_input
 from gift_jax.data.zca import fit_zca
+from gift_jax.errors import unknown_name
 from gift_jax.optim import Optimizer
 from gift_jax.pixels.boxes import random_boxes, resized_box, resized_box_bytes
 from gift_jax.recipes.recipe import Recipe
@@ -70,7 +71,7 @@ class Fidelity(Study):
         if self.dataset != "digits":
             raise GiftError(f"--dataset: deviations are measured on the digits only, not on {self.dataset}")
         if unknown := set(self.deviations) - set(DEVIATIONS):
-            raise GiftError(f"--deviations: {min(unknown)!r} is unknown; choose of {', '.join(DEVIATIONS)}")
+            raise unknown_name("--deviations:", min(unknown), DEVIATIONS)
 
 
 def replaced(materials: Materials, **changes: Any) -> Materials:

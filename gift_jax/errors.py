@@ -1,7 +1,9 @@
 """The exceptions: a mistake that the user can mend, a run asked to stop, a training that went astray."""
 
+import difflib
 import os
 import re
+from collections.abc import Iterable
 
 
 class GiftError(Exception):
@@ -17,6 +19,14 @@ class Preempted(GiftError):
 
 class Diverged(GiftError):
     """A training whose loss was no longer finite: for a grid of runs that is a result, not a mistake."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> GiftError:
+    """The refusal of a name that is none of those known, with the nearest one. Args: what, that it should name."""
+    names = [*known]
+    near = difflib.get_close_matches(name.lower(), names, 1)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return GiftError(f"{what} {name!r} is unknown; choose one of {', '.join(names)}{meant}")
 
 
 def short_reason(error: BaseException) -> str:

@@ -60,7 +60,7 @@ SETS: Mapping[str, str] = MappingProxyType(
 )
 _MIRROR = "hf://he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
 _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "dwa"}), (10, 50, 100)
-Method = Annotated[str, Choices(f"{__name__}:SETS")]
+Method = Annotated[str, Choices(f"{__name__}:SETS", has_others=True)]
 Split = Literal["train", "val"]
 SUFFIXES = (".pth", ".pt", ".th", ".safetensors")
 OFFICIAL_SETS, OFFICIAL_TEACHERS = Path("syn_data"), Path("data/pretrain_models")

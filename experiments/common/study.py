@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple
 
 import rich
 from rich.table import Table
@@ -16,7 +16,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.runtime.options import Choices, Dataset, ModelName, SeedList, marks
+from gift_jax.runtime.options import Choices, Dataset, ModelName, SeedList
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
@@ -31,7 +31,9 @@ from .inputs import Inputs, check_alike, check_size, load_test, load_validation,
 from .reporting import MakeSections, Row, print_summary, report_title, write_report
 from .sources import find_distilled, find_teacher
 
-Method = Annotated[str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans", "medoids"))]
+Method = Annotated[
+    str, Choices(f"{sources.__name__}:SETS", ("random", "herding", "kmeans", "medoids"), has_others=True)
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +75,6 @@ class Study(Inputs):
         if not self.seeds:
             object.__setattr__(self, "seeds", tuple(range(self.num_seeds)))
         check_seeds(self.seeds)
-        hints = get_type_hints(type(self), include_extras=True)
-        for option in (name for name in ("losses", "hard_middle", "optimizers") if name in hints):
-            [names] = [mark.names() for mark in marks(hints[option], Choices)]
-            if unknown := [name for name in getattr(self, option) if name not in names]:
-                flag = option.replace("_", "-")
-                raise GiftError(f"--{flag}: {unknown[0]!r} is unknown; choose of {', '.join(names)}")
         if self.dataset == DIGITS:
             for option in ("model", "distilled", "teacher", "data", "train_data", "class_order"):
                 if getattr(self, option) != getattr(type(self), option):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.readers.class_names import FASHION
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
 from gift_jax.runtime.files import read_json_object, write_text
@@ -146,16 +146,18 @@ def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
             return read_dataset(path)
         if (known := DATASETS.get(name) or _embedded.get(name)) is not None:
             return known
-    raise GiftError(
-        f"dataset {dataset!r} is unknown; choose one of {', '.join(DATASETS)}, or describe your own by "
-        "`python -m experiments.add_dataset NAME --data DIRECTORY`"
-    )
+    mend = "describe your own by `python -m experiments.add_dataset NAME --data DIRECTORY`"
+    raise GiftError(f"{unknown_name('dataset', dataset, _known_names())}; {mend}")
+
+
+def _known_names() -> list[str]:
+    described = [path.parent.name for path in sorted(DIRECTORY.glob(f"*/{FILE}"))]
+    return [*dict.fromkeys((*DATASETS, *described, *_embedded))]
 
 
 def known_spelling(name: str) -> str:
     """A dataset's name as it is known here, if it is known in another case, such as CIFAR10; else the name."""
-    described = [path.parent.name for path in sorted(DIRECTORY.glob(f"*/{FILE}"))]
-    known = (*described, *DATASETS, *_embedded)
+    known = _known_names()
     return name if name in known else next((one for one in known if one.casefold() == name.casefold()), name)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.models import resnet, resnet_cifar, vgg
 from gift_jax.models.alexnet import AlexNet
 from gift_jax.models.convnet import ConvNet
@@ -75,7 +75,7 @@ class ModelSpec:
     def create(self, rngs: nnx.Rngs) -> nnx.Module:
         """Build the NNX module. Raises: GiftError for an unknown name or option."""
         if self.name not in MODELS:
-            raise GiftError(f"model {self.name!r} is unknown; choose one of {', '.join(MODELS)}")
+            raise unknown_name("model", self.name, MODELS)
         _check_options(self)
         try:
             return MODELS[self.name].func(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import jax
 from flax import nnx
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.models.layers import conv, linear
 from gift_jax.models.norms import BatchNorm, ConvNorm, GroupNorm, Identity, LayerNorm, norm_relu_pool
 
@@ -56,7 +56,7 @@ class ConvNet(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         if norm not in NORMS:
-            raise GiftError(f"norm {norm!r} is unknown; choose one of {', '.join(NORMS)}")
+            raise unknown_name("norm", norm, NORMS)
         if feature_side(depth, channels, image_size) < 1:
             raise GiftError(f"a ConvNet of depth {depth} needs images of at least {2**depth} pixels, not {image_size}")
         blocks = []

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.models.convnet import NORMS
 from gift_jax.models.layers import conv, kaiming_normal, linear
 from gift_jax.models.norms import ConvNorm, norm_relu_pool
@@ -58,7 +58,7 @@ class ResNetAP(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         if norm not in NORM_NAMES:
-            raise GiftError(f"norm {norm!r} is unknown; choose one of {', '.join(NORM_NAMES)}")
+            raise unknown_name("norm", norm, NORM_NAMES)
         if image_size < 8:
             raise GiftError(f"a ResNetAP-10 needs images of at least 8 pixels, not {image_size}")
         kernel, self.window = stem_shape(image_size)

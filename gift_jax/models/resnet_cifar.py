@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import unknown_name
 from gift_jax.models.layers import linear, through_stages
 from gift_jax.models.norms import conv_norm
 
@@ -56,7 +56,7 @@ class ResNetCifar(nnx.Module):
     ) -> None:
         del image_size  # the mean over the last feature map takes any
         if shortcut not in SHORTCUTS:
-            raise GiftError(f"shortcut {shortcut!r} is unknown; choose one of {', '.join(SHORTCUTS)}")
+            raise unknown_name("shortcut", shortcut, SHORTCUTS)
 
         def stage(inputs: int, outputs: int) -> nnx.List:
             widths = (inputs, *[outputs] * (blocks_per_stage(depth) - 1))

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.optim import pytorch
-from gift_jax.optim.settings import REFUSED, Optimizer, unknown
+from gift_jax.optim.settings import RATES, REFUSED, Optimizer
 from gift_jax.optim.states import restarting
 
 Constructor = Callable[..., optax.GradientTransformation]
@@ -57,7 +57,7 @@ def find_constructor(name: str) -> Constructor:
             continue
         if "learning_rate" in inspect.signature(constructor).parameters:
             return cast(Constructor, constructor)
-    raise GiftError(f"optimizer {name!r} {unknown()}")
+    raise unknown_name("optimizer", name, RATES)
 
 
 def _usual(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:

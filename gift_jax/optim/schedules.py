@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import unknown_name
 from gift_jax.optim.settings import Schedule
 
 
@@ -64,7 +64,7 @@ def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_p
     Reference: `torch.optim.lr_scheduler` MultiStepLR, CosineAnnealingLR and LinearLR, stepped by epoch.
     """
     if schedule.name not in SCHEDULES:
-        raise GiftError(f"schedule {schedule.name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+        raise unknown_name("schedule", schedule.name, SCHEDULES)
     warmup = schedule.warmup_epochs
     by_epoch = SCHEDULES[schedule.name](schedule, learning_rate, epochs - warmup)
     if warmup:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 
 
 class Rate(NamedTuple):
@@ -101,12 +101,9 @@ def default_rate(name: str) -> Rate:
     """
     if name in RATES:
         return RATES[name]
-    raise GiftError(f"optimizer {name!r} {REFUSED.get(name) or unknown()}")
-
-
-def unknown() -> str:
-    """What to say of a name that is no optimizer's."""
-    return f"is unknown; choose one of {', '.join(RATES)}"
+    if name in REFUSED:
+        raise GiftError(f"optimizer {name!r} {REFUSED[name]}")
+    raise unknown_name("optimizer", name, RATES)
 
 
 OptionValue = int | float | bool | str
@@ -237,5 +234,5 @@ COMPARED: Mapping[str, Compared] = MappingProxyType(
 def compared(name: str) -> Compared:
     """An optimizer of `COMPARED` by its name. Raises: GiftError that lists them."""
     if name not in COMPARED:
-        raise GiftError(f"`optimizers`: {name!r} is unknown; choose of {', '.join(COMPARED)}")
+        raise unknown_name("optimizer", name, COMPARED)
     return COMPARED[name]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from gift_jax.data.datasets import get_dataset
-from gift_jax.errors import GiftError
+from gift_jax.errors import unknown_name
 from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes import cda, cim, cvdd, datm, dc, delt, edc, gift, gvbsm, hald, idc, minimax, rded, sre2l
 from gift_jax.recipes.recipe import Recipe
@@ -44,7 +44,7 @@ def make_recipe(name: str, setting: Setting) -> Recipe:
     Reference: the authors' code; each recipe's module names the files.
     """
     if name not in RECIPES:
-        raise GiftError(f"recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")
+        raise unknown_name("recipe", name, RECIPES)
     recipe = RECIPES[name](setting)
     if get_dataset(setting.dataset).mirrors:
         return recipe

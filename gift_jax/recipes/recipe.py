@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 
 from gift_jax.data.datasets import Normalisation
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.losses import LOSSES
 from gift_jax.optim import Optimizer, OptionValue, Schedule
 from gift_jax.pixels.dsa import DSA_STRATEGY, make_strategy
@@ -29,7 +29,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
-            raise GiftError(f"loss {self.loss!r} is unknown; choose one of {', '.join(LOSSES)}")
+            raise unknown_name("loss", self.loss, LOSSES)
         if not 0 <= self.start[0] / self.start[1] < self.stop[0] / self.stop[1] <= 1:
             raise GiftError(f"a phase goes from a share of the epochs to a later one, not {self.start} to {self.stop}")
 
@@ -86,7 +86,7 @@ class Recipe:
         choices = (("loss", self.loss, LOSSES), ("mix", self.mix, MIXINGS), ("precision", self.precision, PRECISIONS))
         for option, value, known in choices:
             if value not in known:
-                raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
+                raise unknown_name(option, value, known)
         for option in ("epochs", "factor", "shuffle", "evaluations", "batch_size", "max_steps"):
             if (value := getattr(self, option)) is not None and value < 1:
                 raise GiftError(f"{option} must be 1 or more, not {value}")

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import docstring_parser
 import tyro
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.runtime import source
 
 
@@ -31,22 +31,27 @@ from gift_jax.runtime import source
 class Choices:
     """Marks an option whose values are the names in a table, such as `gift_jax.losses:LOSSES`, and further ones.
 
-    The command itself refuses other names. reader: a function of a module, named likewise, that makes a name of what
-    was given.
+    Others are refused, unless the command knows more of them. reader: a function of a module, named as the table is,
+    that makes a name of what was given.
     """
 
     table: str
     further: tuple[str, ...] = ()
     reader: str | None = None
+    has_others: bool = False
 
     def names(self) -> tuple[str, ...]:
         """The names in the table's order, then the further ones."""
         module, name = self.table.split(":")
         return (*source.keys(module, name), *self.further)
 
-    def read(self, text: str) -> str:
-        """The name that a text stands for."""
-        return _load(self.reader)(text) if self.reader else text
+    def read(self, text: str, option: str) -> str:
+        """The name that a text stands for. Raises: GiftError if it is none of those that an option takes."""
+        if self.reader:
+            return _load(self.reader)(text)
+        if not self.has_others and text not in self.names():
+            raise unknown_name(f"{option}:", text, self.names())
+        return text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +93,7 @@ def read_seeds(texts: Sequence[str]) -> tuple[int, ...]:
 Source = Annotated[Path, Existing()]
 Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
 Losses = Annotated[tuple[Loss, ...], Alias("loss")]
-OptimizerName = Annotated[str, Choices("gift_jax.optim.pytorch:OPTIMIZERS", ("lion", "lamb", "..."))]
+OptimizerName = Annotated[str, Choices("gift_jax.optim.pytorch:OPTIMIZERS", ("lion", "lamb", "..."), has_others=True)]
 ComparedName = Annotated[str, Choices("gift_jax.optim.settings:COMPARED")]
 ModelName = Annotated[str, Choices("gift_jax.models:MODELS")]
 Dataset = Annotated[
@@ -226,7 +231,7 @@ def _named(parameter: Parameter, given: Sequence[str]) -> str:
         text = given[given.index(parameter.option) + 1]
         with contextlib.suppress(GiftError):  # which is told when the option is parsed
             [choices] = parameter.marks(Choices)
-            return choices.read(text)
+            return choices.read(text, parameter.option)
         return text
     return "" if parameter.is_required else parameter.default
 
@@ -317,7 +322,7 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
 
     def read(text: str) -> Any:
         try:
-            value = choices.read(text) if choices else read_plain(text)
+            value = choices.read(text, parameter.option) if choices else read_plain(text)
         except ValueError:
             raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}") from None
         if names and value not in names:

@@ -88,7 +88,7 @@ def test_a_teacher_is_never_replaced_by_another(train, tmp_path):
             ("--dataset", "cifar10", "--model", "conv3"),
             "cifar10 are missing (https://www.cs.toronto.edu/~kriz/cifar.html); give --test-data DIRECTORY",
         ),
-        (("--dataset", "digits", "--model", "conv33"), "model 'conv33' is unknown"),
+        (("--dataset", "digits", "--model", "conv33"), "--model: 'conv33' is unknown"),
         (("--dataset", "digits", "--model", "conv2", "--epochs", 0), "epochs must be 1 or more"),
         (("--dataset", "digits", "--model", "conv2", "--workers", 0), "--workers must be 1 or more, not 0"),
     ],
