@@ -34,7 +34,7 @@ def short_reason(error: BaseException) -> str:
 
     Of TensorStore's, which name all of its settings too, only what the operating system said, if it did.
     """
-    text = str(error).strip() or type(error).__name__
+    text = re.sub(r" ?<[\w.]+ object at 0x\w+>", "", str(error)).strip() or type(error).__name__
     if code := re.search(r"\[os_error_code='(\d+)'\]", text):
         return os.strerror(int(code[1]))
     return text.splitlines()[0][:200]

@@ -146,9 +146,11 @@ def choose_rows(labels: np.ndarray, label: int, ipc: int, settings: RDED, seed: 
     check_seeds([seed])
     chosen = np.asarray(jax.random.permutation(_class_key(seed, label), members))[: settings.images_per_class]
     if len(chosen) < ipc * settings.factor**2:
+        needed = ipc * settings.factor**2
+        more = ", or raise `images_per_class`" if len(members) >= needed else ""
         raise GiftError(
             f"class {label} has {len(chosen)} usable images, but ipc {ipc} with factor {settings.factor} needs "
-            f"{ipc * settings.factor**2}; lower `ipc` or `factor`, or raise `images_per_class`"
+            f"{needed}; lower `ipc` or `factor`{more}"
         )
     return chosen
 

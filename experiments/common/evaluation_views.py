@@ -12,6 +12,8 @@ from .reporting import Row, fold, guessing
 NAME = "evaluations"
 FIELDS = ("loss", "optimizer", "epochs")  # of a row, which say what these facts of its recipe say
 SAID = ("recipe.loss", "recipe.optimizer.name", "recipe.epochs")
+# What others tell as a rule; where they do not, `names_apart` names it.
+FOLLOWING = ("student.name", "distilled.teacher_sha256", "distilled.identity")
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
@@ -36,7 +38,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
 def by_what_differs(rows: Sequence[Row]) -> list[Row]:
     """The rows with labels: a loss with its options, and a setting, the optimizer and whatever else differs."""
     known = [{name: str(row[name]) for name in FIELDS if name in row} | facts(row) for row in rows]
-    keys = [key for key in differing(known) if key not in (*SAID, "loss", "optimizer")]
+    keys = [key for key in differing(known) if key not in (*SAID, *FOLLOWING, "loss", "optimizer")]
     options = [key for key in keys if key.startswith("recipe.loss")]
     others = [key for key in keys if key not in options]
     return [

@@ -84,7 +84,6 @@ def report_title(names: Iterable[str], rows: Sequence[Row]) -> str:
 
 # What the rows of a study have in common, and the axes that may decide it all the same.
 HELD: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "dataset": (),
     "recipe.precision": (),
     "teacher": ("labels", "deviation", "side"),
     "teacher_sha256": ("labels", "deviation", "side"),
@@ -103,11 +102,12 @@ def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each setting by what differs between settings; one part, named "", if nothing does.
 
     Two rows under the same labels are of two settings if anything but the seed decided them differently, and so are two
-    of one question that differ in what a study holds fixed (`HELD`). Rows without labels are one part, whose settings
-    are named in it.
+    of one question that differ in what a study holds fixed (`HELD`). Rows without labels are a part a dataset, whose
+    settings are named in it.
     """
     settings = [dict(pairs) for pairs in dict.fromkeys(tuple(facts(row).items()) for row in rows if "labels" in row)]
-    mixed = dict.fromkeys(_mixed(settings, lambda key: key.startswith("labels.")))
+    mixed = dict.fromkeys(["dataset"] if len({row["dataset"] for row in rows if "dataset" in row}) > 1 else [])
+    mixed |= dict.fromkeys(_mixed(settings, lambda key: key.startswith("labels.")))
     for fact, axes in HELD.items():
         known = [one for one in settings if any(_is_part(key, fact) for key in one)]
         own = _mixed(known, lambda key, axes=axes: key in [f"labels.{axis}" for axis in (QUESTION, *axes)])

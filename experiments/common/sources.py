@@ -35,7 +35,7 @@ SETS: Mapping[str, str] = MappingProxyType(
     {
         "sre2l": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L",
         "cda": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda",
-        "rded": "its authors release none, `python -m experiments.distill_rded` makes one",
+        "rded": "its authors release none",
         "datm": f"{_DRIVE} https://github.com/NUS-HPC-AI-Lab/DATM",
         "gvbsm": "its authors' are on Baidu Pan, linked from "
         "https://github.com/shaoshitong/G_VBSM_Dataset_Condensation",
@@ -166,11 +166,10 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     options = ("--method", method, "--dataset", dataset, "--ipc", str(ipc))
     if not source.exists() or (source == path and any(path.glob("*/*/ipc*"))):
         where = (place := published(method, dataset, ipc)) and f" ({place})"
-        out = official / "set.safetensors"
-        raise GiftError(
-            f"{official}: no {method} set of {dataset} with {ipc} images per class here{where}; run "
-            f"`python -m convert distilled RELEASE {' '.join(options)} --out {out}`"
-        )
+        made, converted = f"experiments.distill_rded --teacher TEACHER --ipc {ipc}", "convert distilled RELEASE"
+        command = made if method == "rded" else " ".join((converted, *options))
+        mend = f"run `python -m {command} --out {official / 'set.safetensors'}`"
+        raise GiftError(f"{official}: no {method} set of {dataset} with {ipc} images per class here{where}; {mend}")
     if len(converted) == 1 and converted[0].suffix == ".safetensors":
         distilled = load_distilled(converted[0])
     else:

@@ -27,6 +27,7 @@ FAMILIAR = (*LOSSES, "kl_t2")  # the losses look the same in every picture
 MARKED = 20  # points of a curve at most have markers
 NARROWEST = 7.0  # inches, that a title has room
 LETTERS = 12  # of a title, an inch
+WIDEST = 48  # letters of a name beside its bar
 BARS = f"bars: {SPREAD}"
 GREY = "#555555"
 ACCURACY = "top-1 accuracy, %"
@@ -205,7 +206,9 @@ def points(
     longest = max(len(grid.columns) for grid in panels.values())
     columns = sum(len(grid.columns) for grid in panels.values())
     width = 8.5 if sideways else max(NARROWEST, (1.05 if len(panels) == 1 else 0.75) * columns + 2.5)
-    figure = new_figure(width, 1.8 + 0.42 * longest if sideways else 4.6)
+    wrapped = {name: textwrap.fill(display(name), WIDEST) for grid in panels.values() for name in grid.columns}
+    lines = sum(1 + text.count("\n") for text in wrapped.values())
+    figure = new_figure(width, 1.8 + max(0.42 * longest, 0.2 * lines) if sideways else 4.6)
     panes = figure.subplots(1, len(panels), squeeze=False)[0]
     series_styles = styles(first.rows)
     for axes, (heading, grid) in zip(panes, panels.items(), strict=True):
@@ -219,12 +222,12 @@ def points(
         line = axes.axhline if sideways else axes.axvline
         for place in range(1, len(grid.columns)):
             line(place - 0.5, color="#cccccc", linewidth=0.8)
-        ticks = range(len(grid.columns)), [*map(display, grid.columns)]
+        ticks = range(len(grid.columns))
         if sideways:
-            axes.set_yticks(*ticks)
+            axes.set_yticks(ticks, [wrapped[name] for name in grid.columns])
             axes.set(xlabel=label, ylim=(len(grid.columns) - 0.5, -0.5))
         else:
-            axes.set_xticks(*ticks, **slant(grid.columns, 12))
+            axes.set_xticks(ticks, [*map(display, grid.columns)], **slant(grid.columns, 12))
             axes.set(ylabel=label if axes is panes[0] else "", xlim=(-0.5, len(grid.columns) - 0.5))
         axes.set_title(heading, fontsize=10)
     _show_references(panes, references or {}, sideways=sideways)

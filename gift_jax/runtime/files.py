@@ -86,6 +86,10 @@ def remove_unfinished(directory: Path) -> None:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
+_MEND = "check the path, its permissions and the free space"
+_MENDS = {errno.ENOENT: "check the path", errno.EACCES: "check its permissions", errno.ENOSPC: "free some space"}
+
+
 @contextlib.contextmanager
 def os_errors_as_gift_error(path: Path, *foreign: type[Exception]) -> Iterator[None]:
     """Turn an operating system's refusal about path into a GiftError that names it.
@@ -98,7 +102,7 @@ def os_errors_as_gift_error(path: Path, *foreign: type[Exception]) -> Iterator[N
         raise
     except (OSError, safetensors.SafetensorError, *foreign) as error:
         reason = getattr(error, "strerror", None) or short_reason(error)
-        raise GiftError(f"{path}: {reason}; check the path, its permissions and the free space") from None
+        raise GiftError(f"{path}: {reason}; {_MENDS.get(getattr(error, 'errno', None), _MEND)}") from None
 
 
 def cache_directory(kind: str) -> Path:

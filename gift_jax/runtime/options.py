@@ -49,9 +49,10 @@ class Choices:
         """The name that a text stands for. Raises: GiftError if it is none of those that an option takes."""
         if self.reader:
             return _load(self.reader)(text)
-        if not self.has_others and text not in self.names():
-            raise unknown_name(f"{option}:", text, self.names())
-        return text
+        names = self.names()
+        if not self.has_others and text not in names:
+            raise unknown_name(f"{option}:", text, names)
+        return text.lower() if text not in names and text.lower() in names else text
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from gift_jax.runtime import progress
 from gift_jax.studies.grid import Row, Shard, Work, known_rows, name_of, take_shard
 
 MEASURED_EPOCHS = 4
@@ -67,7 +68,11 @@ def _rate(rows: Sequence[Row]) -> float:
 
 def _measured(loads: Sequence[Sequence[Work]]) -> tuple[float, str]:
     """Seconds of cells by workload, the first of each measured, and how that was found."""
-    measured = [(measure(own), own) for own in loads]
+    measured = []
+    with progress.display("measuring", len(loads), "workloads") as advance:
+        for own in loads:
+            measured.append((measure(own), own))
+            advance(1, name_of(own[0].labels))
     seconds = sum(
         taken.compiling + sum(cell.num_evaluations * taken.evaluation + cell.epochs * taken.epoch for cell in own)
         for taken, own in measured

@@ -59,8 +59,8 @@ class Estimate:
         # The evaluation after the epoch that has just ended is still to come.
         looks = self._looks(total) - self._looks(self._ended - 1)
         left = epoch * (total - self._ended) + look * looks
-        students = f"{self._students} student{'s' if self._students > 1 else ''} of {self._recipe.epochs} epochs"
-        print(f"time: {costs}, about {duration(left)} left for {students}{note}", flush=True)
+        several = f"{self._students} students of " if self._students > 1 else ""
+        print(f"time: {costs}, about {duration(left)} left for {several}{self._recipe.epochs} epochs{note}", flush=True)
 
 
 def duration(seconds: float) -> str:

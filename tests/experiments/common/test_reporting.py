@@ -179,6 +179,12 @@ def test_losses_are_not_compared_across_what_a_study_holds_fixed(field, names):
     assert [*by_setting(one + one)] == [""]
 
 
+def test_evaluations_on_two_datasets_are_two_reports():
+    one, two = ({**rows_of({("kl", "sgd"): [90.0]}, dataset=name)[0], "experiment": "x"} for name in ("digits", "mine"))
+    del one["labels"], two["labels"]
+    assert [*by_setting([one, two])] == ["dataset digits", "dataset mine"]
+
+
 def test_what_an_axis_decides_makes_no_setting_of_its_own():
     """Longer training of larger sets is the study's own doing, and so is a rate a loss."""
     rows = [

@@ -58,9 +58,7 @@ def test_a_run_that_goes_on_and_students_side_by_side(monkeypatch, capsys):
 
 def test_where_every_epoch_is_evaluated_they_count_together(tell):
     """The first such epoch is left out too: its evaluation is compiled."""
-    assert tell(4, 1, 2.0, 3.0) == [
-        ("time: 5.0 s an epoch with its evaluation, about 5.0 s left for 1 student of 4 epochs", 8.0)
-    ]
+    assert tell(4, 1, 2.0, 3.0) == [("time: 5.0 s an epoch with its evaluation, about 5.0 s left for 4 epochs", 8.0)]
 
 
 def test_a_single_epoch_tells_nothing_since_the_step_was_compiled_in_it(tell):
