@@ -166,8 +166,9 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     options = ("--method", method, "--dataset", dataset, "--ipc", str(ipc))
     if not source.exists() or (source == path and any(path.glob("*/*/ipc*"))):
         where = (place := published(method, dataset, ipc)) and f" ({place})"
-        made, converted = f"experiments.distill_rded --teacher TEACHER --ipc {ipc}", "convert distilled RELEASE"
-        command = made if method == "rded" else " ".join((converted, *options))
+        command = " ".join(("convert distilled RELEASE", *options))
+        if method == "rded":
+            command = f"experiments.distill_rded --teacher TEACHER --ipc {ipc}"
         mend = f"run `python -m {command} --out {official / 'set.safetensors'}`"
         raise GiftError(f"{official}: no {method} set of {dataset} with {ipc} images per class here{where}; {mend}")
     if len(converted) == 1 and converted[0].suffix == ".safetensors":

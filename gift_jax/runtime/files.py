@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -87,7 +87,11 @@ def remove_unfinished(directory: Path) -> None:
 
 
 _MEND = "check the path, its permissions and the free space"
-_MENDS = {errno.ENOENT: "check the path", errno.EACCES: "check its permissions", errno.ENOSPC: "free some space"}
+_MENDS: Mapping[int | None, str] = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "check its permissions",
+    errno.ENOSPC: "free some space",
+}
 
 
 @contextlib.contextmanager

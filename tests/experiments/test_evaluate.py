@@ -286,4 +286,4 @@ def test_imagenet_without_data_says_what_to_do(run):
     status, _, err = run("--dry-run", module=imagenet_ipc10)
     assert status == 2
     assert "no rded set of imagenet-1k with 10 images per class here (its authors release none" in err
-    assert "run `python -m convert distilled RELEASE --method rded --dataset imagenet-1k --ipc 10 --out syn_data" in err
+    assert "run `python -m experiments.distill_rded --teacher TEACHER --ipc 10 --out syn_data" in err
