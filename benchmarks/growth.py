@@ -6,6 +6,7 @@ whatever the start-up a is; likewise for memory. 1 is right for all of them: no 
 cell, row, image or class.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -23,10 +24,12 @@ import numpy as np
 
 from benchmarks.worker import find_processor
 from gift_jax.runtime import cli, provenance
+from gift_jax.runtime.files import write_text
 
 if TYPE_CHECKING:
-    from gift_jax import Teacher
+    from gift_jax import DistilledSet, Teacher
 
+ROOT = Path(__file__).parents[1]
 RESULTS = Path("benchmarks/results/growth.json")
 
 
@@ -169,6 +172,74 @@ def add_dataset(count: int, place: Path) -> list[str]:
     return ["experiments.add_dataset", "grown", "--data", str(source)]
 
 
+def describe_evaluation(count: int, place: Path) -> None:
+    """Small test images in folders, with what `experiments.evaluate` needs beside them; they are decoded once."""
+    import jax
+
+    from gift_jax import DistilledSet, save_distilled, save_teacher
+    from gift_jax.models import get_model
+
+    write_folders(count, place)
+    measure([*add_dataset(count, place), "--test-data", "images", "--image-size", "8"], place)
+    with contextlib.chdir(place):
+        info = tiny_teacher("grown", 10, 3).info
+        model = get_model(info.spec)
+        save_teacher(place / "teacher", info, *model.init(jax.random.key(0)))
+        images, labels = (
+            np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8),
+            np.arange(10, dtype=np.int32),
+        )
+        save_distilled(place / "set.safetensors", DistilledSet(images, labels, None, "raw", "grown", "own", 1))
+    measure(dry_run(count, place), place)
+
+
+def dry_run(count: int, place: Path) -> list[str]:
+    """A student's dry run, which reads every file."""
+    del count, place
+    options = (
+        "--dataset grown --model conv1 --method own --ipc 1 --distilled set.safetensors --teacher teacher --dry-run"
+    )
+    return ["experiments.evaluate", *options.split(), "--student-options", "width=2"]
+
+
+def write_bank(epochs: int, place: Path) -> None:
+    """Stored labels of 10,000 images for so many epochs."""
+    from gift_jax.data.fkd import StoredBatches, StoredInfo, save_epoch, save_info, set_digest
+
+    distilled, rng = many_digits(), np.random.default_rng(0)
+    count, batch = len(distilled.labels), 1000
+    for epoch in range(epochs):
+        order, logits = rng.permutation(count).astype(np.int32), rng.normal(size=(count, 10)).astype(np.float16)
+        boxes, unmixed = np.tile(np.array([0, 0, 8, 8], np.int16), (count, 1)), np.zeros(count, np.int32)
+        whole, none = np.ones(count // batch, np.float32), np.zeros((count // batch, 4), np.int16)
+        save_epoch(place, epoch, StoredBatches(order, boxes, np.zeros(count, bool), unmixed, whole, none, logits))
+    told = {"distilled": set_digest(distilled), "order": "stored", "source": "random logits"}
+    save_info(place, StoredInfo("digits", count, 10, 8, epochs, batch, "none", **told))
+
+
+def many_digits() -> "DistilledSet":
+    """A set of 10,000 digits, some of them many times."""
+    from gift_jax import DistilledSet
+    from gift_jax.data.digits import load_split
+
+    split = load_split()
+    rows = np.concatenate([np.resize(np.flatnonzero(split.train_labels == label), 1000) for label in range(10)])
+    return DistilledSet(split.train_images[rows], split.train_labels[rows], None, "raw", "digits", "real", 1000)
+
+
+def replay(epochs: int, place: Path) -> None:
+    """Train a student on all of them."""
+    from gift_jax.data.evaluation import load_digits_test
+    from gift_jax.data.fkd import load_soft_labels
+    from gift_jax.models import get_model
+    from gift_jax.recipes.recipe import Recipe
+    from gift_jax.task import Task as Training
+
+    model = get_model(tiny_teacher("digits", 10, 1).info.spec)
+    recipe = Recipe(epochs=epochs, batch_size=1000, augment="none", evaluations=1)
+    Training(recipe, model, many_digits(), None, load_digits_test(), load_soft_labels(place)).train((0,))
+
+
 def synthesize(classes: int, place: Path) -> None:
     """RDED of five images of each class, one kept."""
     del place
@@ -223,6 +294,8 @@ TASKS: Mapping[str, Task] = {
     "a report": Task("rows", (1_000, 10_000, 100_000), write_rows, report),
     "add_dataset, folders": Task("images", (10_000, 55_000, 302_500), write_folders, add_dataset),
     "add_dataset, one archive": Task("images", (10_000, 55_000, 302_500), write_archive, add_dataset),
+    "a dry run, its images decoded": Task("test images", (10_000, 55_000, 302_500), describe_evaluation, dry_run),
+    "a label bank": Task("epochs", (10, 55, 302), write_bank, replay),
     "RDED": Task("classes", (10, 100, 1_000), nothing, synthesize),
     "a restart": Task("epochs before it", (10, 100, 1_000), save_history, resume),
 }
@@ -230,7 +303,7 @@ TASKS: Mapping[str, Task] = {
 
 def measure(arguments: list[str], place: Path) -> Cost:
     """Run Python with these arguments in a directory. Raises: subprocess.CalledProcessError if it fails."""
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache")}
     start = os.times().elapsed
     child = subprocess.Popen([sys.executable, "-m", *arguments], cwd=place, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
@@ -265,7 +338,7 @@ def grow(name: str, scale: float) -> dict:
     }
 
 
-IN_PROCESS = (train_cells, synthesize, resume)
+IN_PROCESS = (train_cells, replay, synthesize, resume)
 
 
 def make_table(found: Mapping[str, Mapping]) -> str:
@@ -285,7 +358,7 @@ def make_table(found: Mapping[str, Mapping]) -> str:
 def main(
     out: Path = RESULTS, scale: float = 1.0, task: str | None = None, size: int = 0, place: Path | None = None
 ) -> None:
-    """Measure all tasks, and write and print the table.
+    """Measure all tasks, and write and print the table; those that were measured before, by the same, stay.
 
     Args:
         out: JSON file of the results; a table in Markdown is written beside it.
@@ -297,10 +370,13 @@ def main(
     if task and place:
         TASKS[task].run(size, place)
         return
-    found = {name: grow(name, scale) for name in TASKS}
-    told = {"machine": find_processor(), "versions": provenance.versions(), "tasks": found}
-    out.write_text(json.dumps(told, indent=1) + "\n")
-    out.with_suffix(".md").write_text(make_table(found) + "\n")
+    heading = {"machine": find_processor(), "versions": provenance.versions(), "scale": scale}
+    told = json.loads(out.read_text()) if out.is_file() else {}
+    found = told["tasks"] if {**told, "tasks": None} == {**heading, "tasks": None} else {}
+    for name in (name for name in TASKS if name not in found):
+        found[name] = grow(name, scale)
+        write_text(out, json.dumps({**heading, "tasks": found}, indent=1) + "\n")
+    write_text(out.with_suffix(".md"), make_table(found) + "\n")
     print(make_table(found))
 
 

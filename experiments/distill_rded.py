@@ -139,7 +139,7 @@ def run(config: DistillRDED) -> None:
     labels, images, read = open_images(config, teacher)
     identity = identify(config, teacher, images)
     if is_done(config.out, identity):
-        print(f"is there  {config.out}: made before, by the same settings of the same images")
+        print(f"is there  {config.out}: made with the same settings from the same images")
         return
     # Where finished classes wait for the others: beside the set.
     parts = config.out.with_name(f".{config.out.name}.{identity}")

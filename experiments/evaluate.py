@@ -159,6 +159,10 @@ def load_task(config: Evaluate) -> Task:
     distilled = find_distilled(config.distilled, config.method, config.dataset, config.set_model, config.ipc)
     if config.train_data and distilled.pixel_space != "zca":
         print("warning: --train-data is read for whitened sets only, and this one is not", file=sys.stderr)
+    if config.batch_size and config.batch_size > (count := len(distilled.labels)):
+        print(
+            f"warning: --batch-size {config.batch_size}: the set has {count} images, which are a batch", file=sys.stderr
+        )
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
     given = config.has_teacher or bool(config.teacher_models)
     has_labels = config.soft_labels is not None or (distilled.soft_labels is not None and not given)

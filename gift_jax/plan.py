@@ -47,7 +47,7 @@ def training_bytes(task: Task) -> int:
 def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
     """The plan as (heading, text) lines. Raises: GiftError if a step does not fit the device."""
     program, distilled, teacher, soft_labels = task.program, task.distilled, task.teacher, task.soft_labels
-    recipe, optimizer = program.recipe, task.recipe.optimizer
+    recipe, optimizer, steps = program.recipe, task.recipe.optimizer, program.steps_per_epoch
     assert isinstance(distilled, DistilledSet)
     params, _ = task.student.abstract()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -67,7 +67,7 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
             f"{distilled.pixel_space} pixels{'' if distilled.soft_labels is None else ', stored soft labels'}",
         ),
         ("teacher", _teacher(teacher) if soft_labels is None else stored),
-        ("student", f"student {spec.name} ({sizes}) under {labels}, {count:,} parameters"),
+        ("student", f"{spec.name} ({sizes}) under {labels}, {count:,} parameters"),
         ("normalisation", _normalisation(task)),
         (
             "recipe",
@@ -77,8 +77,8 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
         ),
         (
             "work",
-            f"{len(seeds)} seeds ({', '.join(map(str, seeds))}) of {recipe.epochs} epochs of "
-            f"{program.steps_per_epoch} steps of {program.batch_size} images",
+            f"{len(seeds)} seeds ({', '.join(map(str, seeds))}) of {recipe.epochs:,} epochs of {steps:,} "
+            f"step{'s' * (steps != 1)} of {program.batch_size} images",
         ),
         ("device", device()),
         ("placement", f"the set {where}: {placed.why}"),

@@ -199,7 +199,7 @@ def run(config: TrainTeacher) -> None:
     if config.out.exists():
         if name not in [row.get("cell") for row in read_results(config.out / RESULTS)]:
             refuse_to_replace(config.out)
-        print(f"is there  {config.out}: trained before, by the same settings on the same images")
+        print(f"is there  {config.out}: trained with the same settings on the same images")
         return
     print(
         f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"

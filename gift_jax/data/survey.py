@@ -71,7 +71,7 @@ def survey_images(records: Records, *, side: int | None, channels: int | None, m
         empty = records.class_names[int(np.argmin(counts))]
         raise GiftError(f"the class {empty!r} has no training images; add some, or remove the class")
     sizes, modes, digests, sums, pixels = set(), set(), set(), 0.0, 0
-    with display("looking", len(records.labels), "images") as advance:
+    with display("reading", len(records.labels), "images") as advance:
         for seen in decoded(records, MeasureImage(side, (channels or 3) if measured else 0)):
             sizes.add(seen.size)
             modes.add(seen.mode)

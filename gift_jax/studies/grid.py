@@ -184,7 +184,7 @@ def run_grid(
     recorded = {_key(row["experiment"], row["cell"], row["labels"]) for row in known}
     pending = {identity: cell for identity, cell in part if identity not in rows}
     total, answer = sum(cell.epochs for cell in pending.values()), []
-    title = f"{experiment}, {len(pending)} of {len(part)} cells to run"
+    title = f"{experiment}, {len(pending)} of {len(part)} students to train"
     with (
         progress.display(title, total, "epochs") as advance,
         _attempts(pending.values(), jobs, advance, log) as rows_of,

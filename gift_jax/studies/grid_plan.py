@@ -74,7 +74,8 @@ def _measured(loads: Sequence[Sequence[Work]]) -> tuple[float, str]:
             measured.append((measure(own), own))
             advance(1, name_of(own[0].labels))
     seconds = sum(
-        taken.compiling + sum(cell.num_evaluations * taken.evaluation + cell.epochs * taken.epoch for cell in own)
+        taken.compiling
+        + sum(taken.beginning + cell.num_evaluations * taken.evaluation + cell.epochs * taken.epoch for cell in own)
         for taken, own in measured
     )
     first = measured[0][0]
@@ -88,9 +89,10 @@ def _state(row: Row | None) -> str:
 
 
 class Taken(NamedTuple):
-    """Seconds of cells: to compile all, of an evaluation of one with all that is not training, and of an epoch."""
+    """Seconds of cells: to compile all, and for one of them to begin, of an evaluation and of an epoch."""
 
     compiling: float
+    beginning: float
     evaluation: float
     epoch: float
 
@@ -102,16 +104,18 @@ def measure(cells: Sequence[Work]) -> Taken:
     """
     programs = [*{cell.program: cell.shortened(MEASURED_EPOCHS) for cell in reversed(cells)}.values()]
     *others, first = programs
-    (cold, _), (warm, epochs) = _seconds(first), _seconds(first)
-    # The first epoch has the run's beginning in it, the last one may have the evaluation.
-    epoch = statistics.median(epochs[1:-1] or [warm / MEASURED_EPOCHS])
-    more = _seconds(others[0])[0] - warm if others else 0.0
-    compiling = max(cold - warm, 0.0) + len(others) * max(more, 0.0)
-    return Taken(compiling, max(warm - MEASURED_EPOCHS * epoch, 0.0), epoch)
+    cold, warm = _seconds(first), _seconds(first)
+    more = sum(_seconds(others[0])) - sum(warm) if others else 0.0
+    compiling = max(sum(cold) - sum(warm), 0.0) + len(others) * max(more, 0.0)
+    # The first epoch has the run's beginning in it; the evaluation follows the last one.
+    first_epoch, *epochs, evaluation = warm
+    epoch = statistics.median(epochs or [first_epoch / MEASURED_EPOCHS])
+    return Taken(compiling, max(first_epoch - epoch, 0.0) if epochs else 0.0, evaluation, epoch)
 
 
-def _seconds(cell: Work) -> tuple[float, list[float]]:
-    """Seconds of a run, and of each of its epochs."""
+def _seconds(cell: Work) -> list[float]:
+    """Seconds of each epoch of a run, and of what follows the last one."""
     times = [time.perf_counter()]
     cell.run(lambda epochs, loss: times.append(time.perf_counter()))
-    return time.perf_counter() - times[0], [end - start for start, end in itertools.pairwise(times)]
+    times.append(time.perf_counter())
+    return [end - start for start, end in itertools.pairwise(times)]

@@ -64,7 +64,7 @@ def run_everything(succeed, dataset, size):
     succeed(distill_rded, "--teacher", "teacher", *rded, "--out", "set.safetensors")
     paths = ("--distilled", "set.safetensors", "--teacher", "teacher", "--out", "runs/mine")
     out = succeed(evaluate, *common, 2, "--ipc", 1, "--seeds", 0, *paths)
-    assert f"student conv1 ({size} pixels) under teacher conv1" in out
+    assert f"conv1 ({size} pixels) under teacher conv1" in out
     assert "1 result" in succeed(report, "runs/mine", "--out", "runs/report")
     assert Path("runs/report/report.html").is_file()
     [row] = [json.loads(line) for line in Path("runs/mine/results.jsonl").read_text().splitlines()]

@@ -149,7 +149,7 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         where = ("--distilled", f"syn_data/rded/digits_conv2/ipc{IPC}")
         status, out, _ = run(*other, *where, "--tar_model", "conv2", "--dry-run")
         assert (status, out.count("converted before")) == (0, 2)
-        assert "student conv1 (8 pixels) under teacher conv2" in out
+        assert "conv1 (8 pixels) under teacher conv2" in out
         _, _, err = run(*other, *where, "--tar_model", "conv2", "--dry-run", "--train-data", ".")
         assert "warning: --train-data is read for whitened sets only" in err
         assert "nothing was trained" in out
@@ -245,7 +245,7 @@ def test_dsas_file_is_evaluated_by_dsas_recipe_without_a_teacher(run, place, tmp
     options = ("--recipe", "dsa", "--distilled", tmp_path / "dsa.safetensors", "--out", tmp_path / "out")
     status, out, err = run("--method", "dsa", *CHOSEN, *SHORT, *options)
     assert status == 0, err
-    assert "student conv2 (8 pixels, norm instance) under the set's labels" in out
+    assert "conv2 (8 pixels, norm instance) under the set's labels" in out
     assert "mean 0.5, std 0.25 (the set's own), test images too" in out
     [row] = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert (row["loss"], row["teacher"], row["optimizer"]) == ("ce", None, "sgd")

@@ -43,7 +43,7 @@ def test_quickstart_goes_from_teacher_to_report(tmp_path):
     for word in ("kl", "softce", "mse_ce", "cosine", "gift", "sgd", "adam", "adamw", "worst", "n"):
         assert word in report
         assert word in done.stdout
-    assert "quickstart, 30 of 30 cells to run: 120/120 epochs" in done.stderr
+    assert "quickstart, 30 of 30 students to train: 120/120 epochs" in done.stderr
 
 
 @pytest.mark.exhaustive
