@@ -31,6 +31,7 @@ from gift_jax.data.datasets import (
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.survey import Survey, count_shared, survey_images
 from gift_jax.data.transforms import make_transform
+from gift_jax.plan import work
 from gift_jax.readers.formats import has_test_images, read_images
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
@@ -206,20 +207,19 @@ def next_commands(spec: DatasetSpec, images: int) -> Iterator[tuple[str, str]]:
     teacher, distilled = f"teachers/{name}_{model}", f"sets/{name}_ipc10.safetensors"
     training = TrainTeacher(name, model, Path(teacher))
     command = f"python -m experiments.train_teacher --dataset {name} --model {model} --out {teacher}"
-    yield command, work(make_teacher_recipe(training, images), images)
+    yield command, work_of(make_teacher_recipe(training, images), images)
     yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}", "minutes, no training"
     options = f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}"
     recipe, count = make_recipe("gift", Setting("rded", name, model, 10)), 10 * spec.num_classes
-    yield f"python -m experiments.evaluate {options}", f"students of {work(recipe, count)}"
+    yield f"python -m experiments.evaluate {options}", f"students of {work_of(recipe, count)}"
     command = f"python -m experiments.loss_comparison {options.replace('--method ', '--methods ')}"
     yield command, "with --dry-run it says how long it takes"
 
 
-def work(recipe: Recipe, images: int) -> str:
+def work_of(recipe: Recipe, images: int) -> str:
     """How much training a recipe is on so many images."""
     batch = recipe.resolve_batch_size(images)
-    steps = -(-images // batch)
-    return f"{recipe.epochs:,} epochs of {steps:,} step{'s' * (steps > 1)} of {batch} images"
+    return work(recipe.epochs, -(-images // batch), batch)
 
 
 def main(config: AddDataset) -> None:

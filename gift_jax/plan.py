@@ -44,10 +44,15 @@ def training_bytes(task: Task) -> int:
     return sum(sizes) - used.alias_size_in_bytes
 
 
+def work(epochs: int, steps: int, batch_size: int) -> str:
+    """How much training that is: `1,000 epochs of 2 steps of 50 images`. Args: steps, of an epoch."""
+    return f"{epochs:,} epochs of {steps:,} step{'s' * (steps != 1)} of {batch_size:,} images"
+
+
 def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
     """The plan as (heading, text) lines. Raises: GiftError if a step does not fit the device."""
     program, distilled, teacher, soft_labels = task.program, task.distilled, task.teacher, task.soft_labels
-    recipe, optimizer, steps = program.recipe, task.recipe.optimizer, program.steps_per_epoch
+    recipe, optimizer = program.recipe, task.recipe.optimizer
     assert isinstance(distilled, DistilledSet)
     params, _ = task.student.abstract()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -77,8 +82,8 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
         ),
         (
             "work",
-            f"{len(seeds)} seeds ({', '.join(map(str, seeds))}) of {recipe.epochs:,} epochs of {steps:,} "
-            f"step{'s' * (steps != 1)} of {program.batch_size} images",
+            f"{len(seeds)} seeds ({', '.join(map(str, seeds))}) of "
+            + work(recipe.epochs, program.steps_per_epoch, program.batch_size),
         ),
         ("device", device()),
         ("placement", f"the set {where}: {placed.why}"),

@@ -18,6 +18,7 @@ from gift_jax.data.transforms import TrainingTransform, make_transform
 from gift_jax.errors import Diverged
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
+from gift_jax.plan import work
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress, provenance
 from gift_jax.runtime.files import append_json_line, make_directory, refuse_to_replace
@@ -205,7 +206,7 @@ def run(config: TrainTeacher) -> None:
         f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
         f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
     )
-    steps = f"{recipe.epochs} epochs of {task.program.steps_per_epoch} steps of {task.program.batch_size} images"
+    steps = work(recipe.epochs, task.program.steps_per_epoch, task.program.batch_size)
     print(f"recipe    {steps}, SGD at {task.learning_rate:g}, {config.schedule}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
     unfinished = config.out.with_name(f"{config.out.name}.unfinished")
