@@ -204,7 +204,8 @@ def dry_run(count: int, place: Path) -> list[str]:
 
 def write_bank(epochs: int, place: Path) -> None:
     """Stored labels of 10,000 images for so many epochs."""
-    from gift_jax.data.fkd import StoredBatches, StoredInfo, save_epoch, save_info, set_digest
+    from gift_jax.data.fkd import save_epoch, save_info, set_digest
+    from gift_jax.data.stored_info import StoredBatches, StoredInfo
 
     distilled, rng = many_digits(), np.random.default_rng(0)
     count, batch = len(distilled.labels), 1000

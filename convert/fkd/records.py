@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.fkd import StoredBatches
+from gift_jax.data.stored_info import StoredBatches
 from gift_jax.errors import GiftError
 
 from .bank import AGAIN

@@ -8,18 +8,15 @@ dataset alone.
 import collections
 import functools
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from gift_jax.errors import GiftError
 from gift_jax.readers.class_names import KNOWN
 from gift_jax.readers.request import KnownClasses, ReadRequest
-from gift_jax.readers.source import HEAD, refuse_stand_in
-from gift_jax.runtime.files import os_errors_as_gift_error, same_content, sha256, write_text
+from gift_jax.readers.text import read_lines, same_text
+from gift_jax.runtime.files import same_content, sha256, write_text
 
 MOST_CLASSES = 2**20
 _NUMBERED = re.compile(r"(?:new)?([0-9]{1,9})")  # SRe2L's folders are new000, new001, ...
@@ -32,11 +29,6 @@ class ClassOrder(NamedTuple):
     names: tuple[str, ...]
     ids: Mapping[str, int]
     note: str
-
-
-def same_text(name: str) -> str:
-    """A name in the one of its Unicode spellings that is used here; macOS writes another one into archives."""
-    return unicodedata.normalize("NFC", name)
 
 
 def same_name(name: str) -> str:
@@ -191,55 +183,6 @@ def _ordered_by_file(label: str, found: Sequence[str], request: ReadRequest, kin
     return ClassOrder(order, ids, f"class-order file {path.name}, SHA-256 {sha256(path)}")
 
 
-# ---- numbers -------------------------------------------------------------------------------------------
-
-
-def hard_labels(labels: np.ndarray, spec: KnownClasses | None = None) -> np.ndarray | None:
-    """Class ids [N] of whole numbers [N] or [N, 1], or of one-hot rows [N, classes]; None of anything else."""
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if labels.ndim == 1 and labels.dtype.kind in "iu":
-        return labels
-    fits = labels.ndim == 2 and labels.dtype.kind in "fiub" and (spec is None or labels.shape[1] == spec.num_classes)
-    if fits and ((labels == 0) | (labels == 1)).all():
-        return labels.argmax(1) if (labels.sum(1) == 1).all() else None
-    return None
-
-
-def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarray:
-    """Class ids, int32 [N], of stored numbers, from which the first class's is subtracted."""
-    spec, first = request.spec, request.first_label
-    if request.options.class_order is not None:
-        raise GiftError(f"{label}: its labels are class ids, and it has no class names; drop `class_order`")
-    count = spec.num_classes if spec else MOST_CLASSES
-    if first == 0 and len(numbers) and (numbers.min(), numbers.max()) == (1, count):
-        raise GiftError(
-            f"{label}: its labels count from 1 to {count}, expected 0..{count - 1}; {request.first_label_mend}"
-        )
-    outside = numbers[(numbers < first) | (numbers >= first + count)]
-    if len(outside):
-        raise GiftError(f"{label}: has a label {outside[0]}, expected {first}..{first + count - 1}; check `dataset`")
-    return (numbers - first).astype(np.int32)
-
-
-def numbered_classes(ids: np.ndarray, spec: KnownClasses | None) -> ClassOrder:
-    """Classes that have only ids: their names are the dataset's, else the numbers."""
-    names = tuple(map(str, range(spec.num_classes if spec else int(ids.max(initial=-1)) + 1)))
-    return ClassOrder((spec.class_names if spec else ()) or names, {}, "class ids")
-
-
-def renumbered(label: str, labels: np.ndarray, names: Sequence[str], order: ClassOrder) -> np.ndarray:
-    """Labels int32 [N] that count names, as class ids. Raises: GiftError about a label without a name or an id."""
-    outside = labels[(labels < 0) | (labels >= len(names))]
-    if len(outside):
-        raise GiftError(f"{label}: has a label {outside[0]}, but {len(names)} class names; check the source")
-    if stranger := next((name for name in names if name not in order.ids), None):
-        raise GiftError(f"{label}: has the class {stranger!r}, which is not in the class order; complete that")
-    return np.array([order.ids[name] for name in names], np.int32)[labels]
-
-
-# ---- comparison and display ----------------------------------------------------------------------------
-
-
 def different_ids(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, int, int] | None:
     """A class name that stands at two ids, and these; None if there is none. Numbers are no names."""
     known = known_names("", tuple(theirs))
@@ -263,9 +206,6 @@ def names_with_ids(order: ClassOrder, most: int = 20) -> str:
     return ", ".join(parts if len(by_id) <= most else [*parts[:-1], "...", parts[-1]])
 
 
-# ---- class-order files ---------------------------------------------------------------------------------
-
-
 def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
     """Read class names, one a line: line i is class i; empty lines and lines that begin with `#` do not count.
 
@@ -286,22 +226,3 @@ def write_class_order(path: Path, names: Iterable[str]) -> None:
     """
     text = "# The class folder of each class id, from 0.\n" + "".join(f"{name}\n" for name in names)
     write_text(path, text, keep=same_content)
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty. Raises: GiftError if it is none, or has none."""
-    with os_errors_as_gift_error(path):
-        content = path.read_bytes()
-    lines = [line for line in map(str.strip, read_text(str(path), content).splitlines()) if line]
-    if not lines:
-        raise GiftError(f"{path}: is empty; write one name a line")
-    return lines
-
-
-def read_text(label: str, content: bytes) -> str:
-    """A file's text, without the byte-order mark that some editors write. Raises: GiftError if it is none."""
-    refuse_stand_in(label, content[:HEAD])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise GiftError(f"{label}: not a text file in UTF-8; write one name a line") from None

@@ -1,4 +1,4 @@
-"""Image files: trees of class folders, Tiny-ImageNet's own layout of its validation images, or a list of labels."""
+"""Image files: trees of class folders, Tiny-ImageNet's validation images, or a list of labels."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -6,16 +6,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import order_classes, read_text, same_text
+from gift_jax.readers import tiny_imagenet
+from gift_jax.readers.classes import order_classes
 from gift_jax.readers.image_files import SUFFIXES
 from gift_jax.readers.label_list import read_labels
 from gift_jax.readers.records import Records, file_records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, openable
 from gift_jax.readers.splits_and_pairs import choose_split, split_of_image
+from gift_jax.readers.text import same_text
 
-TINY_LABELS = "val_annotations.txt"
-LARGEST_TEXT = 1 << 28  # bytes
 _NO_FOLDER = ""
 
 
@@ -42,8 +42,8 @@ def read(source: Source, request: ReadRequest) -> Records:
         images = _of_split(source, images, request)
         by_class = read_labels(Path(options.labels), images, options.class_order)
         notes = {"labels": options.labels}
-    elif tiny := _annotated(source, set(images), request):
-        by_class, notes = tiny, {"labels": TINY_LABELS}
+    elif tiny := tiny_imagenet.annotated(source, set(images), request):
+        by_class, notes = tiny, {"labels": tiny_imagenet.LABELS}
     else:
         images = _of_split(source, images, request)
         by_class, left_out = _without_copies(_by_folder(source, images, request), request.copies)
@@ -81,9 +81,6 @@ def _of_split(source: Source, images: list[str], request: ReadRequest) -> list[s
     return found[choose_split(source.label, usable, request)] if found else images
 
 
-# ---- class folders -------------------------------------------------------------------------------------
-
-
 def by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[str, list[str]]:
     """Names of images by class folder: the first folders below all that the images have in common.
 
@@ -110,7 +107,7 @@ def _shared_depth(parents: set[tuple[str, ...]]) -> int:
 
 
 def _by_folder(source: Source, images: Sequence[str], request: ReadRequest) -> dict[str, list[str]]:
-    leftover = any(PurePosixPath(name).name == TINY_LABELS for name in source.sizes)
+    leftover = any(PurePosixPath(name).name == tiny_imagenet.LABELS for name in source.sizes)
     empty = [f"{name}/-" for name in source.empty if not (leftover and PurePosixPath(name).name == "images")]
     # Beside a distilled set's class folders there may be logs.
     others = [] if request.train is None else [*(name for name in source.sizes if not is_image(name)), *empty]
@@ -134,35 +131,3 @@ def _without_copies(
         return by_folder, {}
     kept = {name: images for name, images in by_folder.items() if name not in copies}
     return kept, {"left out": f"{len(copies)} folders of images before optimisation (*{suffix})"}
-
-
-# ---- Tiny-ImageNet -------------------------------------------------------------------------------------
-
-
-def _annotated(source: Source, images: set[str], request: ReadRequest) -> dict[str, list[str]] | None:
-    """Images by class as `val_annotations.txt` has them; None if its images have been moved into class folders."""
-    found = next((name for name in source.sizes if PurePosixPath(name).name == TINY_LABELS), None)
-    if found is None or (split_of_image(found) is not None and (request.train or request.options.split)):
-        return None
-    by_class = _annotations(source, found)
-    listed = [name for names in by_class.values() for name in names]
-    there = sum(name in images for name in listed)
-    if not there and images:
-        return None
-    if there < len(listed):
-        missing = next(name for name in listed if name not in images)
-        raise GiftError(f"{source.label}: {missing!r} is not there, but {found} names it; take both from the source")
-    return by_class
-
-
-def _annotations(source: Source, annotations: str) -> dict[str, list[str]]:
-    """`images/*.JPEG` beside the file, which has an image, its wnid and a box a line."""
-    text = read_text(source.title(annotations), source.read(annotations, LARGEST_TEXT))
-    rows = [line.split("\t") for line in text.splitlines() if line.strip()]
-    if any(len(row) < 2 for row in rows):
-        title = source.title(annotations)
-        raise GiftError(f"{title}: a line has no class; take the file from the source again")
-    by_class: dict[str, list[str]] = {}
-    for file, wnid, *_ in sorted(rows):
-        by_class.setdefault(wnid, []).append(str(PurePosixPath(annotations).parent / "images" / file))
-    return by_class

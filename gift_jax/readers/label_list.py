@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import read_class_order, read_lines, same_text
+from gift_jax.readers.classes import read_class_order
+from gift_jax.readers.text import read_lines, same_text
 
 _BREAKS = re.compile(r"[\t,]|\s+")
 _NUMBER = re.compile(r"[0-9]{1,9}")

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import class_ids, numbered_classes, order_classes, renumbered, same_text
+from gift_jax.readers.class_ids import class_ids, numbered_classes, renumbered
+from gift_jax.readers.classes import order_classes
 from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
 from gift_jax.readers.splits_and_pairs import choose_split, listed, shards_of, split_of_shard
+from gift_jax.readers.text import same_text
 
 try:
     import pyarrow as pa

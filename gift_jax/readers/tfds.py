@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import order_classes, renumbered
+from gift_jax.readers.class_ids import renumbered
+from gift_jax.readers.classes import order_classes
 from gift_jax.readers.records import Records, listing_digest
 from gift_jax.readers.request import KnownClasses, ReadRequest
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gift_jax.data.fkd import StoredBatches, StoredInfo
 from gift_jax.data.pixels import to_input
+from gift_jax.data.stored_info import StoredBatches, StoredInfo
 from gift_jax.pixels import Augmentation
 from gift_jax.pixels.boxes import make_box_strategy
 from gift_jax.pixels.colors import random_colors

@@ -8,7 +8,7 @@ import optax
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
-from gift_jax.data.fkd import StoredInfo
+from gift_jax.data.stored_info import StoredInfo
 from gift_jax.models import Model, Network, Variables
 from gift_jax.optim import (
     LOSS_READERS,

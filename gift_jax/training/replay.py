@@ -14,8 +14,9 @@ import numpy as np
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
-from gift_jax.data.fkd import StoredBatches, StoredInfo, StoredLabels, set_digest
+from gift_jax.data.fkd import StoredLabels, set_digest
 from gift_jax.data.pixels import to_input
+from gift_jax.data.stored_info import StoredBatches, StoredInfo
 from gift_jax.errors import GiftError
 from gift_jax.losses import reads_levels
 from gift_jax.pixels.boxes import resized_box, resized_box_bytes

@@ -8,7 +8,7 @@ from fkd_files import LABELS, batches, pictures, write_fkd
 from label_banks import IMAGES, bank_set, read_lpld, write_hald, write_lpld
 
 from gift_jax.data.distilled import save_distilled
-from gift_jax.data.fkd import StoredInfo
+from gift_jax.data.stored_info import StoredInfo
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.replay import adapt_recipe

@@ -11,7 +11,7 @@ from setups import INFO, distilled_set, evaluation_set, random_teacher
 
 from experiments.label_regimes.relabel import make_labels
 from gift_jax.data.datasets import Normalisation
-from gift_jax.data.fkd import StoredBatches, problems
+from gift_jax.data.stored_info import StoredBatches, problems
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
