@@ -82,19 +82,21 @@ def report_title(names: Iterable[str], rows: Sequence[Row]) -> str:
     return f"{written} on {', '.join(others)}" if others else written
 
 
-# What the rows of a study have in common, and the axes that may decide it all the same.
+# What the rows of a study have in common, and the axes that may decide it all the same. A set may store its labels, so
+# that it has no teacher, and have students and a recipe of its own.
+_OF_A_SET, _CHANGED = ("method", "images"), ("deviation", "side")
 HELD: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "recipe.precision": (),
-    "teacher": ("labels", "deviation", "side"),
-    "teacher_sha256": ("labels", "deviation", "side"),
-    "student": ("student", "stage"),
-    "ipc": ("ipc", "images", "hard-labelled", "all real images"),
-    "distilled": ("ipc", "images", "method", "deviation", "side"),
-    "recipe.epochs": ("ipc", "images"),
-    "recipe.optimizer.name": ("optimizer", "deviation", "side"),
-    "recipe.schedule": ("optimizer", "deviation", "side"),
-    "recipe.augment": ("augmentation", "labels", "deviation", "side"),
-    "recipe.mix": ("augmentation", "labels", "deviation", "side"),
+    "teacher": (*_OF_A_SET, *_CHANGED, "labels"),
+    "teacher_sha256": (*_OF_A_SET, *_CHANGED, "labels"),
+    "student": (*_OF_A_SET, "student", "stage"),
+    "ipc": (*_OF_A_SET, "ipc", "hard-labelled", "all real images"),
+    "distilled": (*_OF_A_SET, *_CHANGED, "ipc"),
+    "recipe.epochs": (*_OF_A_SET, "ipc"),
+    "recipe.optimizer.name": (*_CHANGED, "optimizer"),
+    "recipe.schedule": (*_CHANGED, "optimizer"),
+    "recipe.augment": (*_OF_A_SET, *_CHANGED, "augmentation", "labels"),
+    "recipe.mix": (*_OF_A_SET, *_CHANGED, "augmentation", "labels"),
 })  # fmt: skip
 
 

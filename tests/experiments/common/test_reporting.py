@@ -194,6 +194,13 @@ def test_what_an_axis_decides_makes_no_setting_of_its_own():
     assert [*by_setting(rows)] == [""]
 
 
+def test_sets_that_store_their_labels_stand_beside_others():
+    """They have no teacher, and students of their own."""
+    one, two = {"teacher": "conv3", "student": {"options": []}}, {"teacher": None, "student": {"options": ["instance"]}}
+    rows = rows_of({("kl", "rded"): [50.0]}, ("loss", "method"), **one)
+    assert [*by_setting(rows + rows_of({("kl", "ncfm"): [60.0]}, ("loss", "method"), **two))] == [""]
+
+
 def test_a_diverged_run_stays_with_the_runs_of_its_teacher():
     """What failed says of itself what finished runs do."""
     kept = {"teacher_sha256": "a1" * 16, "dataset": "mine"}
