@@ -180,7 +180,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(root, tmp_path,
 
     with monkeypatch.context() as patch:
         patch.setattr(cache_module, "_decode", full)
-        with pytest.raises(GiftError, match="No space left on device; check the path"):
+        with pytest.raises(GiftError, match="No space left on device; free some space"):
             load(root, tmp_path)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
     assert len(load(root, tmp_path).labels) == 20
