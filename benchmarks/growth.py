@@ -185,10 +185,8 @@ def describe_evaluation(count: int, place: Path) -> None:
         info = tiny_teacher("grown", 10, 3).info
         model = get_model(info.spec)
         save_teacher(place / "teacher", info, *model.init(jax.random.key(0)))
-        images, labels = (
-            np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8),
-            np.arange(10, dtype=np.int32),
-        )
+        images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8)
+        labels = np.arange(10, dtype=np.int32)
         save_distilled(place / "set.safetensors", DistilledSet(images, labels, None, "raw", "grown", "own", 1))
     measure(dry_run(count, place), place)
 
@@ -196,10 +194,8 @@ def describe_evaluation(count: int, place: Path) -> None:
 def dry_run(count: int, place: Path) -> list[str]:
     """A student's dry run, which reads every file."""
     del count, place
-    options = (
-        "--dataset grown --model conv1 --method own --ipc 1 --distilled set.safetensors --teacher teacher --dry-run"
-    )
-    return ["experiments.evaluate", *options.split(), "--student-options", "width=2"]
+    options = "--dataset grown --model conv1 --method own --ipc 1 --distilled set.safetensors --teacher teacher"
+    return ["experiments.evaluate", *options.split(), "--student-options", "width=2", "--dry-run"]
 
 
 def write_bank(epochs: int, place: Path) -> None:

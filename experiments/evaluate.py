@@ -118,14 +118,13 @@ def check_options(config: Evaluate) -> None:
     check_seeds(config.seeds)
     if config.ipc < 1:
         raise GiftError("--ipc must be 1 or more")
-    if config.teacher_models and (config.soft_labels or config.is_teacherless):
-        other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}"
+    other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}" if config.is_teacherless else ""
+    if config.teacher_models and other:
         raise GiftError(f"--teacher-models and {other} are given; give one of them")
     if config.soft_labels and config.has_teacher:
         raise GiftError("--soft-labels and --teacher are given, and only one of them can label images; leave one out")
-    unlabelled = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}" if config.is_teacherless else ""
-    if config.tar_model and unlabelled and config.method != "datm":  # whose sets are named after it
-        raise GiftError(f"--tar_model {config.tar_model} is a teacher's, and {unlabelled} takes none; leave one out")
+    if config.tar_model and other and config.method != "datm":  # whose sets are named after it
+        raise GiftError(f"--tar_model {config.tar_model} is a teacher's, and {other} takes none; leave one out")
     if config.teacher_weights and not config.teacher_models:
         raise GiftError("--teacher-weights are of --teacher-models; give these too")
     for model in (config.teacher_model, *config.teacher_models):
@@ -160,9 +159,7 @@ def load_task(config: Evaluate) -> Task:
     if config.train_data and distilled.pixel_space != "zca":
         print("warning: --train-data is read for whitened sets only, and this one is not", file=sys.stderr)
     if config.batch_size and config.batch_size > (count := len(distilled.labels)):
-        print(
-            f"warning: --batch-size {config.batch_size}: the set has {count} images, which are a batch", file=sys.stderr
-        )
+        print(f"warning: --batch-size {config.batch_size} is more than the set's {count} images", file=sys.stderr)
     recipe = resolve_recipe(config, setting_of(distilled, config.model))
     given = config.has_teacher or bool(config.teacher_models)
     has_labels = config.soft_labels is not None or (distilled.soft_labels is not None and not given)

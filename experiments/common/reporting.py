@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -109,10 +109,10 @@ def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """
     settings = [dict(pairs) for pairs in dict.fromkeys(tuple(facts(row).items()) for row in rows if "labels" in row)]
     mixed = dict.fromkeys(["dataset"] if len({row["dataset"] for row in rows if "dataset" in row}) > 1 else [])
-    mixed |= dict.fromkeys(_mixed(settings, lambda key: key.startswith("labels.")))
+    mixed |= dict.fromkeys(_mixed(settings, {key for one in settings for key in one if key.startswith("labels.")}))
     for fact, axes in HELD.items():
         known = [one for one in settings if any(_is_part(key, fact) for key in one)]
-        own = _mixed(known, lambda key, axes=axes: key in [f"labels.{axis}" for axis in (QUESTION, *axes)])
+        own = _mixed(known, {f"labels.{axis}" for axis in (QUESTION, *axes)})
         mixed |= dict.fromkeys(key for key in own if _is_part(key, fact))
     parts: dict[str, list[Row]] = {}
     for row in rows:
@@ -121,11 +121,11 @@ def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return parts
 
 
-def _mixed(settings: Sequence[Mapping[str, str]], names: Callable[[str], bool]) -> list[str]:
+def _mixed(settings: Sequence[Mapping[str, str]], names: Set[str]) -> list[str]:
     """The facts in which settings differ that have the same of the facts so named."""
     groups: dict[tuple[tuple[str, str], ...], list[Mapping[str, str]]] = defaultdict(list)
     for one in settings:
-        groups[tuple((key, text) for key, text in one.items() if names(key))].append(one)
+        groups[tuple((key, text) for key, text in one.items() if key in names)].append(one)
     return [key for found in groups.values() for key in differing(found)]
 
 

@@ -152,7 +152,7 @@ def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
 
 def _known_names() -> list[str]:
     described = [path.parent.name for path in sorted(DIRECTORY.glob(f"*/{FILE}"))]
-    return [*dict.fromkeys((*DATASETS, *described, *_embedded))]
+    return [*dict.fromkeys((*described, *DATASETS, *_embedded))]
 
 
 def known_spelling(name: str) -> str:

@@ -207,8 +207,8 @@ def points(
     columns = sum(len(grid.columns) for grid in panels.values())
     width = 8.5 if sideways else max(NARROWEST, (1.05 if len(panels) == 1 else 0.75) * columns + 2.5)
     wrapped = {name: textwrap.fill(display(name), WIDEST) for grid in panels.values() for name in grid.columns}
-    lines = sum(1 + text.count("\n") for text in wrapped.values())
-    figure = new_figure(width, 1.8 + max(0.42 * longest, 0.2 * lines) if sideways else 4.6)
+    written = sum(1 + text.count("\n") for text in wrapped.values())
+    figure = new_figure(width, 1.8 + max(0.42 * longest, 0.2 * written) if sideways else 4.6)
     panes = figure.subplots(1, len(panels), squeeze=False)[0]
     series_styles = styles(first.rows)
     for axes, (heading, grid) in zip(panes, panels.items(), strict=True):
