@@ -1,6 +1,5 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
-import dataclasses
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
@@ -118,7 +117,7 @@ def convert_teacher(
     del state  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
     done = "is there" if out.exists() else "written"
-    with teachers.new_teacher(out, keep=_is_same) as directory:
+    with teachers.new_teacher(out, keep=teachers.same_teacher) as directory:
         teachers.save_arrays(directory / teachers.WEIGHTS, params, batch_stats)
         del params, batch_stats
         verification = verify(directory / teachers.WEIGHTS, spec, theirs)
@@ -157,18 +156,6 @@ def _check_place(out: Path, source: Path) -> None:
     place = out / teachers.INFO
     if place.is_file() and read_json_object(place).get("source_sha256", digest := sha256(source)) != digest:
         refuse_to_replace(out)
-
-
-def _is_same(before: Path, now: Path) -> bool:
-    """Whether two teachers are alike; False if the first was damaged. Raises: GiftError if they are others."""
-    try:
-        info, *arrays = teachers.load_weights(before)
-    except GiftError:
-        return False
-    made, *others = teachers.load_weights(now)
-    alike = dataclasses.replace(info, versions=made.versions, verification=made.verification) == made
-    same_leaves = jax.tree.map(np.array_equal, arrays, others) if alike else False
-    return all(jax.tree.leaves(same_leaves)) or refuse_to_replace(before)
 
 
 def _dataset(source: Path, given: str | None, told: Described) -> str:

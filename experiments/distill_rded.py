@@ -9,18 +9,18 @@ cut square as test images are, of which RDED then takes its crops (the authors c
 
 import dataclasses
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 
 from gift_jax import GiftError, Teacher, load_distilled, rded, save_distilled
+from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
-from gift_jax.data.evaluation import DIGITS, load_records
+from gift_jax.data.evaluation import DIGITS, check_digits, load_records
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.files import atomic_write, hold_lock, os_errors_as_gift_error, refuse_to_replace
+from gift_jax.runtime.files import atomic_write, locked, os_errors_as_gift_error, refuse_to_replace
 from gift_jax.runtime.options import Dataset, Source
 from gift_jax.training.identity import digest, random_identity
 
@@ -73,6 +73,7 @@ def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str,
     """Labels int32 [N] of the real images, a digest of their source, and a reader. Raises: GiftError."""
     info, source = teacher.info, find_images(config.data, teacher.info.dataset, "train", "--data")
     if info.dataset == DIGITS:
+        check_digits(get_dataset(DIGITS), info.image_size, config.class_order)
         split = load_split()
         return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
     records = load_records(info.dataset, source=source, class_order=config.class_order, train=True)
@@ -143,8 +144,7 @@ def run(config: DistillRDED) -> None:
         return
     # Where finished classes wait for the others: beside the set.
     parts = config.out.with_name(f".{config.out.name}.{identity}")
-    busy = f"{config.out}: another process is making this set; wait for it, or stop it"
-    with os.fdopen(hold_lock(parts / "lock", busy)):
+    with locked(config.out, "another process is making a set here; wait for it, or stop it"):
         classes = make_classes(parts, labels, read, config, teacher)
         distilled = rded.assemble(classes, teacher, settings, config.seed)
         provenance = {**distilled.provenance, IDENTITY: identity}

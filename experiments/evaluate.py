@@ -116,6 +116,8 @@ class Evaluate(Inputs):
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
     check_seeds(config.seeds)
+    check_devices(config.devices)
+    Checkpoints(config.out, minutes=config.save_minutes)
     if config.ipc < 1:
         raise GiftError("--ipc must be 1 or more")
     other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}" if config.is_teacherless else ""
@@ -198,12 +200,16 @@ def print_plan(config: Evaluate, task: Task) -> None:
     rich.print(table)
 
 
+def check_devices(devices: int | None) -> None:
+    """Whether so many devices are there. Raises: GiftError."""
+    if devices is not None and not 1 <= devices <= jax.device_count():
+        raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {devices}")
+
+
 def spread_seeds(devices: int | None, seeds: int, batch_size: int) -> Seeds:
     """How seeds run on so many devices; without a number as `gift_jax.training.train.choose_seeds` has it."""
     if devices is None:
         return choose_seeds(seeds, batch_size)
-    if not 1 <= devices <= jax.device_count():
-        raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {devices}")
     return "loop" if devices == 1 else make_mesh(seeds, batch_size, jax.devices()[:devices])
 
 

@@ -41,6 +41,13 @@ from gift_jax.training.streaming import Placement, make_streamed_data, make_stre
 from gift_jax.training.train import Run, Students, choose_seeds, train_students
 
 _TEACHER_TOP1: dict[str, float] = {}
+_DIGESTS = {
+    "images": "distilled",
+    "stored_labels": "soft_labels",
+    "teacher_weights": "teacher",
+    "test_images": "evaluation",
+    "random_generator": "random",
+}  # by name, the parts of an identity that rows have as digests
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -141,6 +148,12 @@ class Task:
         return fingerprint({**self.identity(), "seed": None})[:12]
 
     @property
+    def digests(self) -> dict[str, str | None]:
+        """What a row cannot spell out, a digest each: all that `identity` has beside recipe and student."""
+        identity = self.identity()
+        return {name: identity[part] and fingerprint(identity[part]) for name, part in _DIGESTS.items()}
+
+    @property
     def record(self) -> dict[str, Any]:
         """What a row of `results.jsonl` says of a run beside its figures: names, and settings as they ran."""
         optimizer = self.recipe.optimizer
@@ -160,6 +173,7 @@ class Task:
             "teacher_sha256": teacher and teacher.source_sha256,
             "soft_labels": self.soft_labels.info.record if self.soft_labels else None,
             "distilled": dict(self.distilled.provenance),
+            "digests": self.digests,
         }
 
     def row(self, run: Run) -> dict[str, Any]:
@@ -176,7 +190,6 @@ class Task:
             "versions": versions(),
             "device": device(),
             "teacher_top1": self.teacher_top1,
-            "setting": self.setting,
         }
 
     def train(
@@ -354,7 +367,7 @@ def check_test_set(task: Task, test_set: EvaluationSet) -> None:
     if (tested := len(test_set.class_names)) != distilled.num_classes:
         raise GiftError(
             f"the evaluation set has {tested} classes, the distilled set {distilled.num_classes}; restrict both to the "
-            "same classes by `gift_jax.studies.subset`"
+            "same classes"
         )
     if distilled.pixel_space == "zca" and test_set.pixel_space != "zca":
         raise GiftError(

@@ -46,6 +46,9 @@ ENVIRONMENTS = {
     "neither true nor false": {"JAX_THREEFRY_PARTITIONABLE": "maybe", "sentence": "unset JAX_THREEFRY_PARTITIONABLE"},
     "unknown precision": {"JAX_DEFAULT_MATMUL_PRECISION": "foo", "sentence": "unset JAX_DEFAULT_MATMUL_PRECISION"},
     "unknown device": {"JAX_PLATFORMS": "abacus", "sentence": "JAX_PLATFORMS=abacus"},
+    "no such device": {"JAX_DEFAULT_DEVICE": "gpu", "sentence": "unset that variable"},
+    "no transfers": {"JAX_TRANSFER_GUARD": "disallow", "sentence": "unset that variable"},
+    "keys are watched": {"JAX_DEBUG_KEY_REUSE": "1", "sentence": "unset that variable"},
 }
 
 

@@ -5,6 +5,7 @@ what is done to real images that they see.
 """
 
 import dataclasses
+import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -150,7 +151,9 @@ def find_whitening(inputs: Inputs, size: int) -> ZCA:
     """The whitening of the real training images: fitted in one pass, and kept in the cache."""
     source = find_training(inputs)
     training = load_training(inputs.dataset, image_size=size, source=source, class_order=inputs.class_order)
-    path = cache_directory("zca") / f"{inputs.dataset}_{size}_{training.digest[:16]}.safetensors"
+    decides = f"{training.digest} {make_transform(get_dataset(inputs.dataset), size)}"
+    name = f"{inputs.dataset}_{size}_{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
+    path = cache_directory("zca") / f"{name}.safetensors"
     if path.is_file():
         return load_zca(path)
     zca = fit_zca((images for images, _ in training.batches), total=len(training.labels))

@@ -19,7 +19,7 @@ from gift_jax.reports import pictures
 from gift_jax.reports.page import Block, Picture, Section, Table, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differences, summary
-from gift_jax.reports.tables import differing, fact_text, facts, flatten, known_text, make_grid, name_on
+from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, make_grid, name_on
 from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]
@@ -97,6 +97,9 @@ HELD: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "recipe.schedule": (*_CHANGED, "optimizer"),
     "recipe.augment": (*_OF_A_SET, *_CHANGED, "augmentation", "labels"),
     "recipe.mix": (*_OF_A_SET, *_CHANGED, "augmentation", "labels"),
+    "digests.teacher_weights": (*_OF_A_SET, *_CHANGED, "labels"),
+    "digests.test_images": (*_OF_A_SET, *_CHANGED),  # whitened as the set is
+    "digests.random_generator": (),
 })  # fmt: skip
 
 
@@ -111,9 +114,8 @@ def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
     mixed = dict.fromkeys(["dataset"] if len({row["dataset"] for row in rows if "dataset" in row}) > 1 else [])
     mixed |= dict.fromkeys(_mixed(settings, {key for one in settings for key in one if key.startswith("labels.")}))
     for fact, axes in HELD.items():
-        known = [one for one in settings if any(_is_part(key, fact) for key in one)]
-        own = _mixed(known, {f"labels.{axis}" for axis in (QUESTION, *axes)})
-        mixed |= dict.fromkeys(key for key in own if _is_part(key, fact))
+        known = [one for one in settings if any(is_part(key, fact) for key in one)]
+        mixed |= dict.fromkeys(_mixed(known, {f"labels.{axis}" for axis in (QUESTION, *axes)}, fact))
     parts: dict[str, list[Row]] = {}
     for row in rows:
         own = facts(row) if mixed else {}
@@ -121,16 +123,12 @@ def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return parts
 
 
-def _mixed(settings: Sequence[Mapping[str, str]], names: Set[str]) -> list[str]:
-    """The facts in which settings differ that have the same of the facts so named."""
+def _mixed(settings: Sequence[Mapping[str, str]], names: Set[str], part: str = "") -> list[str]:
+    """The facts, or those of one part, in which settings differ that have the same of the facts so named."""
     groups: dict[tuple[tuple[str, str], ...], list[Mapping[str, str]]] = defaultdict(list)
     for one in settings:
         groups[tuple((key, text) for key, text in one.items() if key in names)].append(one)
-    return [key for found in groups.values() for key in differing(found)]
-
-
-def _is_part(key: str, fact: str) -> bool:
-    return f"{key}.".startswith(f"{fact}.")
+    return [key for found in groups.values() for key in differing(found, part)]
 
 
 def _of_part(prefix: str, section: Section) -> Section:

@@ -21,7 +21,7 @@ from gift_jax.optim import Optimizer, Schedule
 from gift_jax.plan import work
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress, provenance
-from gift_jax.runtime.files import append_json_line, make_directory, refuse_to_replace
+from gift_jax.runtime.files import append_json_line, locked, make_directory, refuse_to_replace
 from gift_jax.runtime.options import Dataset, ModelName
 from gift_jax.studies.results import read_results
 from gift_jax.task import Task
@@ -186,6 +186,8 @@ def run(config: TrainTeacher) -> None:
         if (value := getattr(config, option)) is not None and value < 1:
             raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {value}")
     make_recipe(config, count=1)  # mistakes in options are told before images are read
+    unfinished = config.out.with_name(f"{config.out.name}.unfinished")
+    checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     options = parse_options(config.model_options or "", "--model-options")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
     info = make_info(config, student.spec)
@@ -197,9 +199,7 @@ def run(config: TrainTeacher) -> None:
     recipe = make_recipe(config, len(images.labels), decoded=decoded)
     task = Task(recipe, student, images, test_set=test)
     name = fingerprint({**task.identity(), "seed": config.seed})
-    if config.out.exists():
-        if name not in [row.get("cell") for row in read_results(config.out / RESULTS)]:
-            refuse_to_replace(config.out)
+    if is_done(config.out, name):
         print(f"is there  {config.out}: trained with the same settings on the same images")
         return
     print(
@@ -209,26 +209,38 @@ def run(config: TrainTeacher) -> None:
     steps = work(recipe.epochs, task.program.steps_per_epoch, task.program.batch_size)
     print(f"recipe    {steps}, SGD at {task.learning_rate:g}, {config.schedule}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
-    unfinished = config.out.with_name(f"{config.out.name}.unfinished")
-    checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
-    with progress.display("teacher", recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, recipe, 1)
-        try:
-            [result] = task.train(
-                (config.seed,),
-                checkpoints=checkpoints,
-                on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
-            )
-        except Diverged:
-            remove(checkpoints, (config.seed,))  # it would diverge again
-            raise
-    with new_teacher(config.out) as directory:
-        save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
-        write_info(directory, info)
-        append_json_line(directory / RESULTS, {"cell": name, **task.row(result)})
+    try:
+        with locked(config.out, "another process is training a teacher here; wait for it, or stop it"):
+            result = train(config, task, checkpoints)
+            with new_teacher(config.out, keep=lambda there, _: is_done(there, name)) as directory:
+                save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
+                write_info(directory, info)
+                append_json_line(directory / RESULTS, {"cell": name, **task.row(result)})
+    except Diverged:
+        remove(checkpoints, (config.seed,))  # it would diverge again
+        raise
     remove(checkpoints, (config.seed,))
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
     warn_if_weak(result, dataset.num_classes)
+
+
+def is_done(out: Path, name: str) -> bool:
+    """Whether the teacher of this run is there. Raises: GiftError if another one is."""
+    if out.exists() and name not in [row.get("cell") for row in read_results(out / RESULTS)]:
+        refuse_to_replace(out)
+    return out.exists()
+
+
+def train(config: TrainTeacher, task: Task, checkpoints: Checkpoints) -> Run:
+    """Train the teacher, and test it."""
+    with progress.display("teacher", task.recipe.epochs, "epochs") as progressed:
+        advance = Estimate(progressed, task.recipe, 1)
+        [result] = task.train(
+            (config.seed,),
+            checkpoints=checkpoints,
+            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
+        )
+    return result
 
 
 def warn_if_weak(result: Run, num_classes: int) -> None:

@@ -87,7 +87,8 @@ def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
     """Every stage under every loss; students of as many classes share a compilation."""
     stages = seen_classes(config, materials.sets[config.method].num_classes)
     parts = {seen: restrict_materials(materials, seen) for _, _, seen in stages}
-    cells = []
+    recipe, cells = materials.recipe(config.method, config), []
+    whole = materials.cell({}, config.method, recipe, 0).task
     for loss in config.losses:
         for seed, stage, seen in stages:
             part, distilled = parts[seen], parts[seen].sets[config.method]
@@ -95,7 +96,7 @@ def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
             recipe = part.recipe(config.method, config, loss=loss, batch_size=batch_size, evaluations=4)
             labels = {"loss": loss, "stage": stage}
             task = Task(recipe, part.student, distilled, part.teacher, part.evaluation_set)
-            cells.append(ClassCell(labels, task, seed))
+            cells.append(ClassCell(labels, task, seed, whole=whole))
     return cells
 
 

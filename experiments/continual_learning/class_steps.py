@@ -1,5 +1,6 @@
 """Class-incremental learning: the order in which classes come, and figures of a whole sequence of steps."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from gift_jax.evaluate import make_ranker
 from gift_jax.studies.cells import Cell
+from gift_jax.task import Task
 from gift_jax.training.train import Run
 
 
@@ -31,8 +33,20 @@ def forgetting(accuracies: Sequence[Sequence[float]]) -> float:
     return float(np.mean(falls))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class ClassCell(Cell):
-    """A cell whose row also says, by class, how many test images there are and how many the student gets right."""
+    """A cell whose row also says, by class, how many test images there are and how many the student gets right.
+
+    Args:
+        whole: the task of all classes. Each seed has its own order of them, so that seeds share none but its digests.
+    """
+
+    whole: Task | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """That of a cell, with the digests of all classes."""
+        return super().record | ({"digests": self.whole.digests} if self.whole else {})
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Adds `by_class`: [class id, images, hits] of every class of the set, after the last epoch."""

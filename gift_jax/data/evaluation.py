@@ -99,7 +99,7 @@ def load_evaluation(
     """
     spec = get_dataset(dataset)
     if dataset == DIGITS:
-        _check_digits(spec, image_size, class_order)
+        check_digits(spec, image_size, class_order)
         return load_digits_test()
     records = load_records(dataset, source=source, class_order=class_order, train=False)
     transform = make_transform(spec, image_size, preprocessing)
@@ -129,7 +129,7 @@ def load_training(
     """
     spec = get_dataset(dataset)
     if dataset == DIGITS:
-        _check_digits(spec, image_size, class_order)
+        check_digits(spec, image_size, class_order)
         split = load_split()
         return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels), DIGITS)
     records = load_records(dataset, source=source, class_order=class_order, train=True)
@@ -143,7 +143,8 @@ def _batched(images: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[tuple
         yield np.stack(list(itertools.islice(images, len(rows)))), rows
 
 
-def _check_digits(spec: DatasetSpec, image_size: int, class_order: Path | None) -> None:
+def check_digits(spec: DatasetSpec, image_size: int, class_order: Path | str | None) -> None:
+    """Raises: GiftError about an order of classes, or a size, that the digits have not."""
     if class_order:
         raise GiftError("`class_order` is for class folders, and the digits come with scikit-learn; drop it")
     if image_size != spec.image_size:

@@ -124,9 +124,10 @@ def grid_table(grid: Grid, corner: str, *, worst: str | None = "worst") -> Table
 
 # What decides a result, but for its seed.
 DECISIVE = ("method", "dataset", "ipc", "model", "student", "teacher", "teacher_sha256", "recipe", "soft_labels",
-            "distilled", "setting")  # fmt: skip
-# What each seed of a study has of its own: random images, and the order of stored labels.
-BY_SEED = re.compile(r"distilled\.made|soft_labels\.(order|distilled)|setting")
+            "distilled", "digests", "setting")  # fmt: skip
+# What each seed of a study has of its own: random images, the order of stored labels, and the digests of both; an
+# earlier version had one digest of everything, the setting.
+BY_SEED = re.compile(r"distilled\.made|soft_labels\.(order|distilled)|digests\.(images|stored_labels)|setting")
 
 
 def facts(result: Result) -> dict[str, str]:
@@ -155,19 +156,36 @@ def _is_option(item: Any) -> bool:
     return isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[0], str)
 
 
-def differing(found: Sequence[Mapping[str, str]]) -> list[str]:
-    """The names of facts in which some results differ. What a result says nothing about makes no difference."""
-    values: dict[str, set[str]] = {key: set() for one in found for key in one}
+def differing(found: Sequence[Mapping[str, str]], part: str = "") -> list[str]:
+    """The names of facts, or of the facts of one part, in which some results differ.
+
+    What a result says nothing about makes no difference. A digest is named where nothing else tells two results apart.
+    """
+    keys = [key for key in dict.fromkeys(key for one in found for key in one) if is_part(key, part)]
+    named = _differing(found, [key for key in keys if not _DIGEST.match(key)])
+    alike: dict[tuple[str, ...], list[Mapping[str, str]]] = defaultdict(list)
+    for one in found:
+        alike[tuple(one.get(key, "") for key in named)].append(one)
+    digests = [key for key in keys if _DIGEST.match(key)]
+    return list(dict.fromkeys([*named, *(key for same in alike.values() for key in _differing(same, digests))]))
+
+
+_DIGEST = re.compile(r"digests\.|setting$")
+
+
+def _differing(found: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list[str]:
+    values: dict[str, set[str]] = {key: set() for key in keys}
     for one in found:
         known = {key.partition(".")[0] for key in one}
-        for key, texts in values.items():
+        for key in keys:
             if key.partition(".")[0] in known:
-                texts.add(one.get(key, ""))
-    keys = [key for key, texts in values.items() if len(texts) > 1]
-    # A digest of everything names what nothing else does.
-    others = [key for key in keys if key != "setting"]
-    told = {tuple(one.get(key, "") for key in others) for one in found}
-    return keys if len(told) < len(values.get("setting", ())) else others
+                values[key].add(one.get(key, ""))
+    return [key for key in keys if len(values[key]) > 1]
+
+
+def is_part(key: str, part: str) -> bool:
+    """Whether a fact's dotted name is a part's, or of something in it; of "" everything is a part."""
+    return not part or f"{key}.".startswith(f"{part}.")
 
 
 def known_text(found: Mapping[str, str], key: str) -> str:

@@ -86,8 +86,8 @@ def _mistakes_as_exit_status() -> Iterator[None]:
         sys.exit(_fail(NO_TORCH, 2))
     except KeyboardInterrupt:
         sys.exit(_fail("stopped by the user", 130))
-    except Exception:
-        if reason := devices.missing():
+    except Exception as error:
+        if reason := devices.missing() or devices.forbidden(error):
             sys.exit(_fail(reason, 2))
         raise
 

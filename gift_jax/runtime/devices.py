@@ -35,11 +35,30 @@ def missing() -> str | None:
     try:
         jax.devices()
     except Exception:
-        wanted = getattr(jax.config, "jax_platforms", None)
-        return (
-            f"JAX finds no device of JAX_PLATFORMS={wanted}; unset that variable, or give one that is here, such as cpu"
-        )
+        name = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), "JAX_PLATFORMS")
+        wanted = os.environ.get(name, getattr(jax.config, "jax_platforms", None))
+        return f"JAX finds no device of {name}={wanted}; unset that variable, or give one that is here, such as cpu"
     return None
+
+
+# What JAX says where a variable of it forbids what this program does, and the beginnings of these variables' names.
+_FORBIDDEN = {
+    "Unknown backend": "JAX_DEFAULT_DEVICE",
+    "Disallowed": "JAX_TRANSFER_GUARD",
+    "KeyReuseError": "JAX_DEBUG_KEY_REUSE",
+    "no_execution": "JAX_NO_EXECUTION",
+    "no_tracing": "JAX_NO_TRACING",
+}
+
+
+def forbidden(error: Exception) -> str | None:
+    """A sentence if JAX raised an error because of a variable that is set; else None."""
+    text = f"{type(error).__name__}: {error}"
+    begins = tuple(name for words, name in _FORBIDDEN.items() if words in text)
+    names = [name for name in os.environ if begins and name.startswith(begins)]
+    return (
+        f"JAX stops this program because of {names[0]}={os.environ[names[0]]}; unset that variable" if names else None
+    )
 
 
 def describe() -> str:

@@ -72,6 +72,21 @@ def hold_lock(path: Path, busy: str) -> int:
             os.close(descriptor)  # of a file that was removed before it was locked
 
 
+@contextlib.contextmanager
+def locked(target: Path, busy: str) -> Iterator[None]:
+    """Keep other processes from making target, by a lock beside it that is removed in the end.
+
+    Raises: GiftError with the sentence busy if another process makes it.
+    """
+    lock = target.with_name(f".{target.name}.lock")
+    descriptor = hold_lock(lock, f"{target}: {busy}")
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
 def make_directory(directory: Path) -> None:
     """Make a directory for results, unless it is there. Raises: GiftError if nothing can be written into it."""
     with os_errors_as_gift_error(directory):

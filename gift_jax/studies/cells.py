@@ -72,7 +72,7 @@ class Cell:
     @property
     def record(self) -> dict[str, Any]:
         """What a row says of the run beside its figures."""
-        return {**self.task.record, "setting": self.task.setting}
+        return self.task.record
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON: names and settings, and digests of the arrays."""
@@ -94,7 +94,7 @@ class Cell:
         """
         start = time.perf_counter()
         [run] = self.task.train((self.seed,), on_epoch=on_epoch)
-        row = {**self.task.row(run), **self.measure(run), "losses": curve(run.losses)}
+        row = {**self.task.row(run), **self.record, **self.measure(run), "losses": curve(run.losses)}
         return rounded({**row, "seconds": time.perf_counter() - start})
 
     def measure(self, run: Run) -> dict[str, Any]:

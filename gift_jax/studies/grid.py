@@ -29,7 +29,8 @@ Log = Callable[[str], contextlib.AbstractContextManager[Watch]]
 """Where the figures of a named cell go while it runs."""
 
 # What may differ between two runs of one cell without a contradiction.
-CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "versions", "device", "teacher_top1"}
+CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "versions", "device", "teacher_top1",
+                 "digests", "setting"}  # fmt: skip
 
 
 class Work(Protocol):

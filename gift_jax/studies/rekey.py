@@ -14,9 +14,9 @@ from gift_jax.training.identity import differences, fingerprint
 def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
     """Give each finished row in out the key of the cell of its labels and seed, if all that it records is the cell's.
 
-    What a row of an earlier version does not record, such as the test images, is taken to be the same; one of this
-    version has its `setting`, and keeps its key. Returns: how many rows got another key, and a sentence on each row
-    that is of no cell. Raises: GiftError if a file cannot be read or written.
+    What a row of an earlier version does not record, such as the test images or the dataset's normalisation, is taken
+    to be the same; a digest of everything, its `setting`, is not. Returns: how many rows got another key, and a
+    sentence on each row that is of no cell. Raises: GiftError if a file cannot be read or written.
     """
     wanted = {_name(cell.labels, cell.seed): cell for cell in cells}
     files = {path: read_results(path) for path in sorted(out.glob("results*.jsonl"))}
@@ -33,7 +33,8 @@ def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
             if differing:
                 others.append(f"{name_of(row['labels'], row['seed'])}: {'; '.join(differing)}")
                 continue
-            row["cell"], count = key, count + 1
+            # Its normalisation was not recorded if it was the dataset's.
+            row["cell"], row["recipe"], count = key, cell.record["recipe"], count + 1
             given.add(key)
         if count > before:
             write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -48,6 +49,9 @@ def _differing(row: Row, cell: Cell | None) -> list[str]:
     if cell is None:
         return ["no cell has these labels and this seed"]
     if "setting" in row:
-        return ["it is of this version, and of another setting"]
-    record = json.loads(json.dumps(cell.task.record))
-    return differences({name: row.get(name) for name in record}, record)
+        return ["it is of another setting"]
+    record = json.loads(json.dumps(cell.record))
+    found = {name: row.get(name) for name in record} | {"digests": row.get("digests", record["digests"])}
+    if row["recipe"].get("normalisation") is None:
+        record["recipe"]["normalisation"] = None
+    return differences(found, record)

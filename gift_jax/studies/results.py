@@ -26,7 +26,7 @@ _FIELDS: dict[str, Any] = {
     "by_class": [[int]],
     "recipe": {"epochs": int, "batch_size": int | None, "max_steps": int | None, "loss_options": list},
     "student": {"num_classes": int},
-    **dict.fromkeys(("labels", "distilled", "versions", "configuration", "record"), dict),
+    **dict.fromkeys(("labels", "distilled", "digests", "versions", "configuration", "record"), dict),
     "soft_labels": dict | None,
 }
 _OF_A_CELL = ("experiment", "cell", "labels", "seed")
@@ -35,14 +35,15 @@ _OF_A_RUN = (
     *("top1_last", "top1_best", "top5_last", "train_seconds", "history", "versions", "device"),
 )  # of a student that was trained and tested, by itself or as a cell
 
-_SETTINGS = ("labels", "recipe", "student", "distilled", "soft_labels", "versions", "configuration", "record", "device")
+_SETTINGS = ("labels", "recipe", "student", "distilled", "digests", "soft_labels", "versions", "configuration",
+             "record", "device")  # fmt: skip
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
     """Read a `results.jsonl`.
 
     A last line that was cut short, by a writer that was stopped, is passed over with a warning. Raises: GiftError that
-    names a line that is no result, or whose fields are not those of one.
+    names a line that is no one result, or whose fields are not those of one.
     """
     with os_errors_as_gift_error(path):
         *lines, last = path.read_bytes().split(b"\n")
@@ -50,8 +51,8 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     rows = [(row := _parse(line)) and _sharing(row, held) for line in (*lines, last)]
     for number, (line, row) in enumerate(zip((*lines, last), rows, strict=True), 1):
         flaw = "" if row is None else next(_flaws_of_row(row), "")
-        if row is None and line.strip() and number <= len(lines):
-            flaw = f"{line[:60].decode(errors='replace')!r} is no JSON object"
+        if row is None and line.strip() and not (number > len(lines) and _is_cut(line)):
+            flaw = f"{line[:60].decode(errors='replace')!r} is no JSON object, or more than one"
         if flaw:
             raise GiftError(
                 f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again"
@@ -102,10 +103,19 @@ def _is(value: Any, kind: Any) -> bool:
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
-        row = json.loads(line.decode())
+        row = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line is the beginning of a row, and not a row with something after it, nor anything else."""
+    try:
+        json.JSONDecoder().raw_decode(line.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return line.startswith(b"{")
+    return False
 
 
 def end_last_line(path: Path) -> None:
@@ -118,5 +128,5 @@ def end_last_line(path: Path) -> None:
         if _parse(content[start:]) is not None:
             with path.open("ab") as file:
                 file.write(b"\n")
-        elif content[start:]:
+        elif _is_cut(content[start:]):
             os.truncate(path, start)

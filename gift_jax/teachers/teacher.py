@@ -20,7 +20,14 @@ from gift_jax.data.distilled import told_by_file
 from gift_jax.data.transforms import Preprocessing
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.models import Model, ModelSpec, Network, Variables, fold, get_model
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, read_json_object, sha256_tree, write_text
+from gift_jax.runtime.files import (
+    atomic_write,
+    os_errors_as_gift_error,
+    read_json_object,
+    refuse_to_replace,
+    sha256_tree,
+    write_text,
+)
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 
 _WRITE_BYTES = 2**26  # of buffers while arrays are written
@@ -105,15 +112,27 @@ def make_teacher(info: TeacherInfo, params: Variables, batch_stats: Variables) -
 def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, batch_stats: Variables) -> None:
     """Write a teacher directory, whole or not at all; the weights are stored unfolded.
 
-    Raises: GiftError if something else is there, or if it cannot be written.
+    Raises: GiftError if something else is there, such as another teacher, or if it cannot be written.
     """
-    with new_teacher(Path(directory)) as temporary:
+    with new_teacher(Path(directory), keep=same_teacher) as temporary:
         save_arrays(temporary / WEIGHTS, params, batch_stats)
         write_info(temporary, info)
 
 
+def same_teacher(before: Path, now: Path) -> bool:
+    """Whether two teachers are alike; False if the first was damaged. Raises: GiftError if they are others."""
+    try:
+        info, *arrays = load_weights(before)
+    except GiftError:
+        return False
+    made, *others = load_weights(now)
+    alike = dataclasses.replace(info, versions=made.versions, verification=made.verification) == made
+    same_leaves = jax.tree.map(np.array_equal, arrays, others) if alike else False
+    return all(jax.tree.leaves(same_leaves)) or refuse_to_replace(before)
+
+
 @contextlib.contextmanager
-def new_teacher(directory: Path, keep: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
+def new_teacher(directory: Path, keep: Callable[[Path, Path], bool]) -> Iterator[Path]:
     """Give a temporary directory to write weights and information into; it becomes the teacher on success.
 
     keep is that of `atomic_write`.

@@ -13,8 +13,6 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.identity import array_digest
 
-THE_SETS = "the set's own"
-
 # What was normalised anew, by the set that it came from: studies make many tasks of one set.
 _RENORMALISED: weakref.WeakKeyDictionary[DistilledSet, dict[Any, DistilledSet]] = weakref.WeakKeyDictionary()
 
@@ -35,7 +33,7 @@ def target_normalisation(
     candidates = (
         ("the recipe's", recipe.normalisation),
         ("the teacher's", teacher and teacher.info.normalisation),
-        (THE_SETS, stated_normalisation(distilled)),
+        ("the set's own", stated_normalisation(distilled)),
     )
     usual = ("the dataset's", get_dataset(distilled.dataset).normalisation)
     return next(((whose, statistics) for whose, statistics in candidates if statistics), usual)
@@ -46,12 +44,14 @@ def with_common_normalisation(
 ) -> tuple[Recipe, DistilledSet | RecordSet]:
     """Recipe and set with one normalisation: pixels that are stored with another one are normalised anew.
 
+    Without a teacher, which has its own, the recipe names it: a dataset may be described anew.
+
     Raises:
         GiftError: if the dataset is unknown.
     """
-    whose, target = target_normalisation(recipe, distilled, teacher)
-    if whose == THE_SETS:
-        return dataclasses.replace(recipe, normalisation=target), distilled
+    _, target = target_normalisation(recipe, distilled, teacher)
+    if teacher is None:
+        recipe = dataclasses.replace(recipe, normalisation=target)
     return recipe, renormalise(distilled, target) if isinstance(distilled, DistilledSet) else distilled
 
 

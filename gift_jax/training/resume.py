@@ -7,7 +7,6 @@ never was: the state is everything that a step reads, and random keys are folded
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 import signal
 import sys
@@ -24,12 +23,12 @@ from orbax.checkpoint import v1 as ocp
 
 from gift_jax.errors import GiftError, Preempted, short_reason
 from gift_jax.optim import is_key
-from gift_jax.runtime.files import hold_lock
+from gift_jax.runtime.files import locked, os_errors_as_gift_error
 from gift_jax.runtime.quiet_orbax import quiet_orbax
 from gift_jax.training.identity import differences, digest
 
 LONG_EPOCH = 10.0  # seconds: nobody who stops a run waits longer for an epoch's end
-_BUSY = "{}: another process is training this run; wait for it, or stop it"
+_BUSY = "another process is training this run; wait for it, or stop it"
 _SEED = "seed_"  # with which names of stores begin
 Tree = TypeVar("Tree")
 Record = dict[str, Any]
@@ -70,8 +69,9 @@ class Store:
         self.settings, self.configuration = settings, json.loads(json.dumps(configuration))
         self.saved_at, self.preempted = time.monotonic(), threading.Event()
         self.saved, self.done, self.began = 0, 0, time.monotonic()  # epochs, and when the one that runs began
-        lock = self.directory.with_name(f"{self.directory.name}.lock")
-        self._lock = hold_lock(lock, _BUSY.format(self.directory)) if jax.process_index() == 0 else None
+        self._lock = contextlib.ExitStack()
+        if jax.process_index() == 0:
+            self._lock.enter_context(locked(self.directory, _BUSY))
         if not settings.resume and jax.process_index() == 0:
             shutil.rmtree(self.directory, ignore_errors=True)
         newest: Any = ocp.training.preservation_policies.LatestN(settings.keep)  # Orbax's own types differ here
@@ -161,7 +161,8 @@ class Store:
 
     def _check_space(self, needed: int) -> None:
         # Beforehand: of a disk that fills up while it writes, Orbax reports much more than one sentence.
-        free = shutil.disk_usage(self.directory).free
+        with os_errors_as_gift_error(self.directory):
+            free = shutil.disk_usage(self.directory).free
         if free < needed:
             raise GiftError(
                 f"{self.directory}: the training state needs {needed / 1e6:.2g} MB, but the disk has room for "
@@ -175,11 +176,8 @@ class Store:
 
     def close(self) -> None:
         """Let go of the directory, after what is being saved was."""
-        with self._reported("saved"):
+        with self._lock, self._reported("saved"):
             self.orbax.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     @contextlib.contextmanager
     def _reported(self, verb: str) -> Iterator[None]:
@@ -239,8 +237,8 @@ def remove(settings: Checkpoints, seeds: Sequence[int]) -> None:
         return
     for directory in settings.directory.glob(f"{_SEED}*[0-9]"):
         if {int(seed) for seed in directory.name.removeprefix(_SEED).split("_")} <= set(seeds):
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.with_name(f"{directory.name}.lock").unlink(missing_ok=True)
+            with contextlib.suppress(GiftError), locked(directory, _BUSY):  # which a run anew may be writing into
+                shutil.rmtree(directory, ignore_errors=True)
     with contextlib.suppress(OSError):  # while another run's are there
         settings.directory.rmdir()
         settings.directory.parent.rmdir()

@@ -115,17 +115,22 @@ def test_two_processes_do_not_make_one_set(distill, teacher, tmp_path, monkeypat
 
     monkeypatch.setattr(rded, "synthesize_class", meanwhile)
     assert distill(*arguments)[0] == 0
-    assert "set.safetensors: another process is making this set" in told[2]
+    assert "set.safetensors: another process is making a set here" in told[2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["set.safetensors", "teacher"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(("--factor", 9), "--factor must be at most 8"), (("--data", "images"), "the digits come with scikit-learn")],
+    [
+        (("--factor", 9), "--factor must be at most 8"),
+        (("--data", "images"), "the digits come with scikit-learn"),
+        (("--class-order", "order.txt"), "the digits come with scikit-learn"),
+    ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(options, message, distill, teacher, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
+    (tmp_path / "order.txt").touch()
     status, _, err = distill("--teacher", teacher, *options, "--out", tmp_path / "s.safetensors")
     assert (status, err.count("\n")) == (2, 1)
     assert message in err

@@ -195,7 +195,8 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
             ("--method", "rded", *CHOSEN, "--student-options", "norm=instanse"),
             "norm 'instanse' is unknown; choose one of",
         ),
-        (("--method", "rded", *CHOSEN, "--devices", 99), "--devices must be from 1 to "),
+        (("--method", "none", *CHOSEN, "--devices", 99), "--devices must be from 1 to "),
+        (("--method", "none", *CHOSEN, "--save-minutes", -1), "minutes must be 0 or more"),
         (("--method", "rded", *CHOSEN, "--hosts"), "--hosts: the other processes could not be joined"),
     ],
 )

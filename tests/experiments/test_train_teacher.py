@@ -25,6 +25,7 @@ from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
 from gift_jax.runtime.options import make_command
 from gift_jax.studies.results import read_results
+from gift_jax.task import Task
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +82,23 @@ def test_a_teacher_is_never_replaced_by_another(train, tmp_path):
     assert load_teacher(out).info.source_sha256  # by which rows and sets name it
 
 
+def test_two_processes_do_not_train_into_one_directory(train, tmp_path, monkeypatch):
+    """The second, of another seed, is told before it trains; if the first one's is there all the same, it stays."""
+    options = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
+    arguments, told, original = (*options, "--epochs", 1, "--out", tmp_path / "t"), [], Task.train
+
+    def meanwhile(*parts, **given):
+        if not told:
+            told.append(None)
+            told[:] = train(*arguments, "--seed", 1)
+        return original(*parts, **given)
+
+    monkeypatch.setattr(Task, "train", meanwhile)
+    assert train(*arguments)[0] == 0
+    assert "t: another process is training a teacher here" in told[2]
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -91,6 +109,7 @@ def test_a_teacher_is_never_replaced_by_another(train, tmp_path):
         (("--dataset", "digits", "--model", "conv33"), "--model: 'conv33' is unknown"),
         (("--dataset", "digits", "--model", "conv2", "--epochs", 0), "epochs must be 1 or more"),
         (("--dataset", "digits", "--model", "conv2", "--workers", 0), "--workers must be 1 or more, not 0"),
+        (("--dataset", "digits", "--model", "conv2", "--save-minutes", -1), "minutes must be 0 or more, not -1"),
     ],
 )
 def test_mistakes_are_one_sentence(arguments, message, train, tmp_path):

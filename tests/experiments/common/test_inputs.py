@@ -10,10 +10,10 @@ from folders import pixels, write_tree
 from setups import INFO, distilled_set
 
 from experiments import add_dataset, cross_optimizer, evaluate, label_quality, loss_comparison
-from experiments.common.inputs import load_test
+from experiments.common.inputs import Inputs, find_whitening, load_test
 from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
-from gift_jax.data.datasets import CIFAR_NORMALISATION
+from gift_jax.data.datasets import CIFAR_NORMALISATION, DATASETS, Normalisation, get_dataset
 from gift_jax.models import get_model
 from gift_jax.teachers.teacher import save_teacher
 
@@ -85,6 +85,15 @@ def test_settings_are_chosen_on_images_that_are_whitened_as_test_images_are(plac
     assert materials.validation_set.pixel_space == "zca"
     np.testing.assert_array_equal(materials.validation_set.images, materials.evaluation_set.images)
     assert "--train-data holds the test images" in capsys.readouterr().err
+
+
+def test_a_dataset_of_other_channels_has_a_whitening_of_its_own(place, monkeypatch):
+    """Of the same files, which the cache once took for the same images."""
+    inputs = Inputs(dataset="cifar10", train_data="val")
+    colour = find_whitening(inputs, 32)
+    grey = dataclasses.replace(get_dataset("cifar10"), channels=1, normalisation=Normalisation((0.5,), (0.5,)))
+    monkeypatch.setitem(DATASETS, "cifar10", grey)
+    assert (colour.mean.size, find_whitening(inputs, 32).mean.size) == (32 * 32 * 3, 32 * 32)
 
 
 def test_a_study_of_ones_own_dataset_finds_its_training_images(command):

@@ -179,6 +179,19 @@ def test_losses_are_not_compared_across_what_a_study_holds_fixed(field, names):
     assert [*by_setting(one + one)] == [""]
 
 
+@pytest.mark.parametrize("name", ["random_generator", "test_images"])
+def test_seeds_of_two_generators_or_on_other_test_images_are_two_reports(name):
+    """Whether one seed or two, one loss or two: no accuracy of one stands beside that of the other."""
+    for seed, loss in ((0, "gift"), (1, "gift"), (1, "kl")):
+        one, two = (
+            [{**rows_of({(loss, "sgd"): [90.0]}, experiment="x")[0], "digests": {name: 8 * pair}, "seed": number}]
+            for loss, number, pair in (("gift", 0, "a1"), (loss, seed, "b2"))
+        )
+        words = name.replace("_", " ")
+        assert [*by_setting(one + two)] == [f"{words} a1a1a1a1", f"{words} b2b2b2b2"]
+        assert [*by_setting(one + one)] == [""]
+
+
 def test_evaluations_on_two_datasets_are_two_reports():
     one, two = ({**rows_of({("kl", "sgd"): [90.0]}, dataset=name)[0], "experiment": "x"} for name in ("digits", "mine"))
     del one["labels"], two["labels"]

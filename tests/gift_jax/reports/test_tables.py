@@ -53,6 +53,10 @@ def options(*pairs):
     return {"recipe": {"epochs": 1, "loss_options": [*pairs]}}
 
 
+def digests(pair):
+    return {"digests": {"test_images": 8 * pair}}
+
+
 SETTINGS = {
     "rate": (recipe(0.1), recipe(0.01), "learning rate 0.1", "learning rate 0.01"),
     "teacher": ({"teacher_sha256": "a1" * 16}, {"teacher_sha256": "b2" * 16}, "teacher a1a1a1a1", "teacher b2b2b2b2"),
@@ -62,6 +66,7 @@ SETTINGS = {
     "student": ({"student": {"width": 4}}, {"student": {"width": 8}}, "student width 4", "student width 8"),
     "images": ({"ipc": 1}, {"ipc": 10}, "ipc 1", "ipc 10"),
     "options": (options(), options(["weight", 0.3]), "default weight", "weight 0.3"),
+    "test images": (digests("a1"), digests("b2"), "test images a1a1a1a1", "test images b2b2b2b2"),
 }
 
 
@@ -81,8 +86,19 @@ def test_two_settings_under_one_name_are_two_rows_and_two_families(kind):
 
 def test_seeds_of_one_setting_stay_together():
     figures = rows_of({("gift", "sgd"): [1, 2]}, experiment="x")
-    drawn = [{**row, "distilled": {"made": f"draw {row['seed']}"}} for row in figures]
+    drawn = [
+        {**row, "distilled": {"made": f"draw {row['seed']}"}, "digests": {"images": str(row["seed"])}}
+        for row in figures
+    ]
     assert tables.make_grid(drawn, "loss", "optimizer").rows == ("gift",)
+
+
+def test_digests_tell_apart_what_nothing_else_does_whatever_an_older_row_says():
+    one, two, older = ({"a": "1", **own} for own in ({"setting": "x"}, {"setting": "y"}, {}))
+    assert tables.differing([one, two]) == ["setting"]
+    assert tables.differing([one, two, {**older, "a": "2"}]) == ["a", "setting"]
+    assert tables.differing([{**one, "a": "2"}, two]) == ["a"]
+    assert tables.differing([one, older]) == []
 
 
 def test_progress_in_a_log_is_plain_lines(capsys, monkeypatch):

@@ -30,7 +30,8 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     made = read_results(path)
     old = [{**copy.deepcopy(row), "cell": f"old {number}"} for number, row in enumerate(made)]
     for row in old:
-        del row["setting"]  # which rows of earlier versions lack
+        del row["digests"]  # which rows of earlier versions lack
+        row["recipe"]["normalisation"] = None
     old[1]["recipe"]["optimizer"]["learning_rate"] = 1.0
     old[2]["teacher_sha256"] = "another"
     old.append({**old[3], "labels": {"loss": "mse"}})
@@ -50,15 +51,16 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
 
 
 def test_a_row_of_this_version_and_a_second_one_of_a_setting_keep_their_keys(cells, tmp_path):
-    """They are of other test images, say, which rows do not record but by their `setting`."""
+    """They are of other test images, say, which rows record by a digest, or by a `setting`, one of everything."""
     path = tmp_path / "results.jsonl"
     [row] = grid.run_grid(cells[:1], tmp_path, experiment="e")
-    other = {**row, "cell": "other", "setting": "0123456789ab"}
-    old = {name: value for name, value in other.items() if name != "setting"}
+    other = {**row, "cell": "other", "digests": {**row["digests"], "test_images": "0123456789abcdef"}}
+    old = {name: value for name, value in other.items() if name != "digests"}
+    before = {**old, "cell": "before", "setting": "0123456789ab"}
     evaluated = {name: value for name, value in row.items() if name not in ("labels", "experiment")}
-    for written in ([row, other, old, evaluated], [old, other, evaluated, row]):
+    for written in ([row, other, old, before, evaluated], [old, other, evaluated, before, row]):
         path.write_text("".join(json.dumps(one) + "\n" for one in written))
         count, others = rekey(cells, tmp_path)
-        assert (count, len(others)) == (0, 2)
+        assert (count, len(others)) == (0, 3)
         assert read_results(path) == written
         assert grid_plan.make_plan(cells, tmp_path).pending == 3

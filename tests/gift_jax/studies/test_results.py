@@ -46,6 +46,24 @@ def test_a_last_line_that_is_cut_short_is_passed_over(path, cut, capsys):
     assert read_results(path) == ROWS
 
 
+@pytest.mark.parametrize("form", ["{0}{1}", "{1},", "[{1}]", "{0}\r{1}\r", "\0\0"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_was_not_cut_short_is_never_cut_off(form, encoding, path):
+    """Files that were joined, saved by an editor, or written by something else: what they hold may be results."""
+    content = form.format(*map(json.dumps, ROWS)).encode(encoding)
+    path.write_bytes(path.read_bytes() + content)
+    with pytest.raises(GiftError, match="line 3 is no result"):
+        read_results(path)
+    end_last_line(path)
+    assert path.read_bytes().endswith(content)
+
+
+def test_a_byte_order_mark_is_no_letter(path):
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes()[:-1])
+    end_last_line(path)
+    assert read_results(path) == ROWS
+
+
 def test_empty_lines_are_none(path):
     path.write_bytes(b"\n" + path.read_bytes() + b"\r\n\n")
     assert read_results(path) == ROWS

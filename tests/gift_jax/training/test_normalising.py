@@ -7,11 +7,12 @@ import pytest
 from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
 
 from gift_jax import plan
-from gift_jax.data.datasets import DIGITS_NORMALISATION, Normalisation
+from gift_jax.data.datasets import DATASETS, DIGITS_NORMALISATION, Normalisation
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task, train
+from gift_jax.training.identity import differences
 
 OTHER = Normalisation((0.5,), (0.25,))
 RECIPE = Recipe(augment="none", epochs=2, batch_size=11, evaluations=1)
@@ -50,6 +51,16 @@ def test_without_a_teacher_the_sets_own_statistics_are_the_test_images_too():
     np.testing.assert_allclose(own.losses, by_recipe.losses, rtol=1e-4)
     assert own.history == by_recipe.history
     assert not np.allclose(run(CE, distilled_set(), None).losses, own.losses, rtol=1e-3)
+
+
+def test_a_dataset_that_is_described_anew_makes_another_run(monkeypatch):
+    """Without a teacher its statistics are the networks'; before, a run under the old ones was taken for one anew."""
+    before = Task(CE, STUDENT, distilled_set(), None, evaluation_set()).identity()
+    anew = dataclasses.replace(DATASETS["digits"], normalisation=OTHER)
+    monkeypatch.setattr("gift_jax.training.normalising.get_dataset", lambda name: anew)
+    after = Task(CE, STUDENT, distilled_set(), None, evaluation_set()).identity()
+    assert [text.partition(":")[0] for text in differences(before, after)] == ["recipe.normalisation.mean",
+                                                                               "recipe.normalisation.std"]  # fmt: skip
 
 
 @pytest.mark.parametrize(

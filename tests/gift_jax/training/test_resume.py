@@ -109,6 +109,16 @@ def test_a_finished_run_removes_its_own_checkpoints_only(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_checkpoints_of_a_run_that_goes_on_are_not_removed(tmp_path):
+    """A finished run's repeat beside a `--no-resume` of it."""
+    settings = Checkpoints(tmp_path)
+    with open_store(settings, "seed_0", {}):
+        remove(settings, (0,))
+        assert (tmp_path / "seed_0").is_dir()
+    remove(settings, (0,))
+    assert not (tmp_path / "seed_0").exists()
+
+
 def test_seeds_side_by_side(tmp_path):
     expected = run(seeds=(0, 1), seed_driver="vmap")
     interrupted(tmp_path, 6, seeds=(0, 1), seed_driver="vmap")
