@@ -40,7 +40,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
-from gift_jax.runtime.options import Source
+from gift_jax.runtime.options import Count, Source
 
 from .common.teacher_training import TrainTeacher
 from .common.teacher_training import make_recipe as make_teacher_recipe
@@ -78,7 +78,7 @@ class AddDataset:
     test_labels: Source | None = None
     label_column: str | None = None
     class_order: Source | None = None
-    image_size: int | None = None
+    image_size: Count | None = None
     channels: int | None = None
     mirrors: bool = True
 
@@ -86,8 +86,6 @@ class AddDataset:
         object.__setattr__(self, "name", known_spelling(self.name))
         if self.name == DIGITS:
             raise GiftError(f"{DIGITS}: these images come with scikit-learn; give the dataset another name")
-        if self.image_size is not None and self.image_size < 1:
-            raise GiftError(f"--image-size must be 1 or more, not {self.image_size}")
         if self.channels not in (None, 1, 3):
             raise GiftError(f"--channels must be 1 or 3, not {self.channels}")
 

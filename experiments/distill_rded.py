@@ -21,7 +21,7 @@ from gift_jax.data.evaluation import DIGITS, check_digits, load_records
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, locked, os_errors_as_gift_error, refuse_to_replace
-from gift_jax.runtime.options import Dataset, Source
+from gift_jax.runtime.options import Count, Dataset, Seed, Source
 from gift_jax.training.identity import digest, random_identity
 
 from .common.options import GROUPS, Images
@@ -55,12 +55,12 @@ class DistillRDED:
     out: Path
     data: Images | None = None
     class_order: Source | None = None
-    ipc: int = 10
-    factor: int = 1
-    num_crops: int = 5
-    images_per_class: int = 300
+    ipc: Count = 10
+    factor: Count = 1
+    num_crops: Count = 5
+    images_per_class: Count = 300
     smallest_area: float = 0.08
-    seed: int = 0
+    seed: Seed = 0
     dataset: Dataset | None = None
 
     @property
@@ -130,8 +130,6 @@ def make_classes(
 def run(config: DistillRDED) -> None:
     """Make all classes that are missing, and the set of them."""
     settings = config.settings  # which refuses mistakes before anything is read
-    if config.ipc < 1:
-        raise GiftError(f"--ipc must be 1 or more, not {config.ipc}")
     teacher = open_teacher(config.teacher, config.dataset)
     if config.dataset not in (None, teacher.info.dataset):
         raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")

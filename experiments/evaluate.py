@@ -30,7 +30,7 @@ from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Alias, Loss, ModelName, OptimizerName, RecipeName, Source
+from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import Seeds, is_writer, join_hosts, make_mesh, side_by_side
 from gift_jax.studies.results import end_last_line, read_results
@@ -88,17 +88,17 @@ class Evaluate(Inputs):
     loss: Annotated[Loss, Alias("criterion-name")] | None = None
     hard_share: float | None = None
     optimizer: OptimizerName | None = None
-    learning_rate: float | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    max_steps: int | None = None
+    learning_rate: NonNegative | None = None
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    max_steps: Count | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
     precision: Literal["float32", "bfloat16"] = "float32"
     soft_labels: Source | None = None
     out: Path = Path("runs/evaluate")
     resume: bool = True
-    save_minutes: float = 5.0
-    devices: int | None = None
+    save_minutes: NonNegative = 5.0
+    devices: Count | None = None
     hosts: bool = False
     dry_run: bool = False
 
@@ -117,9 +117,6 @@ def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
     check_seeds(config.seeds)
     check_devices(config.devices)
-    Checkpoints(config.out, minutes=config.save_minutes)
-    if config.ipc < 1:
-        raise GiftError("--ipc must be 1 or more")
     other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}" if config.is_teacherless else ""
     if config.teacher_models and other:
         raise GiftError(f"--teacher-models and {other} are given; give one of them")

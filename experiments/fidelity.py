@@ -38,6 +38,7 @@ from gift_jax.reports.significance import interval_text, p_text
 from gift_jax.reports.summary import ACCURACY, TESTED, TITLE, what_was_run
 from gift_jax.reports.tables import Grid, make_grid, summarize
 from gift_jax.runtime import cli
+from gift_jax.runtime.options import Count
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
@@ -62,8 +63,8 @@ class Fidelity(Study):
     """
 
     out: Path = Path("runs/fidelity")
-    num_seeds: int = 10
-    epochs: int = 200
+    num_seeds: Count = 10
+    epochs: Count = 200
     deviations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from gift_jax.losses import LOSSES
 from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
-from gift_jax.runtime.options import Losses
+from gift_jax.runtime.options import Count, Losses
 from gift_jax.studies.cells import Cell
 
 from .common.reporting import Row, two_axes
@@ -38,8 +38,8 @@ class LossComparison(Study):
     """
 
     out: Path = Path("runs/loss_comparison")
-    num_seeds: int = 5
-    epochs: int = 200
+    num_seeds: Count = 5
+    epochs: Count = 200
     methods: tuple[Method, ...] = ("rded", "random", "herding", "kmeans")
     losses: Losses = tuple(LOSSES)
 

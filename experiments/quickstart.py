@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from gift_jax import DistilledSet, GiftError, Teacher, rded
+from gift_jax import DistilledSet, Teacher, rded
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import save_new_distilled
 from gift_jax.data.evaluation import load_digits_test
@@ -30,7 +30,7 @@ from gift_jax.reports.summary import SUBJECT, best_evaluations, summary
 from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Alias
+from gift_jax.runtime.options import Alias, Count
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows, run_grid
 from gift_jax.task import Task
@@ -62,14 +62,9 @@ class Quickstart:
     """
 
     out: Path = Path("runs/quickstart")
-    ipc: int = 10
-    num_seeds: Annotated[int, Alias("seeds")] = 3
-    epochs: int = 200
-
-    def __post_init__(self) -> None:
-        for option in ("ipc", "num_seeds", "epochs"):
-            if getattr(self, option) < 1:
-                raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(self, option)}")
+    ipc: Count = 10
+    num_seeds: Annotated[Count, Alias("seeds")] = 3
+    epochs: Count = 200
 
 
 def distill(config: Quickstart, teacher: Teacher) -> DistilledSet:

@@ -17,7 +17,7 @@ from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.rded import RDED
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import append_json_line, os_errors_as_gift_error, write_text
-from gift_jax.runtime.options import Alias, ComparedName, Dataset, Existing, ModelName
+from gift_jax.runtime.options import Alias, ComparedName, Count, Dataset, Existing, ModelName
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows
 from gift_jax.studies.grid_plan import measure
@@ -115,9 +115,9 @@ class Benchmark:
         "other_teacher", "report",
     )  # fmt: skip
     model: ModelName = "conv3"
-    width: int = WIDTH
-    ipc: int = 10
-    sizes: tuple[int, ...] = (1, 10, 50)
+    width: Count = WIDTH
+    ipc: Count = 10
+    sizes: tuple[Count, ...] = (1, 10, 50)
     smallest_area: float = 0.08
     losses: LossesOrSquared = ("kl", SQUARED, "softce", "mse_ce", "gift")
     all_losses: tuple[LossOrSquared, ...] = (*LOSSES, SQUARED)
@@ -128,32 +128,29 @@ class Benchmark:
     others_at: Literal["default", "tuned"] = "default"
     sgd_rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
     adam_rates: tuple[float, ...] = (0.3, 1.0, 3.0)
-    teacher_epochs: int = 12
-    steps: int | None = None
-    long_steps: int = 2000
-    lengths: tuple[int, ...] = (100, 300, 1000)
-    num_seeds: Annotated[int, Alias("seeds")] = 5
-    rival_seeds: int = 8
-    other_seeds: int = 3
-    long_seeds: int = 3
+    teacher_epochs: Count = 12
+    steps: Count | None = None
+    long_steps: Count = 2000
+    lengths: tuple[Count, ...] = (100, 300, 1000)
+    num_seeds: Annotated[Count, Alias("seeds")] = 5
+    rival_seeds: Count = 8
+    other_seeds: Count = 3
+    long_seeds: Count = 3
     published_sets: Annotated[Path, Existing()] | None = None
     other_teacher: Annotated[Path, Existing()] | None = None
-    jobs: int = 1
+    jobs: Count = 1
     dry_run: bool = False
     rekey: bool = False
     retry_failed: bool = False
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if isinstance(value := getattr(self, field.name), int) and not isinstance(value, bool) and value < 1:
-                raise GiftError(f"--{field.name.replace('_', '-')} must be 1 or more, not {value}")
         for option in ("sgd_rates", "adam_rates"):
             if 1.0 not in getattr(self, option) or min(getattr(self, option)) <= 0:
                 raise GiftError(f"--{option.replace('_', '-')} must be above 0 and hold 1, the default rate")
         if self.others_at == "tuned" and (unsearched := set(self.fewer_losses) - set(self.losses)):
             raise GiftError(f"--fewer-losses: {min(unsearched)!r} is not among --losses, whose rates are searched")
-        if "gift" not in self.losses or "adamw" not in self.optimizers or min(self.sizes, default=0) < 1:
-            raise GiftError("--losses must hold gift, --optimizers adamw, and --sizes numbers from 1")
+        if "gift" not in self.losses or "adamw" not in self.optimizers or not self.sizes:
+            raise GiftError("--losses must hold gift, --optimizers adamw, and --sizes a number")
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ from gift_jax.models import MODELS, Model, ModelSpec, get_model
 from gift_jax.models.convnet import ConvNet
 from gift_jax.readers.records import decoded
 from gift_jax.runtime.files import cache_directory
-from gift_jax.runtime.options import Dataset, Existing, ModelName, Source
+from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source
 
 from .options import GROUPS, Images
 from .sources import find_images, known_images
@@ -59,7 +59,7 @@ class Inputs:
 
     dataset: Dataset = "cifar100"
     model: ModelName = "conv3"
-    ipc: int = 10
+    ipc: Count = 10
     distilled: Source = Path("syn_data")
     teacher: Annotated[Path, Existing(rf"hf:/.*|{TEACHERLESS}")] = Path("data/pretrain_models")
     data: Images | None = None

@@ -16,7 +16,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.runtime.options import Choices, Dataset, ModelName, SeedList
+from gift_jax.runtime.options import Choices, Count, Dataset, ModelName, SeedList
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
@@ -59,19 +59,16 @@ class Study(Inputs):
     dataset: Dataset = "digits"
     model: ModelName = "conv2"
     seeds: SeedList = ()
-    num_seeds: int = 3
-    epochs: int = 100
+    num_seeds: Count = 3
+    epochs: Count = 100
     shard: str = "1/1"
-    jobs: int | None = None
+    jobs: Count | None = None
     dry_run: bool = False
     rekey: bool = False
     retry_failed: bool = False
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for option in ("ipc", "num_seeds", "epochs", "jobs"):
-            if (value := getattr(self, option)) is not None and value < 1:
-                raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {value}")
         if not self.seeds:
             object.__setattr__(self, "seeds", tuple(range(self.num_seeds)))
         check_seeds(self.seeds)

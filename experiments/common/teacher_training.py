@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import load_evaluation, load_training
@@ -22,7 +21,7 @@ from gift_jax.plan import work
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress, provenance
 from gift_jax.runtime.files import append_json_line, locked, make_directory, refuse_to_replace
-from gift_jax.runtime.options import Dataset, ModelName
+from gift_jax.runtime.options import Count, Dataset, ModelName, NonNegative, Seed, Source
 from gift_jax.studies.results import read_results
 from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, new_teacher, save_arrays, write_info
@@ -31,7 +30,7 @@ from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run
 
-from .options import GROUPS
+from .options import GROUPS, Images
 from .sources import find_images
 from .students import parse_options
 
@@ -87,22 +86,22 @@ class TrainTeacher:
     model: ModelName
     out: Path
     model_options: str | None = None
-    data: str | None = None
-    test_data: str | None = None
-    class_order: Path | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
+    data: Images | None = None
+    test_data: Images | None = None
+    class_order: Source | None = None
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    learning_rate: NonNegative | None = None
     weight_decay: float = 1e-4
     schedule: Literal["steps", "cosine"] = "steps"
     crop: bool = True
     flip: Literal["yes", "no"] | None = None
-    image_size: int | None = None
-    workers: int | None = None
+    image_size: Count | None = None
+    workers: Count | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
+    seed: Seed = 0
     resume: bool = True
-    save_minutes: float = 5.0
+    save_minutes: NonNegative = 5.0
 
 
 def flips(config: TrainTeacher) -> bool:
@@ -182,9 +181,6 @@ def run(config: TrainTeacher) -> None:
     """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
-    for option in ("epochs", "batch_size", "workers", "image_size"):
-        if (value := getattr(config, option)) is not None and value < 1:
-            raise GiftError(f"--{option.replace('_', '-')} must be 1 or more, not {value}")
     make_recipe(config, count=1)  # mistakes in options are told before images are read
     unfinished = config.out.with_name(f"{config.out.name}.unfinished")
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)

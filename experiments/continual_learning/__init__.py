@@ -22,7 +22,7 @@ from pathlib import Path
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.recipe import official_batch_size
-from gift_jax.runtime.options import Losses
+from gift_jax.runtime.options import Count, Losses
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 
@@ -45,10 +45,10 @@ class ContinualLearning(Study):
     """
 
     out: Path = Path("runs/continual_learning")
-    epochs: int = 200
+    epochs: Count = 200
     method: Method = "rded"
     losses: Losses = ("gift", "cosine", "kl", "softce", "mse_ce", "ce")
-    steps: tuple[int, ...] = (5, 10)
+    steps: tuple[Count, ...] = (5, 10)
 
     def __post_init__(self) -> None:
         super().__post_init__()

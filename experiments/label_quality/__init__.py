@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gift_jax import GiftError
 from gift_jax.reports import ranking
-from gift_jax.runtime.options import Losses
+from gift_jax.runtime.options import Count, Losses
 from gift_jax.studies.cells import Cell
 
 from ..common.real_images import RealImages, load_real, teacher_of
@@ -45,11 +45,11 @@ class LabelQuality(Study):
     """
 
     out: Path = Path("runs/label_quality")
-    num_seeds: int = 5
-    epochs: int = 200
+    num_seeds: Count = 5
+    epochs: Count = 200
     methods: tuple[Method, ...] = ("rded", "kmeans")
     losses: Losses = ("ce", "softce", "kl", "gift")
-    real_epochs: int = 50
+    real_epochs: Count = 50
     lrs_weight: float = 0.5
     ars_weight: float = 0.5
 

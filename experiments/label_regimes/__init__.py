@@ -44,7 +44,7 @@ from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.options import Loss, Losses
+from gift_jax.runtime.options import Count, Loss, Losses
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 from gift_jax.training.normalising import renormalise
@@ -85,19 +85,19 @@ class LabelRegimes(Study):
     """
 
     out: Path = Path("runs/label_regimes")
-    num_seeds: int = 5
-    epochs: int = 200
+    num_seeds: Count = 5
+    epochs: Count = 200
     method: Method = "rded"
     regimes: tuple[Regime, ...] = ("one", "few", "bank", "live")
     losses: Losses = ("gift", "kl")
     hard_middle: tuple[Loss, ...] = ("kl",)
     subsets: tuple[Subset, ...] = ("forgetting", "el2n", "aum", "ccs")
     indices: tuple[str, ...] = ()
-    views: int = 10
+    views: Count = 10
     smallest_crop: float = 0.5
-    score_epochs: int = 40
+    score_epochs: Count = 40
     student: str | None = None
-    looks: int = 4
+    looks: Count = 4
     more_images: bool = True
 
     def __post_init__(self) -> None:
@@ -110,8 +110,6 @@ class LabelRegimes(Study):
             )
         if self.method in dict(map(parse_file, self.indices)):
             raise GiftError(f"--indices: {self.method!r} is the distilled set (--method); choose a different name")
-        if min(self.views, self.score_epochs, self.looks) < 1:
-            raise GiftError("--views, --score-epochs and --looks must be 1 or more")
         Recipe(smallest_crop=self.smallest_crop)
         if self.student:
             parse_student(self.student, usual_spec(self))

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -55,6 +55,11 @@ class EvaluationSet:
             raise GiftError(f"the {self.dataset} labels are {shape}, expected int32 [{len(self.images)}], not empty")
         if self.labels.min() < 0 or self.labels.max() >= spec.num_classes:
             raise GiftError(f"the {self.dataset} labels must be in 0..{spec.num_classes - 1}; check the class order")
+
+    def thinned(self, count: int) -> Self:
+        """At most so many of the images, evenly spread."""
+        step = -(-len(self.labels) // count)
+        return dataclasses.replace(self, images=self.images[::step], labels=self.labels[::step])
 
     @property
     def _dtype(self) -> np.dtype:

@@ -66,6 +66,13 @@ class Existing:
 
 
 @dataclasses.dataclass(frozen=True)
+class Least:
+    """Marks an option whose numbers are at least so much."""
+
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Alias:
     """Marks an option that has another name, too."""
 
@@ -91,6 +98,9 @@ def read_seeds(texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(range(seeds[0]))
 
 
+Count = Annotated[int, Least(1)]
+NonNegative = Annotated[float, Least(0)]
+Seed = Annotated[int, Least(0)]
 Source = Annotated[Path, Existing()]
 Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
 Losses = Annotated[tuple[Loss, ...], Alias("loss")]
@@ -328,6 +338,9 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
             raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}") from None
         if names and value not in names:
             raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}")
+        for least in parameter.marks(Least):
+            if value < least.number:
+                raise GiftError(f"{parameter.option} must be {least.number} or more, not {value:g}")
         return value
 
     def read_all(texts: list[str]) -> tuple[Any, ...]:

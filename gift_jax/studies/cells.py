@@ -57,11 +57,15 @@ class Cell:
         return self.task.recipe.num_evaluations
 
     @property
+    def num_tested(self) -> int:
+        """Images that the student is tested and validated on."""
+        return sum(len(images.labels) for images in (self.task.test_set, self.validation_set) if images)
+
+    @property
     def workload(self) -> Hashable:
         """What decides the time of an epoch and of a test: cells that differ in loss, optimizer or seed share it."""
-        program, tested = self.program, (self.task.test_set, self.validation_set)
-        counts = [0 if images is None else len(images.labels) for images in tested]
-        settings = (program.recipe.augment, program.recipe.precision, *counts)
+        program = self.program
+        settings = (program.recipe.augment, program.recipe.precision, self.num_tested)
         return (program.model, program.teacher, program.batching, *settings)
 
     @property
@@ -78,10 +82,17 @@ class Cell:
         """Everything that decides the result, as JSON: names and settings, and digests of the arrays."""
         return {**self.task.identity(), "validation": test_set_identity(self.validation_set), "seed": self.seed}
 
-    def shortened(self, epochs: int) -> "Cell":
-        """The same cell, trained for fewer epochs and tested once: to see how long one takes."""
+    def shortened(self, epochs: int, tested: int) -> "Cell":
+        """The same cell, trained for fewer epochs and tested once on at most so many images, to see how long it takes.
+
+        Args: tested, at most so many test images, and validation images.
+        """
         recipe = dataclasses.replace(self.task.recipe, epochs=epochs, evaluations=1)
-        return dataclasses.replace(self, task=dataclasses.replace(self.task, recipe=recipe))
+        test_set, validation_set = (
+            images and images.thinned(tested) for images in (self.task.test_set, self.validation_set)
+        )
+        task = dataclasses.replace(self.task, recipe=recipe, test_set=test_set)
+        return dataclasses.replace(self, task=task, validation_set=validation_set)
 
     def run(self, on_epoch: OnEpoch) -> dict[str, Any]:
         """Train and test the student.

@@ -38,8 +38,9 @@ class Work(Protocol):
 
     identity is JSON that names all that decides the result, `seed` among it; record is what a row says of the run
     beside its figures. Cells of equal programs share compiled functions; those of equal workload take the same time an
-    epoch; num_evaluations is how often a cell is tested. run is given a function to tell of epochs done and their loss,
-    and returns a row of results; shortened is the same cell in fewer epochs.
+    epoch; num_evaluations is how often a cell is tested, num_tested on how many images. run is given a function to tell
+    of epochs done and their loss, and returns a row of results; shortened is the same cell in fewer epochs, tested on
+    fewer images.
     """
 
     @property
@@ -58,6 +59,9 @@ class Work(Protocol):
     def num_evaluations(self) -> int: ...  # noqa: D102
 
     @property
+    def num_tested(self) -> int: ...  # noqa: D102
+
+    @property
     def workload(self) -> Hashable: ...  # noqa: D102
 
     @property
@@ -65,7 +69,7 @@ class Work(Protocol):
 
     def identity(self) -> dict[str, Any]: ...  # noqa: D102
 
-    def shortened(self, epochs: int) -> "Work": ...  # noqa: D102
+    def shortened(self, epochs: int, tested: int) -> "Work": ...  # noqa: D102
 
     def run(self, on_epoch: Callable[[int, float], None]) -> Row: ...  # noqa: D102
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gift_jax.runtime import progress
 from gift_jax.studies.grid import Row, Shard, Work, known_rows, name_of, take_shard
 
-MEASURED_EPOCHS = 4
+MEASURED_EPOCHS, MEASURED_IMAGES = 4, 1000
 
 
 class Plan(NamedTuple):
@@ -98,11 +98,11 @@ class Taken(NamedTuple):
 
 
 def measure(cells: Sequence[Work]) -> Taken:
-    """Run a few epochs of the first of cells of one workload, and again without compilation.
+    """Run a few epochs of the first of cells of one workload, and again without compilation, on some test images.
 
     Its compilation has all in it that the cells share; that of the others is taken to be as the last one's.
     """
-    programs = [*{cell.program: cell.shortened(MEASURED_EPOCHS) for cell in reversed(cells)}.values()]
+    programs = [*{cell.program: cell.shortened(MEASURED_EPOCHS, MEASURED_IMAGES) for cell in reversed(cells)}.values()]
     *others, first = programs
     cold, warm = _seconds(first), _seconds(first)
     more = sum(_seconds(others[0])) - sum(warm) if others else 0.0
@@ -110,7 +110,8 @@ def measure(cells: Sequence[Work]) -> Taken:
     # The first epoch has the run's beginning in it; the evaluation follows the last one.
     first_epoch, *epochs, evaluation = warm
     epoch = statistics.median(epochs or [first_epoch / MEASURED_EPOCHS])
-    return Taken(compiling, max(first_epoch - epoch, 0.0) if epochs else 0.0, evaluation, epoch)
+    beginning = max(first_epoch - epoch, 0.0) if epochs else 0.0
+    return Taken(compiling, beginning, evaluation * cells[0].num_tested / first.num_tested, epoch)
 
 
 def _seconds(cell: Work) -> list[float]:

@@ -25,13 +25,14 @@ def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
     for path, rows in files.items():
         before = count
         for row in (row for row in rows if {"cell", "labels"} <= row.keys() and "failed" not in row):
-            cell = wanted.get(_name(row["labels"], row["seed"]))
-            key = fingerprint(cell.identity()) if cell else None
-            if row["cell"] == key:
+            name, cell = name_of(row["labels"], row["seed"]), wanted.get(_name(row["labels"], row["seed"]))
+            if cell is None:
+                others.append(f"{name}: no cell has these labels and this seed")
                 continue
-            differing = _differing(row, cell) or (["another result has its key"] if key in given else [])
-            if differing:
-                others.append(f"{name_of(row['labels'], row['seed'])}: {'; '.join(differing)}")
+            if row["cell"] == (key := fingerprint(cell.identity())):
+                continue
+            if differing := _differing(row, cell) or (["another result has its key"] if key in given else []):
+                others.append(f"{name}: {'; '.join(differing)}")
                 continue
             # Its normalisation was not recorded if it was the dataset's.
             row["cell"], row["recipe"], count = key, cell.record["recipe"], count + 1
@@ -45,9 +46,7 @@ def _name(labels: Mapping[str, str], seed: int) -> str:
     return json.dumps([dict(labels), seed], sort_keys=True)
 
 
-def _differing(row: Row, cell: Cell | None) -> list[str]:
-    if cell is None:
-        return ["no cell has these labels and this seed"]
+def _differing(row: Row, cell: Cell) -> list[str]:
     if "setting" in row:
         return ["it is of another setting"]
     record = json.loads(json.dumps(cell.record))

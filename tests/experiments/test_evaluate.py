@@ -183,7 +183,7 @@ def test_every_methods_release_is_converted_trained_on_and_tested(method, run, p
         (("--method", "rded", *CHOSEN, "--criterion_name", "gfit"), "--loss: 'gfit' is unknown"),
         (("--method", "rded", *CHOSEN, "--recipe", "rdde"), "--recipe: 'rdde' is unknown"),
         (("--method", "rded", *CHOSEN, "--optimizer", "sdg"), "optimizer 'sdg' is unknown"),
-        (("--method", "rded", *CHOSEN, "--learning-rate", -1), "learning_rate must be a number from 0"),
+        (("--method", "rded", *CHOSEN, "--learning-rate", -1), "--learning-rate must be 0 or more, not -1"),
         (("--method", "none", *CHOSEN, "--tar_model", "conv33"), "--tar-model: 'conv33' is unknown"),
         (("--method", "rded", *CHOSEN, "--tar_model", "conv2", "--teacher", "none"), "--teacher none takes none"),
         (("--method", "none", "--dataset", "imagenet", "--model", "conv3"), "dataset 'imagenet' is unknown"),

@@ -44,4 +44,5 @@ def test_a_row_counts_test_images_and_hits_by_class():
     assert [(label, images) for label, images, _ in row["by_class"]] == [(1, 3), (4, 2), (7, 2)]  # of 23: 1, 11, 21
     hits = np.array([hits for _, _, hits in row["by_class"]])
     assert row["top1_last"] == pytest.approx(100 * hits.sum() / 7, rel=1e-5)  # a row has six digits
-    assert isinstance(cell.shortened(1), ClassCell)
+    short = cell.shortened(1, 4)
+    assert (type(short), short.epochs, short.num_tested) == (ClassCell, 1, 4)

@@ -10,7 +10,18 @@ import tyro
 
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
-from gift_jax.runtime.options import Alias, Dataset, Existing, Loss, ModelName, ReadAs, Source, make_command
+from gift_jax.runtime.options import (
+    Alias,
+    Count,
+    Dataset,
+    Existing,
+    Loss,
+    ModelName,
+    NonNegative,
+    ReadAs,
+    Source,
+    make_command,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +34,7 @@ class Base:
     """
 
     out: Path = Path("runs")
-    epochs: int | None = None
+    epochs: Count | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Options(Base):
     dataset: Dataset = "digits"
     losses: tuple[Loss, ...] = ("gift",)
     seeds: tuple[int, ...] = (0, 1)
-    rate: float | None = None
+    rate: NonNegative | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     devices: int | None = None
     dry_run: bool = False
@@ -110,6 +121,13 @@ def test_options_of_every_kind_are_parsed():
 def test_what_is_no_value_of_an_option_names_the_option(given):
     with pytest.raises(GiftError, match=rf"^{given[0]} takes .*, not '{given[1].removeprefix('0,')}'$"):
         parse(*given)
+
+
+@pytest.mark.parametrize(("option", "value", "least"), [("--epochs", 0, 1), ("--rate", -0.5, 0)])
+def test_a_number_below_the_least_is_refused(option, value, least):
+    with pytest.raises(GiftError, match=f"^{option} must be {least} or more, not {value}$"):
+        parse(option, value)
+    assert parse(option, least)
 
 
 def test_a_file_that_must_exist_is_looked_for_before_the_command_is_called(tmp_path):

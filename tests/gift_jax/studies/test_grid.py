@@ -43,6 +43,10 @@ class Echo:
         return 1
 
     @property
+    def num_tested(self):
+        return 10
+
+    @property
     def workload(self):
         return self.name
 
@@ -53,7 +57,7 @@ class Echo:
     def identity(self):
         return {"value": self.value, "seed": self.seed}
 
-    def shortened(self, epochs):
+    def shortened(self, epochs, tested):
         return dataclasses.replace(self, epochs=epochs)
 
     def run(self, on_epoch):
