@@ -1,8 +1,9 @@
 """Speed beside PyTorch: our training and two baselines in turns, a process each, as JSON and as a table.
 
 Command: `python -m benchmarks.compare` (`make bench`). Sides: `official`, the official loop as published;
-`strongest`, compiled PyTorch with everything on the device; `ours`; and `ours-ce`, ours with the loss `ce`,
-whose difference from `ours` is GIFT's own cost. On accelerators `strongest-bfloat16` and `ours-bfloat16` too: bfloat16
+`strongest`, compiled PyTorch with everything on the device; `ours`; `ours-softce`, ours with the loss `softce` of the
+same teacher, whose difference from `ours` is GIFT's own cost; and `ours-ce`, of no teacher, whose difference from that
+is the teacher's. On accelerators `strongest-bfloat16` and `ours-bfloat16` too: bfloat16
 is held against bfloat16, float32 against float32, each with its framework's default precision of products.
 """
 
@@ -30,6 +31,11 @@ from gift_jax.runtime.progress import display
 # Sides that run as their authors run them, without huge pages.
 PLAIN_PAGES = {"official", "strongest", "strongest-bfloat16", "without-huge-pages"}
 FLOAT32, BFLOAT16 = ("official", "strongest", "ours"), ("strongest-bfloat16", "ours-bfloat16")
+# (what costs, the side with it, the side without it, the loss of the latter).
+COSTS = (
+    ("GIFT's own cost", "ours", "ours-softce", "softce"),
+    ("The teacher's cost", "ours-softce", "ours-ce", "ce"),
+)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -153,7 +159,7 @@ def make_table(rows: list[dict[str, Any]]) -> str:
 
 
 def make_notes(rows: list[dict[str, Any]]) -> str:
-    """Device, versions and GIFT's own cost, below the table."""
+    """Device, versions, and what GIFT's loss and the teacher cost, below the table."""
     versions = {key: value for row in rows for key, value in row["versions"].items()}
     text = ", ".join(f"{key} {value}" for key, value in sorted(versions.items()))
     loads = [load for row in rows for load in row["load_averages"]]
@@ -161,12 +167,11 @@ def make_notes(rows: list[dict[str, Any]]) -> str:
         f"Device: {rows[0]['device']}. Python {platform.python_version()}, {text}.",
         f"Load average while measuring: {min(loads)} to {max(loads)}; above the number of cores others computed too.",
     ]
-    for name in dict.fromkeys(row["workload"] for row in rows if row["side"] == "ours-ce"):
+    for name in dict.fromkeys(row["workload"] for row in rows if row["side"] == COSTS[0][2]):
         group = [row for row in rows if row["workload"] == name]
-        low, middle, high = (100 * (value - 1) for value in sorted(ratio(group, "ours-ce", "ours")))
-        notes.append(
-            f"GIFT's own cost, {name}: a step takes {middle:+.1f} % ({low:+.1f} to {high:+.1f} %) over `ce`'s."
-        )
+        for what, one, other, loss in COSTS:
+            low, middle, high = (100 * (value - 1) for value in sorted(ratio(group, other, one)))
+            notes.append(f"{what}, {name}: a step takes {middle:+.1f} % ({low:+.1f} to {high:+.1f} %) over `{loss}`'s.")
     return "\n\n".join(notes)
 
 
@@ -192,7 +197,7 @@ def main(
         workloads: which, of benchmarks/workloads.py.
         sides: which, with ours of the same precision among them; by default those of float32, and on accelerators
             those of bfloat16 too.
-        cost_of: workloads for which GIFT's own cost is measured too.
+        cost_of: workloads for which the costs of GIFT's loss and of the teacher are measured too.
         rounds: runs of every side, in turns.
         at_once: warm the sides of a workload up side by side, on a machine with cores for them; a warm-up takes longer
             then, and all together less.
@@ -205,7 +210,7 @@ def main(
     rows: list[dict[str, Any]] = []
     with display("compare", len(workloads), "workloads") as advance:
         for workload in workloads:
-            extra = ("ours-ce",) if workload in cost_of else ()
+            extra = ("ours-softce", "ours-ce") if workload in cost_of else ()
             rows += measure(workload, sides + extra, rounds, at_once=at_once)
             advance(1, workload)
             _write(rows, name)

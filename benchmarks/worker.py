@@ -17,6 +17,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "ours": ("benchmarks.ours", "Ours", ()),
     "ours-bfloat16": ("benchmarks.ours", "Ours", ("gift", "bfloat16")),
+    "ours-softce": ("benchmarks.ours", "Ours", ("softce",)),
     "ours-ce": ("benchmarks.ours", "Ours", ("ce",)),
     "official": ("benchmarks.official", "Official", ()),
     "strongest": ("benchmarks.strongest", "Strongest", ()),
