@@ -142,7 +142,7 @@ def run(config: DistillRDED) -> None:
         return
     # Where finished classes wait for the others: beside the set.
     parts = config.out.with_name(f".{config.out.name}.{identity}")
-    with locked(config.out, "another process is making a set here; wait for it, or stop it"):
+    with locked(config.out, "another process is making a set here"):
         classes = make_classes(parts, labels, read, config, teacher)
         distilled = rded.assemble(classes, teacher, settings, config.seed)
         provenance = {**distilled.provenance, IDENTITY: identity}

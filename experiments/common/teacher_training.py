@@ -206,7 +206,7 @@ def run(config: TrainTeacher) -> None:
     print(f"recipe    {steps}, SGD at {task.learning_rate:g}, {config.schedule}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
     try:
-        with locked(config.out, "another process is training a teacher here; wait for it, or stop it"):
+        with locked(config.out, "another process is training a teacher here"):
             result = train(config, task, checkpoints)
             with new_teacher(config.out, keep=lambda there, _: is_done(there, name)) as directory:
                 save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)

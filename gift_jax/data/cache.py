@@ -1,7 +1,5 @@
 """Decoded images on disk, mapped into memory: the second evaluation decodes nothing."""
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,10 +14,17 @@ import PIL
 from gift_jax.data.transforms import Transform
 from gift_jax.errors import GiftError
 from gift_jax.readers.records import Records, decoded
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, read_json_object, remove_unfinished
+from gift_jax.runtime.files import (
+    atomic_write,
+    locked,
+    make_directory,
+    os_errors_as_gift_error,
+    read_json_object,
+    remove_unfinished,
+)
 from gift_jax.runtime.progress import display
 
-IMAGES, INFO, LOCK = "images.npy", "info.json", "lock"
+IMAGES, INFO = "images.npy", "info.json"
 _SAMPLES, _BLOCK = 64, 4096  # what a check reads: that many blocks of that many bytes, evenly spread
 _FORMAT = "gift_jax decoded images 2"
 
@@ -35,7 +40,8 @@ def cached_images(directory: Path, records: Records, transform: Transform) -> np
     place = directory / hashlib.sha256(described.encode()).hexdigest()[:24]
     if (found := _open(place)) is not None:
         return found
-    with _locked(directory):
+    make_directory(directory)
+    with locked(directory, "another process decodes images into this", wait=True):
         if (found := _open(place)) is not None:  # another process has made it meanwhile
             return found
         if place.exists():
@@ -45,22 +51,6 @@ def cached_images(directory: Path, records: Records, transform: Transform) -> np
     if (found := _open(place)) is None:
         raise GiftError(f"{place}: the decoded images changed while they were written; check the disk")
     return found
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Keep other processes from decoding into a directory; the lock ends with its process, however that ends."""
-    with os_errors_as_gift_error(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / LOCK).open("w")
-    with file:
-        with os_errors_as_gift_error(directory):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"{directory}: waiting for another process that decodes images", file=sys.stderr, flush=True)
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _write(place: Path, records: Records, transform: Transform) -> None:

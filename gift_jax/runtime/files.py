@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -49,11 +50,22 @@ def refuse_to_replace(path: Path) -> NoReturn:
     raise GiftError(f"{path}: holds something else, and is not replaced; choose another --out, or remove it")
 
 
-def hold_lock(path: Path, busy: str) -> int:
-    """Make a lock, which ends with the process. Returns: its descriptor, to be closed.
+@contextlib.contextmanager
+def locked(target: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
+    """Keep other processes from making target, by a lock beside it that ends with the process and is removed.
 
-    Raises: GiftError with the sentence busy if another process holds it.
+    Args: busy, what is said if another process makes it; wait, until that has ended. Raises: GiftError otherwise.
     """
+    lock = target.with_name(f".{target.name}.lock")
+    descriptor = _hold(lock, f"{target}: {busy}", wait=wait)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _hold(path: Path, busy: str, *, wait: bool) -> int:
     with os_errors_as_gift_error(path):
         while True:
             try:
@@ -64,27 +76,15 @@ def hold_lock(path: Path, busy: str) -> int:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                os.close(descriptor)
-                raise GiftError(busy) from None
+                if not wait:
+                    os.close(descriptor)
+                    raise GiftError(f"{busy}; wait for it, or stop it") from None
+                print(f"{busy}; waiting for it", file=sys.stderr, flush=True)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
                     return descriptor
             os.close(descriptor)  # of a file that was removed before it was locked
-
-
-@contextlib.contextmanager
-def locked(target: Path, busy: str) -> Iterator[None]:
-    """Keep other processes from making target, by a lock beside it that is removed in the end.
-
-    Raises: GiftError with the sentence busy if another process makes it.
-    """
-    lock = target.with_name(f".{target.name}.lock")
-    descriptor = hold_lock(lock, f"{target}: {busy}")
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        os.close(descriptor)
 
 
 def make_directory(directory: Path) -> None:

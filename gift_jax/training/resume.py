@@ -28,7 +28,7 @@ from gift_jax.runtime.quiet_orbax import quiet_orbax
 from gift_jax.training.identity import differences, digest
 
 LONG_EPOCH = 10.0  # seconds: nobody who stops a run waits longer for an epoch's end
-_BUSY = "another process is training this run; wait for it, or stop it"
+_BUSY = "another process is training this run"
 _SEED = "seed_"  # with which names of stores begin
 Tree = TypeVar("Tree")
 Record = dict[str, Any]
