@@ -45,21 +45,25 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     A last line that was cut short, by a writer that was stopped, is passed over with a warning. Raises: GiftError that
     names a line that is no one result, or whose fields are not those of one.
     """
-    with os_errors_as_gift_error(path):
-        *lines, last = path.read_bytes().split(b"\n")
+    rows: list[dict[str, Any]] = []
     held: dict[str, Any] = {}
-    rows = [(row := _parse(line)) and _sharing(row, held) for line in (*lines, last)]
-    for number, (line, row) in enumerate(zip((*lines, last), rows, strict=True), 1):
-        flaw = "" if row is None else next(_flaws_of_row(row), "")
-        if row is None and line.strip() and not (number > len(lines) and _is_cut(line)):
-            flaw = f"{line[:60].decode(errors='replace')!r} is no JSON object, or more than one"
-        if flaw:
-            raise GiftError(
-                f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again"
-            )
-    if last.strip() and rows[-1] is None:
-        print(f"warning: {path}: line {len(rows)} was cut short and is passed over", file=sys.stderr)
-    return [row for row in rows if row is not None]
+    with os_errors_as_gift_error(path), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            row = _parse(line)
+            if row is not None and (flaw := next(_flaws_of_row(row), "")):
+                raise _no_result(path, number, flaw)
+            if row is not None:
+                rows.append(_sharing(row, held))
+            elif _is_cut(line):
+                print(f"warning: {path}: line {number} was cut short and is passed over", file=sys.stderr)
+            elif line.strip():
+                reason = f"{line[:60].decode(errors='replace')!r} is no JSON object, or more than one"
+                raise _no_result(path, number, reason)
+    return rows
+
+
+def _no_result(path: Path, number: int, flaw: str) -> GiftError:
+    return GiftError(f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again")
 
 
 def _sharing(row: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +114,9 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_cut(line: bytes) -> bool:
-    """Whether a line is the beginning of a row, and not a row with something after it, nor anything else."""
+    """Whether a last line is the beginning of a row, and not a row with something after it, nor anything else."""
+    if line.endswith(b"\n"):
+        return False
     try:
         json.JSONDecoder().raw_decode(line.decode(errors="replace"))
     except (ValueError, RecursionError):
