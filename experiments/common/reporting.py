@@ -97,6 +97,7 @@ HELD: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "recipe.schedule": (*_CHANGED, "optimizer"),
     "recipe.augment": (*_OF_A_SET, *_CHANGED, "augmentation", "labels"),
     "recipe.mix": (*_OF_A_SET, *_CHANGED, "augmentation", "labels"),
+    "digests.images": (*_OF_A_SET, *_CHANGED, "ipc"),
     "digests.teacher_weights": (*_OF_A_SET, *_CHANGED, "labels"),
     "digests.test_images": (*_OF_A_SET, *_CHANGED),  # whitened as the set is
     "digests.random_generator": (),

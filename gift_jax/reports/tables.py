@@ -125,9 +125,9 @@ def grid_table(grid: Grid, corner: str, *, worst: str | None = "worst") -> Table
 # What decides a result, but for its seed.
 DECISIVE = ("method", "dataset", "ipc", "model", "student", "teacher", "teacher_sha256", "recipe", "soft_labels",
             "distilled", "digests", "setting")  # fmt: skip
-# What each seed of a study has of its own: random images, the order of stored labels, and the digests of both; an
-# earlier version had one digest of everything, the setting.
-BY_SEED = re.compile(r"distilled\.made|soft_labels\.(order|distilled)|digests\.(images|stored_labels)|setting")
+# What each seed of a study has of its own: the order of stored labels, images that are made for it, and the digests of
+# both; an earlier version had one digest of everything, the setting.
+BY_SEED, MADE = re.compile(r"soft_labels\.(order|distilled)|digests\.stored_labels|setting"), "distilled.made"
 
 
 def facts(result: Result) -> dict[str, str]:
@@ -136,8 +136,10 @@ def facts(result: Result) -> dict[str, str]:
     known = {name: configuration[name] for name in ("recipe", "student") if name in configuration}
     told = {**result.get("record", {}), **result}
     found = {name: told[name] for name in DECISIVE if name in told}
-    pairs = flatten({**known, **found})
-    own = {key: text for key, text in pairs if not ("labels" in result and BY_SEED.fullmatch(key))}
+    own = dict(flatten({**known, **found}))
+    if "labels" in result:
+        made = (MADE, "digests.images") if MADE in own else ()
+        own = {key: text for key, text in own.items() if key not in made and not BY_SEED.fullmatch(key)}
     return own | {f"labels.{name}": str(text) for name, text in result.get("labels", {}).items()}
 
 

@@ -179,8 +179,8 @@ def test_losses_are_not_compared_across_what_a_study_holds_fixed(field, names):
     assert [*by_setting(one + one)] == [""]
 
 
-@pytest.mark.parametrize("name", ["random_generator", "test_images"])
-def test_seeds_of_two_generators_or_on_other_test_images_are_two_reports(name):
+@pytest.mark.parametrize("name", ["random_generator", "test_images", "images"])
+def test_seeds_of_two_generators_or_on_other_images_are_two_reports(name):
     """Whether one seed or two, one loss or two: no accuracy of one stands beside that of the other."""
     for seed, loss in ((0, "gift"), (1, "gift"), (1, "kl")):
         one, two = (

@@ -53,8 +53,8 @@ def options(*pairs):
     return {"recipe": {"epochs": 1, "loss_options": [*pairs]}}
 
 
-def digests(pair):
-    return {"digests": {"test_images": 8 * pair}}
+def digests(pair, name="test_images"):
+    return {"digests": {name: 8 * pair}}
 
 
 SETTINGS = {
@@ -67,6 +67,7 @@ SETTINGS = {
     "images": ({"ipc": 1}, {"ipc": 10}, "ipc 1", "ipc 10"),
     "options": (options(), options(["weight", 0.3]), "default weight", "weight 0.3"),
     "test images": (digests("a1"), digests("b2"), "test images a1a1a1a1", "test images b2b2b2b2"),
+    "set's images": (digests("a1", "images"), digests("b2", "images"), "images a1a1a1a1", "images b2b2b2b2"),
 }
 
 
