@@ -76,7 +76,9 @@ class Study(Inputs):
             for option in ("model", "distilled", "teacher", "data", "train_data", "class_order"):
                 if getattr(self, option) != getattr(type(self), option):
                     name = option.replace("_", "-")
-                    raise GiftError(f"--{name}: studies of the digits make their own; give --dataset too, or drop it")
+                    raise GiftError(
+                        f"--{name}: studies of the digits make their own; drop it, or give another --dataset"
+                    )
         grid.parse_shard(self.shard)
 
     @property

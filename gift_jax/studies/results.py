@@ -117,10 +117,15 @@ def _is_cut(line: bytes) -> bool:
     """Whether a last line is the beginning of a row, and not a row with something after it, nor anything else."""
     if line.endswith(b"\n"):
         return False
+    text = line.decode(errors="replace")
     try:
-        json.JSONDecoder().raw_decode(line.decode(errors="replace"))
-    except (ValueError, RecursionError):
-        return line.startswith(b"{")
+        json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        # A number, a word or an escape that is cut short fails at its own beginning, a string likewise.
+        at_end = error.pos > len(text) - len("\\u0000") or error.msg.startswith("Unterminated")
+        return line.startswith(b"{") and at_end
+    except RecursionError:
+        pass
     return False
 
 

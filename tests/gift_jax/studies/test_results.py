@@ -46,8 +46,17 @@ def test_a_last_line_that_is_cut_short_is_passed_over(path, cut, capsys):
     assert read_results(path) == ROWS
 
 
-@pytest.mark.parametrize("form", ["{0}{1}", "{1},", "[{1}]", "{0}\r{1}\r", "\0\0"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_wherever_a_row_is_cut_short_it_is_passed_over(tmp_path, capsys):
+    row = {**json.loads(COMMITTED.read_text().splitlines()[0]), "more": [1.5e-07, -2, True, None, "\x07é"]}
+    line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+    for length in (*range(1, 300), *range(len(line) - 300, len(line) - 1)):
+        (path := tmp_path / "results.jsonl").write_bytes(line + line[:length])
+        end_last_line(path)
+        assert path.read_bytes() == line
+
+
+@pytest.mark.parametrize("form", ["{0}{1}", "{1},", "[{1}]", "{0}\r{1}\r", '{{"a": "b{1}', "\0\0"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
 def test_what_was_not_cut_short_is_never_cut_off(form, encoding, path):
     """Files that were joined, saved by an editor, or written by something else: what they hold may be results."""
     content = form.format(*map(json.dumps, ROWS)).encode(encoding)
