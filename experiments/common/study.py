@@ -177,7 +177,10 @@ def run_study(
 def rekey_results(cells: Sequence[Cell], out: Path) -> None:
     """Give the results in out the keys of these cells, and say of which ones not, and why."""
     count, others = rekey(cells, out)
-    print("\n".join([*others, f"{count} results have new keys; {len(others)} are of no cell of this study"]))
+    assumed = "what they do not record is taken to be the same"
+    print(
+        "\n".join([*others, f"{count} results have new keys ({assumed}); {len(others)} are of no cell of this study"])
+    )
 
 
 def check_failures(rows: Sequence[Row]) -> None:

@@ -182,8 +182,6 @@ def run(config: TrainTeacher) -> None:
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
     make_recipe(config, count=1)  # mistakes in options are told before images are read
-    unfinished = config.out.with_name(f"{config.out.name}.unfinished")
-    checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     options = parse_options(config.model_options or "", "--model-options")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
     info = make_info(config, student.spec)
@@ -205,6 +203,9 @@ def run(config: TrainTeacher) -> None:
     steps = work(recipe.epochs, task.program.steps_per_epoch, task.program.batch_size)
     print(f"recipe    {steps}, SGD at {task.learning_rate:g}, {config.schedule}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
+    place = config.out.absolute()
+    unfinished = place.with_name(f"{place.name}.unfinished")
+    checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     try:
         with locked(config.out, "another process is training a teacher here"):
             result = train(config, task, checkpoints)

@@ -25,7 +25,7 @@ def atomic_write(target: Path, *, keep: Callable[[Path, Path], bool] | None = No
     On an error the temporary path is removed and target stays as it was. An older target is replaced, unless keep, such
     as `same_content`, says of it and the new one that it stays.
     """
-    target = Path(target)
+    target = Path(target).absolute()  # "." has no name
     with os_errors_as_gift_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -56,7 +56,8 @@ def locked(target: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
 
     Args: busy, what is said if another process makes it; wait, until that has ended. Raises: GiftError otherwise.
     """
-    lock = target.with_name(f".{target.name}.lock")
+    place = target.absolute()  # "." has no name
+    lock = place.with_name(f".{place.name}.lock")
     descriptor = _hold(lock, f"{target}: {busy}", wait=wait)
     try:
         yield

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
-from gift_jax.runtime.files import append_json_line
+from gift_jax.runtime.files import append_json_line, locked
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.threads import in_order
 from gift_jax.studies.results import end_last_line, read_results
@@ -173,7 +173,8 @@ def run_grid(
     again only with retry_failed. Of cells with one identity and several labels, one is run.
     Args: experiment, the study's name in the rows; jobs, how many cells run at once, in threads; log, where losses
     and accuracies go as they come.
-    Returns: a row a cell of the part, in order. Raises: GiftError if results in out cannot be read or written.
+    Returns: a row a cell of the part, in order. Raises: GiftError if results in out cannot be read or written, or if
+    another process runs the same part.
     """
     shard = shard or Shard()
     path = results_path(out, shard)
@@ -191,6 +192,7 @@ def run_grid(
     total, answer = sum(cell.epochs for cell in pending.values()), []
     title = f"{experiment}, {len(pending)} of {len(part)} students to train"
     with (
+        locked(path, "another process runs this part of a study"),
         progress.display(title, total, "epochs") as advance,
         _attempts(pending.values(), jobs, advance, log) as rows_of,
     ):

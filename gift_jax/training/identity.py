@@ -18,7 +18,7 @@ from gift_jax.models import Model, Network
 from gift_jax.teachers.committee import Committee
 from gift_jax.teachers.teacher import Teacher
 
-_DIGITS = 16  # hexadecimal ones of a digest
+_DIGITS, _SAMPLES = 16, 4096  # hexadecimal ones of a digest; elements that tell whether a known array was changed
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
@@ -46,18 +46,27 @@ def digest(arrays: Any) -> str:
 
 
 # Digests of arrays that cannot change, by `id`, beside a reference that removes the entry when the array is gone.
-_KNOWN: dict[int, tuple[weakref.ref, str]] = {}
+_KNOWN: dict[int, tuple[weakref.ref, int, str]] = {}
 
 
 def array_digest(array: np.ndarray | jax.Array) -> str:
-    """`digest` of one array, which is computed once if nobody can write into it, and anew each time otherwise."""
-    key = id(array)
-    if key in _KNOWN and _KNOWN[key][0]() is array:
-        return _KNOWN[key][1]
+    """`digest` of one array, which is computed once if nobody can write into it, and anew each time otherwise.
+
+    It is computed anew, too, if a sample of the elements is another one: an earlier view may write into an array that
+    was frozen, and a file that is mapped into memory may be replaced.
+    """
+    key, sample = id(array), _sample(array)
+    if key in _KNOWN and _KNOWN[key][0]() is array and _KNOWN[key][1] == sample:
+        return _KNOWN[key][2]
     found = digest(array)
     if _is_constant(array):
-        _KNOWN[key] = (weakref.ref(array, lambda _: _KNOWN.pop(key, None)), found)
+        _KNOWN[key] = (weakref.ref(array, lambda _: _KNOWN.pop(key, None)), sample, found)
     return found
+
+
+def _sample(array: np.ndarray | jax.Array) -> int:
+    """Of elements that are evenly spread; nobody can change JAX's own arrays."""
+    return hash(array.reshape(-1)[:: 1 + array.size // _SAMPLES].tobytes()) if isinstance(array, np.ndarray) else 0
 
 
 def _is_constant(array: Any) -> bool:

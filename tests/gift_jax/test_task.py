@@ -102,6 +102,22 @@ def test_a_teachers_architecture_and_options_tell_runs_apart():
     assert found[0] != found[1]
 
 
+@pytest.mark.parametrize("kind", ["an earlier view", "a mapped file"])
+def test_images_that_change_although_they_were_frozen_tell_runs_apart(kind, tmp_path):
+    owner = evaluation_set(100).images.copy()
+    if kind == "a mapped file":
+        np.save(path := tmp_path / "images.npy", owner)
+        owner, images = np.load(path, mmap_mode="r+"), np.load(path, mmap_mode="r")
+    else:
+        images, owner = owner, owner[:]
+        images.setflags(write=False)
+    tests = dataclasses.replace(evaluation_set(100), images=images)
+    before = identity_of(test_set=tests)
+    assert identity_of(test_set=tests) == before
+    owner[...] = 0
+    assert identity_of(test_set=tests) != before
+
+
 @pytest.mark.parametrize("row", [1, 50, 99])
 def test_every_test_image_tells_runs_apart_also_when_changed_in_place(row):
     tests = evaluation_set(100)

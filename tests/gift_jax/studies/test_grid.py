@@ -125,6 +125,21 @@ def test_cells_at_once_give_the_same_rows_in_the_same_order(tmp_path):
     assert strip(grid.read_rows([tmp_path / "b"])) == strip(alone)
 
 
+def test_one_part_is_run_by_one_process_at_a_time(tmp_path, monkeypatch):
+    told = []
+
+    def meanwhile(cell, on_epoch):
+        with pytest.raises(GiftError, match=r"results\.jsonl: another process runs this part") as refused:
+            run([Echo(2.0)], tmp_path)
+        told.append(refused)
+        return {"top1_last": 1.0, "epochs": 2, "seed": 0, "seconds": 1.0}
+
+    monkeypatch.setattr(Echo, "run", meanwhile)
+    run([Echo(1.0)], tmp_path)
+    assert len(told) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
+
+
 def test_one_configuration_under_two_names_is_run_once(tmp_path):
     rows = run([Echo(1.0, name="first"), Echo(1.0, name="second")], tmp_path)
     assert len(RUNS) == 1
