@@ -184,8 +184,8 @@ def teacher(done, tmp_path):
 def test_a_teacher_comes_back_as_it_was(own, teacher, pushed, done, tmp_path, monkeypatch):
     info, *variables = load_weights(teacher)
     info = dataclasses.replace(info, preprocessing=own, ema=True)
-    save_teacher(teacher, info, *variables)
-    directory, out = pushed(teacher, "--repo", "me/teacher", "--license", "mit")
+    save_teacher(tmp_path / "own", info, *variables)
+    directory, out = pushed(tmp_path / "own", "--repo", "me/teacher", "--license", "mit")
     assert f"hf upload me/teacher {directory} . --repo-type model" in out
     monkeypatch.setattr(hub, "download", lambda repo, kind, revision, files: directory)
     done("teacher", "hf://me/teacher", "--out", tmp_path / "back")
