@@ -31,11 +31,8 @@ from gift_jax.runtime.progress import display
 # Sides that run as their authors run them, without huge pages.
 PLAIN_PAGES = {"official", "strongest", "strongest-bfloat16", "without-huge-pages"}
 FLOAT32, BFLOAT16 = ("official", "strongest", "ours"), ("strongest-bfloat16", "ours-bfloat16")
-# (what costs, the side with it, the side without it, the loss of the latter).
-COSTS = (
-    ("GIFT's own cost", "ours", "ours-softce", "softce"),
-    ("The teacher's cost", "ours-softce", "ours-ce", "ce"),
-)
+# What costs, the side with it, and the side without it.
+COSTS = (("GIFT's own cost", "ours", "ours-softce"), ("The teacher's cost", "ours-softce", "ours-ce"))
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -169,8 +166,9 @@ def make_notes(rows: list[dict[str, Any]]) -> str:
     ]
     for name in dict.fromkeys(row["workload"] for row in rows if row["side"] == COSTS[0][2]):
         group = [row for row in rows if row["workload"] == name]
-        for what, one, other, loss in COSTS:
+        for what, one, other in COSTS:
             low, middle, high = (100 * (value - 1) for value in sorted(ratio(group, other, one)))
+            loss = other.removeprefix("ours-")
             notes.append(f"{what}, {name}: a step takes {middle:+.1f} % ({low:+.1f} to {high:+.1f} %) over `{loss}`'s.")
     return "\n\n".join(notes)
 
@@ -210,7 +208,7 @@ def main(
     rows: list[dict[str, Any]] = []
     with display("compare", len(workloads), "workloads") as advance:
         for workload in workloads:
-            extra = ("ours-softce", "ours-ce") if workload in cost_of else ()
+            extra = tuple(other for _, _, other in COSTS) if workload in cost_of else ()
             rows += measure(workload, sides + extra, rounds, at_once=at_once)
             advance(1, workload)
             _write(rows, name)

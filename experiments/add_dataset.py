@@ -40,7 +40,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
-from gift_jax.runtime.options import Count, Source
+from gift_jax.runtime.options import Count, Source, check_numbers
 
 from .common.teacher_training import TrainTeacher
 from .common.teacher_training import make_recipe as make_teacher_recipe
@@ -86,6 +86,7 @@ class AddDataset:
         object.__setattr__(self, "name", known_spelling(self.name))
         if self.name == DIGITS:
             raise GiftError(f"{DIGITS}: these images come with scikit-learn; give the dataset another name")
+        check_numbers(self)
         if self.channels not in (None, 1, 3):
             raise GiftError(f"--channels must be 1 or 3, not {self.channels}")
 

@@ -21,7 +21,7 @@ from gift_jax.data.evaluation import DIGITS, check_digits, load_records
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, locked, os_errors_as_gift_error, refuse_to_replace
-from gift_jax.runtime.options import Count, Dataset, Seed, Source
+from gift_jax.runtime.options import Count, Dataset, Seed, Source, check_numbers
 from gift_jax.training.identity import digest, random_identity
 
 from .common.options import GROUPS, Images
@@ -129,6 +129,7 @@ def make_classes(
 
 def run(config: DistillRDED) -> None:
     """Make all classes that are missing, and the set of them."""
+    check_numbers(config)
     settings = config.settings  # which refuses mistakes before anything is read
     teacher = open_teacher(config.teacher, config.dataset)
     if config.dataset not in (None, teacher.info.dataset):

@@ -30,7 +30,17 @@ from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files, progress
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
+from gift_jax.runtime.options import (
+    Alias,
+    Count,
+    Loss,
+    ModelName,
+    NonNegative,
+    OptimizerName,
+    RecipeName,
+    Source,
+    check_numbers,
+)
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import Seeds, is_writer, join_hosts, make_mesh, side_by_side
 from gift_jax.studies.results import end_last_line, read_results
@@ -115,6 +125,7 @@ class Evaluate(Inputs):
 
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
+    check_numbers(config)
     check_seeds(config.seeds)
     check_devices(config.devices)
     other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}" if config.is_teacherless else ""

@@ -30,7 +30,7 @@ from gift_jax.reports.summary import SUBJECT, best_evaluations, summary
 from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Alias, Count
+from gift_jax.runtime.options import Alias, Count, check_numbers
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows, run_grid
 from gift_jax.task import Task
@@ -65,6 +65,9 @@ class Quickstart:
     ipc: Count = 10
     num_seeds: Annotated[Count, Alias("seeds")] = 3
     epochs: Count = 200
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 def distill(config: Quickstart, teacher: Teacher) -> DistilledSet:

@@ -17,7 +17,7 @@ from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.rded import RDED
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import append_json_line, os_errors_as_gift_error, write_text
-from gift_jax.runtime.options import Alias, ComparedName, Count, Dataset, Existing, ModelName
+from gift_jax.runtime.options import Alias, ComparedName, Count, Dataset, Existing, ModelName, check_numbers
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows
 from gift_jax.studies.grid_plan import measure
@@ -144,6 +144,7 @@ class Benchmark:
     retry_failed: bool = False
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for option in ("sgd_rates", "adam_rates"):
             if 1.0 not in getattr(self, option) or min(getattr(self, option)) <= 0:
                 raise GiftError(f"--{option.replace('_', '-')} must be above 0 and hold 1, the default rate")

@@ -5,7 +5,6 @@ what is done to real images that they see.
 """
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from gift_jax.models.convnet import ConvNet
 from gift_jax.readers.records import decoded
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source
+from gift_jax.training.identity import fingerprint
 
 from .options import GROUPS, Images
 from .sources import find_images, known_images
@@ -151,9 +151,9 @@ def find_whitening(inputs: Inputs, size: int) -> ZCA:
     """The whitening of the real training images: fitted in one pass, and kept in the cache."""
     source = find_training(inputs)
     training = load_training(inputs.dataset, image_size=size, source=source, class_order=inputs.class_order)
-    decides = f"{training.digest} {make_transform(get_dataset(inputs.dataset), size)}"
-    name = f"{inputs.dataset}_{size}_{hashlib.sha256(decides.encode()).hexdigest()[:16]}"
-    path = cache_directory("zca") / f"{name}.safetensors"
+    transform = make_transform(get_dataset(inputs.dataset), size)
+    key = fingerprint({"images": training.digest, "transform": str(transform)})
+    path = cache_directory("zca") / f"{inputs.dataset}_{size}_{key}.safetensors"
     if path.is_file():
         return load_zca(path)
     zca = fit_zca((images for images, _ in training.batches), total=len(training.labels))

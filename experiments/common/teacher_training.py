@@ -21,7 +21,7 @@ from gift_jax.plan import work
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress, provenance
 from gift_jax.runtime.files import append_json_line, locked, make_directory, refuse_to_replace
-from gift_jax.runtime.options import Count, Dataset, ModelName, NonNegative, Seed, Source
+from gift_jax.runtime.options import Count, Dataset, ModelName, NonNegative, Seed, Source, check_numbers
 from gift_jax.studies.results import read_results
 from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, new_teacher, save_arrays, write_info
@@ -181,6 +181,7 @@ def run(config: TrainTeacher) -> None:
     """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
     dataset = get_dataset(config.dataset)
     size = config.image_size or dataset.input_size(config.model)
+    check_numbers(config)
     make_recipe(config, count=1)  # mistakes in options are told before images are read
     options = parse_options(config.model_options or "", "--model-options")
     student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))

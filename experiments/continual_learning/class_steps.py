@@ -46,14 +46,19 @@ class ClassCell(Cell):
     @property
     def record(self) -> dict[str, Any]:
         """That of a cell, with the digests of all classes."""
-        return super().record | ({"digests": self.whole.digests} if self.whole else {})
+        return super().record | self._digests
+
+    @property
+    def _digests(self) -> dict[str, Any]:
+        return {"digests": self.whole.digests} if self.whole else {}
 
     def measure(self, run: Run) -> dict[str, Any]:
-        """Adds `by_class`: [class id, images, hits] of every class of the set, after the last epoch."""
+        """Adds `by_class`: [class id, images, hits] of every class of the set, after the last epoch; all's digests."""
         task, tests = self.task, self.task.test_set
         assert tests is not None  # or there would be no run
         rank, count = make_ranker(task.student, tests, task.normalisation), task.distilled.num_classes
         labels, right = tests.labels, rank(*task.evaluation_weights(run.state)) == 0
         images, hits = (np.bincount(chosen, minlength=count).tolist() for chosen in (labels, labels[right]))
         classes = getattr(task.distilled, "classes", None) or range(count)
-        return {**super().measure(run), "by_class": [list(each) for each in zip(classes, images, hits, strict=True)]}
+        by_class = [list(each) for each in zip(classes, images, hits, strict=True)]
+        return {**super().measure(run), **self._digests, "by_class": by_class}

@@ -67,9 +67,14 @@ class Existing:
 
 @dataclasses.dataclass(frozen=True)
 class Least:
-    """Marks an option whose numbers are at least so much."""
+    """Marks an option whose numbers are at least so much: on the command line, and where `check_numbers` is called."""
 
     number: int
+
+    def check(self, value: float, option: str) -> None:
+        """Raises: GiftError if a value is less."""
+        if value < self.number:
+            raise GiftError(f"{option} must be {self.number} or more, not {value:g}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -339,8 +344,7 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
         if names and value not in names:
             raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}")
         for least in parameter.marks(Least):
-            if value < least.number:
-                raise GiftError(f"{parameter.option} must be {least.number} or more, not {value:g}")
+            least.check(value, parameter.option)
         return value
 
     def read_all(texts: list[str]) -> tuple[Any, ...]:
@@ -359,6 +363,16 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
             [] if value is None else [str(item) for item in (value if several else [value])]
         ),
     )
+
+
+def check_numbers(config: Any) -> None:
+    """Raises: GiftError if an option of a dataclass, which may have been made in Python, is less than its least."""
+    parameters, _, _ = _parameters(type(config))
+    for parameter in parameters.values():
+        given = getattr(config, parameter.name)
+        for value, least in itertools.product(given if isinstance(given, tuple) else (given,), parameter.marks(Least)):
+            if value is not None:
+                least.check(value, parameter.option)
 
 
 def marks(annotation: Any, kind: type) -> list[Any]:

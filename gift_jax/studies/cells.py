@@ -105,7 +105,7 @@ class Cell:
         """
         start = time.perf_counter()
         [run] = self.task.train((self.seed,), on_epoch=on_epoch)
-        row = {**self.task.row(run), **self.record, **self.measure(run), "losses": curve(run.losses)}
+        row = {**self.task.row(run), **self.measure(run), "losses": curve(run.losses)}
         return rounded({**row, "seconds": time.perf_counter() - start})
 
     def measure(self, run: Run) -> dict[str, Any]:

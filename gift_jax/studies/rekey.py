@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
@@ -31,11 +32,12 @@ def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
                 continue
             if row["cell"] == (key := fingerprint(cell.identity())):
                 continue
-            if differing := _differing(row, cell) or (["another result has its key"] if key in given else []):
+            record = cell.record
+            if differing := _differing(row, record) or (["another result has its key"] if key in given else []):
                 others.append(f"{name}: {'; '.join(differing)}")
                 continue
             # Its normalisation was not recorded if it was the dataset's.
-            row["cell"], row["recipe"], count = key, cell.record["recipe"], count + 1
+            row["cell"], row["recipe"], count = key, record["recipe"], count + 1
             given.add(key)
         if count > before:
             write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -46,10 +48,10 @@ def _name(labels: Mapping[str, str], seed: int) -> str:
     return json.dumps([dict(labels), seed], sort_keys=True)
 
 
-def _differing(row: Row, cell: Cell) -> list[str]:
+def _differing(row: Row, wanted: Mapping[str, Any]) -> list[str]:
     if "setting" in row:
         return ["it is of another setting"]
-    record = json.loads(json.dumps(cell.record))
+    record = json.loads(json.dumps(wanted))
     found = {name: row.get(name) for name in record} | {"digests": row.get("digests", record["digests"])}
     if row["recipe"].get("normalisation") is None:
         record["recipe"]["normalisation"] = None

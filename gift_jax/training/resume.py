@@ -72,8 +72,8 @@ class Store:
         self._lock = contextlib.ExitStack()
         if jax.process_index() == 0:
             self._lock.enter_context(locked(self.directory, _BUSY))
-        if not settings.resume and jax.process_index() == 0:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            if not settings.resume:
+                shutil.rmtree(self.directory, ignore_errors=True)
         newest: Any = ocp.training.preservation_policies.LatestN(settings.keep)  # Orbax's own types differ here
         with self._reported("opened"):
             self.orbax = ocp.training.Checkpointer(

@@ -127,6 +127,7 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
         (lambda path: LabelRegimes(method="random"), "random images are always"),
         (lambda path: LabelRegimes(losses=("ce",)), "ce is run anyway"),
         (lambda path: LabelRegimes(hard_middle=("ce",)), "--hard-middle must name soft labels"),
+        (lambda path: LabelRegimes(views=0), "--views"),
         (lambda path: LabelRegimes(smallest_crop=0.0), "smallest_crop must be above 0"),
     ],
 )
