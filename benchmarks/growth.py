@@ -377,6 +377,7 @@ def main(
     for name in (name for name in TASKS if name not in found):
         found[name] = grow(name, scale)
         write_text(out, json.dumps({**heading, "tasks": found}, indent=1) + "\n")
+    found = {name: found[name] for name in TASKS}
     write_text(out.with_suffix(".md"), make_table(found) + "\n")
     print(make_table(found))
 
