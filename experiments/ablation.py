@@ -86,9 +86,8 @@ def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
     for name in config.optimizers:
         optimizer, _, schedule = compared(name)
         for labels, changes in (*refinements(config), *targets(config), *divergences(config)):
-            recipe = materials.recipe(config.method, config, optimizer=optimizer, schedule=schedule, **changes)
             named = {**labels, "optimizer": name}
-            cells += [materials.cell(named, config.method, recipe, seed) for seed in config.seeds]
+            cells += materials.cells(config, named, config.method, optimizer=optimizer, schedule=schedule, **changes)
     return cells
 
 

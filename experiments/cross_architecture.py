@@ -22,37 +22,30 @@ from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.inputs import usual_spec
-from .common.rates import SQUARED, LossesOrSquared, at_rate, check_rates, loss_changes
+from .common.rates import RateStudy, at_rate, loss_changes
 from .common.reporting import Row
 from .common.students import parse_student
-from .common.study import Materials, Method, Study, load_materials, run_study
+from .common.study import Materials, load_materials, run_study
 
 NAME = "cross_architecture"
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossArchitecture(Study):
+class CrossArchitecture(RateStudy):
     """Students x losses on one set.
 
     Args:
-        method: method of the set.
         students: architectures, with options after a colon: conv2:norm=instance,width=64.
-        losses: names of losses, or kl_t2.
-        rates: multiples of the official learning rate, 1 among them.
     """
 
     out: Path = Path("runs/cross_architecture")
-    method: Method = "rded"
     students: tuple[str, ...] = (
         *("conv2", "conv1", "conv3", "conv2:width=8", "conv2:width=64"),
         *("conv2:norm=instance", "conv2:norm=layer", "conv2:norm=none"),
     )
-    losses: LossesOrSquared = ("kl", SQUARED, "softce", "mse_ce", "gift")
-    rates: tuple[float, ...] = (1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_rates(self.rates)
         for text in self.students:
             parse_student(text, usual_spec(self))
 
@@ -63,11 +56,11 @@ def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:
     cells = []
     for text, student in students.items():
         for loss in config.losses:
-            official = materials.recipe(config.method, config, student, **loss_changes(loss))
+            optimizer = materials.recipe(config.method, config, student).optimizer
             for rate in sorted(config.rates):
-                recipe = dataclasses.replace(official, optimizer=at_rate(official.optimizer, rate))
                 labels = {"student": text, "loss": loss, "rate": f"{rate:g}"}
-                cells += [materials.cell(labels, config.method, recipe, seed, student) for seed in config.seeds]
+                changes = {"optimizer": at_rate(optimizer, rate), **loss_changes(loss)}
+                cells += materials.cells(config, labels, config.method, student, **changes)
     return cells
 
 

@@ -24,33 +24,24 @@ from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
-from .common.rates import SQUARED, LossesOrSquared, at_rate, check_rates, loss_changes
+from .common.rates import RateStudy, at_rate, loss_changes
 from .common.reporting import Row
-from .common.study import Materials, Method, Study, load_materials, run_study
+from .common.study import Materials, load_materials, run_study
 
 NAME = "cross_optimizer"
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossOptimizer(Study):
+class CrossOptimizer(RateStudy):
     """Losses x optimizers x learning rates.
 
     Args:
-        method: method of the set.
-        losses: names of losses, or kl_t2.
         optimizers: names in `gift_jax.optim.COMPARED`.
-        rates: multiples of the default learning rate, 1 among them.
     """
 
     out: Path = Path("runs/cross_optimizer")
-    method: Method = "rded"
-    losses: LossesOrSquared = ("kl", SQUARED, "softce", "mse_ce", "gift")
     optimizers: tuple[ComparedName, ...] = tuple(COMPARED)
     rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_rates(self.rates)
 
 
 def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
@@ -60,10 +51,9 @@ def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
         for name in config.optimizers:
             optimizer, _, schedule = compared(name)
             for rate in sorted(config.rates):
-                changes = {"optimizer": at_rate(optimizer, rate), "schedule": schedule, **loss_changes(loss)}
-                recipe = materials.recipe(config.method, config, **changes)
                 labels = {"loss": loss, "optimizer": name, "rate": f"{rate:g}"}
-                cells += [materials.cell(labels, config.method, recipe, seed) for seed in config.seeds]
+                changes = {"optimizer": at_rate(optimizer, rate), "schedule": schedule, **loss_changes(loss)}
+                cells += materials.cells(config, labels, config.method, **changes)
     return cells
 
 

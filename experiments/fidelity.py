@@ -160,7 +160,7 @@ Change = Callable[[Materials], Materials]
 
 
 class Deviation(NamedTuple):
-    """Both behaviours in words, the recipe's fields that both share and those of each, and the sides' own materials.
+    """Both behaviours in words, the recipe's fields that both share, and what either changes in recipe or materials.
 
     A set that stores soft labels is trained without the teacher.
     """
@@ -168,10 +168,8 @@ class Deviation(NamedTuple):
     official: str
     ours: str
     shared: Mapping[str, Any] = {}
-    officially: Mapping[str, Any] = {}
-    here: Mapping[str, Any] = {}
-    officially_of: Change | None = None
-    here_of: Change | None = None
+    officially: Mapping[str, Any] | Change | None = None
+    here: Mapping[str, Any] | Change | None = None
 
 
 DEVIATIONS: Mapping[str, Deviation] = {
@@ -202,48 +200,48 @@ DEVIATIONS: Mapping[str, Deviation] = {
         "without a teacher, one-hot labels take the place of logits in silence",
         "refused; instead cross-entropy with the hard labels",
         here={"loss": "ce"},
-        officially_of=with_one_hot,
+        officially=with_one_hot,
     ),
     "stored labels of another order": Deviation(
         "soft labels of another set or order are trained on in silence",
         "refused; instead those of the set",
-        officially_of=functools.partial(with_logits, disordered=True),
-        here_of=with_logits,
+        officially=functools.partial(with_logits, disordered=True),
+        here=with_logits,
     ),
     "untrained teacher": Deviation(
         "`load_model` forgets to load CIFAR's teachers, which stay random",
         "the teacher that the file holds",
-        officially_of=with_untrained_teacher,
+        officially=with_untrained_teacher,
     ),
     "whitened and normalised": Deviation(
         "DATM with GIFT's code: training images whitened and normalised, test images whitened",
         "all images whitened",
-        officially_of=functools.partial(whitened, normalised=True),
-        here_of=functools.partial(whitened, normalised=False),
+        officially=functools.partial(whitened, normalised=True),
+        here=functools.partial(whitened, normalised=False),
     ),
     "crops in 8 bits": Deviation(
         "SRe2L and G-VBSM resize crops as 8-bit pixels",
         "as floats",
-        officially_of=functools.partial(cropped, pixels="8 bits"),
-        here_of=functools.partial(cropped, pixels="floats"),
+        officially=functools.partial(cropped, pixels="8 bits"),
+        here=functools.partial(cropped, pixels="floats"),
     ),
     "order of the directory": Deviation(
         "RDED's reader takes the first images as the directory lists them",
         "by sorted names",
-        officially_of=functools.partial(first_half, by_name=False),
-        here_of=functools.partial(first_half, by_name=True),
+        officially=functools.partial(first_half, by_name=False),
+        here=functools.partial(first_half, by_name=True),
     ),
     "truncated pixels": Deviation(
         "RDED cuts pixels to whole numbers",
         "rounds them",
-        officially_of=functools.partial(cropped, pixels="cut"),
-        here_of=functools.partial(cropped, pixels="whole"),
+        officially=functools.partial(cropped, pixels="cut"),
+        here=functools.partial(cropped, pixels="whole"),
     ),
-    "JPEG": Deviation("RDED stores JPEG", "pixels without loss", officially_of=as_jpeg),
+    "JPEG": Deviation("RDED stores JPEG", "pixels without loss", officially=as_jpeg),
     "small crops": Deviation(
         "RDED cuts crops of 8 % and more",
         "the digits' set: of half and more",
-        officially_of=of_small_crops,
+        officially=of_small_crops,
     ),
 }
 
@@ -253,12 +251,10 @@ def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
     cells = []
     for name in config.deviations or DEVIATIONS:
         deviation = DEVIATIONS[name]
-        official, ours = (deviation.officially, deviation.officially_of), (deviation.here, deviation.here_of)
-        for side, (own, change) in {"official": official, "ours": ours}.items():
-            recipe = materials.recipe(METHOD, config, **{"evaluations": 4, **deviation.shared, **own})
-            changed = change(materials) if change else materials
-            labels = {"deviation": name, "side": side}
-            cells += [changed.cell(labels, METHOD, recipe, seed) for seed in config.seeds]
+        for side, own in (("official", deviation.officially), ("ours", deviation.here)):
+            changed, changes = (own(materials), {}) if callable(own) else (materials, own or {})
+            recipe = {"evaluations": 4, **deviation.shared, **changes}
+            cells += changed.cells(config, {"deviation": name, "side": side}, METHOD, **recipe)
     return cells
 
 

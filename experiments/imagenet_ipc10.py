@@ -14,11 +14,11 @@ from gift_jax import GiftError
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import Dataset, ModelName
 
-from .evaluate import Evaluate, run
+from . import evaluate
 
 
 @dataclasses.dataclass(frozen=True)
-class ImagenetIpc10(Evaluate):
+class ImagenetIpc10(evaluate.Evaluate):
     """Students on ImageNet-1K at ten images per class.
 
     Args:
@@ -36,7 +36,7 @@ class ImagenetIpc10(Evaluate):
 
 def main(config: ImagenetIpc10) -> None:
     """Run `experiments.evaluate` with these options."""
-    run(config)
+    evaluate.main(config)
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ class LossComparison(Study):
 def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
     """Every loss on every set; sets of one size share a loss's compiled step, so the loss is the outer axis."""
     return [
-        materials.cell({"method": method, "loss": loss}, method, materials.recipe(method, config, loss=loss), seed)
+        cell
         for loss in config.losses
         for method in config.methods
-        for seed in config.seeds
+        for cell in materials.cells(config, {"method": method, "loss": loss}, method, loss=loss)
     ]
 
 

@@ -27,12 +27,12 @@ from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, new_teacher, save_arrays, write_info
 from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
-from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run
 
 from .options import GROUPS, Images
 from .sources import find_images
 from .students import parse_options
+from .training import train_shown
 
 SCHEDULES = {
     "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
@@ -209,7 +209,7 @@ def run(config: TrainTeacher) -> None:
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     try:
         with locked(config.out, "another process is training a teacher here"):
-            result = train(config, task, checkpoints)
+            [result] = train_shown(task, "teacher", (config.seed,), checkpoints=checkpoints)
             with new_teacher(config.out, keep=lambda there, _: is_done(there, name)) as directory:
                 save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
                 write_info(directory, info)
@@ -229,18 +229,6 @@ def is_done(out: Path, name: str) -> bool:
     return out.exists()
 
 
-def train(config: TrainTeacher, task: Task, checkpoints: Checkpoints) -> Run:
-    """Train the teacher, and test it."""
-    with progress.display("teacher", task.recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, task.recipe, 1)
-        [result] = task.train(
-            (config.seed,),
-            checkpoints=checkpoints,
-            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
-        )
-    return result
-
-
 def warn_if_weak(result: Run, num_classes: int) -> None:
     """Say of a teacher that has hardly learned its training images, or that hardly knows test images, what may help."""
     guess = math.log(num_classes)
@@ -248,9 +236,8 @@ def warn_if_weak(result: Run, num_classes: int) -> None:
         reason = f"its loss on training images is {result.losses[-1]:.2f}, and guessing has {guess:.2f}"
         remedy = "give it more --epochs, a smaller --batch-size or another --learning-rate"
     elif result.top1_last < 200 / num_classes and num_classes > 2:
-        reason = (
-            f"it knows its training images, but test images hardly better than guessing ({100 / num_classes:.1f} %)"
-        )
+        level = f"guessing ({100 / num_classes:.1f} %)"
+        reason = f"it knows its training images, but test images hardly better than {level}"
         remedy = "give it more training images, or check that both are of the same classes in the same order"
     else:
         return

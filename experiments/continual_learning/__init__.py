@@ -87,8 +87,7 @@ def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
     """Every stage under every loss; students of as many classes share a compilation."""
     stages = seen_classes(config, materials.sets[config.method].num_classes)
     parts = {seen: restrict_materials(materials, seen) for _, _, seen in stages}
-    recipe, cells = materials.recipe(config.method, config), []
-    whole = materials.cell({}, config.method, recipe, 0).task
+    whole, cells = next(materials.cells(config, {}, config.method)).task, []
     for loss in config.losses:
         for seed, stage, seen in stages:
             part, distilled = parts[seen], parts[seen].sets[config.method]

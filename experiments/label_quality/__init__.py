@@ -74,11 +74,9 @@ def with_random(config: LabelQuality, materials: Materials, real: RealImages) ->
 def make_cells(config: LabelQuality, materials: Materials) -> list[Cell]:
     """Every loss on every set with and without augmentation; sets of one size share a loss's compiled step."""
     cells, kinds = [], (*config.methods, "random")
-    for loss, name, images, seed in itertools.product(config.losses, AUGMENTATIONS, kinds, config.seeds):
+    for loss, name, images in itertools.product(config.losses, AUGMENTATIONS, kinds):
         labels = {"images": images, "loss": loss, "augmentation": name}
-        source = f"random-{seed}" if images == "random" else images
-        recipe = materials.recipe(source, config, loss=loss, **AUGMENTATIONS[name])
-        cells.append(materials.cell(labels, source, recipe, seed))
+        cells += materials.cells(config, labels, images, loss=loss, **AUGMENTATIONS[name])
     return cells
 
 
@@ -87,9 +85,8 @@ def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages
     if not config.real_epochs:
         return []
     everything = materials._replace(sets={"real": real.everything()})
-    recipe = everything.recipe("real", config, loss="ce", epochs=config.real_epochs, batch_size=None)
     labels = {"reference": "all real images, hard labels"}
-    return [everything.cell(labels, "real", recipe, seed) for seed in config.seeds]
+    return [*everything.cells(config, labels, "real", loss="ce", epochs=config.real_epochs, batch_size=None)]
 
 
 def main(config: LabelQuality) -> None:

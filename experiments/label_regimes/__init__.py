@@ -40,7 +40,7 @@ from typing import Any, Literal
 
 import jax
 
-from gift_jax import DistilledSet, GiftError, Teacher
+from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
@@ -115,11 +115,17 @@ class LabelRegimes(Study):
             parse_student(self.student, usual_spec(self))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class RegimeCell(Cell):
     """A cell whose row also says how many images and bytes of labels it was trained with."""
 
-    label_bytes: int = 0
+    @property
+    def label_bytes(self) -> int:
+        """Bytes of class ids, of stored logits, or of a live teacher's weights, BatchNorm folded."""
+        if isinstance(self.task.soft_labels, MadeLabels):
+            return self.task.soft_labels.label_bytes
+        if self.task.teacher is not None:
+            return sum(leaf.nbytes for leaf in jax.tree.leaves(self.task.teacher.params))
+        return len(self.task.distilled.labels) * id_bytes(self.task.distilled.num_classes)
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Adds `label_bytes` and `num_images`."""
@@ -133,16 +139,11 @@ def id_bytes(num_classes: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Gathered:
-    """What makes the cells: options, materials, and random images of each seed among the sets as `random-SEED`."""
+    """What makes the cells: options, materials with random images of each seed among the sets, and kinds of images."""
 
     config: LabelRegimes
     materials: Materials
-    teacher: Teacher
     kinds: tuple[str, ...]
-
-    def source(self, kind: str, seed: int) -> str:
-        """The name of a kind's set."""
-        return f"{RANDOM}-{seed}" if kind == RANDOM else kind
 
     @property
     def soft_recipes(self) -> dict[str, Recipe]:
@@ -152,63 +153,50 @@ class Gathered:
 
     def recipe(self, loss: str) -> Recipe:
         """The official recipe with crops, the same steps for every set."""
-        name, flips = self.source(self.kinds[0], 0), get_dataset(self.config.dataset).mirrors
-        changes = {"augment": "flip" if flips else "none", "smallest_crop": self.config.smallest_crop}
-        official = self.materials.recipe(name, self.config, loss=loss, evaluations=self.config.looks, **changes)
-        size = official.resolve_batch_size(len(self.materials.sets[name].labels))
-        return dataclasses.replace(official, batch_size=size, normalisation=self.teacher.info.normalisation)
+        config, materials = self.config, self.materials
+        flips, count = get_dataset(config.dataset).mirrors, len(materials.sets[config.method].labels)
+        changes = {"augment": "flip" if flips else "none", "smallest_crop": config.smallest_crop}
+        recipe = materials.recipe(config.method, config, loss=loss, evaluations=config.looks, **changes)
+        normalisation = teacher_of(materials).info.normalisation
+        return dataclasses.replace(recipe, batch_size=recipe.resolve_batch_size(count), normalisation=normalisation)
 
     def cell(
-        self,
-        labels: Mapping[str, str],
-        distilled: DistilledSet,
-        recipe: Recipe,
-        seed: int,
-        *,
-        teacher: Teacher | None = None,
-        soft_labels: MadeLabels | None = None,
-        label_bytes: int | None = None,
+        self, labels: Mapping[str, str], distilled: DistilledSet, recipe: Recipe, seed: int, **source: Any
     ) -> RegimeCell:
-        """One student, with hard labels unless there is a teacher or stored labels."""
-        ids = len(distilled.labels) * id_bytes(distilled.num_classes)
-        task = Task(recipe, self.materials.student, distilled, teacher, self.materials.evaluation_set, soft_labels)
-        return RegimeCell(dict(labels), task, seed, label_bytes=ids if label_bytes is None else label_bytes)
+        """One student, with hard labels unless the source of others is a `teacher` or stored `soft_labels`."""
+        task = Task(recipe, self.materials.student, distilled, test_set=self.materials.evaluation_set, **source)
+        return RegimeCell(labels, task, seed)
 
     def soft(self) -> Iterator[RegimeCell]:
         """Every kind of soft labels and loss on every kind of images; losses share what is stored."""
-        few = min(self.config.views, self.config.epochs)
+        few, teacher = min(self.config.views, self.config.epochs), teacher_of(self.materials)
         views: dict[str, dict[str, Any]] = {"one": {"whole": True}, "few": {"views": few}, "bank": {}}
-        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self.teacher.params))  # BatchNorm folded
-        live = {"teacher": self.teacher, "label_bytes": weights}
         stored: dict[tuple[str, str, int], MadeLabels] = {}
         recipes, seeds = self.soft_recipes, self.config.seeds
         for regime, loss, kind, seed in itertools.product(self.config.regimes, recipes, self.kinds, seeds):
-            name, recipe = self.source(kind, seed), recipes[loss]
-            distilled, key = self.materials.sets[name], (regime, name, seed)
+            distilled, recipe, key = self.materials.set_of(kind, seed), recipes[loss], (regime, kind, seed)
             if regime != LIVE and key not in stored:
-                stored[key] = make_labels(distilled, self.teacher, recipe, seed=seed, **views[regime])
-            made = stored.get(key)
-            changes = {"soft_labels": made, "label_bytes": made.label_bytes} if made else live
-            yield self.cell({"images": kind, "labels": f"{regime}, {loss}"}, distilled, recipe, seed, **changes)
+                stored[key] = make_labels(distilled, teacher, recipe, seed=seed, **views[regime])
+            source = {"teacher": teacher} if regime == LIVE else {"soft_labels": stored[key]}
+            yield self.cell({"images": kind, "labels": f"{regime}, {loss}"}, distilled, recipe, seed, **source)
 
     def hard(self) -> Iterator[RegimeCell]:
         """Hard labels on every kind of images."""
         for kind, seed in itertools.product(self.kinds, self.config.seeds):
-            distilled = self.materials.sets[self.source(kind, seed)]
+            distilled = self.materials.set_of(kind, seed)
             yield self.cell({"images": kind, "labels": HARD}, distilled, self.recipe("ce"), seed)
 
     def more(self, real: RealImages, pruned: Pruned, budgets: set[int]) -> Iterator[RegimeCell]:
         """Real images with hard labels, as many as the bytes of a budget buy, in as many steps as all others."""
-        first = self.materials.sets[self.source(self.kinds[0], 0)]
-        recipe, classes = self.recipe("ce"), first.num_classes
-        steps = -(-len(first.labels) // recipe.resolve_batch_size(len(first.labels)))
-        recipe = dataclasses.replace(recipe, max_steps=steps)
+        distilled, recipe = self.materials.sets[self.config.method], self.recipe("ce")
+        steps = -(-len(distilled.labels) // recipe.resolve_batch_size(len(distilled.labels)))
+        recipe, classes = dataclasses.replace(recipe, max_steps=steps), distilled.num_classes
         counts = sorted({budget // (classes * id_bytes(classes)) for budget in budgets})
         for ipc in (count for count in counts if self.config.ipc < count < real.smallest):
             chosen = {name: pruned.choose(name, ipc) for name in pruned.scored}
             for kind, seed in itertools.product((RANDOM, *pruned.scored), self.config.seeds):
-                distilled = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
-                yield self.cell({"images": kind, MORE: str(ipc * classes)}, distilled, recipe, seed)
+                images = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
+                yield self.cell({"images": kind, MORE: str(ipc * classes)}, images, recipe, seed)
         if counts[-1] >= real.smallest:
             everything = real.everything()
             for seed in self.config.seeds:
@@ -217,12 +205,11 @@ class Gathered:
 
 def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Gathered:
     """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
-    teacher = teacher_of(materials)
-    distilled = renormalise(materials.sets[config.method], teacher.info.normalisation)
+    distilled = renormalise(materials.sets[config.method], teacher_of(materials).info.normalisation)
     drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
     sets = {config.method: distilled, **drawn, **chosen}
-    return Gathered(config, materials._replace(sets=sets), teacher, (config.method, RANDOM, *pruned.names))
+    return Gathered(config, materials._replace(sets=sets), (config.method, RANDOM, *pruned.names))
 
 
 def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cell]:

@@ -21,8 +21,7 @@ from gift_jax.training.train import check_finite
 
 from .pruning import Dynamics, observe
 
-BATCH_SIZE = 500  # of the looks
-
+BATCH_SIZE, SEED = 500, 0  # of the looks, and of the training
 # Hard labels, SGD with momentum and a cosine, as CCS's authors train the network that they score images by.
 RECIPE = Recipe(
     loss="ce",
@@ -35,12 +34,7 @@ RECIPE = Recipe(
 
 
 def record_dynamics(
-    recipe: Recipe,
-    network: Model,
-    images: DistilledSet,
-    *,
-    seed: int = 0,
-    on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
+    recipe: Recipe, network: Model, images: DistilledSet, on_epoch: Callable[[int, float], None]
 ) -> Dynamics:
     """Train a network on all images and record, after each epoch, how it sees each of them, not augmented.
 
@@ -50,12 +44,12 @@ def record_dynamics(
     task = Task(recipe, network, images)
     program, data, epoch = task.program, task.data(), make_epoch(task.program)
     predict = _make_predict(network, images.pixel_space, program.normalisation)
-    init_key, run_key = jax.random.split(jax.random.key(seed))
+    init_key, run_key = jax.random.split(jax.random.key(SEED))
     state, looks = init_state(program, init_key, task.learning_rate), []
     for number in range(recipe.epochs):
         state, metrics = epoch(state, data, run_key, number)
         metrics = jax.tree.map(lambda leaf: np.asarray(leaf)[None], metrics)
-        check_finite(metrics, (seed,), number * program.steps_per_epoch)
+        check_finite(metrics, (SEED,), number * program.steps_per_epoch)
         on_epoch(1, float(metrics.loss.mean()))
         look = functools.partial(predict, *task.evaluation_weights(state))
         looks.append(observe(in_batches(look, min(BATCH_SIZE, len(images.labels)), images.images), images.labels))

@@ -82,20 +82,17 @@ def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) 
     """
     augment = "crop_flip" if get_dataset(images.dataset).mirrors else "crop"
     recipe = dataclasses.replace(RECIPE, epochs=epochs, augment=augment)
-    recipe_of, network_of = dataclasses.asdict(recipe), dataclasses.asdict(network.spec)
-    parts = {"recipe": recipe_of, "network": network_of, "images": set_identity(images), "random": random_identity()}
+    parts = {"recipe": dataclasses.asdict(recipe), "network": dataclasses.asdict(network.spec)}
+    parts |= {"images": set_identity(images), "random": random_identity()}
     path = out / "pruning" / f"{fingerprint(parts)}.npz"
     if not path.is_file():
         with progress.display("scoring real images", epochs, "epochs") as advance:
             tell = lambda count, loss: advance(count, f"loss {loss:.3g}")  # noqa: E731
-            dynamics = record_dynamics(recipe, network, images, on_epoch=tell)
-        print(
-            f"scored    {len(images.labels)} real images; {100 * dynamics.correct[-1].mean():.1f} % are right at last"
-        )
+            dynamics = record_dynamics(recipe, network, images, tell)
+        right = 100 * dynamics.correct[-1].mean()
+        print(f"scored    {len(images.labels)} real images; {right:.1f} % are right at last")
         with atomic_write(path) as temporary, os_errors_as_gift_error(path), temporary.open("wb") as file:
             np.savez(file, **dynamics._asdict())
-    with (
-        os_errors_as_gift_error(path, ValueError, KeyError, zipfile.BadZipFile),
-        np.load(path, allow_pickle=False) as stored,
-    ):
+    damaged = (ValueError, KeyError, zipfile.BadZipFile)
+    with os_errors_as_gift_error(path, *damaged), np.load(path, allow_pickle=False) as stored:
         return Dynamics(*(stored[name] for name in Dynamics._fields))

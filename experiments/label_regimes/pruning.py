@@ -96,30 +96,26 @@ def keep_covering(difficulty: np.ndarray, count: int, generator: np.random.Gener
     return np.concatenate(chosen)
 
 
-class Method(NamedTuple):
-    """A score of difficulty, the higher the harder, and which images are kept by it."""
-
-    difficulty: Callable[[Dynamics], np.ndarray]
-    keep: Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
-
-
-METHODS: Mapping[str, Method] = MappingProxyType(
+Score = Callable[[Dynamics], np.ndarray]
+Keep = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+METHODS: Mapping[str, tuple[Score, Keep]] = MappingProxyType(
     {
-        "forgetting": Method(forgetting, keep_hardest),
-        "el2n": Method(el2n, keep_hardest),
-        "aum": Method(lambda dynamics: -aum(dynamics), keep_hardest),
-        "ccs": Method(lambda dynamics: -aum(dynamics), keep_covering),
+        "forgetting": (forgetting, keep_hardest),
+        "el2n": (el2n, keep_hardest),
+        "aum": (lambda dynamics: -aum(dynamics), keep_hardest),
+        "ccs": (lambda dynamics: -aum(dynamics), keep_covering),
     }
 )
+"""Scores of difficulty, the higher the harder, and which images are kept by them."""
 
 
-def choose_rows(method: str, dynamics: Dynamics, labels: np.ndarray, ipc: int, seed: int = 0) -> np.ndarray:
+def choose_rows(method: str, dynamics: Dynamics, labels: np.ndarray, ipc: int) -> np.ndarray:
     """Rows that a method keeps of each class, class after class. Args: labels, int [N]. Returns: int [classes * ipc].
 
     Raises: GiftError for a class with fewer images.
     """
-    difficulty, keep = METHODS[method].difficulty(dynamics), METHODS[method].keep
-    generator = np.random.default_rng(seed)
+    score, keep = METHODS[method]
+    difficulty, generator = score(dynamics), np.random.default_rng(0)
     return rows_by_class(labels, ipc, lambda rows: rows[keep(difficulty[rows], ipc, generator)])
 
 
