@@ -42,8 +42,7 @@ from gift_jax.runtime.options import Count
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
-from .common.digits_setup import training_digits
-from .common.real_images import teacher_of
+from .common.real_images import training_digits
 from .common.reporting import Row, curves, guessing, only
 from .common.set_making import CROPS, SEED
 from .common.study import Materials, Study, load_materials, run_study
@@ -94,7 +93,8 @@ def as_jpeg(materials: Materials) -> Materials:
 def synthesized(materials: Materials, settings: rded.RDED, times: int = 1) -> DistilledSet:
     """An RDED set of the real training digits, of so many times the images a class."""
     ipc = times * materials.sets[METHOD].ipc
-    return rded.synthesize(*training_digits(), teacher_of(materials), ipc=ipc, settings=settings, seed=SEED)
+    real, teacher = training_digits(), materials.labelling_teacher()
+    return rded.synthesize(real.images, real.labels, teacher, ipc=ipc, settings=settings, seed=SEED)
 
 
 def of_small_crops(materials: Materials) -> Materials:
@@ -133,7 +133,7 @@ def with_one_hot(materials: Materials) -> Materials:
 
 def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
     """The set with the teacher's logits of its images, stored in their order or in that of another set."""
-    images, teacher = jnp.asarray(materials.sets[METHOD].images), teacher_of(materials)
+    images, teacher = jnp.asarray(materials.sets[METHOD].images), materials.labelling_teacher()
     logits = np.asarray(teacher.logits(to_input(images, "raw", teacher.info.normalisation)))
     order = np.random.default_rng(SEED).permutation(len(logits)) if disordered else np.arange(len(logits))
     return replaced(materials, soft_labels=logits[order])
@@ -141,10 +141,10 @@ def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
 
 def whitened(materials: Materials, *, normalised: bool) -> Materials:
     """Set and test images whitened as DATM's are, the set normalised by the dataset's statistics too, or not."""
-    zca, labelled = fit_zca([training_digits()[0]]), with_logits(materials)
+    zca, labelled = fit_zca([training_digits().images]), with_logits(materials)
     images = zca.whiten(labelled.sets[METHOD].images)
     if normalised:
-        statistics = teacher_of(materials).info.normalisation
+        statistics = materials.labelling_teacher().info.normalisation
         images = (images - np.float32(statistics.mean)) / np.float32(statistics.std)
     evaluation_set = whiten(materials.evaluation_set, zca)
     return replaced(labelled, images=images, pixel_space="zca")._replace(evaluation_set=evaluation_set)
@@ -153,7 +153,7 @@ def whitened(materials: Materials, *, normalised: bool) -> Materials:
 def with_untrained_teacher(materials: Materials) -> Materials:
     """A teacher of random weights, as a loader leaves it that forgets the file."""
     weights = materials.student.init(jax.random.key(SEED))
-    return materials._replace(teacher=make_teacher(teacher_of(materials).info, *weights))
+    return materials._replace(teacher=make_teacher(materials.labelling_teacher().info, *weights))
 
 
 Change = Callable[[Materials], Materials]

@@ -1,4 +1,4 @@
-"""What the experiments on the digits share: the example teacher, and the images that sets and settings are made of.
+"""The example teacher of the digits, and how their students are trained.
 
 Nothing is downloaded. What was made is kept in the run's directory, and a rerun takes it from there.
 """
@@ -6,10 +6,8 @@ Nothing is downloaded. What was made is kept in the run's directory, and a rerun
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from gift_jax import GiftError, Teacher, load_teacher
-from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.runtime.files import make_directory, sha256
 from gift_jax.teachers.teacher import INFO
@@ -17,7 +15,6 @@ from gift_jax.teachers.teacher import INFO
 from .sources import run_convert
 
 MODEL = "conv2"  # of the example teacher
-HELD_OUT = 4  # every fourth real training image is for choosing settings; no set is made from it
 
 
 def at_once() -> int:
@@ -40,13 +37,3 @@ def example_teacher(out: Path) -> Teacher:
     if source.is_file() and sha256(source) != info.source_sha256:
         raise GiftError(f"{converted}: was not converted from {source} beside it; move one of them away")
     return teacher
-
-
-def training_digits(*, held_out: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Real training digits, uint8 [N, 8, 8, 1], and their labels, int32 [N]: those that sets are made of, or the rest.
-
-    The rest, those that are held out, are for choosing settings.
-    """
-    split = load_split()
-    chosen = (np.arange(len(split.train_labels)) % HELD_OUT == HELD_OUT - 1) == held_out
-    return split.train_images[chosen], split.train_labels[chosen]

@@ -15,17 +15,17 @@ import numpy as np
 
 from gift_jax import DistilledSet, GiftError, Teacher
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_records, load_training, whiten
+from gift_jax.data.evaluation import DIGITS, EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.transforms import make_transform
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import MODELS, Model, ModelSpec, get_model
 from gift_jax.models.convnet import ConvNet
-from gift_jax.readers.records import decoded
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source
 from gift_jax.training.identity import fingerprint
 
 from .options import GROUPS, Images
+from .real_images import RealImages, open_real, training_digits
 from .sources import find_images, known_images
 from .students import Options, parse_options
 
@@ -125,12 +125,9 @@ def load_validation(inputs: Inputs, distilled: DistilledSet) -> EvaluationSet | 
     source = known_images(inputs.train_data, inputs.dataset, "train")
     if source is None:
         return None
-    records = load_records(inputs.dataset, source=source, class_order=inputs.class_order, train=True)
-    rows = range(0, len(records.labels), -(-len(records.labels) // VALIDATION_IMAGES))
-    transform = make_transform(get_dataset(inputs.dataset), distilled.images.shape[1])
-    images = np.stack(list(decoded(records, transform, rows)))
-    found = EvaluationSet(images, records.labels[rows], inputs.dataset, class_names=records.class_names)
-    return as_students_see(inputs, distilled, found)
+    real = open_real(inputs.dataset, source, distilled.images.shape[1], inputs.class_order)
+    rows = np.arange(0, len(real.labels), -(-len(real.labels) // VALIDATION_IMAGES))
+    return as_students_see(inputs, distilled, real.part(rows).as_test_images())
 
 
 def warn_if_test_images(validation: EvaluationSet, test: EvaluationSet) -> None:
@@ -165,6 +162,13 @@ def find_training(inputs: Inputs) -> str | None:
     """The source of the real training images; None for the digits. Raises: GiftError if it is missing."""
     tfds = inputs.data if (inputs.data or "").partition(":")[0] == "tfds" else None  # which holds both splits
     return find_images(inputs.train_data or tfds, inputs.dataset, "train", "--train-data")
+
+
+def load_real(inputs: Inputs, image_size: int) -> RealImages:
+    """The images that the digits' sets are made from, or those of --train-data. Raises: GiftError if it is missing."""
+    if inputs.dataset == DIGITS:
+        return training_digits()
+    return open_real(inputs.dataset, find_training(inputs), image_size, inputs.class_order)
 
 
 def check_alike(sets: Iterable[DistilledSet]) -> None:

@@ -13,25 +13,27 @@ from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, rded, sav
 from gift_jax.rded import RDED
 from gift_jax.training.identity import digest
 
+from .real_images import RealImages
+
 # Less than half of a small image shows no digit and no shoe, though the teacher may be sure of one.
 CROPS = RDED(smallest_area=0.5)
 SEED = 0
 
 
 def find_set(
-    path: Path, method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int, crops: RDED = CROPS
+    path: Path, method: str, real: RealImages, teacher: Teacher, ipc: int, crops: RDED = CROPS
 ) -> DistilledSet:
-    """The set in a file, or else one that is made of real images, uint8 [N, S, S, C], and written there.
+    """The set in a file, or else one that is made of real images and written there.
 
     Raises: GiftError if the file's set is another one, as far as it records that.
     """
     info = teacher.info
-    provenance = {"seed": str(SEED), "made": f"by {method} from {len(labels)} real training images"}
+    provenance = {"seed": str(SEED), "made": f"by {method} from {len(real.labels)} real training images"}
     if method == "rded":
         # A teacher that was trained here has no file of which there could be a sum.
         provenance = {**rded.provenance(teacher, crops, SEED), "teacher_weights": digest(teacher.params)}
     if not path.is_file():
-        made = make_images(method, images, labels, teacher, ipc, crops)
+        made = make_images(method, real, teacher, ipc, crops)
         classes = np.repeat(np.arange(info.num_classes, dtype=np.int32), ipc)
         save_distilled(path, DistilledSet(made, classes, None, "raw", info.dataset, method, ipc, provenance))
     found = load_distilled(path)
@@ -47,24 +49,22 @@ def find_set(
     return found
 
 
-def make_images(
-    method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int, crops: RDED
-) -> np.ndarray:
+def make_images(method: str, real: RealImages, teacher: Teacher, ipc: int, crops: RDED) -> np.ndarray:
     """The images of a set, class after class."""
-    check_method(method, labels, ipc)
+    check_method(method, real, ipc)
+    images, labels = real.images, real.labels
     if method == "rded":
         return rded.synthesize(images, labels, teacher, ipc=ipc, settings=crops, seed=SEED).images
     classes = range(teacher.info.num_classes)
     return np.concatenate([METHODS[method](images[labels == label], ipc) for label in classes])
 
 
-def check_method(method: str, labels: np.ndarray, ipc: int) -> None:
-    """Raises: GiftError if no such set can be made of real images with these labels."""
+def check_method(method: str, real: RealImages, ipc: int) -> None:
+    """Raises: GiftError if no such set can be made of these images."""
     if method not in METHODS:
         raise GiftError(f"method {method!r} is unknown here; choose of {', '.join(METHODS)}")
-    fewest = int(np.bincount(labels).min())
-    if not 1 <= ipc <= fewest:
-        raise GiftError(f"--ipc must be from 1 to {fewest}, the fewest training images of a class, not {ipc}")
+    if not 1 <= ipc <= real.smallest:
+        raise GiftError(f"--ipc must be from 1 to {real.smallest}, the fewest training images of a class, not {ipc}")
 
 
 def random_images(images: np.ndarray, ipc: int) -> np.ndarray:

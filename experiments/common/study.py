@@ -26,8 +26,9 @@ from gift_jax.task import Task
 from gift_jax.training.timing import duration
 
 from . import sources
-from .digits_setup import at_once, example_teacher, training_digits
+from .digits_setup import at_once, example_teacher
 from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student, warn_if_test_images
+from .real_images import training_digits
 from .reporting import MakeSections, Row, print_summary, report_title, write_report
 from .set_making import check_method, find_set
 from .sources import find_distilled, find_teacher
@@ -109,6 +110,13 @@ class Materials(NamedTuple):
             raise GiftError(f"--methods {names}: their students have different options; study them apart")
         return next(iter(self.students.values()))
 
+    def labelling_teacher(self) -> Teacher:
+        """The teacher that labels real images as it labels the sets. Raises: GiftError if it cannot."""
+        if self.teacher is None or self.evaluation_set.pixel_space != "raw":
+            mend = "give --teacher, and no whitened set"
+            raise GiftError(f"random images need a teacher of raw images to label them; {mend}")
+        return self.teacher
+
     def student_of(self, method: str) -> Model:
         """The student of a method's set, or that of all sets for one that the study made."""
         return self.students.get(method) or self.student
@@ -160,15 +168,14 @@ def load_materials(study: Study, methods: Sequence[str]) -> Materials:
 
 def load_digits(out: Path, ipc: int, methods: Sequence[str]) -> Materials:
     """Make, or take from out, everything that a study on the digits needs. Raises: GiftError."""
-    images, labels = training_digits()
+    real = training_digits()
     for method in methods:
-        check_method(method, labels, ipc)
+        check_method(method, real, ipc)
     teacher, sets = example_teacher(out), {}
     for method in methods:
         path = out / "sets" / f"{method}_ipc{ipc}.safetensors"
-        sets[method] = find_set(path, method, images, labels, teacher, ipc)
-    validation = EvaluationSet(*training_digits(held_out=True), DIGITS)
-    student = get_model(teacher.info.spec)
+        sets[method] = find_set(path, method, real, teacher, ipc)
+    validation, student = training_digits(held_out=True).as_test_images(), get_model(teacher.info.spec)
     return Materials(teacher, sets, load_digits_test(), validation, dict.fromkeys(methods, student))
 
 

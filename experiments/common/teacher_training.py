@@ -149,8 +149,16 @@ def load_images(config: TrainTeacher, image_size: int) -> DistilledSet | RecordS
     return DistilledSet(np.concatenate(parts), training.labels, None, "raw", config.dataset, "real", most)
 
 
-def make_info(config: TrainTeacher, spec: ModelSpec) -> TeacherInfo:
+def model_spec(config: TrainTeacher) -> ModelSpec:
+    """The network that is trained."""
+    spec, options = get_dataset(config.dataset), parse_options(config.model_options or "", "--model-options")
+    size = config.image_size or spec.input_size(config.model)
+    return ModelSpec(config.model, spec.num_classes, size, spec.channels, options)
+
+
+def make_info(config: TrainTeacher) -> TeacherInfo:
     """What the teacher says of itself: trained here, so that there is no PyTorch to be verified against."""
+    spec = model_spec(config)
     return TeacherInfo(
         architecture=spec.name,
         dataset=config.dataset,
@@ -170,22 +178,17 @@ def check_place(out: Path, info: TeacherInfo) -> None:
     """Raises: GiftError if something else than such a teacher is there, as far as that is told without its images."""
     if not out.exists():
         return
-    if not ((out / INFO).is_file() and (out / RESULTS).is_file()):
-        refuse_to_replace(out)
-    found = load_weights(out)[0]
-    if dataclasses.replace(found, source_sha256="", versions=info.versions) != info:
+    found = load_weights(out)[0] if (out / INFO).is_file() and (out / RESULTS).is_file() else None
+    if found is None or dataclasses.replace(found, source_sha256="", versions=info.versions) != info:
         refuse_to_replace(out)
 
 
 def run(config: TrainTeacher) -> None:
     """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
-    dataset = get_dataset(config.dataset)
-    size = config.image_size or dataset.input_size(config.model)
     check_numbers(config)
     make_recipe(config, count=1)  # mistakes in options are told before images are read
-    options = parse_options(config.model_options or "", "--model-options")
-    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
-    info = make_info(config, student.spec)
+    student, info = get_model(model_spec(config)), make_info(config)
+    size = info.image_size
     check_place(config.out, info)
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
@@ -219,7 +222,7 @@ def run(config: TrainTeacher) -> None:
         raise
     remove(checkpoints, (config.seed,))
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
-    warn_if_weak(result, dataset.num_classes)
+    warn_if_weak(result, info.num_classes)
 
 
 def is_done(out: Path, name: str) -> bool:

@@ -25,7 +25,8 @@ from gift_jax.reports import ranking
 from gift_jax.runtime.options import Count, Least, Losses
 from gift_jax.studies.cells import Cell
 
-from ..common.real_images import RealImages, load_real, teacher_of
+from ..common.inputs import load_real
+from ..common.real_images import RealImages
 from ..common.study import Materials, Method, Study, load_materials, run_study
 from .views import make_sections
 
@@ -66,7 +67,7 @@ class LabelQuality(Study):
 
 def with_random(config: LabelQuality, materials: Materials, real: RealImages) -> Materials:
     """The materials with a set `random` of each seed, under the name `random-SEED`. Raises: GiftError."""
-    teacher_of(materials)
+    materials.labelling_teacher()
     draws = {f"random-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     return materials._replace(sets={**materials.sets, **draws})
 

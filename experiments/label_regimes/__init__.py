@@ -50,8 +50,8 @@ from gift_jax.task import Task
 from gift_jax.training.normalising import renormalise
 from gift_jax.training.train import Run
 
-from ..common.inputs import usual_spec
-from ..common.real_images import RealImages, load_real, teacher_of
+from ..common.inputs import load_real, usual_spec
+from ..common.real_images import RealImages
 from ..common.students import parse_student
 from ..common.study import Materials, Method, Study, load_materials, run_study
 from .pruned_images import Pruned, load_pruned, parse_file
@@ -157,7 +157,7 @@ class Gathered:
         flips, count = get_dataset(config.dataset).mirrors, len(materials.sets[config.method].labels)
         changes = {"augment": "flip" if flips else "none", "smallest_crop": config.smallest_crop}
         recipe = materials.recipe(config.method, config, loss=loss, evaluations=config.looks, **changes)
-        normalisation = teacher_of(materials).info.normalisation
+        normalisation = materials.labelling_teacher().info.normalisation
         return dataclasses.replace(recipe, batch_size=recipe.resolve_batch_size(count), normalisation=normalisation)
 
     def cell(
@@ -169,7 +169,7 @@ class Gathered:
 
     def soft(self) -> Iterator[RegimeCell]:
         """Every kind of soft labels and loss on every kind of images; losses share what is stored."""
-        few, teacher = min(self.config.views, self.config.epochs), teacher_of(self.materials)
+        few, teacher = min(self.config.views, self.config.epochs), self.materials.labelling_teacher()
         views: dict[str, dict[str, Any]] = {"one": {"whole": True}, "few": {"views": few}, "bank": {}}
         stored: dict[tuple[str, str, int], MadeLabels] = {}
         recipes, seeds = self.soft_recipes, self.config.seeds
@@ -205,7 +205,7 @@ class Gathered:
 
 def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Gathered:
     """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
-    distilled = renormalise(materials.sets[config.method], teacher_of(materials).info.normalisation)
+    distilled = renormalise(materials.sets[config.method], materials.labelling_teacher().info.normalisation)
     drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
     sets = {config.method: distilled, **drawn, **chosen}
@@ -223,7 +223,7 @@ def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cel
 def main(config: LabelRegimes) -> None:
     """Run the study."""
     materials = load_materials(config, [config.method])
-    teacher = teacher_of(materials)
+    teacher = materials.labelling_teacher()
     if config.student:
         materials = materials._replace(students={config.method: parse_student(config.student, teacher.info.spec)})
     real = load_real(config, materials.student.spec.image_size)
