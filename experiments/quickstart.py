@@ -32,9 +32,8 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, check_numbers
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.grid import known_rows, run_grid
+from gift_jax.studies.grid import run_grid
 from gift_jax.task import Task
-from gift_jax.training.identity import fingerprint
 
 from .common.digits_setup import at_once, example_teacher
 from .common.reporting import Row, configuration, guessing, print_summary
@@ -81,19 +80,15 @@ def distill(config: Quickstart, teacher: Teacher) -> DistilledSet:
 
 def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet) -> list[dict]:
     """Train a student for each loss, optimizer and seed that is not in results.jsonl yet; append each to it."""
-    evaluation_set = load_digits_test()
     # The student is the teacher's architecture, as in the paper's main table.
-    student = get_model(teacher.info.spec)
+    student, test = get_model(teacher.info.spec), load_digits_test()
     official = make_recipe("gift", setting_of(distilled, student.spec.name))
     cells = []
     for loss, optimizer in itertools.product(LOSSES, OPTIMIZERS):
         recipe = dataclasses.replace(official, loss=loss, optimizer=optimizer, epochs=config.epochs)
-        task = Task(recipe, student, distilled, teacher, evaluation_set)
+        task = Task(recipe, student, distilled, teacher, test)
         labels = {"loss": loss, "optimizer": optimizer.name}
         cells += [Cell(labels, task, seed) for seed in range(config.num_seeds)]
-    known = {row["cell"] for row in known_rows(config.out)}
-    if finished := sum(fingerprint(cell.identity()) in known for cell in cells):
-        print(f"{finished} of {len(cells)} students were trained before; without {config.out} all are trained again\n")
     return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())
 
 

@@ -74,12 +74,11 @@ NOTHING = "no other known normalisation or order of the classes explains it"
 
 
 class Explanation(NamedTuple):
-    """The top-1 that a mend would give, the reason in words, what it rests on, and whether classes are reordered."""
+    """The top-1 that a mend would give, the reason in words, and whose order of classes the mend takes."""
 
     top1: float
     reason: str
-    finding: Finding
-    reorders: bool
+    order_of: Finding | None = None
 
 
 def explain(findings: Sequence[Finding], margin: float, told: Normalisation | None = None) -> Explanation:
@@ -87,24 +86,16 @@ def explain(findings: Sequence[Finding], margin: float, told: Normalisation | No
 
     Args: told, the normalisation of the training, if it is known.
     """
-    own = findings[0]
-    findings = [finding for finding in findings if told in (None, finding.normalisation)]
-    normalised = max(findings, key=lambda finding: finding.accuracy.top1)
-    both = max(findings, key=lambda finding: finding.reordered)
-    pixels = (
-        f"its pixels are normalised otherwise, as {normalised.name}: {normalised.accuracy.top1:.1f} %; convert it with "
-        f"{options_of(normalised.normalisation)}"
-    )
-    order = f"its classes are in another order: {own.reordered:.1f} % in the best"
-    order_and_pixels = (
-        f"its classes are in another order and its pixels are normalised as {both.name}: {both.reordered:.1f} %; "
-        f"convert it with {options_of(both.normalisation)}"
-    )
+    own, allowed = findings[0], [finding for finding in findings if told in (None, finding.normalisation)]
+    pixels = max(allowed, key=lambda finding: finding.accuracy.top1)
+    both = max(allowed, key=lambda finding: finding.reordered)
+    order, otherwise = "its classes are in another order", f"as {pixels.name}: {pixels.accuracy.top1:.1f} %"
+    order_and_pixels = f"{order} and its pixels are normalised as {both.name}: {both.reordered:.1f} %"
     candidates = (
-        Explanation(own.accuracy.top1, NOTHING, own, False),
-        Explanation(normalised.accuracy.top1, pixels, normalised, False),
-        Explanation(own.reordered, order, own, True),
-        Explanation(both.reordered, order_and_pixels, both, True),
+        Explanation(own.accuracy.top1, NOTHING),
+        Explanation(pixels.accuracy.top1, f"its pixels are normalised otherwise, {otherwise}; {conversion(pixels)}"),
+        Explanation(own.reordered, f"{order}: {own.reordered:.1f} % in the best", own),
+        Explanation(both.reordered, f"{order_and_pixels}; {conversion(both)}", both),
     )
     if told not in (None, own.normalisation):
         candidates = (candidates[1], candidates[3])
@@ -112,10 +103,10 @@ def explain(findings: Sequence[Finding], margin: float, told: Normalisation | No
     return next(candidate for candidate in candidates if candidate.top1 >= best - margin)
 
 
-def options_of(normalisation: Normalisation) -> str:
-    """The options of `convert teacher` that give a normalisation."""
-    pairs = (("--mean", normalisation.mean), ("--std", normalisation.std))
-    return " ".join(f"{option} {' '.join(map(str, values))}" for option, values in pairs)
+def conversion(found: Finding | Counted) -> str:
+    """How to convert the teacher with the normalisation of a finding."""
+    mean, std = (" ".join(map(str, values)) for values in (found.normalisation.mean, found.normalisation.std))
+    return f"convert it with --mean {mean} --std {std}"
 
 
 def what_first_layer_tells(counted: Sequence[Counted], told: Counted | None) -> str:
@@ -125,10 +116,8 @@ def what_first_layer_tells(counted: Sequence[Counted], told: Counted | None) -> 
         return f"no known normalisation gives them; {nearest.name} is nearest, {nearest.distance:.4f} away"
     if told is own:
         return f"its own normalisation gives them ({own.distance:.4f} away)"
-    return (
-        f"{told.name} gives them ({told.distance:.4f} away), and not its own normalisation ({own.distance:.4f} away): "
-        f"convert it with {options_of(told.normalisation)}"
-    )
+    others = f"and not its own normalisation ({own.distance:.4f} away)"
+    return f"{told.name} gives them ({told.distance:.4f} away), {others}: {conversion(told)}"
 
 
 def main(config: TeacherCheck) -> None:
@@ -149,8 +138,8 @@ def main(config: TeacherCheck) -> None:
         f"{info.architecture} of {info.dataset}: top-1 {own.accuracy.top1:.2f} %, top-5 {own.accuracy.top5:.2f} % on "
         f"{len(evaluation_set.labels)} images; {compared}"
     )
-    model, images = get_model(info.spec), evaluation_set.images
-    counted = count_first_layer(model, params, batch_stats, images, info.normalisation)
+    weights = (get_model(info.spec), params, batch_stats)
+    counted = count_first_layer(*weights, evaluation_set.images, info.normalisation)
     told = told_normalisation(counted)
     if counted:
         print(f"statistics of its first BatchNorm: {what_first_layer_tells(counted, told)}")
@@ -159,9 +148,8 @@ def main(config: TeacherCheck) -> None:
         return
     reason = find_out(config, teacher, evaluation_set, told)
     if expected is not None:
-        raise GiftError(
-            f"{config.teacher}: scores {own.accuracy.top1:.1f} %, but {expected:.1f} % are expected: {reason}"
-        )
+        scores = f"scores {own.accuracy.top1:.1f} %, but {expected:.1f} % are expected"
+        raise GiftError(f"{config.teacher}: {scores}: {reason}")
     print(reason.replace(NOTHING, "its normalisation and the order of its classes fit best as they are"))
 
 
@@ -180,11 +168,11 @@ def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationS
             f"{NOTHING}; accuracy does not tell its normalisation from {', '.join(alike)}, nor does its first layer: "
             "if its source names one of them, convert it with that as --mean and --std"
         )
-    if not found.reorders:
+    if found.order_of is None:
         return found.reason
     if config.write_class_order is None:
         return f"{found.reason}; --write-class-order FILE writes that order, for --class-order"
-    write_class_order(config.write_class_order, class_order(found.finding, evaluation_set.class_names))
+    write_class_order(config.write_class_order, class_order(found.order_of, evaluation_set.class_names))
     return f"{found.reason}; that order is in {config.write_class_order}, for --class-order"
 
 

@@ -8,7 +8,6 @@ import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -210,6 +209,4 @@ _QUESTIONS = (
     *(rded, dc, relabelled, primary, losses, epochs, search, headline, sizes, students, other_teacher),
     *(refinement, length, augmentation, gradient),
 )
-QUESTIONS: Mapping[str, Callable[[StudyInputs], Iterator[Cell]]] = MappingProxyType(
-    {make.__name__: make for make in _QUESTIONS}
-)
+QUESTIONS: Mapping[str, Callable[[StudyInputs], Iterator[Cell]]] = {make.__name__: make for make in _QUESTIONS}

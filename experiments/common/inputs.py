@@ -6,20 +6,18 @@ what is done to real images that they see.
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
 
 from gift_jax import DistilledSet, GiftError, Teacher
-from gift_jax.data.datasets import get_dataset
+from gift_jax.data.datasets import CONVNETS, get_dataset
 from gift_jax.data.evaluation import DIGITS, EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.transforms import make_transform
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
-from gift_jax.models import MODELS, Model, ModelSpec, get_model
-from gift_jax.models.convnet import ConvNet
+from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source
 from gift_jax.training.identity import fingerprint
@@ -31,11 +29,9 @@ from .students import Options, parse_options
 
 TEACHERLESS = "none"
 VALIDATION_IMAGES = 5000  # at most, of the real training images
-# Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`, which is
-# the default setting of the DC family's and of IDC's `norm_type`.
-STUDENTS: Mapping[str, Options] = MappingProxyType(
-    dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt", "idc"), (("norm", "instance"),))
-)
+# Methods whose ConvNet students have InstanceNorm: DATM's evaluation says `net_norm="instance"`, which is the default
+# setting of the DC family's and of IDC's `norm_type`.
+INSTANCE_NORM = frozenset({"datm", "dc", "dsa", "dm", "mtt", "idc"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,19 +74,15 @@ class Inputs:
 
 
 def make_student(model: str, method: str, distilled: DistilledSet, options: str | None = None) -> Model:
-    """A student of a method's set, with `student_options`.
-
-    Raises:
-        GiftError: an option is unknown or does not fit.
-    """
+    """A student of a method's set, with `student_options`. Raises: GiftError if one is unknown or does not fit."""
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
     return get_model(ModelSpec(model, distilled.num_classes, size, channels, student_options(model, method, options)))
 
 
 def student_options(model: str, method: str, options: str | None) -> Options:
     """Options of a method's student: the method's own if it is a ConvNet, and over them those given."""
-    own = STUDENTS.get(method, ()) if model in MODELS and MODELS[model].func is ConvNet else ()
-    return tuple(sorted({**dict(own), **dict(parse_options(options or "", "--student-options"))}.items()))
+    own = {"norm": "instance"} if method in INSTANCE_NORM and model in CONVNETS else {}
+    return tuple(sorted({**own, **dict(parse_options(options or "", "--student-options"))}.items()))
 
 
 def usual_spec(inputs: Inputs, model: str | None = None, options: Options = ()) -> ModelSpec:
@@ -117,13 +109,8 @@ def load_test(inputs: Inputs, distilled: DistilledSet) -> EvaluationSet:
 
 
 def load_validation(inputs: Inputs, distilled: DistilledSet) -> EvaluationSet | None:
-    """Real training images, evenly chosen, as students of a set see test images; None if there are none.
-
-    Raises:
-        GiftError: they cannot be read.
-    """
-    source = known_images(inputs.train_data, inputs.dataset, "train")
-    if source is None:
+    """Real training images, evenly chosen, as students see test images; None if there are none. Raises: GiftError."""
+    if (source := known_images(inputs.train_data, inputs.dataset, "train")) is None:
         return None
     real = open_real(inputs.dataset, source, distilled.images.shape[1], inputs.class_order)
     rows = np.arange(0, len(real.labels), -(-len(real.labels) // VALIDATION_IMAGES))

@@ -5,7 +5,6 @@ They need no training of their own; each is fixed by its seed.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -110,6 +109,6 @@ def _pixels(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float64)
 
 
-METHODS: Mapping[str, Callable[[np.ndarray, int], np.ndarray] | None] = MappingProxyType(
-    {"rded": None, "random": random_images, "herding": herded_images, "kmeans": cluster_centres, "medoids": medoids}
-)
+METHODS: Mapping[str, Callable[[np.ndarray, int], np.ndarray] | None] = {
+    "rded": None, "random": random_images, "herding": herded_images, "kmeans": cluster_centres, "medoids": medoids,
+}  # fmt: skip

@@ -5,7 +5,6 @@ each class, as distilled sets have them; the published methods choose over all c
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -98,14 +97,12 @@ def keep_covering(difficulty: np.ndarray, count: int, generator: np.random.Gener
 
 Score = Callable[[Dynamics], np.ndarray]
 Keep = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
-METHODS: Mapping[str, tuple[Score, Keep]] = MappingProxyType(
-    {
-        "forgetting": (forgetting, keep_hardest),
-        "el2n": (el2n, keep_hardest),
-        "aum": (lambda dynamics: -aum(dynamics), keep_hardest),
-        "ccs": (lambda dynamics: -aum(dynamics), keep_covering),
-    }
-)
+METHODS: Mapping[str, tuple[Score, Keep]] = {
+    "forgetting": (forgetting, keep_hardest),
+    "el2n": (el2n, keep_hardest),
+    "aum": (lambda dynamics: -aum(dynamics), keep_hardest),
+    "ccs": (lambda dynamics: -aum(dynamics), keep_covering),
+}
 """Scores of difficulty, the higher the harder, and which images are kept by them."""
 
 
