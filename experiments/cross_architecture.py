@@ -13,17 +13,16 @@ learning rate and at multiples of it, for a loss may lead at one rate only; whic
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
 from pathlib import Path
 
-from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.inputs import usual_spec
 from .common.rates import RateStudy, at_rate, loss_changes
-from .common.reporting import Row
+from .common.reporting import MakeSections
 from .common.students import parse_student
 from .common.study import Materials, load_materials, run_study
 
@@ -64,9 +63,7 @@ def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:
     return cells
 
 
-def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """Three views of the learning rate."""
-    return rate_views.make_sections(rows, "student")
+make_sections: MakeSections = functools.partial(rate_views.make_sections, column="student")
 
 
 def main(config: CrossArchitecture) -> None:

@@ -3,11 +3,10 @@
 Question: the paper reports that GIFT carries over to other optimizers where other losses do not (GIFT, ICLR 2025: on
 ImageNet-1K at 10 images a class by 30.8 points over RDED's KL). How much of that is the rate's?
 Command: `python -m experiments.cross_optimizer`; on real sets with the options of `experiments.evaluate`, such as
-`--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
+`--dataset cifar100 --model conv3 --method rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 660 runs took 4 min 36 s on 2 of 4 CPU cores, with nothing compiled before.
 
-Each loss is trained under each optimizer at its default rate (`gift_jax.optim.COMPARED`) and at multiples of
-it. `kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
+`kl_t2` is the control: KL at T = 20 without the factor T^2, as the official code has it, has gradients hundreds of
 times smaller than GIFT's; the factor gives them back. Rates are chosen by accuracy on real training images of which
 no set is made, never on test images; the teacher has seen these in its own training.
 """

@@ -1,13 +1,11 @@
 """Train students on a distilled set under a teacher and test them: the paper's main experiment.
 
-Question: how good is a distilled set, for a loss, an optimizer and a student? (GIFT, ICLR 2025, Tables 1 to 3.)
+Question: how good is a distilled set, for a loss, an optimizer and a student? (GIFT, ICLR 2025, Tables 1 to 3;
+experiments.loss_comparison has the paper's figures that are known. RDED reports 48.1 % for conv3 on CIFAR-100.)
 Command: `python -m experiments.evaluate --method rded --dataset cifar100 --model conv3 --ipc 10`, with the
 official options and directories: sets in `syn_data/METHOD/DATASET_MODEL/ipcN/`, teachers in
 `data/pretrain_models/`, test images in `data/DATASET/val/`. Converted files and unconverted ones are both read.
 Time: the plan says what is going to be done and how much memory it takes; after the first epoch, how long.
-Figures of the paper that are known (Figure 1, IPC 10): 44.0 % for RDED's set of Tiny-ImageNet with GIFT and
-41.4 % with its own KL, 24.0 and 20.1 % on ImageNet-1K; experiments.loss_comparison has them all. RDED itself reports
-48.1 % for conv3 on CIFAR-100.
 """
 
 import dataclasses

@@ -13,16 +13,15 @@ images whose mean is the class's; `kmeans`, centres of clusters. Nothing is chos
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
 from pathlib import Path
 
 from gift_jax.losses import LOSSES
-from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import Count, Losses
 from gift_jax.studies.cells import Cell
 
-from .common.reporting import Row, two_axes
+from .common.reporting import MakeSections, two_axes
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "loss_comparison"
@@ -54,9 +53,8 @@ def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
     ]
 
 
-def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """The paper's Figure 1 from our results."""
-    return two_axes(rows, "loss", "method")
+# The paper's Figure 1 from our results.
+make_sections: MakeSections = functools.partial(two_axes, row="loss", column="method")
 
 
 def main(config: LossComparison) -> None:

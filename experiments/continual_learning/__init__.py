@@ -7,13 +7,9 @@ Command: `python -m experiments.continual_learning`; on real sets with the optio
 Time: 162 runs took 3 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
 The protocol is the lineage's (DSA; DM; Kim et al., 2022, whose `continual-learning` follows DM) but for the teacher,
-of which the lineage has none. `PROTOCOL` of `views.py`, which the report shows, says what that changes. What is
-measured is how labels serve a growing memory, not learning under ignorance of the future.
-
-The teacher's logits of classes that were not seen are left out (its last layer's columns), which makes its
-probabilities those given that the class was seen. A head of all classes would be taught resemblances to classes that
-are still to come, and could name them in the test; with these outputs masked in training and test it is the head of the
-classes seen.
+of which the lineage has none. `PROTOCOL` of `views.py`, which the report shows, says what that changes. The teacher's
+logits of classes that were not seen are left out (its last layer's columns), which makes its probabilities those given
+that the class was seen; with all classes it would teach resemblances to classes that are still to come.
 """
 
 import dataclasses

@@ -7,11 +7,10 @@ Command: `python -m experiments.label_quality`; on real sets with the options of
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 125 runs took 2 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
-Every student is trained by the official recipe; nothing is chosen, with test images or without. Seed s trains student
-s, on random images on draw s. Soft labels are the teacher's on the augmented images. Without augmentation the recipe is
-the same but for it. HLR needs students of all real images with hard labels: these must fit into memory and are trained
-for `real_epochs`, by default about as many steps as the others on the digits. DD-Ranking chooses a learning rate and
-the best epoch with test images for each of its accuracies; here accuracies are of the last epoch at the official rate.
+Every student is trained by the official recipe, without augmentation too; nothing is chosen, with test images or
+without, where DD-Ranking chooses a learning rate and the best epoch. Seed s trains student s, on random images on draw
+s. HLR needs students of all real images with hard labels: these must fit into memory and are trained for `real_epochs`,
+by default about as many steps as the others on the digits.
 """
 
 import dataclasses

@@ -5,31 +5,16 @@ once labels are soft, and what do labels buy for their bytes? Xiao et al. (2025,
 of it of ImageNet-1K, under hard labels and a live teacher.
 Command: `python -m experiments.label_regimes`; on real sets with the options of `experiments.evaluate`, such as
 `--dataset cifar100 --model conv3 --method rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
-Time: see docs/results/README.md.
 
 Primary comparison, written down before any run: with the GIFT loss and a bank of labels, top-1 accuracy after the last
 epoch of the distilled set minus that of random real images, paired by seed (two-sided t-test at 5 %, and the difference
 with its 95 % interval). At equal images it is at equal steps and equal label bytes too. All else is secondary: the same
 difference under the other labels and losses, and the set against each pruned set, corrected together by Holm's method.
 
-Kinds of labels, all by one teacher, on random resized crops that are mirrored where the dataset allows it:
-- `hard`: class ids under cross-entropy;
-- `one`: the logits of the whole image, for every crop of it;
-- `few`: some stored crops of each image, each with its own logits, shown in turn;
-- `bank`: a stored crop with its own logits for each image and epoch;
-- `live`: the teacher is asked in each step.
-Each loss is on soft labels from the first step to the last; soft-hard-soft (HALD's schedule) has hard labels in the
-middle half of the run. Stored labels are replayed as those of a released bank are (`gift_jax.data.fkd`). Bytes of
-labels are those of class ids (one byte, or two for more than 256 classes) and of float16 logits; a live teacher's are
-its weights'. Crops are drawn again from their seed and count nothing.
-
-At equal label bytes, soft labels stand beside as many real images with hard labels as their bytes buy, or all there
-are, trained on for as many steps. The images' own bytes are not counted, which favours hard labels.
-
-Pruned sets are chosen by the training dynamics of a network of the students' architecture on all real images
-(`pruning.py`), once for all seeds; `--indices NAME=FILE` takes rows that were chosen elsewhere. Seed s trains
-student s, on random images of draw s, with crops and stored labels of draw s. Students are trained by the official
-recipe but for the crops; nothing is chosen, with test images or without.
+docs/studies.md describes the kinds of labels, all by one teacher, and their bytes. Crops, which are mirrored where the
+dataset allows it, are drawn again from their seed and count nothing, nor do the images' own bytes, which favours hard
+labels. Seed s trains student s, on random images, crops and stored labels of draw s; pruned sets are chosen once for
+all seeds. Students are trained by the official recipe but for the crops. Nothing is chosen, with or without test images.
 """
 
 import dataclasses
