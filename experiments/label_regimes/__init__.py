@@ -14,7 +14,7 @@ difference under the other labels and losses, and the set against each pruned se
 docs/studies.md describes the kinds of labels, all by one teacher, and their bytes. Crops, which are mirrored where the
 dataset allows it, are drawn again from their seed and count nothing, nor do the images' own bytes, which favours hard
 labels. Seed s trains student s, on random images, crops and stored labels of draw s; pruned sets are chosen once for
-all seeds. Students are trained by the official recipe but for the crops. Nothing is chosen, with or without test images.
+all seeds. Students are trained by the official recipe but for the crops; nothing is chosen, on test images or others.
 """
 
 import dataclasses
