@@ -5,7 +5,7 @@ import pytest
 
 from experiments import label_quality
 from experiments.common import label_gains
-from experiments.common.real_images import load_real
+from experiments.common.inputs import load_real
 from experiments.label_quality import LabelQuality
 from gift_jax import GiftError
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from folders import pixels, write_tree
 
-from experiments.common.real_images import draw_rows, load_real
+from experiments.common.inputs import load_real
+from experiments.common.real_images import draw_rows
 from experiments.label_quality import LabelQuality
 from gift_jax import GiftError
 
