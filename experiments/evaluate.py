@@ -152,14 +152,13 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
         changes |= {"loss": config.loss, "loss_options": ()}
     if config.hard_share is not None:
         recipe = soft_hard_soft(recipe, config.hard_share)
-    optimizer = dataclasses.replace(recipe.optimizer, **_given({"learning_rate": config.learning_rate}))
-    if config.optimizer not in (None, recipe.optimizer.name):
-        optimizer = recipe.optimizer.renamed(config.optimizer, config.learning_rate)
-    return dataclasses.replace(recipe, optimizer=optimizer, **_given(changes))
-
-
-def _given(options: dict) -> dict:
-    return {name: value for name, value in options.items() if value is not None}
+    optimizer = recipe.optimizer
+    if config.optimizer not in (None, optimizer.name):
+        optimizer = optimizer.renamed(config.optimizer, config.learning_rate)
+    elif config.learning_rate is not None:
+        optimizer = dataclasses.replace(optimizer, learning_rate=config.learning_rate)
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(recipe, optimizer=optimizer, **given)
 
 
 def load_task(config: Evaluate) -> Task:

@@ -31,8 +31,8 @@ from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
 
-from ..common.reporting import Row, print_summary, write_report
-from ..common.study import check_failures, print_plan, rekey_results, save_sheets
+from ..common.reporting import Row
+from ..common.study import check_failures, print_plan, rekey_results, report, save_sheets
 from .cells import QUESTIONS, StudyInputs, choose, needs_search, not_searched
 from .setup import MADE, Benchmark, Resources, load_resources, set_path, teacher_seconds
 from .views import make_sections
@@ -56,9 +56,8 @@ def known_rows(config: Benchmark) -> list[Row]:
         if row.get("experiment") == config.name:
             name = grid.name_of(row["labels"], row["seed"])
             if rows.setdefault(name, row)["cell"] != row["cell"]:
-                raise GiftError(
-                    f"{config.out}: holds runs of different settings ({name}); give another --out to one of them"
-                )
+                mend = "give another --out to one of them"
+                raise GiftError(f"{config.out}: holds runs of different settings ({name}); {mend}")
     return [*rows.values()]
 
 
@@ -71,18 +70,13 @@ def all_cells(config: Benchmark, resources: Resources) -> list[Cell]:
     return [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(inputs)]
 
 
-def plan(config: Benchmark, resources: Resources) -> None:
-    """Say what is to be run and how long that takes, from a few steps of each kind."""
-    print_plan(grid_plan.make_plan(all_cells(config, resources), config.out, jobs=config.jobs))
-    seconds = teacher_seconds(config, resources)
-    print(f"the teacher: {duration(seconds) if seconds else 'is there'}; making the sets takes some minutes more")
-
-
 def main(config: Benchmark) -> None:
     """Run the stages, and write the report of all that is in the run's directory."""
     resources = load_resources(config)
-    if config.dry_run:
-        plan(config, resources)
+    if config.dry_run:  # from a few steps of each kind
+        print_plan(grid_plan.make_plan(all_cells(config, resources), config.out, jobs=config.jobs))
+        seconds = teacher_seconds(config, resources)
+        print(f"the teacher: {duration(seconds) if seconds else 'is there'}; making the sets takes some minutes more")
         return
     if config.rekey:
         rekey_results(all_cells(config, resources), config.out)
@@ -93,7 +87,5 @@ def main(config: Benchmark) -> None:
         made = [name for name in MADE if set_path(config, name, config.ipc).is_file()]
         shown = {f"{name}_ipc{config.ipc}": resources.find_set(name, config.ipc) for name in made}
         save_sheets(config.out, shown, resources.teacher, resources.test.class_names)
-        title = f"GIFT on {display(config.dataset)}"
-        print_summary(write_report(config.out, title, {config.name: make_sections}, rows, [config.out]))
-        print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")
+        report(config.out, f"GIFT on {display(config.dataset)}", config.name, make_sections, rows)
     check_failures(rows)

@@ -1,5 +1,7 @@
 """Students as the command line names them: an architecture, and options of its family."""
 
+import contextlib
+
 from gift_jax import GiftError
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
@@ -31,8 +33,6 @@ def parse_student(text: str, teacher: ModelSpec) -> Model:
 
 def _value(text: str) -> OptionValue:
     for kind in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text

@@ -34,10 +34,7 @@ from .sources import find_images
 from .students import parse_options
 from .training import train_shown
 
-SCHEDULES = {
-    "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
-    "cosine": Schedule("cosine"),
-}
+SCHEDULES = {"steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1), "cosine": Schedule("cosine")}
 EPOCHS, BATCH_SIZE, RATE = 90, 128, 0.1  # torchvision's
 SMALLEST_BATCH, FEWEST_STEPS = 16, 2000
 # Bytes of training images that are held in memory. Not a share of this machine's: it decides how images are cropped.
