@@ -104,10 +104,7 @@ def choose_size(config: AddDataset, found: Survey) -> tuple[int, tuple[int, int]
 
 
 def describe(config: AddDataset, records: Records, known: DatasetSpec | None) -> tuple[DatasetSpec, Survey]:
-    """The dataset as it is written, and what its training images are, from one look at each.
-
-    Of a dataset in the table it is what the table says, and where its images are. Raises: GiftError.
-    """
+    """The dataset as it is written, of one in the table with its own figures, and what its training images are."""
     test = config.test_data or (config.data if has_test_images(config.data) else None)
     places = {
         "train": str(config.data.resolve()),

@@ -207,11 +207,7 @@ def print_plan(config: Evaluate, task: Task) -> None:
 
 
 def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
-    """Train and test one student for each seed, but for those in results.jsonl; append each to it.
-
-    Returns:
-        The runs that were done now, and the rows of all seeds.
-    """
+    """Train a student for each seed that is not in results.jsonl yet. Returns: the new runs, and all seeds' rows."""
     results, identity = config.out / "results.jsonl", task.identity()
     names = {seed: fingerprint({**identity, "validation": None, "seed": seed}) for seed in config.seeds}
     rows: dict[int, dict[str, Any]] = {}

@@ -82,10 +82,7 @@ class Explanation(NamedTuple):
 
 
 def explain(findings: Sequence[Finding], margin: float, told: Normalisation | None = None) -> Explanation:
-    """The simplest explanation that is within margin, in percentage points, of the best one.
-
-    Args: told, the normalisation of the training, if it is known.
-    """
+    """The simplest explanation within margin, in points, of the best. Args: told, the training's normalisation."""
     own, allowed = findings[0], [finding for finding in findings if told in (None, finding.normalisation)]
     pixels = max(allowed, key=lambda finding: finding.accuracy.top1)
     both = max(allowed, key=lambda finding: finding.reordered)

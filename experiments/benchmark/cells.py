@@ -37,10 +37,7 @@ DEFAULT = (0.1, 0.1)  # weight and smoothing of GIFT
 
 
 def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
-    """Rates by validation accuracy, and the losses whose mean over optimizers at these is highest but for GIFT's.
-
-    Raises: GiftError if a pair of loss and optimizer was not searched.
-    """
+    """Rates and rivals by validation accuracy. Raises: GiftError if a pair of loss and optimizer was not searched."""
     found = [row for row in only(rows, question="search") if name_on(row, "loss") in config.losses]
     rates, order = rates_on_validation(found)
     if missing := [(loss, name) for loss in config.losses for name in config.optimizers if (loss, name) not in rates]:
@@ -50,10 +47,7 @@ def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
 
 
 def rates_on_validation(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """The best rate by (loss, optimizer), and the losses by their mean over optimizers at these, best first.
-
-    A diverged student counts 0. Args: rows, of the search.
-    """
+    """The best rate by (loss, optimizer), and the losses by their mean at these, best first; diverged students count 0."""
     rates = chosen_rates(rows, 0.0, "optimizer", value="top1_last")
     best: dict[str, list[float]] = defaultdict(list)
     for (loss, name), rate in rates.items():

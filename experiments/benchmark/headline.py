@@ -57,10 +57,7 @@ def read_headline(rows: Sequence[Row]) -> Headline | None:
 
 
 def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison | None:
-    """The primary comparison: GIFT minus its rival, by each seed's mean over the optimizers; None if it was not run.
-
-    Args: rows, of the headline at tuned rates; chance, the accuracy that a diverged student counts with.
-    """
+    """GIFT minus its rival at tuned rates, by each seed's mean over the optimizers; None if it was not run."""
     pair = [row for row in rows if name_on(row, "loss") in (SUBJECT, rival)]
     means = significance.means_over(pair, "loss", "optimizer", chance)
     return next(iter(significance.compare(means, row="loss", column="optimizer", subject=SUBJECT)), None)

@@ -200,10 +200,7 @@ def load_resources(config: Benchmark) -> Resources:
 
 
 def check_images(config: Benchmark, found: str) -> None:
-    """Whether what is in the run's directory was made of these training images. Raises: GiftError if not.
-
-    Args: found, their digest, of all labels and of the images that are held out, which are spread over all of them.
-    """
+    """Raises: GiftError if the run's directory is of other training images. Args: found, a digest of them."""
     path = config.out / "sets" / "training_images.txt"
     if path.is_file():
         with os_errors_as_gift_error(path):
@@ -276,10 +273,7 @@ def set_path(config: Benchmark, name: str, ipc: int) -> Path:
 
 
 def set_finder(config: Benchmark, teacher: Teacher, real: RealImages) -> FindSet:
-    """What gives the sets of the run's directory; those that are missing are made of the real images.
-
-    A dry run makes none: random images, no two sets alike, stand for what is missing.
-    """
+    """What finds or makes the sets of the run's directory; in a dry run random images stand for missing ones."""
     held, crops = real.held(), RDED(smallest_area=config.smallest_area)
 
     @functools.cache

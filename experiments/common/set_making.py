@@ -22,10 +22,7 @@ SEED = 0
 def find_set(
     path: Path, method: str, real: RealImages, teacher: Teacher, ipc: int, crops: RDED = CROPS
 ) -> DistilledSet:
-    """The set in a file, or else one that is made of real images and written there.
-
-    Raises: GiftError if the file's set is another one, as far as it records that.
-    """
+    """The set in a file, made there if it is missing. Raises: GiftError if another one is there, as far as it says."""
     info = teacher.info
     provenance = {"seed": str(SEED), "made": f"by {method} from {len(real.labels)} real training images"}
     if method == "rded":

@@ -175,10 +175,7 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
 
 
 def find_images(given: str | None, dataset: str, split: Split, option: str) -> str | None:
-    """The given source of real images; else what its description says, or `data/DATASET/SPLIT`; None for the digits.
-
-    Args: option, by which it is given. Raises: GiftError that says what is missing and where it is published.
-    """
+    """The given source of real images, or the known one; None for the digits. Raises: GiftError on what is missing."""
     if given and dataset == DIGITS:
         raise GiftError(f"{option} {given}: the digits come with scikit-learn; drop it, or give another dataset")
     if (source := known_images(given, dataset, split)) or dataset == DIGITS:
@@ -191,7 +188,7 @@ def find_images(given: str | None, dataset: str, split: Split, option: str) -> s
 
 
 def known_images(given: str | None, dataset: str, split: Split) -> str | None:
-    """As `find_images`, but None where no images are known of."""
+    """The given source of real images; else what the dataset's description says, or `data/DATASET/SPLIT`, or None."""
     spec, official = get_dataset(dataset), Path("data") / dataset / split
     recorded = spec.train if split == "train" else spec.test
     return given or recorded or (str(official) if official.is_dir() else None)

@@ -19,10 +19,7 @@ def parse_options(text: str, option: str, form: str = "name=value,...; such as n
 
 
 def parse_student(text: str, teacher: ModelSpec) -> Model:
-    """Read `name` or `name:option=value,...`; options of the teacher's are kept within its family.
-
-    Raises: GiftError about what does not fit.
-    """
+    """Read `name:option=value,...`; the teacher's options are kept within its family. Raises: GiftError on a misfit."""
     name, _, options = text.partition(":")
     family = name.rstrip("0123456789")
     inherited = dict(teacher.options) if family == teacher.name.rstrip("0123456789") else {}

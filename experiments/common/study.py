@@ -134,10 +134,7 @@ class Materials(NamedTuple):
     def cells(
         self, study: Study, labels: Mapping[str, str], method: str, student: Model | None = None, **changes: Any
     ) -> Iterator[Cell]:
-        """A student per seed on a method's set, under the labels that are stored with it or else under the teacher.
-
-        Args: student, if it is not the set's own; changes, to the official recipe.
-        """
+        """A student per seed on a set, under its stored labels or else the teacher. Args: changes, to the recipe."""
         model = student or self.student_of(method)
         recipe = self.recipe(method, study, model, **changes)
         for seed in study.seeds:

@@ -13,10 +13,7 @@ from gift_jax.training.train import Run, choose_seeds
 
 
 def train_shown(task: Task, title: str, seeds: Sequence[int], devices: int | None = None, **options: Any) -> list[Run]:
-    """Train a student per seed, while their epochs and the time that is left are shown.
-
-    Args: devices, how many to use, as `choose_seeds` has it if None; options, of `Task.train`.
-    """
+    """Train a student per seed and show how far they are. Args: devices, how many to use; options, of `Task.train`."""
     count, batch_size = len(seeds), task.program.batch_size
     if devices is None:
         mode = choose_seeds(count, batch_size)

@@ -13,10 +13,7 @@ from gift_jax.training.train import Run
 
 
 def class_steps(num_classes: int, steps: int, seed: int) -> tuple[tuple[int, ...], ...]:
-    """Class ids in the order of a seed, cut into steps of equal size (at most one class apart, larger ones first).
-
-    Sequences of one seed have one order, whatever their number of steps.
-    """
+    """Class ids in the order of a seed, however many steps, cut into steps of equal size (larger ones first)."""
     order = np.random.default_rng(seed).permutation(num_classes)
     return tuple(tuple(part.tolist()) for part in np.array_split(order, steps))
 
@@ -35,13 +32,10 @@ def forgetting(accuracies: Sequence[Sequence[float]]) -> float:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassCell(Cell):
-    """A cell whose row also says, by class, how many test images there are and how many the student gets right.
-
-    Args:
-        whole: the task of all classes. Each seed has its own order of them, so that seeds share none but its digests.
-    """
+    """A cell whose row also says, by class, how many test images there are and how many the student gets right."""
 
     whole: Task | None = None
+    """The task of all classes. Each seed has its own order of them, so that seeds share none but its digests."""
 
     @property
     def record(self) -> dict[str, Any]:

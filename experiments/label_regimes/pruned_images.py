@@ -31,10 +31,7 @@ class Pruned(NamedTuple):
 def load_pruned(
     out: Path, network: Model, real: RealImages, scored: Sequence[str], files: Sequence[str], epochs: int
 ) -> Pruned:
-    """Prepare methods that score images by a training of so many epochs, and index files, `NAME=FILE`.
-
-    Raises: GiftError.
-    """
+    """Prepare methods that score images by a training of so many epochs, and files, `NAME=FILE`. Raises: GiftError."""
     named = dict(map(parse_file, files))
     if len(named) < len(files):
         raise GiftError(f"--indices {' '.join(files)} has a name twice; choose a name for each file")
@@ -76,10 +73,7 @@ def read_rows(path: Path) -> np.ndarray:
 
 
 def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) -> Dynamics:
-    """Train the network on all images and record how it sees them, or take what was recorded before from out.
-
-    Images are mirrored where they stay of their class.
-    """
+    """Train the network on all images and record how it sees them, or take what was recorded before from out."""
     augment = "crop_flip" if get_dataset(images.dataset).mirrors else "crop"
     recipe = dataclasses.replace(RECIPE, epochs=epochs, augment=augment)
     parts = {"recipe": dataclasses.asdict(recipe), "network": dataclasses.asdict(network.spec)}

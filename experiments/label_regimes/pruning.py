@@ -107,10 +107,7 @@ METHODS: Mapping[str, tuple[Score, Keep]] = {
 
 
 def choose_rows(method: str, dynamics: Dynamics, labels: np.ndarray, ipc: int) -> np.ndarray:
-    """Rows that a method keeps of each class, class after class. Args: labels, int [N]. Returns: int [classes * ipc].
-
-    Raises: GiftError for a class with fewer images.
-    """
+    """Rows that a method keeps of each class. Args and returns: as of `rows_by_class`. Raises: GiftError."""
     score, keep = METHODS[method]
     difficulty, generator = score(dynamics), np.random.default_rng(0)
     return rows_by_class(labels, ipc, lambda rows: rows[keep(difficulty[rows], ipc, generator)])

@@ -116,10 +116,7 @@ def _make_ask(
 def make_labels(
     distilled: DistilledSet, teacher: Teacher, recipe: Recipe, *, views: int = 0, whole: bool = False, seed: int
 ) -> MadeLabels:
-    """Prepare labels for a recipe's epochs, batches, crops and flips.
-
-    Args: views and whole, as of `MadeLabels`; with 0 there is a view for each epoch.
-    """
+    """Prepare labels for a recipe's epochs, batches, crops and flips. Args: views, 0 for one for each epoch."""
     count, views = len(distilled.labels), views or recipe.epochs
     flips = "flip" in split_strategy(recipe.augment)[1].split("_")
     drawn = f"{'whole images' if whole else views}, crops from {recipe.smallest_crop}, {'' if flips else 'not '}flipped"
