@@ -47,7 +47,7 @@ def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
 
 
 def rates_on_validation(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """The best rate by (loss, optimizer), and the losses by their mean at these, best first; diverged students count 0."""
+    """The best rates by (loss, optimizer), and losses by their mean at these, best first; diverged students count 0."""
     rates = chosen_rates(rows, 0.0, "optimizer", value="top1_last")
     best: dict[str, list[float]] = defaultdict(list)
     for (loss, name), rate in rates.items():
