@@ -112,19 +112,16 @@ def test_options_that_read_a_source_are_kept(place, succeed):
 
 
 def test_statistics_are_of_the_pixels_that_a_network_sees(place, succeed):
-    pixels = np.random.default_rng(0).integers(0, 256, (10, 6, 6), np.uint8)
-    np.savez("mine.npz", images=pixels, labels=np.arange(10) % 2)
+    """Of arrays, which may keep test images apart."""
+    pixels, labels = np.random.default_rng(0).integers(0, 256, (10, 6, 6), np.uint8), np.arange(10) % 2
+    np.savez("mine.npz", images=pixels, labels=labels)
+    np.savez("both.npz", x_train=pixels, y_train=labels, x_test=pixels[:4], y_test=labels[:4])
     succeed(add_dataset, "noise", "--data", "mine.npz", "--no-mirrors")
     spec = get_dataset("noise")
     assert spec.test is None  # images that serve for training are no test images
     assert (spec.image_size, spec.channels, spec.num_classes, spec.mirrors, spec.resize) == (6, 1, 2, False, None)
     assert spec.normalisation.mean == pytest.approx(((pixels / 255).mean(),), abs=1e-4)
     assert spec.normalisation.std == pytest.approx(((pixels / 255).std(),), abs=1e-4)
-
-
-def test_an_npz_that_keeps_its_splits_apart_has_its_own_test_images(place, succeed):
-    pixels, labels = np.random.default_rng(0).integers(0, 256, (10, 6, 6), np.uint8), np.arange(10) % 2
-    np.savez("both.npz", x_train=pixels, y_train=labels, x_test=pixels[:4], y_test=labels[:4])
     assert "test images     4" in succeed(add_dataset, "both", "--data", "both.npz")
     assert get_dataset("both").test == str(place / "both.npz")
 

@@ -61,13 +61,6 @@ def test_a_run_that_stopped_goes_on_and_gives_the_same_set(distill, teacher, tmp
     np.testing.assert_array_equal(one.images, other.images)
 
 
-def test_a_set_that_exists_is_never_replaced(refuse, teacher, tmp_path):
-    (tmp_path / "s.safetensors").write_text("precious")
-    sentence = refuse(distill_rded, "--teacher", teacher, "--out", tmp_path / "s.safetensors")
-    assert "holds something else, and is not replaced" in sentence
-    assert (tmp_path / "s.safetensors").read_text() == "precious"
-
-
 def test_the_same_command_again_is_done_and_another_one_replaces_nothing(succeed, refuse, teacher, tmp_path):
     arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 20, "--out", tmp_path / "s.safetensors")
     succeed(distill_rded, *arguments)
@@ -76,6 +69,9 @@ def test_the_same_command_again_is_done_and_another_one_replaces_nothing(succeed
     assert "is not replaced" in refuse(distill_rded, *arguments, "--seed", 1)
     assert (tmp_path / "s.safetensors").stat().st_mtime_ns == before
     assert "is a teacher of digits, not of cifar10" in refuse(distill_rded, *arguments, "--dataset", "cifar10")
+    (tmp_path / "s.safetensors").write_text("precious")
+    assert "holds something else, and is not replaced" in refuse(distill_rded, *arguments)
+    assert (tmp_path / "s.safetensors").read_text() == "precious"
 
 
 def test_classes_of_another_teacher_are_not_taken_over(distill, save_random_teacher, tmp_path, monkeypatch):

@@ -123,6 +123,8 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
         (lambda path: load_pruned(path, None, None, (), ("own=a", "own=b"), 1), "own=a own=b has a name twice"),
         (lambda path: LabelRegimes(indices=("rded=a",)), r"'rded' is the distilled set \(--method\)"),
         (lambda path: read_rows(path / "missing.npy"), "missing.npy: No such file"),
+        (lambda path: read_rows(path / "rows.txt"), "rows.txt: holds no row numbers"),
+        (lambda path: read_rows(path / "rows.npy"), "rows.npy: holds no row numbers"),
         (lambda path: LabelRegimes(method="random"), "random images are always"),
         (lambda path: LabelRegimes(losses=("ce",)), "ce is run anyway"),
         (lambda path: LabelRegimes(hard_middle=("ce",)), "--hard-middle must name soft labels"),
@@ -131,16 +133,10 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
     ],
 )
 def test_mistakes_are_named(make, message, tmp_path):
-    with pytest.raises(GiftError, match=message):
-        make(tmp_path)
-
-
-def test_a_file_of_something_else_is_no_index_file(tmp_path):
     (tmp_path / "rows.txt").write_text("one\ntwo\n")
     np.save(tmp_path / "rows.npy", np.array([{}], object))
-    for name in ("rows.txt", "rows.npy"):
-        with pytest.raises(GiftError, match=f"{name}: holds no row numbers"):
-            read_rows(tmp_path / name)
+    with pytest.raises(GiftError, match=message):
+        make(tmp_path)
 
 
 def test_dynamics_are_recorded_once(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from PIL import Image
+from folders import write_tree
 from setups import BATCH_SPEC, INFO, settled
 
 from experiments import teacher_check
@@ -150,24 +150,14 @@ def test_what_the_first_layer_tells_is_said(succeed, tmp_path):
 OWN = Preprocessing(0.6, "nearest")
 
 
-def write_pictures(root):
-    """Two pictures a class, larger than the dataset's images; returns their paths in the order of the classes."""
-    rng = np.random.default_rng(0)
-    paths = [root / f"{label:05d}" / f"{number}.png" for label in range(10) for number in range(2)]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (60, 70, 3), np.uint8)).save(path)
-    return paths
-
-
 def test_images_are_made_as_the_teachers_own(save_random_teacher, succeed, tmp_path):
     """By CIFAR's usual transform, which takes 32 pixels only, these would be refused."""
-    paths = write_pictures(tmp_path / "val")
+    root = write_tree(tmp_path / "val", [f"{label:05d}" for label in range(10)], size=64)
     save_random_teacher(tmp_path / "t", dataset="cifar10", preprocessing=OWN)
     teacher, transform = load_teacher(tmp_path / "t"), make_transform(get_dataset("cifar10"), 32, OWN)
-    images = np.stack([transform(path.read_bytes(), path.name) for path in paths])
+    images = np.stack([transform(path.read_bytes(), path.name) for path in sorted(root.glob("*/*.png"))])
     found = np.argmax(teacher.logits(to_input(images, "raw", CIFAR_NORMALISATION)), 1)
     top1 = 100 * np.mean(found == np.arange(20) // 2)
-    out = succeed(teacher_check, tmp_path / "t", "--data", tmp_path / "val")
+    out = succeed(teacher_check, tmp_path / "t", "--data", root)
     assert "test images as the teacher's own: crop_pct 0.6, nearest" in out
     assert f"top-1 {top1:.2f} %" in out
