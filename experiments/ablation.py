@@ -80,15 +80,13 @@ def divergences(config: Ablation) -> Iterator[Setting]:
         yield {"temperature": f"{temperature:g}", "squared": factor}, {"loss": "kl", "loss_options": options}
 
 
-def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
+def make_cells(config: Ablation, materials: Materials) -> Iterator[Cell]:
     """Every grid under every optimizer at its default rate."""
-    cells = []
     for name in config.optimizers:
         optimizer, _, schedule = compared(name)
         for labels, changes in (*refinements(config), *targets(config), *divergences(config)):
             named = {**labels, "optimizer": name}
-            cells += materials.cells(config, named, config.method, optimizer=optimizer, schedule=schedule, **changes)
-    return cells
+            yield from materials.cells(config, named, config.method, optimizer=optimizer, schedule=schedule, **changes)
 
 
 GRIDS = (

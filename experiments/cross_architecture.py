@@ -14,6 +14,8 @@ learning rate and at multiples of it, for a loss may lead at one rate only; whic
 
 import dataclasses
 import functools
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from gift_jax.runtime import cli
@@ -49,18 +51,15 @@ class CrossArchitecture(RateStudy):
             parse_student(text, usual_spec(self))
 
 
-def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:
+def make_cells(config: CrossArchitecture, materials: Materials) -> Iterator[Cell]:
     """Every student under every loss; rates innermost but for seeds, for they share a compiled step."""
-    students = {text: parse_student(text, materials.student.spec) for text in config.students}
-    cells = []
-    for text, student in students.items():
-        for loss in config.losses:
-            optimizer = materials.recipe(config.method, config, student).optimizer
-            for rate in sorted(config.rates):
-                labels = {"student": text, "loss": loss, "rate": f"{rate:g}"}
-                changes = {"optimizer": at_rate(optimizer, rate), **loss_changes(loss)}
-                cells += materials.cells(config, labels, config.method, student, **changes)
-    return cells
+    for text in config.students:
+        student = parse_student(text, materials.student.spec)
+        optimizer = materials.recipe(config.method, config, student).optimizer
+        for loss, rate in itertools.product(config.losses, sorted(config.rates)):
+            labels = {"student": text, "loss": loss, "rate": f"{rate:g}"}
+            changes = {"optimizer": at_rate(optimizer, rate), **loss_changes(loss)}
+            yield from materials.cells(config, labels, config.method, student, **changes)
 
 
 make_sections: MakeSections = functools.partial(rate_views.make_sections, column="student")

@@ -12,7 +12,8 @@ no set is made, never on test images; the teacher has seen these in its own trai
 """
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gift_jax.optim import COMPARED, compared
@@ -43,17 +44,13 @@ class CrossOptimizer(RateStudy):
     rates: tuple[float, ...] = (0.1, 1.0, 10.0, 100.0)
 
 
-def make_cells(config: CrossOptimizer, materials: Materials) -> list[Cell]:
+def make_cells(config: CrossOptimizer, materials: Materials) -> Iterator[Cell]:
     """Rates innermost but for seeds: they share a compiled step."""
-    cells = []
-    for loss in config.losses:
-        for name in config.optimizers:
-            optimizer, _, schedule = compared(name)
-            for rate in sorted(config.rates):
-                labels = {"loss": loss, "optimizer": name, "rate": f"{rate:g}"}
-                changes = {"optimizer": at_rate(optimizer, rate), "schedule": schedule, **loss_changes(loss)}
-                cells += materials.cells(config, labels, config.method, **changes)
-    return cells
+    for loss, name, rate in itertools.product(config.losses, config.optimizers, sorted(config.rates)):
+        optimizer, _, schedule = compared(name)
+        labels = {"loss": loss, "optimizer": name, "rate": f"{rate:g}"}
+        changes = {"optimizer": at_rate(optimizer, rate), "schedule": schedule, **loss_changes(loss)}
+        yield from materials.cells(config, labels, config.method, **changes)
 
 
 def settings(rows: Sequence[Row]) -> Section:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gift_jax import GiftError, Teacher, load_distilled, rded, save_distilled
+from gift_jax import GiftError, Teacher, load_distilled, load_teacher, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.evaluation import DIGITS, check_digits
 from gift_jax.runtime import cli, progress
@@ -26,7 +26,7 @@ from gift_jax.training.identity import digest, random_identity
 
 from .common.options import GROUPS, Images
 from .common.real_images import RealImages, all_digits, open_real
-from .common.sources import find_images, open_teacher
+from .common.sources import find_images, teacher_directory
 
 IDENTITY = "identity"  # in the provenance: what decides the set
 
@@ -117,7 +117,7 @@ def main(config: DistillRDED) -> None:
     announce()
     check_numbers(config)
     settings = config.settings  # which refuses mistakes before anything is read
-    teacher = open_teacher(config.teacher, config.dataset)
+    teacher = load_teacher(teacher_directory(config.teacher, config.dataset))
     if config.dataset not in (None, teacher.info.dataset):
         raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")
     if settings.factor > teacher.info.image_size:

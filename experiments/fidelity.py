@@ -14,7 +14,7 @@ import functools
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -246,16 +246,14 @@ DEVIATIONS: Mapping[str, Deviation] = {
 }
 
 
-def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
+def make_cells(config: Fidelity, materials: Materials) -> Iterator[Cell]:
     """Both sides of every pair; sides that are equal between pairs are run once."""
-    cells = []
     for name in config.deviations or DEVIATIONS:
         deviation = DEVIATIONS[name]
         for side, own in (("official", deviation.officially), ("ours", deviation.here)):
             changed, changes = (own(materials), {}) if callable(own) else (materials, own or {})
             recipe = {"evaluations": 4, **deviation.shared, **changes}
-            cells += changed.cells(config, {"deviation": name, "side": side}, METHOD, **recipe)
-    return cells
+            yield from changed.cells(config, {"deviation": name, "side": side}, METHOD, **recipe)
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:

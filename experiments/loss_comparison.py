@@ -14,6 +14,8 @@ images whose mean is the class's; `kmeans`, centres of clusters. Nothing is chos
 
 import dataclasses
 import functools
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from gift_jax.losses import LOSSES
@@ -43,14 +45,10 @@ class LossComparison(Study):
     losses: Losses = tuple(LOSSES)
 
 
-def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
+def make_cells(config: LossComparison, materials: Materials) -> Iterator[Cell]:
     """Every loss on every set; sets of one size share a loss's compiled step, so the loss is the outer axis."""
-    return [
-        cell
-        for loss in config.losses
-        for method in config.methods
-        for cell in materials.cells(config, {"method": method, "loss": loss}, method, loss=loss)
-    ]
+    for loss, method in itertools.product(config.losses, config.methods):
+        yield from materials.cells(config, {"method": method, "loss": loss}, method, loss=loss)
 
 
 # The paper's Figure 1 from our results.

@@ -51,8 +51,11 @@ class RealImages(NamedTuple):
         return self._replace(labels=self.labels[rows], read=lambda chosen: self.read(rows[chosen]))
 
     def draw(self, ipc: int, seed: int) -> DistilledSet:
-        """As many images of each class, drawn by a seed, as a set of method `random`. Raises: GiftError."""
-        return self.take(draw_rows(self.labels, ipc, seed), "random", ipc, f"drawn by seed {seed}")
+        """As many images of each class, drawn without replacement, as a set of method `random`. Raises: GiftError."""
+        check_seeds([seed])
+        generator = np.random.default_rng(seed)
+        rows = rows_by_class(self.labels, ipc, lambda rows: generator.permutation(rows)[:ipc])
+        return self.take(rows, "random", ipc, f"drawn by seed {seed}")
 
     def everything(self) -> DistilledSet:
         """All images, in memory, as a set of method `real`; its ipc is of the smallest class."""
@@ -94,13 +97,6 @@ def hold_out(count: int, every: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows to choose settings on, every so many'th, and the other rows, to make sets of."""
     chosen = np.arange(count) % every == every - 1
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
-
-
-def draw_rows(labels: np.ndarray, ipc: int, seed: int) -> np.ndarray:
-    """Rows of ipc images of each class, drawn without replacement. Args and returns: as of `rows_by_class`."""
-    check_seeds([seed])
-    generator = np.random.default_rng(seed)
-    return rows_by_class(labels, ipc, lambda rows: generator.permutation(rows)[:ipc])
 
 
 def rows_by_class(labels: np.ndarray, ipc: int, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -98,11 +98,6 @@ def teacher_directory(path: Path, dataset: str | None = None) -> Path:
     return convert_once("teacher", path, ("--dataset", dataset) if dataset else (), path.name)
 
 
-def open_teacher(path: Path, dataset: str | None = None) -> Teacher:
-    """Load the teacher of a `teacher_directory`."""
-    return load_teacher(teacher_directory(path, dataset))
-
-
 def _check_given(path: Path, official: Path, option: str) -> None:
     """Raises: GiftError if a path that was given is not there; what is missing in the official place is said later."""
     if path != official and not path.exists():

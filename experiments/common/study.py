@@ -1,7 +1,7 @@
 """What the studies share: options, the pieces that are trained, and the way from cells to a report."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -177,9 +177,10 @@ def load_digits(out: Path, ipc: int, methods: Sequence[str]) -> Materials:
 
 
 def run_study(
-    study: Study, experiment: str, materials: Materials, cells: Sequence[Cell], make_sections: MakeSections
+    study: Study, experiment: str, materials: Materials, cells: Iterable[Cell], make_sections: MakeSections
 ) -> None:
     """Run the cells, or list them, and write the report of all results in the study's directory."""
+    cells = [*cells]
     shard = grid.parse_shard(study.shard)
     if study.rekey:
         rekey_results(cells, study.out)

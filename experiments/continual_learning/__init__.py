@@ -13,6 +13,8 @@ that the class was seen; with all classes it would teach resemblances to classes
 """
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from gift_jax import GiftError
@@ -70,29 +72,26 @@ def even_batch_size(count: int) -> int:
 def seen_classes(config: ContinualLearning, num_classes: int) -> list[tuple[int, str, tuple[int, ...]]]:
     """(seed, stage, classes seen) of every step with something to learn, by the number of classes."""
     stages = []
-    for seed in config.seeds:
-        for count in config.steps:
-            order = class_steps(num_classes, count, seed)
-            for step in range(1, count + 1):
-                seen = tuple(sorted(label for part in order[:step] for label in part))
-                stages.append((seed, stage_name(step, count), seen))
+    for seed, count in itertools.product(config.seeds, config.steps):
+        order = class_steps(num_classes, count, seed)
+        for step in range(1, count + 1):
+            seen = tuple(sorted(label for part in order[:step] for label in part))
+            stages.append((seed, stage_name(step, count), seen))
     return sorted((stage for stage in stages if len(stage[2]) > 1), key=lambda stage: len(stage[2]))
 
 
-def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
+def make_cells(config: ContinualLearning, materials: Materials) -> Iterator[Cell]:
     """Every stage under every loss; students of as many classes share a compilation."""
     stages = seen_classes(config, materials.sets[config.method].num_classes)
     parts = {seen: restrict_materials(materials, seen) for _, _, seen in stages}
-    whole, cells = next(materials.cells(config, {}, config.method)).task, []
-    for loss in config.losses:
-        for seed, stage, seen in stages:
-            part, distilled = parts[seen], parts[seen].sets[config.method]
-            batch_size = even_batch_size(len(distilled.labels))
-            recipe = part.recipe(config.method, config, loss=loss, batch_size=batch_size, evaluations=4)
-            labels = {"loss": loss, "stage": stage}
-            task = Task(recipe, part.student, distilled, part.teacher, part.evaluation_set)
-            cells.append(ClassCell(labels, task, seed, whole=whole))
-    return cells
+    whole = next(materials.cells(config, {}, config.method)).task
+    for loss, (seed, stage, seen) in itertools.product(config.losses, stages):
+        part, distilled = parts[seen], parts[seen].sets[config.method]
+        batch_size = even_batch_size(len(distilled.labels))
+        recipe = part.recipe(config.method, config, loss=loss, batch_size=batch_size, evaluations=4)
+        labels = {"loss": loss, "stage": stage}
+        task = Task(recipe, part.student, distilled, part.teacher, part.evaluation_set)
+        yield ClassCell(labels, task, seed, whole=whole)
 
 
 def main(config: ContinualLearning) -> None:

@@ -16,6 +16,7 @@ by default about as many steps as the others on the digits.
 import dataclasses
 import functools
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -71,22 +72,19 @@ def with_random(config: LabelQuality, materials: Materials, real: RealImages) ->
     return materials._replace(sets={**materials.sets, **draws})
 
 
-def make_cells(config: LabelQuality, materials: Materials) -> list[Cell]:
+def make_cells(config: LabelQuality, materials: Materials) -> Iterator[Cell]:
     """Every loss on every set with and without augmentation; sets of one size share a loss's compiled step."""
-    cells, kinds = [], (*config.methods, "random")
-    for loss, name, images in itertools.product(config.losses, AUGMENTATIONS, kinds):
+    for loss, name, images in itertools.product(config.losses, AUGMENTATIONS, (*config.methods, "random")):
         labels = {"images": images, "loss": loss, "augmentation": name}
-        cells += materials.cells(config, labels, images, loss=loss, **AUGMENTATIONS[name])
-    return cells
+        yield from materials.cells(config, labels, images, loss=loss, **AUGMENTATIONS[name])
 
 
-def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages) -> list[Cell]:
+def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages) -> Iterator[Cell]:
     """Students of all real images with hard labels, for HLR."""
-    if not config.real_epochs:
-        return []
-    everything = materials._replace(sets={"real": real.everything()})
-    labels = {"reference": "all real images, hard labels"}
-    return [*everything.cells(config, labels, "real", loss="ce", epochs=config.real_epochs, batch_size=None)]
+    if config.real_epochs:
+        everything = materials._replace(sets={"real": real.everything()})
+        labels = {"reference": "all real images, hard labels"}
+        yield from everything.cells(config, labels, "real", loss="ce", epochs=config.real_epochs, batch_size=None)
 
 
 def main(config: LabelQuality) -> None:

@@ -57,11 +57,11 @@ def test_every_seed_has_its_own_draw_under_one_name(materials):
     config = LabelQuality(methods=("rded",), losses=("ce", "gift"), num_seeds=2, ipc=3, real_epochs=0)
     real = load_real(config, 8)
     whole = label_quality.with_random(config, materials, real)
-    cells = label_quality.make_cells(config, whole)
+    cells = [*label_quality.make_cells(config, whole)]
     assert len(cells) == 2 * 2 * 2 * 2
     drawn = [cell for cell in cells if cell.labels == {"images": "random", "loss": "gift", "augmentation": "none"}]
     assert [cell.seed for cell in drawn] == [0, 1]
     for cell in drawn:
         assert cell.task.recipe.augment == "none"
         np.testing.assert_array_equal(cell.task.distilled.images, real.draw(3, cell.seed).images)
-    assert label_quality.make_real_cells(config, whole, real) == []
+    assert not [*label_quality.make_real_cells(config, whole, real)]
