@@ -6,10 +6,8 @@ Command: `python -m experiments.cross_architecture`; on real sets with the optio
 `--dataset cifar100 --model conv3 --students conv3 resnet18_modified vgg11 mobilenet_v2 --epochs 1000 --data tfds`.
 Time: 360 runs took 4 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
-A student is an architecture with its family's options: `conv2:norm=instance,width=64`. Options that are not given are
-the teacher's where student and teacher are of one family. Each student is trained by the official recipe at its
-learning rate and at multiples of it, for a loss may lead at one rate only; which of them counts is chosen as in
-`experiments.cross_optimizer`.
+Options of a student that are not given are the teacher's where both are of one family. Each student is trained at the
+official learning rate and at multiples of it, of which one is chosen as in `experiments.cross_optimizer`.
 """
 
 import dataclasses

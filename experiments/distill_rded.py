@@ -2,9 +2,8 @@
 
 Question: what does a set that is made in minutes give? (RDED, CVPR 2024; its own sets are not published.)
 Command: `python -m experiments.distill_rded --teacher TEACHER --data imagenet/train --ipc 10 --factor 2 --out SET`.
-Classes are made one after another from 300 random images each, so that the dataset is never in memory as a whole;
-a run that was stopped goes on where it was, and a set that exists is never replaced. Images are first resized and
-cut square as test images are, of which RDED then takes its crops (the authors crop the uncut image).
+Classes are made one after another, so that the dataset is never in memory as a whole; a run that was stopped goes on
+where it was. Images are first resized and cut square as test images are (the authors crop the uncut image).
 """
 
 import contextlib

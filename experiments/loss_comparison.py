@@ -8,8 +8,7 @@ Paper, top-1 % at 10 images a class (read off its Figure 1), GIFT against the me
 37.5 against 34.5 (KL), DATM 27.5 against 26.5 (soft CE), RDED 44.0 against 41.4 (KL), G-VBSM 36.9 against 34.5
 (MSE+CE); ImageNet-1K SRe2L 14.2 against 12.5, RDED 24.0 against 20.1, G-VBSM 24.3 against 22.6.
 
-On the digits the methods are ways of making a set that need no download: RDED; `random` real images; `herding`, real
-images whose mean is the class's; `kmeans`, centres of clusters. Nothing is chosen with test images.
+On the digits the methods are ways of making a set that need no download. Nothing is chosen with test images.
 """
 
 import dataclasses

@@ -5,11 +5,8 @@ another order, or their pixels are normalised otherwise (RDED's issues 3, 4, 6, 
 ImageNet-10, -100, Nette and Woof). Command: `python -m experiments.teacher_check TEACHER --data DATA`.
 Time: one pass over the evaluation set; where the score is too low, one more for every known normalisation.
 
-Accuracy does not tell nearly equal normalisations apart. A BatchNorm behind the first convolution does: it has kept the
-mean and variance of what that made of the training images.
-
-Orders of classes are estimated on one half of the images and measured on the other. The order that is found can
-be written as a class-order file, which every experiment and conversion accepts.
+Accuracy does not tell nearly equal normalisations apart, but a BatchNorm behind the first convolution does, by what it
+has kept of the training images. Orders of classes are estimated on one half of the images and measured on the other.
 """
 
 import dataclasses

@@ -6,9 +6,8 @@ Command: `python -m experiments.benchmark --dataset cifar10 --data cifar10.tar.x
 Fashion-MNIST; `--dry-run` measures and says how long it takes.
 Hardware: 2 CPU cores for some hours, or a GPU for minutes; resumed by the same command, and `--stages` runs a part.
 
-A ConvNet-3 of width 128 is trained on all training images. Sets are made of eleven twelfths of them; the others are
-for choosing learning rates. Students are trained by the official recipe (1,000 epochs, AdamW 1e-3, DSA), on
-Fashion-MNIST for 200 steps. Test images are looked at once, after the last step, and choose nothing.
+Sets are made of eleven twelfths of the training images; the others are for choosing learning rates. Test images are
+looked at once, after the last step, and choose nothing. docs/studies.md says how teacher and students are trained.
 
 Stated before the first student was tested, of CIFAR-10:
 - The primary comparison is GIFT minus KL at T = 20, which is RDED's loss and the paper's comparison: RDED's set, 10

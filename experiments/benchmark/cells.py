@@ -1,7 +1,4 @@
-"""The questions of the study of a benchmark, each as cells: a label `question`, and its own axes.
-
-The headline needs what the search found; the smaller questions take AdamW at the rate of `--others-at`.
-"""
+"""The questions of the study of a benchmark, each as cells: a label `question`, and its own axes."""
 
 import functools
 import itertools

@@ -1,7 +1,4 @@
-"""The example teacher of the digits, and how their students are trained.
-
-Nothing is downloaded. What was made is kept in the run's directory, and a rerun takes it from there.
-"""
+"""The example teacher of the digits, made without a download, and how many students are trained at once."""
 
 from pathlib import Path
 

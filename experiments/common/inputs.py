@@ -1,8 +1,4 @@
-"""What training needs from outside: the options that name it, and what is loaded by them.
-
-One rule for `experiments.evaluate` and for every study: whose labels a set gets, which options its students have, and
-what is done to real images that they see.
-"""
+"""What training needs from outside, by one rule for `evaluate` and every study: options, and what is loaded by them."""
 
 import dataclasses
 import sys

@@ -1,7 +1,4 @@
-"""Sets that are made in seconds from real images: by RDED, by a draw, by herding, or by k-means.
-
-They need no training of their own; each is fixed by its seed.
-"""
+"""Sets that are made in seconds from real images, each fixed by its seed: by RDED, a draw, herding, or k-means."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

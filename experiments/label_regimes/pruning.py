@@ -1,7 +1,6 @@
 """Real images chosen by how a training went: scores of their difficulty, and the images that each method keeps.
 
-Scores are of training dynamics, which `dynamics.py` records after every epoch. As many images are kept of
-each class, as distilled sets have them; the published methods choose over all classes together.
+As many images are kept of each class, as distilled sets have them; the published methods choose over all together.
 """
 
 from collections.abc import Callable, Mapping
