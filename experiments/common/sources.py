@@ -156,10 +156,9 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
             command = f"experiments.distill_rded --teacher TEACHER --ipc {ipc}"
         mend = f"run `python -m {command} --out {official / 'set.safetensors'}`"
         raise GiftError(f"{official}: no {method} set of {dataset} with {ipc} images per class here{where}; {mend}")
-    if len(converted) == 1 and converted[0].suffix == ".safetensors":
-        distilled = load_distilled(converted[0])
-    else:
-        distilled = load_distilled(convert_once("distilled", source, options, "set.safetensors"))
+    if len(converted) != 1 or converted[0].suffix != ".safetensors":
+        converted = [convert_once("distilled", source, options, "set.safetensors")]
+    distilled = load_distilled(converted[0])
     found, wanted = (distilled.method, distilled.dataset, distilled.ipc), (method, dataset, ipc)
     if found != wanted:
         raise GiftError(

@@ -197,15 +197,13 @@ def run(config: TrainTeacher) -> None:
     if is_done(config.out, name):
         print(f"is there  {config.out}: trained with the same settings on the same images")
         return
-    print(
-        f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
-        f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
-    )
+    place, mirrored = "decoded on the fly" if decoded else "held in memory", "half of them" if flips(config) else "none"
+    print(f"images    {len(images.labels)} to train on, {place}, {mirrored} mirrored")
     steps = work(recipe.epochs, task.program.steps_per_epoch, task.program.batch_size)
     print(f"recipe    {steps}, SGD at {task.learning_rate:g}, {config.schedule}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
-    place = config.out.absolute()
-    unfinished = place.with_name(f"{place.name}.unfinished")
+    out = config.out.absolute()  # "." has no name
+    unfinished = out.with_name(f"{out.name}.unfinished")
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     try:
         with locked(config.out, "another process is training a teacher here"):

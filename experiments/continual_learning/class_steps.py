@@ -34,17 +34,13 @@ def forgetting(accuracies: Sequence[Sequence[float]]) -> float:
 class ClassCell(Cell):
     """A cell whose row also says, by class, how many test images there are and how many the student gets right."""
 
-    whole: Task | None = None
+    whole: Task = dataclasses.field(kw_only=True)
     """The task of all classes. Each seed has its own order of them, so that seeds share none but its digests."""
 
     @property
     def record(self) -> dict[str, Any]:
         """That of a cell, with the digests of all classes."""
-        return super().record | self._digests
-
-    @property
-    def _digests(self) -> dict[str, Any]:
-        return {"digests": self.whole.digests} if self.whole else {}
+        return super().record | {"digests": self.whole.digests}
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Adds `by_class`: [class id, images, hits] of every class of the set, after the last epoch; all's digests."""
@@ -55,4 +51,4 @@ class ClassCell(Cell):
         images, hits = (np.bincount(chosen, minlength=count).tolist() for chosen in (labels, labels[right]))
         classes = getattr(task.distilled, "classes", None) or range(count)
         by_class = [list(each) for each in zip(classes, images, hits, strict=True)]
-        return {**super().measure(run), **self._digests, "by_class": by_class}
+        return {**super().measure(run), "digests": self.whole.digests, "by_class": by_class}

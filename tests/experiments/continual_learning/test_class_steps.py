@@ -33,7 +33,8 @@ def test_a_row_counts_test_images_and_hits_by_class():
     student, teacher = subset.restrict_model(random_teacher().model, classes), random_teacher()
     parts = (subset.restrict(distilled_set(), classes), subset.restrict_teacher(teacher, classes))
     tests = subset.restrict_evaluation(evaluation_set(23), classes)
-    cell = ClassCell({"loss": "gift"}, Task(Recipe(epochs=1, batch_size=7, augment="none"), student, *parts, tests))
+    task = Task(Recipe(epochs=1, batch_size=7, augment="none"), student, *parts, tests)
+    cell = ClassCell({"loss": "gift"}, task, whole=task)
     row = cell.run(lambda epochs, loss: None)
     assert [(label, images) for label, images, _ in row["by_class"]] == [(1, 3), (4, 2), (7, 2)]  # of 23: 1, 11, 21
     hits = np.array([hits for _, _, hits in row["by_class"]])
