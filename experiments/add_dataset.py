@@ -35,8 +35,7 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
 from gift_jax.runtime.options import Count, Source, check_numbers
 
-from .common.teacher_training import TrainTeacher
-from .common.teacher_training import make_recipe as make_teacher_recipe
+from .common import teacher_training
 
 SHOWN_CLASSES, SHOWN_IMAGES = 10, 10
 CELL, NAMES = 64, 140  # pixels of an image on the contact sheet, and of the names beside them
@@ -184,9 +183,9 @@ def next_commands(spec: DatasetSpec, images: int) -> Iterator[tuple[str, str]]:
     """What one does with a new dataset of so many training images, and how much work it is."""
     name, model = spec.name, "conv3"
     teacher, distilled = f"teachers/{name}_{model}", f"sets/{name}_ipc10.safetensors"
-    training = TrainTeacher(name, model, Path(teacher))
+    training = teacher_training.make_recipe(teacher_training.TrainTeacher(name, model, Path(teacher)), images)
     command = f"python -m experiments.train_teacher --dataset {name} --model {model} --out {teacher}"
-    yield command, work_of(make_teacher_recipe(training, images), images)
+    yield command, work_of(training, images)
     yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}", "minutes, no training"
     options = f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}"
     recipe, count = make_recipe("gift", Setting("rded", name, model, 10)), 10 * spec.num_classes
