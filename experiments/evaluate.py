@@ -28,17 +28,7 @@ from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli, files
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import (
-    Alias,
-    Count,
-    Loss,
-    ModelName,
-    NonNegative,
-    OptimizerName,
-    RecipeName,
-    Source,
-    check_numbers,
-)
+from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts
 from gift_jax.studies.results import end_last_line, read_results
@@ -123,7 +113,6 @@ class Evaluate(Inputs):
 
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
-    check_numbers(config)
     check_seeds(config.seeds)
     if config.devices is not None and not 1 <= config.devices <= jax.device_count():
         raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {config.devices}")

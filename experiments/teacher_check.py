@@ -26,15 +26,7 @@ from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Dataset, Source
-from gift_jax.teachers.diagnose import (
-    Counted,
-    Finding,
-    class_order,
-    count_first_layer,
-    diagnose,
-    examine,
-    told_normalisation,
-)
+from gift_jax.teachers import diagnose
 from gift_jax.teachers.published import ZOO
 from gift_jax.teachers.teacher import load_weights, make_teacher
 
@@ -75,10 +67,10 @@ class Explanation(NamedTuple):
 
     top1: float
     reason: str
-    order_of: Finding | None = None
+    order_of: diagnose.Finding | None = None
 
 
-def explain(findings: Sequence[Finding], margin: float, told: Normalisation | None = None) -> Explanation:
+def explain(findings: Sequence[diagnose.Finding], margin: float, told: Normalisation | None = None) -> Explanation:
     """The simplest explanation within margin, in points, of the best. Args: told, the training's normalisation."""
     own, allowed = findings[0], [finding for finding in findings if told in (None, finding.normalisation)]
     pixels = max(allowed, key=lambda finding: finding.accuracy.top1)
@@ -97,13 +89,13 @@ def explain(findings: Sequence[Finding], margin: float, told: Normalisation | No
     return next(candidate for candidate in candidates if candidate.top1 >= best - margin)
 
 
-def conversion(found: Finding | Counted) -> str:
+def conversion(found: diagnose.Finding | diagnose.Counted) -> str:
     """How to convert the teacher with the normalisation of a finding."""
     mean, std = (" ".join(map(str, values)) for values in (found.normalisation.mean, found.normalisation.std))
     return f"convert it with --mean {mean} --std {std}"
 
 
-def what_first_layer_tells(counted: Sequence[Counted], told: Counted | None) -> str:
+def what_first_layer_tells(counted: Sequence[diagnose.Counted], told: diagnose.Counted | None) -> str:
     """Which normalisation the first BatchNorm has kept the statistics of, and at which distance."""
     own, nearest = counted[0], min(counted, key=lambda one: one.distance)
     if told is None:
@@ -126,15 +118,15 @@ def main(config: TeacherCheck) -> None:
         print(f"test images as the teacher's own: crop_pct {own.crop_pct:g}, {own.interpolation}")
     published = ZOO.get(f"{info.dataset}_{info.architecture}")
     expected = published.top1 if published and config.expected is None else config.expected
-    own = examine(teacher, evaluation_set, "its own", info.normalisation)
+    own = diagnose.examine(teacher, evaluation_set, "its own", info.normalisation)
     compared = "nothing to compare with" if expected is None else f"{expected:.2f} % expected"
     print(
         f"{info.architecture} of {info.dataset}: top-1 {own.accuracy.top1:.2f} %, top-5 {own.accuracy.top5:.2f} % on "
         f"{len(evaluation_set.labels)} images; {compared}"
     )
     weights = (get_model(info.spec), params, batch_stats)
-    counted = count_first_layer(*weights, evaluation_set.images, info.normalisation)
-    told = told_normalisation(counted)
+    counted = diagnose.count_first_layer(*weights, evaluation_set.images, info.normalisation)
+    told = diagnose.told_normalisation(counted)
     if counted:
         print(f"statistics of its first BatchNorm: {what_first_layer_tells(counted, told)}")
     if expected is not None and own.accuracy.top1 >= expected - config.margin:
@@ -147,9 +139,9 @@ def main(config: TeacherCheck) -> None:
     print(reason.replace(NOTHING, "its normalisation and the order of its classes fit best as they are"))
 
 
-def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet, told: Counted | None) -> str:
+def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet, told: diagnose.Counted | None) -> str:
     """Diagnose, print the table, write the class order if it is asked for. Returns: the reason and the mend."""
-    findings = diagnose(teacher, evaluation_set)
+    findings = diagnose.diagnose(teacher, evaluation_set)
     title = "Accuracy in percent; reordered classes were estimated on the other half of the images"
     table = Table("normalisation", "top-1", "top-5", "top-1, classes reordered", title=title, title_justify="left")
     for name, _, accuracy, reordered, _ in findings:
@@ -166,7 +158,7 @@ def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationS
         return found.reason
     if config.write_class_order is None:
         return f"{found.reason}; --write-class-order FILE writes that order, for --class-order"
-    write_class_order(config.write_class_order, class_order(found.order_of, evaluation_set.class_names))
+    write_class_order(config.write_class_order, diagnose.class_order(found.order_of, evaluation_set.class_names))
     return f"{found.reason}; that order is in {config.write_class_order}, for --class-order"
 
 

@@ -15,7 +15,7 @@ from gift_jax.data.transforms import make_transform
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.runtime.files import cache_directory
-from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source
+from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source, check_numbers
 from gift_jax.training.identity import fingerprint
 
 from .options import GROUPS, Images
@@ -57,6 +57,9 @@ class Inputs:
     data: Images | None = None
     train_data: Images | None = None
     class_order: Source | None = None
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     @property
     def has_teacher(self) -> bool:

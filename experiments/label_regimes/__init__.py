@@ -124,17 +124,11 @@ def id_bytes(num_classes: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Gathered:
-    """What makes the cells; random images of each seed are among the materials' sets."""
+    """What makes the cells: options, materials with random images of each seed among the sets, and kinds of images."""
 
     config: LabelRegimes
     materials: Materials
-    real: RealImages
-    pruned: Pruned
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of images, the distilled ones first."""
-        return (self.config.method, RANDOM, *self.pruned.names)
+    kinds: tuple[str, ...]
 
     @property
     def soft_recipes(self) -> dict[str, Recipe]:
@@ -177,9 +171,8 @@ class Gathered:
             distilled = self.materials.set_of(kind, seed)
             yield self.cell({"images": kind, "labels": HARD}, distilled, self.recipe("ce"), seed)
 
-    def more(self, budgets: set[int]) -> Iterator[RegimeCell]:
+    def more(self, real: RealImages, pruned: Pruned, budgets: set[int]) -> Iterator[RegimeCell]:
         """Real images with hard labels, as many as the bytes of a budget buy, in as many steps as all others."""
-        real, pruned = self.real, self.pruned
         distilled, recipe = self.materials.sets[self.config.method], self.recipe("ce")
         steps = -(-len(distilled.labels) // recipe.resolve_batch_size(len(distilled.labels)))
         recipe, classes = dataclasses.replace(recipe, max_steps=steps), distilled.num_classes
@@ -194,12 +187,6 @@ class Gathered:
             for seed in self.config.seeds:
                 yield self.cell({ALL: str(len(everything.labels))}, everything, recipe, seed)
 
-    def cells(self) -> list[RegimeCell]:
-        """Those with hard labels, with soft ones, and of more images."""
-        soft = [*self.soft()]
-        budgets = {cell.label_bytes for cell in soft if cell.task.soft_labels is not None}
-        return [*self.hard(), *soft, *(self.more(budgets) if self.config.more_images and budgets else ())]
-
 
 def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Gathered:
     """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
@@ -207,7 +194,15 @@ def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned:
     drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
     sets = {config.method: distilled, **drawn, **chosen}
-    return Gathered(config, materials._replace(sets=sets), real, pruned)
+    return Gathered(config, materials._replace(sets=sets), (config.method, RANDOM, *pruned.names))
+
+
+def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cell]:
+    """All cells: hard labels, soft ones, and more images."""
+    soft = list(gathered.soft())
+    budgets = {cell.label_bytes for cell in soft if cell.task.soft_labels is not None}
+    more = gathered.more(real, pruned, budgets) if gathered.config.more_images and budgets else ()
+    return [*gathered.hard(), *soft, *more]
 
 
 def main(config: LabelRegimes) -> None:
@@ -220,5 +215,6 @@ def main(config: LabelRegimes) -> None:
     real = real.held() if config.subsets or config.more_images else real
     pruned = load_pruned(config.out, materials.student, real, config.subsets, config.indices, config.score_epochs)
     gathered = gather(config, materials, real, pruned)
+    cells = make_cells(gathered, real, pruned)
     shown = {name: found for name, found in gathered.materials.sets.items() if name in (*gathered.kinds, f"{RANDOM}-0")}
-    run_study(config, NAME, materials._replace(sets=shown), gathered.cells(), make_sections)
+    run_study(config, NAME, materials._replace(sets=shown), cells, make_sections)

@@ -35,7 +35,8 @@ def cells(materials, tmp_path, monkeypatch):
     def make(config=CONFIG):
         real = load_real(config, 8)
         pruned = load_pruned(tmp_path, materials.student, real, config.subsets, config.indices, 4)
-        return label_regimes.gather(config, materials, real, pruned).cells()
+        gathered = label_regimes.gather(config, materials, real, pruned)
+        return label_regimes.make_cells(gathered, real, pruned)
 
     return make
 
