@@ -139,7 +139,9 @@ def main(config: TeacherCheck) -> None:
     print(reason.replace(NOTHING, "its normalisation and the order of its classes fit best as they are"))
 
 
-def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet, told: diagnose.Counted | None) -> str:
+def find_out(
+    config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet, told: diagnose.Counted | None
+) -> str:
     """Diagnose, print the table, write the class order if it is asked for. Returns: the reason and the mend."""
     findings = diagnose.diagnose(teacher, evaluation_set)
     title = "Accuracy in percent; reordered classes were estimated on the other half of the images"
