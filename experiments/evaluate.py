@@ -238,7 +238,7 @@ def summary(rows: Sequence[dict]) -> str:
     )
 
 
-def main(config: Evaluate) -> list[Run]:
+def run(config: Evaluate) -> list[Run]:
     """Load, say the plan, train, report. Returns: the runs that were not finished before, none if it is a dry run."""
     if config.hosts:
         join_hosts()
@@ -256,6 +256,11 @@ def main(config: Evaluate) -> list[Run]:
     runs, rows = run_students(config, task)
     print(summary(rows))
     return runs
+
+
+def main(config: Evaluate) -> None:
+    """Run the experiment."""
+    run(config)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from gift_jax import GiftError
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import Dataset, ModelName
 
-from . import evaluate
+from .evaluate import Evaluate, run
 
 
 @dataclasses.dataclass(frozen=True)
-class ImagenetIpc10(evaluate.Evaluate):
+class ImagenetIpc10(Evaluate):
     """Students on ImageNet-1K at ten images per class.
 
     Args:
@@ -37,7 +37,7 @@ class ImagenetIpc10(evaluate.Evaluate):
 
 def main(config: ImagenetIpc10) -> None:
     """Run `experiments.evaluate` with these options."""
-    evaluate.main(config)
+    run(config)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def evaluated(small_set, tmp_path, monkeypatch):
         what = {"method": "random", "dataset": "digits", "model": "conv1", "ipc": 2, "distilled": small_set}
         how = {"student_options": "width=4", "loss": "kl", "epochs": 2, "batch_size": 10, "seeds": (0,)}
         where = {"out": tmp_path / out, "save_minutes": 0.0}
-        return evaluate.main(evaluate.Evaluate(**what, **{**how, **where, "optimizer": name, **options}))
+        return evaluate.run(evaluate.Evaluate(**what, **{**how, **where, "optimizer": name, **options}))
 
     return evaluated
 

@@ -164,7 +164,7 @@ def test_evaluate_equals_the_official_loop(loss, place, derived, tmp_path, monke
         method="rded", dataset="cifar10", model="conv3", ipc=IPC, loss=loss, epochs=EPOCHS,
         batch_size=BATCH, seeds=(SEED,), out=tmp_path,
     )  # fmt: skip
-    [run] = evaluate.main(config)
+    [run] = evaluate.run(config)
     initial, epochs = derived
     exact, theirs = (run_official(place, initial, loss, epochs, dtype) for dtype in (torch.float64, torch.float32))
 
