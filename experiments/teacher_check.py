@@ -139,11 +139,9 @@ def main(config: TeacherCheck) -> None:
     print(reason.replace(NOTHING, "its normalisation and the order of its classes fit best as they are"))
 
 
-def find_out(
-    config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet, told: diagnose.Counted | None
-) -> str:
+def find_out(config: TeacherCheck, teacher: Teacher, tests: EvaluationSet, told: diagnose.Counted | None) -> str:
     """Diagnose, print the table, write the class order if it is asked for. Returns: the reason and the mend."""
-    findings = diagnose.diagnose(teacher, evaluation_set)
+    findings = diagnose.diagnose(teacher, tests)
     title = "Accuracy in percent; reordered classes were estimated on the other half of the images"
     table = Table("normalisation", "top-1", "top-5", "top-1, classes reordered", title=title, title_justify="left")
     for name, _, accuracy, reordered, _ in findings:
@@ -160,7 +158,7 @@ def find_out(
         return found.reason
     if config.write_class_order is None:
         return f"{found.reason}; --write-class-order FILE writes that order, for --class-order"
-    write_class_order(config.write_class_order, diagnose.class_order(found.order_of, evaluation_set.class_names))
+    write_class_order(config.write_class_order, diagnose.class_order(found.order_of, tests.class_names))
     return f"{found.reason}; that order is in {config.write_class_order}, for --class-order"
 
 

@@ -180,9 +180,8 @@ class GradientCell(Cell):
         state = init_state(program, key, self.task.learning_rate)
         everything = jnp.arange(program.num_images)
         batch, dropout_key = make_prepare(program)(data, everything, key, state.step)
-        gradients, *_ = _differentiating(program)(
-            state.params, state.batch_stats, data.teacher_params, batch, dropout_key
-        )
+        weights = (state.params, state.batch_stats, data.teacher_params)
+        gradients, *_ = _differentiating(program)(*weights, batch, dropout_key)
         on_epoch(self.epochs, 0.0)
         norm = float(optax.tree.norm(gradients))
         return {"seed": self.seed, "gradient_norm": norm, "device": device(), "versions": versions()}

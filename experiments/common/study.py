@@ -219,12 +219,10 @@ def check_failures(rows: Sequence[Row]) -> None:
         raise GiftError(f"{count}, the first by {failed[0]['reason']}; --retry-failed runs them again")
 
 
-def save_sheets(
-    out: Path, sets: Mapping[str, DistilledSet], teacher: Teacher | None, class_names: tuple[str, ...]
-) -> None:
+def save_sheets(out: Path, sets: Mapping[str, DistilledSet], teacher: Teacher | None, names: Sequence[str]) -> None:
     """Write a contact sheet of every set to out/sheets/, from which reports take them."""
     for name, distilled in sets.items():
-        sheet = contact_sheet(f"sheet_{name}", distilled, teacher, class_names)
+        sheet = contact_sheet(f"sheet_{name}", distilled, teacher, names)
         path = out / "sheets" / sheet.file_name
         with atomic_write(path) as temporary, os_errors_as_gift_error(path):
             temporary.write_bytes(sheet.data)

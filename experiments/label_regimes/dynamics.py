@@ -14,6 +14,7 @@ from gift_jax.models import Model, Variables
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
+from gift_jax.studies.cells import OnEpoch
 from gift_jax.task import Task
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state
@@ -33,9 +34,7 @@ RECIPE = Recipe(
 )
 
 
-def record_dynamics(
-    recipe: Recipe, network: Model, images: DistilledSet, on_epoch: Callable[[int, float], None]
-) -> Dynamics:
+def record_dynamics(recipe: Recipe, network: Model, images: DistilledSet, on_epoch: OnEpoch) -> Dynamics:
     """Train a network on all images and record, after each epoch, how it sees each of them, not augmented.
 
     Args: recipe, such as `RECIPE`, with hard labels; on_epoch is told of each epoch and its mean loss.
