@@ -80,16 +80,13 @@ def divergences(config: Ablation) -> Iterator[Setting]:
         yield {"temperature": f"{temperature:g}", "squared": factor}, {"loss": "kl", "loss_options": options}
 
 
-def make_cells(config: Ablation, materials: Materials) -> list[Cell]:
+def make_cells(config: Ablation, materials: Materials) -> Iterator[Cell]:
     """Every grid under every optimizer at its default rate."""
-    cells = []
     for name in config.optimizers:
         optimizer, _, schedule = compared(name)
         for labels, changes in (*refinements(config), *targets(config), *divergences(config)):
-            recipe = materials.recipe(config.method, config, optimizer=optimizer, schedule=schedule, **changes)
             named = {**labels, "optimizer": name}
-            cells += [materials.cell(named, config.method, recipe, seed) for seed in config.seeds]
-    return cells
+            yield from materials.cells(config, named, config.method, optimizer=optimizer, schedule=schedule, **changes)
 
 
 GRIDS = (

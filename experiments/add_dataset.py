@@ -20,14 +20,7 @@ from PIL import Image, ImageDraw
 from rich.table import Table
 
 from gift_jax import GiftError
-from gift_jax.data.datasets import (
-    DATASETS,
-    DIRECTORY,
-    FILE,
-    DatasetSpec,
-    known_spelling,
-    write_dataset,
-)
+from gift_jax.data.datasets import DATASETS, DIRECTORY, FILE, DatasetSpec, known_spelling, write_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.survey import Survey, count_shared, survey_images
 from gift_jax.data.transforms import make_transform
@@ -42,8 +35,7 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.files import atomic_write
 from gift_jax.runtime.options import Count, Source, check_numbers
 
-from .common.teacher_training import TrainTeacher
-from .common.teacher_training import make_recipe as make_teacher_recipe
+from .common import teacher_training
 
 SHOWN_CLASSES, SHOWN_IMAGES = 10, 10
 CELL, NAMES = 64, 140  # pixels of an image on the contact sheet, and of the names beside them
@@ -93,11 +85,8 @@ class AddDataset:
     def reading(self, *, train: bool) -> SourceOptions:
         """What the options say about a split's source."""
         split, labels = (self.split, self.labels) if train else (self.test_split, self.test_labels)
-        return SourceOptions(split, _absolute(labels), self.label_column, _absolute(self.class_order))
-
-
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
+        listed, order = (path and str(path.resolve()) for path in (labels, self.class_order))
+        return SourceOptions(split, listed, self.label_column, order)
 
 
 def choose_size(config: AddDataset, found: Survey) -> tuple[int, tuple[int, int] | None]:
@@ -114,10 +103,7 @@ def choose_size(config: AddDataset, found: Survey) -> tuple[int, tuple[int, int]
 
 
 def describe(config: AddDataset, records: Records, known: DatasetSpec | None) -> tuple[DatasetSpec, Survey]:
-    """The dataset as it is written, and what its training images are, from one look at each.
-
-    Of a dataset in the table it is what the table says, and where its images are. Raises: GiftError.
-    """
+    """The dataset as it is written, of one in the table with its own figures, and what its training images are."""
     test = config.test_data or (config.data if has_test_images(config.data) else None)
     places = {
         "train": str(config.data.resolve()),
@@ -147,18 +133,11 @@ def describe(config: AddDataset, records: Records, known: DatasetSpec | None) ->
 
 def check_known(spec: DatasetSpec, records: Records, found: Survey) -> None:
     """Refuse images that are not of the dataset in the table. Raises: GiftError."""
-    if len(records.class_names) != spec.num_classes:
-        count = len(records.class_names)
-        raise GiftError(
-            f"{spec.name} has {spec.num_classes} classes, but {count} are here; give the dataset another name"
-        )
+    mend = "give the dataset another name"
+    if (count := len(records.class_names)) != spec.num_classes:
+        raise GiftError(f"{spec.name} has {spec.num_classes} classes, but {count} are here; {mend}")
     if spec.resize is None and found.sizes != {(spec.image_size, spec.image_size)}:
-        raise GiftError(f"{spec.name} has images of {spec.image_size} pixels; give the dataset another name")
-
-
-def list_test(spec: DatasetSpec) -> Records | None:
-    """The test images; None without a source. Raises: GiftError if they are of other classes."""
-    return load_records(spec, source=None, train=False) if spec.test else None
+        raise GiftError(f"{spec.name} has images of {spec.image_size} pixels; {mend}")
 
 
 def write_sheet(path: Path, records: Records, spec: DatasetSpec) -> None:
@@ -204,9 +183,9 @@ def next_commands(spec: DatasetSpec, images: int) -> Iterator[tuple[str, str]]:
     """What one does with a new dataset of so many training images, and how much work it is."""
     name, model = spec.name, "conv3"
     teacher, distilled = f"teachers/{name}_{model}", f"sets/{name}_ipc10.safetensors"
-    training = TrainTeacher(name, model, Path(teacher))
+    training = teacher_training.make_recipe(teacher_training.TrainTeacher(name, model, Path(teacher)), images)
     command = f"python -m experiments.train_teacher --dataset {name} --model {model} --out {teacher}"
-    yield command, work_of(make_teacher_recipe(training, images), images)
+    yield command, work_of(training, images)
     yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}", "minutes, no training"
     options = f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}"
     recipe, count = make_recipe("gift", Setting("rded", name, model, 10)), 10 * spec.num_classes
@@ -233,7 +212,7 @@ def main(config: AddDataset) -> None:
     spec, found = describe(config, records, known)
     if known:
         check_known(spec, records, found)
-    test = list_test(spec)
+    test = load_records(spec, source=None, train=False) if spec.test else None
     if test is not None and (shared := count_shared(found, test))[0]:
         count = "{} of {}".format(*shared)
         print(f"warning: {count} test images are training images too; accuracies on them are too high", file=sys.stderr)

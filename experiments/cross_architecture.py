@@ -6,74 +6,61 @@ Command: `python -m experiments.cross_architecture`; on real sets with the optio
 `--dataset cifar100 --model conv3 --students conv3 resnet18_modified vgg11 mobilenet_v2 --epochs 1000 --data tfds`.
 Time: 360 runs took 4 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
-A student is an architecture with its family's options: `conv2:norm=instance,width=64`. Options that are not given are
-the teacher's where student and teacher are of one family. Each student is trained by the official recipe at its
-learning rate and at multiples of it, for a loss may lead at one rate only; which of them counts is chosen as in
-`experiments.cross_optimizer`.
+Options of a student that are not given are the teacher's where both are of one family. Each student is trained at the
+official learning rate and at multiples of it, of which one is chosen as in `experiments.cross_optimizer`.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
-from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.inputs import usual_spec
-from .common.rates import SQUARED, LossesOrSquared, at_rate, check_rates, loss_changes
-from .common.reporting import Row
+from .common.rates import RateStudy, at_rate, loss_changes
+from .common.reporting import MakeSections
 from .common.students import parse_student
-from .common.study import Materials, Method, Study, load_materials, run_study
+from .common.study import Materials, load_materials, run_study
 
 NAME = "cross_architecture"
 
 
 @dataclasses.dataclass(frozen=True)
-class CrossArchitecture(Study):
+class CrossArchitecture(RateStudy):
     """Students x losses on one set.
 
     Args:
-        method: method of the set.
         students: architectures, with options after a colon: conv2:norm=instance,width=64.
-        losses: names of losses, or kl_t2.
-        rates: multiples of the official learning rate, 1 among them.
     """
 
     out: Path = Path("runs/cross_architecture")
-    method: Method = "rded"
     students: tuple[str, ...] = (
         *("conv2", "conv1", "conv3", "conv2:width=8", "conv2:width=64"),
         *("conv2:norm=instance", "conv2:norm=layer", "conv2:norm=none"),
     )
-    losses: LossesOrSquared = ("kl", SQUARED, "softce", "mse_ce", "gift")
-    rates: tuple[float, ...] = (1.0, 10.0, 100.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_rates(self.rates)
         for text in self.students:
             parse_student(text, usual_spec(self))
 
 
-def make_cells(config: CrossArchitecture, materials: Materials) -> list[Cell]:
+def make_cells(config: CrossArchitecture, materials: Materials) -> Iterator[Cell]:
     """Every student under every loss; rates innermost but for seeds, for they share a compiled step."""
-    students = {text: parse_student(text, materials.student.spec) for text in config.students}
-    cells = []
-    for text, student in students.items():
-        for loss in config.losses:
-            official = materials.recipe(config.method, config, student, **loss_changes(loss))
-            for rate in sorted(config.rates):
-                recipe = dataclasses.replace(official, optimizer=at_rate(official.optimizer, rate))
-                labels = {"student": text, "loss": loss, "rate": f"{rate:g}"}
-                cells += [materials.cell(labels, config.method, recipe, seed, student) for seed in config.seeds]
-    return cells
+    for text in config.students:
+        student = parse_student(text, materials.student.spec)
+        optimizer = materials.recipe(config.method, config, student).optimizer
+        for loss, rate in itertools.product(config.losses, sorted(config.rates)):
+            labels = {"student": text, "loss": loss, "rate": f"{rate:g}"}
+            changes = {"optimizer": at_rate(optimizer, rate), **loss_changes(loss)}
+            yield from materials.cells(config, labels, config.method, student, **changes)
 
 
-def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """Three views of the learning rate."""
-    return rate_views.make_sections(rows, "student")
+make_sections: MakeSections = functools.partial(rate_views.make_sections, column="student")
 
 
 def main(config: CrossArchitecture) -> None:

@@ -2,11 +2,11 @@
 
 Question: what does a set that is made in minutes give? (RDED, CVPR 2024; its own sets are not published.)
 Command: `python -m experiments.distill_rded --teacher TEACHER --data imagenet/train --ipc 10 --factor 2 --out SET`.
-Classes are made one after another from 300 random images each, so that the dataset is never in memory as a whole;
-a run that was stopped goes on where it was, and a set that exists is never replaced. Images are first resized and
-cut square as test images are, of which RDED then takes its crops (the authors crop the uncut image).
+Classes are made one after another, so that the dataset is never in memory as a whole; a run that was stopped goes on
+where it was. Images are first resized and cut square as test images are (the authors crop the uncut image).
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import shutil
@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gift_jax import GiftError, Teacher, load_distilled, rded, save_distilled
+from gift_jax import GiftError, Teacher, load_distilled, load_teacher, rded, save_distilled
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.digits import load_split
-from gift_jax.data.evaluation import DIGITS, check_digits, load_records
+from gift_jax.data.evaluation import DIGITS, check_digits
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, locked, os_errors_as_gift_error, refuse_to_replace
@@ -25,8 +24,8 @@ from gift_jax.runtime.options import Count, Dataset, Seed, Source, check_numbers
 from gift_jax.training.identity import digest, random_identity
 
 from .common.options import GROUPS, Images
-from .common.real_images import Reader, reader
-from .common.sources import find_images, open_teacher
+from .common.real_images import RealImages, all_digits, open_real
+from .common.sources import find_images, teacher_directory
 
 IDENTITY = "identity"  # in the provenance: what decides the set
 
@@ -69,16 +68,13 @@ class DistillRDED:
         return rded.RDED(self.factor, self.num_crops, self.images_per_class, self.smallest_area)
 
 
-def open_images(config: DistillRDED, teacher: Teacher) -> tuple[np.ndarray, str, Reader]:
-    """Labels int32 [N] of the real images, a digest of their source, and a reader. Raises: GiftError."""
+def open_images(config: DistillRDED, teacher: Teacher) -> RealImages:
+    """The real images of the teacher's dataset. Raises: GiftError."""
     info, source = teacher.info, find_images(config.data, teacher.info.dataset, "train", "--data")
-    if info.dataset == DIGITS:
-        check_digits(get_dataset(DIGITS), info.image_size, config.class_order)
-        split = load_split()
-        return split.train_labels, DIGITS, lambda rows: split.train_images[rows]
-    records = load_records(info.dataset, source=source, class_order=config.class_order, train=True)
-    images = hashlib.sha256(records.digest.encode() + records.labels.tobytes()).hexdigest()
-    return records.labels, images, reader(records, info.dataset, info.image_size)
+    if info.dataset != DIGITS:
+        return open_real(info.dataset, source, info.image_size, config.class_order)
+    check_digits(get_dataset(DIGITS), info.image_size, config.class_order)
+    return all_digits()
 
 
 def identify(config: DistillRDED, teacher: Teacher, images: str) -> str:
@@ -92,71 +88,54 @@ def is_done(out: Path, identity: str) -> bool:
     """Whether the set is there. Raises: GiftError if something else is."""
     if not out.exists():
         return False
-    try:
+    made_by = None
+    with contextlib.suppress(GiftError):
         made_by = load_distilled(out).provenance.get(IDENTITY)
-    except GiftError:
-        made_by = None
-    if made_by != identity:
-        refuse_to_replace(out)
-    return True
+    return made_by == identity or refuse_to_replace(out)
 
 
-def make_class(path: Path, label: int, labels: np.ndarray, read: Reader, config: DistillRDED, teacher: Teacher) -> None:
-    """Make one class and write it, whole or not at all; nothing to do if it is there."""
-    if path.is_file():
-        return
-    options = {"ipc": config.ipc, "settings": config.settings, "seed": config.seed}
-    rows = rded.choose_rows(labels, label, **options)
-    images = rded.synthesize_class(read(rows), label, teacher, **options)
-    with atomic_write(path) as temporary, os_errors_as_gift_error(path):
-        np.save(temporary, images, allow_pickle=False)
-
-
-def make_classes(
-    parts: Path, labels: np.ndarray, read: Reader, config: DistillRDED, teacher: Teacher
-) -> list[np.ndarray]:
-    """Make, in a directory, the classes that are missing there. Returns: all of them."""
+def make_classes(parts: Path, real: RealImages, config: DistillRDED, teacher: Teacher) -> list[np.ndarray]:
+    """Make, in a directory, the classes that are missing there, each whole or not at all. Returns: all of them."""
     paths = [parts / f"{label:05d}.npy" for label in range(teacher.info.num_classes)]
-    done = sum(path.is_file() for path in paths)
-    if done:
+    options = {"ipc": config.ipc, "settings": config.settings, "seed": config.seed}
+    if done := sum(path.is_file() for path in paths):
         print(f"going on: {done} of {len(paths)} classes are there")
     with progress.display("distilling", len(paths), "classes") as advance:
         for label, path in enumerate(paths):
-            make_class(path, label, labels, read, config, teacher)
+            if not path.is_file():
+                rows = rded.choose_rows(real.labels, label, **options)
+                images = rded.synthesize_class(real.read(rows), label, teacher, **options)
+                with atomic_write(path) as temporary, os_errors_as_gift_error(path):
+                    np.save(temporary, images, allow_pickle=False)
             advance(1, f"class {label}")
     return [np.load(path, allow_pickle=False) for path in paths]
 
 
-def run(config: DistillRDED) -> None:
+def main(config: DistillRDED) -> None:
     """Make all classes that are missing, and the set of them."""
+    announce()
     check_numbers(config)
     settings = config.settings  # which refuses mistakes before anything is read
-    teacher = open_teacher(config.teacher, config.dataset)
+    teacher = load_teacher(teacher_directory(config.teacher, config.dataset))
     if config.dataset not in (None, teacher.info.dataset):
         raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")
     if settings.factor > teacher.info.image_size:
         raise GiftError(f"--factor must be at most {teacher.info.image_size}, the pixels of a side of the images")
-    labels, images, read = open_images(config, teacher)
-    identity = identify(config, teacher, images)
+    real = open_images(config, teacher)
+    identity = identify(config, teacher, real.digest)
     if is_done(config.out, identity):
         print(f"is there  {config.out}: made with the same settings from the same images")
         return
     # Where finished classes wait for the others: beside the set.
     parts = config.out.with_name(f".{config.out.name}.{identity}")
     with locked(config.out, "another process is making a set here"):
-        classes = make_classes(parts, labels, read, config, teacher)
+        classes = make_classes(parts, real, config, teacher)
         distilled = rded.assemble(classes, teacher, settings, config.seed)
         provenance = {**distilled.provenance, IDENTITY: identity}
         if not is_done(config.out, identity):  # by another process, meanwhile
             save_distilled(config.out, dataclasses.replace(distilled, provenance=provenance))
         shutil.rmtree(parts)
-    print(f"written   {config.out}: {len(distilled.labels)} images of {len(labels)} real ones")
-
-
-def main(config: DistillRDED) -> None:
-    """Run the experiment."""
-    announce()
-    run(config)
+    print(f"written   {config.out}: {len(distilled.labels)} images of {len(real.labels)} real ones")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,17 @@
 """Train students on a distilled set under a teacher and test them: the paper's main experiment.
 
-Question: how good is a distilled set, for a loss, an optimizer and a student? (GIFT, ICLR 2025, Tables 1 to 3.)
+Question: how good is a distilled set, for a loss, an optimizer and a student? (GIFT, ICLR 2025, Tables 1 to 3;
+experiments.loss_comparison has the paper's figures that are known. RDED reports 48.1 % for conv3 on CIFAR-100.)
 Command: `python -m experiments.evaluate --method rded --dataset cifar100 --model conv3 --ipc 10`, with the
 official options and directories: sets in `syn_data/METHOD/DATASET_MODEL/ipcN/`, teachers in
 `data/pretrain_models/`, test images in `data/DATASET/val/`. Converted files and unconverted ones are both read.
 Time: the plan says what is going to be done and how much memory it takes; after the first epoch, how long.
-Figures of the paper that are known (Figure 1, IPC 10): 44.0 % for RDED's set of Tiny-ImageNet with GIFT and
-41.4 % with its own KL, 24.0 and 20.1 % on ImageNet-1K; experiments.loss_comparison has them all. RDED itself reports
-48.1 % for conv3 on CIFAR-100.
 """
 
 import dataclasses
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,31 +26,21 @@ from gift_jax.optim import default_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime import cli, files, progress
+from gift_jax.runtime import cli, files
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import (
-    Alias,
-    Count,
-    Loss,
-    ModelName,
-    NonNegative,
-    OptimizerName,
-    RecipeName,
-    Source,
-    check_numbers,
-)
+from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
-from gift_jax.runtime.sharding import Seeds, is_writer, join_hosts, make_mesh, side_by_side
+from gift_jax.runtime.sharding import is_writer, join_hosts
 from gift_jax.studies.results import end_last_line, read_results
 from gift_jax.task import Task
 from gift_jax.teachers.committee import unite
 from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
-from gift_jax.training.timing import Estimate
-from gift_jax.training.train import Run, choose_seeds
+from gift_jax.training.train import Run
 
 from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student, student_options, usual_spec
 from .common.sources import Method, find_distilled, find_teacher
+from .common.training import train_shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,9 +113,9 @@ class Evaluate(Inputs):
 
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
-    check_numbers(config)
     check_seeds(config.seeds)
-    check_devices(config.devices)
+    if config.devices is not None and not 1 <= config.devices <= jax.device_count():
+        raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {config.devices}")
     other = "--soft-labels" if config.soft_labels else f"--teacher {TEACHERLESS}" if config.is_teacherless else ""
     if config.teacher_models and other:
         raise GiftError(f"--teacher-models and {other} are given; give one of them")
@@ -153,14 +141,13 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
         changes |= {"loss": config.loss, "loss_options": ()}
     if config.hard_share is not None:
         recipe = soft_hard_soft(recipe, config.hard_share)
-    optimizer = dataclasses.replace(recipe.optimizer, **_given({"learning_rate": config.learning_rate}))
-    if config.optimizer not in (None, recipe.optimizer.name):
-        optimizer = recipe.optimizer.renamed(config.optimizer, config.learning_rate)
-    return dataclasses.replace(recipe, optimizer=optimizer, **_given(changes))
-
-
-def _given(options: dict) -> dict:
-    return {name: value for name, value in options.items() if value is not None}
+    optimizer = recipe.optimizer
+    if config.optimizer not in (None, optimizer.name):
+        optimizer = optimizer.renamed(config.optimizer, config.learning_rate)
+    elif config.learning_rate is not None:
+        optimizer = dataclasses.replace(optimizer, learning_rate=config.learning_rate)
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(recipe, optimizer=optimizer, **given)
 
 
 def load_task(config: Evaluate) -> Task:
@@ -208,42 +195,16 @@ def print_plan(config: Evaluate, task: Task) -> None:
     rich.print(table)
 
 
-def check_devices(devices: int | None) -> None:
-    """Whether so many devices are there. Raises: GiftError."""
-    if devices is not None and not 1 <= devices <= jax.device_count():
-        raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {devices}")
-
-
-def spread_seeds(devices: int | None, seeds: int, batch_size: int) -> Seeds:
-    """How seeds run on so many devices; without a number as `gift_jax.training.train.choose_seeds` has it."""
-    if devices is None:
-        return choose_seeds(seeds, batch_size)
-    return "loop" if devices == 1 else make_mesh(seeds, batch_size, jax.devices()[:devices])
-
-
-def finished_rows(results: Path, names: Mapping[int, str]) -> dict[int, dict[str, Any]]:
-    """Rows of results.jsonl of these very runs, by seed.
-
-    Args:
-        results: the file.
-        names: fingerprints of the runs' identities by seed.
-    """
-    if not results.is_file():
-        return {}
-    end_last_line(results)
-    known = {row["cell"]: row for row in read_results(results) if "cell" in row and "failed" not in row}
-    return {seed: known[name] for seed, name in names.items() if name in known}
-
-
 def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
-    """Train and test one student for each seed, but for those in results.jsonl; append each to it.
-
-    Returns:
-        The runs that were done now, and the rows of all seeds.
-    """
+    """Train a student for each seed that is not in results.jsonl yet. Returns: the new runs, and all seeds' rows."""
     results, identity = config.out / "results.jsonl", task.identity()
     names = {seed: fingerprint({**identity, "validation": None, "seed": seed}) for seed in config.seeds}
-    rows = finished_rows(results, names) if config.resume else {}
+    rows: dict[int, dict[str, Any]] = {}
+    if config.resume:
+        end_last_line(results)
+        found = read_results(results) if results.is_file() else []
+        known = {row["cell"]: row for row in found if "cell" in row and "failed" not in row}
+        rows = {seed: known[name] for seed, name in names.items() if name in known}
     for seed in rows:
         print(f"seed {seed}: finished before, in {results}; --no-resume trains it again")
     pending = [seed for seed in config.seeds if seed not in rows]
@@ -256,20 +217,10 @@ def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
         if is_writer():
             files.append_json_line(results, rows[run.seed])
 
-    if not pending:
-        remove(checkpoints, config.seeds)  # of a run that was stopped between its row and this
-        return [], [rows[seed] for seed in config.seeds]
-    mode = spread_seeds(config.devices, len(pending), task.program.batch_size)
-    with progress.display("students", len(pending) * task.recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, task.recipe, len(pending), side_by_side=side_by_side(mode))
-        runs = task.train(
-            pending,
-            seed_driver=mode,
-            checkpoints=checkpoints,
-            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
-            on_run=on_run,
-        )
-    remove(checkpoints, config.seeds)
+    runs = []
+    if pending:
+        runs = train_shown(task, "students", pending, config.devices, checkpoints=checkpoints, on_run=on_run)
+    remove(checkpoints, config.seeds)  # also those of a run that was stopped between its row and this
     return runs, [rows[seed] for seed in config.seeds]
 
 

@@ -14,7 +14,7 @@ import functools
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,7 @@ from gift_jax.runtime.options import Count
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
-from .common.digits_setup import training_digits
-from .common.real_images import teacher_of
+from .common.real_images import training_digits
 from .common.reporting import Row, curves, guessing, only
 from .common.set_making import CROPS, SEED
 from .common.study import Materials, Study, load_materials, run_study
@@ -94,7 +93,8 @@ def as_jpeg(materials: Materials) -> Materials:
 def synthesized(materials: Materials, settings: rded.RDED, times: int = 1) -> DistilledSet:
     """An RDED set of the real training digits, of so many times the images a class."""
     ipc = times * materials.sets[METHOD].ipc
-    return rded.synthesize(*training_digits(), teacher_of(materials), ipc=ipc, settings=settings, seed=SEED)
+    real, teacher = training_digits(), materials.labelling_teacher()
+    return rded.synthesize(real.images, real.labels, teacher, ipc=ipc, settings=settings, seed=SEED)
 
 
 def of_small_crops(materials: Materials) -> Materials:
@@ -133,7 +133,7 @@ def with_one_hot(materials: Materials) -> Materials:
 
 def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
     """The set with the teacher's logits of its images, stored in their order or in that of another set."""
-    images, teacher = jnp.asarray(materials.sets[METHOD].images), teacher_of(materials)
+    images, teacher = jnp.asarray(materials.sets[METHOD].images), materials.labelling_teacher()
     logits = np.asarray(teacher.logits(to_input(images, "raw", teacher.info.normalisation)))
     order = np.random.default_rng(SEED).permutation(len(logits)) if disordered else np.arange(len(logits))
     return replaced(materials, soft_labels=logits[order])
@@ -141,10 +141,10 @@ def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
 
 def whitened(materials: Materials, *, normalised: bool) -> Materials:
     """Set and test images whitened as DATM's are, the set normalised by the dataset's statistics too, or not."""
-    zca, labelled = fit_zca([training_digits()[0]]), with_logits(materials)
+    zca, labelled = fit_zca([training_digits().images]), with_logits(materials)
     images = zca.whiten(labelled.sets[METHOD].images)
     if normalised:
-        statistics = teacher_of(materials).info.normalisation
+        statistics = materials.labelling_teacher().info.normalisation
         images = (images - np.float32(statistics.mean)) / np.float32(statistics.std)
     evaluation_set = whiten(materials.evaluation_set, zca)
     return replaced(labelled, images=images, pixel_space="zca")._replace(evaluation_set=evaluation_set)
@@ -153,14 +153,14 @@ def whitened(materials: Materials, *, normalised: bool) -> Materials:
 def with_untrained_teacher(materials: Materials) -> Materials:
     """A teacher of random weights, as a loader leaves it that forgets the file."""
     weights = materials.student.init(jax.random.key(SEED))
-    return materials._replace(teacher=make_teacher(teacher_of(materials).info, *weights))
+    return materials._replace(teacher=make_teacher(materials.labelling_teacher().info, *weights))
 
 
 Change = Callable[[Materials], Materials]
 
 
 class Deviation(NamedTuple):
-    """Both behaviours in words, the recipe's fields that both share and those of each, and the sides' own materials.
+    """Both behaviours in words, the recipe's fields that both share, and what either changes in recipe or materials.
 
     A set that stores soft labels is trained without the teacher.
     """
@@ -168,10 +168,8 @@ class Deviation(NamedTuple):
     official: str
     ours: str
     shared: Mapping[str, Any] = {}
-    officially: Mapping[str, Any] = {}
-    here: Mapping[str, Any] = {}
-    officially_of: Change | None = None
-    here_of: Change | None = None
+    officially: Mapping[str, Any] | Change | None = None
+    here: Mapping[str, Any] | Change | None = None
 
 
 DEVIATIONS: Mapping[str, Deviation] = {
@@ -202,64 +200,60 @@ DEVIATIONS: Mapping[str, Deviation] = {
         "without a teacher, one-hot labels take the place of logits in silence",
         "refused; instead cross-entropy with the hard labels",
         here={"loss": "ce"},
-        officially_of=with_one_hot,
+        officially=with_one_hot,
     ),
     "stored labels of another order": Deviation(
         "soft labels of another set or order are trained on in silence",
         "refused; instead those of the set",
-        officially_of=functools.partial(with_logits, disordered=True),
-        here_of=with_logits,
+        officially=functools.partial(with_logits, disordered=True),
+        here=with_logits,
     ),
     "untrained teacher": Deviation(
         "`load_model` forgets to load CIFAR's teachers, which stay random",
         "the teacher that the file holds",
-        officially_of=with_untrained_teacher,
+        officially=with_untrained_teacher,
     ),
     "whitened and normalised": Deviation(
         "DATM with GIFT's code: training images whitened and normalised, test images whitened",
         "all images whitened",
-        officially_of=functools.partial(whitened, normalised=True),
-        here_of=functools.partial(whitened, normalised=False),
+        officially=functools.partial(whitened, normalised=True),
+        here=functools.partial(whitened, normalised=False),
     ),
     "crops in 8 bits": Deviation(
         "SRe2L and G-VBSM resize crops as 8-bit pixels",
         "as floats",
-        officially_of=functools.partial(cropped, pixels="8 bits"),
-        here_of=functools.partial(cropped, pixels="floats"),
+        officially=functools.partial(cropped, pixels="8 bits"),
+        here=functools.partial(cropped, pixels="floats"),
     ),
     "order of the directory": Deviation(
         "RDED's reader takes the first images as the directory lists them",
         "by sorted names",
-        officially_of=functools.partial(first_half, by_name=False),
-        here_of=functools.partial(first_half, by_name=True),
+        officially=functools.partial(first_half, by_name=False),
+        here=functools.partial(first_half, by_name=True),
     ),
     "truncated pixels": Deviation(
         "RDED cuts pixels to whole numbers",
         "rounds them",
-        officially_of=functools.partial(cropped, pixels="cut"),
-        here_of=functools.partial(cropped, pixels="whole"),
+        officially=functools.partial(cropped, pixels="cut"),
+        here=functools.partial(cropped, pixels="whole"),
     ),
-    "JPEG": Deviation("RDED stores JPEG", "pixels without loss", officially_of=as_jpeg),
+    "JPEG": Deviation("RDED stores JPEG", "pixels without loss", officially=as_jpeg),
     "small crops": Deviation(
         "RDED cuts crops of 8 % and more",
         "the digits' set: of half and more",
-        officially_of=of_small_crops,
+        officially=of_small_crops,
     ),
 }
 
 
-def make_cells(config: Fidelity, materials: Materials) -> list[Cell]:
+def make_cells(config: Fidelity, materials: Materials) -> Iterator[Cell]:
     """Both sides of every pair; sides that are equal between pairs are run once."""
-    cells = []
     for name in config.deviations or DEVIATIONS:
         deviation = DEVIATIONS[name]
-        official, ours = (deviation.officially, deviation.officially_of), (deviation.here, deviation.here_of)
-        for side, (own, change) in {"official": official, "ours": ours}.items():
-            recipe = materials.recipe(METHOD, config, **{"evaluations": 4, **deviation.shared, **own})
-            changed = change(materials) if change else materials
-            labels = {"deviation": name, "side": side}
-            cells += [changed.cell(labels, METHOD, recipe, seed) for seed in config.seeds]
-    return cells
+        for side, own in (("official", deviation.officially), ("ours", deviation.here)):
+            changed, changes = (own(materials), {}) if callable(own) else (materials, own or {})
+            recipe = {"evaluations": 4, **deviation.shared, **changes}
+            yield from changed.cells(config, {"deviation": name, "side": side}, METHOD, **recipe)
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:

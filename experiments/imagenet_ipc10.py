@@ -30,6 +30,7 @@ class ImagenetIpc10(Evaluate):
     out: Path = Path("runs/imagenet_ipc10")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.dataset, self.ipc) != ("imagenet-1k", 10):
             raise GiftError("imagenet_ipc10 is about imagenet-1k with 10 images per class; use experiments.evaluate")
 

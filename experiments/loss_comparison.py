@@ -8,21 +8,21 @@ Paper, top-1 % at 10 images a class (read off its Figure 1), GIFT against the me
 37.5 against 34.5 (KL), DATM 27.5 against 26.5 (soft CE), RDED 44.0 against 41.4 (KL), G-VBSM 36.9 against 34.5
 (MSE+CE); ImageNet-1K SRe2L 14.2 against 12.5, RDED 24.0 against 20.1, G-VBSM 24.3 against 22.6.
 
-On the digits the methods are ways of making a set that need no download: RDED; `random` real images; `herding`, real
-images whose mean is the class's; `kmeans`, centres of clusters. Nothing is chosen with test images.
+On the digits the methods are ways of making a set that need no download. Nothing is chosen with test images.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from gift_jax.losses import LOSSES
-from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import Count, Losses
 from gift_jax.studies.cells import Cell
 
-from .common.reporting import Row, two_axes
+from .common.reporting import MakeSections, two_axes
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "loss_comparison"
@@ -44,19 +44,14 @@ class LossComparison(Study):
     losses: Losses = tuple(LOSSES)
 
 
-def make_cells(config: LossComparison, materials: Materials) -> list[Cell]:
+def make_cells(config: LossComparison, materials: Materials) -> Iterator[Cell]:
     """Every loss on every set; sets of one size share a loss's compiled step, so the loss is the outer axis."""
-    return [
-        materials.cell({"method": method, "loss": loss}, method, materials.recipe(method, config, loss=loss), seed)
-        for loss in config.losses
-        for method in config.methods
-        for seed in config.seeds
-    ]
+    for loss, method in itertools.product(config.losses, config.methods):
+        yield from materials.cells(config, {"method": method, "loss": loss}, method, loss=loss)
 
 
-def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """The paper's Figure 1 from our results."""
-    return two_axes(rows, "loss", "method")
+# The paper's Figure 1 from our results.
+make_sections: MakeSections = functools.partial(two_axes, row="loss", column="method")
 
 
 def main(config: LossComparison) -> None:

@@ -5,11 +5,8 @@ another order, or their pixels are normalised otherwise (RDED's issues 3, 4, 6, 
 ImageNet-10, -100, Nette and Woof). Command: `python -m experiments.teacher_check TEACHER --data DATA`.
 Time: one pass over the evaluation set; where the score is too low, one more for every known normalisation.
 
-Accuracy does not tell nearly equal normalisations apart. A BatchNorm behind the first convolution does: it has kept the
-mean and variance of what that made of the training images.
-
-Orders of classes are estimated on one half of the images and measured on the other. The order that is found can
-be written as a class-order file, which every experiment and conversion accepts.
+Accuracy does not tell nearly equal normalisations apart, but a BatchNorm behind the first convolution does, by what it
+has kept of the training images. Orders of classes are estimated on one half of the images and measured on the other.
 """
 
 import dataclasses
@@ -29,15 +26,7 @@ from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Dataset, Source
-from gift_jax.teachers.diagnose import (
-    Counted,
-    Finding,
-    class_order,
-    count_first_layer,
-    diagnose,
-    examine,
-    told_normalisation,
-)
+from gift_jax.teachers import diagnose
 from gift_jax.teachers.published import ZOO
 from gift_jax.teachers.teacher import load_weights, make_teacher
 
@@ -74,37 +63,25 @@ NOTHING = "no other known normalisation or order of the classes explains it"
 
 
 class Explanation(NamedTuple):
-    """The top-1 that a mend would give, the reason in words, what it rests on, and whether classes are reordered."""
+    """The top-1 that a mend would give, the reason in words, and whose order of classes the mend takes."""
 
     top1: float
     reason: str
-    finding: Finding
-    reorders: bool
+    order_of: diagnose.Finding | None = None
 
 
-def explain(findings: Sequence[Finding], margin: float, told: Normalisation | None = None) -> Explanation:
-    """The simplest explanation that is within margin, in percentage points, of the best one.
-
-    Args: told, the normalisation of the training, if it is known.
-    """
-    own = findings[0]
-    findings = [finding for finding in findings if told in (None, finding.normalisation)]
-    normalised = max(findings, key=lambda finding: finding.accuracy.top1)
-    both = max(findings, key=lambda finding: finding.reordered)
-    pixels = (
-        f"its pixels are normalised otherwise, as {normalised.name}: {normalised.accuracy.top1:.1f} %; convert it with "
-        f"{options_of(normalised.normalisation)}"
-    )
-    order = f"its classes are in another order: {own.reordered:.1f} % in the best"
-    order_and_pixels = (
-        f"its classes are in another order and its pixels are normalised as {both.name}: {both.reordered:.1f} %; "
-        f"convert it with {options_of(both.normalisation)}"
-    )
+def explain(findings: Sequence[diagnose.Finding], margin: float, told: Normalisation | None = None) -> Explanation:
+    """The simplest explanation within margin, in points, of the best. Args: told, the training's normalisation."""
+    own, allowed = findings[0], [finding for finding in findings if told in (None, finding.normalisation)]
+    pixels = max(allowed, key=lambda finding: finding.accuracy.top1)
+    both = max(allowed, key=lambda finding: finding.reordered)
+    order, otherwise = "its classes are in another order", f"as {pixels.name}: {pixels.accuracy.top1:.1f} %"
+    order_and_pixels = f"{order} and its pixels are normalised as {both.name}: {both.reordered:.1f} %"
     candidates = (
-        Explanation(own.accuracy.top1, NOTHING, own, False),
-        Explanation(normalised.accuracy.top1, pixels, normalised, False),
-        Explanation(own.reordered, order, own, True),
-        Explanation(both.reordered, order_and_pixels, both, True),
+        Explanation(own.accuracy.top1, NOTHING),
+        Explanation(pixels.accuracy.top1, f"its pixels are normalised otherwise, {otherwise}; {conversion(pixels)}"),
+        Explanation(own.reordered, f"{order}: {own.reordered:.1f} % in the best", own),
+        Explanation(both.reordered, f"{order_and_pixels}; {conversion(both)}", both),
     )
     if told not in (None, own.normalisation):
         candidates = (candidates[1], candidates[3])
@@ -112,23 +89,21 @@ def explain(findings: Sequence[Finding], margin: float, told: Normalisation | No
     return next(candidate for candidate in candidates if candidate.top1 >= best - margin)
 
 
-def options_of(normalisation: Normalisation) -> str:
-    """The options of `convert teacher` that give a normalisation."""
-    pairs = (("--mean", normalisation.mean), ("--std", normalisation.std))
-    return " ".join(f"{option} {' '.join(map(str, values))}" for option, values in pairs)
+def conversion(found: diagnose.Finding | diagnose.Counted) -> str:
+    """How to convert the teacher with the normalisation of a finding."""
+    mean, std = (" ".join(map(str, values)) for values in (found.normalisation.mean, found.normalisation.std))
+    return f"convert it with --mean {mean} --std {std}"
 
 
-def what_first_layer_tells(counted: Sequence[Counted], told: Counted | None) -> str:
+def what_first_layer_tells(counted: Sequence[diagnose.Counted], told: diagnose.Counted | None) -> str:
     """Which normalisation the first BatchNorm has kept the statistics of, and at which distance."""
     own, nearest = counted[0], min(counted, key=lambda one: one.distance)
     if told is None:
         return f"no known normalisation gives them; {nearest.name} is nearest, {nearest.distance:.4f} away"
     if told is own:
         return f"its own normalisation gives them ({own.distance:.4f} away)"
-    return (
-        f"{told.name} gives them ({told.distance:.4f} away), and not its own normalisation ({own.distance:.4f} away): "
-        f"convert it with {options_of(told.normalisation)}"
-    )
+    others = f"and not its own normalisation ({own.distance:.4f} away)"
+    return f"{told.name} gives them ({told.distance:.4f} away), {others}: {conversion(told)}"
 
 
 def main(config: TeacherCheck) -> None:
@@ -143,15 +118,15 @@ def main(config: TeacherCheck) -> None:
         print(f"test images as the teacher's own: crop_pct {own.crop_pct:g}, {own.interpolation}")
     published = ZOO.get(f"{info.dataset}_{info.architecture}")
     expected = published.top1 if published and config.expected is None else config.expected
-    own = examine(teacher, evaluation_set, "its own", info.normalisation)
+    own = diagnose.examine(teacher, evaluation_set, "its own", info.normalisation)
     compared = "nothing to compare with" if expected is None else f"{expected:.2f} % expected"
     print(
         f"{info.architecture} of {info.dataset}: top-1 {own.accuracy.top1:.2f} %, top-5 {own.accuracy.top5:.2f} % on "
         f"{len(evaluation_set.labels)} images; {compared}"
     )
-    model, images = get_model(info.spec), evaluation_set.images
-    counted = count_first_layer(model, params, batch_stats, images, info.normalisation)
-    told = told_normalisation(counted)
+    weights = (get_model(info.spec), params, batch_stats)
+    counted = diagnose.count_first_layer(*weights, evaluation_set.images, info.normalisation)
+    told = diagnose.told_normalisation(counted)
     if counted:
         print(f"statistics of its first BatchNorm: {what_first_layer_tells(counted, told)}")
     if expected is not None and own.accuracy.top1 >= expected - config.margin:
@@ -159,15 +134,14 @@ def main(config: TeacherCheck) -> None:
         return
     reason = find_out(config, teacher, evaluation_set, told)
     if expected is not None:
-        raise GiftError(
-            f"{config.teacher}: scores {own.accuracy.top1:.1f} %, but {expected:.1f} % are expected: {reason}"
-        )
+        scores = f"scores {own.accuracy.top1:.1f} %, but {expected:.1f} % are expected"
+        raise GiftError(f"{config.teacher}: {scores}: {reason}")
     print(reason.replace(NOTHING, "its normalisation and the order of its classes fit best as they are"))
 
 
-def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationSet, told: Counted | None) -> str:
+def find_out(config: TeacherCheck, teacher: Teacher, tests: EvaluationSet, told: diagnose.Counted | None) -> str:
     """Diagnose, print the table, write the class order if it is asked for. Returns: the reason and the mend."""
-    findings = diagnose(teacher, evaluation_set)
+    findings = diagnose.diagnose(teacher, tests)
     title = "Accuracy in percent; reordered classes were estimated on the other half of the images"
     table = Table("normalisation", "top-1", "top-5", "top-1, classes reordered", title=title, title_justify="left")
     for name, _, accuracy, reordered, _ in findings:
@@ -180,11 +154,11 @@ def find_out(config: TeacherCheck, teacher: Teacher, evaluation_set: EvaluationS
             f"{NOTHING}; accuracy does not tell its normalisation from {', '.join(alike)}, nor does its first layer: "
             "if its source names one of them, convert it with that as --mean and --std"
         )
-    if not found.reorders:
+    if found.order_of is None:
         return found.reason
     if config.write_class_order is None:
         return f"{found.reason}; --write-class-order FILE writes that order, for --class-order"
-    write_class_order(config.write_class_order, class_order(found.finding, evaluation_set.class_names))
+    write_class_order(config.write_class_order, diagnose.class_order(found.order_of, tests.class_names))
     return f"{found.reason}; that order is in {config.write_class_order}, for --class-order"
 
 

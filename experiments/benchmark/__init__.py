@@ -6,9 +6,8 @@ Command: `python -m experiments.benchmark --dataset cifar10 --data cifar10.tar.x
 Fashion-MNIST; `--dry-run` measures and says how long it takes.
 Hardware: 2 CPU cores for some hours, or a GPU for minutes; resumed by the same command, and `--stages` runs a part.
 
-A ConvNet-3 of width 128 is trained on all training images. Sets are made of eleven twelfths of them; the others are
-for choosing learning rates. Students are trained by the official recipe (1,000 epochs, AdamW 1e-3, DSA), on
-Fashion-MNIST for 200 steps. Test images are looked at once, after the last step, and choose nothing.
+Sets are made of eleven twelfths of the training images; the others are for choosing learning rates. Test images are
+looked at once, after the last step, and choose nothing. docs/studies.md says how teacher and students are trained.
 
 Stated before the first student was tested, of CIFAR-10:
 - The primary comparison is GIFT minus KL at T = 20, which is RDED's loss and the paper's comparison: RDED's set, 10
@@ -31,8 +30,8 @@ from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.training.timing import duration
 
-from ..common.reporting import Row, print_summary, write_report
-from ..common.study import check_failures, print_plan, rekey_results, save_sheets
+from ..common.reporting import Row
+from ..common.study import check_failures, print_plan, rekey_results, report, save_sheets
 from .cells import QUESTIONS, StudyInputs, choose, needs_search, not_searched
 from .setup import MADE, Benchmark, Resources, load_resources, set_path, teacher_seconds
 from .views import make_sections
@@ -56,9 +55,8 @@ def known_rows(config: Benchmark) -> list[Row]:
         if row.get("experiment") == config.name:
             name = grid.name_of(row["labels"], row["seed"])
             if rows.setdefault(name, row)["cell"] != row["cell"]:
-                raise GiftError(
-                    f"{config.out}: holds runs of different settings ({name}); give another --out to one of them"
-                )
+                mend = "give another --out to one of them"
+                raise GiftError(f"{config.out}: holds runs of different settings ({name}); {mend}")
     return [*rows.values()]
 
 
@@ -71,18 +69,13 @@ def all_cells(config: Benchmark, resources: Resources) -> list[Cell]:
     return [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(inputs)]
 
 
-def plan(config: Benchmark, resources: Resources) -> None:
-    """Say what is to be run and how long that takes, from a few steps of each kind."""
-    print_plan(grid_plan.make_plan(all_cells(config, resources), config.out, jobs=config.jobs))
-    seconds = teacher_seconds(config, resources)
-    print(f"the teacher: {duration(seconds) if seconds else 'is there'}; making the sets takes some minutes more")
-
-
 def main(config: Benchmark) -> None:
     """Run the stages, and write the report of all that is in the run's directory."""
     resources = load_resources(config)
-    if config.dry_run:
-        plan(config, resources)
+    if config.dry_run:  # from a few steps of each kind
+        print_plan(grid_plan.make_plan(all_cells(config, resources), config.out, jobs=config.jobs))
+        seconds = teacher_seconds(config, resources)
+        print(f"the teacher: {duration(seconds) if seconds else 'is there'}; making the sets takes some minutes more")
         return
     if config.rekey:
         rekey_results(all_cells(config, resources), config.out)
@@ -93,7 +86,5 @@ def main(config: Benchmark) -> None:
         made = [name for name in MADE if set_path(config, name, config.ipc).is_file()]
         shown = {f"{name}_ipc{config.ipc}": resources.find_set(name, config.ipc) for name in made}
         save_sheets(config.out, shown, resources.teacher, resources.test.class_names)
-        title = f"GIFT on {display(config.dataset)}"
-        print_summary(write_report(config.out, title, {config.name: make_sections}, rows, [config.out]))
-        print(f"Written: {config.out}/report.html, report.md, pictures/, results.jsonl")
+        report(config.out, f"GIFT on {display(config.dataset)}", config.name, make_sections, rows)
     check_failures(rows)

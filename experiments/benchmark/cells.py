@@ -1,14 +1,10 @@
-"""The questions of the study of a benchmark, each as cells: a label `question`, and its own axes.
-
-The headline needs what the search found; the smaller questions take AdamW at the rate of `--others-at`.
-"""
+"""The questions of the study of a benchmark, each as cells: a label `question`, and its own axes."""
 
 import functools
 import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -38,10 +34,7 @@ DEFAULT = (0.1, 0.1)  # weight and smoothing of GIFT
 
 
 def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
-    """Rates by validation accuracy, and the losses whose mean over optimizers at these is highest but for GIFT's.
-
-    Raises: GiftError if a pair of loss and optimizer was not searched.
-    """
+    """Rates and rivals by validation accuracy. Raises: GiftError if a pair of loss and optimizer was not searched."""
     found = [row for row in only(rows, question="search") if name_on(row, "loss") in config.losses]
     rates, order = rates_on_validation(found)
     if missing := [(loss, name) for loss in config.losses for name in config.optimizers if (loss, name) not in rates]:
@@ -51,10 +44,7 @@ def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
 
 
 def rates_on_validation(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], str], list[str]]:
-    """The best rate by (loss, optimizer), and the losses by their mean over optimizers at these, best first.
-
-    A diverged student counts 0. Args: rows, of the search.
-    """
+    """The best rates by (loss, optimizer), and losses by their mean at these, best first; diverged students count 0."""
     rates = chosen_rates(rows, 0.0, "optimizer", value="top1_last")
     best: dict[str, list[float]] = defaultdict(list)
     for (loss, name), rate in rates.items():
@@ -190,9 +180,8 @@ class GradientCell(Cell):
         state = init_state(program, key, self.task.learning_rate)
         everything = jnp.arange(program.num_images)
         batch, dropout_key = make_prepare(program)(data, everything, key, state.step)
-        gradients, *_ = _differentiating(program)(
-            state.params, state.batch_stats, data.teacher_params, batch, dropout_key
-        )
+        weights = (state.params, state.batch_stats, data.teacher_params)
+        gradients, *_ = _differentiating(program)(*weights, batch, dropout_key)
         on_epoch(self.epochs, 0.0)
         norm = float(optax.tree.norm(gradients))
         return {"seed": self.seed, "gradient_norm": norm, "device": device(), "versions": versions()}
@@ -210,6 +199,4 @@ _QUESTIONS = (
     *(rded, dc, relabelled, primary, losses, epochs, search, headline, sizes, students, other_teacher),
     *(refinement, length, augmentation, gradient),
 )
-QUESTIONS: Mapping[str, Callable[[StudyInputs], Iterator[Cell]]] = MappingProxyType(
-    {make.__name__: make for make in _QUESTIONS}
-)
+QUESTIONS: Mapping[str, Callable[[StudyInputs], Iterator[Cell]]] = {make.__name__: make for make in _QUESTIONS}

@@ -45,25 +45,17 @@ def read_headline(rows: Sequence[Row]) -> Headline | None:
     # The rival is decided before any test image.
     _, order = rates_on_validation(only(rows, question="search"))
     rival = next((loss for loss in order if loss != SUBJECT), None)
-    found = primary(views[TUNED_RATE], rival, chance) if rival else None
-    if found is None:
+    pair = [row for row in views[TUNED_RATE] if name_on(row, "loss") in (SUBJECT, rival)]
+    means = significance.means_over(pair, "loss", "optimizer", chance)
+    found = significance.compare(means, row="loss", column="optimizer", subject=SUBJECT)
+    if not found:
         return None
     grids = {view: make_grid(own, "loss", "optimizer", guessing=chance) for view, own in views.items()}
     families = {
         view: significance.compare(own, row="loss", column="optimizer", subject=SUBJECT, guessing=chance)
         for view, own in reversed(views.items())
     }
-    return Headline(grids, families, chance, found)
-
-
-def primary(rows: Sequence[Row], rival: str, chance: float) -> Comparison | None:
-    """The primary comparison: GIFT minus its rival, by each seed's mean over the optimizers; None if it was not run.
-
-    Args: rows, of the headline at tuned rates; chance, the accuracy that a diverged student counts with.
-    """
-    pair = [row for row in rows if name_on(row, "loss") in (SUBJECT, rival)]
-    means = significance.means_over(pair, "loss", "optimizer", chance)
-    return next(iter(significance.compare(means, row="loss", column="optimizer", subject=SUBJECT)), None)
+    return Headline(grids, families, chance, found[0])
 
 
 def summary(rows: Sequence[Row], headline: Headline, title: str = TITLE) -> Section:

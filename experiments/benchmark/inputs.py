@@ -38,17 +38,9 @@ class StudyInputs(NamedTuple):
     ) -> Iterator[Cell]:  # fmt: skip
         """One setting of a question with each seed, under GIFT's official recipe; random images are by seed.
 
-        Args:
-            question: whose cells they are.
-            labels: their other names; loss, images, images a class, optimizer and rate are as these say, if they do.
-            seeds: of the students.
-            optimizer: name in `gift_jax.optim.COMPARED`.
-            multiple: of its default rate, if not that of --others-at.
-            steps: in place of --steps.
-            student: if it is not the teacher's architecture.
-            tested: images that it is tested on, if not the test images.
-            kind: of the cells.
-            changes: to the recipe.
+        Args: labels, by which loss, images, images a class, optimizer and rate go if they are among them; multiple, of
+        the default rate, if not that of --others-at; steps, in place of --steps; student, if not the teacher's
+        architecture; tested, images in place of the test images; changes, to the recipe.
         """
         loss, images = labels.get("loss", SUBJECT), labels.get("images", MAIN)
         optimizer, ipc = labels.get("optimizer", optimizer), int(labels.get("ipc", self.config.ipc))

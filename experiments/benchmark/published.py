@@ -6,13 +6,11 @@ github.com/Distill-Generalization-Group/Distill-Generalization, folder result). 
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from gift_jax import DistilledSet, GiftError, load_distilled, load_teacher
+from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
 from gift_jax.models import Model
 from gift_jax.recipes import make_recipe, setting_of
-from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 
@@ -49,30 +47,29 @@ PUBLISHED: Mapping[str, Mapping[tuple[str, int], Published]] = {
 """By dataset, question and images a class."""
 
 
-def once(name: str, distilled: DistilledSet, student: Model, **changes: Any) -> Recipe:
-    """A named recipe whose students are tested once, at the end. Args: changes, further ones to the recipe."""
+def once(
+    inputs: StudyInputs, name: str, distilled: DistilledSet, student: Model, teacher: Teacher | None, **changes: Any
+) -> Task:
+    """Training by a named recipe, tested once, at the end. Args: changes, further ones to the recipe."""
     recipe = make_recipe(name, setting_of(distilled, student.spec.name))
-    return dataclasses.replace(recipe, evaluations=1, **changes)
+    recipe = dataclasses.replace(recipe, evaluations=1, **changes)
+    return Task(recipe, student, distilled, teacher, inputs.resources.test)
 
 
 def rded(inputs: StudyInputs) -> Iterator[Cell]:
     """RDED's own recipe on its sets, under the teacher's normalisation: a set, its labels and its student share one."""
+    resources = inputs.resources
     for ipc in inputs.config.sizes:
-        distilled, student = inputs.resources.find_set(MAIN, ipc), inputs.resources.student
-        recipe = once("rded", distilled, student, normalisation=None)
-        task = Task(recipe, student, distilled, inputs.resources.teacher, inputs.resources.test)
-        for seed in range(inputs.config.other_seeds):
-            yield Cell({"question": "rded", "ipc": str(ipc)}, task, seed)
+        parts = (resources.find_set(MAIN, ipc), resources.student, resources.teacher)
+        task, labels = once(inputs, "rded", *parts, normalisation=None), {"question": "rded", "ipc": str(ipc)}
+        yield from (Cell(labels, task, seed) for seed in range(inputs.config.other_seeds))
 
 
 def dc(inputs: StudyInputs) -> Iterator[Cell]:
     """DC's published sets with hard labels under DC's recipe, no teacher."""
     for ipc, distilled in dc_sets(inputs.config):
-        student = make_student(inputs.config.model, "dc", distilled)
-        recipe = once("dc", distilled, student)
-        task = Task(recipe, student, distilled, None, inputs.resources.test)
-        for seed in range(inputs.config.num_seeds):
-            yield Cell({"question": "dc", "ipc": str(ipc)}, task, seed)
+        task = once(inputs, "dc", distilled, make_student(inputs.config.model, "dc", distilled), None)
+        yield from (Cell({"question": "dc", "ipc": str(ipc)}, task, seed) for seed in range(inputs.config.num_seeds))
 
 
 def relabelled(inputs: StudyInputs) -> Iterator[Cell]:
@@ -80,24 +77,22 @@ def relabelled(inputs: StudyInputs) -> Iterator[Cell]:
     for ipc, distilled in dc_sets(inputs.config):
         student = make_student(inputs.config.model, "dc", distilled)
         for loss, teacher in (("ce", None), (SUBJECT, inputs.resources.teacher)):
-            recipe = once("gift", distilled, student, loss=loss)
-            task = Task(recipe, student, distilled, teacher, inputs.resources.test)
-            for seed in range(inputs.config.other_seeds):
-                yield Cell({"question": "relabelled", "ipc": str(ipc), "loss": loss}, task, seed)
+            task = once(inputs, "gift", distilled, student, teacher, loss=loss)
+            labels = {"question": "relabelled", "ipc": str(ipc), "loss": loss}
+            yield from (Cell(labels, task, seed) for seed in range(inputs.config.other_seeds))
 
 
 def other_teacher(inputs: StudyInputs) -> Iterator[Cell]:
     """Soft losses on the main set under a second teacher, whose normalisation the student then has."""
-    config = inputs.config
+    config, resources = inputs.config, inputs.resources
     if config.other_teacher is None:
         return
-    teacher, distilled = load_teacher(config.other_teacher), inputs.resources.find_set(MAIN, config.ipc)
-    student = inputs.resources.student
+    teacher = load_teacher(config.other_teacher)
     for loss in ("kl", "softce", SUBJECT):
-        recipe = once("gift", distilled, student, loss=loss)
-        task = Task(recipe, student, distilled, teacher, inputs.resources.test)
-        for seed in range(config.other_seeds):
-            yield Cell({"question": "other_teacher", "teacher": teacher.info.architecture, "loss": loss}, task, seed)
+        parts = (resources.find_set(MAIN, config.ipc), resources.student, teacher)
+        task = once(inputs, "gift", *parts, loss=loss)
+        labels = {"question": "other_teacher", "teacher": teacher.info.architecture, "loss": loss}
+        yield from (Cell(labels, task, seed) for seed in range(config.other_seeds))
 
 
 def dc_sets(config: Benchmark) -> Iterator[tuple[int, DistilledSet]]:
@@ -106,14 +101,10 @@ def dc_sets(config: Benchmark) -> Iterator[tuple[int, DistilledSet]]:
         return
     name = config.dataset.replace("-", "").lower()
     for ipc in config.sizes:
+        options = ("--method", "dc", "--dataset", config.dataset, "--ipc", str(ipc))
         for path in sorted(config.published_sets.glob(f"res_DC_*_ConvNet_{ipc}ipc.pt")):
             if path.name.split("_")[2].lower() == name:
-                yield ipc, _converted(path, config.dataset, ipc)
-
-
-def _converted(path: Path, dataset: str, ipc: int) -> DistilledSet:
-    options = ("--method", "dc", "--dataset", dataset, "--ipc", str(ipc))
-    distilled = load_distilled(convert_once("distilled", path, options, "set.safetensors"))
-    if distilled.ipc != ipc:
-        raise GiftError(f"{path}: holds {distilled.ipc} images a class, not {ipc} as its name says")
-    return distilled
+                distilled = load_distilled(convert_once("distilled", path, options, "set.safetensors"))
+                if distilled.ipc != ipc:
+                    raise GiftError(f"{path}: holds {distilled.ipc} images a class, not {ipc} as its name says")
+                yield ipc, distilled

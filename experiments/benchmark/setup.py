@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher, save_distilled
 from gift_jax.data.datasets import CONVNETS, get_dataset
@@ -27,10 +26,10 @@ from gift_jax.teachers.teacher import INFO, make_teacher
 from gift_jax.training.identity import digest, fingerprint
 
 from ..common import teacher_training
-from ..common.digits_setup import find_set
 from ..common.options import GROUPS, Images
-from ..common.rates import SQUARED, LossesOrSquared, LossOrSquared
-from ..common.real_images import RealImages, open_real
+from ..common.rates import SQUARED, LossesOrSquared, LossOrSquared, check_rates
+from ..common.real_images import RealImages, hold_out, open_real
+from ..common.set_making import find_set
 from ..common.sources import find_images
 
 WIDTH = 128  # of ConvNets, if they have no option of another one
@@ -145,9 +144,8 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        for option in ("sgd_rates", "adam_rates"):
-            if 1.0 not in getattr(self, option) or min(getattr(self, option)) <= 0:
-                raise GiftError(f"--{option.replace('_', '-')} must be above 0 and hold 1, the default rate")
+        check_rates(self.sgd_rates, "--sgd-rates")
+        check_rates(self.adam_rates, "--adam-rates")
         if self.others_at == "tuned" and (unsearched := set(self.fewer_losses) - set(self.losses)):
             raise GiftError(f"--fewer-losses: {min(unsearched)!r} is not among --losses, whose rates are searched")
         if "gift" not in self.losses or "adamw" not in self.optimizers or not self.sizes:
@@ -190,21 +188,19 @@ def load_resources(config: Benchmark) -> Resources:
     announce()
     test = load_evaluation(config.dataset, image_size=size, source=val)
     real = open_real(config.dataset, train, size)
-    held, kept = held_out(len(real.labels))
-    validation = EvaluationSet(real.read(held), real.labels[held], config.dataset, class_names=test.class_names)
+    held, kept = hold_out(len(real.labels), HELD_OUT)
+    validation = real.part(held).as_test_images()
     check_images(config, fingerprint({"labels": digest(real.labels), "held out": digest(validation.images)}))
     if config.dry_run and not (config.out / "teacher" / INFO).is_file():
-        teacher = untrained_teacher(config)
+        info = teacher_training.make_info(teacher_config(config))  # whose steps take as long as the trained one's
+        teacher = make_teacher(info, *get_model(info.spec).init(jax.random.key(0)))
     else:
         teacher = find_teacher(config, len(test.labels))
     return Resources(teacher, set_finder(config, teacher, real.part(kept)), test, validation)
 
 
 def check_images(config: Benchmark, found: str) -> None:
-    """Whether what is in the run's directory was made of these training images. Raises: GiftError if not.
-
-    Args: found, their digest, of all labels and of the images that are held out, which are spread over all of them.
-    """
+    """Raises: GiftError if the run's directory is of other training images. Args: found, a digest of them."""
     path = config.out / "sets" / "training_images.txt"
     if path.is_file():
         with os_errors_as_gift_error(path):
@@ -213,12 +209,6 @@ def check_images(config: Benchmark, found: str) -> None:
             raise GiftError(f"{config.out}: its sets and teacher are of other training images; give another --out")
     elif not config.dry_run:
         write_text(path, f"{found}\n")
-
-
-def held_out(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of training images for choosing rates, and those that sets are made of."""
-    chosen = np.arange(count) % HELD_OUT == HELD_OUT - 1
-    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
 def teacher_config(config: Benchmark) -> teacher_training.TrainTeacher:
@@ -240,25 +230,22 @@ def find_teacher(config: Benchmark, test_images: int) -> Teacher:
     if not (asked.out / INFO).is_file():
         teacher_training.run(asked)
     teacher = load_teacher(asked.out)
-    found, wanted = (_described(spec) for spec in (teacher.info.spec, teacher_spec(config)))
+    found, wanted = (_described(spec) for spec in (teacher.info.spec, teacher_training.model_spec(asked)))
     if found != wanted:
-        raise GiftError(
-            f"{asked.out}: is a {found}, not a {wanted}; give --model and --width that fit it, or another --out"
-        )
+        mend = "give --model and --width that fit it, or another --out"
+        raise GiftError(f"{asked.out}: is a {found}, not a {wanted}; {mend}")
     [row] = read_results(asked.out / "results.jsonl")
     if (trained := row["epochs"]) != config.teacher_epochs:
-        raise GiftError(
-            f"{asked.out}: was trained for {trained} epochs; give --teacher-epochs {trained}, or another --out"
-        )
+        mend = f"give --teacher-epochs {trained}, or another --out"
+        raise GiftError(f"{asked.out}: was trained for {trained} epochs; {mend}")
     known = [row for row in known_rows(config.out) if row["labels"].get("question") == "teacher"]
     if any((one["recipe"], one["top1_last"]) != (row["recipe"], row["top1_last"]) for one in known):
         raise GiftError(f"{config.out}: its results are of another teacher than {asked.out}; give another --out")
     if not known:
         labels = {"question": "teacher", "test images": str(test_images)}
         cell = fingerprint({"teacher": row["recipe"], "width": config.width})
-        append_json_line(
-            config.out / "results.jsonl", {"experiment": config.name, **row, "cell": cell, "labels": labels}
-        )
+        heading = {"experiment": config.name, **row, "cell": cell, "labels": labels}
+        append_json_line(config.out / "results.jsonl", heading)
     return teacher
 
 
@@ -266,19 +253,6 @@ def _described(spec: ModelSpec) -> str:
     """An architecture and its options in words, a ConvNet's usual width among them."""
     options = {**({"width": WIDTH} if spec.name in CONVNETS else {}), **dict(spec.options)}
     return " ".join([spec.name, *(f"{name}={value}" for name, value in sorted(options.items()))])
-
-
-def teacher_spec(config: Benchmark) -> ModelSpec:
-    """The teacher's architecture."""
-    spec, options = get_dataset(config.dataset), (("width", config.width),) if config.model in CONVNETS else ()
-    return ModelSpec(config.model, spec.num_classes, spec.input_size(config.model), spec.channels, options)
-
-
-def untrained_teacher(config: Benchmark) -> Teacher:
-    """A teacher whose steps take as long as the trained one's."""
-    spec = teacher_spec(config)
-    info = teacher_training.make_info(teacher_config(config), spec)
-    return make_teacher(info, *get_model(spec).init(jax.random.key(0)))
 
 
 def teacher_seconds(config: Benchmark, resources: Resources) -> float:
@@ -299,12 +273,8 @@ def set_path(config: Benchmark, name: str, ipc: int) -> Path:
 
 
 def set_finder(config: Benchmark, teacher: Teacher, real: RealImages) -> FindSet:
-    """What gives the sets of the run's directory; those that are missing are made of the real images.
-
-    A dry run makes none: random images, no two sets alike, stand for what is missing.
-    """
-    everything = functools.cache(lambda: real.read(np.arange(len(real.labels))))
-    crops = RDED(smallest_area=config.smallest_area)
+    """What finds or makes the sets of the run's directory; in a dry run random images stand for missing ones."""
+    held, crops = real.held(), RDED(smallest_area=config.smallest_area)
 
     @functools.cache
     def find(name: str, ipc: int) -> DistilledSet:
@@ -313,8 +283,7 @@ def set_finder(config: Benchmark, teacher: Teacher, real: RealImages) -> FindSet
         if config.dry_run and not path.is_file():
             return real.draw(ipc, seed)
         if not drawn:
-            images = np.zeros(0, np.uint8) if path.is_file() else everything()
-            return find_set(path, name, images, real.labels, teacher, ipc, crops)
+            return find_set(path, name, held, teacher, ipc, crops)
         if not path.is_file():
             save_distilled(path, real.draw(ipc, seed))
         return load_distilled(path)

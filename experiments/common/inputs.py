@@ -1,41 +1,33 @@
-"""What training needs from outside: the options that name it, and what is loaded by them.
-
-One rule for `experiments.evaluate` and for every study: whose labels a set gets, which options its students have, and
-what is done to real images that they see.
-"""
+"""What training needs from outside, by one rule for `evaluate` and every study: options, and what is loaded by them."""
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
 
 from gift_jax import DistilledSet, GiftError, Teacher
-from gift_jax.data.datasets import get_dataset
-from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_records, load_training, whiten
+from gift_jax.data.datasets import CONVNETS, get_dataset
+from gift_jax.data.evaluation import DIGITS, EvaluationSet, load_evaluation, load_training, whiten
 from gift_jax.data.transforms import make_transform
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
-from gift_jax.models import MODELS, Model, ModelSpec, get_model
-from gift_jax.models.convnet import ConvNet
-from gift_jax.readers.records import decoded
+from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.runtime.files import cache_directory
-from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source
+from gift_jax.runtime.options import Count, Dataset, Existing, ModelName, Source, check_numbers
 from gift_jax.training.identity import fingerprint
 
 from .options import GROUPS, Images
+from .real_images import RealImages, open_real, training_digits
 from .sources import find_images, known_images
 from .students import Options, parse_options
 
 TEACHERLESS = "none"
 VALIDATION_IMAGES = 5000  # at most, of the real training images
-# Options of a method's ConvNet students. DATM's evaluation builds its ConvNets with `net_norm="instance"`, which is
-# the default setting of the DC family's and of IDC's `norm_type`.
-STUDENTS: Mapping[str, Options] = MappingProxyType(
-    dict.fromkeys(("datm", "dc", "dsa", "dm", "mtt", "idc"), (("norm", "instance"),))
-)
+# Methods whose ConvNet students have InstanceNorm: DATM's evaluation says `net_norm="instance"`, which is the default
+# setting of the DC family's and of IDC's `norm_type`.
+INSTANCE_NORM = frozenset({"datm", "dc", "dsa", "dm", "mtt", "idc"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +58,9 @@ class Inputs:
     train_data: Images | None = None
     class_order: Source | None = None
 
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
     @property
     def has_teacher(self) -> bool:
         """Whether a teacher was asked for, which then comes before labels that are stored with a set."""
@@ -78,19 +73,15 @@ class Inputs:
 
 
 def make_student(model: str, method: str, distilled: DistilledSet, options: str | None = None) -> Model:
-    """A student of a method's set, with `student_options`.
-
-    Raises:
-        GiftError: an option is unknown or does not fit.
-    """
+    """A student of a method's set, with `student_options`. Raises: GiftError if one is unknown or does not fit."""
     size, channels = distilled.images.shape[1], distilled.images.shape[3]
     return get_model(ModelSpec(model, distilled.num_classes, size, channels, student_options(model, method, options)))
 
 
 def student_options(model: str, method: str, options: str | None) -> Options:
     """Options of a method's student: the method's own if it is a ConvNet, and over them those given."""
-    own = STUDENTS.get(method, ()) if model in MODELS and MODELS[model].func is ConvNet else ()
-    return tuple(sorted({**dict(own), **dict(parse_options(options or "", "--student-options"))}.items()))
+    own = {"norm": "instance"} if method in INSTANCE_NORM and model in CONVNETS else {}
+    return tuple(sorted({**own, **dict(parse_options(options or "", "--student-options"))}.items()))
 
 
 def usual_spec(inputs: Inputs, model: str | None = None, options: Options = ()) -> ModelSpec:
@@ -117,20 +108,12 @@ def load_test(inputs: Inputs, distilled: DistilledSet) -> EvaluationSet:
 
 
 def load_validation(inputs: Inputs, distilled: DistilledSet) -> EvaluationSet | None:
-    """Real training images, evenly chosen, as students of a set see test images; None if there are none.
-
-    Raises:
-        GiftError: they cannot be read.
-    """
-    source = known_images(inputs.train_data, inputs.dataset, "train")
-    if source is None:
+    """Real training images, evenly chosen, as students see test images; None if there are none. Raises: GiftError."""
+    if (source := known_images(inputs.train_data, inputs.dataset, "train")) is None:
         return None
-    records = load_records(inputs.dataset, source=source, class_order=inputs.class_order, train=True)
-    rows = range(0, len(records.labels), -(-len(records.labels) // VALIDATION_IMAGES))
-    transform = make_transform(get_dataset(inputs.dataset), distilled.images.shape[1])
-    images = np.stack(list(decoded(records, transform, rows)))
-    found = EvaluationSet(images, records.labels[rows], inputs.dataset, class_names=records.class_names)
-    return as_students_see(inputs, distilled, found)
+    real = open_real(inputs.dataset, source, distilled.images.shape[1], inputs.class_order)
+    rows = np.arange(0, len(real.labels), -(-len(real.labels) // VALIDATION_IMAGES))
+    return as_students_see(inputs, distilled, real.part(rows).as_test_images())
 
 
 def warn_if_test_images(validation: EvaluationSet, test: EvaluationSet) -> None:
@@ -165,6 +148,13 @@ def find_training(inputs: Inputs) -> str | None:
     """The source of the real training images; None for the digits. Raises: GiftError if it is missing."""
     tfds = inputs.data if (inputs.data or "").partition(":")[0] == "tfds" else None  # which holds both splits
     return find_images(inputs.train_data or tfds, inputs.dataset, "train", "--train-data")
+
+
+def load_real(inputs: Inputs, image_size: int) -> RealImages:
+    """The images that the digits' sets are made from, or those of --train-data. Raises: GiftError if it is missing."""
+    if inputs.dataset == DIGITS:
+        return training_digits()
+    return open_real(inputs.dataset, find_training(inputs), image_size, inputs.class_order)
 
 
 def check_alike(sets: Iterable[DistilledSet]) -> None:

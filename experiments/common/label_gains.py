@@ -40,25 +40,18 @@ def read_accuracies(rows: Sequence[Row]) -> Accuracies:
     return Accuracies(found, real)
 
 
-class Shares(NamedTuple):
-    """Points gained over random images with hard labels, and the labels' and the images' shares, by seed.
+def shares(accuracies: Accuracies, images: str, loss: str) -> dict[str, BySeed]:
+    """Points that a set with a loss gains over random images with hard labels, `total`, and whose they are.
 
     A share is the mean of what the one adds before the other and after it (Shapley's value), so that both add up.
     """
-
-    total: BySeed
-    labels: BySeed
-    images: BySeed
-
-
-def shares(accuracies: Accuracies, images: str, loss: str) -> Shares:
-    """Whose the gain of a set with a loss over random images with hard labels is."""
     total = accuracies.gain(images, loss, over=(RANDOM, HARD))
     labels_first = accuracies.gain(RANDOM, loss, over=(RANDOM, HARD))
     labels_last = accuracies.gain(images, loss, over=(images, HARD))
     seeds = sorted(total.keys() & labels_first.keys() & labels_last.keys())
     labels = {seed: (labels_first[seed] + labels_last[seed]) / 2 for seed in seeds}
-    return Shares({seed: total[seed] for seed in seeds}, labels, {seed: total[seed] - labels[seed] for seed in seeds})
+    found = {"labels": labels, "images": {seed: total[seed] - labels[seed] for seed in seeds}}
+    return {"total": {seed: total[seed] for seed in seeds}, **found}
 
 
 def cell(values: BySeed, form: str = "+.1f") -> str:
@@ -79,7 +72,7 @@ def share_table(accuracies: Accuracies, methods: Sequence[str], losses: Sequence
     for method, loss in itertools.product(methods, losses):
         labels = accuracies.gain(RANDOM, loss, over=(RANDOM, HARD))
         images = accuracies.gain(method, loss, over=(RANDOM, loss))
-        body.append([method, f"`{loss}`", *map(cell, (*shares(accuracies, method, loss), labels, images))])
+        body.append([method, f"`{loss}`", *map(cell, (*shares(accuracies, method, loss).values(), labels, images))])
     return Table([header, *body])
 
 
@@ -88,7 +81,7 @@ def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequen
     cells = {
         (part, f"{method}, {loss}"): summarize(values.values())
         for method, loss in itertools.product(methods, losses)
-        for part, values in shares(accuracies, method, loss)._asdict().items()
+        for part, values in shares(accuracies, method, loss).items()
         if values and part != "total"
     }
     title = "Gain over random images with hard labels, by share"

@@ -1,36 +1,40 @@
 """Real training images as training sets: some of each class, drawn by a seed, or all of them."""
 
+import functools
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from gift_jax import DistilledSet, GiftError, Teacher
+from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.evaluation import DIGITS, load_records
+from gift_jax.data.digits import load_split
+from gift_jax.data.evaluation import DIGITS, EvaluationSet, load_records
 from gift_jax.data.transforms import make_transform
-from gift_jax.readers.records import Records, decoded
+from gift_jax.readers.records import decoded
 from gift_jax.runtime.seeds import check_seeds
 
-from .digits_setup import training_digits
-from .inputs import find_training
-from .study import Materials, Study
-
-Reader = Callable[[np.ndarray], np.ndarray]
-"""Rows int [n] -> images uint8 [n, S, S, C]."""
+HELD_OUT = 4  # every fourth training digit is for choosing settings; no set is made from it
 
 
 class RealImages(NamedTuple):
-    """Real training images: labels int32 [N], and what reads rows of them, uint8 [rows, S, S, C]."""
+    """Real training images: labels int32 [N], and what reads rows of them, uint8 [rows, S, S, C].
+
+    digest: of where they are from. class_names: by class id.
+    """
 
     dataset: str
     labels: np.ndarray
-    read: Reader
+    read: Callable[[np.ndarray], np.ndarray]
+    digest: str = ""
+    class_names: tuple[str, ...] = ()
 
-    def draw(self, ipc: int, seed: int) -> DistilledSet:
-        """As many images of each class, drawn by a seed, as a set of method `random`. Raises: GiftError."""
-        return self.take(draw_rows(self.labels, ipc, seed), "random", ipc, f"drawn by seed {seed}")
+    @property
+    def images(self) -> np.ndarray:
+        """All of them, uint8 [N, S, S, C]."""
+        return self.read(np.arange(len(self.labels)))
 
     @property
     def smallest(self) -> int:
@@ -38,56 +42,61 @@ class RealImages(NamedTuple):
         return int(np.bincount(self.labels).min())
 
     def held(self) -> Self:
-        """The same, all read into memory."""
-        images = self.read(np.arange(len(self.labels)))
-        return self._replace(read=lambda rows: images[rows])
+        """The same, all read into memory when the first are asked for."""
+        images = functools.cache(lambda: self.images)
+        return self._replace(read=lambda rows: images()[rows])
+
+    def part(self, rows: np.ndarray) -> Self:
+        """Some of the images. Args: rows, int [M]."""
+        return self._replace(labels=self.labels[rows], read=lambda chosen: self.read(rows[chosen]))
+
+    def draw(self, ipc: int, seed: int) -> DistilledSet:
+        """As many images of each class, drawn without replacement, as a set of method `random`. Raises: GiftError."""
+        check_seeds([seed])
+        generator = np.random.default_rng(seed)
+        rows = rows_by_class(self.labels, ipc, lambda rows: generator.permutation(rows)[:ipc])
+        return self.take(rows, "random", ipc, f"drawn by seed {seed}")
 
     def everything(self) -> DistilledSet:
         """All images, in memory, as a set of method `real`; its ipc is of the smallest class."""
         return self.take(np.arange(len(self.labels)), "real", self.smallest, "all real training images")
-
-    def part(self, rows: np.ndarray) -> Self:
-        """Some of the images. Args: rows, int [M]."""
-        return type(self)(self.dataset, self.labels[rows], lambda chosen: self.read(rows[chosen]))
 
     def take(self, rows: np.ndarray, method: str, ipc: int, made: str) -> DistilledSet:
         """Chosen rows as a set of a method. Args: made, how they were chosen."""
         images, provenance = self.read(rows), {"made": f"{made}, of {len(self.labels)}"}
         return DistilledSet(images, self.labels[rows], None, "raw", self.dataset, method, ipc, provenance)
 
-
-def load_real(study: Study, image_size: int) -> RealImages:
-    """The images that the digits' sets are made from, or those of --train-data. Raises: GiftError if it is missing."""
-    if study.dataset == DIGITS:
-        images, labels = training_digits()
-        return RealImages(DIGITS, labels, lambda rows: images[rows])
-    return open_real(study.dataset, find_training(study), image_size, study.class_order)
+    def as_test_images(self) -> EvaluationSet:
+        """All images, to test on."""
+        return EvaluationSet(self.images, self.labels, self.dataset, class_names=self.class_names)
 
 
 def open_real(dataset: str, source: str | None, image_size: int, class_order: Path | None = None) -> RealImages:
     """The real training images of a source. Raises: GiftError about what cannot be read."""
     records = load_records(dataset, source=source, class_order=class_order, train=True)
-    return RealImages(dataset, records.labels, reader(records, dataset, image_size))
+    transform, labels = make_transform(get_dataset(dataset), image_size), records.labels
+    read = lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))  # noqa: E731
+    digest = hashlib.sha256(records.digest.encode() + labels.tobytes()).hexdigest()
+    return RealImages(dataset, labels, read, digest, records.class_names)
 
 
-def reader(records: Records, dataset: str, image_size: int) -> Reader:
-    """What reads rows of a dataset's records at this size."""
-    transform = make_transform(get_dataset(dataset), image_size)
-    return lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))
+def all_digits() -> RealImages:
+    """All real training digits, 8 x 8 pixels."""
+    split = load_split()
+    return RealImages(DIGITS, split.train_labels, lambda rows: split.train_images[rows], DIGITS)
 
 
-def teacher_of(materials: Materials) -> Teacher:
-    """The teacher that labels real images as it labels the sets. Raises: GiftError if it cannot."""
-    if materials.teacher is None or materials.evaluation_set.pixel_space != "raw":
-        raise GiftError("random images need a teacher of raw images to label them; give --teacher, and no whitened set")
-    return materials.teacher
+def training_digits(*, held_out: bool = False) -> RealImages:
+    """The training digits that sets are made of, or those that are held out for choosing settings."""
+    digits = all_digits()
+    held, kept = hold_out(len(digits.labels), HELD_OUT)
+    return digits.part(held if held_out else kept)
 
 
-def draw_rows(labels: np.ndarray, ipc: int, seed: int) -> np.ndarray:
-    """Rows of ipc images of each class, drawn without replacement. Args and returns: as of `rows_by_class`."""
-    check_seeds([seed])
-    generator = np.random.default_rng(seed)
-    return rows_by_class(labels, ipc, lambda rows: generator.permutation(rows)[:ipc])
+def hold_out(count: int, every: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to choose settings on, every so many'th, and the other rows, to make sets of."""
+    chosen = np.arange(count) % every == every - 1
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
 def rows_by_class(labels: np.ndarray, ipc: int, choose: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -1,74 +1,63 @@
-"""Sets that are made in seconds from real images: by RDED, by a draw, by herding, or by k-means.
+"""Sets that are made in seconds from real images, each fixed by its seed: by RDED, a draw, herding, or k-means."""
 
-They need no training of their own; each is fixed by its seed.
-"""
-
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
-from gift_jax import DistilledSet, GiftError, Teacher, rded
+from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, rded, save_distilled
+from gift_jax.rded import RDED
 from gift_jax.training.identity import digest
 
+from .real_images import RealImages
+
 # Less than half of a small image shows no digit and no shoe, though the teacher may be sure of one.
-CROPS = rded.RDED(smallest_area=0.5)
+CROPS = RDED(smallest_area=0.5)
 SEED = 0
 
 
-def make_set(
-    method: str, images: np.ndarray, labels: np.ndarray, teacher: Teacher, ipc: int, crops: rded.RDED = CROPS
+def find_set(
+    path: Path, method: str, real: RealImages, teacher: Teacher, ipc: int, crops: RDED = CROPS
 ) -> DistilledSet:
-    """Make a set of a named method from real images, uint8 [N, S, S, C], and their labels. Raises: GiftError."""
-    check_method(method, labels, ipc)
-    dataset, num_classes = teacher.info.dataset, teacher.info.num_classes
-    if method == "rded":
-        made = rded.synthesize(images, labels, teacher, ipc=ipc, settings=crops, seed=SEED)
-        return dataclasses.replace(made, provenance=_provenance(method, labels, teacher, crops))
-    chosen = np.concatenate([METHODS[method](images[labels == label], ipc) for label in range(num_classes)])
-    own = np.repeat(np.arange(num_classes, dtype=np.int32), ipc)
-    return DistilledSet(chosen, own, None, "raw", dataset, method, ipc, _provenance(method, labels, teacher, crops))
-
-
-def _provenance(method: str, labels: np.ndarray, teacher: Teacher, crops: rded.RDED) -> dict[str, str]:
-    """What a set of a method records of how it was made."""
+    """The set in a file, made there if it is missing. Raises: GiftError if another one is there, as far as it says."""
+    info = teacher.info
+    provenance = {"seed": str(SEED), "made": f"by {method} from {len(real.labels)} real training images"}
     if method == "rded":
         # A teacher that was trained here has no file of which there could be a sum.
-        return {**rded.provenance(teacher, crops, SEED), "teacher_weights": digest(teacher.params)}
-    return {"seed": str(SEED), "made": f"by {method} from {len(labels)} real training images"}
-
-
-def check_made(
-    path: Path,
-    found: DistilledSet,
-    method: str,
-    labels: np.ndarray,
-    teacher: Teacher,
-    ipc: int,
-    crops: rded.RDED = CROPS,
-) -> None:
-    """Raises: GiftError if a set that was found in a file is not what `make_set` makes, as far as it records that."""
-    info, wanted = teacher.info, _provenance(method, labels, teacher, crops)
-    differing = [name for name, text in wanted.items() if found.provenance.get(name, "") not in ("", text)]
-    pairs = ((found.method, method), (found.dataset, info.dataset), (found.ipc, ipc))
-    if differing or any(one != other for one, other in (*pairs, (found.images.shape[1], info.image_size))):
+        provenance = {**rded.provenance(teacher, crops, SEED), "teacher_weights": digest(teacher.params)}
+    if not path.is_file():
+        made = make_images(method, real, teacher, ipc, crops)
+        classes = np.repeat(np.arange(info.num_classes, dtype=np.int32), ipc)
+        save_distilled(path, DistilledSet(made, classes, None, "raw", info.dataset, method, ipc, provenance))
+    found = load_distilled(path)
+    differing = [name for name, text in provenance.items() if found.provenance.get(name, "") not in ("", text)]
+    wanted = (method, info.dataset, ipc, info.image_size)
+    if differing or (found.method, found.dataset, found.ipc, found.images.shape[1]) != wanted:
         what = f"{found.method} set of {found.dataset} with {found.ipc} images per class"
         how = f" of another {differing[0].partition('_')[0]}" if differing else ""
         raise GiftError(
             f"{path}: is a {what}{how}, not the {method} set with {ipc} of {info.dataset} under this teacher; give "
             "another --out, or move the file away"
         )
+    return found
 
 
-def check_method(method: str, labels: np.ndarray, ipc: int) -> None:
-    """Raises: GiftError if no such set can be made of real images with these labels."""
+def make_images(method: str, real: RealImages, teacher: Teacher, ipc: int, crops: RDED) -> np.ndarray:
+    """The images of a set, class after class."""
+    check_method(method, real, ipc)
+    images, labels = real.images, real.labels
+    if method == "rded":
+        return rded.synthesize(images, labels, teacher, ipc=ipc, settings=crops, seed=SEED).images
+    classes = range(teacher.info.num_classes)
+    return np.concatenate([METHODS[method](images[labels == label], ipc) for label in classes])
+
+
+def check_method(method: str, real: RealImages, ipc: int) -> None:
+    """Raises: GiftError if no such set can be made of these images."""
     if method not in METHODS:
         raise GiftError(f"method {method!r} is unknown here; choose of {', '.join(METHODS)}")
-    fewest = int(np.bincount(labels).min())
-    if not 1 <= ipc <= fewest:
-        raise GiftError(f"--ipc must be from 1 to {fewest}, the fewest training images of a class, not {ipc}")
+    if not 1 <= ipc <= real.smallest:
+        raise GiftError(f"--ipc must be from 1 to {real.smallest}, the fewest training images of a class, not {ipc}")
 
 
 def random_images(images: np.ndarray, ipc: int) -> np.ndarray:
@@ -78,7 +67,7 @@ def random_images(images: np.ndarray, ipc: int) -> np.ndarray:
 
 def herded_images(images: np.ndarray, ipc: int) -> np.ndarray:
     """Real images whose mean is close to the class's, one after another. Reference: Welling (2009), in pixels."""
-    pixels = images.reshape(len(images), -1).astype(np.float64)
+    pixels = _pixels(images)
     chosen: list[int] = []
     for count in range(1, ipc + 1):
         means = (pixels[chosen].sum(axis=0) + pixels) / count
@@ -95,12 +84,11 @@ def cluster_centres(images: np.ndarray, ipc: int) -> np.ndarray:
 
 def medoids(images: np.ndarray, ipc: int) -> np.ndarray:
     """The real images nearest to the centres of k-means clusters, each taken once."""
-    pixels, left = images.reshape(len(images), -1).astype(np.float64), np.ones(len(images), bool)
-    chosen = []
+    pixels, chosen = _pixels(images), []
     for centre in _centres(images, ipc):
-        distances = np.where(left, np.square(pixels - centre).sum(axis=1), np.inf)
+        distances = np.square(pixels - centre).sum(axis=1)
+        distances[chosen] = np.inf
         chosen.append(int(np.argmin(distances)))
-        left[chosen[-1]] = False
     return images[chosen]
 
 
@@ -108,10 +96,13 @@ def _centres(images: np.ndarray, ipc: int) -> np.ndarray:
     """Centres of k-means clusters, float [ipc, pixels]."""
     from sklearn.cluster import KMeans
 
-    pixels = images.reshape(len(images), -1).astype(np.float64)
-    return KMeans(ipc, n_init=4, random_state=SEED).fit(pixels).cluster_centers_
+    return KMeans(ipc, n_init=4, random_state=SEED).fit(_pixels(images)).cluster_centers_
 
 
-METHODS: Mapping[str, Callable[[np.ndarray, int], np.ndarray] | None] = MappingProxyType(
-    {"rded": None, "random": random_images, "herding": herded_images, "kmeans": cluster_centres, "medoids": medoids}
-)
+def _pixels(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float64)
+
+
+METHODS: Mapping[str, Callable[[np.ndarray, int], np.ndarray] | None] = {
+    "rded": None, "random": random_images, "herding": herded_images, "kmeans": cluster_centres, "medoids": medoids,
+}  # fmt: skip

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
@@ -31,33 +30,30 @@ CONVERT = f"{(__package__ or '').removesuffix('experiments.common')}convert"
 # Where each method's sets are published; `_MIRROR` has some of ImageNet-1K besides, and of a method that is not here.
 _DC = "its authors' are linked from https://github.com/VICO-UoE/DatasetCondensation"
 _DRIVE = "its authors' are on Google Drive, linked from"
-SETS: Mapping[str, str] = MappingProxyType(
-    {
-        "sre2l": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L",
-        "cda": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda",
-        "rded": "its authors release none",
-        "datm": f"{_DRIVE} https://github.com/NUS-HPC-AI-Lab/DATM",
-        "gvbsm": "its authors' are on Baidu Pan, linked from "
-        "https://github.com/shaoshitong/G_VBSM_Dataset_Condensation",
-        "lpld": f"{_DRIVE} https://github.com/he-y/soft-label-pruning-for-dataset-distillation",
-        "dwa": "",
-        "dc": _DC,
-        "dsa": _DC,
-        "dm": _DC,
-        "mtt": "its authors' are linked from https://github.com/GeorgeCazenavette/mtt-distillation",
-        "pad": "its authors release none, their code logs them: https://github.com/NUS-HPC-AI-Lab/PAD",
-        "idc": f"{_DRIVE} https://github.com/snu-mllab/Efficient-Dataset-Condensation",
-        "dream": "its authors release none, their code saves them: https://github.com/lyq312318224/DREAM",
-        "cim": "its authors release none, their code makes one: https://github.com/LINs-lab/CIM",
-        "ncfm": "its authors' are on https://huggingface.co/maomaocun/NCFM",
-        "minimax": f"{_DRIVE} https://github.com/vimar-gu/MinimaxDiffusion",
-        "d3hr": "its authors' are on https://huggingface.co/datasets/lin-zhao-resoLve/D3HR",
-        "cao2": f"{_DRIVE} https://github.com/hatchetProject/CaO2",
-        "wmdd": f"{_DRIVE} https://github.com/Liu-Hy/WMDD",
-        "delt": f"{_DRIVE} https://github.com/VILA-Lab/DELT",
-        "cvdd": f"{_DRIVE} https://github.com/Jiacheng8/CV-DD",
-    }
-)
+SETS: Mapping[str, str] = {
+    "sre2l": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L",
+    "cda": "its authors' are on https://huggingface.co/zeyuanyin/SRe2L/tree/main/cda",
+    "rded": "its authors release none",
+    "datm": f"{_DRIVE} https://github.com/NUS-HPC-AI-Lab/DATM",
+    "gvbsm": "its authors' are on Baidu Pan, linked from https://github.com/shaoshitong/G_VBSM_Dataset_Condensation",
+    "lpld": f"{_DRIVE} https://github.com/he-y/soft-label-pruning-for-dataset-distillation",
+    "dwa": "",
+    "dc": _DC,
+    "dsa": _DC,
+    "dm": _DC,
+    "mtt": "its authors' are linked from https://github.com/GeorgeCazenavette/mtt-distillation",
+    "pad": "its authors release none, their code logs them: https://github.com/NUS-HPC-AI-Lab/PAD",
+    "idc": f"{_DRIVE} https://github.com/snu-mllab/Efficient-Dataset-Condensation",
+    "dream": "its authors release none, their code saves them: https://github.com/lyq312318224/DREAM",
+    "cim": "its authors release none, their code makes one: https://github.com/LINs-lab/CIM",
+    "ncfm": "its authors' are on https://huggingface.co/maomaocun/NCFM",
+    "minimax": f"{_DRIVE} https://github.com/vimar-gu/MinimaxDiffusion",
+    "d3hr": "its authors' are on https://huggingface.co/datasets/lin-zhao-resoLve/D3HR",
+    "cao2": f"{_DRIVE} https://github.com/hatchetProject/CaO2",
+    "wmdd": f"{_DRIVE} https://github.com/Liu-Hy/WMDD",
+    "delt": f"{_DRIVE} https://github.com/VILA-Lab/DELT",
+    "cvdd": f"{_DRIVE} https://github.com/Jiacheng8/CV-DD",
+}
 _MIRROR = "hf://he-yang/2025-rethinkdc-imagenet-{}-ipc-{} has one"
 _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "dwa"}), (10, 50, 100)
 Method = Annotated[str, Choices(f"{__name__}:SETS", has_others=True)]
@@ -67,10 +63,7 @@ OFFICIAL_SETS, OFFICIAL_TEACHERS = Path("syn_data"), Path("data/pretrain_models"
 
 
 def run_convert(*arguments: str) -> None:
-    """Run `python -m convert ...` in a process of its own, where PyTorch lives; show the command.
-
-    Raises: GiftError if it fails, or if there is no PyTorch.
-    """
+    """Run `python -m convert ...` in a process of its own, where PyTorch lives. Raises: GiftError if that fails."""
     if not importlib.util.find_spec("torch"):
         raise GiftError(NO_TORCH)
     print(with_installed_command_names(f"$ python -m convert {' '.join(arguments)}"), flush=True)
@@ -84,7 +77,7 @@ def convert_once(command: str, source: Path, options: Sequence[str], name: str) 
         files = sorted(filter(Path.is_file, source.rglob("*"))) if source.is_dir() else [source]
         # When a file was last written to is copied with it; when that was set is not.
         found = [(path.as_posix(), path.stat()) for path in files]
-        state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found]
+    state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found]
     asked = dict(itertools.pairwise(options))
     described = get_dataset(asked["--dataset"]) if "--dataset" in asked else None
     decides = (source.resolve().as_posix(), state, tuple(options), described)
@@ -98,19 +91,11 @@ def convert_once(command: str, source: Path, options: Sequence[str], name: str) 
 
 
 def teacher_directory(path: Path, dataset: str | None = None) -> Path:
-    """A teacher's directory: a converted one as it is, one of the Hub converted once.
-
-    Args: dataset, that it was trained on, where its config.json does not tell. Raises: GiftError.
-    """
+    """A teacher's directory, one of the Hub converted once. Args: dataset, where its config.json does not tell it."""
     path = hub.local(path, "teacher")
     if (path / INFO).is_file() or not (path / hub.CONFIG).is_file():
         return path
     return convert_once("teacher", path, ("--dataset", dataset) if dataset else (), path.name)
-
-
-def open_teacher(path: Path, dataset: str | None = None) -> Teacher:
-    """Load the teacher of a `teacher_directory`."""
-    return load_teacher(teacher_directory(path, dataset))
 
 
 def _check_given(path: Path, official: Path, option: str) -> None:
@@ -171,10 +156,9 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
             command = f"experiments.distill_rded --teacher TEACHER --ipc {ipc}"
         mend = f"run `python -m {command} --out {official / 'set.safetensors'}`"
         raise GiftError(f"{official}: no {method} set of {dataset} with {ipc} images per class here{where}; {mend}")
-    if len(converted) == 1 and converted[0].suffix == ".safetensors":
-        distilled = load_distilled(converted[0])
-    else:
-        distilled = load_distilled(convert_once("distilled", source, options, "set.safetensors"))
+    if len(converted) != 1 or converted[0].suffix != ".safetensors":
+        converted = [convert_once("distilled", source, options, "set.safetensors")]
+    distilled = load_distilled(converted[0])
     found, wanted = (distilled.method, distilled.dataset, distilled.ipc), (method, dataset, ipc)
     if found != wanted:
         raise GiftError(
@@ -185,27 +169,20 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
 
 
 def find_images(given: str | None, dataset: str, split: Split, option: str) -> str | None:
-    """The given source of real images; else what its description says, or `data/DATASET/SPLIT`; None for the digits.
-
-    Args: option, by which it is given. Raises: GiftError that says what is missing and where it is published.
-    """
+    """The given source of real images, or the known one; None for the digits. Raises: GiftError on what is missing."""
     if given and dataset == DIGITS:
         raise GiftError(f"{option} {given}: the digits come with scikit-learn; drop it, or give another dataset")
     if (source := known_images(given, dataset, split)) or dataset == DIGITS:
         return source
     kind, home = "training" if split == "train" else "test", get_dataset(dataset).home
     raise GiftError(
-        f"{_official_images(dataset, split)}: the {kind} images of {dataset} are missing ({home}); give {option} "
+        f"{Path('data') / dataset / split}: the {kind} images of {dataset} are missing ({home}); give {option} "
         f"DIRECTORY of class folders, or {option} tfds for what TensorFlow Datasets has prepared"
     )
 
 
 def known_images(given: str | None, dataset: str, split: Split) -> str | None:
-    """As `find_images`, but None where no images are known of."""
-    spec, official = get_dataset(dataset), _official_images(dataset, split)
+    """The given source of real images; else what the dataset's description says, or `data/DATASET/SPLIT`, or None."""
+    spec, official = get_dataset(dataset), Path("data") / dataset / split
     recorded = spec.train if split == "train" else spec.test
     return given or recorded or (str(official) if official.is_dir() else None)
-
-
-def _official_images(dataset: str, split: Split) -> Path:
-    return Path("data") / dataset / split

@@ -1,5 +1,7 @@
 """Students as the command line names them: an architecture, and options of its family."""
 
+import contextlib
+
 from gift_jax import GiftError
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
@@ -17,10 +19,7 @@ def parse_options(text: str, option: str, form: str = "name=value,...; such as n
 
 
 def parse_student(text: str, teacher: ModelSpec) -> Model:
-    """Read `name` or `name:option=value,...`; options of the teacher's are kept within its family.
-
-    Raises: GiftError about what does not fit.
-    """
+    """Read `name:option=value,...`; the teacher's options are kept within its family. Raises: GiftError on a misfit."""
     name, _, options = text.partition(":")
     family = name.rstrip("0123456789")
     inherited = dict(teacher.options) if family == teacher.name.rstrip("0123456789") else {}
@@ -31,8 +30,6 @@ def parse_student(text: str, teacher: ModelSpec) -> Model:
 
 def _value(text: str) -> OptionValue:
     for kind in (int, float):
-        try:
+        with contextlib.suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text

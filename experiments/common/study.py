@@ -1,7 +1,7 @@
 """What the studies share: options, the pieces that are trained, and the way from cells to a report."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -9,14 +9,14 @@ import rich
 from rich.table import Table
 
 from gift_jax import DistilledSet, GiftError, Teacher
-from gift_jax.data.evaluation import DIGITS, EvaluationSet
+from gift_jax.data.evaluation import DIGITS, EvaluationSet, load_digits_test
 from gift_jax.models import Model, get_model
 from gift_jax.recipes import make_recipe, setting_of
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.runtime.options import Choices, Count, Dataset, ModelName, SeedList, check_numbers
+from gift_jax.runtime.options import Choices, Count, Dataset, ModelName, SeedList
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
@@ -26,9 +26,11 @@ from gift_jax.task import Task
 from gift_jax.training.timing import duration
 
 from . import sources
-from .digits_setup import at_once, load_digits
+from .digits_setup import at_once, example_teacher
 from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student, warn_if_test_images
+from .real_images import training_digits
 from .reporting import MakeSections, Row, print_summary, report_title, write_report
+from .set_making import check_method, find_set
 from .sources import find_distilled, find_teacher
 
 Method = Annotated[
@@ -69,17 +71,15 @@ class Study(Inputs):
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        super().__post_init__()
         if not self.seeds:
             object.__setattr__(self, "seeds", tuple(range(self.num_seeds)))
         check_seeds(self.seeds)
         if self.dataset == DIGITS:
             for option in ("model", "distilled", "teacher", "data", "train_data", "class_order"):
                 if getattr(self, option) != getattr(type(self), option):
-                    name = option.replace("_", "-")
-                    raise GiftError(
-                        f"--{name}: studies of the digits make their own; drop it, or give another --dataset"
-                    )
+                    own = "studies of the digits make their own; drop it, or give another --dataset"
+                    raise GiftError(f"--{option.replace('_', '-')}: {own}")
         grid.parse_shard(self.shard)
 
     @property
@@ -110,32 +110,44 @@ class Materials(NamedTuple):
             raise GiftError(f"--methods {names}: their students have different options; study them apart")
         return next(iter(self.students.values()))
 
-    def recipe(self, method: str, study: Study, student: Model | None = None, **changes: Any) -> Recipe:
-        """The official recipe for a method's set, in the study's epochs and with ten evaluations."""
-        model = student or self.student_of(method)
-        recipe = make_recipe("gift", setting_of(self.sets[method], model.spec.name))
-        return dataclasses.replace(recipe, **{"epochs": study.epochs, "evaluations": 10, **changes})
-
-    def cell(
-        self, labels: Mapping[str, str], method: str, recipe: Recipe, seed: int, student: Model | None = None
-    ) -> Cell:
-        """One student on a method's set, under the labels that are stored with it or else under the teacher."""
-        distilled = self.sets[method]
-        teacher = self.teacher if self.live or distilled.soft_labels is None else None
-        task = Task(recipe, student or self.student_of(method), distilled, teacher, self.evaluation_set)
-        return Cell(dict(labels), task, seed, self.validation_set)
+    def labelling_teacher(self) -> Teacher:
+        """The teacher that labels real images as it labels the sets. Raises: GiftError if it cannot."""
+        if self.teacher is None or self.evaluation_set.pixel_space != "raw":
+            mend = "give --teacher, and no whitened set"
+            raise GiftError(f"random images need a teacher of raw images to label them; {mend}")
+        return self.teacher
 
     def student_of(self, method: str) -> Model:
         """The student of a method's set, or that of all sets for one that the study made."""
         return self.students.get(method) or self.student
+
+    def set_of(self, method: str, seed: int) -> DistilledSet:
+        """A method's set, or the one that is drawn for this seed, `METHOD-SEED`."""
+        return self.sets.get(f"{method}-{seed}") or self.sets[method]
+
+    def recipe(self, method: str, study: Study, student: Model | None = None, **changes: Any) -> Recipe:
+        """The official recipe for a method's set, in the study's epochs and with ten evaluations."""
+        model = student or self.student_of(method)
+        recipe = make_recipe("gift", setting_of(self.set_of(method, study.seeds[0]), model.spec.name))
+        return dataclasses.replace(recipe, **{"epochs": study.epochs, "evaluations": 10, **changes})
+
+    def cells(
+        self, study: Study, labels: Mapping[str, str], method: str, student: Model | None = None, **changes: Any
+    ) -> Iterator[Cell]:
+        """A student per seed on a set, under its stored labels or else the teacher. Args: changes, to the recipe."""
+        model = student or self.student_of(method)
+        recipe = self.recipe(method, study, model, **changes)
+        for seed in study.seeds:
+            distilled = self.set_of(method, seed)
+            teacher = self.teacher if self.live or distilled.soft_labels is None else None
+            yield Cell(labels, Task(recipe, model, distilled, teacher, self.evaluation_set), seed, self.validation_set)
 
 
 def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     """Make the digits' pieces, or find and convert real ones. Raises: GiftError about what is missing."""
     if study.dataset == DIGITS:
         announce()
-        digits = load_digits(study.out, study.ipc, tuple(methods))
-        return Materials(*digits, dict.fromkeys(methods, get_model(digits.teacher.info.spec)))
+        return load_digits(study.out, study.ipc, methods)
     where = (study.dataset, study.model, study.ipc)
     sets = {method: find_distilled(study.distilled, method, *where) for method in methods}
     check_alike(sets.values())
@@ -151,10 +163,24 @@ def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     return Materials(teacher, sets, test, validation, students, study.has_teacher)
 
 
+def load_digits(out: Path, ipc: int, methods: Sequence[str]) -> Materials:
+    """Make, or take from out, everything that a study on the digits needs. Raises: GiftError."""
+    real = training_digits()
+    for method in methods:
+        check_method(method, real, ipc)
+    teacher, sets = example_teacher(out), {}
+    for method in methods:
+        path = out / "sets" / f"{method}_ipc{ipc}.safetensors"
+        sets[method] = find_set(path, method, real, teacher, ipc)
+    validation, student = training_digits(held_out=True).as_test_images(), get_model(teacher.info.spec)
+    return Materials(teacher, sets, load_digits_test(), validation, dict.fromkeys(methods, student))
+
+
 def run_study(
-    study: Study, experiment: str, materials: Materials, cells: Sequence[Cell], make_sections: MakeSections
+    study: Study, experiment: str, materials: Materials, cells: Iterable[Cell], make_sections: MakeSections
 ) -> None:
     """Run the cells, or list them, and write the report of all results in the study's directory."""
+    cells = [*cells]
     shard = grid.parse_shard(study.shard)
     if study.rekey:
         rekey_results(cells, study.out)
@@ -169,19 +195,21 @@ def run_study(
     if shard.parts > 1:
         print(f"part {study.shard} is done; `python -m experiments.report {study.out}` joins the parts")
     else:
-        title = report_title([experiment], rows)
-        print_summary(write_report(study.out, title, {experiment: make_sections}, rows, [study.out]))
-        print(f"Written: {study.out}/report.html, report.md, pictures/, results.jsonl")
+        report(study.out, report_title([experiment], rows), experiment, make_sections, rows)
     check_failures(rows)
+
+
+def report(out: Path, title: str, experiment: str, make_sections: MakeSections, rows: Sequence[Row]) -> None:
+    """Write the report of a study's results beside them, and print its first table."""
+    print_summary(write_report(out, title, {experiment: make_sections}, rows, [out]))
+    print(f"Written: {out}/report.html, report.md, pictures/, results.jsonl")
 
 
 def rekey_results(cells: Sequence[Cell], out: Path) -> None:
     """Give the results in out the keys of these cells, and say of which ones not, and why."""
     count, others = rekey(cells, out)
     assumed = "what they do not record is taken to be the same"
-    print(
-        "\n".join([*others, f"{count} results have new keys ({assumed}); {len(others)} are of no cell of this study"])
-    )
+    print(*others, f"{count} results have new keys ({assumed}); {len(others)} are of no cell of this study", sep="\n")
 
 
 def check_failures(rows: Sequence[Row]) -> None:
@@ -191,12 +219,10 @@ def check_failures(rows: Sequence[Row]) -> None:
         raise GiftError(f"{count}, the first by {failed[0]['reason']}; --retry-failed runs them again")
 
 
-def save_sheets(
-    out: Path, sets: Mapping[str, DistilledSet], teacher: Teacher | None, class_names: tuple[str, ...]
-) -> None:
+def save_sheets(out: Path, sets: Mapping[str, DistilledSet], teacher: Teacher | None, names: Sequence[str]) -> None:
     """Write a contact sheet of every set to out/sheets/, from which reports take them."""
     for name, distilled in sets.items():
-        sheet = contact_sheet(f"sheet_{name}", distilled, teacher, class_names)
+        sheet = contact_sheet(f"sheet_{name}", distilled, teacher, names)
         path = out / "sheets" / sheet.file_name
         with atomic_write(path) as temporary, os_errors_as_gift_error(path):
             temporary.write_bytes(sheet.data)

@@ -27,17 +27,14 @@ from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, new_teacher, save_arrays, write_info
 from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
-from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run
 
 from .options import GROUPS, Images
 from .sources import find_images
 from .students import parse_options
+from .training import train_shown
 
-SCHEDULES = {
-    "steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1),
-    "cosine": Schedule("cosine"),
-}
+SCHEDULES = {"steps": Schedule("multistep", milestones=((1, 3), (2, 3)), gamma=0.1), "cosine": Schedule("cosine")}
 EPOCHS, BATCH_SIZE, RATE = 90, 128, 0.1  # torchvision's
 SMALLEST_BATCH, FEWEST_STEPS = 16, 2000
 # Bytes of training images that are held in memory. Not a share of this machine's: it decides how images are cropped.
@@ -149,8 +146,16 @@ def load_images(config: TrainTeacher, image_size: int) -> DistilledSet | RecordS
     return DistilledSet(np.concatenate(parts), training.labels, None, "raw", config.dataset, "real", most)
 
 
-def make_info(config: TrainTeacher, spec: ModelSpec) -> TeacherInfo:
+def model_spec(config: TrainTeacher) -> ModelSpec:
+    """The network that is trained."""
+    spec, options = get_dataset(config.dataset), parse_options(config.model_options or "", "--model-options")
+    size = config.image_size or spec.input_size(config.model)
+    return ModelSpec(config.model, spec.num_classes, size, spec.channels, options)
+
+
+def make_info(config: TrainTeacher) -> TeacherInfo:
     """What the teacher says of itself: trained here, so that there is no PyTorch to be verified against."""
+    spec = model_spec(config)
     return TeacherInfo(
         architecture=spec.name,
         dataset=config.dataset,
@@ -170,22 +175,17 @@ def check_place(out: Path, info: TeacherInfo) -> None:
     """Raises: GiftError if something else than such a teacher is there, as far as that is told without its images."""
     if not out.exists():
         return
-    if not ((out / INFO).is_file() and (out / RESULTS).is_file()):
-        refuse_to_replace(out)
-    found = load_weights(out)[0]
-    if dataclasses.replace(found, source_sha256="", versions=info.versions) != info:
+    found = load_weights(out)[0] if (out / INFO).is_file() and (out / RESULTS).is_file() else None
+    if found is None or dataclasses.replace(found, source_sha256="", versions=info.versions) != info:
         refuse_to_replace(out)
 
 
 def run(config: TrainTeacher) -> None:
     """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
-    dataset = get_dataset(config.dataset)
-    size = config.image_size or dataset.input_size(config.model)
     check_numbers(config)
     make_recipe(config, count=1)  # mistakes in options are told before images are read
-    options = parse_options(config.model_options or "", "--model-options")
-    student = get_model(ModelSpec(config.model, dataset.num_classes, size, dataset.channels, options))
-    info = make_info(config, student.spec)
+    student, info = get_model(model_spec(config)), make_info(config)
+    size = info.image_size
     check_place(config.out, info)
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
@@ -197,19 +197,17 @@ def run(config: TrainTeacher) -> None:
     if is_done(config.out, name):
         print(f"is there  {config.out}: trained with the same settings on the same images")
         return
-    print(
-        f"images    {len(images.labels)} to train on, {'decoded on the fly' if decoded else 'held in memory'}"
-        f", {'half of them mirrored' if flips(config) else 'none mirrored'}"
-    )
+    place, mirrored = "decoded on the fly" if decoded else "held in memory", "half of them" if flips(config) else "none"
+    print(f"images    {len(images.labels)} to train on, {place}, {mirrored} mirrored")
     steps = work(recipe.epochs, task.program.steps_per_epoch, task.program.batch_size)
     print(f"recipe    {steps}, SGD at {task.learning_rate:g}, {config.schedule}")
     make_directory(config.out.parent)  # now, and not when the teacher is ready
-    place = config.out.absolute()
-    unfinished = place.with_name(f"{place.name}.unfinished")
+    out = config.out.absolute()  # "." has no name
+    unfinished = out.with_name(f"{out.name}.unfinished")
     checkpoints = Checkpoints(unfinished, minutes=config.save_minutes, resume=config.resume)
     try:
         with locked(config.out, "another process is training a teacher here"):
-            result = train(config, task, checkpoints)
+            [result] = train_shown(task, "teacher", (config.seed,), checkpoints=checkpoints)
             with new_teacher(config.out, keep=lambda there, _: is_done(there, name)) as directory:
                 save_arrays(directory / WEIGHTS, result.state.params, result.state.batch_stats)
                 write_info(directory, info)
@@ -219,7 +217,7 @@ def run(config: TrainTeacher) -> None:
         raise
     remove(checkpoints, (config.seed,))
     print(f"written   {config.out}: {config.model}, top-1 {result.top1_last:.2f} % on {len(test.labels)} test images")
-    warn_if_weak(result, dataset.num_classes)
+    warn_if_weak(result, info.num_classes)
 
 
 def is_done(out: Path, name: str) -> bool:
@@ -229,18 +227,6 @@ def is_done(out: Path, name: str) -> bool:
     return out.exists()
 
 
-def train(config: TrainTeacher, task: Task, checkpoints: Checkpoints) -> Run:
-    """Train the teacher, and test it."""
-    with progress.display("teacher", task.recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, task.recipe, 1)
-        [result] = task.train(
-            (config.seed,),
-            checkpoints=checkpoints,
-            on_epoch=lambda epochs, loss: advance(epochs, f"loss {loss:.4g}"),
-        )
-    return result
-
-
 def warn_if_weak(result: Run, num_classes: int) -> None:
     """Say of a teacher that has hardly learned its training images, or that hardly knows test images, what may help."""
     guess = math.log(num_classes)
@@ -248,9 +234,8 @@ def warn_if_weak(result: Run, num_classes: int) -> None:
         reason = f"its loss on training images is {result.losses[-1]:.2f}, and guessing has {guess:.2f}"
         remedy = "give it more --epochs, a smaller --batch-size or another --learning-rate"
     elif result.top1_last < 200 / num_classes and num_classes > 2:
-        reason = (
-            f"it knows its training images, but test images hardly better than guessing ({100 / num_classes:.1f} %)"
-        )
+        level = f"guessing ({100 / num_classes:.1f} %)"
+        reason = f"it knows its training images, but test images hardly better than {level}"
         remedy = "give it more training images, or check that both are of the same classes in the same order"
     else:
         return

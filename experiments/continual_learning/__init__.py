@@ -7,16 +7,14 @@ Command: `python -m experiments.continual_learning`; on real sets with the optio
 Time: 162 runs took 3 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
 The protocol is the lineage's (DSA; DM; Kim et al., 2022, whose `continual-learning` follows DM) but for the teacher,
-of which the lineage has none. `PROTOCOL` of `views.py`, which the report shows, says what that changes. What is
-measured is how labels serve a growing memory, not learning under ignorance of the future.
-
-The teacher's logits of classes that were not seen are left out (its last layer's columns), which makes its
-probabilities those given that the class was seen. A head of all classes would be taught resemblances to classes that
-are still to come, and could name them in the test; with these outputs masked in training and test it is the head of the
-classes seen.
+of which the lineage has none. `PROTOCOL` of `views.py`, which the report shows, says what that changes. The teacher's
+logits of classes that were not seen are left out (its last layer's columns), which makes its probabilities those given
+that the class was seen; with all classes it would teach resemblances to classes that are still to come.
 """
 
 import dataclasses
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from gift_jax import GiftError
@@ -74,30 +72,26 @@ def even_batch_size(count: int) -> int:
 def seen_classes(config: ContinualLearning, num_classes: int) -> list[tuple[int, str, tuple[int, ...]]]:
     """(seed, stage, classes seen) of every step with something to learn, by the number of classes."""
     stages = []
-    for seed in config.seeds:
-        for count in config.steps:
-            order = class_steps(num_classes, count, seed)
-            for step in range(1, count + 1):
-                seen = tuple(sorted(label for part in order[:step] for label in part))
-                stages.append((seed, stage_name(step, count), seen))
+    for seed, count in itertools.product(config.seeds, config.steps):
+        order = class_steps(num_classes, count, seed)
+        for step in range(1, count + 1):
+            seen = tuple(sorted(label for part in order[:step] for label in part))
+            stages.append((seed, stage_name(step, count), seen))
     return sorted((stage for stage in stages if len(stage[2]) > 1), key=lambda stage: len(stage[2]))
 
 
-def make_cells(config: ContinualLearning, materials: Materials) -> list[Cell]:
+def make_cells(config: ContinualLearning, materials: Materials) -> Iterator[Cell]:
     """Every stage under every loss; students of as many classes share a compilation."""
     stages = seen_classes(config, materials.sets[config.method].num_classes)
     parts = {seen: restrict_materials(materials, seen) for _, _, seen in stages}
-    recipe, cells = materials.recipe(config.method, config), []
-    whole = materials.cell({}, config.method, recipe, 0).task
-    for loss in config.losses:
-        for seed, stage, seen in stages:
-            part, distilled = parts[seen], parts[seen].sets[config.method]
-            batch_size = even_batch_size(len(distilled.labels))
-            recipe = part.recipe(config.method, config, loss=loss, batch_size=batch_size, evaluations=4)
-            labels = {"loss": loss, "stage": stage}
-            task = Task(recipe, part.student, distilled, part.teacher, part.evaluation_set)
-            cells.append(ClassCell(labels, task, seed, whole=whole))
-    return cells
+    whole = next(materials.cells(config, {}, config.method)).task
+    for loss, (seed, stage, seen) in itertools.product(config.losses, stages):
+        part, distilled = parts[seen], parts[seen].sets[config.method]
+        batch_size = even_batch_size(len(distilled.labels))
+        recipe = part.recipe(config.method, config, loss=loss, batch_size=batch_size, evaluations=4)
+        labels = {"loss": loss, "stage": stage}
+        task = Task(recipe, part.student, distilled, part.teacher, part.evaluation_set)
+        yield ClassCell(labels, task, seed, whole=whole)
 
 
 def main(config: ContinualLearning) -> None:

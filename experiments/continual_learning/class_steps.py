@@ -13,10 +13,7 @@ from gift_jax.training.train import Run
 
 
 def class_steps(num_classes: int, steps: int, seed: int) -> tuple[tuple[int, ...], ...]:
-    """Class ids in the order of a seed, cut into steps of equal size (at most one class apart, larger ones first).
-
-    Sequences of one seed have one order, whatever their number of steps.
-    """
+    """Class ids in the order of a seed, however many steps, cut into steps of equal size (larger ones first)."""
     order = np.random.default_rng(seed).permutation(num_classes)
     return tuple(tuple(part.tolist()) for part in np.array_split(order, steps))
 
@@ -35,22 +32,15 @@ def forgetting(accuracies: Sequence[Sequence[float]]) -> float:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClassCell(Cell):
-    """A cell whose row also says, by class, how many test images there are and how many the student gets right.
+    """A cell whose row also says, by class, how many test images there are and how many the student gets right."""
 
-    Args:
-        whole: the task of all classes. Each seed has its own order of them, so that seeds share none but its digests.
-    """
-
-    whole: Task | None = None
+    whole: Task = dataclasses.field(kw_only=True)
+    """The task of all classes. Each seed has its own order of them, so that seeds share none but its digests."""
 
     @property
     def record(self) -> dict[str, Any]:
         """That of a cell, with the digests of all classes."""
-        return super().record | self._digests
-
-    @property
-    def _digests(self) -> dict[str, Any]:
-        return {"digests": self.whole.digests} if self.whole else {}
+        return super().record | {"digests": self.whole.digests}
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Adds `by_class`: [class id, images, hits] of every class of the set, after the last epoch; all's digests."""
@@ -61,4 +51,4 @@ class ClassCell(Cell):
         images, hits = (np.bincount(chosen, minlength=count).tolist() for chosen in (labels, labels[right]))
         classes = getattr(task.distilled, "classes", None) or range(count)
         by_class = [list(each) for each in zip(classes, images, hits, strict=True)]
-        return {**super().measure(run), **self._digests, "by_class": by_class}
+        return {**super().measure(run), "digests": self.whole.digests, "by_class": by_class}

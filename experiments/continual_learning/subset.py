@@ -15,10 +15,7 @@ from gift_jax.teachers.teacher import Teacher, make_teacher
 
 
 def restrict(distilled: DistilledSet, classes: Sequence[int]) -> DistilledSet:
-    """The images of some classes, whose labels become 0, 1, ... in the order of the class ids.
-
-    Args: classes, ascending labels of the set. Stored soft labels keep these classes' columns.
-    """
+    """The images and soft labels of some classes, in ascending order, whose labels become 0, 1, ..."""
     rows, labels = _select(distilled.labels, classes)
     known = range(distilled.num_classes) if distilled.classes is None else distilled.classes
     soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[rows][:, list(classes)]
@@ -32,17 +29,14 @@ def restrict(distilled: DistilledSet, classes: Sequence[int]) -> DistilledSet:
 
 
 def restrict_evaluation(evaluation_set: EvaluationSet, classes: Sequence[int]) -> EvaluationSet:
-    """The test images of some classes, labelled as `restrict` labels them. Args: as of it."""
+    """The test images of some classes, labelled as `restrict` labels them."""
     rows, labels = _select(evaluation_set.labels, classes)
     names = tuple(evaluation_set.class_names[label] for label in classes)
     return dataclasses.replace(evaluation_set, images=evaluation_set.images[rows], labels=labels, class_names=names)
 
 
 def restrict_teacher(teacher: Teacher, classes: Sequence[int]) -> Teacher:
-    """The teacher with the logits of some classes only: its last layer's columns.
-
-    Its probabilities are then those given that the image is of one of the classes.
-    """
+    """The teacher with the logits of some classes only: its probabilities given that the image is of one of them."""
     info = dataclasses.replace(teacher.info, num_classes=len(classes))
     # The last layer's arrays are those whose shape depends on the number of classes, whatever the architecture.
     zeros: Any = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), get_model(info.spec).abstract())

@@ -7,16 +7,16 @@ Command: `python -m experiments.label_quality`; on real sets with the options of
 `--dataset cifar100 --model conv3 --methods rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
 Time: 125 runs took 2 minutes on 2 of 4 CPU cores, with nothing compiled before.
 
-Every student is trained by the official recipe; nothing is chosen, with test images or without. Seed s trains student
-s, on random images on draw s. Soft labels are the teacher's on the augmented images. Without augmentation the recipe is
-the same but for it. HLR needs students of all real images with hard labels: these must fit into memory and are trained
-for `real_epochs`, by default about as many steps as the others on the digits. DD-Ranking chooses a learning rate and
-the best epoch with test images for each of its accuracies; here accuracies are of the last epoch at the official rate.
+Every student is trained by the official recipe, without augmentation too; nothing is chosen, with test images or
+without, where DD-Ranking chooses a learning rate and the best epoch. Seed s trains student s, on random images on draw
+s. HLR needs students of all real images with hard labels: these must fit into memory and are trained for `real_epochs`,
+by default about as many steps as the others on the digits.
 """
 
 import dataclasses
 import functools
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +25,8 @@ from gift_jax.reports import ranking
 from gift_jax.runtime.options import Count, Least, Losses
 from gift_jax.studies.cells import Cell
 
-from ..common.real_images import RealImages, load_real, teacher_of
+from ..common.inputs import load_real
+from ..common.real_images import RealImages
 from ..common.study import Materials, Method, Study, load_materials, run_study
 from .views import make_sections
 
@@ -66,30 +67,24 @@ class LabelQuality(Study):
 
 def with_random(config: LabelQuality, materials: Materials, real: RealImages) -> Materials:
     """The materials with a set `random` of each seed, under the name `random-SEED`. Raises: GiftError."""
-    teacher_of(materials)
+    materials.labelling_teacher()
     draws = {f"random-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     return materials._replace(sets={**materials.sets, **draws})
 
 
-def make_cells(config: LabelQuality, materials: Materials) -> list[Cell]:
+def make_cells(config: LabelQuality, materials: Materials) -> Iterator[Cell]:
     """Every loss on every set with and without augmentation; sets of one size share a loss's compiled step."""
-    cells, kinds = [], (*config.methods, "random")
-    for loss, name, images, seed in itertools.product(config.losses, AUGMENTATIONS, kinds, config.seeds):
+    for loss, name, images in itertools.product(config.losses, AUGMENTATIONS, (*config.methods, "random")):
         labels = {"images": images, "loss": loss, "augmentation": name}
-        source = f"random-{seed}" if images == "random" else images
-        recipe = materials.recipe(source, config, loss=loss, **AUGMENTATIONS[name])
-        cells.append(materials.cell(labels, source, recipe, seed))
-    return cells
+        yield from materials.cells(config, labels, images, loss=loss, **AUGMENTATIONS[name])
 
 
-def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages) -> list[Cell]:
+def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages) -> Iterator[Cell]:
     """Students of all real images with hard labels, for HLR."""
-    if not config.real_epochs:
-        return []
-    everything = materials._replace(sets={"real": real.everything()})
-    recipe = everything.recipe("real", config, loss="ce", epochs=config.real_epochs, batch_size=None)
-    labels = {"reference": "all real images, hard labels"}
-    return [everything.cell(labels, "real", recipe, seed) for seed in config.seeds]
+    if config.real_epochs:
+        everything = materials._replace(sets={"real": real.everything()})
+        labels = {"reference": "all real images, hard labels"}
+        yield from everything.cells(config, labels, "real", loss="ce", epochs=config.real_epochs, batch_size=None)
 
 
 def main(config: LabelQuality) -> None:

@@ -5,31 +5,16 @@ once labels are soft, and what do labels buy for their bytes? Xiao et al. (2025,
 of it of ImageNet-1K, under hard labels and a live teacher.
 Command: `python -m experiments.label_regimes`; on real sets with the options of `experiments.evaluate`, such as
 `--dataset cifar100 --model conv3 --method rded --epochs 1000 --train-data data/cifar100/train --data tfds`.
-Time: see docs/results/README.md.
 
 Primary comparison, written down before any run: with the GIFT loss and a bank of labels, top-1 accuracy after the last
 epoch of the distilled set minus that of random real images, paired by seed (two-sided t-test at 5 %, and the difference
 with its 95 % interval). At equal images it is at equal steps and equal label bytes too. All else is secondary: the same
 difference under the other labels and losses, and the set against each pruned set, corrected together by Holm's method.
 
-Kinds of labels, all by one teacher, on random resized crops that are mirrored where the dataset allows it:
-- `hard`: class ids under cross-entropy;
-- `one`: the logits of the whole image, for every crop of it;
-- `few`: some stored crops of each image, each with its own logits, shown in turn;
-- `bank`: a stored crop with its own logits for each image and epoch;
-- `live`: the teacher is asked in each step.
-Each loss is on soft labels from the first step to the last; soft-hard-soft (HALD's schedule) has hard labels in the
-middle half of the run. Stored labels are replayed as those of a released bank are (`gift_jax.data.fkd`). Bytes of
-labels are those of class ids (one byte, or two for more than 256 classes) and of float16 logits; a live teacher's are
-its weights'. Crops are drawn again from their seed and count nothing.
-
-At equal label bytes, soft labels stand beside as many real images with hard labels as their bytes buy, or all there
-are, trained on for as many steps. The images' own bytes are not counted, which favours hard labels.
-
-Pruned sets are chosen by the training dynamics of a network of the students' architecture on all real images
-(`pruning.py`), once for all seeds; `--indices NAME=FILE` takes rows that were chosen elsewhere. Seed s trains
-student s, on random images of draw s, with crops and stored labels of draw s. Students are trained by the official
-recipe but for the crops; nothing is chosen, with test images or without.
+docs/studies.md describes the kinds of labels, all by one teacher, and their bytes. Crops, which are mirrored where the
+dataset allows it, are drawn again from their seed and count nothing, nor do the images' own bytes, which favours hard
+labels. Seed s trains student s, on random images, crops and stored labels of draw s; pruned sets are chosen once for
+all seeds. Students are trained by the official recipe but for the crops; nothing is chosen, on test images or others.
 """
 
 import dataclasses
@@ -40,7 +25,7 @@ from typing import Any, Literal
 
 import jax
 
-from gift_jax import DistilledSet, GiftError, Teacher
+from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
@@ -50,8 +35,8 @@ from gift_jax.task import Task
 from gift_jax.training.normalising import renormalise
 from gift_jax.training.train import Run
 
-from ..common.inputs import usual_spec
-from ..common.real_images import RealImages, load_real, teacher_of
+from ..common.inputs import load_real, usual_spec
+from ..common.real_images import RealImages
 from ..common.students import parse_student
 from ..common.study import Materials, Method, Study, load_materials, run_study
 from .pruned_images import Pruned, load_pruned, parse_file
@@ -115,11 +100,17 @@ class LabelRegimes(Study):
             parse_student(self.student, usual_spec(self))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class RegimeCell(Cell):
     """A cell whose row also says how many images and bytes of labels it was trained with."""
 
-    label_bytes: int = 0
+    @property
+    def label_bytes(self) -> int:
+        """Bytes of class ids, of stored logits, or of a live teacher's weights, BatchNorm folded."""
+        if isinstance(self.task.soft_labels, MadeLabels):
+            return self.task.soft_labels.label_bytes
+        if self.task.teacher is not None:
+            return sum(leaf.nbytes for leaf in jax.tree.leaves(self.task.teacher.params))
+        return len(self.task.distilled.labels) * id_bytes(self.task.distilled.num_classes)
 
     def measure(self, run: Run) -> dict[str, Any]:
         """Adds `label_bytes` and `num_images`."""
@@ -133,16 +124,11 @@ def id_bytes(num_classes: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Gathered:
-    """What makes the cells: options, materials, and random images of each seed among the sets as `random-SEED`."""
+    """What makes the cells: options, materials with random images of each seed among the sets, and kinds of images."""
 
     config: LabelRegimes
     materials: Materials
-    teacher: Teacher
     kinds: tuple[str, ...]
-
-    def source(self, kind: str, seed: int) -> str:
-        """The name of a kind's set."""
-        return f"{RANDOM}-{seed}" if kind == RANDOM else kind
 
     @property
     def soft_recipes(self) -> dict[str, Recipe]:
@@ -152,63 +138,50 @@ class Gathered:
 
     def recipe(self, loss: str) -> Recipe:
         """The official recipe with crops, the same steps for every set."""
-        name, flips = self.source(self.kinds[0], 0), get_dataset(self.config.dataset).mirrors
-        changes = {"augment": "flip" if flips else "none", "smallest_crop": self.config.smallest_crop}
-        official = self.materials.recipe(name, self.config, loss=loss, evaluations=self.config.looks, **changes)
-        size = official.resolve_batch_size(len(self.materials.sets[name].labels))
-        return dataclasses.replace(official, batch_size=size, normalisation=self.teacher.info.normalisation)
+        config, materials = self.config, self.materials
+        flips, count = get_dataset(config.dataset).mirrors, len(materials.sets[config.method].labels)
+        changes = {"augment": "flip" if flips else "none", "smallest_crop": config.smallest_crop}
+        recipe = materials.recipe(config.method, config, loss=loss, evaluations=config.looks, **changes)
+        normalisation = materials.labelling_teacher().info.normalisation
+        return dataclasses.replace(recipe, batch_size=recipe.resolve_batch_size(count), normalisation=normalisation)
 
     def cell(
-        self,
-        labels: Mapping[str, str],
-        distilled: DistilledSet,
-        recipe: Recipe,
-        seed: int,
-        *,
-        teacher: Teacher | None = None,
-        soft_labels: MadeLabels | None = None,
-        label_bytes: int | None = None,
+        self, labels: Mapping[str, str], distilled: DistilledSet, recipe: Recipe, seed: int, **source: Any
     ) -> RegimeCell:
-        """One student, with hard labels unless there is a teacher or stored labels."""
-        ids = len(distilled.labels) * id_bytes(distilled.num_classes)
-        task = Task(recipe, self.materials.student, distilled, teacher, self.materials.evaluation_set, soft_labels)
-        return RegimeCell(dict(labels), task, seed, label_bytes=ids if label_bytes is None else label_bytes)
+        """One student, with hard labels unless the source of others is a `teacher` or stored `soft_labels`."""
+        task = Task(recipe, self.materials.student, distilled, test_set=self.materials.evaluation_set, **source)
+        return RegimeCell(labels, task, seed)
 
     def soft(self) -> Iterator[RegimeCell]:
         """Every kind of soft labels and loss on every kind of images; losses share what is stored."""
-        few = min(self.config.views, self.config.epochs)
+        few, teacher = min(self.config.views, self.config.epochs), self.materials.labelling_teacher()
         views: dict[str, dict[str, Any]] = {"one": {"whole": True}, "few": {"views": few}, "bank": {}}
-        weights = sum(leaf.nbytes for leaf in jax.tree.leaves(self.teacher.params))  # BatchNorm folded
-        live = {"teacher": self.teacher, "label_bytes": weights}
         stored: dict[tuple[str, str, int], MadeLabels] = {}
         recipes, seeds = self.soft_recipes, self.config.seeds
         for regime, loss, kind, seed in itertools.product(self.config.regimes, recipes, self.kinds, seeds):
-            name, recipe = self.source(kind, seed), recipes[loss]
-            distilled, key = self.materials.sets[name], (regime, name, seed)
+            distilled, recipe, key = self.materials.set_of(kind, seed), recipes[loss], (regime, kind, seed)
             if regime != LIVE and key not in stored:
-                stored[key] = make_labels(distilled, self.teacher, recipe, seed=seed, **views[regime])
-            made = stored.get(key)
-            changes = {"soft_labels": made, "label_bytes": made.label_bytes} if made else live
-            yield self.cell({"images": kind, "labels": f"{regime}, {loss}"}, distilled, recipe, seed, **changes)
+                stored[key] = make_labels(distilled, teacher, recipe, seed=seed, **views[regime])
+            source = {"teacher": teacher} if regime == LIVE else {"soft_labels": stored[key]}
+            yield self.cell({"images": kind, "labels": f"{regime}, {loss}"}, distilled, recipe, seed, **source)
 
     def hard(self) -> Iterator[RegimeCell]:
         """Hard labels on every kind of images."""
         for kind, seed in itertools.product(self.kinds, self.config.seeds):
-            distilled = self.materials.sets[self.source(kind, seed)]
+            distilled = self.materials.set_of(kind, seed)
             yield self.cell({"images": kind, "labels": HARD}, distilled, self.recipe("ce"), seed)
 
     def more(self, real: RealImages, pruned: Pruned, budgets: set[int]) -> Iterator[RegimeCell]:
         """Real images with hard labels, as many as the bytes of a budget buy, in as many steps as all others."""
-        first = self.materials.sets[self.source(self.kinds[0], 0)]
-        recipe, classes = self.recipe("ce"), first.num_classes
-        steps = -(-len(first.labels) // recipe.resolve_batch_size(len(first.labels)))
-        recipe = dataclasses.replace(recipe, max_steps=steps)
+        distilled, recipe = self.materials.sets[self.config.method], self.recipe("ce")
+        steps = -(-len(distilled.labels) // recipe.resolve_batch_size(len(distilled.labels)))
+        recipe, classes = dataclasses.replace(recipe, max_steps=steps), distilled.num_classes
         counts = sorted({budget // (classes * id_bytes(classes)) for budget in budgets})
         for ipc in (count for count in counts if self.config.ipc < count < real.smallest):
             chosen = {name: pruned.choose(name, ipc) for name in pruned.scored}
             for kind, seed in itertools.product((RANDOM, *pruned.scored), self.config.seeds):
-                distilled = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
-                yield self.cell({"images": kind, MORE: str(ipc * classes)}, distilled, recipe, seed)
+                images = real.draw(ipc, seed) if kind == RANDOM else chosen[kind]
+                yield self.cell({"images": kind, MORE: str(ipc * classes)}, images, recipe, seed)
         if counts[-1] >= real.smallest:
             everything = real.everything()
             for seed in self.config.seeds:
@@ -217,12 +190,11 @@ class Gathered:
 
 def gather(config: LabelRegimes, materials: Materials, real: RealImages, pruned: Pruned) -> Gathered:
     """Bring the sets together, in one normalisation. Raises: GiftError if there is no teacher of raw images."""
-    teacher = teacher_of(materials)
-    distilled = renormalise(materials.sets[config.method], teacher.info.normalisation)
+    distilled = renormalise(materials.sets[config.method], materials.labelling_teacher().info.normalisation)
     drawn = {f"{RANDOM}-{seed}": real.draw(config.ipc, seed) for seed in config.seeds}
     chosen = {name: pruned.choose(name, config.ipc) for name in pruned.names}
     sets = {config.method: distilled, **drawn, **chosen}
-    return Gathered(config, materials._replace(sets=sets), teacher, (config.method, RANDOM, *pruned.names))
+    return Gathered(config, materials._replace(sets=sets), (config.method, RANDOM, *pruned.names))
 
 
 def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cell]:
@@ -236,7 +208,7 @@ def make_cells(gathered: Gathered, real: RealImages, pruned: Pruned) -> list[Cel
 def main(config: LabelRegimes) -> None:
     """Run the study."""
     materials = load_materials(config, [config.method])
-    teacher = teacher_of(materials)
+    teacher = materials.labelling_teacher()
     if config.student:
         materials = materials._replace(students={config.method: parse_student(config.student, teacher.info.spec)})
     real = load_real(config, materials.student.spec.image_size)

@@ -14,6 +14,7 @@ from gift_jax.models import Model, Variables
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit
+from gift_jax.studies.cells import OnEpoch
 from gift_jax.task import Task
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state
@@ -21,8 +22,7 @@ from gift_jax.training.train import check_finite
 
 from .pruning import Dynamics, observe
 
-BATCH_SIZE = 500  # of the looks
-
+BATCH_SIZE, SEED = 500, 0  # of the looks, and of the training
 # Hard labels, SGD with momentum and a cosine, as CCS's authors train the network that they score images by.
 RECIPE = Recipe(
     loss="ce",
@@ -34,14 +34,7 @@ RECIPE = Recipe(
 )
 
 
-def record_dynamics(
-    recipe: Recipe,
-    network: Model,
-    images: DistilledSet,
-    *,
-    seed: int = 0,
-    on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
-) -> Dynamics:
+def record_dynamics(recipe: Recipe, network: Model, images: DistilledSet, on_epoch: OnEpoch) -> Dynamics:
     """Train a network on all images and record, after each epoch, how it sees each of them, not augmented.
 
     Args: recipe, such as `RECIPE`, with hard labels; on_epoch is told of each epoch and its mean loss.
@@ -50,12 +43,12 @@ def record_dynamics(
     task = Task(recipe, network, images)
     program, data, epoch = task.program, task.data(), make_epoch(task.program)
     predict = _make_predict(network, images.pixel_space, program.normalisation)
-    init_key, run_key = jax.random.split(jax.random.key(seed))
+    init_key, run_key = jax.random.split(jax.random.key(SEED))
     state, looks = init_state(program, init_key, task.learning_rate), []
     for number in range(recipe.epochs):
         state, metrics = epoch(state, data, run_key, number)
         metrics = jax.tree.map(lambda leaf: np.asarray(leaf)[None], metrics)
-        check_finite(metrics, (seed,), number * program.steps_per_epoch)
+        check_finite(metrics, (SEED,), number * program.steps_per_epoch)
         on_epoch(1, float(metrics.loss.mean()))
         look = functools.partial(predict, *task.evaluation_weights(state))
         looks.append(observe(in_batches(look, min(BATCH_SIZE, len(images.labels)), images.images), images.labels))

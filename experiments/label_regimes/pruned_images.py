@@ -31,10 +31,7 @@ class Pruned(NamedTuple):
 def load_pruned(
     out: Path, network: Model, real: RealImages, scored: Sequence[str], files: Sequence[str], epochs: int
 ) -> Pruned:
-    """Prepare methods that score images by a training of so many epochs, and index files, `NAME=FILE`.
-
-    Raises: GiftError.
-    """
+    """Prepare methods that score images by a training of so many epochs, and files, `NAME=FILE`. Raises: GiftError."""
     named = dict(map(parse_file, files))
     if len(named) < len(files):
         raise GiftError(f"--indices {' '.join(files)} has a name twice; choose a name for each file")
@@ -76,26 +73,20 @@ def read_rows(path: Path) -> np.ndarray:
 
 
 def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) -> Dynamics:
-    """Train the network on all images and record how it sees them, or take what was recorded before from out.
-
-    Images are mirrored where they stay of their class.
-    """
+    """Train the network on all images and record how it sees them, or take what was recorded before from out."""
     augment = "crop_flip" if get_dataset(images.dataset).mirrors else "crop"
     recipe = dataclasses.replace(RECIPE, epochs=epochs, augment=augment)
-    recipe_of, network_of = dataclasses.asdict(recipe), dataclasses.asdict(network.spec)
-    parts = {"recipe": recipe_of, "network": network_of, "images": set_identity(images), "random": random_identity()}
+    parts = {"recipe": dataclasses.asdict(recipe), "network": dataclasses.asdict(network.spec)}
+    parts |= {"images": set_identity(images), "random": random_identity()}
     path = out / "pruning" / f"{fingerprint(parts)}.npz"
     if not path.is_file():
         with progress.display("scoring real images", epochs, "epochs") as advance:
             tell = lambda count, loss: advance(count, f"loss {loss:.3g}")  # noqa: E731
-            dynamics = record_dynamics(recipe, network, images, on_epoch=tell)
-        print(
-            f"scored    {len(images.labels)} real images; {100 * dynamics.correct[-1].mean():.1f} % are right at last"
-        )
+            dynamics = record_dynamics(recipe, network, images, tell)
+        right = 100 * dynamics.correct[-1].mean()
+        print(f"scored    {len(images.labels)} real images; {right:.1f} % are right at last")
         with atomic_write(path) as temporary, os_errors_as_gift_error(path), temporary.open("wb") as file:
             np.savez(file, **dynamics._asdict())
-    with (
-        os_errors_as_gift_error(path, ValueError, KeyError, zipfile.BadZipFile),
-        np.load(path, allow_pickle=False) as stored,
-    ):
+    damaged = (ValueError, KeyError, zipfile.BadZipFile)
+    with os_errors_as_gift_error(path, *damaged), np.load(path, allow_pickle=False) as stored:
         return Dynamics(*(stored[name] for name in Dynamics._fields))

@@ -1,11 +1,9 @@
 """Real images chosen by how a training went: scores of their difficulty, and the images that each method keeps.
 
-Scores are of training dynamics, which `dynamics.py` records after every epoch. As many images are kept of
-each class, as distilled sets have them; the published methods choose over all classes together.
+As many images are kept of each class, as distilled sets have them; the published methods choose over all together.
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -96,30 +94,21 @@ def keep_covering(difficulty: np.ndarray, count: int, generator: np.random.Gener
     return np.concatenate(chosen)
 
 
-class Method(NamedTuple):
-    """A score of difficulty, the higher the harder, and which images are kept by it."""
-
-    difficulty: Callable[[Dynamics], np.ndarray]
-    keep: Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
-
-
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {
-        "forgetting": Method(forgetting, keep_hardest),
-        "el2n": Method(el2n, keep_hardest),
-        "aum": Method(lambda dynamics: -aum(dynamics), keep_hardest),
-        "ccs": Method(lambda dynamics: -aum(dynamics), keep_covering),
-    }
-)
+Score = Callable[[Dynamics], np.ndarray]
+Keep = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+METHODS: Mapping[str, tuple[Score, Keep]] = {
+    "forgetting": (forgetting, keep_hardest),
+    "el2n": (el2n, keep_hardest),
+    "aum": (lambda dynamics: -aum(dynamics), keep_hardest),
+    "ccs": (lambda dynamics: -aum(dynamics), keep_covering),
+}
+"""Scores of difficulty, the higher the harder, and which images are kept by them."""
 
 
-def choose_rows(method: str, dynamics: Dynamics, labels: np.ndarray, ipc: int, seed: int = 0) -> np.ndarray:
-    """Rows that a method keeps of each class, class after class. Args: labels, int [N]. Returns: int [classes * ipc].
-
-    Raises: GiftError for a class with fewer images.
-    """
-    difficulty, keep = METHODS[method].difficulty(dynamics), METHODS[method].keep
-    generator = np.random.default_rng(seed)
+def choose_rows(method: str, dynamics: Dynamics, labels: np.ndarray, ipc: int) -> np.ndarray:
+    """Rows that a method keeps of each class. Args and returns: as of `rows_by_class`. Raises: GiftError."""
+    score, keep = METHODS[method]
+    difficulty, generator = score(dynamics), np.random.default_rng(0)
     return rows_by_class(labels, ipc, lambda rows: rows[keep(difficulty[rows], ipc, generator)])
 
 

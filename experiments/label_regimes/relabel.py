@@ -62,7 +62,8 @@ class MadeLabels(StoredLabels):
         """An epoch's batches, one after another, each image once in an order of the epoch's own."""
         view, count = number % self.views, len(self.distilled.labels)
         boxes, flips = self._draw(view)
-        logits = self._logits(None if self.whole else view, boxes, flips)
+        whole = (_whole(count, self.info.image_size), np.zeros_like(flips))
+        logits = self._logits(-1, *whole) if self.whole else self._logits(view, boxes, flips)
         order = np.random.default_rng((self.seed, _ORDER, number)).permutation(count).astype(np.int32)
         steps = -(-count // self.info.batch_size)
         unmixed = (np.zeros(count, np.int32), np.ones(steps, np.float32), np.zeros((steps, 4), np.int16))
@@ -78,21 +79,17 @@ class MadeLabels(StoredLabels):
         key = jax.random.key(int(generator.integers(2**31)))
         return np.stack(_boxes(key, count, side, self.smallest_crop), axis=1).astype(np.int16), flips
 
-    def _logits(self, view: int | None, boxes: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        """The teacher's logits of a view, or with None of the whole images, float16 [N, C]."""
-        place = -1 if view is None else view
-        if place not in self.kept:
-            if view is None:
-                boxes, flips = _whole(len(boxes), self.info.image_size), np.zeros_like(flips)
-            distilled, (network, params, info) = self.distilled, self.teacher
-            ask = _make_ask(self.info.compiled(), network, distilled.pixel_space, info.normalisation)
-            arrays = (distilled.images, boxes, flips)
-            made = in_batches(functools.partial(ask, params), self.info.batch_size, *arrays, pad=False)
-            made = made.astype(np.float16)
-            if self.label_bytes > _KEPT_BYTES:
-                return made
-            self.kept[place] = made
-        return self.kept[place]
+    def _logits(self, view: int, boxes: np.ndarray, flips: np.ndarray) -> np.ndarray:
+        """The teacher's logits of a view, float16 [N, C]."""
+        if view in self.kept:
+            return self.kept[view]
+        distilled, (network, params, info) = self.distilled, self.teacher
+        ask = _make_ask(self.info.compiled(), network, distilled.pixel_space, info.normalisation)
+        arrays = (distilled.images, boxes, flips)
+        made = in_batches(functools.partial(ask, params), self.info.batch_size, *arrays, pad=False).astype(np.float16)
+        if self.label_bytes <= _KEPT_BYTES:
+            self.kept[view] = made
+        return made
 
 
 def _whole(count: int, side: int) -> np.ndarray:
@@ -119,10 +116,7 @@ def _make_ask(
 def make_labels(
     distilled: DistilledSet, teacher: Teacher, recipe: Recipe, *, views: int = 0, whole: bool = False, seed: int
 ) -> MadeLabels:
-    """Prepare labels for a recipe's epochs, batches, crops and flips.
-
-    Args: views and whole, as of `MadeLabels`; with 0 there is a view for each epoch.
-    """
+    """Prepare labels for a recipe's epochs, batches, crops and flips. Args: views, 0 for one for each epoch."""
     count, views = len(distilled.labels), views or recipe.epochs
     flips = "flip" in split_strategy(recipe.augment)[1].split("_")
     drawn = f"{'whole images' if whole else views}, crops from {recipe.smallest_crop}, {'' if flips else 'not '}flipped"

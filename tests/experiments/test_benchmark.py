@@ -1,7 +1,6 @@
 """Fashion-MNIST and CIFAR-10 from their files to the report, in small; what is refused, and what a dry run says."""
 
-import functools
-import io
+import re
 import tarfile
 
 import numpy as np
@@ -11,7 +10,8 @@ from sources import CIFAR10, write_mnist
 
 from experiments import benchmark, report
 from experiments.benchmark.cells import QUESTIONS
-from experiments.benchmark.setup import FASHION, Benchmark, held_out, teacher_config
+from experiments.benchmark.setup import FASHION, HELD_OUT, Benchmark, teacher_config
+from experiments.common.real_images import hold_out
 from gift_jax.studies.results import read_results
 
 TINY = (
@@ -19,29 +19,11 @@ TINY = (
     *("--optimizers", "sgd", "adamw", "--students", "conv1", "--sgd-rates", 1, 10, "--adam-rates", 1, 3, "--steps", 2),
     *("--teacher-epochs", 1, "--long-steps", 4, "--num-seeds", 2, "--rival-seeds", 3, "--other-seeds", 2),
 )
-SECTIONS = [
+SECTIONS = (
     *("Summary", "Differences", "Compared with published results", "Images, labels and sizes", "Gradients and rates"),
-    *(
-        "Students",
-        "Refinement",
-        "Longer training",
-        "Augmentation",
-        "The chosen rates",
-        "The teacher",
-        "The distilled images",
-    ),
-]
-
-
-@pytest.fixture
-def fashion(command):
-    return functools.partial(command, benchmark)
-
-
-@pytest.fixture
-def idx(tmp_path):
-    write_mnist(tmp_path / "idx", 120)
-    return tmp_path / "idx"
+    *("Students", "Refinement", "Longer training", "Augmentation", "The chosen rates", "The teacher"),
+    "The distilled images",
+)
 
 
 def cells_by_setting(rows, view):
@@ -54,22 +36,19 @@ def cells_by_setting(rows, view):
 
 
 @pytest.mark.exhaustive
-def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_idx_files_become_a_report(succeed, refuse, tmp_path):
+    write_mnist(tmp_path / "idx", 120)
     out = tmp_path / "run"
-    options = ("--data", idx, "--out", out, *TINY)
-    status, printed, err = fashion(*options, "--dry-run")
-    assert status == 0, err
+    options = (benchmark, "--data", tmp_path / "idx", "--out", out, *TINY)
+    printed = succeed(*options, "--dry-run")
     assert "a dry run: " in printed
     assert "the teacher: " in printed
     assert not (out / "teacher").exists()
-    status, printed, err = fashion(*options)
-    assert status == 0, err
+    succeed(*options)
     text = (out / "report.md").read_text()
     for heading in SECTIONS:
         assert f"\n## {heading}\n" in text
-    assert "Not run" not in text
-    assert "Failed" not in text
+    assert not re.search("Not run|Failed", text)
     rows = read_results(out / "results.jsonl")
     counts = {
         name: sum(row["labels"]["question"] == name for row in rows) for name in FASHION["stages"] if name in QUESTIONS
@@ -87,15 +66,13 @@ def test_idx_files_become_a_report(fashion, command, idx, tmp_path, monkeypatch)
     told = {row["seed"] for row in rows if row["labels"]["question"] != "search"}
     assert not searched & told
     before = (out / "results.jsonl").read_bytes()
-    status, _, err = fashion(*options)
-    assert (status, (out / "results.jsonl").read_bytes()) == (0, before), err
-    assert "nothing to run" in fashion(*options, "--dry-run")[1]
-    assert command(report, out, "--out", tmp_path / "joined")[0] == 0
+    succeed(*options)
+    assert (out / "results.jsonl").read_bytes() == before
+    assert "nothing to run" in succeed(*options, "--dry-run")
+    succeed(report, out, "--out", tmp_path / "joined")
     assert "\n## Differences\n" in (tmp_path / "joined" / "report.md").read_text()
-    status, _, err = fashion(*options, "--steps", 3, "--stages", "search", "report")
-    assert (status, "holds runs of different settings" in err) == (2, True)
-    status, _, err = fashion(*options, "--width", 3)
-    assert (status, "is a conv3 width=2, not a conv3 width=3" in err) == (2, True)
+    assert "holds runs of different settings" in refuse(*options, "--steps", 3, "--stages", "search", "report")
+    assert "is a conv3 width=2, not a conv3 width=3" in refuse(*options, "--width", 3)
 
 
 @pytest.fixture
@@ -105,48 +82,41 @@ def archive(tmp_path):
     with tarfile.open(path, "w:xz") as tar:
         for split, count in (("train", 12), ("test", 2)):
             for name in map(bytes.decode, CIFAR10):
+                (folder := tmp_path / "tiny" / split / name).mkdir(parents=True)
                 for number in range(count):
-                    stream = io.BytesIO()
-                    Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(stream, "JPEG")
-                    member = tarfile.TarInfo(f"{split}/{name}/{number:04}.jpg")
-                    member.size = stream.tell()
-                    stream.seek(0)
-                    tar.addfile(member, stream)
+                    Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(folder / f"{number:04}.jpg")
+            tar.add(tmp_path / "tiny" / split, split)
     return path
 
 
 @pytest.mark.exhaustive
-def test_an_archive_of_cifar10_becomes_a_report_part_by_part(fashion, command, archive, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_an_archive_of_cifar10_becomes_a_report_part_by_part(succeed, refuse, archive, tmp_path):
     out = tmp_path / "run"
     amounts = ("--width", 2, "--ipc", 2, "--sizes", 1, 2, "--teacher-epochs", 1, "--steps", 2, "--lengths", 1, 2)
     few = ("--num-seeds", 2, "--rival-seeds", 3, "--other-seeds", 1, "--long-seeds", 1, "--all-losses", "ce", "gift")
-    options = ("--dataset", "cifar10", "--data", archive, "--out", out, *amounts, *few)
-    status, _, err = fashion(*options, "--stages", "primary", "report")
-    assert status == 0, err
+    options = (benchmark, "--dataset", "cifar10", "--data", archive, "--out", out, *amounts, *few)
+    succeed(*options, "--stages", "primary", "report")
     text = (out / "report.md").read_text()
     assert "gift - kl: " in text
     assert "- question losses" in text
-    status, _, err = fashion(*options, "--stages", "losses", "epochs", "relabelled", "dc", "report")
-    assert status == 0, err
-    status, _, err = fashion(*options, "--teacher-epochs", 2, "--stages", "report")
-    assert (status, "was trained for 1 epochs; give --teacher-epochs 1" in err) == (2, True)
+    succeed(*options, "--stages", "losses", "epochs", "relabelled", "dc", "report")
+    sentence = refuse(*options, "--teacher-epochs", 2, "--stages", "report")
+    assert "was trained for 1 epochs; give --teacher-epochs 1" in sentence
     rows = read_results(out / "results.jsonl")
     asked = [(row["labels"]["question"], row["labels"].get("ipc")) for row in rows]
     counts = {key: asked.count(key) for key in asked}
     assert counts == {("teacher", None): 1, ("primary", None): 6, ("losses", "1"): 4, ("losses", "2"): 4,
                       ("epochs", None): 4}  # fmt: skip
     assert {row["experiment"] for row in rows} == {"cifar10"}
-    assert command(report, out, "--out", tmp_path / "joined")[0] == 0
+    succeed(report, out, "--out", tmp_path / "joined")
     assert "| loss (n = 2 to 3) | 1 | 2 |" in (tmp_path / "joined" / "report.md").read_text()
 
 
-def test_a_dataset_has_defaults_of_its_own_and_any_other_the_official_regime(fashion):
-    for dataset, steps, out in (("fashion-mnist", "200", "runs/fashion_mnist"), ("cifar10", "None", "runs/cifar10")):
-        status, text, _ = fashion("--dataset", dataset, "--help")
-        assert status == 0
-        assert out in text
-        assert ("(default: 200)" in text) == (steps == "200")
+@pytest.mark.parametrize(("dataset", "is_short"), [("fashion-mnist", True), ("cifar10", False)])
+def test_a_dataset_has_defaults_of_its_own_and_any_other_the_official_regime(dataset, is_short, succeed):
+    text = succeed(benchmark, "--dataset", dataset, "--help")
+    assert f"runs/{dataset.replace('-', '_')}" in text
+    assert ("(default: 200)" in text) == is_short
 
 
 @pytest.mark.parametrize(
@@ -159,30 +129,29 @@ def test_a_dataset_has_defaults_of_its_own_and_any_other_the_official_regime(fas
         (("--losses", "ce", "--fewer-losses", "ce"), "--losses must hold gift, --optimizers adamw"),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, message, fashion, tmp_path):
-    status, _, err = fashion("--data", tmp_path, "--out", tmp_path / "out", *arguments)
+def test_mistakes_are_one_sentence(arguments, message, command, tmp_path):
+    status, _, err = command(benchmark, "--data", tmp_path, "--out", tmp_path / "out", *arguments)
     assert (status, err.count("\n")) == (2, 1)
     assert message in err
     assert not (tmp_path / "out").exists()
 
 
 def test_no_set_holds_an_image_that_rates_are_chosen_on():
-    held, kept = held_out(60_000)
+    held, kept = hold_out(60_000, HELD_OUT)
     assert (len(held), len(kept)) == (5_000, 55_000)
     assert not set(held) & set(kept)
 
 
-def test_sets_of_other_images_are_not_taken(fashion, tmp_path):
+def test_sets_of_other_images_are_not_taken(succeed, refuse, tmp_path):
     """Other images under the same labels, as after a new download into the same place."""
     write_mnist(tmp_path / "idx", 120, zipped=False)
-    options = ("--data", tmp_path / "idx", "--out", tmp_path / "run", *TINY, "--stages", "sets")
-    assert [fashion(*options)[0] for _ in range(2)] == [0, 0]
+    options = (benchmark, "--data", tmp_path / "idx", "--out", tmp_path / "run", *TINY, "--stages", "sets")
+    succeed(*options)
+    succeed(*options)
     images = tmp_path / "idx" / "train-images-idx3-ubyte"
     content = images.read_bytes()
     images.write_bytes(content[:16] + content[16:][::-1])
-    status, _, err = fashion(*options)
-    assert status != 0
-    assert "its sets and teacher are of other training images" in err
+    assert "its sets and teacher are of other training images" in refuse(*options)
 
 
 def test_the_literatures_width_and_a_teacher_that_follows_the_dataset():

@@ -1,24 +1,20 @@
 """RDED from class folders or the digits: streamed class by class, resumed, never replacing a set."""
 
-import dataclasses
 import functools
 
-import jax
 import numpy as np
 import pytest
 from folders import write_tree
-from setups import INFO, make_variables, random_teacher
+from setups import random_teacher
 
 from experiments import distill_rded
-from gift_jax import load_distilled, rded, save_teacher
-from gift_jax.data.datasets import CIFAR_NORMALISATION
+from gift_jax import load_distilled, rded
 from gift_jax.data.digits import load_split
-from gift_jax.models import ModelSpec, get_model
 
 
 @pytest.fixture
-def teacher(tmp_path):
-    save_teacher(tmp_path / "teacher", INFO, *make_variables())
+def teacher(save_random_teacher, tmp_path):
+    save_random_teacher(tmp_path / "teacher")
     return tmp_path / "teacher"
 
 
@@ -42,10 +38,9 @@ def stop_once_at_4(monkeypatch):
     return made
 
 
-def test_the_set_is_the_librarys(distill, teacher, tmp_path):
-    status, out, err = distill("--teacher", teacher, "--ipc", 2, "--factor", 2, "--out", tmp_path / "s.safetensors")
-    assert status == 0, err
-    assert "20 images of 1195 real ones" in out
+def test_the_set_is_the_librarys(succeed, teacher, tmp_path):
+    options = ("--teacher", teacher, "--ipc", 2, "--factor", 2, "--out", tmp_path / "s.safetensors")
+    assert "20 images of 1195 real ones" in succeed(distill_rded, *options)
     split, found = load_split(), load_distilled(tmp_path / "s.safetensors")
     settings = rded.RDED(factor=2)
     expected = rded.synthesize(split.train_images, split.train_labels, random_teacher(), ipc=2, settings=settings)
@@ -66,31 +61,23 @@ def test_a_run_that_stopped_goes_on_and_gives_the_same_set(distill, teacher, tmp
     np.testing.assert_array_equal(one.images, other.images)
 
 
-def test_a_set_that_exists_is_never_replaced(distill, teacher, tmp_path):
-    (tmp_path / "s.safetensors").write_text("precious")
-    status, _, err = distill("--teacher", teacher, "--out", tmp_path / "s.safetensors")
-    assert (status, (tmp_path / "s.safetensors").read_text()) == (2, "precious")
-    assert "holds something else, and is not replaced" in err
-
-
-def test_the_same_command_again_is_done_and_another_one_replaces_nothing(distill, teacher, tmp_path):
+def test_the_same_command_again_is_done_and_another_one_replaces_nothing(succeed, refuse, teacher, tmp_path):
     arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 20, "--out", tmp_path / "s.safetensors")
-    assert distill(*arguments)[0] == 0
+    succeed(distill_rded, *arguments)
     before = (tmp_path / "s.safetensors").stat().st_mtime_ns
-    status, out, _ = distill(*arguments, "--dataset", "digits")
-    assert (status, "is there " in out) == (0, True)
-    status, _, err = distill(*arguments, "--seed", 1)
-    assert (status, "is not replaced" in err) == (2, True)
+    assert "is there " in succeed(distill_rded, *arguments, "--dataset", "digits")
+    assert "is not replaced" in refuse(distill_rded, *arguments, "--seed", 1)
     assert (tmp_path / "s.safetensors").stat().st_mtime_ns == before
-    status, _, err = distill(*arguments, "--dataset", "cifar10")
-    assert (status, "is a teacher of digits, not of cifar10" in err) == (2, True)
+    assert "is a teacher of digits, not of cifar10" in refuse(distill_rded, *arguments, "--dataset", "cifar10")
+    (tmp_path / "s.safetensors").write_text("precious")
+    assert "holds something else, and is not replaced" in refuse(distill_rded, *arguments)
+    assert (tmp_path / "s.safetensors").read_text() == "precious"
 
 
-def test_classes_of_another_teacher_are_not_taken_over(distill, tmp_path, monkeypatch):
+def test_classes_of_another_teacher_are_not_taken_over(distill, save_random_teacher, tmp_path, monkeypatch):
     """Two teachers that were trained here: nothing but their weights tells them apart."""
-    info = dataclasses.replace(INFO, source_sha256="")
     for seed in (0, 1):
-        save_teacher(tmp_path / f"t{seed}", info, *make_variables(seed))
+        save_random_teacher(tmp_path / f"t{seed}", seed, source_sha256="")
     options = ("--ipc", 1, "--images-per-class", 20, "--out")
     assert distill("--teacher", tmp_path / "t1", *options, tmp_path / "whole.safetensors")[0] == 0
     stop_once_at_4(monkeypatch)
@@ -136,12 +123,9 @@ def test_what_cannot_be_is_said_before_anything_is_made(options, message, distil
     assert message in err
 
 
-def test_class_folders_are_streamed(distill, tmp_path):
+def test_class_folders_are_streamed(distill, save_random_teacher, tmp_path):
     root = write_tree(tmp_path / "train", [f"{label:05d}" for label in range(10)], per_class=3)
-    spec = ModelSpec("conv2", 10, 32, 3, (("width", 4),))
-    info = dataclasses.replace(INFO, dataset="cifar10", image_size=32, channels=3, normalisation=CIFAR_NORMALISATION)
-    params, stats = get_model(spec).init(jax.random.key(0))
-    save_teacher(tmp_path / "teacher", info, params, stats)
+    save_random_teacher(tmp_path / "teacher", dataset="cifar10")
     arguments = ("--teacher", tmp_path / "teacher", "--data", root, "--out", tmp_path / "s.safetensors")
     assert distill(*arguments, "--ipc", 2)[0] == 0
     assert load_distilled(tmp_path / "s.safetensors").images.shape == (20, 32, 32, 3)

@@ -9,6 +9,7 @@ import pytest
 from setups import distilled_set
 
 from experiments import evaluate
+from experiments.common import training
 from gift_jax.data.distilled import save_distilled
 from gift_jax.errors import GiftError, Preempted
 from gift_jax.optim import LOSS_READERS, RATES, REFUSED
@@ -46,13 +47,13 @@ def test_each_trains_and_goes_on_after_a_stop_as_if_there_had_been_none(name, ev
     told = " ".join(capsys.readouterr().out.split())
     assert f"{RATES[name].value:g}, default for {name}: {RATES[name].source}" in told
 
-    class Stopped(evaluate.Estimate):
+    class Stopped(training.Estimate):
         def __call__(self, *arguments):
             super().__call__(*arguments)
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(evaluate, "Estimate", Stopped)
+        patched.setattr(training, "Estimate", Stopped)
         with pytest.raises(Preempted, match="after epoch 1 of 2"):
             evaluated(name, "stopped")
     [resumed] = evaluated(name, "stopped")

@@ -1,7 +1,6 @@
 """`python -m experiments.imagenet_ipc10` from the authors' files to a result, for two steps; in full at 224 pixels."""
 
 import io
-import json
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from PIL import Image
 from convert.families import find_family
 from experiments import imagenet_ipc10
 from gift_jax.models import ModelSpec
+from gift_jax.studies.results import read_results
 
 CLASSES = 1000
 FACTORS = {"resnet18": 2, "conv4": 1}  # of RDED's recipes
@@ -48,25 +48,23 @@ def place(student, tmp_path, monkeypatch):
     torch.manual_seed(0)
     module = find_family(name).reference(ModelSpec(name, CLASSES, side))
     torch.save(module.state_dict(), tmp_path / f"{name}-f37072fd.pth")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_from_the_authors_files_to_a_result(student, place, command):
+def test_from_the_authors_files_to_a_result(student, place, succeed):
     name, side = student
     options = {
         "model": name, "distilled": "rded", "teacher": f"{name}-f37072fd.pth", "data": "val", "out": "out",
         "seeds": 0, "epochs": 1, "max-steps": 2, "batch-size": 8,
     }  # fmt: skip
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    status, out, err = command(imagenet_ipc10, *arguments)
-    assert status == 0, err
+    out = succeed(imagenet_ipc10, *arguments)
     images = f"uint8[10000, {side}, {side}, 3]"
     for text in (images, f"{name} of imagenet-1k", "top-1 agreement 100 %", f"uint8[1000, {side}"):
         assert text in out
-    [row] = [json.loads(line) for line in (place / "out" / "results.jsonl").read_text().splitlines()]
+    [row] = read_results(place / "out" / "results.jsonl")
     assert (row["recipe"]["factor"], row["recipe"]["batch_size"], row["loss"]) == (FACTORS[name], 8, "gift")
     assert row["recipe"]["optimizer"]["name"] == "adamw"
     assert 0 <= row["top1_last"] <= 5

@@ -6,23 +6,22 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from setups import INFO, distilled_set, make_variables
+from setups import INFO, distilled_set
 
 from experiments import label_regimes, report
-from experiments.common.real_images import load_real
+from experiments.common.inputs import load_real
 from experiments.label_regimes import LabelRegimes, pruned_images
 from experiments.label_regimes.pruned_images import load_dynamics, load_pruned, parse_file, read_rows
 from experiments.label_regimes.pruning import Dynamics
 from gift_jax import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.hald import soft_hard_soft
-from gift_jax.teachers.teacher import save_teacher
 from gift_jax.training.identity import fingerprint
 
 CONFIG = LabelRegimes(num_seeds=2, epochs=30, ipc=3, subsets=("aum", "ccs"), student=None)
 
 
-def recorded(recipe, network, images, **_):
+def recorded(recipe, network, images, on_epoch):
     """Dynamics of nobody's training."""
     rng, shape = np.random.default_rng(0), (recipe.epochs, len(images.labels))
     return Dynamics(rng.random(shape) < 0.8, rng.normal(size=shape).astype("f"), rng.random(shape, "f"))
@@ -124,6 +123,8 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
         (lambda path: load_pruned(path, None, None, (), ("own=a", "own=b"), 1), "own=a own=b has a name twice"),
         (lambda path: LabelRegimes(indices=("rded=a",)), r"'rded' is the distilled set \(--method\)"),
         (lambda path: read_rows(path / "missing.npy"), "missing.npy: No such file"),
+        (lambda path: read_rows(path / "rows.txt"), "rows.txt: holds no row numbers"),
+        (lambda path: read_rows(path / "rows.npy"), "rows.npy: holds no row numbers"),
         (lambda path: LabelRegimes(method="random"), "random images are always"),
         (lambda path: LabelRegimes(losses=("ce",)), "ce is run anyway"),
         (lambda path: LabelRegimes(hard_middle=("ce",)), "--hard-middle must name soft labels"),
@@ -132,21 +133,15 @@ def test_index_files_stand_beside_the_others(cells, tmp_path):
     ],
 )
 def test_mistakes_are_named(make, message, tmp_path):
+    (tmp_path / "rows.txt").write_text("one\ntwo\n")
+    np.save(tmp_path / "rows.npy", np.array([{}], object))
     with pytest.raises(GiftError, match=message):
         make(tmp_path)
 
 
-def test_a_file_of_something_else_is_no_index_file(tmp_path):
-    (tmp_path / "rows.txt").write_text("one\ntwo\n")
-    np.save(tmp_path / "rows.npy", np.array([{}], object))
-    for name in ("rows.txt", "rows.npy"):
-        with pytest.raises(GiftError, match=f"{name}: holds no row numbers"):
-            read_rows(tmp_path / name)
-
-
 def test_dynamics_are_recorded_once(tmp_path, monkeypatch):
     told = []
-    record = lambda *parts, **more: told.append(1) or recorded(*parts, **more)  # noqa: E731
+    record = lambda *parts: told.append(1) or recorded(*parts)  # noqa: E731
     monkeypatch.setattr(pruned_images, "record_dynamics", record)
     images, network = distilled_set(20), get_model(INFO.spec)
     first, again = (load_dynamics(tmp_path, network, images, 3) for _ in range(2))
@@ -160,12 +155,11 @@ def test_dynamics_are_recorded_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.exhaustive
-def test_a_reduced_grid_runs_to_its_report(command, tmp_path):
-    save_teacher(tmp_path / "teacher", INFO, *make_variables())
+def test_a_reduced_grid_runs_to_its_report(succeed, save_random_teacher, tmp_path):
+    save_random_teacher(tmp_path / "teacher")
     options = ("--out", tmp_path, "--epochs", 3, "--num-seeds", 2, "--ipc", 2, "--views", 2, "--score-epochs", 2)
     options += ("--losses", "gift", "--subsets", "ccs")
-    status, _, err = command(label_regimes, *options)
-    assert status == 0, err
+    succeed(label_regimes, *options)
     text = (tmp_path / "report.md").read_text()
     headings = ["Summary", "The set and random images", "Labels under gift", "At equal label bytes", "Training curves"]
     for heading in [*headings, "The distilled images", "Configuration"]:
@@ -174,7 +168,7 @@ def test_a_reduced_grid_runs_to_its_report(command, tmp_path):
     assert not {"nan", "Incomplete"} & set(text.split())
     written = (tmp_path / "results.jsonl").read_bytes()
     assert len(written.splitlines()) == 3 * 9 * 2 + 2 * 2 + 2  # 20 images, 400 bytes: 400 more; a bank: all there are
-    assert command(label_regimes, *options)[0] == 0
+    succeed(label_regimes, *options)
     assert (tmp_path / "results.jsonl").read_bytes() == written  # nothing is run again
-    assert command(report, tmp_path, "--out", tmp_path / "joined")[0] == 0
+    succeed(report, tmp_path, "--out", tmp_path / "joined")
     assert "\n## At equal label bytes" in (tmp_path / "joined" / "report.md").read_text()

@@ -1,7 +1,6 @@
 """A teacher from scratch: trained, written like a converted one, loaded, and given to PyTorch."""
 
 import dataclasses
-import functools
 import json
 import os
 import subprocess
@@ -30,17 +29,14 @@ from gift_jax.task import Task
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def train(command):
-    return functools.partial(command, train_teacher)
+SMALL = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
 
 
-def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path, capfd):
+def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(succeed, tmp_path, capfd):
     out = tmp_path / "teacher"
     options = ("--epochs", 6, "--batch-size", 64, "--learning-rate", 0.05, "--schedule", "cosine")
-    status, printed, err = train("--dataset", "digits", "--model", "conv2", *options, "--out", out)
-    assert status == 0, err
-    [row] = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    printed = succeed(train_teacher, "--dataset", "digits", "--model", "conv2", *options, "--out", out)
+    [row] = read_results(out / "results.jsonl")
     assert row["top1_last"] > 85
     assert f"top-1 {row['top1_last']:.2f} % on 602 test images" in printed
     assert "none mirrored" in printed
@@ -59,61 +55,52 @@ def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(train, tmp_path,
     np.testing.assert_allclose(logits, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
-def test_of_a_training_that_diverged_nothing_stays(train, tmp_path):
-    options = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
-    status, _, err = train(
-        *options, "--learning-rate", 1e30, "--save-minutes", 0, "--out", tmp_path / "new" / "teacher"
-    )
-    assert (status, "lower the learning rate" in err) == (2, True)
+def test_of_a_training_that_diverged_nothing_stays(refuse, tmp_path):
+    options = ("--learning-rate", 1e30, "--save-minutes", 0, "--out", tmp_path / "new" / "teacher")
+    assert "lower the learning rate" in refuse(train_teacher, *SMALL, *options)
     assert [*tmp_path.iterdir()] == []
 
 
-def test_a_teacher_is_never_replaced_by_another(train, tmp_path):
-    arguments = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
+def test_a_teacher_is_never_replaced_by_another(succeed, refuse, tmp_path):
     out = tmp_path / "teacher"
-    assert train(*arguments, "--epochs", 1, "--out", out)[0] == 0
+    succeed(train_teacher, *SMALL, "--epochs", 1, "--out", out)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    status, printed, _ = train(*arguments, "--epochs", 1, "--out", out)
-    assert (status, f"is there  {out}" in printed) == (0, True)
+    assert f"is there  {out}" in succeed(train_teacher, *SMALL, "--epochs", 1, "--out", out)
     for options in (("--epochs", 2), ("--epochs", 1, "--seed", 1)):
-        status, _, err = train(*arguments, *options, "--out", out)
-        assert (status, f"{out}: holds something else, and is not replaced" in err) == (2, True)
+        sentence = refuse(train_teacher, *SMALL, *options, "--out", out)
+        assert f"{out}: holds something else, and is not replaced" in sentence
     assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert load_teacher(out).info.source_sha256  # by which rows and sets name it
 
 
-def test_two_processes_do_not_train_into_one_directory(train, tmp_path, monkeypatch):
+def test_two_processes_do_not_train_into_one_directory(succeed, refuse, tmp_path, monkeypatch):
     """The second, of another seed, is told before it trains; if the first one's is there all the same, it stays."""
-    options = ("--dataset", "digits", "--model", "conv1", "--model-options", "width=2", "--batch-size", 400)
-    arguments, told, original = (*options, "--epochs", 1, "--out", tmp_path / "t"), [], Task.train
+    arguments, told, original = (train_teacher, *SMALL, "--epochs", 1, "--out", tmp_path / "t"), [], Task.train
 
     def meanwhile(*parts, **given):
         if not told:
-            told.append(None)
-            told[:] = train(*arguments, "--seed", 1)
+            told.append("")
+            told[0] = refuse(*arguments, "--seed", 1)
         return original(*parts, **given)
 
     monkeypatch.setattr(Task, "train", meanwhile)
-    assert train(*arguments)[0] == 0
-    assert "t: another process is training a teacher here" in told[2]
+    succeed(*arguments)
+    assert "t: another process is training a teacher here" in told[0]
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ("--dataset", "cifar10", "--model", "conv3"),
-            "cifar10 are missing (https://www.cs.toronto.edu/~kriz/cifar.html); give --test-data DIRECTORY",
-        ),
-        (("--dataset", "digits", "--model", "conv33"), "--model: 'conv33' is unknown"),
-        (("--dataset", "digits", "--model", "conv2", "--epochs", 0), "epochs must be 1 or more"),
-        (("--dataset", "digits", "--model", "conv2", "--workers", 0), "--workers must be 1 or more, not 0"),
-        (("--dataset", "digits", "--model", "conv2", "--save-minutes", -1), "minutes must be 0 or more, not -1"),
+        (("--dataset", "cifar10"), "missing (https://www.cs.toronto.edu/~kriz/cifar.html); give --test-data DIRECTORY"),
+        (("--model", "conv33"), "--model: 'conv33' is unknown"),
+        (("--epochs", 0), "epochs must be 1 or more"),
+        (("--workers", 0), "--workers must be 1 or more, not 0"),
+        (("--save-minutes", -1), "minutes must be 0 or more, not -1"),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, message, train, tmp_path):
-    status, _, err = train(*arguments, "--out", tmp_path / "out" / "t")
+def test_mistakes_are_one_sentence(arguments, message, command, tmp_path):
+    status, _, err = command(train_teacher, *SMALL, *arguments, "--out", tmp_path / "out" / "t")
     assert (status, err.count("\n")) == (2, 1)
     assert message in err
     assert not (tmp_path / "out").exists()
@@ -141,11 +128,11 @@ def test_the_teacher_of_the_cifar_study_has_the_default_recipe():
     assert json.loads(json.dumps({**found, "evaluations": row["recipe"]["evaluations"]})) == row["recipe"]
 
 
-def test_a_weak_teacher_is_said(train, tmp_path):
+def test_a_weak_teacher_is_said(command, tmp_path):
     options = ("--dataset", "digits", "--model", "conv1", "--epochs", 8, "--batch-size", 64, "--learning-rate")
-    status, _, err = train(*options, 1e-5, "--out", tmp_path / "weak")
+    status, _, err = command(train_teacher, *options, 1e-5, "--out", tmp_path / "weak")
     assert (status, "this is a weak teacher" in err, "--epochs" in err) == (0, True, True)
-    status, _, err = train(*options, 0.05, "--out", tmp_path / "good")
+    status, _, err = command(train_teacher, *options, 0.05, "--out", tmp_path / "good")
     assert (status, "weak teacher" in err) == (0, False)
 
 
@@ -170,37 +157,33 @@ def read_bits(directory):
 
 
 @pytest.mark.exhaustive
-def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, train, tmp_path):
+def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, succeed, tmp_path):
     """Fifty images in batches of 16, so that there is a remainder; the bits do not depend on the number of workers."""
     monkeypatch.setattr(teacher_training, "LARGEST", 1000)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data, test = write_photographs(tmp_path / "train"), write_photographs(tmp_path / "val", per_class=2)
     options = ("--image-size", 64, "--epochs", 2, "--batch-size", 16, "--learning-rate", 0.02)
     for workers in (1, 2):
         place = ("--data", data, "--test-data", test, "--out", tmp_path / f"t{workers}", "--workers", workers)
-        status, printed, err = train("--dataset", "imagenet-10", "--model", "conv2", *options, *place)
-        assert status == 0, err
+        printed = succeed(train_teacher, "--dataset", "imagenet-10", "--model", "conv2", *options, *place)
         assert "50 to train on, decoded on the fly" in printed
         assert "on 20 test images" in printed
     assert read_bits(tmp_path / "t1") == read_bits(tmp_path / "t2")
     images = np.random.default_rng(0).normal(size=(3, 64, 64, 3)).astype("f")
     assert load_teacher(tmp_path / "t1").logits(images).shape == (3, 10)
-    [row] = [json.loads(line) for line in (tmp_path / "t1" / "results.jsonl").read_text().splitlines()]
+    [row] = read_results(tmp_path / "t1" / "results.jsonl")
     assert row["recipe"]["augment"] == "none"
     assert "TrainingTransform" in row["distilled"]["training images"]
     assert (row["method"], row["ipc"], row["epochs"]) == ("real", 5, 2)
 
 
-def test_a_damaged_image_stops_training_in_one_sentence(monkeypatch, train, tmp_path):
+def test_a_damaged_image_stops_training_in_one_sentence(monkeypatch, refuse, tmp_path):
     monkeypatch.setattr(teacher_training, "LARGEST", 1000)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data = write_photographs(tmp_path / "train", per_class=1)
     (data / FOLDERS[3] / "0.JPEG").write_bytes(b"no picture")
     place = ("--data", data, "--test-data", write_photographs(tmp_path / "val", per_class=2), "--workers", 1)
     options = ("--dataset", "imagenet-10", "--model", "conv2", "--image-size", 64, "--epochs", 1)
-    status, _, err = train(*options, *place, "--out", tmp_path / "t")
-    assert status == 2
-    assert f"{data / FOLDERS[3] / '0.JPEG'}: is no readable image" in err
+    sentence = refuse(train_teacher, *options, *place, "--out", tmp_path / "t")
+    assert f"{data / FOLDERS[3] / '0.JPEG'}: is no readable image" in sentence
     assert not (tmp_path / "t").exists()
 
 

@@ -3,19 +3,16 @@
 import dataclasses
 import shutil
 
-import jax
 import numpy as np
 import pytest
 from folders import pixels, write_tree
-from setups import INFO, distilled_set
+from setups import distilled_set
 
 from experiments import add_dataset, cross_optimizer, evaluate, label_quality, loss_comparison
 from experiments.common.inputs import Inputs, find_whitening, load_test
 from experiments.common.study import load_materials
 from gift_jax import DistilledSet, GiftError, save_distilled
-from gift_jax.data.datasets import CIFAR_NORMALISATION, DATASETS, Normalisation, get_dataset
-from gift_jax.models import get_model
-from gift_jax.teachers.teacher import save_teacher
+from gift_jax.data.datasets import DATASETS, Normalisation, get_dataset
 
 FOLDERS = [f"{label:05d}" for label in range(10)]
 WHERE = {"dataset": "cifar10", "model": "conv1", "ipc": 1, "data": "val"}
@@ -31,14 +28,11 @@ def save_set(method, dataset="cifar10", **changes):
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
+def place(save_random_teacher, tmp_path, monkeypatch):
     """A directory with a teacher and images of CIFAR-10's form, where the official layout has them."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    info = dataclasses.replace(INFO, architecture="conv1", dataset="cifar10", image_size=32, channels=3)
-    info = dataclasses.replace(info, normalisation=CIFAR_NORMALISATION)
-    variables = get_model(info.spec).init(jax.random.key(0))
-    save_teacher(tmp_path / "data" / "pretrain_models" / "cifar10_conv1", info, *variables)
+    teacher = tmp_path / "data" / "pretrain_models" / "cifar10_conv1"
+    save_random_teacher(teacher, architecture="conv1", dataset="cifar10")
     for split, count in (("val", 1), ("train", 2)):
         write_tree(tmp_path / split, FOLDERS, per_class=count)
     return tmp_path
@@ -96,9 +90,8 @@ def test_a_dataset_of_other_channels_has_a_whitening_of_its_own(place, monkeypat
     assert (colour.mean.size, find_whitening(inputs, 32).mean.size) == (32 * 32 * 3, 32 * 32)
 
 
-def test_a_study_of_ones_own_dataset_finds_its_training_images(command):
-    status, _, err = command(add_dataset, "mine", "--data", "train", "--test-data", "val")
-    assert status == 0, err
+def test_a_study_of_ones_own_dataset_finds_its_training_images(succeed):
+    succeed(add_dataset, "mine", "--data", "train", "--test-data", "val")
     save_set("rded", dataset="mine")
     shutil.copytree("data/pretrain_models/cifar10_conv1", "data/pretrain_models/mine_conv1")
     study = cross_optimizer.CrossOptimizer(dataset="mine", model="conv1", ipc=1)

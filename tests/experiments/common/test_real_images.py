@@ -4,20 +4,9 @@ import numpy as np
 import pytest
 from folders import pixels, write_tree
 
-from experiments.common.real_images import draw_rows, load_real
+from experiments.common.inputs import load_real
 from experiments.label_quality import LabelQuality
 from gift_jax import GiftError
-
-
-def test_rows_are_drawn_by_class_and_seed():
-    labels = np.repeat([0, 1, 2], [4, 6, 5])
-    rows = draw_rows(labels, 3, seed=0)
-    np.testing.assert_array_equal(labels[rows], [0, 0, 0, 1, 1, 1, 2, 2, 2])
-    assert len(set(rows.tolist())) == 9
-    np.testing.assert_array_equal(rows, draw_rows(labels, 3, seed=0))
-    assert any(set(rows) != set(draw_rows(labels, 3, seed)) for seed in (1, 2, 3))
-    with pytest.raises(GiftError, match="--ipc must be at most 4, the real images of class 0, not 5"):
-        draw_rows(labels, 5, seed=0)
 
 
 def test_draws_are_training_digits_and_another_one_for_each_seed():
@@ -26,9 +15,13 @@ def test_draws_are_training_digits_and_another_one_for_each_seed():
     training = {image.tobytes() for image in real.everything().images}
     for drawn in draws:
         np.testing.assert_array_equal(drawn.labels, np.repeat(np.arange(10), 3))
-        assert {image.tobytes() for image in drawn.images} <= training
+        images = {image.tobytes() for image in drawn.images}
+        assert len(images) == 30
+        assert images <= training
     assert not np.array_equal(*(drawn.images for drawn in draws))
     np.testing.assert_array_equal(draws[0].images, real.draw(3, 0).images)
+    with pytest.raises(GiftError, match=r"--ipc must be at most \d+, the real images of class \d, not 500"):
+        real.draw(500, 0)
 
 
 def test_real_sets_are_drawn_from_their_files(tmp_path):

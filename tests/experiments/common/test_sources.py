@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from setups import INFO, distilled_set, make_variables
+from setups import distilled_set
 
 from experiments.common import sources
-from gift_jax import GiftError, save_distilled, save_teacher
+from gift_jax import GiftError, load_teacher, save_distilled
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.transforms import Preprocessing
 
@@ -16,8 +16,8 @@ OWN = Preprocessing(0.6, "nearest")
 
 
 @pytest.fixture
-def converted(tmp_path):
-    save_teacher(tmp_path / "t", dataclasses.replace(INFO, preprocessing=OWN), *make_variables())
+def converted(save_random_teacher, tmp_path):
+    save_random_teacher(tmp_path / "t", preprocessing=OWN)
     return tmp_path / "t"
 
 
@@ -35,13 +35,11 @@ def test_a_teacher_of_the_hub_is_converted_once(converted, monkeypatch, tmp_path
     monkeypatch.setattr(sources, "convert_once", convert_once)
     monkeypatch.setattr(sources.hub, "download", lambda *_: repository)
     for dataset, options in (("digits", ("--dataset", "digits")), (None, ())):
-        assert sources.open_teacher(Path("hf://me/t"), dataset).info.preprocessing == OWN
+        assert sources.teacher_directory(Path("hf://me/t"), dataset) == converted
         assert asked.pop() == ("teacher", repository, options, "repository")
-    assert sources.find_teacher(Path("hf://me/t"), "digits", "conv2").info.dataset == "digits"
+    assert sources.find_teacher(Path("hf://me/t"), "digits", "conv2").info.preprocessing == OWN
     assert asked == [("teacher", repository, ("--dataset", "digits", "--model", "conv2"), "digits_conv2")]
-    assert sources.open_teacher(converted).info.dataset == "digits"
-    with pytest.raises(GiftError, match="no teacher here"):
-        sources.open_teacher(tmp_path)
+    assert sources.teacher_directory(converted) == converted
 
 
 def test_a_set_of_the_hub_is_converted_once(monkeypatch, tmp_path):
@@ -61,7 +59,6 @@ def test_a_set_of_the_hub_is_converted_once(monkeypatch, tmp_path):
 
 
 def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_again(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "run_convert", lambda *arguments: Path(arguments[-1]).mkdir(parents=True))
     (path := tmp_path / "set.pt").write_bytes(b"one")
     found = [sources.convert_once("distilled", path, (), "set") for _ in range(2)]
@@ -73,7 +70,6 @@ def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_aga
 
 def test_a_dataset_that_is_described_anew_has_its_teacher_converted_anew(tmp_path, monkeypatch):
     """The normalisation of a teacher is that of its dataset."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "run_convert", lambda *arguments: Path(arguments[-1]).mkdir(parents=True))
     (path := tmp_path / "teacher.pth").touch()
     described, found = get_dataset("digits"), []
@@ -88,6 +84,6 @@ def test_a_set_given_as_a_teacher_and_a_teacher_given_as_a_set_are_told(converte
     with pytest.raises(GiftError, match=r"set\.safetensors: is a distilled set; give it as `distilled`"):
         sources.find_teacher(path, "digits", "conv2")
     with pytest.raises(GiftError, match=r"set\.safetensors: is a distilled set, no teacher"):
-        sources.open_teacher(path)
+        load_teacher(sources.teacher_directory(path))
     with pytest.raises(GiftError, match="t: is a teacher; give it as `teacher`"):
         sources.find_distilled(converted, "random", "digits", "conv2", 2)

@@ -18,12 +18,14 @@ from gift_jax.teachers.teacher import make_teacher
 CLASSES = (1, 4, 7)
 
 
-def test_a_set_keeps_the_images_of_its_classes_under_new_labels():
-    whole = distilled_set(soft_labels=np.arange(220, dtype=np.float32).reshape(22, 10))
-    part = subset.restrict(whole, CLASSES)
+def test_sets_and_test_images_keep_their_classes_under_new_labels():
+    whole, tests = distilled_set(soft_labels=np.arange(220, dtype=np.float32).reshape(22, 10)), evaluation_set(23)
+    part, tested = subset.restrict(whole, CLASSES), subset.restrict_evaluation(tests, CLASSES)
     rows = [1, 4, 7, 11, 14, 17, 21]  # labels are the row modulo 10
-    np.testing.assert_array_equal(part.images, whole.images[rows])
-    np.testing.assert_array_equal(part.labels, [0, 1, 2, 0, 1, 2, 0])
+    for found, images in ((part, whole.images), (tested, tests.images)):
+        np.testing.assert_array_equal(found.images, images[rows])
+        np.testing.assert_array_equal(found.labels, [0, 1, 2, 0, 1, 2, 0])
+    assert tested.class_names == ("1", "4", "7")
     np.testing.assert_array_equal(part.soft_labels[1], [41, 44, 47])
     assert (part.num_classes, part.classes, whole.classes) == (3, CLASSES, None)
 
@@ -35,14 +37,6 @@ def test_a_restricted_set_is_kept_on_disk(tmp_path):
     read = load_distilled(tmp_path / "part.safetensors")
     assert (read.classes, read.num_classes) == (CLASSES, 3)
     np.testing.assert_array_equal(read.labels, part.labels)
-
-
-def test_test_images_and_their_classes_names():
-    whole = evaluation_set(23)
-    part = subset.restrict_evaluation(whole, CLASSES)
-    np.testing.assert_array_equal(part.images, whole.images[[1, 4, 7, 11, 14, 17, 21]])
-    np.testing.assert_array_equal(part.labels, [0, 1, 2, 0, 1, 2, 0])
-    assert part.class_names == ("1", "4", "7")
 
 
 def test_the_teachers_logits_are_those_of_its_classes():
@@ -62,10 +56,8 @@ def test_only_the_last_layer_of_an_architecture_is_restricted(name):
     arrays = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), get_model(info.spec).abstract())
     teacher = make_teacher(info, *arrays)
     part = subset.restrict_teacher(teacher, CLASSES)
-    sizes = [
-        (a.shape, b.shape) for a, b in zip(jax.tree.leaves(teacher.params), jax.tree.leaves(part.params), strict=True)
-    ]
-    changed = [(a, b) for a, b in sizes if a != b]
+    whole, found = ([leaf.shape for leaf in jax.tree.leaves(each.params)] for each in (teacher, part))
+    changed = [(a, b) for a, b in zip(whole, found, strict=True) if a != b]
     assert len(changed) == 2  # kernel and bias
     assert all((a[-1], b[-1], a[:-1]) == (10, 3, b[:-1]) for a, b in changed)
 

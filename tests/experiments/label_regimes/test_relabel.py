@@ -64,11 +64,6 @@ def test_labels_are_the_teachers_on_what_they_say(kind):
     np.testing.assert_allclose(logits, teacher_logits(boxes, flips), rtol=2e-3, atol=2e-3)
 
 
-def test_bytes_are_of_what_would_be_stored():
-    sizes = {kind: make_labels(SET, TEACHER, RECIPE, seed=0, **more).label_bytes for kind, more in KINDS.items()}
-    assert sizes == {"one": 22 * 10 * 2, "few": 2 * 22 * 10 * 2, "bank": 4 * 22 * 10 * 2}
-
-
 def test_without_crops_and_flips_every_view_is_the_whole_image():
     boxes, flips, _ = by_image(make_labels(SET, TEACHER, PLAIN, seed=0).flat(1))
     assert (boxes == [0, 0, 8, 8]).all()
