@@ -171,7 +171,7 @@ class Task:
             "recipe": dataclasses.asdict(recipe),
             "student": dataclasses.asdict(self.student.spec),
             "teacher_sha256": teacher and teacher.source_sha256,
-            "soft_labels": self.soft_labels.info.record if self.soft_labels else None,
+            "soft_labels": self.soft_labels.identity if self.soft_labels else None,
             "distilled": dict(self.distilled.provenance),
             "digests": self.digests,
         }

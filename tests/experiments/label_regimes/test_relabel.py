@@ -14,6 +14,7 @@ from gift_jax.data.datasets import Normalisation
 from gift_jax.data.stored_info import StoredBatches, problems
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.reports.tables import make_grid
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 from gift_jax.training import epochs
@@ -82,10 +83,14 @@ def test_banks_share_a_step():
 
 
 def test_labels_of_a_teacher_under_another_normalisation_are_others():
-    """The same weights, and other logits."""
+    """The same weights, and other logits: another run, and a row of its own in a report."""
     info = dataclasses.replace(TEACHER.info, normalisation=Normalisation((0.1,), (0.2,)))
-    other = make_labels(SET, TEACHER._replace(info=info), RECIPE, seed=0)
-    assert other.identity != make_labels(SET, TEACHER, RECIPE, seed=0).identity
+    teachers = TEACHER, TEACHER._replace(info=info)
+    tasks = [Task(RECIPE, STUDENT, SET, None, soft_labels=make_labels(SET, one, RECIPE, seed=0)) for one in teachers]
+    assert tasks[0].identity() != tasks[1].identity()
+    labels = {"images": "rded", "labels": "bank"}
+    rows = [{**task.record, "labels": labels, "seed": seed, "top1_last": 50.0} for seed, task in enumerate(tasks)]
+    assert [result.n for result in make_grid(rows, "images", "labels").cells.values()] == [1, 1]
 
 
 @pytest.mark.exhaustive
