@@ -13,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.readers.class_ids import class_ids, hard_labels, numbered_classes
+from gift_jax.readers.class_ids import hard_labels, numbered_classes
 from gift_jax.readers.classes import ClassOrder
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, readable
-from gift_jax.readers.splits_and_pairs import PAIRS, Pair, choose_pair, pairs_in
+from gift_jax.readers.splits_and_pairs import PAIRS, choose_pair, pairs_in
 
 SUFFIX = ".npy"
 LARGEST_ARRAY = 64 << 30  # bytes of an array, which is held in memory
@@ -67,11 +67,6 @@ def _stems(source: Source) -> list[str]:
     return [PurePosixPath(name).stem for name in source.sizes if name.endswith(SUFFIX)]
 
 
-def named_pairs(source: Source) -> list[Pair]:
-    """The pairs of arrays under usual names. Raises: GiftError that says what is there instead."""
-    return pairs_in(source.label, _stems(source))
-
-
 def find_pair(source: Source, request: ReadRequest) -> tuple[str, str]:
     """The files of images and labels. Raises: GiftError if they are not there, or it is not clear which are meant."""
     images, labels, _ = choose_pair(source.label, _stems(source), request)
@@ -80,8 +75,7 @@ def find_pair(source: Source, request: ReadRequest) -> tuple[str, str]:
 
 def splits(source: Source) -> list[str | None]:
     """The splits that are there."""
-    stems = {stem.lower() for stem in _stems(source)}
-    return [pair.split for pair in PAIRS if {pair.images, pair.labels} <= stems]
+    return [pair.split for pair in pairs_in(_stems(source))]
 
 
 def read(source: Source, request: ReadRequest) -> Records:
@@ -92,9 +86,8 @@ def read(source: Source, request: ReadRequest) -> Records:
     if ids is None:
         kind = f"{labels.dtype}{list(labels.shape)}"
         raise GiftError(f"{source.label}: labels are {kind}, expected class ids [N], whole numbers, or one-hot rows")
-    ids = class_ids(source.label, ids, request)
     notes = {"arrays": " and ".join(PurePosixPath(name).stem for name in names)}
-    return array_records(source, images, ids, numbered_classes(ids, request.spec), notes)
+    return array_records(source, images, *numbered_classes(source.label, ids, request), notes)
 
 
 def array_records(

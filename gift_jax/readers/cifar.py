@@ -15,9 +15,8 @@ from numpy._core.multiarray import _reconstruct
 
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.readers.arrays import array_records
-from gift_jax.readers.class_ids import hard_labels, renumbered
+from gift_jax.readers.class_ids import hard_labels, named_classes
 from gift_jax.readers.class_names import KNOWN
-from gift_jax.readers.classes import order_classes
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source
@@ -75,10 +74,8 @@ def read(source: Source, request: ReadRequest) -> Records:
     except (ValueError, TypeError, OverflowError) as error:
         reason = short_reason(error)
         raise GiftError(f"{label}: its arrays are not CIFAR's ({reason}); take it from the source again") from None
-    order = order_classes(label, names, request, "name")
-    labels = renumbered(label, labels, names, order)
     notes = {"batches": " and ".join(batches_of[train])}
-    return array_records(source, pixels.transpose(0, 2, 3, 1), labels, order, notes)
+    return array_records(source, pixels.transpose(0, 2, 3, 1), *named_classes(label, labels, names, request), notes)
 
 
 def _layouts(source: Source) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import MOST_CLASSES, ClassOrder
+from gift_jax.readers.classes import MOST_CLASSES, ClassOrder, order_classes
 from gift_jax.readers.request import KnownClasses, ReadRequest
 
 
@@ -15,9 +15,8 @@ def hard_labels(labels: np.ndarray, spec: KnownClasses | None = None) -> np.ndar
     if labels.ndim == 1 and labels.dtype.kind in "iu":
         return labels
     fits = labels.ndim == 2 and labels.dtype.kind in "fiub" and (spec is None or labels.shape[1] == spec.num_classes)
-    if fits and ((labels == 0) | (labels == 1)).all():
-        return labels.argmax(1) if (labels.sum(1) == 1).all() else None
-    return None
+    one_hot = fits and ((labels == 0) | (labels == 1)).all() and (labels.sum(1) == 1).all()
+    return labels.argmax(1) if one_hot else None
 
 
 def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarray:
@@ -36,17 +35,21 @@ def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarr
     return (numbers - first).astype(np.int32)
 
 
-def numbered_classes(ids: np.ndarray, spec: KnownClasses | None) -> ClassOrder:
-    """Classes that have only ids: their names are the dataset's, else the numbers."""
+def numbered_classes(label: str, numbers: np.ndarray, request: ReadRequest) -> tuple[np.ndarray, ClassOrder]:
+    """`class_ids`, and classes that have only these: their names are the dataset's, else the numbers."""
+    ids, spec = class_ids(label, numbers, request), request.spec
     names = tuple(map(str, range(spec.num_classes if spec else int(ids.max(initial=-1)) + 1)))
-    return ClassOrder((spec.class_names if spec else ()) or names, {}, "class ids")
+    return ids, ClassOrder((spec.class_names if spec else ()) or names, {}, "class ids")
 
 
-def renumbered(label: str, labels: np.ndarray, names: Sequence[str], order: ClassOrder) -> np.ndarray:
-    """Labels int32 [N] that count names, as class ids. Raises: GiftError about a label without a name or an id."""
-    outside = labels[(labels < 0) | (labels >= len(names))]
+def named_classes(
+    label: str, numbers: np.ndarray, names: Sequence[str], request: ReadRequest
+) -> tuple[np.ndarray, ClassOrder]:
+    """Class ids, int32 [N], of numbers that count names, and the classes. Raises: GiftError if one lacks a name or id."""
+    order = order_classes(label, names, request, "name")
+    outside = numbers[(numbers < 0) | (numbers >= len(names))]
     if len(outside):
         raise GiftError(f"{label}: has a label {outside[0]}, but {len(names)} class names; check the source")
     if stranger := next((name for name in names if name not in order.ids), None):
         raise GiftError(f"{label}: has the class {stranger!r}, which is not in the class order; complete that")
-    return np.array([order.ids[name] for name in names], np.int32)[labels]
+    return np.array([order.ids[name] for name in names], np.int32)[numbers], order

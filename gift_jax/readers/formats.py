@@ -154,7 +154,7 @@ def _found(source: Source | None) -> str:
     if len(inner := openable(source)) > 1:
         return f"holds {len(inner)} archives ({listed(inner, 2)}); give one of them"
     if any(name.endswith(arrays.SUFFIX) for name in source.sizes):
-        arrays.named_pairs(source)  # which says how they should be named
+        arrays.find_pair(source, ReadRequest(train=None))  # which says how they should be named
     if not source.sizes:
         return "holds no files"
     return f"holds {listed(source.sizes, 3)}, and nothing that is understood"

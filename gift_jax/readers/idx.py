@@ -10,7 +10,7 @@ import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.arrays import array_records
-from gift_jax.readers.class_ids import class_ids, numbered_classes
+from gift_jax.readers.class_ids import numbered_classes
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source
@@ -36,9 +36,8 @@ def read(source: Source, request: ReadRequest) -> Records:
     """The images of a split, `train-images-idx3-ubyte[.gz]` and its labels."""
     train = request.train is not False
     images, labels = (_find(source, part, train) for part in ("images", "labels"))
-    ids = class_ids(source.title(labels), read_array(source, labels, 1), request)
-    notes = {"file": PurePosixPath(images).name}
-    return array_records(source, read_array(source, images, 3), ids, numbered_classes(ids, request.spec), notes)
+    classes = numbered_classes(source.title(labels), read_array(source, labels, 1), request)
+    return array_records(source, read_array(source, images, 3), *classes, {"file": PurePosixPath(images).name})
 
 
 def _named(source: Source, part: str, train: bool) -> dict[str, str]:

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import class_ids, numbered_classes, renumbered
-from gift_jax.readers.classes import order_classes
+from gift_jax.readers.class_ids import named_classes, numbered_classes
 from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
@@ -63,11 +62,9 @@ def read(source: Source, request: ReadRequest) -> Records:
         option = "`split`" if request.train else "`test_split`"
         raise GiftError(f"{label}: has rows without a class ({columns.label} {stored.min()}); say {option} of another")
     if columns.names:
-        order = order_classes(label, columns.names, request, "name")
-        labels = renumbered(label, stored, columns.names, order)
+        labels, order = named_classes(label, stored, columns.names, request)
     else:
-        labels = class_ids(label, stored, request)
-        order = numbered_classes(labels, request.spec)
+        labels, order = numbered_classes(label, stored, request)
     images = ImageColumn(source, shards, columns.image)
     if images.starts[-1] != len(labels):
         raise GiftError(f"{label}: its shards have {images.starts[-1]} images, but {len(labels)} labels; copy it again")

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import renumbered
-from gift_jax.readers.classes import order_classes
+from gift_jax.readers.class_ids import named_classes
 from gift_jax.readers.records import Records, listing_digest
 from gift_jax.readers.request import KnownClasses, ReadRequest
 
@@ -31,11 +30,11 @@ def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False
     split = "train" if train else evaluation
     builder, images = _open(name, split, directory)
     where, names = f"{name}:{split}", tuple(builder.info.features["label"].names)
-    classes = order_classes(f"TensorFlow Datasets' {name}", names, ReadRequest(train, spec=spec), "name")
-    labels = [_field(images, row, "label", where) for row in range(len(images))]
+    numbers = np.array([_field(images, row, "label", where) for row in range(len(images))])
+    labels, classes = named_classes(f"TensorFlow Datasets' {where}", numbers, names, ReadRequest(train, spec=spec))
     files = [Path(name) for name in builder.info.splits[split].filepaths]
     return Records(
-        labels=renumbered(where, np.array(labels), names, classes),
+        labels=labels,
         classes=classes,
         read=lambda row: bytes(_field(images, row, "image", where)),
         where=lambda row: f"{where}[{row}]",
