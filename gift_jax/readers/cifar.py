@@ -15,7 +15,7 @@ from numpy._core.multiarray import _reconstruct
 
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.readers.arrays import array_records
-from gift_jax.readers.class_ids import hard_labels, named_classes
+from gift_jax.readers.class_ids import named_classes
 from gift_jax.readers.class_names import KNOWN
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
@@ -68,9 +68,7 @@ def read(source: Source, request: ReadRequest) -> Records:
     try:
         names = tuple(_text(name) for name in listed_names)
         pixels = np.concatenate([np.asarray(batch["data"]).reshape(-1, 3, 32, 32) for batch in batches])
-        labels = hard_labels(np.concatenate([np.asarray(batch[labels_field], np.int64) for batch in batches]))
-        if labels is None:
-            raise ValueError("labels are no class ids")
+        labels = np.concatenate([np.asarray(batch[labels_field], np.int64).reshape(-1) for batch in batches])
     except (ValueError, TypeError, OverflowError) as error:
         reason = short_reason(error)
         raise GiftError(f"{label}: its arrays are not CIFAR's ({reason}); take it from the source again") from None

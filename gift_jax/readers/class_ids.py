@@ -45,7 +45,7 @@ def numbered_classes(label: str, numbers: np.ndarray, request: ReadRequest) -> t
 def named_classes(
     label: str, numbers: np.ndarray, names: Sequence[str], request: ReadRequest
 ) -> tuple[np.ndarray, ClassOrder]:
-    """Class ids, int32 [N], of numbers that count names, and the classes. Raises: GiftError if one lacks a name or id."""
+    """Class ids, int32 [N], of numbers that count names, and the classes. Raises: GiftError if one lacks name or id."""
     order = order_classes(label, names, request, "name")
     outside = numbers[(numbers < 0) | (numbers >= len(names))]
     if len(outside):

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import read_class_order
+from gift_jax.readers.classes import WNID, read_class_order
 from gift_jax.readers.text import read_lines, same_text
 
 _BREAKS = re.compile(r"[\t,]|\s+")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_WNID = re.compile(r"n[0-9]{8}")
 
 
 def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[str, list[str]]:
@@ -86,7 +85,7 @@ def _columns(label: str) -> int:
     if separator:
         return len([field for field in next(csv.reader([label], delimiter=separator)) if field.strip()])
     first, *others = label.split()
-    return 1 + len(others) if _NUMBER.fullmatch(first) or _WNID.fullmatch(first) else 1
+    return 1 + len(others) if _NUMBER.fullmatch(first) or WNID.fullmatch(first) else 1
 
 
 def _named(path: Path, labels: Mapping[str, str], order: Sequence[str]) -> dict[str, str]:
