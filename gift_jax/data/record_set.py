@@ -99,12 +99,12 @@ def _ignore_interrupt(worker: int, workers: int) -> None:
 
 def _decode(record_set: RecordSet, words: Sequence[Words], chosen: Chosen) -> HostBatch | GiftError:
     images = []
-    for seed, rows in zip(words, chosen.rows.tolist(), strict=True):
-        for row in rows:
-            rng = np.random.default_rng((*seed, chosen.epoch, row))
-            image = decode(record_set.records, functools.partial(record_set.transform, rng=rng), row)
-            if isinstance(image, GiftError):
-                return image
-            images.append(image)
+    try:
+        for seed, rows in zip(words, chosen.rows.tolist(), strict=True):
+            for row in rows:
+                rng = np.random.default_rng((*seed, chosen.epoch, row))
+                images.append(decode(record_set.records, functools.partial(record_set.transform, rng=rng), row))
+    except GiftError as error:  # which Grain would wrap
+        return error
     pixels = np.stack(images).reshape(*chosen.rows.shape, *record_set.image_shape)
     return HostBatch(pixels, record_set.labels[chosen.rows], None)

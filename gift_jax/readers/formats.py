@@ -82,15 +82,15 @@ def read_images(
     Args: reading, what the source does not say of itself; spec, the dataset, None if it is new.
     """
     form, source = _opened(path)
-    for option in ("split", "labels", "label_column", "class_order"):
-        if getattr(reading, option) is not None and option not in form.options:
+    for option, value in vars(reading).items():
+        if value is not None and option not in form.options:
             name = option if train or option not in ("split", "labels") else f"test_{option}"
             raise GiftError(f"{path}: is {form.title}, for which `{name}` has no meaning; drop it")
     records = form.read(source, ReadRequest(train, reading, spec))
     if not len(records.labels):
         raise GiftError(f"{path}: has no images; check the path")
-    present = np.bincount(records.labels, minlength=len(records.class_names)) > 0
-    missing = [name for name, there in zip(records.class_names, present, strict=True) if not there]
+    counts = np.bincount(records.labels, minlength=len(records.class_names))
+    missing = [name for name, count in zip(records.class_names, counts, strict=True) if not count]
     if missing:
         print(f"warning: {path}: has no images of {len(missing)} classes, {missing[0]!r} among them", file=sys.stderr)
     if spec is not None and records.classes.ids:

@@ -33,6 +33,7 @@ LABELS = ("class_id", "label", "labels", "fine_label", "coarse_label")
 MOST_ROWS = 5_000_000  # in a shard; equal labels take no room in a file, but they do in memory
 LARGEST_GROUP = 4 << 30  # bytes of a row group that are read
 KEPT = 512 << 20  # bytes of row groups that stay in memory
+_LOCK = threading.Lock()  # of the row groups that are kept
 _EXPECTED = "expected image or img (bytes, or a struct with bytes) and class_id or label (whole numbers)"
 
 
@@ -142,16 +143,6 @@ def check_group(label: str, file: pq.ParquetFile, group: int) -> None:
         raise GiftError(f"{label} has a row group of {size:,} bytes; write it with smaller ones")
 
 
-def _image_bytes(label: str, value: Any) -> bytes:
-    content = value.as_py()
-    content = content.get("bytes") if isinstance(content, dict) else content
-    if content is None:
-        raise GiftError(f"{label} holds no bytes of an image; embed the images when the shards are written")
-    if len(content) > LARGEST_FILE:
-        raise GiftError(f"{label} has {len(content):,} bytes, more than {LARGEST_FILE:,}; check the source")
-    return content
-
-
 class ImageColumn:
     """The image files of a column, as row groups by need, of which those read last stay in memory.
 
@@ -170,18 +161,10 @@ class ImageColumn:
                     self.places.append((shard, group))
                     counts.append(file.metadata.row_group(group).num_rows)
         self.starts = np.cumsum(counts)
-        self._forget()
-
-    def _forget(self) -> None:
         self._kept: collections.OrderedDict[int, Any] = collections.OrderedDict()
-        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_kept", "_lock")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._forget()
+        return {**vars(self), "_kept": collections.OrderedDict()}
 
     def _place(self, row: int) -> tuple[int, int]:
         """A row's group among all, and its number in it."""
@@ -197,10 +180,16 @@ class ImageColumn:
     def read(self, row: int) -> bytes:
         """The image file of a row."""
         number, inside = self._place(row)
-        return _image_bytes(self.where(row), self._group(number)[inside])
+        label, value = self.where(row), self._group(number)[inside].as_py()
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if content is None:
+            raise GiftError(f"{label} holds no bytes of an image; embed the images when the shards are written")
+        if len(content) > LARGEST_FILE:
+            raise GiftError(f"{label} has {len(content):,} bytes, more than {LARGEST_FILE:,}; check the source")
+        return content
 
     def _group(self, number: int) -> Any:
-        with self._lock:
+        with _LOCK:
             if number not in self._kept:
                 shard, group = self.places[number]
                 with opened(self.source, shard) as file:

@@ -59,14 +59,15 @@ class Source(NamedTuple):
 
     def read(self, name: str, limit: int) -> bytes:
         """A file's bytes. Raises: GiftError if it declares more than limit bytes (none are read) or is damaged."""
-        if self.sizes[name] > limit:
-            size = f"{self.sizes[name]:,} bytes, and more than {limit:,} are not read"
-            raise GiftError(f"{self.label}: {name!r} declares {size}; check that this is the released file")
-        with readable(f"{self.label}: {name!r}"), self.open(name) as stream:
-            content = stream.read(self.sizes[name])
-            if len(content) < self.sizes[name]:
+        label, size = f"{self.label}: {name!r}", self.sizes[name]
+        if size > limit:
+            declared = f"{size:,} bytes, and more than {limit:,} are not read"
+            raise GiftError(f"{label} declares {declared}; check that this is the released file")
+        with readable(label), self.open(name) as stream:
+            content = stream.read(size)
+            if len(content) < size:
                 raise EOFError("it ends early")
-        refuse_stand_in(f"{self.label}: {name!r}", content[:HEAD])
+        refuse_stand_in(label, content[:HEAD])
         return content
 
     def title(self, name: str) -> str:
