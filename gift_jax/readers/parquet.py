@@ -3,7 +3,6 @@
 Reference: the RethinkDC mirrors `he-yang/2025-rethinkdc-imagenet-*` have the columns image and class_id.
 """
 
-import collections
 import contextlib
 import json
 import threading
@@ -97,8 +96,7 @@ def _columns(source: Source, shard: str, label_column: str | None, num_classes: 
 def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     """Class names of a label column, as Hugging Face's `datasets` writes them into the schema's metadata."""
     try:
-        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
-        names = feature["names"]
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]["names"]
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
     strings = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
@@ -109,14 +107,10 @@ def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
 def opened(source: Source, shard: str) -> Iterator[pq.ParquetFile]:
     """A shard to read from. Raises: GiftError if it is damaged, also about what is read in the block."""
     label = f"{source.label}: {shard!r}"
-    with readable(label):
-        try:
-            with source.open(shard) as stream:
-                refuse_stand_in(label, head_of(stream))
-                with pq.ParquetFile(stream) as file:
-                    yield file
-        except pa.ArrowException as error:
-            raise ValueError(str(error)) from None
+    with readable(label, pa.ArrowException), source.open(shard) as stream:
+        refuse_stand_in(label, head_of(stream))
+        with pq.ParquetFile(stream) as file:
+            yield file
 
 
 def _read_labels(source: Source, shard: str, columns: Columns) -> np.ndarray:
@@ -161,10 +155,10 @@ class ImageColumn:
                     self.places.append((shard, group))
                     counts.append(file.metadata.row_group(group).num_rows)
         self.starts = np.cumsum(counts)
-        self._kept: collections.OrderedDict[int, Any] = collections.OrderedDict()
+        self._kept: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_kept": collections.OrderedDict()}
+        return {**vars(self), "_kept": {}}
 
     def _place(self, row: int) -> tuple[int, int]:
         """A row's group among all, and its number in it."""
@@ -190,13 +184,14 @@ class ImageColumn:
 
     def _group(self, number: int) -> Any:
         with _LOCK:
-            if number not in self._kept:
+            column = self._kept.pop(number, None)
+            if column is None:
                 shard, group = self.places[number]
                 with opened(self.source, shard) as file:
-                    self._kept[number] = file.read_row_group(group, columns=[self.column]).column(0)
-                if len(self._kept[number]) != self.starts[number + 1] - self.starts[number]:
+                    column = file.read_row_group(group, columns=[self.column]).column(0)
+                if len(column) != self.starts[number + 1] - self.starts[number]:
                     raise GiftError(f"{self.source.label}: {shard!r} has fewer rows than it says; copy it again")
-            self._kept.move_to_end(number)
-            while len(self._kept) > 1 and sum(column.nbytes for column in self._kept.values()) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[number]
+            self._kept[number] = column  # at the end: the first ones were read the longest ago
+            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > KEPT:
+                del self._kept[next(iter(self._kept))]
+            return column

@@ -116,11 +116,11 @@ def refuse_stand_in(label: str, head: bytes) -> None:
 
 
 @contextlib.contextmanager
-def readable(label: str) -> Iterator[None]:
-    """Turn what readers raise about a damaged file into a GiftError that names it."""
+def readable(label: str, *foreign: type[Exception]) -> Iterator[None]:
+    """Turn what readers, and foreign libraries, raise about a damaged file into a GiftError that names it."""
     try:
         yield
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, *foreign) as error:
         raise GiftError(f"{label} cannot be read ({short_reason(error)}); download it again") from None
 
 
