@@ -73,11 +73,11 @@ def local(path: Path, wanted: Purpose) -> Path:
         if not found.exists():
             raise GiftError(f"{place}: there is no {place.path} in it; check the path")
         return found
-    first, *others = _FILES[wanted]
-    directory = _downloaded(place, wanted, first)
-    for files in others:
-        if all(file.name == CONFIG for file in directory.rglob("*")):
-            directory = _downloaded(place, wanted, files)
+    directory = path
+    for files in _FILES[wanted]:
+        directory = _downloaded(place, wanted, files)
+        if any(file.name != CONFIG for file in directory.rglob("*")):
+            break
     return directory
 
 
