@@ -1,5 +1,6 @@
 """Distilled sets: images, labels and what was done to the pixels, in one safetensors file."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -168,27 +169,17 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
 def save_new_distilled(path: Path, distilled: DistilledSet) -> bool:
     """Write a distilled set where there is none; the same set, whatever made it, is left as it is.
 
-    Returns:
-        Whether it was written.
-
-    Raises:
-        GiftError: something else is there, or the set cannot be written.
+    Returns: whether it was written. Raises: GiftError if something else is there, or the set cannot be written.
     """
-    if path.exists():
-        if not _is_same(path, distilled):
-            refuse_to_replace(path)
-        return False
-    save_distilled(path, distilled)
-    return True
-
-
-def _is_same(path: Path, distilled: DistilledSet) -> bool:
-    try:
-        found = load_distilled(path)
-    except GiftError:
-        return False
+    if not path.exists():
+        save_distilled(path, distilled)
+        return True
     names = [field.name for field in dataclasses.fields(DistilledSet) if field.name != "provenance"]
-    return all(np.array_equal(getattr(distilled, name), getattr(found, name)) for name in names)
+    with contextlib.suppress(GiftError):  # a damaged file is something else
+        found = load_distilled(path)
+        if all(np.array_equal(getattr(distilled, name), getattr(found, name)) for name in names):
+            return False
+    refuse_to_replace(path)
 
 
 def load_distilled(path: Path | str) -> DistilledSet:
