@@ -42,7 +42,8 @@ class RecordSet:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """(H, W, C)."""
-        return (self.transform.size, self.transform.size, self.transform.channels)
+        shown = self.transform.test
+        return (shown.crop, shown.crop, shown.channels)
 
     @property
     def num_classes(self) -> int:
