@@ -74,10 +74,9 @@ def gathered(distilled: DistilledSet, order: Order) -> Any:
     # Threads, for nothing is decoded: NumPy copies rows, and waits for the disk, without holding Python's lock, and
     # processes would copy every batch once more.
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=WAITING)
-    take = functools.partial(_take, distilled)
+
+    def take(chosen: Chosen) -> HostBatch:
+        soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[chosen.rows]
+        return HostBatch(np.asarray(distilled.images[chosen.rows]), distilled.labels[chosen.rows], soft_labels)
+
     return iter(grain.MapDataset.source(order).map(take).to_iter_dataset(options))
-
-
-def _take(distilled: DistilledSet, chosen: Chosen) -> HostBatch:
-    soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[chosen.rows]
-    return HostBatch(np.asarray(distilled.images[chosen.rows]), distilled.labels[chosen.rows], soft_labels)

@@ -110,17 +110,14 @@ def make_teacher(info: TeacherInfo, params: Variables, batch_stats: Variables) -
 
 
 def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, batch_stats: Variables) -> None:
-    """Write a teacher directory, whole or not at all; the weights are stored unfolded.
-
-    Raises: GiftError if something else is there, such as another teacher, or if it cannot be written.
-    """
+    """Write a teacher directory, whole or not at all, its weights unfolded. Raises: GiftError if something is there."""
     with new_teacher(Path(directory), keep=same_teacher) as temporary:
         save_arrays(temporary / WEIGHTS, params, batch_stats)
         write_info(temporary, info)
 
 
 def same_teacher(before: Path, now: Path) -> bool:
-    """Whether two teachers are alike; False if the first was damaged. Raises: GiftError if they are others."""
+    """Whether two teachers are alike; False if the first is damaged. Raises: GiftError if they are others."""
     try:
         info, *arrays = load_weights(before)
     except GiftError:
@@ -133,10 +130,7 @@ def same_teacher(before: Path, now: Path) -> bool:
 
 @contextlib.contextmanager
 def new_teacher(directory: Path, keep: Callable[[Path, Path], bool]) -> Iterator[Path]:
-    """Give a temporary directory to write weights and information into; it becomes the teacher on success.
-
-    keep is that of `atomic_write`.
-    """
+    """Give a temporary directory, which becomes the teacher on success. Args: keep, as of `atomic_write`."""
     if directory.exists() and not (directory / INFO).exists():
         raise GiftError(f"{directory}: exists and is not a teacher; choose another `out`")
     with atomic_write(directory, keep=keep) as temporary:
@@ -151,10 +145,7 @@ def write_info(directory: Path, info: TeacherInfo) -> None:
 
 
 def load_teacher(directory: Path | str) -> Teacher:
-    """Load a teacher directory that `python -m convert teacher` wrote.
-
-    Raises: GiftError if something is missing, of the wrong shape or not finite.
-    """
+    """Load a teacher directory. Raises: GiftError if something is missing, of the wrong shape or not finite."""
     return make_teacher(*load_weights(directory))
 
 
@@ -251,7 +242,7 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
         sizes = (info.num_classes, info.image_size, info.channels)
         names = (info.architecture, info.dataset, info.source_file, info.source_sha256)
         valid = (
-            all(_is_size(size) for size in sizes)
+            all(map(_is_size, sizes))
             and all(isinstance(option, str | float) or _is_size(option) for option in info.options.values())
             and all(isinstance(name, str) for name in names)
             and all(isinstance(figure, int | float) for figure in (figures or {}).values())
@@ -261,8 +252,8 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
             and len(normalisation.mean) == info.channels
         )
         hash(info.spec)
+        if not valid:
+            raise ValueError
     except (GiftError, TypeError, KeyError, ValueError, AttributeError):
-        info, valid = None, False
-    if info is None or not valid:
-        raise GiftError(f"{path}: fields are missing or of the wrong kind; {_REMAKE}")
+        raise GiftError(f"{path}: fields are missing or of the wrong kind; {_REMAKE}") from None
     return info
