@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, short_reason
 from gift_jax.readers.class_ids import named_classes
 from gift_jax.readers.records import Records, listing_digest
 from gift_jax.readers.request import KnownClasses, ReadRequest
@@ -47,17 +47,13 @@ def _field(images: Any, row: int, name: str, where: str) -> Any:
     try:
         value, reason = images[row][name], "its record is empty"
     except Exception as error:  # The readers raise what they like about a damaged file.
-        value, reason = None, _line(error)
+        value, reason = None, short_reason(error)
     if value is None:
         raise GiftError(
             f"{where}[{row}]: a file of TensorFlow Datasets is damaged ({reason}); remove the dataset and prepare it "
             f"again by `tfds build {where.partition(':')[0]} --file_format=array_record`"
         )
     return value
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _open(name: str, split: str, directory: Path | None) -> tuple[Any, Any]:
@@ -74,6 +70,6 @@ def _open(name: str, split: str, directory: Path | None) -> tuple[Any, Any]:
         return builder, builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     except Exception as error:  # It raises what it likes about what is not prepared.
         raise GiftError(
-            f"TensorFlow Datasets has no readable {name} in {place} ({_line(error)}); prepare it where "
+            f"TensorFlow Datasets has no readable {name} in {place} ({short_reason(error)}); prepare it where "
             f"TensorFlow is installed by `tfds build {name} --file_format=array_record`"
         ) from None
