@@ -31,10 +31,7 @@ class Chosen(NamedTuple):
 
 
 class HostBatch(NamedTuple):
-    """A batch a seed.
-
-    images: uint8 or float32 [seeds, B, H, W, C]; labels: int32 [seeds, B]; soft_labels: float32 [seeds, B, classes].
-    """
+    """A batch a seed: uint8 or float32 [seeds, B, H, W, C], int32 [seeds, B] and float32 [seeds, B, classes]."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -45,8 +42,7 @@ class HostBatch(NamedTuple):
 class Order:
     """The batches of the epochs first to epochs - 1 as a sequence of `Chosen`, which Grain reads.
 
-    permutation: epoch -> rows int [seeds, N] in each seed's order. steps: batches an epoch, of which the last may be
-    smaller.
+    permutation: epoch -> rows int [seeds, N]. steps: batches an epoch, of which the last may be smaller.
     """
 
     permutation: Callable[[int], np.ndarray]

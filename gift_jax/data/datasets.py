@@ -27,10 +27,7 @@ _NAME = re.compile(r"\w[\w.+-]*")
 
 @dataclasses.dataclass(frozen=True)
 class Normalisation:
-    """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`.
-
-    Raises: GiftError if the two do not fit each other, or a standard deviation is not above zero.
-    """
+    """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -134,10 +131,7 @@ _embedded: dict[str, DatasetSpec] = {}  # described by teachers and sets that we
 
 
 def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
-    """The dataset of that name: of `data/NAME/dataset.json`, of the table, or of a file that was loaded.
-
-    Raises: GiftError that lists the known ones and says how to add one.
-    """
+    """The dataset of that name: of `data/NAME/dataset.json`, the table, or what was loaded. Raises: GiftError."""
     if isinstance(dataset, DatasetSpec):
         return dataset
     name = known_spelling(dataset)
@@ -228,10 +222,7 @@ def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
 
 
 def write_dataset(path: Path, spec: DatasetSpec) -> None:
-    """Write a `dataset.json`, whole or not at all, with a digest of what the dataset is.
-
-    A damaged file is written again. Raises: GiftError if the file describes something else, or if it cannot be written.
-    """
+    """Write a `dataset.json` with a digest of what the dataset is, unless a sound one describes something else."""
     differing = []
     with contextlib.suppress(GiftError):
         found, wanted = (describe_dataset(one) for one in (_parse_file(path), spec))

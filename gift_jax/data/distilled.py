@@ -113,10 +113,7 @@ def _finite(array: np.ndarray) -> bool:
 
 
 def content_digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """SHA-256 of arrays (their names, shapes, kinds and values) and of the metadata that give them their meaning.
-
-    Arrays are read by parts, so that those mapped from a file need not fit into memory.
-    """
+    """SHA-256 of arrays (names, shapes, kinds and values, read by parts) and of the metadata that explain them."""
     kinds = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
     digest = hashlib.sha256(json.dumps([kinds, dict(metadata)], sort_keys=True).encode())
     for _, array in sorted(arrays.items()):
@@ -183,10 +180,7 @@ def save_new_distilled(path: Path, distilled: DistilledSet) -> bool:
 
 
 def load_distilled(path: Path | str) -> DistilledSet:
-    """Read a file that `save_distilled` wrote, its images mapped into memory, not copied: read-only.
-
-    Raises: GiftError if it is missing, damaged, something else, or does not fit its digest.
-    """
+    """Read a file that `save_distilled` wrote, its images mapped and read-only. Raises: GiftError if damaged."""
     path = Path(path)
     if not path.is_file():
         raise GiftError(f"{path}: no such file; {_REMAKE}")
@@ -215,10 +209,7 @@ def told_by_file(path: Path) -> dict[str, str] | None:
 
 
 def from_parts(parts: StoredSet, where: str) -> DistilledSet:
-    """Put a distilled set together. Args: where the parts were read, for messages.
-
-    Raises: GiftError, and KeyError, TypeError or ValueError if the parts are of another kind.
-    """
+    """Put a set together. Raises: GiftError, and KeyError, TypeError or ValueError about parts of another kind."""
     arrays, metadata = parts
     told = metadata.get(_DIGEST)
     undigested = told is None and metadata["format"] == _OLD_FORMAT

@@ -116,10 +116,7 @@ class TrainingSet(NamedTuple):
 def load_training(
     dataset: str, *, image_size: int, source: Path | str | None = None, class_order: Path | None = None
 ) -> TrainingSet:
-    """Load a dataset's training images, class by class or in their source's order, a batch at a time.
-
-    Args: as of `load_evaluation`. Nothing is kept: images are decoded as batches are taken. Raises: GiftError.
-    """
+    """Load training images, in their source's order, decoded as batches are taken. Args: as of `load_evaluation`."""
     spec = get_dataset(dataset)
     if dataset == DIGITS:
         check_digits(spec, image_size, class_order)

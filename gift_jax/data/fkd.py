@@ -70,10 +70,7 @@ class StoredLabels:
         return self.info.record
 
     def epoch(self, number: int) -> tuple[StoredBatches, StoredBatches | None]:
-        """The full batches of an epoch, counted from 0, and the smaller last one, if there is one.
-
-        Of a pool they are drawn by `DRAWS`, the same ones for every seed.
-        """
+        """The full batches of an epoch, counted from 0, and the smaller last one; of a pool, as `DRAWS` draw them."""
         flat, info = self.flat(number), self.info
         full = info.num_images // info.batch_size if info.draw == "stored" else info.steps
         rest = _batches(flat, full, info.batch_size) if full < len(flat.shares) else None

@@ -21,10 +21,7 @@ Words = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordSet:
-    """A set to train on, of image files: what `DistilledSet` is for arrays.
-
-    workers: processes that decode, one a core that this process may use if None.
-    """
+    """A set to train on, of image files. workers: processes that decode, None for one on each core that may be used."""
 
     records: Records
     transform: TrainingTransform
@@ -62,10 +59,7 @@ class RecordSet:
 
 
 def permutation(words: Sequence[Words], count: int, epoch: int) -> np.ndarray:
-    """The orders of an epoch, by NumPy, for workers that have no JAX. Args: words, of each seed.
-
-    Returns: int [seeds, count].
-    """
+    """The orders of an epoch, int [seeds, count], by NumPy, for workers that have no JAX. Args: words, of each seed."""
     return np.stack([np.random.default_rng((*seed, epoch)).permutation(count) for seed in words])
 
 

@@ -63,8 +63,8 @@ class ZCA:
 def fit_zca(batches: Iterable[np.ndarray], *, eps: float = EPS, total: int | None = None) -> ZCA:
     """Fit ZCA whitening in one pass: W = U diag((S + eps)^-1/2) U^T of the covariance U diag(S) U^T over N - 1.
 
-    Only D x D sums are kept, in float64: 75 MB for 32 x 32 x 3, 1.2 GB for 64 x 64 x 3. Args: batches of images [B, S,
-    S, C], uint8 or floats in [0, 1]; total, how many images, shows progress.
+    Only D x D sums are kept, in float64: 1.2 GB for 64 x 64 x 3. Args: batches, images [B, S, S, C], uint8 or floats in
+    [0, 1]; total, how many images, shows progress.
     """
     count, shape = 0, None
     sums = squares = np.zeros(0)

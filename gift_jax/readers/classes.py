@@ -189,10 +189,7 @@ def names_with_ids(order: ClassOrder) -> str:
 
 
 def read_class_order(path: Path, num_classes: int | None) -> tuple[str, ...]:
-    """Read class names, one a line: line i is class i; empty lines and lines that begin with `#` do not count.
-
-    Args: num_classes, how many there must be; None takes any number. Raises: GiftError unless they all differ.
-    """
+    """Read class names, one a line, by class id; lines that begin with `#` do not count. Raises: GiftError."""
     names = tuple(same_text(line) for line in read_lines(path) if not line.startswith("#"))
     if num_classes is not None and len(names) != num_classes:
         raise GiftError(f"{path}: names {len(names)} classes, expected {num_classes}; write one folder name a line")

@@ -20,11 +20,7 @@ from gift_jax.runtime.files import os_errors_as_gift_error
 
 
 class Form(NamedTuple):
-    """A form of labelled images in files.
-
-    Its name in sentences, whether a file of a base name is of it, its splits, its reader, its options; and which images
-    of a class come first.
-    """
+    """A form: its name in sentences, whether a file of a base name is of it, its splits, reader, options and order."""
 
     title: str
     has: Callable[[str], bool]

@@ -99,10 +99,7 @@ def _downloaded(place: Repository, wanted: Purpose, files: Sequence[str]) -> Pat
 
 
 def download(repo: str, kind: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Download files of a repository into the Hub's cache, by patterns; what is there already is not fetched again.
-
-    Returns: the directory of that revision. Raises: GiftError if huggingface_hub is missing, and its own exceptions.
-    """
+    """Download a repository's files, by patterns, into the Hub's cache. Returns: the directory of that revision."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError:

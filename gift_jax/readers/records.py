@@ -91,10 +91,7 @@ def decode(records: Records, transform: Callable[[bytes, str], Read], row: int) 
 def decoded(
     records: Records, transform: Callable[[bytes, str], Read], rows: Sequence[int] | None = None
 ) -> Iterator[Read]:
-    """Decode images, in order, on all cores, as the transform gives them: uint8 [S, S, C] as a rule.
-
-    Args: rows, which ones, all if not given. Raises: GiftError about the first bad one.
-    """
+    """Decode images, all or some rows, in order, on all cores. Raises: GiftError about the first bad one."""
     waiting: collections.deque[Future[Read]] = collections.deque()
     pool = ThreadPoolExecutor(THREADS)  # not processes: Pillow decodes without holding Python's lock
     try:

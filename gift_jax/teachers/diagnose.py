@@ -67,10 +67,7 @@ def confusion_matrix(labels: np.ndarray, classes: np.ndarray, num_classes: int) 
 
 
 def best_order(confusion: np.ndarray) -> np.ndarray:
-    """The label that each output most likely stands for, a permutation that puts most images on the diagonal.
-
-    Args: confusion, int [C, C], labels by outputs. Returns: int [C].
-    """
+    """The label of each output, int [C], that puts most images of a confusion matrix, int [C, C], on the diagonal."""
     # An output that was never given keeps its own label: among equals, the diagonal wins.
     weights = confusion.astype(np.float64) + 1e-6 * np.eye(len(confusion))
     rows, columns = linear_sum_assignment(weights, maximize=True)

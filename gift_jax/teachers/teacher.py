@@ -179,10 +179,7 @@ def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:
 
 
 def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
-    """Read (params, batch_stats) that fit the model exactly: same names, shapes and dtypes, all finite.
-
-    Shapes are compared before memory is taken. Raises: GiftError.
-    """
+    """Read (params, batch_stats). Raises: GiftError, before memory is taken, unless they fit the model exactly."""
     expected = {name: flatten(tree) for name, tree in zip(("params", "batch_stats"), model.abstract(), strict=True)}
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # which may be missing: nothing is wrong with the file
     try:
