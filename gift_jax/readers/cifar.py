@@ -7,6 +7,7 @@ nothing else. Reference: https://www.cs.toronto.edu/~kriz/cifar.html
 import codecs
 import io
 import pickle
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,11 +24,11 @@ from gift_jax.readers.source import Source
 from gift_jax.readers.splits_and_pairs import listed
 
 TRAIN10, TEST10 = tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)
-# By the file that tells: batches of a split, then the fields of labels and names (None: CIFAR-10's).
-LAYOUTS: dict[str, tuple[dict[bool, tuple[str, ...]], str, str | None]] = {
-    "batches.meta": ({True: TRAIN10, False: TEST10}, "labels", "label_names"),
-    "data_batch_1": ({True: TRAIN10, False: TEST10}, "labels", None),  # copies often lack batches.meta
-    "meta": ({True: ("train",), False: ("test",)}, "fine_labels", "fine_label_names"),
+# By the file that tells: batches for training and for tests, then the fields of labels and names (None: CIFAR-10's).
+LAYOUTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str, str | None]] = {
+    "batches.meta": (TRAIN10, TEST10, "labels", "label_names"),
+    "data_batch_1": (TRAIN10, TEST10, "labels", None),  # copies often lack batches.meta
+    "meta": (("train",), ("test",), "fine_labels", "fine_label_names"),
 }
 LARGEST = 2**28  # bytes of a file; the largest of CIFAR has 1.6e8
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -57,14 +58,15 @@ def splits(source: Source) -> list[str | None]:
 
 def read(source: Source, request: ReadRequest) -> Records:
     """The images of a split. Raises: GiftError if a file is damaged, unsafe or missing."""
-    layouts, label, train = _layouts(source), source.label, request.train is not False
+    layouts, label = _layouts(source), source.label
     if len(layouts) != 1:
         raise GiftError(f"{label}: holds {listed(layouts)} of CIFAR; give the directory of one of the two")
-    batches_of, labels_field, names_field = LAYOUTS[PurePosixPath(layouts[0]).name]
+    path = PurePosixPath(layouts[0])
+    train, test, labels_field, names_field = LAYOUTS[path.name]
     usual = [names[0] for names in KNOWN["cifar10"]]
     listed_names = _fields(source, layouts[0], names_field)[names_field] if names_field else usual
-    files = [str(PurePosixPath(layouts[0]).with_name(name)) for name in batches_of[train]]
-    batches = [_fields(source, name, "data", labels_field) for name in files]
+    files = test if request.train is False else train
+    batches = [_fields(source, str(path.with_name(name)), "data", labels_field) for name in files]
     try:
         names = tuple(_text(name) for name in listed_names)
         pixels = np.concatenate([np.asarray(batch["data"]).reshape(-1, 3, 32, 32) for batch in batches])
@@ -72,7 +74,7 @@ def read(source: Source, request: ReadRequest) -> Records:
     except (ValueError, TypeError, OverflowError) as error:
         reason = short_reason(error)
         raise GiftError(f"{label}: its arrays are not CIFAR's ({reason}); take it from the source again") from None
-    notes = {"batches": " and ".join(batches_of[train])}
+    notes = {"batches": " and ".join(files)}
     return array_records(source, pixels.transpose(0, 2, 3, 1), *named_classes(label, labels, names, request), notes)
 
 
@@ -85,8 +87,8 @@ def _layouts(source: Source) -> list[str]:
 
 def _batches(name: str) -> list[str]:
     path = PurePosixPath(name)
-    splits = LAYOUTS[path.name][0].values() if is_cifar(path.name) else ()
-    return [str(path.with_name(batch)) for batches in splits for batch in batches]
+    train, test, *_ = LAYOUTS.get(path.name, ((), ()))
+    return [str(path.with_name(batch)) for batch in (*train, *test)]
 
 
 def _fields(source: Source, name: str, *fields: str) -> dict[str, Any]:

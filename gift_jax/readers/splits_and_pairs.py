@@ -17,20 +17,19 @@ class Pair(NamedTuple):
     split: str | None = None
 
 
-_PARTS = {"train": "train", "val": "validation", "test": "test"}
-_ANY = ("images/labels", "images/targets", "image/label", "imgs/labels", "x/y", "data/label", "data/labels")
-_ANY += ("data/targets", "image_syn/label_syn")
-PAIRS: tuple[Pair, ...] = (
-    *(Pair(*names.split("/")) for names in _ANY),
-    *(Pair(f"x_{part}", f"y_{part}", split) for part, split in _PARTS.items()),
-    *(Pair(f"{part}_images", f"{part}_labels", split) for part, split in _PARTS.items()),
-)
 # Names of splits, in files and folders, and the one that stands for all of the same meaning.
 SPLITS: Mapping[str, str] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+_ANY = ("images/labels", "images/targets", "image/label", "imgs/labels", "x/y", "data/label", "data/labels")
+_ANY += ("data/targets", "image_syn/label_syn")
+PAIRS: tuple[Pair, ...] = (
+    *(Pair(*names.split("/")) for names in _ANY),
+    *(Pair(f"x_{part}", f"y_{part}", SPLITS[part]) for part in ("train", "val", "test")),
+    *(Pair(f"{part}_images", f"{part}_labels", SPLITS[part]) for part in ("train", "val", "test")),
+)
 # How the hub names shards: the split, then the shard's number.
 _SHARD = re.compile(r"(.+?)-[0-9]+-of-[0-9]+(?:-[0-9a-f]+)?\.parquet", re.IGNORECASE)
 
