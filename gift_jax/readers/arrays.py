@@ -13,8 +13,7 @@ import numpy as np
 from PIL import Image
 
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.readers.class_ids import hard_labels, numbered_classes
-from gift_jax.readers.classes import ClassOrder
+from gift_jax.readers.classes import ClassOrder, hard_labels, numbered_classes
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, readable

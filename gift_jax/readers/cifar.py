@@ -16,8 +16,8 @@ from numpy._core.multiarray import _reconstruct
 
 from gift_jax.errors import GiftError, short_reason
 from gift_jax.readers.arrays import array_records
-from gift_jax.readers.class_ids import named_classes
 from gift_jax.readers.class_names import KNOWN
+from gift_jax.readers.classes import named_classes
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source

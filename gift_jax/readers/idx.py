@@ -9,7 +9,7 @@ import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.arrays import array_records
-from gift_jax.readers.class_ids import numbered_classes
+from gift_jax.readers.classes import numbered_classes
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, readable

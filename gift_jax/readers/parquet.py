@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import named_classes, numbered_classes
+from gift_jax.readers.classes import named_classes, numbered_classes
 from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gift_jax.errors import GiftError, short_reason
-from gift_jax.readers.class_ids import named_classes
+from gift_jax.readers.classes import named_classes
 from gift_jax.readers.records import Records, listing_digest
 from gift_jax.readers.request import KnownClasses, ReadRequest
 

@@ -5,9 +5,8 @@ import pytest
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import class_ids, hard_labels
 from gift_jax.readers.class_names import FASHION, KNOWN, NETTE, WOOF
-from gift_jax.readers.classes import different_ids, names_with_ids, order_classes
+from gift_jax.readers.classes import class_ids, different_ids, hard_labels, names_with_ids, order_classes
 from gift_jax.readers.request import ReadRequest, SourceOptions
 
 LETTERS = DatasetSpec("letters", 3, 8, Normalisation((0.5,), (0.5,)), "here", channels=1, class_names=("A", "a", "b c"))
