@@ -23,13 +23,13 @@ def png(array):
     return stream.getvalue()
 
 
-def write_shards(root, label="label", names=NAMES, splits=("train", "test"), count=6, **columns):
-    """Shards of a hub dataset, two a split, whose images are pixels(row, 8); returns the root."""
+def write_shards(root, label="label", names=NAMES, splits=("train", "test"), count=6, size=8, **columns):
+    """Shards of a hub dataset, two a split, whose images are pixels(row, size); returns the root."""
     root.mkdir(parents=True, exist_ok=True)
     features = {label: {"names": names, "_type": "ClassLabel"}} if names else {}
     for split in splits:
-        rows = [{"bytes": png(pixels(row, 8)), "path": None} for row in range(count)]
-        table = pa.table({"img": rows, label: [row % 3 for row in range(count)], **columns})
+        rows = [{"bytes": png(pixels(row, size)), "path": None} for row in range(count)]
+        table = pa.table({"img": rows, label: [row % len(names or NAMES) for row in range(count)], **columns})
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
         for part in range(2):
             half = table.slice(part * count // 2, count // 2)
