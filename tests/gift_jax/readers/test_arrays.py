@@ -62,8 +62,6 @@ def test_pairs_of_npy_keep_their_splits_apart(tmp_path):
     assert [len(read_images(tmp_path, train=train).labels) for train in (True, False)] == [6, 3]
 
 
-def test_an_npz_of_test_images_alone_trains_nothing(tmp_path):
+def test_an_npz_of_test_images_alone_trains_by_an_option(tmp_path):
     np.savez(tmp_path / "a.npz", x_test=IMAGES, y_test=LABELS)
-    with pytest.raises(GiftError, match="holds the splits test, none of training images; say by `split`"):
-        read_images(tmp_path / "a.npz", train=True)
     assert len(read_images(tmp_path / "a.npz", train=True, reading=SourceOptions(split="test")).labels) == 6

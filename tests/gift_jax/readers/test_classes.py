@@ -80,17 +80,17 @@ def test_a_class_order_file_decides_unless_the_dataset_says_otherwise(tmp_path):
         order(["A", "a", "b c"], LETTERS, path=path)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a", "names 1 classes, expected 3"),
-        ("a\na\nb", "names 'a' twice"),
-        ("", "is empty"),
-        (b"\xff", "not a text file"),
-    ],
-)
+FILES = {
+    b"a": "names 1 classes, expected 3",
+    b"a\na\nb": "names 'a' twice",
+    b"": "is empty",
+    b"\xff": "not a text file",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISFITS.items())
 def test_class_order_files_that_do_not_fit_are_one_sentence(text, message, tmp_path):
-    (tmp_path / "order.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (tmp_path / "order.txt").write_bytes(text)
     with pytest.raises(GiftError, match=f"order.txt: {message}"):
         order(["a"], LETTERS, path=tmp_path / "order.txt")
 
