@@ -190,12 +190,10 @@ def test_a_decoding_that_fails_leaves_nothing(root, tmp_path):
     ("change", "message"),
     [
         (lambda root: shutil.rmtree(root / "00004"), "class 4 has 0 folders, but classes 0..9 must have one each"),
-        (lambda root: (root / "00004").rename(root / "00011"), "class 4 has 0 folders"),
-        (lambda root: [path.unlink() for path in (root / "00004").iterdir()], "class '00004' has no images"),
         (shutil.rmtree, "no such directory"),
         (lambda root: Image.fromarray(pixels(0, 40)).save(root / "00000" / "000.png"), "is 40 x 40 pixels"),
     ],
-    ids=["missing", "numbers", "empty", "none", "size"],
+    ids=["missing", "none", "size"],
 )
 def test_wrong_trees_are_refused_in_one_sentence(root, change, message, tmp_path):
     change(root)

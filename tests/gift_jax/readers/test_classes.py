@@ -80,12 +80,7 @@ def test_a_class_order_file_decides_unless_the_dataset_says_otherwise(tmp_path):
         order(["A", "a", "b c"], LETTERS, path=path)
 
 
-FILES = {
-    b"a": "names 1 classes, expected 3",
-    b"a\na\nb": "names 'a' twice",
-    b"": "is empty",
-    b"\xff": "not a text file",
-}
+MISFITS = {b"a": "names 1 classes, expected 3", b"a\na\nb": "names 'a' twice", b"": "is empty", b"\xff": "not a text"}
 
 
 @pytest.mark.parametrize(("text", "message"), MISFITS.items())
