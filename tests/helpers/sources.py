@@ -10,8 +10,12 @@ import zipfile
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from folders import pixels
 from PIL import Image
+
+from gift_jax.errors import GiftError
+from gift_jax.readers.formats import read_images
 
 NAMES = ("ant", "bee", "cat")
 CIFAR10 = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
@@ -90,3 +94,11 @@ def tarred(mode):
 
 
 CONTAINERS = {"x.zip": zipped, "x.tar": tarred("w"), "x.tar.gz": tarred("w:gz"), "x.tgz": tarred("w:gz")}
+
+
+def refused(path, message, *, train=True, **options):
+    """Assert that a source is refused in one sentence that names it."""
+    with pytest.raises(GiftError, match=message) as caught:
+        read_images(path, train=train, **options)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -11,7 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import pixels, write_tree
-from sources import CIFAR10, CONTAINERS, NAMES, png, write_arrays, write_cifar10, write_mnist, write_shards, zipped
+from sources import (
+    CIFAR10,
+    CONTAINERS,
+    NAMES,
+    png,
+    refused,
+    write_arrays,
+    write_cifar10,
+    write_mnist,
+    write_shards,
+    zipped,
+)
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation
 from gift_jax.data.evaluation import load_evaluation, load_training
@@ -71,8 +82,7 @@ def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
     monkeypatch.setattr("gift_jax.readers.archives.SPARED", 1 << 60)
-    with pytest.raises(GiftError, match="does not fit unpacked on the disk"):
-        read_images(tmp_path / "x.tgz", train=True)
+    refused(tmp_path / "x.tgz", "does not fit unpacked on the disk")
     assert list((tmp_path / "full").rglob("*.tar")) == []
 
 
@@ -82,8 +92,7 @@ def test_one_archive_in_a_directory_is_read_and_of_two_none(tmp_path):
     zipped(tmp_path / "plain", tmp_path / "set" / "images.zip")
     assert len(read_images(tmp_path / "set", train=True).labels) == 6
     zipped(tmp_path / "plain", tmp_path / "set" / "more.zip")
-    with pytest.raises(GiftError, match=r"holds 2 archives \('images.zip', 'more.zip'\); give one of them"):
-        read_images(tmp_path / "set", train=True)
+    refused(tmp_path / "set", r"holds 2 archives \('images.zip', 'more.zip'\); give one of them")
 
 
 def spec(names=NAMES, **options):
@@ -107,14 +116,12 @@ def test_names_that_are_numbers_are_the_class_ids_and_others_are_the_datasets(tm
     assert (records.class_names, records.labels.tolist()) == (("0", "1", "2"), [0, 2, 1, 0, 2, 1])
     shuffled = read_images(write_shards(tmp_path / "named"), train=True, spec=spec(NAMES[::-1]))
     assert (shuffled.class_names, shuffled.labels.tolist()) == (NAMES[::-1], [2, 1, 0, 2, 1, 0])
-    with pytest.raises(GiftError, match="has the class name 'ant', which is no class of mine"):
-        read_images(tmp_path / "named", train=True, spec=spec(("bee", "cat", "dog")))
+    refused(tmp_path / "named", "has the class name 'ant', which is no class of mine", spec=spec(("bee", "cat", "dog")))
 
 
 def test_of_several_label_columns_an_option_or_the_number_of_classes_decides(tmp_path):
     root = write_shards(tmp_path / "data", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1])
-    with pytest.raises(GiftError, match="say by `label_column` which of fine_label, coarse_label is meant"):
-        read_images(root, train=True)
+    refused(root, "say by `label_column` which of fine_label, coarse_label is meant")
     assert read_images(root, train=True, spec=spec()).labels.max() == 2
     assert read_images(root, train=True, reading=SourceOptions(label_column="coarse_label")).labels.max() == 1
 
@@ -124,28 +131,24 @@ def test_a_split_without_labels_is_not_tested_on(tmp_path):
     table = pq.read_table(root / "train-00000-of-00002.parquet")
     hidden = table.set_column(1, "label", pa.array([-1, -1, -1]))
     pq.write_table(hidden.replace_schema_metadata(table.schema.metadata), root / "test-00000-of-00001.parquet")
-    with pytest.raises(GiftError, match=r"rows without a class \(label -1\); say `test_split` of another"):
-        read_images(root, train=False)
+    refused(root, r"rows without a class \(label -1\); say `test_split` of another", train=False)
     assert len(read_images(root, train=False, reading=SourceOptions(split="val")).labels) == 6
 
 
 def test_splits_are_never_mixed(tmp_path):
     root = write_shards(tmp_path / "data", splits=("dogs", "wolves"))
-    with pytest.raises(GiftError, match="holds the splits dogs, wolves, none of training images; say by `split`"):
-        read_images(root, train=True)
-    with pytest.raises(GiftError, match="has no split 'cats', it holds dogs, wolves"):
-        read_images(root, train=True, reading=SourceOptions(split="cats"))
+    refused(root, "holds the splits dogs, wolves, none of training images; say by `split`")
+    refused(root, "has no split 'cats', it holds dogs, wolves", reading=SourceOptions(split="cats"))
     write_tree(tmp_path / "tree" / "train", NAMES, size=8)
     assert not has_test_images(tmp_path / "tree")
-    with pytest.raises(GiftError, match="holds the splits train, none of test images; say by `test_split`"):
-        read_images(tmp_path / "tree", train=False)
+    refused(tmp_path / "tree", "holds the splits train, none of test images; say by `test_split`", train=False)
 
 
 def test_options_without_a_meaning_are_refused(tmp_path):
     write_mnist(tmp_path)
     for train, option in ((True, "`labels`"), (False, "`test_labels`")):
-        with pytest.raises(GiftError, match=rf"is IDX files \(MNIST's format\), for which {option} has no meaning"):
-            read_images(tmp_path, train=train, reading=SourceOptions(labels="x.txt"))
+        message = rf"is IDX files \(MNIST's format\), for which {option} has no meaning"
+        refused(tmp_path, message, train=train, reading=SourceOptions(labels="x.txt"))
 
 
 @pytest.mark.parametrize("beginning", [b"version https://git-lfs.github.com/spec/v1\noid", b"<!DOCTYPE html><html>"])
@@ -177,14 +180,11 @@ def test_hidden_files_are_left_out_and_links_are_followed(tmp_path):
 def test_what_is_no_file_is_named_and_does_not_hang(tmp_path):
     root = write_tree(tmp_path / "set", NAMES, size=8)
     os.mkfifo(root / "ant" / "x.png")
-    with pytest.raises(GiftError, match=r"ant/x.png: is a pipe"):
-        read_images(root, train=True)
-    with pytest.raises(GiftError, match=r"ant/x.png: is a pipe"):
-        read_images(root / "ant" / "x.png", train=True)
+    refused(root, r"ant/x.png: is a pipe")
+    refused(root / "ant" / "x.png", r"ant/x.png: is a pipe")
     (root / "ant" / "x.png").unlink()
     (root / "ant" / "x.png").symlink_to("nowhere.png")
-    with pytest.raises(GiftError, match=r"ant/x.png: is a link to nowhere.png, which is not there"):
-        read_images(root, train=True)
+    refused(root, r"ant/x.png: is a link to nowhere.png, which is not there")
 
 
 def test_one_class_name_in_two_unicode_spellings_is_one_class(tmp_path):
@@ -197,11 +197,9 @@ def test_one_class_name_in_two_unicode_spellings_is_one_class(tmp_path):
 def test_a_class_folder_without_images_is_said(tmp_path):
     root = write_tree(tmp_path / "set", NAMES, size=8)
     (root / "dog").mkdir()
-    with pytest.raises(GiftError, match="the class 'dog' has no images"):
-        read_images(root, train=True)
+    refused(root, "the class 'dog' has no images")
     (root / "dog" / "x.heic").write_bytes(b"x")
-    with pytest.raises(GiftError, match="the class 'dog' has no images"):
-        read_images(root, train=True)
+    refused(root, "the class 'dog' has no images")
 
 
 def write_tiny(root, moved):
@@ -269,5 +267,4 @@ def test_a_zip_whose_list_has_lost_members_to_a_comment_is_refused(tmp_path):
     first, second, _ = [found.start() for found in re.finditer(b"PK\x01\x02", content)]
     content[first + 32 : first + 34] = (second - first).to_bytes(2, "little")
     (tmp_path / "x.zip").write_bytes(content)
-    with pytest.raises(GiftError, match=r"x.zip: its list of members is damaged at 'ant/0.png'"):
-        read_images(tmp_path / "x.zip", train=True)
+    refused(tmp_path / "x.zip", r"x.zip: its list of members is damaged at 'ant/0.png'")

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from sources import write_mnist
+from sources import refused, write_mnist
 
 from gift_jax.data.evaluation import load_evaluation, load_training
-from gift_jax.errors import GiftError
-from gift_jax.readers.formats import read_images
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -45,16 +43,12 @@ BAD = {
 def test_what_cannot_be_read_is_one_sentence(change, message, tmp_path):
     write_mnist(tmp_path, zipped=False)
     change(tmp_path)
-    with pytest.raises(GiftError, match=message) as caught:
-        read_images(tmp_path, train=True)
-    assert str(tmp_path) in str(caught.value)
+    refused(tmp_path, message)
 
 
 def test_a_cut_gzip_file_and_a_file_alone_are_one_sentence(tmp_path):
     write_mnist(tmp_path)
     path = tmp_path / "train-labels-idx1-ubyte.gz"
-    with pytest.raises(GiftError, match="is one of several files that belong together"):
-        read_images(path, train=True)
+    refused(path, "is one of several files that belong together")
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(GiftError, match=f"{path} cannot be read"):
-        read_images(tmp_path, train=True)
+    refused(tmp_path, f"{path} cannot be read")
