@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from folders import pixels
+from folders import pixels, write_tree
 from PIL import Image
 
 from gift_jax.errors import GiftError
@@ -76,6 +76,20 @@ def write_cifar10(root, per_batch=10):
         images[name] = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     (root / "batches.meta").write_bytes(pickle.dumps({b"label_names": CIFAR10}, protocol=2))
     return np.concatenate([images[f"data_batch_{number}"] for number in range(1, 6)]), images["test_batch"]
+
+
+def write_folders(root):
+    for split in ("train", "test"):
+        write_tree(root / split, NAMES, size=8)
+
+
+FORMS = {
+    "folders": write_folders,
+    "parquet": write_shards,
+    "arrays": write_arrays,
+    "idx": write_mnist,
+    "cifar": lambda root: write_cifar10(root / "cifar-10-batches-py"),
+}
 
 
 def zipped(root, path):

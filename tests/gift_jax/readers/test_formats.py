@@ -11,18 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import pixels, write_tree
-from sources import (
-    CIFAR10,
-    CONTAINERS,
-    NAMES,
-    png,
-    refused,
-    write_arrays,
-    write_cifar10,
-    write_mnist,
-    write_shards,
-    zipped,
-)
+from sources import CIFAR10, CONTAINERS, FORMS, NAMES, png, refused, write_mnist, write_shards, zipped
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation
 from gift_jax.data.evaluation import load_evaluation, load_training
@@ -35,20 +24,6 @@ from gift_jax.readers.request import SourceOptions
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def write_folders(root):
-    for split in ("train", "test"):
-        write_tree(root / split, NAMES, size=8)
-
-
-FORMS = {
-    "folders": write_folders,
-    "parquet": write_shards,
-    "arrays": write_arrays,
-    "idx": write_mnist,
-    "cifar": lambda root: write_cifar10(root / "cifar-10-batches-py"),
-}
 
 
 def content(records):
@@ -74,7 +49,7 @@ def test_every_form_is_read_in_place_out_of_every_container(form, container, tmp
 
 
 def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
-    write_folders(tmp_path / "plain")
+    FORMS["folders"](tmp_path / "plain")
     CONTAINERS["x.tgz"](tmp_path / "plain", tmp_path / "x.tgz")
     for _ in range(2):
         read_images(tmp_path / "x.tgz", train=True)
@@ -87,7 +62,7 @@ def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
 
 
 def test_one_archive_in_a_directory_is_read_and_of_two_none(tmp_path):
-    write_folders(tmp_path / "plain")
+    FORMS["folders"](tmp_path / "plain")
     (tmp_path / "set").mkdir()
     zipped(tmp_path / "plain", tmp_path / "set" / "images.zip")
     assert len(read_images(tmp_path / "set", train=True).labels) == 6
