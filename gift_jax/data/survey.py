@@ -17,14 +17,13 @@ COMPARED = 1000  # test images, at most, that are looked for among the training 
 
 
 class Survey(NamedTuple):
-    """Sizes as (width, height), modes of Pillow, images a class; statistics of the pixels that a network sees.
+    """Sizes as (width, height), images a class; statistics of the pixels that a network sees.
 
     normalisation: None if they were not measured, or the images differ in size and no side was given. digests: of the
     files.
     """
 
     sizes: frozenset[tuple[int, int]]
-    modes: frozenset[str]
     counts: np.ndarray
     normalisation: Normalisation | None
     digests: frozenset[int]
@@ -74,7 +73,7 @@ def survey_images(records: Records, *, side: int | None, channels: int | None, m
             advance(1, "")
     grey = channels is None and modes <= GREY_MODES
     statistics = _statistics(np.asarray(sums), pixels, grey) if pixels and (side or len(sizes) == 1) else None
-    return Survey(frozenset(sizes), frozenset(modes), counts, statistics, frozenset(digests))
+    return Survey(frozenset(sizes), counts, statistics, frozenset(digests))
 
 
 def count_shared(found: Survey, test: Records) -> tuple[int, int]:
