@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet
 from gift_jax.data.stored_info import BY_BATCH, CROPS, StoredBatches, StoredInfo, array_length, array_shapes, problems
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, write_text
 
@@ -92,16 +92,14 @@ class StoredLabels:
     def _read(self, number: int, runs: Sequence[tuple[int, int]]) -> list[StoredBatches]:
         """Runs of batches, of (first, count), out of the file of an epoch, each one after another."""
         info, path = self.info, epoch_path(self.directory, number)
-        try:
-            with safetensors.safe_open(path, "numpy") as file:
-                held = {name: file.get_slice(name) for name in array_shapes(info)}
-                for name, array in held.items():
-                    found, expected = array.get_shape()[:1], [array_length(info, name, info.batches_in(number))]
-                    if found != expected:
-                        raise GiftError(f"{path}: {name} are of {found}, expected {expected}; {_REMAKE}")
-                read = [StoredBatches(**_cut(held, info, first, first + count)) for first, count in runs]
-        except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise GiftError(f"{path}: not readable ({' '.join(str(error).split())}); {_REMAKE}") from None
+        unreadable = damage_as_gift_error(f"{path}: not readable", _REMAKE)
+        with unreadable, safetensors.safe_open(path, "numpy") as file:
+            held = {name: file.get_slice(name) for name in array_shapes(info)}
+            for name, array in held.items():
+                found, expected = array.get_shape()[:1], [array_length(info, name, info.batches_in(number))]
+                if found != expected:
+                    raise GiftError(f"{path}: {name} are of {found}, expected {expected}; {_REMAKE}")
+            read = [StoredBatches(**_cut(held, info, first, first + count)) for first, count in runs]
         for flat, (_, count) in zip(read, runs, strict=True):
             for problem in problems(flat, info, count):
                 raise GiftError(f"{path}: {problem}; {_REMAKE}")

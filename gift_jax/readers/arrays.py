@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.readers.classes import ClassOrder, hard_labels, numbered_classes
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
@@ -33,12 +33,11 @@ class Header(NamedTuple):
 
 def read_header(label: str, stream: IO[bytes], size: int) -> Header:
     """Read the header of a `.npy` file of size bytes. The stream then stands at the values."""
-    try:
+    # The header is parsed as Python, and what is wrong with it can be anything.
+    with damage_as_gift_error(f"{label} has no header of an array", "copy it again"):
         version = np.lib.format.read_magic(stream)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = reader(stream)
-    except Exception as error:  # the header is parsed as Python, and what is wrong with it can be anything
-        raise GiftError(f"{label} has no header of an array ({short_reason(error)}); copy it again") from None
     if dtype.hasobject:
         raise GiftError(f"{label} holds Python objects, which are not loaded; save it as plain numbers")
     if fortran and len(shape) > 1:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy._core.multiarray import _reconstruct
 
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.readers.arrays import array_records
 from gift_jax.readers.class_names import KNOWN
 from gift_jax.readers.classes import named_classes
@@ -31,6 +31,7 @@ LAYOUTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str, str | None]] 
     "meta": (("train",), ("test",), "fine_labels", "fine_label_names"),
 }
 LARGEST = 2**28  # bytes of a file; the largest of CIFAR has 1.6e8
+_AGAIN = "take it from the source again"
 _ALLOWED: dict[tuple[str, str], Any] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     ("numpy", "ndarray"): np.ndarray,
@@ -67,13 +68,10 @@ def read(source: Source, request: ReadRequest) -> Records:
     listed_names = _fields(source, layouts[0], names_field)[names_field] if names_field else usual
     files = test if request.train is False else train
     batches = [_fields(source, str(path.with_name(name)), "data", labels_field) for name in files]
-    try:
+    with damage_as_gift_error(f"{label}: its arrays are not CIFAR's", _AGAIN):
         names = tuple(_text(name) for name in listed_names)
         pixels = np.concatenate([np.asarray(batch["data"]).reshape(-1, 3, 32, 32) for batch in batches])
         labels = np.concatenate([np.asarray(batch[labels_field], np.int64).reshape(-1) for batch in batches])
-    except (ValueError, TypeError, OverflowError) as error:
-        reason = short_reason(error)
-        raise GiftError(f"{label}: its arrays are not CIFAR's ({reason}); take it from the source again") from None
     notes = {"batches": " and ".join(files)}
     return array_records(source, pixels.transpose(0, 2, 3, 1), *named_classes(label, labels, names, request), notes)
 
@@ -94,15 +92,12 @@ def _batches(name: str) -> list[str]:
 def _fields(source: Source, name: str, *fields: str) -> dict[str, Any]:
     title = source.title(name)
     if name not in source.sizes:
-        raise GiftError(f"{title}: is not there; take CIFAR from the source again")
+        raise GiftError(f"{title}: is not there; {_AGAIN}")
     content = source.read(name, LARGEST)
-    try:
+    with damage_as_gift_error(f"{title}: is no file of CIFAR", _AGAIN):  # a damaged pickle raises what it likes
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
         found = {_text(field): item for field, item in value.items()}
         return {field: found[field] for field in fields}
-    except Exception as error:  # a damaged pickle raises what it likes
-        reason = f"it has no {error}" if isinstance(error, KeyError) else short_reason(error)
-        raise GiftError(f"{title}: is no file of CIFAR ({reason}); take it from the source again") from None
 
 
 def _text(value: Any) -> str:

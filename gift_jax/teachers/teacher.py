@@ -18,7 +18,7 @@ from orbax.checkpoint import v1 as ocp
 from gift_jax.data.datasets import Normalisation, embedded_description, register_embedded_dataset
 from gift_jax.data.distilled import told_by_file
 from gift_jax.data.transforms import Preprocessing
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.models import Model, ModelSpec, Network, Variables, fold, get_model
 from gift_jax.runtime.files import (
     atomic_write,
@@ -182,17 +182,12 @@ def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
     """Read (params, batch_stats). Raises: GiftError, before memory is taken, unless they fit the model exactly."""
     expected = {name: flatten(tree) for name, tree in zip(("params", "batch_stats"), model.abstract(), strict=True)}
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # which may be missing: nothing is wrong with the file
-    try:
-        with quiet_orbax():
-            found = ocp.metadata(str(path.absolute())).metadata
-            _check_structure(path, found, expected)
-            abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
-            # On the host: arrays that are committed to a device would make the first two training steps compile apart.
-            arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))
-    except GiftError:
-        raise
-    except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.
-        raise GiftError(f"{path}: not a readable checkpoint ({short_reason(error)}); {_REMAKE}") from None
+    with damage_as_gift_error(f"{path}: not a readable checkpoint", _REMAKE), quiet_orbax():
+        found = ocp.metadata(str(path.absolute())).metadata
+        _check_structure(path, found, expected)
+        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
+        # On the host: arrays that are committed to a device would make the first two training steps compile apart.
+        arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))
     for name, array in {**arrays["params"], **arrays["batch_stats"]}.items():
         if not np.isfinite(array).all():
             raise GiftError(f"{path}: {name} holds values that are not finite; {_REMAKE}")
