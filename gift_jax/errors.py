@@ -52,3 +52,12 @@ def damage_as_gift_error(what: str, mend: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise GiftError(f"{what} ({short_reason(error)}); {mend}") from None
+
+
+@contextlib.contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Say what an import is needed for, and which extra has it, where it is not installed."""
+    try:
+        yield
+    except ImportError:
+        raise GiftError(f"{what}; run `pip install 'gift-jax[{extra}]'`") from None

@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.errors import GiftError
+from gift_jax.errors import needing
 
 
 def load_grain() -> Any:
     """The module grain. Raises: GiftError that says how to install it."""
-    try:
+    with needing("data", "training from image files needs Grain"):
         import grain
-    except ImportError:
-        raise GiftError("training from image files needs Grain; run `pip install 'gift-jax[data]'`") from None
     return grain
 
 

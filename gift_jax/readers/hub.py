@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, needing, short_reason
 
 Purpose = Literal["set", "teacher"]
 # Paths have lost one of the slashes.
@@ -100,10 +100,8 @@ def _downloaded(place: Repository, wanted: Purpose, files: Sequence[str]) -> Pat
 
 def download(repo: str, kind: str, revision: str | None, files: Sequence[str]) -> Path:
     """Download a repository's files, by patterns, into the Hub's cache. Returns: the directory of that revision."""
-    try:
+    with needing("hub", "names of the Hub (hf://) need huggingface_hub"):
         from huggingface_hub import snapshot_download
-    except ImportError:
-        raise GiftError("names of the Hub (hf://) need huggingface_hub; run `pip install 'gift-jax[hub]'`") from None
     return Path(snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=list(files)))
 
 

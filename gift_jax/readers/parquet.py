@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, needing
 from gift_jax.readers.classes import named_classes, numbered_classes
 from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.records import Records, source_digest
@@ -21,11 +21,9 @@ from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
 from gift_jax.readers.splits_and_pairs import choose_split, listed, shards_of, split_of_shard
 from gift_jax.readers.text import same_text
 
-try:
+with needing("data", "reading Parquet needs pyarrow"):
     import pyarrow as pa
     import pyarrow.parquet as pq
-except ImportError:
-    raise GiftError("reading Parquet needs pyarrow; run `pip install 'gift-jax[data]'`") from None
 
 IMAGES = ("image", "img")
 LABELS = ("class_id", "label", "labels", "fine_label", "coarse_label")

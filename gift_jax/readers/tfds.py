@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.errors import GiftError, damage_as_gift_error
+from gift_jax.errors import GiftError, damage_as_gift_error, needing
 from gift_jax.readers.classes import named_classes
 from gift_jax.readers.records import Records, listing_digest
 from gift_jax.readers.request import KnownClasses, ReadRequest
@@ -52,10 +52,8 @@ def _field(images: Any, row: int, name: str, where: str) -> Any:
 
 
 def _open(name: str, split: str, directory: Path | None) -> tuple[Any, Any]:
-    try:
+    with needing("data", "TensorFlow Datasets is not installed"):
         import tensorflow_datasets as tfds
-    except ImportError:
-        raise GiftError("TensorFlow Datasets is not installed; run `pip install 'gift-jax[data]'`") from None
     place = "its usual directory" if directory is None else str(directory)
     mend = f"prepare it where TensorFlow is installed by `tfds build {name} --file_format=array_record`"
     with damage_as_gift_error(f"TensorFlow Datasets has no readable {name} in {place}", mend):
