@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from gift_jax.data.datasets import DatasetSpec
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.readers.image_files import FORMATS, MODES, eight_bits, is_deep
 from gift_jax.readers.source import HEAD, refuse_stand_in
 
@@ -105,17 +105,12 @@ def open_header(content: bytes, where: str) -> Image.Image:
 
 @contextlib.contextmanager
 def _refusing(content: bytes, where: str) -> Iterator[None]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except GiftError:
-        raise
-    except Exception as error:  # Pillow raises what it likes about a damaged file.
-        refuse_stand_in(where, content[:HEAD])
-        reason = short_reason(error)
-        raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
+    refuse_stand_in(where, content[:HEAD])
+    damaged = damage_as_gift_error(f"{where}: is no readable image", "take it from the source again")
+    with damaged, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def make_transform(spec: DatasetSpec, image_size: int, own: Preprocessing | None = None) -> Transform:

@@ -6,7 +6,6 @@ own name.
 """
 
 import bz2
-import contextlib
 import functools
 import gzip
 import hashlib
@@ -84,9 +83,7 @@ def _in_cache(path: Path, stream: IO[bytes], inside: str) -> Path | None:
             tarfile.TarInfo.frombuf(first, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             return None
-    with atomic_write(target) as temporary, contextlib.ExitStack() as stack:
-        with os_errors_as_gift_error(target):
-            file = stack.enter_context(temporary.open("wb"))
+    with atomic_write(target) as temporary, temporary.open("wb") as file:
         for chunk in itertools.chain([first], iter(lambda: stream.read(CHUNK), b"")):
             if shutil.disk_usage(target.parent).free < SPARED:
                 raise GiftError(

@@ -33,8 +33,6 @@ _REASONS: Mapping[str, str] = {
     "LocalEntryNotFoundError": "the Hub cannot be reached, and no copy is here; check the connection, or download "
     "it elsewhere and give the directory",
 }
-# Where a repository of another kind may have the name.
-_PERHAPS_ANOTHER = frozenset({"RepositoryNotFoundError", "LocalEntryNotFoundError"})
 
 
 class Repository(NamedTuple):
@@ -93,8 +91,8 @@ def _downloaded(place: Repository, wanted: Purpose, files: Sequence[str]) -> Pat
             names = [base.__name__ for base in type(error).__mro__]
             reason = next((_REASONS[name] for name in names if name in _REASONS), None)
             refusal = GiftError(f"{place}: {reason or f'cannot be downloaded ({short_reason(error)}); try again'}")
-            if names[0] not in _PERHAPS_ANOTHER:
-                break
+            if names[0] not in ("RepositoryNotFoundError", "LocalEntryNotFoundError"):
+                break  # else a repository of another kind may have the name
     raise refusal
 
 

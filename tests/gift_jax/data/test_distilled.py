@@ -168,10 +168,8 @@ def test_digits_are_split_evenly_and_apart():
     assert len(split.train_labels) + len(split.test_labels) == 1797
     shares = np.bincount(split.test_labels) / np.bincount(np.concatenate([split.train_labels, split.test_labels]))
     assert (np.abs(shares - 1 / 3) < 0.01).all()
-    pixels = split.train_images / 255
-    np.testing.assert_allclose(
-        (DIGITS_NORMALISATION.mean[0], DIGITS_NORMALISATION.std[0]), (pixels.mean(), pixels.std()), atol=5e-5
-    )
+    pixels, usual = split.train_images / 255, DIGITS_NORMALISATION
+    np.testing.assert_allclose((*usual.mean, *usual.std), (pixels.mean(), pixels.std()), atol=5e-5)
 
 
 # Of a ConvNet and of a ResNet.

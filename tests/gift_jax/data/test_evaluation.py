@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import numpy as np
@@ -92,12 +93,8 @@ def test_another_class_order_decodes_nothing(decodes, tmp_path):
 
 
 def test_two_at_once_decode_once(root, decodes, tmp_path):
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(load(root, tmp_path))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: load(root, tmp_path), range(3)))
     assert (len(found), decodes.call_count) == (3, 1)
     only_cache(tmp_path)
 

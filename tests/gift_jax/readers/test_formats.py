@@ -70,9 +70,8 @@ def test_one_archive_in_a_directory_is_read_and_of_two_none(tmp_path):
     refused(tmp_path / "set", r"holds 2 archives \('images.zip', 'more.zip'\); give one of them")
 
 
-def spec(names=NAMES, **options):
-    statistics = Normalisation((0.5,) * 3, (0.5,) * 3)
-    return DatasetSpec("mine", len(names), 8, statistics, "here", class_names=tuple(names), **options)
+def spec(names=NAMES):
+    return DatasetSpec("mine", len(names), 8, Normalisation((0.5,) * 3, (0.5,) * 3), "here", class_names=tuple(names))
 
 
 def test_parquet_has_its_splits_names_and_rows(tmp_path, monkeypatch):

@@ -23,17 +23,12 @@ def flat(tmp_path):
     return tmp_path / "flat"
 
 
-def labelled(flat, labels, order=None):
-    (flat.parent / "labels.txt").write_text(labels, encoding="utf-8")
-    if order:
-        (flat.parent / "order.txt").write_text(order, encoding="utf-8")
-    return SourceOptions(
-        labels=str(flat.parent / "labels.txt"), class_order=str(flat.parent / "order.txt") if order else None
-    )
-
-
-def read(flat, labels, order=None):
-    return read_images(flat, train=False, reading=labelled(flat, labels, order))
+def read(flat, labels, order=None, spec=None):
+    listed, ordered = flat.parent / "labels.txt", flat.parent / "order.txt"
+    listed.write_text(labels, encoding="utf-8")
+    ordered.write_text(order or "", encoding="utf-8")
+    reading = SourceOptions(labels=str(listed), class_order=order and str(ordered))
+    return read_images(flat, train=False, spec=spec, reading=reading)
 
 
 def lines(form, labels=("n01", "n02", "n03") * 2):
@@ -93,14 +88,12 @@ BAD = {
 
 @pytest.mark.parametrize(("labels", "order", "message"), BAD.values(), ids=BAD)
 def test_lists_that_do_not_fit_are_one_sentence(labels, order, message, flat):
-    with pytest.raises(GiftError, match=message) as caught:
+    with pytest.raises(GiftError, match=f"labels.txt.*(?:{message})"):
         read(flat, labels, order)
-    assert "labels.txt" in str(caught.value)
 
 
 def test_labels_that_are_numbers_are_class_ids_although_classes_lack_images(flat):
-    options = labelled(flat, lines("{0} {2}", [0, 7, 2] * 2))
-    records = read_images(flat, train=False, spec=get_dataset("cifar10"), reading=options)
+    records = read(flat, lines("{0} {2}", [0, 7, 2] * 2), spec=get_dataset("cifar10"))
     assert records.labels.tolist() == [0, 0, 2, 2, 7, 7]
 
 
