@@ -109,12 +109,11 @@ def stitch(patches: np.ndarray, ipc: int, factor: int, size: int) -> np.ndarray:
     divide size, the first cells are a pixel larger, their patches enlarged by nearest neighbour.
     """
     mosaics = np.zeros((ipc, size, size, patches.shape[-1]), patches.dtype)
-    edges = np.cumsum([0] + [size // factor + (index < size % factor) for index in range(factor)])
-    spans = itertools.pairwise(edges)
-    nearest = [np.arange(stop - start) * patches.shape[1] // (stop - start) for start, stop in spans]
+    cells = np.array_split(np.arange(size), factor)
+    nearest = [np.arange(len(cell)) * patches.shape[1] // len(cell) for cell in cells]
     for k, (row, column) in enumerate(itertools.product(range(factor), repeat=2)):
         cell = patches[k * ipc : (k + 1) * ipc][:, nearest[row]][:, :, nearest[column]]
-        mosaics[:, edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = cell
+        mosaics[:, cells[row][:, None], cells[column]] = cell
     return mosaics
 
 

@@ -88,7 +88,6 @@ def _cores() -> int:
 
 def _ignore_interrupt(worker: int, workers: int) -> None:
     """Ctrl-C is for the process that trains, which ends its workers."""
-    del worker, workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,5 +1,6 @@
 """Image files: trees of class folders, Tiny-ImageNet's validation images, or a list of labels."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +16,6 @@ from gift_jax.readers.source import Source, openable
 from gift_jax.readers.splits_and_pairs import choose_split, split_of_image
 from gift_jax.readers.text import read_text, same_text
 
-_NO_FOLDER = ""
 _ANNOTATIONS = "val_annotations.txt"  # Tiny-ImageNet's validation images lie in one folder; this has each one's class
 _LARGEST_ANNOTATIONS = 1 << 28  # bytes
 
@@ -86,28 +86,19 @@ def _of_split(source: Source, images: list[str], request: ReadRequest) -> list[s
 
 
 def _by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Names of images by class folder: the first folders below all that the images have in common.
-
-    Those that lie in no such folder are under "". Args: others, names of other files; their folders, where class
-    folders are, have no images.
-    """
-    shared = _shared_depth({PurePosixPath(name).parent.parts for name in images}) if images else 0
+    """Images by the first folder below all that they have in common, "" where there is none; others are not listed."""
+    parents = {PurePosixPath(name).parent for name in images}
+    common = PurePosixPath(os.path.commonpath(parents)).parts if parents else ()
+    # The folder that an image lies in may be its class, even if it is that of all.
+    shared = max(0, min([len(common), *(len(parent.parts) - 1 for parent in parents)]))
     by_folder: dict[str, list[str]] = {}
     for name in images:
         parts = PurePosixPath(name).parts
-        by_folder.setdefault(same_text(parts[shared]) if len(parts) > shared + 1 else _NO_FOLDER, []).append(name)
-    above = PurePosixPath(images[0]).parts[:shared] if images else ()
+        by_folder.setdefault(same_text(parts[shared]) if len(parts) > shared + 1 else "", []).append(name)
     for parts in (PurePosixPath(name).parts for name in others):
-        if parts[:shared] == above and len(parts) > shared + 1:
+        if parts[:shared] == common[:shared] and len(parts) > shared + 1:
             by_folder.setdefault(same_text(parts[shared]), [])
     return by_folder
-
-
-def _shared_depth(parents: set[tuple[str, ...]]) -> int:
-    """Folders that all images have in common, but for the one that an image lies in: that may be its class."""
-    levels = enumerate(zip(*parents, strict=False))
-    common = next((depth for depth, names in levels if len(set(names)) > 1), min(map(len, parents)))
-    return max(0, min(common, *(len(parent) - 1 for parent in parents)))
 
 
 def _by_folder(source: Source, images: Sequence[str], request: ReadRequest) -> dict[str, list[str]]:
@@ -116,7 +107,7 @@ def _by_folder(source: Source, images: Sequence[str], request: ReadRequest) -> d
     # Beside a distilled set's class folders there may be logs.
     others = [] if request.train is None else [*(name for name in source.sizes if not is_image(name)), *empty]
     by_folder = _by_class_folder(images, others)
-    if flat := by_folder.get(_NO_FOLDER):
+    if flat := by_folder.get(""):
         mend = "say the images' classes by `labels`, a file with `name label` a line, or give class folders alone"
         if request.train is None:
             files = openable(source, (".pt", ".pth", ".safetensors"))
