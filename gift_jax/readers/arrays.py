@@ -106,11 +106,5 @@ def array_records(
         Image.fromarray(pictures[row]).save(buffer, "PPM")  # the fastest that Pillow reads without loss
         return buffer.getvalue()
 
-    return Records(
-        labels=labels.astype(np.int32),
-        classes=classes,
-        read=read,
-        where=lambda row: f"{label}[{row}]",
-        digest=source_digest(source, list(notes.values())),
-        notes=notes,
-    )
+    digest = source_digest(source, list(notes.values()))
+    return Records(labels.astype(np.int32), classes, read, lambda row: f"{label}[{row}]", digest, notes)

@@ -218,14 +218,12 @@ def hard_labels(labels: np.ndarray, spec: KnownClasses | None = None) -> np.ndar
 
 def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarray:
     """Class ids, int32 [N], of stored numbers, from which the first class's is subtracted."""
-    spec, first = request.spec, request.first_label
+    spec, first, mend = request.spec, request.first_label, request.first_label_mend
     if request.options.class_order is not None:
         raise GiftError(f"{label}: its labels are class ids, and it has no class names; drop `class_order`")
     count = spec.num_classes if spec else MOST_CLASSES
     if first == 0 and len(numbers) and (numbers.min(), numbers.max()) == (1, count):
-        raise GiftError(
-            f"{label}: its labels count from 1 to {count}, expected 0..{count - 1}; {request.first_label_mend}"
-        )
+        raise GiftError(f"{label}: its labels count from 1 to {count}, expected 0..{count - 1}; {mend}")
     outside = numbers[(numbers < first) | (numbers >= first + count)]
     if len(outside):
         raise GiftError(f"{label}: has a label {outside[0]}, expected {first}..{first + count - 1}; check `dataset`")

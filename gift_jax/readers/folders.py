@@ -86,7 +86,7 @@ def _of_split(source: Source, images: list[str], request: ReadRequest) -> list[s
 
 
 def _by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Images by the first folder below all that they have in common, "" where there is none; others are not listed."""
+    """Images by the first folder below all that they have in common, "" for none; the folders of others are empty."""
     parents = {PurePosixPath(name).parent for name in images}
     common = PurePosixPath(os.path.commonpath(parents)).parts if parents else ()
     # The folder that an image lies in may be its class, even if it is that of all.

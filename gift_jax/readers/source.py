@@ -31,14 +31,6 @@ _UNREADABLE = (
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz")
 HEAD = 64  # bytes that tell a file's kind
-# What lies there in place of a file whose download went another way: how it begins, and what it is.
-_PAGE = "is a web page that was saved in place of the file; download the file itself, not the page about it"
-_STAND_INS = {
-    b"version https://git-lfs": "is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`",
-    b"<!doctype html": _PAGE,
-    b"<html": _PAGE,
-    b"<?xml": _PAGE,
-}
 
 
 class Source(NamedTuple):
@@ -111,8 +103,10 @@ def head_of(stream: IO[bytes]) -> bytes:
 def refuse_stand_in(label: str, head: bytes) -> None:
     """Raises: GiftError if a file that begins with head is a git-lfs pointer or a web page."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for problem in (problem for mark, problem in _STAND_INS.items() if start.startswith(mark)):
-        raise GiftError(f"{label} {problem}")
+    if start.startswith(b"version https://git-lfs"):
+        raise GiftError(f"{label} is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`")
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise GiftError(f"{label} is a web page that was saved in place of the file; download the file, not its page")
 
 
 @contextlib.contextmanager

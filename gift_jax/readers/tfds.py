@@ -31,12 +31,9 @@ def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False
     numbers = np.array([_field(images, row, "label", where) for row in range(len(images))])
     labels, classes = named_classes(f"TensorFlow Datasets' {where}", numbers, names, ReadRequest(train, spec=spec))
     files = [Path(name) for name in builder.info.splits[split].filepaths]
+    digest = listing_digest(Path(builder.data_dir), files)
     return Records(
-        labels=labels,
-        classes=classes,
-        read=lambda row: bytes(_field(images, row, "image", where)),
-        where=lambda row: f"{where}[{row}]",
-        digest=listing_digest(Path(builder.data_dir), files),
+        labels, classes, lambda row: bytes(_field(images, row, "image", where)), lambda row: f"{where}[{row}]", digest
     )
 
 

@@ -90,10 +90,8 @@ class Teacher(typing.NamedTuple):
     def logits(self, images: jax.Array | np.ndarray) -> jax.Array:
         """Classify. Args: images, float32 [B, H, W, C], normalised. Returns: logits, float32 [B, classes]."""
         if images.shape[1:] != self.model.input_shape:
-            raise GiftError(
-                f"teacher {self.info.architecture!r} takes images of shape {self.model.input_shape}, not "
-                f"{images.shape[1:]}; resize them or load the teacher of their dataset"
-            )
+            takes = f"{self.info.architecture} takes images of shape {self.model.input_shape}"
+            raise GiftError(f"{takes}, not {images.shape[1:]}; resize them or load the teacher of their dataset")
         return network_logits(self.model, self.params, jnp.asarray(images, jnp.float32))
 
 
