@@ -1,9 +1,10 @@
 """The exceptions: a mistake that the user can mend, a run asked to stop, a training that went astray."""
 
+import contextlib
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class GiftError(Exception):
@@ -34,7 +35,29 @@ def short_reason(error: BaseException) -> str:
 
     Of TensorStore's, which name all of its settings too, only what the operating system said, if it did.
     """
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
     text = re.sub(r" ?<[\w.]+ object at 0x\w+>", "", str(error)).strip() or type(error).__name__
     if code := re.search(r"\[os_error_code='(\d+)'\]", text):
         return os.strerror(int(code[1]))
     return text.splitlines()[0][:200]
+
+
+@contextlib.contextmanager
+def damage_as_gift_error(what: str, mend: str) -> Iterator[None]:
+    """Turn whatever a library raises about a damaged file into `what (reason); mend`."""
+    try:
+        yield
+    except GiftError:
+        raise
+    except Exception as error:
+        raise GiftError(f"{what} ({short_reason(error)}); {mend}") from None
+
+
+@contextlib.contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Say what an import is needed for, and which extra has it, where it is not installed."""
+    try:
+        yield
+    except ImportError:
+        raise GiftError(f"{what}; run `pip install 'gift-jax[{extra}]'`") from None

@@ -109,13 +109,11 @@ def stitch(patches: np.ndarray, ipc: int, factor: int, size: int) -> np.ndarray:
     divide size, the first cells are a pixel larger, their patches enlarged by nearest neighbour.
     """
     mosaics = np.zeros((ipc, size, size, patches.shape[-1]), patches.dtype)
-    edges = np.cumsum([0] + [size // factor + (index < size % factor) for index in range(factor)])
-    nearest = [
-        np.arange(stop - start) * patches.shape[1] // (stop - start) for start, stop in itertools.pairwise(edges)
-    ]
+    cells = np.array_split(np.arange(size), factor)
+    nearest = [np.arange(len(cell)) * patches.shape[1] // len(cell) for cell in cells]
     for k, (row, column) in enumerate(itertools.product(range(factor), repeat=2)):
         cell = patches[k * ipc : (k + 1) * ipc][:, nearest[row]][:, :, nearest[column]]
-        mosaics[:, edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = cell
+        mosaics[:, cells[row][:, None], cells[column]] = cell
     return mosaics
 
 
@@ -125,8 +123,7 @@ def synthesize(
     """Make a distilled set from labelled images and a teacher.
 
     Args: images, uint8 [N, H, W, C], square or not; labels, int [N]; ipc, images a class of the result.
-    Returns: raw uint8 images of the teacher's input size, class by class, the surest first.
-    Raises: GiftError if a class has too few images for ipc * factor^2 patches.
+    Returns: raw uint8 images of the teacher's input size, class by class, the surest first. Raises: GiftError.
     Reference: RDED (Sun et al., CVPR 2024), section 4, and the authors' `synthesize/main.py`.
     """
     settings = settings or RDED()
@@ -138,15 +135,11 @@ def synthesize(
 
 
 def choose_rows(labels: np.ndarray, label: int, ipc: int, settings: RDED, seed: int) -> np.ndarray:
-    """Rows of the real images that a class is made from, drawn at random.
-
-    Raises: GiftError if it has too few for ipc * factor^2 patches.
-    """
+    """Rows of the real images that a class is made from, drawn at random. Raises: GiftError if it has too few."""
     members = np.flatnonzero(labels == label)
     check_seeds([seed])
     chosen = np.asarray(jax.random.permutation(_class_key(seed, label), members))[: settings.images_per_class]
-    if len(chosen) < ipc * settings.factor**2:
-        needed = ipc * settings.factor**2
+    if len(chosen) < (needed := ipc * settings.factor**2):
         more = ", or raise `images_per_class`" if len(members) >= needed else ""
         raise GiftError(
             f"class {label} has {len(chosen)} usable images, but ipc {ipc} with factor {settings.factor} needs "

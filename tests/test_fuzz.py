@@ -3,7 +3,6 @@
 import argparse
 import functools
 import gc
-import hashlib
 import json
 import shutil
 
@@ -23,6 +22,7 @@ from gift_jax import load_teacher
 from gift_jax.runtime.files import sha256_tree
 
 SPEC = spec(depth=1, width=4, size=32)
+convert = functools.partial(convert_teacher, dataset="cifar10", model="conv1")
 
 
 @pytest.fixture(params=[200, pytest.param(1000, marks=pytest.mark.exhaustive)])
@@ -60,9 +60,7 @@ def test_damaged_checkpoints(kind, examples, tmp_path, capfd):
             assert all(np.isfinite(array).all() for array in arrays)
         # A tenth of those that can be read, and of the others, through the whole command.
         if counts[found] % 10 == 1:
-            info = loads_or_is_refused(
-                lambda: convert_teacher(path, dataset="cifar10", model="conv1", out=out / "teacher")
-            )
+            info = loads_or_is_refused(lambda: convert(path, out=out / "teacher"))
             assert (info is not None) == (out / "teacher").exists()
             assert not out.exists() or {entry.name for entry in out.iterdir()} <= {"teacher"}
             if info:
@@ -84,8 +82,7 @@ def test_extreme_weights(norm, value, tmp_path):
     names = [name for name, tensor in original.items() if tensor.is_floating_point()]
     for name in names:
         torch.save({**original, name: torch.full_like(original[name], value)}, tmp_path / "seed.pth")
-        convert = functools.partial(convert_teacher, tmp_path / "seed.pth", dataset="cifar10", model="conv1", norm=norm)
-        if loads_or_is_refused(lambda: convert(out=tmp_path / "teacher")):  # noqa: B023 -- called at once
+        if loads_or_is_refused(lambda: convert(tmp_path / "seed.pth", norm=norm, out=tmp_path / "teacher")):
             assert load_teacher(tmp_path / "teacher").params
             shutil.rmtree(tmp_path / "teacher")
             converted += 1
@@ -97,7 +94,7 @@ def test_extreme_weights(norm, value, tmp_path):
 def teacher(tmp_path_factory):
     directory = tmp_path_factory.mktemp("teacher")
     SEEDS["zip"](directory / "seed.pth")
-    convert_teacher(directory / "seed.pth", dataset="cifar10", model="conv1", out=directory / "teacher")
+    convert(directory / "seed.pth", out=directory / "teacher")
     return directory / "teacher"
 
 
@@ -109,10 +106,13 @@ JSON = st.recursive(
 )
 
 
-def test_teacher_json_with_other_values(examples, teacher, tmp_path):
-    content = json.loads((teacher / "teacher.json").read_text())
-    shutil.copytree(teacher, tmp_path / "t")
-    loaded = []
+@pytest.fixture
+def copy(teacher, tmp_path):
+    return shutil.copytree(teacher, tmp_path / "copy")
+
+
+def test_teacher_json_with_other_values(examples, copy):
+    content, loaded = json.loads((copy / "teacher.json").read_text()), []
 
     @settings(examples)
     @hypothesis.given(st.sampled_from(sorted(content)), st.none() | st.text(max_size=4), JSON, st.booleans())
@@ -122,8 +122,8 @@ def test_teacher_json_with_other_values(examples, teacher, tmp_path):
         if inner is not None and isinstance(changed[name], dict):
             place, key = changed[name], (sorted(changed[name]) or [inner])[len(inner) % max(1, len(changed[name]))]
         place.pop(key, None) if remove else place.__setitem__(key, value)
-        (tmp_path / "t" / "teacher.json").write_text(json.dumps(changed))
-        if loads_or_is_refused(lambda: load_teacher(tmp_path / "t")):
+        (copy / "teacher.json").write_text(json.dumps(changed))
+        if loads_or_is_refused(lambda: load_teacher(copy)):
             loaded.append(name)
 
     check()
@@ -132,23 +132,14 @@ def test_teacher_json_with_other_values(examples, teacher, tmp_path):
     assert set(loaded) <= {*free.split(), "verification", "preprocessing"}
 
 
-@pytest.mark.parametrize("options", [{"width": 0}, {"width": False}, {"width": -4}, {"width": 2.5}, {"depth": 2}])
-def test_teacher_json_with_impossible_options(options, teacher, tmp_path):
-    shutil.copytree(teacher, tmp_path / "t")
-    content = json.loads((teacher / "teacher.json").read_text())
-    (tmp_path / "t" / "teacher.json").write_text(json.dumps({**content, "options": options}))
-    assert loads_or_is_refused(lambda: load_teacher(tmp_path / "t")) is None
-
-
-def test_damaged_teacher_json(examples, teacher, tmp_path):
-    data = (teacher / "teacher.json").read_bytes()
-    shutil.copytree(teacher, tmp_path / "t")
+def test_damaged_teacher_json(examples, copy):
+    data = (copy / "teacher.json").read_bytes()
 
     @settings(examples)
     @hypothesis.given(MUTATIONS)
     def check(mutations):
-        (tmp_path / "t" / "teacher.json").write_bytes(mutate(data, mutations))
-        loads_or_is_refused(lambda: load_teacher(tmp_path / "t"))
+        (copy / "teacher.json").write_bytes(mutate(data, mutations))
+        loads_or_is_refused(lambda: load_teacher(copy))
 
     check()
 
@@ -184,5 +175,4 @@ def test_damaged_orbax_directories(consistent, examples, teacher, tmp_path, capl
     assert caplog.records == []
     assert capfd.readouterr().err == ""
     assert any(refused)
-    assert hashlib.sha256(b"".join(original.values())).hexdigest()  # the fixture's own files were only read
-    assert all((teacher / file).read_bytes() == data for file, data in original.items())
+    assert all((teacher / file).read_bytes() == data for file, data in original.items())  # the fixture was only read

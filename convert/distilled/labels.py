@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import class_ids, hard_labels
+from gift_jax.readers.classes import class_ids, hard_labels
 
 from ..request import Request
 

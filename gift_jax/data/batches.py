@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.errors import GiftError
+from gift_jax.errors import needing
 
 
 def load_grain() -> Any:
     """The module grain. Raises: GiftError that says how to install it."""
-    try:
+    with needing("data", "training from image files needs Grain"):
         import grain
-    except ImportError:
-        raise GiftError("training from image files needs Grain; run `pip install 'gift-jax[data]'`") from None
     return grain
 
 
@@ -31,10 +29,7 @@ class Chosen(NamedTuple):
 
 
 class HostBatch(NamedTuple):
-    """A batch a seed.
-
-    images: uint8 or float32 [seeds, B, H, W, C]; labels: int32 [seeds, B]; soft_labels: float32 [seeds, B, classes].
-    """
+    """A batch a seed: uint8 or float32 [seeds, B, H, W, C], int32 [seeds, B] and float32 [seeds, B, classes]."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -45,8 +40,7 @@ class HostBatch(NamedTuple):
 class Order:
     """The batches of the epochs first to epochs - 1 as a sequence of `Chosen`, which Grain reads.
 
-    permutation: epoch -> rows int [seeds, N] in each seed's order. steps: batches an epoch, of which the last may be
-    smaller.
+    permutation: epoch -> rows int [seeds, N]. steps: batches an epoch, of which the last may be smaller.
     """
 
     permutation: Callable[[int], np.ndarray]
@@ -74,10 +68,9 @@ def gathered(distilled: DistilledSet, order: Order) -> Any:
     # Threads, for nothing is decoded: NumPy copies rows, and waits for the disk, without holding Python's lock, and
     # processes would copy every batch once more.
     options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=WAITING)
-    take = functools.partial(_take, distilled)
+
+    def take(chosen: Chosen) -> HostBatch:
+        soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[chosen.rows]
+        return HostBatch(np.asarray(distilled.images[chosen.rows]), distilled.labels[chosen.rows], soft_labels)
+
     return iter(grain.MapDataset.source(order).map(take).to_iter_dataset(options))
-
-
-def _take(distilled: DistilledSet, chosen: Chosen) -> HostBatch:
-    soft_labels = None if distilled.soft_labels is None else distilled.soft_labels[chosen.rows]
-    return HostBatch(np.asarray(distilled.images[chosen.rows]), distilled.labels[chosen.rows], soft_labels)

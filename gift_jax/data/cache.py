@@ -30,11 +30,10 @@ _FORMAT = "gift_jax decoded images 2"
 
 
 def cached_images(directory: Path, records: Records, transform: Transform) -> np.ndarray:
-    """Decode records into a directory, unless they are there; map them into memory.
+    """Decode records into a directory, unless they are there; map them into memory: uint8 [N, S, S, C], read-only.
 
-    What is there is used if source, transform and Pillow are the same (labels do not matter), the file has its length,
-    and a sample of its blocks its digest; a flipped bit elsewhere goes unseen. Otherwise it is made again, which
-    standard error says. Of several processes one decodes and the others wait. Returns: uint8 [N, S, S, C], read-only.
+    What is there is used if source, transform and Pillow are the same (labels do not matter), and its length and a
+    sample of its blocks are as written. Otherwise it is made again. Of several processes one decodes, the others wait.
     """
     described = f"{_FORMAT} {PIL.__version__} {records.digest} {transform}"
     place = directory / hashlib.sha256(described.encode()).hexdigest()[:24]

@@ -22,14 +22,12 @@ from gift_jax.runtime.files import read_json_object, write_text
 
 DIRECTORY, FILE = Path("data"), "dataset.json"
 DIGEST = "digest"  # a field of the file
+_NAME = re.compile(r"\w[\w.+-]*")
 
 
 @dataclasses.dataclass(frozen=True)
 class Normalisation:
-    """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`.
-
-    Raises: GiftError if the two do not fit each other, or a standard deviation is not above zero.
-    """
+    """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -46,7 +44,6 @@ IMAGENET_NORMALISATION = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.2
 PLAIN_NORMALISATION = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 # Of scikit-learn's digits, over all training pixels (`data.digits`), to four digits.
 DIGITS_NORMALISATION = Normalisation((0.3056,), (0.3764,))
-
 
 # The architectures that the official code trains on smaller images, its ConvNets; ConvNeXt is none of them.
 CONVNETS = frozenset(f"conv{depth}" for depth in range(1, 10))
@@ -79,7 +76,7 @@ class DatasetSpec:
     test_reading: SourceOptions = NO_READING_OPTIONS
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"\w[\w.+-]*", self.name):
+        if not _NAME.fullmatch(self.name):
             raise GiftError(f"dataset name {self.name!r} must be letters, digits, '.', '_', '+' or '-'")
         if self.num_classes < 2 or self.image_size < 1 or self.channels not in (1, 3):
             raise GiftError(f"dataset {self.name!r} needs two classes, a pixel, and 1 or 3 channels")
@@ -134,18 +131,15 @@ _embedded: dict[str, DatasetSpec] = {}  # described by teachers and sets that we
 
 
 def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
-    """The dataset of that name: of `data/NAME/dataset.json`, of the table, or of a file that was loaded.
-
-    Raises: GiftError that lists the known ones and says how to add one.
-    """
+    """The dataset of that name: of `data/NAME/dataset.json`, the table, or what was loaded. Raises: GiftError."""
     if isinstance(dataset, DatasetSpec):
         return dataset
-    for name in (dataset, known_spelling(dataset)):
-        path = DIRECTORY / name / FILE
-        if re.fullmatch(r"\w[\w.+-]*", name) and path.is_file():
-            return read_dataset(path)
-        if (known := DATASETS.get(name) or _embedded.get(name)) is not None:
-            return known
+    name = known_spelling(dataset)
+    path = DIRECTORY / name / FILE
+    if _NAME.fullmatch(name) and path.is_file():
+        return read_dataset(path)
+    if (known := DATASETS.get(name) or _embedded.get(name)) is not None:
+        return known
     mend = "describe your own by `python -m experiments.add_dataset NAME --data DIRECTORY`"
     raise GiftError(f"{unknown_name('dataset', dataset, _known_names())}; {mend}")
 
@@ -213,7 +207,7 @@ def _check_types(spec: DatasetSpec) -> None:
     numbers = (spec.num_classes, spec.image_size, spec.channels, *(spec.resize or ()))
     fits = (
         all(isinstance(text, str) for text in texts)
-        and all(text is None or isinstance(text, str) for text in maybe)
+        and all(isinstance(text, str | None) for text in maybe)
         and all(type(number) is int and number > 0 for number in (*numbers, spec.convnet_size or 1))
         and len(spec.resize or (1, 1)) == 2
         and isinstance(spec.mirrors, bool)
@@ -228,10 +222,7 @@ def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
 
 
 def write_dataset(path: Path, spec: DatasetSpec) -> None:
-    """Write a `dataset.json`, whole or not at all, with a digest of what the dataset is.
-
-    A damaged file is written again. Raises: GiftError if the file describes something else, or if it cannot be written.
-    """
+    """Write a `dataset.json` with a digest of what the dataset is, unless a sound one describes something else."""
     differing = []
     with contextlib.suppress(GiftError):
         found, wanted = (describe_dataset(one) for one in (_parse_file(path), spec))

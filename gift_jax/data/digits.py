@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import needing
 
 TEST_SHARE = 3  # one image in three is a test image
 
@@ -20,10 +20,8 @@ class Split(NamedTuple):
 
 def load_split() -> Split:
     """Every third image of each class (by order in the data) is for testing, the others for training."""
-    try:
+    with needing("demo", "the digits need scikit-learn"):
         from sklearn.datasets import load_digits
-    except ImportError:
-        raise GiftError("the digits need scikit-learn; install it with `pip install 'gift-jax[demo]'`") from None
     data: Any = load_digits()  # a Bunch: scikit-learn's annotation has it as a tuple
     # Pixels are 0..16; 255 / 16 is not whole, so grey levels are rounded.
     images = np.rint(data.images[..., None] * (255 / 16)).astype(np.uint8)

@@ -1,5 +1,6 @@
 """Distilled sets: images, labels and what was done to the pixels, in one safetensors file."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -112,10 +113,7 @@ def _finite(array: np.ndarray) -> bool:
 
 
 def content_digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """SHA-256 of arrays (their names, shapes, kinds and values) and of the metadata that give them their meaning.
-
-    Arrays are read by parts, so that those mapped from a file need not fit into memory.
-    """
+    """SHA-256 of arrays (names, shapes, kinds and values, read by parts) and of the metadata that explain them."""
     kinds = {name: (str(array.dtype), array.shape) for name, array in arrays.items()}
     digest = hashlib.sha256(json.dumps([kinds, dict(metadata)], sort_keys=True).encode())
     for _, array in sorted(arrays.items()):
@@ -168,34 +166,21 @@ def save_distilled(path: Path | str, distilled: DistilledSet) -> None:
 def save_new_distilled(path: Path, distilled: DistilledSet) -> bool:
     """Write a distilled set where there is none; the same set, whatever made it, is left as it is.
 
-    Returns:
-        Whether it was written.
-
-    Raises:
-        GiftError: something else is there, or the set cannot be written.
+    Returns: whether it was written. Raises: GiftError if something else is there, or the set cannot be written.
     """
-    if path.exists():
-        if not _is_same(path, distilled):
-            refuse_to_replace(path)
-        return False
-    save_distilled(path, distilled)
-    return True
-
-
-def _is_same(path: Path, distilled: DistilledSet) -> bool:
-    try:
-        found = load_distilled(path)
-    except GiftError:
-        return False
+    if not path.exists():
+        save_distilled(path, distilled)
+        return True
     names = [field.name for field in dataclasses.fields(DistilledSet) if field.name != "provenance"]
-    return all(np.array_equal(getattr(distilled, name), getattr(found, name)) for name in names)
+    with contextlib.suppress(GiftError):  # a damaged file is something else
+        found = load_distilled(path)
+        if all(np.array_equal(getattr(distilled, name), getattr(found, name)) for name in names):
+            return False
+    refuse_to_replace(path)
 
 
 def load_distilled(path: Path | str) -> DistilledSet:
-    """Read a file that `save_distilled` wrote, its images mapped into memory, not copied: read-only.
-
-    Raises: GiftError if it is missing, damaged, something else, or does not fit its digest.
-    """
+    """Read a file that `save_distilled` wrote, its images mapped and read-only. Raises: GiftError if damaged."""
     path = Path(path)
     if not path.is_file():
         raise GiftError(f"{path}: no such file; {_REMAKE}")
@@ -224,10 +209,7 @@ def told_by_file(path: Path) -> dict[str, str] | None:
 
 
 def from_parts(parts: StoredSet, where: str) -> DistilledSet:
-    """Put a distilled set together. Args: where the parts were read, for messages.
-
-    Raises: GiftError, and KeyError, TypeError or ValueError if the parts are of another kind.
-    """
+    """Put a set together. Raises: GiftError, and KeyError, TypeError or ValueError about parts of another kind."""
     arrays, metadata = parts
     told = metadata.get(_DIGEST)
     undigested = told is None and metadata["format"] == _OLD_FORMAT

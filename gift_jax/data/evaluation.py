@@ -24,7 +24,7 @@ from gift_jax.runtime.files import cache_directory
 DIGITS = "digits"
 BATCH_SIZE = 500
 
-_DTYPES = {"raw": np.uint8, "zca": np.float32}
+_DTYPES = {"raw": np.dtype(np.uint8), "zca": np.dtype(np.float32)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,8 +32,7 @@ class EvaluationSet:
     """Images, labels, the dataset's name and what was done to the pixels.
 
     images: [N, H, W, C], uint8 if pixel_space is `raw`, float32 if it is `zca` (see `whiten`); possibly mapped from
-    disk. labels: int32 [N].
-    class_names: of the class folders, by class id; the numbers if there are none. Raises: GiftError on a misfit.
+    disk. labels: int32 [N]. class_names: by class id; the numbers if there are none. Raises: GiftError on a misfit.
     """
 
     images: np.ndarray
@@ -43,12 +42,14 @@ class EvaluationSet:
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        spec = get_dataset(self.dataset)
+        spec, dtype = get_dataset(self.dataset), _DTYPES.get(self.pixel_space)
+        if dtype is None:
+            problem = f"in pixel space {self.pixel_space!r} is not supported; give {' or '.join(_DTYPES)} images"
+            raise GiftError(f"an evaluation set {problem}")
         if not self.class_names:
             object.__setattr__(self, "class_names", tuple(map(str, range(spec.num_classes))))
-        if self.images.ndim != 4 or self.images.shape[3] != spec.channels or self.images.dtype != self._dtype:
-            shape = f"{self.images.dtype}{list(self.images.shape)}"
-            expected = f"{self._dtype} [N, H, W, {spec.channels}]"
+        if self.images.ndim != 4 or self.images.shape[3] != spec.channels or self.images.dtype != dtype:
+            shape, expected = f"{self.images.dtype}{list(self.images.shape)}", f"{dtype} [N, H, W, {spec.channels}]"
             raise GiftError(f"the {self.dataset} images are {shape}, expected {expected}")
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int32 or not len(self.labels):
             shape = f"{self.labels.dtype}{list(self.labels.shape)}"
@@ -61,23 +62,10 @@ class EvaluationSet:
         step = -(-len(self.labels) // count)
         return dataclasses.replace(self, images=self.images[::step], labels=self.labels[::step])
 
-    @property
-    def _dtype(self) -> np.dtype:
-        if self.pixel_space not in _DTYPES:
-            known = " or ".join(_DTYPES)
-            raise GiftError(
-                f"an evaluation set in pixel space {self.pixel_space!r} is not supported; give {known} images"
-            )
-        return np.dtype(_DTYPES[self.pixel_space])
-
 
 def whiten(evaluation_set: EvaluationSet, zca: ZCA) -> EvaluationSet:
-    """Whiten a raw evaluation set for students of a `zca` set, once, on the host.
-
-    Args: zca, the whitening of the real training set (`gift_jax.data.zca.fit_zca`, `load_zca`).
-    """
-    images = zca.whiten(evaluation_set.images)
-    return dataclasses.replace(evaluation_set, images=images, pixel_space="zca")
+    """Whiten a raw evaluation set for students of a `zca` set, on the host, by the real training set's whitening."""
+    return dataclasses.replace(evaluation_set, images=zca.whiten(evaluation_set.images), pixel_space="zca")
 
 
 def load_digits_test() -> EvaluationSet:
@@ -128,10 +116,7 @@ class TrainingSet(NamedTuple):
 def load_training(
     dataset: str, *, image_size: int, source: Path | str | None = None, class_order: Path | None = None
 ) -> TrainingSet:
-    """Load a dataset's training images, class by class or in their source's order, a batch at a time.
-
-    Args: as of `load_evaluation`. Nothing is kept: images are decoded as batches are taken. Raises: GiftError.
-    """
+    """Load training images, in their source's order, decoded as batches are taken. Args: as of `load_evaluation`."""
     spec = get_dataset(dataset)
     if dataset == DIGITS:
         check_digits(spec, image_size, class_order)

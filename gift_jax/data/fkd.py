@@ -7,7 +7,7 @@ Reference: SRe2L's relabelling (Yin et al., 2023), after FKD (Shen & Xing, 2022)
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,44 @@ import safetensors
 from safetensors.numpy import save_file
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.label_draws import DRAWS
 from gift_jax.data.record_set import RecordSet
 from gift_jax.data.stored_info import BY_BATCH, CROPS, StoredBatches, StoredInfo, array_length, array_shapes, problems
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, write_text
 
 INFO = "fkd.json"
 _FORMAT = "gift_jax stored soft labels 1"
 _REMAKE = "make it again with `python -m convert fkd`"
+_SEED = 42  # of the draws, which are the same for every seed of a run
+
+
+def _with_replacement(info: StoredInfo, number: int) -> np.ndarray:
+    """The last batch of an epoch gives way to the one before it, as in LPLD's code, where it may be smaller."""
+    picks = np.random.default_rng([_SEED, number]).integers(info.all_batches, size=info.steps)
+    return picks - (((picks + 1) % info.steps == 0) & (info.steps > 1))
+
+
+def _without_replacement(info: StoredInfo, number: int) -> np.ndarray:
+    return np.random.default_rng([_SEED, number]).choice(info.all_batches, info.steps, replace=False)
+
+
+def _in_turns(info: StoredInfo, number: int) -> np.ndarray:
+    """Every batch once, in a new order each time all were shown."""
+    turn, place = divmod(number, info.whole_epochs)
+    order = np.random.default_rng([_SEED, turn]).permutation(info.all_batches)
+    return order[place * info.steps :][: info.steps]
+
+
+DRAWS: Mapping[str, Callable[[StoredInfo, int], np.ndarray]] = {
+    "with_replacement": _with_replacement,
+    "without_replacement": _without_replacement,
+    "in_turns": _in_turns,
+}
+"""By name, `(info, epoch) -> numbers of an epoch's batches`, drawn from all, which are a pool; `stored` are its own.
+
+Reference: `stored` is SRe2L's, `with_replacement` LPLD's, `without_replacement` LPQLD's and `in_turns` HALD's.
+"""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,10 +70,7 @@ class StoredLabels:
         return self.info.record
 
     def epoch(self, number: int) -> tuple[StoredBatches, StoredBatches | None]:
-        """The full batches of an epoch, counted from 0, and the smaller last one, if there is one.
-
-        Of a pool they are drawn by `DRAWS`, the same ones for every seed.
-        """
+        """The full batches of an epoch, counted from 0, and the smaller last one; of a pool, as `DRAWS` draw them."""
         flat, info = self.flat(number), self.info
         full = info.num_images // info.batch_size if info.draw == "stored" else info.steps
         rest = _batches(flat, full, info.batch_size) if full < len(flat.shares) else None
@@ -53,46 +78,39 @@ class StoredLabels:
 
     def flat(self, number: int) -> StoredBatches:
         """An epoch's batches one after another (first axis: all images, or all batches). Raises: as `epoch`."""
-        if self.info.draw == "stored":
-            return self._read(number, [(0, self.info.batches_in(number))])[0]
-        return self._gather(DRAWS[self.info.draw](self.info, number))
-
-    def _gather(self, picks: np.ndarray) -> StoredBatches:
-        """The batches of these numbers, one after another; each file is opened once."""
-        numbers, places = np.divmod(picks, self.info.steps)
+        info = self.info
+        if info.draw == "stored":
+            return self._read(number, [(0, info.batches_in(number))])[0]
+        files, places = np.divmod(DRAWS[info.draw](info, number), info.steps)
         parts: dict[int, StoredBatches] = {}
-        for number in np.unique(numbers):
-            chosen = np.flatnonzero(numbers == number)
-            read = self._read(int(number), [(int(place), 1) for place in places[chosen]])
+        for file in np.unique(files):
+            chosen = np.flatnonzero(files == file)
+            read = self._read(int(file), [(int(place), 1) for place in places[chosen]])
             parts |= zip(chosen.tolist(), read, strict=True)
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *(parts[place] for place in range(len(picks))))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *(parts[place] for place in range(len(files))))
 
     def _read(self, number: int, runs: Sequence[tuple[int, int]]) -> list[StoredBatches]:
         """Runs of batches, of (first, count), out of the file of an epoch, each one after another."""
         info, path = self.info, epoch_path(self.directory, number)
-        try:
-            with safetensors.safe_open(path, "numpy") as file:
-                held = {name: file.get_slice(name) for name in array_shapes(info)}
-                for name, array in held.items():
-                    if (found := array.get_shape()[:1]) != [
-                        expected := array_length(info, name, info.batches_in(number))
-                    ]:
-                        raise GiftError(f"{path}: {name} are of {found}, expected [{expected}]; {_REMAKE}")
-                read = [
-                    StoredBatches(
-                        **{
-                            name: array[array_length(info, name, first) : array_length(info, name, first + count)]
-                            for name, array in held.items()
-                        }
-                    )
-                    for first, count in runs
-                ]
-        except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise GiftError(f"{path}: not readable ({' '.join(str(error).split())}); {_REMAKE}") from None
+        unreadable = damage_as_gift_error(f"{path}: not readable", _REMAKE)
+        with unreadable, safetensors.safe_open(path, "numpy") as file:
+            held = {name: file.get_slice(name) for name in array_shapes(info)}
+            for name, array in held.items():
+                found, expected = array.get_shape()[:1], [array_length(info, name, info.batches_in(number))]
+                if found != expected:
+                    raise GiftError(f"{path}: {name} are of {found}, expected {expected}; {_REMAKE}")
+            read = [StoredBatches(**_cut(held, info, first, first + count)) for first, count in runs]
         for flat, (_, count) in zip(read, runs, strict=True):
             for problem in problems(flat, info, count):
                 raise GiftError(f"{path}: {problem}; {_REMAKE}")
         return read
+
+
+def _cut(held: Mapping[str, Any], info: StoredInfo, first: int, stop: int) -> dict[str, np.ndarray]:
+    """Some batches of each array of a file."""
+    return {
+        name: array[array_length(info, name, first) : array_length(info, name, stop)] for name, array in held.items()
+    }
 
 
 def _batches(flat: StoredBatches, first: int, size: int, count: int = 1) -> StoredBatches:
@@ -147,7 +165,7 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
     if content.keys() != kinds.keys() or any(type(content[name]) is not kind for name, kind in kinds.items()):
         raise GiftError(f"{directory / INFO}: does not hold {', '.join(kinds)} as it should; {_REMAKE}")
     info = StoredInfo(**content)
-    can_be = (
+    if not (
         info.mix in MIXINGS
         and info.draw in ("stored", *DRAWS)
         and info.crops in CROPS
@@ -157,7 +175,6 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
         and info.temperature >= 0
         and info.epochs == -(-info.all_batches // info.steps)
         and info.whole_epochs > 0
-    )
-    if not can_be:
+    ):
         raise GiftError(f"{directory / INFO}: its mixing or one of its numbers cannot be; {_REMAKE}")
     return StoredLabels(directory, info)

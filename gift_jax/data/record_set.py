@@ -21,10 +21,7 @@ Words = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordSet:
-    """A set to train on, of image files: what `DistilledSet` is for arrays.
-
-    workers: processes that decode, one a core that this process may use if None.
-    """
+    """A set to train on, of image files. workers: processes that decode, None for one on each core that may be used."""
 
     records: Records
     transform: TrainingTransform
@@ -42,7 +39,8 @@ class RecordSet:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """(H, W, C)."""
-        return (self.transform.size, self.transform.size, self.transform.channels)
+        shown = self.transform.test
+        return (shown.crop, shown.crop, shown.channels)
 
     @property
     def num_classes(self) -> int:
@@ -61,10 +59,7 @@ class RecordSet:
 
 
 def permutation(words: Sequence[Words], count: int, epoch: int) -> np.ndarray:
-    """The orders of an epoch, by NumPy, for workers that have no JAX. Args: words, of each seed.
-
-    Returns: int [seeds, count].
-    """
+    """The orders of an epoch, int [seeds, count], by NumPy, for workers that have no JAX. Args: words, of each seed."""
     return np.stack([np.random.default_rng((*seed, epoch)).permutation(count) for seed in words])
 
 
@@ -93,18 +88,17 @@ def _cores() -> int:
 
 def _ignore_interrupt(worker: int, workers: int) -> None:
     """Ctrl-C is for the process that trains, which ends its workers."""
-    del worker, workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _decode(record_set: RecordSet, words: Sequence[Words], chosen: Chosen) -> HostBatch | GiftError:
     images = []
-    for seed, rows in zip(words, chosen.rows.tolist(), strict=True):
-        for row in rows:
-            rng = np.random.default_rng((*seed, chosen.epoch, row))
-            image = decode(record_set.records, functools.partial(record_set.transform, rng=rng), row)
-            if isinstance(image, GiftError):
-                return image
-            images.append(image)
+    try:
+        for seed, rows in zip(words, chosen.rows.tolist(), strict=True):
+            for row in rows:
+                rng = np.random.default_rng((*seed, chosen.epoch, row))
+                images.append(decode(record_set.records, functools.partial(record_set.transform, rng=rng), row))
+    except GiftError as error:  # which Grain would wrap
+        return error
     pixels = np.stack(images).reshape(*chosen.rows.shape, *record_set.image_shape)
     return HostBatch(pixels, record_set.labels[chosen.rows], None)

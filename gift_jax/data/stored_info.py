@@ -132,15 +132,15 @@ def array_length(info: StoredInfo, name: str, batches: int) -> int:
 
 def problems(flat: StoredBatches, info: StoredInfo, batches: int) -> list[str]:
     """What is wrong with so many batches, one after another (first axis: all images, or all batches)."""
+    shapes = array_shapes(info)
     for name, array in flat._asdict().items():
-        if (array is not None) != (name in array_shapes(info)):
+        if (array is not None) != (name in shapes):
             return [f"{name} are {'stored, which they should not be' if array is not None else 'not stored'}"]
-    for name, (shape, dtype) in array_shapes(info).items():
+    for name, (shape, dtype) in shapes.items():
         array, shape = getattr(flat, name), (array_length(info, name, batches), *shape)
         if array.shape != shape or array.dtype != dtype:
             return [f"{name} are {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"]
-    count, side, top_classes = len(flat.indices), info.image_size, flat.classes
-    top, left, height, width = flat.boxes.T
+    count, places, sides, top_classes = len(flat.indices), flat.boxes[:, :2], flat.boxes[:, 2:], flat.classes
     batch = np.arange(count) // info.batch_size
     sizes = np.minimum(info.batch_size, count - batch * info.batch_size)
     once = info.draw == "stored" and not info.batches  # each of the set's images, in a file
@@ -148,15 +148,12 @@ def problems(flat: StoredBatches, info: StoredInfo, batches: int) -> list[str]:
         "its images are not each of the set's once": not once or (np.sort(flat.indices) == np.arange(count)).all(),
         "an image is not one of the set's": _in_range(flat.indices, info.num_images),
         "an image is in a batch twice": len(np.unique(batch * info.num_images + flat.indices)) == count,
-        "a crop lies outside its image": (flat.boxes[:, :2] >= 0).all()
-        and (flat.boxes[:, 2:] > 0).all()
-        and (top + height <= side).all()
-        and (left + width <= side).all(),
+        "a crop lies outside its image": ((places >= 0) & (sides > 0) & (places + sides <= info.image_size)).all(),
         "a partner lies outside its batch": _in_range(flat.partners, sizes),
         "logits are not finite": np.isfinite(flat.logits).all(),
         "a share is not in [0, 1]": ((flat.shares >= 0) & (flat.shares <= 1)).all(),
         "a class is not one of the set's": top_classes is None or _in_range(top_classes, info.num_classes),
-        "an image's classes are not different ones": top_classes is None or _different(top_classes),
+        "an image's classes are not different ones": top_classes is None or (np.diff(np.sort(top_classes)) != 0).all(),
         "a probability is not in [0, 1]": not info.temperature or ((flat.logits >= 0) & (flat.logits <= 1)).all(),
         "a weight is not above 0": flat.weights is None or (np.isfinite(flat.weights) & (flat.weights > 0)).all(),
     }
@@ -165,8 +162,3 @@ def problems(flat: StoredBatches, info: StoredInfo, batches: int) -> list[str]:
 
 def _in_range(numbers: np.ndarray, stop: Any) -> bool:
     return bool(((numbers >= 0) & (numbers < stop)).all())
-
-
-def _different(numbers: np.ndarray) -> bool:
-    ordered = np.sort(numbers)
-    return bool((ordered[:, 1:] != ordered[:, :-1]).all())

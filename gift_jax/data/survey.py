@@ -1,6 +1,6 @@
 """What training images are, from one look at each: sizes, modes, classes, and the statistics of their pixels."""
 
-import dataclasses
+import functools
 import hashlib
 from typing import NamedTuple
 
@@ -17,14 +17,13 @@ COMPARED = 1000  # test images, at most, that are looked for among the training 
 
 
 class Survey(NamedTuple):
-    """Sizes as (width, height), modes of Pillow, images a class; statistics of the pixels that a network sees.
+    """Sizes as (width, height), images a class; statistics of the pixels that a network sees.
 
     normalisation: None if they were not measured, or the images differ in size and no side was given. digests: of the
     files.
     """
 
     sizes: frozenset[tuple[int, int]]
-    modes: frozenset[str]
     counts: np.ndarray
     normalisation: Normalisation | None
     digests: frozenset[int]
@@ -40,23 +39,16 @@ class ImageStats(NamedTuple):
     pixels: int
 
 
-@dataclasses.dataclass(frozen=True)
-class MeasureImage:
-    """Measure an image file: side, of the input that it is brought to, None for as it is; channels 0 for no pixels."""
-
-    side: int | None
-    channels: int
-
-    def __call__(self, content: bytes, where: str) -> ImageStats:  # noqa: D102
-        header = open_header(content, where)
-        if not self.channels:
-            return ImageStats(file_digest(content), header.size, header.mode, np.zeros((2, 1)), 0)
-        image = open_image(content, where, self.channels)
-        if self.side is not None:
-            image = center_crop(resize(image, self.side), self.side)
-        levels = np.asarray(image).reshape(-1, self.channels).astype(np.float64) / 255
-        sums = np.stack([levels.sum(0), (levels**2).sum(0)])
-        return ImageStats(file_digest(content), header.size, header.mode, sums, len(levels))
+def measure_image(content: bytes, where: str, *, side: int | None, channels: int) -> ImageStats:
+    """Measure an image file. Args: side, that it is brought to, None: as it is; channels, 0: no pixels are read."""
+    header, levels = open_header(content, where), np.zeros((0, 1))
+    if channels:
+        image = open_image(content, where, channels)
+        if side is not None:
+            image = center_crop(resize(image, side), side)
+        levels = np.asarray(image).reshape(-1, channels).astype(np.float64) / 255
+    sums = np.stack([levels.sum(0), (levels**2).sum(0)])
+    return ImageStats(file_digest(content), header.size, header.mode, sums, len(levels))
 
 
 def file_digest(content: bytes) -> int:
@@ -71,8 +63,9 @@ def survey_images(records: Records, *, side: int | None, channels: int | None, m
         empty = records.class_names[int(np.argmin(counts))]
         raise GiftError(f"the class {empty!r} has no training images; add some, or remove the class")
     sizes, modes, digests, sums, pixels = set(), set(), set(), 0.0, 0
+    measure = functools.partial(measure_image, side=side, channels=(channels or 3) if measured else 0)
     with display("reading", len(records.labels), "images") as advance:
-        for seen in decoded(records, MeasureImage(side, (channels or 3) if measured else 0)):
+        for seen in decoded(records, measure):
             sizes.add(seen.size)
             modes.add(seen.mode)
             digests.add(seen.digest)
@@ -80,7 +73,7 @@ def survey_images(records: Records, *, side: int | None, channels: int | None, m
             advance(1, "")
     grey = channels is None and modes <= GREY_MODES
     statistics = _statistics(np.asarray(sums), pixels, grey) if pixels and (side or len(sizes) == 1) else None
-    return Survey(frozenset(sizes), frozenset(modes), counts, statistics, frozenset(digests))
+    return Survey(frozenset(sizes), counts, statistics, frozenset(digests))
 
 
 def count_shared(found: Survey, test: Records) -> tuple[int, int]:

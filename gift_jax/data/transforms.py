@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from gift_jax.data.datasets import DatasetSpec
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.readers.image_files import FORMATS, MODES, eight_bits, is_deep
 from gift_jax.readers.source import HEAD, refuse_stand_in
 
@@ -72,30 +72,19 @@ class Transform:
 class TrainingTransform:
     """Training images as torchvision's reference shows them: a random resized crop, and half of them mirrored.
 
-    size: side in pixels; channels: 1 or 3. Without crop images are shown as `test` does. flip: whether to mirror.
-    Reference: torchvision's `RandomResizedCrop` (bilinear, anti-aliased) and `RandomHorizontalFlip` on Pillow images.
+    Without crop images are shown as `test` does. flip: whether to mirror.
     """
 
     test: Transform
     crop: bool = True
     flip: bool = True
 
-    @property
-    def size(self) -> int:
-        """Side of the images in pixels."""
-        return self.test.crop
-
-    @property
-    def channels(self) -> int:
-        """1 or 3."""
-        return self.test.channels
-
     def __call__(self, content: bytes, where: str, *, rng: np.random.Generator) -> np.ndarray:
-        """Decode and transform, uint8 [size, size, channels]. Args: where, for messages; rng, decides the draws."""
+        """Decode and transform, uint8 [S, S, channels]. Args: where, for messages; rng, decides the draws."""
         if self.crop:
-            image = open_image(content, where, self.channels)
-            image = resized_crop(image, random_box(image.width, image.height, rng), self.size)
-            pixels = np.asarray(image).reshape(self.size, self.size, self.channels)
+            image, size = open_image(content, where, self.test.channels), self.test.crop
+            image = resized_crop(image, random_box(image.width, image.height, rng), size)
+            pixels = np.asarray(image).reshape(size, size, self.test.channels)
         else:
             pixels = self.test(content, where)
         return pixels[:, ::-1] if self.flip and rng.uniform(0, 1) < 0.5 else pixels
@@ -116,26 +105,19 @@ def open_header(content: bytes, where: str) -> Image.Image:
 
 @contextlib.contextmanager
 def _refusing(content: bytes, where: str) -> Iterator[None]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    except GiftError:
-        raise
-    except Exception as error:  # Pillow raises what it likes about a damaged file.
-        refuse_stand_in(where, content[:HEAD])
-        reason = short_reason(error)
-        raise GiftError(f"{where}: is no readable image ({reason}); take it from the source again") from None
+    refuse_stand_in(where, content[:HEAD])
+    damaged = damage_as_gift_error(f"{where}: is no readable image", "take it from the source again")
+    with damaged, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Pillow's advice about palettes and metadata
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def make_transform(spec: DatasetSpec, image_size: int, own: Preprocessing | None = None) -> Transform:
     """The test transform for an input of image_size pixels.
 
-    On ImageNet and its subsets 256 to 224 and in that proportion 146 to 128 and 73 to 64; CIFAR's and such small images
-    are taken as they are.
-
-    Args: own, a network's own preprocessing in place of the dataset's usual one.
+    On ImageNet and its subsets 256 to 224, and in that proportion 146 to 128 and 73 to 64; small images are taken as
+    they are. Args: own, a network's own preprocessing in place of the dataset's usual one.
     """
     if own is not None:
         return Transform(math.floor(image_size / own.crop_pct), image_size, spec.channels, own.interpolation)
@@ -155,13 +137,8 @@ def resize(image: Image.Image, size: int, interpolation: Image.Resampling = Imag
 
 def center_crop(image: Image.Image, size: int) -> Image.Image:
     """Cut out the middle size x size pixels; smaller images get a black border."""
-    width, height = image.size
-    if width < size or height < size:
-        missing_x, missing_y = max(size - width, 0), max(size - height, 0)
-        padded = Image.new(image.mode, (width + missing_x, height + missing_y))
-        padded.paste(image, (missing_x // 2, missing_y // 2))
-        image, (width, height) = padded, padded.size
-    left, top = round((width - size) / 2), round((height - size) / 2)
+    # As torchvision pads and rounds: half of what is missing comes before, half of what is too much is cut off.
+    left, top = (round((side - size) / 2) if side > size else -((size - side) // 2) for side in image.size)
     return image.crop((left, top, left + size, top + size))
 
 

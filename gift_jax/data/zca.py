@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import safetensors
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
@@ -49,22 +49,22 @@ class ZCA:
 
     def whiten(self, images: np.ndarray) -> np.ndarray:
         """Whiten images [N, S, S, C], uint8 or floats in [0, 1]. Returns: float32 [N, S, S, C]."""
-        shape = (self.channels, self.side, self.side)
-        if images.ndim != 4 or images.shape[1:] != (*shape[1:], shape[0]):
-            expected = [*shape[1:], shape[0]]
-            raise GiftError(f"images are {list(images.shape[1:])}, but the whitening is of {expected}; fit it to these")
+        side, channels = self.side, self.channels
+        if images.shape[1:] != (side, side, channels):
+            shapes = f"{list(images.shape[1:])}, but the whitening is of {[side, side, channels]}"
+            raise GiftError(f"images are {shapes}; fit it to these")
         white = np.empty(images.shape, np.float32)
         for start in range(0, len(images), _CHUNK):
             rows = (_flat(images[start : start + _CHUNK], np.float32) - self.mean) @ self.matrix
-            white[start : start + _CHUNK] = rows.reshape(-1, *shape).transpose(0, 2, 3, 1)
+            white[start : start + _CHUNK] = rows.reshape(-1, channels, side, side).transpose(0, 2, 3, 1)
         return white
 
 
 def fit_zca(batches: Iterable[np.ndarray], *, eps: float = EPS, total: int | None = None) -> ZCA:
     """Fit ZCA whitening in one pass: W = U diag((S + eps)^-1/2) U^T of the covariance U diag(S) U^T over N - 1.
 
-    Only D x D sums are kept, in float64: 75 MB for 32 x 32 x 3, 1.2 GB for 64 x 64 x 3. Args: batches of images [B, S,
-    S, C], uint8 or floats in [0, 1]; total, how many images, shows progress.
+    Only D x D sums are kept, in float64: 1.2 GB for 64 x 64 x 3. Args: batches, images [B, S, S, C], uint8 or floats in
+    [0, 1]; total, how many images, shows progress.
     """
     count, shape = 0, None
     sums = squares = np.zeros(0)
@@ -84,15 +84,10 @@ def fit_zca(batches: Iterable[np.ndarray], *, eps: float = EPS, total: int | Non
     if shape is None or count < 2:
         raise GiftError(f"whitening is fitted to two images at least, and there are {count}; check the training set")
     mean = sums / count
-    matrix = whitening_matrix((squares - count * np.outer(mean, mean)) / (count - 1), eps)
-    return ZCA(mean.astype(np.float32), matrix.astype(np.float32), shape[2], eps)
-
-
-def whitening_matrix(covariance: np.ndarray, eps: float) -> np.ndarray:
-    """U diag((S + eps)^-1/2) U^T of a covariance [D, D] with eigenvectors U and variances S; symmetric."""
-    variances, vectors = np.linalg.eigh(covariance)
     # Rounding makes the variances of constant directions slightly negative.
-    return (vectors / np.sqrt(np.maximum(variances, 0) + eps)) @ vectors.T
+    variances, vectors = np.linalg.eigh((squares - count * np.outer(mean, mean)) / (count - 1))
+    matrix = (vectors / np.sqrt(np.maximum(variances, 0) + eps)) @ vectors.T
+    return ZCA(mean.astype(np.float32), matrix.astype(np.float32), shape[2], eps)
 
 
 def save_zca(path: Path | str, zca: ZCA) -> None:
@@ -109,10 +104,9 @@ def load_zca(path: Path | str) -> ZCA:
         raise GiftError(f"{path}: no such file; fit the whitening again")
     try:
         with safetensors.safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
+            metadata, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("format") != _FORMAT:
             raise GiftError("a safetensors file, but not a whitening; fit it again")
-        arrays = load_file(path)
         return ZCA(arrays["mean"], arrays["matrix"], int(metadata["channels"]), float(metadata["eps"]))
     except (GiftError, safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
         raise GiftError(f"{path}: no readable whitening ({error}); fit it again") from None

@@ -12,13 +12,12 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gift_jax.errors import GiftError, short_reason
-from gift_jax.readers.class_ids import class_ids, hard_labels, numbered_classes
-from gift_jax.readers.classes import ClassOrder
+from gift_jax.errors import GiftError, damage_as_gift_error
+from gift_jax.readers.classes import ClassOrder, hard_labels, numbered_classes
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, readable
-from gift_jax.readers.splits_and_pairs import PAIRS, Pair, choose_pair, pairs_in
+from gift_jax.readers.splits_and_pairs import PAIRS, choose_pair, pairs_in
 
 SUFFIX = ".npy"
 LARGEST_ARRAY = 64 << 30  # bytes of an array, which is held in memory
@@ -34,12 +33,11 @@ class Header(NamedTuple):
 
 def read_header(label: str, stream: IO[bytes], size: int) -> Header:
     """Read the header of a `.npy` file of size bytes. The stream then stands at the values."""
-    try:
+    # The header is parsed as Python, and what is wrong with it can be anything.
+    with damage_as_gift_error(f"{label} has no header of an array", "copy it again"):
         version = np.lib.format.read_magic(stream)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = reader(stream)
-    except Exception as error:  # the header is parsed as Python, and what is wrong with it can be anything
-        raise GiftError(f"{label} has no header of an array ({short_reason(error)}); copy it again") from None
     if dtype.hasobject:
         raise GiftError(f"{label} holds Python objects, which are not loaded; save it as plain numbers")
     if fortran and len(shape) > 1:
@@ -67,11 +65,6 @@ def _stems(source: Source) -> list[str]:
     return [PurePosixPath(name).stem for name in source.sizes if name.endswith(SUFFIX)]
 
 
-def named_pairs(source: Source) -> list[Pair]:
-    """The pairs of arrays under usual names. Raises: GiftError that says what is there instead."""
-    return pairs_in(source.label, _stems(source))
-
-
 def find_pair(source: Source, request: ReadRequest) -> tuple[str, str]:
     """The files of images and labels. Raises: GiftError if they are not there, or it is not clear which are meant."""
     images, labels, _ = choose_pair(source.label, _stems(source), request)
@@ -80,8 +73,7 @@ def find_pair(source: Source, request: ReadRequest) -> tuple[str, str]:
 
 def splits(source: Source) -> list[str | None]:
     """The splits that are there."""
-    stems = {stem.lower() for stem in _stems(source)}
-    return [pair.split for pair in PAIRS if {pair.images, pair.labels} <= stems]
+    return [pair.split for pair in pairs_in(_stems(source))]
 
 
 def read(source: Source, request: ReadRequest) -> Records:
@@ -92,9 +84,8 @@ def read(source: Source, request: ReadRequest) -> Records:
     if ids is None:
         kind = f"{labels.dtype}{list(labels.shape)}"
         raise GiftError(f"{source.label}: labels are {kind}, expected class ids [N], whole numbers, or one-hot rows")
-    ids = class_ids(source.label, ids, request)
     notes = {"arrays": " and ".join(PurePosixPath(name).stem for name in names)}
-    return array_records(source, images, ids, numbered_classes(ids, request.spec), notes)
+    return array_records(source, images, *numbered_classes(source.label, ids, request), notes)
 
 
 def array_records(
@@ -115,11 +106,5 @@ def array_records(
         Image.fromarray(pictures[row]).save(buffer, "PPM")  # the fastest that Pillow reads without loss
         return buffer.getvalue()
 
-    return Records(
-        labels=labels.astype(np.int32),
-        classes=classes,
-        read=read,
-        where=lambda row: f"{label}[{row}]",
-        digest=source_digest(source, list(notes.values())),
-        notes=notes,
-    )
+    digest = source_digest(source, list(notes.values()))
+    return Records(labels.astype(np.int32), classes, read, lambda row: f"{label}[{row}]", digest, notes)

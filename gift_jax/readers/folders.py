@@ -1,12 +1,12 @@
 """Image files: trees of class folders, Tiny-ImageNet's validation images, or a list of labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from gift_jax.errors import GiftError
-from gift_jax.readers import tiny_imagenet
 from gift_jax.readers.classes import order_classes
 from gift_jax.readers.image_files import SUFFIXES
 from gift_jax.readers.label_list import read_labels
@@ -14,9 +14,10 @@ from gift_jax.readers.records import Records, file_records
 from gift_jax.readers.request import ReadRequest
 from gift_jax.readers.source import Source, openable
 from gift_jax.readers.splits_and_pairs import choose_split, split_of_image
-from gift_jax.readers.text import same_text
+from gift_jax.readers.text import read_text, same_text
 
-_NO_FOLDER = ""
+_ANNOTATIONS = "val_annotations.txt"  # Tiny-ImageNet's validation images lie in one folder; this has each one's class
+_LARGEST_ANNOTATIONS = 1 << 28  # bytes
 
 
 def is_image(base: str) -> bool:
@@ -36,19 +37,22 @@ def read(source: Source, request: ReadRequest) -> Records:
     With a class-order file other folders are ignored: a subset can be read out of the whole of ImageNet. Images are in
     the order of their folders' names whatever the classes are, and in a folder in that of their own.
     """
-    images, options, notes = _images(source), request.options, {}
-    kind = "label" if options.labels else "folder"
+    images, options, kind = _images(source), request.options, "folder"
     if options.labels is not None:
-        images = _of_split(source, images, request)
-        by_class = read_labels(Path(options.labels), images, options.class_order)
-        notes = {"labels": options.labels}
-    elif tiny := tiny_imagenet.annotated(source, set(images), request):
-        by_class, notes = tiny, {"labels": tiny_imagenet.LABELS}
+        by_class = read_labels(Path(options.labels), _of_split(source, images, request), options.class_order)
+        kind, notes = "label", {"labels": options.labels}
+    elif annotated := _annotated(source, set(images), request):
+        by_class, notes = annotated, {"labels": _ANNOTATIONS}
     else:
         images = _of_split(source, images, request)
-        by_class, left_out = _without_copies(_by_folder(source, images, request), request.copies)
+        by_class = _by_folder(source, images, request)
         split = split_of_image(images[0]) if images else None
-        notes = {**({"split": split} if split and (request.options.split or _in_splits(images)) else {}), **left_out}
+        notes = {"split": split} if split and (options.split or _in_splits(images)) else {}
+        if suffix := request.copies:
+            # Authors' readers do not open folders that are named as another one with this suffix.
+            copies = {f"{name}{suffix}" for name in by_class} & by_class.keys()
+            by_class = {name: files for name, files in by_class.items() if name not in copies}
+            notes |= {"left out": f"{len(copies)} folders of images before optimisation (*{suffix})"} if copies else {}
     order = order_classes(source.label, sorted(by_class), request, kind)
     empty = next((name for name in order.ids if not by_class[name]), None)
     if empty is not None:
@@ -76,58 +80,58 @@ def _of_split(source: Source, images: list[str], request: ReadRequest) -> list[s
     for image in images:
         found.setdefault(split_of_image(image), []).append(image)
     # Test images without classes, as ImageNet's and Tiny-ImageNet's are, test nothing.
-    sorted_ones = [split for split, names in found.items() if len(by_class_folder(names)) > 1]
+    sorted_ones = [split for split, names in found.items() if len(_by_class_folder(names)) > 1]
     usable = (request.train is False and request.options.labels is None and sorted_ones) or list(found)
     return found[choose_split(source.label, usable, request)] if found else images
 
 
-def by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Names of images by class folder: the first folders below all that the images have in common.
-
-    Those that lie in no such folder are under "". Args: others, names of other files; their folders, where class
-    folders are, have no images.
-    """
-    shared = _shared_depth({PurePosixPath(name).parent.parts for name in images}) if images else 0
+def _by_class_folder(images: Sequence[str], others: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Images by the first folder below all that they have in common, "" for none; the folders of others are empty."""
+    parents = {PurePosixPath(name).parent for name in images}
+    common = PurePosixPath(os.path.commonpath(parents)).parts if parents else ()
+    # The folder that an image lies in may be its class, even if it is that of all.
+    shared = max(0, min([len(common), *(len(parent.parts) - 1 for parent in parents)]))
     by_folder: dict[str, list[str]] = {}
     for name in images:
         parts = PurePosixPath(name).parts
-        by_folder.setdefault(same_text(parts[shared]) if len(parts) > shared + 1 else _NO_FOLDER, []).append(name)
-    above = PurePosixPath(images[0]).parts[:shared] if images else ()
+        by_folder.setdefault(same_text(parts[shared]) if len(parts) > shared + 1 else "", []).append(name)
     for parts in (PurePosixPath(name).parts for name in others):
-        if parts[:shared] == above and len(parts) > shared + 1:
+        if parts[:shared] == common[:shared] and len(parts) > shared + 1:
             by_folder.setdefault(same_text(parts[shared]), [])
     return by_folder
 
 
-def _shared_depth(parents: set[tuple[str, ...]]) -> int:
-    """Folders that all images have in common, but for the one that an image lies in: that may be its class."""
-    levels = enumerate(zip(*parents, strict=False))
-    common = next((depth for depth, names in levels if len(set(names)) > 1), min(map(len, parents)))
-    return max(0, min(common, *(len(parent) - 1 for parent in parents)))
-
-
 def _by_folder(source: Source, images: Sequence[str], request: ReadRequest) -> dict[str, list[str]]:
-    leftover = any(PurePosixPath(name).name == tiny_imagenet.LABELS for name in source.sizes)
+    leftover = any(PurePosixPath(name).name == _ANNOTATIONS for name in source.sizes)
     empty = [f"{name}/-" for name in source.empty if not (leftover and PurePosixPath(name).name == "images")]
     # Beside a distilled set's class folders there may be logs.
     others = [] if request.train is None else [*(name for name in source.sizes if not is_image(name)), *empty]
-    by_folder = by_class_folder(images, others)
-    if flat := by_folder.get(_NO_FOLDER):
+    by_folder = _by_class_folder(images, others)
+    if flat := by_folder.get(""):
         mend = "say the images' classes by `labels`, a file with `name label` a line, or give class folders alone"
         if request.train is None:
-            others = openable(source, (".pt", ".pth", ".safetensors"))
-            lone = f", or the file {others[0]!r} itself" if others else ""
-            mend = f"give a directory of class folders alone{lone}"
+            files = openable(source, (".pt", ".pth", ".safetensors"))
+            mend = "give a directory of class folders alone" + (f", or the file {files[0]!r} itself" if files else "")
         raise GiftError(f"{source.label}: {flat[0]!r} is in no class folder; {mend}")
     return by_folder
 
 
-def _without_copies(
-    by_folder: Mapping[str, list[str]], suffix: str | None
-) -> tuple[Mapping[str, list[str]], dict[str, str]]:
-    """Folders but those that are named as another one with a suffix, which authors' readers do not open; and a note."""
-    copies = {name for name in by_folder if suffix and name.endswith(suffix) and name.removesuffix(suffix) in by_folder}
-    if not copies:
-        return by_folder, {}
-    kept = {name: images for name, images in by_folder.items() if name not in copies}
-    return kept, {"left out": f"{len(copies)} folders of images before optimisation (*{suffix})"}
+def _annotated(source: Source, images: set[str], request: ReadRequest) -> dict[str, list[str]] | None:
+    """Tiny-ImageNet's images by class; None if its images have been moved into class folders."""
+    found = next((name for name in source.sizes if PurePosixPath(name).name == _ANNOTATIONS), None)
+    if found is None or (split_of_image(found) is not None and (request.train or request.options.split)):
+        return None
+    # `images/*.JPEG` beside the file, which has an image, its wnid and a box a line.
+    text = read_text(source.title(found), source.read(found, _LARGEST_ANNOTATIONS))
+    rows = [line.split("\t") for line in text.splitlines() if line.strip()]
+    if any(len(row) < 2 for row in rows):
+        raise GiftError(f"{source.title(found)}: a line has no class; take the file from the source again")
+    by_class: dict[str, list[str]] = {}
+    for file, wnid, *_ in sorted(rows):
+        by_class.setdefault(wnid, []).append(str(PurePosixPath(found).parent / "images" / file))
+    missing = [name for names in by_class.values() for name in names if name not in images]
+    if images and len(missing) == len(rows):
+        return None
+    if missing:
+        raise GiftError(f"{source.label}: {missing[0]!r} is not there, but {found} names it; take both from the source")
+    return by_class

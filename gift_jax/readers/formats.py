@@ -20,11 +20,7 @@ from gift_jax.runtime.files import os_errors_as_gift_error
 
 
 class Form(NamedTuple):
-    """A form of labelled images in files.
-
-    Its name in sentences, whether a file of a base name is of it, its splits, its reader, its options; and which images
-    of a class come first.
-    """
+    """A form: its name in sentences, whether a file of a base name is of it, its splits, reader, options and order."""
 
     title: str
     has: Callable[[str], bool]
@@ -82,15 +78,15 @@ def read_images(
     Args: reading, what the source does not say of itself; spec, the dataset, None if it is new.
     """
     form, source = _opened(path)
-    for option in ("split", "labels", "label_column", "class_order"):
-        if getattr(reading, option) is not None and option not in form.options:
+    for option, value in vars(reading).items():
+        if value is not None and option not in form.options:
             name = option if train or option not in ("split", "labels") else f"test_{option}"
             raise GiftError(f"{path}: is {form.title}, for which `{name}` has no meaning; drop it")
     records = form.read(source, ReadRequest(train, reading, spec))
     if not len(records.labels):
         raise GiftError(f"{path}: has no images; check the path")
-    present = np.bincount(records.labels, minlength=len(records.class_names)) > 0
-    missing = [name for name, there in zip(records.class_names, present, strict=True) if not there]
+    counts = np.bincount(records.labels, minlength=len(records.class_names))
+    missing = [name for name, count in zip(records.class_names, counts, strict=True) if not count]
     if missing:
         print(f"warning: {path}: has no images of {len(missing)} classes, {missing[0]!r} among them", file=sys.stderr)
     if spec is not None and records.classes.ids:
@@ -154,7 +150,7 @@ def _found(source: Source | None) -> str:
     if len(inner := openable(source)) > 1:
         return f"holds {len(inner)} archives ({listed(inner, 2)}); give one of them"
     if any(name.endswith(arrays.SUFFIX) for name in source.sizes):
-        arrays.named_pairs(source)  # which says how they should be named
+        arrays.find_pair(source, ReadRequest(train=None))  # which says how they should be named
     if not source.sizes:
         return "holds no files"
     return f"holds {listed(source.sizes, 3)}, and nothing that is understood"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, needing, short_reason
 
 Purpose = Literal["set", "teacher"]
 # Paths have lost one of the slashes.
@@ -33,8 +33,6 @@ _REASONS: Mapping[str, str] = {
     "LocalEntryNotFoundError": "the Hub cannot be reached, and no copy is here; check the connection, or download "
     "it elsewhere and give the directory",
 }
-# Where a repository of another kind may have the name.
-_PERHAPS_ANOTHER = frozenset({"RepositoryNotFoundError", "LocalEntryNotFoundError"})
 
 
 class Repository(NamedTuple):
@@ -73,11 +71,11 @@ def local(path: Path, wanted: Purpose) -> Path:
         if not found.exists():
             raise GiftError(f"{place}: there is no {place.path} in it; check the path")
         return found
-    first, *others = _FILES[wanted]
-    directory = _downloaded(place, wanted, first)
-    for files in others:
-        if all(file.name == CONFIG for file in directory.rglob("*")):
-            directory = _downloaded(place, wanted, files)
+    directory = path
+    for files in _FILES[wanted]:
+        directory = _downloaded(place, wanted, files)
+        if any(file.name != CONFIG for file in directory.rglob("*")):
+            break
     return directory
 
 
@@ -93,20 +91,15 @@ def _downloaded(place: Repository, wanted: Purpose, files: Sequence[str]) -> Pat
             names = [base.__name__ for base in type(error).__mro__]
             reason = next((_REASONS[name] for name in names if name in _REASONS), None)
             refusal = GiftError(f"{place}: {reason or f'cannot be downloaded ({short_reason(error)}); try again'}")
-            if names[0] not in _PERHAPS_ANOTHER:
-                break
+            if names[0] not in ("RepositoryNotFoundError", "LocalEntryNotFoundError"):
+                break  # else a repository of another kind may have the name
     raise refusal
 
 
 def download(repo: str, kind: str, revision: str | None, files: Sequence[str]) -> Path:
-    """Download files of a repository into the Hub's cache, by patterns; what is there already is not fetched again.
-
-    Returns: the directory of that revision. Raises: GiftError if huggingface_hub is missing, and its own exceptions.
-    """
-    try:
+    """Download a repository's files, by patterns, into the Hub's cache. Returns: the directory of that revision."""
+    with needing("hub", "names of the Hub (hf://) need huggingface_hub"):
         from huggingface_hub import snapshot_download
-    except ImportError:
-        raise GiftError("names of the Hub (hf://) need huggingface_hub; run `pip install 'gift-jax[hub]'`") from None
     return Path(snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=list(files)))
 
 

@@ -3,17 +3,16 @@
 import gzip
 import io
 import re
-import zlib
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.arrays import array_records
-from gift_jax.readers.class_ids import class_ids, numbered_classes
+from gift_jax.readers.classes import numbered_classes
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import ReadRequest
-from gift_jax.readers.source import Source
+from gift_jax.readers.source import Source, readable
 from gift_jax.readers.splits_and_pairs import listed
 
 PREFIXES = {True: ("train",), False: ("t10k", "test", "val")}
@@ -36,9 +35,8 @@ def read(source: Source, request: ReadRequest) -> Records:
     """The images of a split, `train-images-idx3-ubyte[.gz]` and its labels."""
     train = request.train is not False
     images, labels = (_find(source, part, train) for part in ("images", "labels"))
-    ids = class_ids(source.title(labels), read_array(source, labels, 1), request)
-    notes = {"file": PurePosixPath(images).name}
-    return array_records(source, read_array(source, images, 3), ids, numbered_classes(ids, request.spec), notes)
+    classes = numbered_classes(source.title(labels), read_array(source, labels, 1), request)
+    return array_records(source, read_array(source, images, 3), *classes, {"file": PurePosixPath(images).name})
 
 
 def _named(source: Source, part: str, train: bool) -> dict[str, str]:
@@ -65,19 +63,15 @@ def _find(source: Source, part: str, train: bool) -> str:
 def read_array(source: Source, name: str, dimensions: int) -> np.ndarray:
     """Read one file: uint8, of so many dimensions. Raises: GiftError if it is damaged or of another kind."""
     title, content = source.title(name), source.read(name, LARGEST_ARRAY)
-    try:
-        if name.endswith(".gz"):
+    if name.endswith(".gz"):
+        with readable(title):
             content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(LARGEST_ARRAY + 1)
-            if len(content) > LARGEST_ARRAY:
-                raise OSError("it is too large")
-    except (OSError, EOFError, zlib.error) as error:
-        raise GiftError(f"{title}: is no readable gzip file ({error}); take it from the source again") from None
+        if len(content) > LARGEST_ARRAY:
+            raise GiftError(f"{title}: holds more than {LARGEST_ARRAY:,} bytes, which are not read")
     header = 4 + 4 * dimensions
     if len(content) < header or content[:4] != bytes((0, 0, UBYTE, dimensions)):
         raise GiftError(f"{title}: is no IDX file of bytes in {dimensions} dimensions; take it from the source again")
-    shape = tuple(int.from_bytes(content[start : start + 4], "big") for start in range(4, header, 4))
+    shape = np.frombuffer(content, ">u4", dimensions, 4).tolist()
     if len(content) != header + np.prod(shape, dtype=object):
-        raise GiftError(
-            f"{title}: should hold {list(shape)} bytes, but has {len(content) - header}; it is cut or damaged"
-        )
+        raise GiftError(f"{title}: should hold {shape} bytes, but has {len(content) - header}; it is cut or damaged")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -10,17 +10,15 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")  # for some others, Pill
 LARGEST_FILE = 256 << 20  # bytes of an image file
 MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")  # of 16-bit grey, of which Pillow's `convert` keeps 0 to 255 only
-_WIDE = ("I", "F")
-_SCALED = ("PNG", "PPM")  # formats whose mode I holds 16 bits over the whole of their range
-_BITS = 258  # TIFF's tag of bits per sample
 GREY_MODES = frozenset({"1", "L", "LA", *_SIXTEEN, "I"})  # of images without colour
 
 
 def is_deep(label: str, image: Image.Image) -> bool:
     """Whether it is a grey image of 16 bits. Raises: GiftError if its depth has no known range."""
-    bits = image.tag_v2.get(_BITS, (16,)) if isinstance(image, TiffImagePlugin.TiffImageFile) else (16,)
-    deep = image.mode in _SIXTEEN or (image.mode == "I" and image.format in _SCALED)
-    if (image.mode in _WIDE and not deep) or (deep and tuple(bits) != (16,)):
+    # TIFF's tag 258 has the bits per sample; of PNG and PPM, mode I holds 16 bits over the whole of their range.
+    bits = image.tag_v2.get(258, (16,)) if isinstance(image, TiffImagePlugin.TiffImageFile) else (16,)
+    deep = image.mode in _SIXTEEN or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if (image.mode in ("I", "F") and not deep) or (deep and tuple(bits) != (16,)):
         raise GiftError(f"{label} has pixels of mode {image.mode}, whose range is not known; save it with 8 bits")
     return deep
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import read_class_order
+from gift_jax.readers.classes import WNID, read_class_order
 from gift_jax.readers.text import read_lines, same_text
 
 _BREAKS = re.compile(r"[\t,]|\s+")
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_WNID = re.compile(r"n[0-9]{8}")
 
 
 def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[str, list[str]]:
@@ -20,11 +19,15 @@ def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[st
     Numbers count the lines of a class-order file, from 0 or from 1, as the largest or the smallest tells.
     """
     lines = read_lines(path)
-    if all(_NUMBER.fullmatch(line) for line in lines):
-        labels = _in_order(path, lines, images, order)
-    else:
+    if not all(map(_NUMBER.fullmatch, lines)):
         labels = _by_name(path, lines, images)
-    if order is not None and all(_NUMBER.fullmatch(label) for label in labels.values()):
+    elif order is None:
+        raise GiftError(f"{path}: has numbers alone; say which class each one is by `class_order`, a name a line")
+    elif len(lines) != len(images):
+        raise GiftError(f"{path}: has {len(lines)} labels, but there are {len(images)} images; take both from one set")
+    else:
+        labels = dict(zip(images, lines, strict=True))
+    if order is not None and all(map(_NUMBER.fullmatch, labels.values())):
         labels = _named(path, labels, read_class_order(Path(order), None))
     by_class: dict[str, list[str]] = {}
     for image in images:
@@ -32,29 +35,22 @@ def read_labels(path: Path, images: Sequence[str], order: str | None) -> dict[st
     return by_class
 
 
-def _in_order(path: Path, lines: Sequence[str], images: Sequence[str], order: str | None) -> dict[str, str]:
-    if order is None:
-        raise GiftError(f"{path}: has numbers alone; say which class each one is by `class_order`, a name a line")
-    if len(lines) != len(images):
-        raise GiftError(f"{path}: has {len(lines)} labels, but there are {len(images)} images; take both from one set")
-    return dict(zip(images, lines, strict=True))
-
-
 def _by_name(path: Path, lines: Sequence[str], images: Sequence[str]) -> dict[str, str]:
-    known = _spellings(images)
+    # Names that a list may have for an image: from the folder down, its base name, and that without its suffix.
+    known = {PurePosixPath(image).stem: image for image in images}
+    known |= {PurePosixPath(image).name: image for image in images} | dict(zip(images, images, strict=True))
     labels: dict[str, str] = {}
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, start=1):
         name, label = _divided(line, known)
-        if name is None and number == 0:
+        where = f"{path}: line {number} ({line[:60]!r})"
+        if name is None and number == 1:
             continue  # the heading of a table
         if name is None:
-            raise GiftError(f"{path}: line {number + 1} ({line[:60]!r}) names no image that is there; check the two")
+            raise GiftError(f"{where} names no image that is there; check the two")
         if not label:
-            raise GiftError(f"{path}: line {number + 1} ({line[:60]!r}) has no label; write `name label` a line")
+            raise GiftError(f"{where} has no label; write `name label` a line")
         if (columns := _columns(label)) > 1:
-            raise GiftError(
-                f"{path}: line {number + 1} ({line[:60]!r}) has {columns + 1} columns; keep `name label` alone"
-            )
+            raise GiftError(f"{where} has {columns + 1} columns; keep `name label` alone")
         label = same_text(label.strip('"'))
         if labels.setdefault(known[name], label) != label:
             raise GiftError(f"{path}: has two labels for {name!r}; keep one of them")
@@ -63,21 +59,14 @@ def _by_name(path: Path, lines: Sequence[str], images: Sequence[str]) -> dict[st
     return labels
 
 
-def _spellings(images: Sequence[str]) -> Mapping[str, str]:
-    """Images by the names that a list may have for them: from the folder down, base names, and those without suffix."""
-    stems = {PurePosixPath(image).stem: image for image in images}
-    return stems | {PurePosixPath(image).name: image for image in images} | dict(zip(images, images, strict=True))
-
-
 def _divided(line: str, known: Mapping[str, str]) -> tuple[str | None, str]:
     """A line's image and label: the label may hold spaces, or the image's name may."""
-    places = list(_BREAKS.finditer(line))
-    for place in places[:1] + places[-1:] + places[1:-1]:
-        name = line[: place.start()].strip().strip('"').removeprefix("./")
+    places = [place.span() for place in _BREAKS.finditer(line)]
+    for start, end in places[:1] + places[-1:] + places[1:-1] + [(len(line), len(line))]:
+        name = line[:start].strip().strip('"').removeprefix("./")
         if name in known:
-            return name, line[place.end() :].strip()
-    whole = line.strip().strip('"')
-    return (whole, "") if whole in known else (None, "")
+            return name, line[end:].strip()
+    return None, ""
 
 
 def _columns(label: str) -> int:
@@ -86,7 +75,7 @@ def _columns(label: str) -> int:
     if separator:
         return len([field for field in next(csv.reader([label], delimiter=separator)) if field.strip()])
     first, *others = label.split()
-    return 1 + len(others) if _NUMBER.fullmatch(first) or _WNID.fullmatch(first) else 1
+    return 1 + len(others) if _NUMBER.fullmatch(first) or WNID.fullmatch(first) else 1
 
 
 def _named(path: Path, labels: Mapping[str, str], order: Sequence[str]) -> dict[str, str]:

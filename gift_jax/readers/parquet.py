@@ -3,7 +3,6 @@
 Reference: the RethinkDC mirrors `he-yang/2025-rethinkdc-imagenet-*` have the columns image and class_id.
 """
 
-import collections
 import contextlib
 import json
 import threading
@@ -13,9 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import class_ids, numbered_classes, renumbered
-from gift_jax.readers.classes import order_classes
+from gift_jax.errors import GiftError, needing
+from gift_jax.readers.classes import named_classes, numbered_classes
 from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.records import Records, source_digest
 from gift_jax.readers.request import ReadRequest
@@ -23,17 +21,16 @@ from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in
 from gift_jax.readers.splits_and_pairs import choose_split, listed, shards_of, split_of_shard
 from gift_jax.readers.text import same_text
 
-try:
+with needing("data", "reading Parquet needs pyarrow"):
     import pyarrow as pa
     import pyarrow.parquet as pq
-except ImportError:
-    raise GiftError("reading Parquet needs pyarrow; run `pip install 'gift-jax[data]'`") from None
 
 IMAGES = ("image", "img")
 LABELS = ("class_id", "label", "labels", "fine_label", "coarse_label")
 MOST_ROWS = 5_000_000  # in a shard; equal labels take no room in a file, but they do in memory
 LARGEST_GROUP = 4 << 30  # bytes of a row group that are read
 KEPT = 512 << 20  # bytes of row groups that stay in memory
+_LOCK = threading.Lock()  # of the row groups that are kept
 _EXPECTED = "expected image or img (bytes, or a struct with bytes) and class_id or label (whole numbers)"
 
 
@@ -63,11 +60,9 @@ def read(source: Source, request: ReadRequest) -> Records:
         option = "`split`" if request.train else "`test_split`"
         raise GiftError(f"{label}: has rows without a class ({columns.label} {stored.min()}); say {option} of another")
     if columns.names:
-        order = order_classes(label, columns.names, request, "name")
-        labels = renumbered(label, stored, columns.names, order)
+        labels, order = named_classes(label, stored, columns.names, request)
     else:
-        labels = class_ids(label, stored, request)
-        order = numbered_classes(labels, request.spec)
+        labels, order = numbered_classes(label, stored, request)
     images = ImageColumn(source, shards, columns.image)
     if images.starts[-1] != len(labels):
         raise GiftError(f"{label}: its shards have {images.starts[-1]} images, but {len(labels)} labels; copy it again")
@@ -99,8 +94,7 @@ def _columns(source: Source, shard: str, label_column: str | None, num_classes: 
 def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
     """Class names of a label column, as Hugging Face's `datasets` writes them into the schema's metadata."""
     try:
-        feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
-        names = feature["names"]
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]["names"]
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
     strings = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
@@ -111,14 +105,10 @@ def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
 def opened(source: Source, shard: str) -> Iterator[pq.ParquetFile]:
     """A shard to read from. Raises: GiftError if it is damaged, also about what is read in the block."""
     label = f"{source.label}: {shard!r}"
-    with readable(label):
-        try:
-            with source.open(shard) as stream:
-                refuse_stand_in(label, head_of(stream))
-                with pq.ParquetFile(stream) as file:
-                    yield file
-        except pa.ArrowException as error:
-            raise ValueError(str(error)) from None
+    with readable(label, pa.ArrowException), source.open(shard) as stream:
+        refuse_stand_in(label, head_of(stream))
+        with pq.ParquetFile(stream) as file:
+            yield file
 
 
 def _read_labels(source: Source, shard: str, columns: Columns) -> np.ndarray:
@@ -145,16 +135,6 @@ def check_group(label: str, file: pq.ParquetFile, group: int) -> None:
         raise GiftError(f"{label} has a row group of {size:,} bytes; write it with smaller ones")
 
 
-def _image_bytes(label: str, value: Any) -> bytes:
-    content = value.as_py()
-    content = content.get("bytes") if isinstance(content, dict) else content
-    if content is None:
-        raise GiftError(f"{label} holds no bytes of an image; embed the images when the shards are written")
-    if len(content) > LARGEST_FILE:
-        raise GiftError(f"{label} has {len(content):,} bytes, more than {LARGEST_FILE:,}; check the source")
-    return content
-
-
 class ImageColumn:
     """The image files of a column, as row groups by need, of which those read last stay in memory.
 
@@ -173,18 +153,10 @@ class ImageColumn:
                     self.places.append((shard, group))
                     counts.append(file.metadata.row_group(group).num_rows)
         self.starts = np.cumsum(counts)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._kept: collections.OrderedDict[int, Any] = collections.OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: dict[int, Any] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_kept", "_lock")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._forget()
+        return {**vars(self), "_kept": {}}
 
     def _place(self, row: int) -> tuple[int, int]:
         """A row's group among all, and its number in it."""
@@ -200,17 +172,24 @@ class ImageColumn:
     def read(self, row: int) -> bytes:
         """The image file of a row."""
         number, inside = self._place(row)
-        return _image_bytes(self.where(row), self._group(number)[inside])
+        label, value = self.where(row), self._group(number)[inside].as_py()
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if content is None:
+            raise GiftError(f"{label} holds no bytes of an image; embed the images when the shards are written")
+        if len(content) > LARGEST_FILE:
+            raise GiftError(f"{label} has {len(content):,} bytes, more than {LARGEST_FILE:,}; check the source")
+        return content
 
     def _group(self, number: int) -> Any:
-        with self._lock:
-            if number not in self._kept:
+        with _LOCK:
+            column = self._kept.pop(number, None)
+            if column is None:
                 shard, group = self.places[number]
                 with opened(self.source, shard) as file:
-                    self._kept[number] = file.read_row_group(group, columns=[self.column]).column(0)
-                if len(self._kept[number]) != self.starts[number + 1] - self.starts[number]:
+                    column = file.read_row_group(group, columns=[self.column]).column(0)
+                if len(column) != self.starts[number + 1] - self.starts[number]:
                     raise GiftError(f"{self.source.label}: {shard!r} has fewer rows than it says; copy it again")
-            self._kept.move_to_end(number)
-            while len(self._kept) > 1 and sum(column.nbytes for column in self._kept.values()) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[number]
+            self._kept[number] = column  # at the end: the first ones were read the longest ago
+            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > KEPT:
+                del self._kept[next(iter(self._kept))]
+            return column

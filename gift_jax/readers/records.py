@@ -80,37 +80,26 @@ def file_records(
 Read = TypeVar("Read")
 
 
-def decode(records: Records, transform: Callable[[bytes, str], Read], row: int) -> Read | GiftError:
-    """Read one image, as the transform gives it. A GiftError is returned: Grain would wrap one that is raised."""
+def decode(records: Records, transform: Callable[[bytes, str], Read], row: int) -> Read:
+    """Read one image, as the transform gives it. Raises: GiftError if it is damaged."""
     try:
         return transform(records.read(row), records.where(row))
-    except GiftError as error:
-        return error
     except OSError as error:
-        return GiftError(f"{records.where(row)}: {error.strerror or error}; check the file")
+        raise GiftError(f"{records.where(row)}: {error.strerror or error}; check the file") from None
 
 
 def decoded(
     records: Records, transform: Callable[[bytes, str], Read], rows: Sequence[int] | None = None
 ) -> Iterator[Read]:
-    """Decode images, in order, on all cores, as the transform gives them: uint8 [S, S, C] as a rule.
-
-    Args: rows, which ones, all if not given. Raises: GiftError about the first bad one.
-    """
-    waiting: collections.deque[Future[Read | GiftError]] = collections.deque()
+    """Decode images, all or some rows, in order, on all cores. Raises: GiftError about the first bad one."""
+    waiting: collections.deque[Future[Read]] = collections.deque()
     pool = ThreadPoolExecutor(THREADS)  # not processes: Pillow decodes without holding Python's lock
     try:
         for row in range(len(records.labels)) if rows is None else rows:
             waiting.append(pool.submit(decode, records, transform, row))
             if len(waiting) > WAITING:
-                yield _raised(waiting.popleft().result())
+                yield waiting.popleft().result()
         while waiting:
-            yield _raised(waiting.popleft().result())
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _raised(image: Read | GiftError) -> Read:
-    if isinstance(image, GiftError):
-        raise image
-    return image

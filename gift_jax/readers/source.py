@@ -31,14 +31,6 @@ _UNREADABLE = (
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz")
 HEAD = 64  # bytes that tell a file's kind
-# What lies there in place of a file whose download went another way: how it begins, and what it is.
-_PAGE = "is a web page that was saved in place of the file; download the file itself, not the page about it"
-_STAND_INS = {
-    b"version https://git-lfs": "is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`",
-    b"<!doctype html": _PAGE,
-    b"<html": _PAGE,
-    b"<?xml": _PAGE,
-}
 
 
 class Source(NamedTuple):
@@ -59,14 +51,15 @@ class Source(NamedTuple):
 
     def read(self, name: str, limit: int) -> bytes:
         """A file's bytes. Raises: GiftError if it declares more than limit bytes (none are read) or is damaged."""
-        if self.sizes[name] > limit:
-            size = f"{self.sizes[name]:,} bytes, and more than {limit:,} are not read"
-            raise GiftError(f"{self.label}: {name!r} declares {size}; check that this is the released file")
-        with readable(f"{self.label}: {name!r}"), self.open(name) as stream:
-            content = stream.read(self.sizes[name])
-            if len(content) < self.sizes[name]:
+        label, size = f"{self.label}: {name!r}", self.sizes[name]
+        if size > limit:
+            declared = f"{size:,} bytes, and more than {limit:,} are not read"
+            raise GiftError(f"{label} declares {declared}; check that this is the released file")
+        with readable(label), self.open(name) as stream:
+            content = stream.read(size)
+            if len(content) < size:
                 raise EOFError("it ends early")
-        refuse_stand_in(f"{self.label}: {name!r}", content[:HEAD])
+        refuse_stand_in(label, content[:HEAD])
         return content
 
     def title(self, name: str) -> str:
@@ -110,16 +103,18 @@ def head_of(stream: IO[bytes]) -> bytes:
 def refuse_stand_in(label: str, head: bytes) -> None:
     """Raises: GiftError if a file that begins with head is a git-lfs pointer or a web page."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for problem in (problem for mark, problem in _STAND_INS.items() if start.startswith(mark)):
-        raise GiftError(f"{label} {problem}")
+    if start.startswith(b"version https://git-lfs"):
+        raise GiftError(f"{label} is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`")
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise GiftError(f"{label} is a web page that was saved in place of the file; download the file, not its page")
 
 
 @contextlib.contextmanager
-def readable(label: str) -> Iterator[None]:
-    """Turn what readers raise about a damaged file into a GiftError that names it."""
+def readable(label: str, *foreign: type[Exception]) -> Iterator[None]:
+    """Turn what readers, and foreign libraries, raise about a damaged file into a GiftError that names it."""
     try:
         yield
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, *foreign) as error:
         raise GiftError(f"{label} cannot be read ({short_reason(error)}); download it again") from None
 
 

@@ -17,20 +17,19 @@ class Pair(NamedTuple):
     split: str | None = None
 
 
-_PARTS = {"train": "train", "val": "validation", "test": "test"}
-_ANY = ("images/labels", "images/targets", "image/label", "imgs/labels", "x/y", "data/label", "data/labels")
-_ANY += ("data/targets", "image_syn/label_syn")
-PAIRS: tuple[Pair, ...] = (
-    *(Pair(*names.split("/")) for names in _ANY),
-    *(Pair(f"x_{part}", f"y_{part}", split) for part, split in _PARTS.items()),
-    *(Pair(f"{part}_images", f"{part}_labels", split) for part, split in _PARTS.items()),
-)
 # Names of splits, in files and folders, and the one that stands for all of the same meaning.
 SPLITS: Mapping[str, str] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+_ANY = ("images/labels", "images/targets", "image/label", "imgs/labels", "x/y", "data/label", "data/labels")
+_ANY += ("data/targets", "image_syn/label_syn")
+PAIRS: tuple[Pair, ...] = (
+    *(Pair(*names.split("/")) for names in _ANY),
+    *(Pair(f"x_{part}", f"y_{part}", SPLITS[part]) for part in ("train", "val", "test")),
+    *(Pair(f"{part}_images", f"{part}_labels", SPLITS[part]) for part in ("train", "val", "test")),
+)
 # How the hub names shards: the split, then the shard's number.
 _SHARD = re.compile(r"(.+?)-[0-9]+-of-[0-9]+(?:-[0-9a-f]+)?\.parquet", re.IGNORECASE)
 
@@ -40,25 +39,24 @@ def same_split(name: str) -> str:
     return SPLITS.get(name.lower(), name)
 
 
-def pairs_in(label: str, names: Iterable[str]) -> list[Pair]:
-    """The pairs of `PAIRS` among a source's arrays, under the names that they have there. Raises: GiftError if none."""
+def pairs_in(names: Iterable[str]) -> list[Pair]:
+    """The pairs of `PAIRS` among a source's arrays, under the names that they have there."""
     names = list(names)
-    found = [
+    return [
         Pair(images, labels, pair.split)
         for pair in PAIRS
         for images in names
         for labels in names
         if (images.lower(), labels.lower()) == (pair.images, pair.labels)
     ]
-    if not found:
-        known = ", ".join(f"{pair.images} and {pair.labels}" for pair in PAIRS[:1] + PAIRS[4:5] + PAIRS[9:10])
-        raise GiftError(f"{label}: holds {listed(names)}, expected images and labels by usual names ({known} ...)")
-    return found
 
 
 def choose_pair(label: str, names: Iterable[str], request: ReadRequest) -> Pair:
-    """Names of the images and the labels among a source's arrays."""
-    found = pairs_in(label, names)
+    """Names of the images and the labels among a source's arrays. Raises: GiftError if it is not clear which."""
+    found = pairs_in(names := list(names))
+    if not found:
+        known = ", ".join(f"{pair.images} and {pair.labels}" for pair in (PAIRS[0], PAIRS[4], PAIRS[9]))
+        raise GiftError(f"{label}: holds {listed(names)}, expected images and labels by usual names ({known} ...)")
     split = choose_split(label, [pair.split for pair in found], request)
     chosen = [pair for pair in found if pair.split == split]
     if len(chosen) != 1:
@@ -71,27 +69,24 @@ def choose_split(label: str, found: Iterable[str | None], request: ReadRequest) 
     """Which of a source's splits to read: the one that an option names, else the one that is meant.
 
     That is the training images', or the test images', which may be the validation split; of a distilled set the only
-    one.
-    Args: found, the splits, None for images that are of none.
+    one. Args: found, the splits, None for images that are of none.
     """
-    found, train, wanted = list(dict.fromkeys(found)), request.train, request.options.split
-    option = "`test_split`" if train is False else "`split`"
+    found, wanted = list(dict.fromkeys(found)), request.options.split
+    option = "`test_split`" if request.train is False else "`split`"
     titles = ", ".join(split or "one without a name" for split in found)
     if wanted is not None:
         if same_split(wanted) not in found:
             raise GiftError(f"{label}: has no split {wanted!r}, it holds {titles}; give {option} one of them")
         return same_split(wanted)
-    if train is None:
+    if request.train is None:
         if len(found) > 1:
             raise GiftError(f"{label}: holds several splits ({titles}); say which by `split`")
         return found[0]
-    usual = [split for split in (("train",) if train else ("test", "validation")) if split in found]
-    if usual:
-        return usual[0]
-    if None not in found:
-        kind = "training" if train else "test"
-        raise GiftError(f"{label}: holds the splits {titles}, none of {kind} images; say by {option} which to take")
-    return None
+    for split in ("train", None) if request.train else ("test", "validation", None):
+        if split in found:
+            return split
+    kind = "training" if request.train else "test"
+    raise GiftError(f"{label}: holds the splits {titles}, none of {kind} images; say by {option} which to take")
 
 
 def is_shard(name: str) -> bool:
@@ -106,12 +101,10 @@ def shards_of(names: Iterable[str]) -> list[str]:
 
 def split_of_shard(name: str) -> str | None:
     """The split that a Parquet shard's name, or a folder above it, tells."""
-    path = PurePosixPath(name)
-    shard = _SHARD.fullmatch(path.name)
-    word = re.match("[a-z]+", path.name.lower())
-    words = (shard[1] if shard else None, *(part for part in path.parts[:-1] if part.lower() in SPLITS))
-    told = next((word for word in words if word), word[0] if word and word[0] in SPLITS else None)
-    return told and same_split(told)
+    base = PurePosixPath(name).name
+    if shard := _SHARD.fullmatch(base):
+        return same_split(shard[1])
+    return split_of_image(name) or SPLITS.get(re.split("[^a-z]", base.lower())[0])
 
 
 def split_of_image(name: str) -> str | None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import renumbered
-from gift_jax.readers.classes import order_classes
+from gift_jax.errors import GiftError, damage_as_gift_error, needing
+from gift_jax.readers.classes import named_classes
 from gift_jax.readers.records import Records, listing_digest
 from gift_jax.readers.request import KnownClasses, ReadRequest
 
@@ -24,57 +23,39 @@ SOURCES: Mapping[str, tuple[str, str]] = {
 def read_tfds(spec: KnownClasses, directory: Path | None, *, train: bool = False) -> Records:
     """Read the list of images that TensorFlow Datasets has prepared below directory (its usual one if None)."""
     if spec.name not in SOURCES:
-        raise GiftError(
-            f"TensorFlow Datasets has no {spec.name}, only {', '.join(SOURCES)}; give a directory of class folders"
-        )
+        raise GiftError(f"TensorFlow Datasets has no {spec.name}, only {', '.join(SOURCES)}; give class folders")
     name, evaluation = SOURCES[spec.name]
     split = "train" if train else evaluation
     builder, images = _open(name, split, directory)
     where, names = f"{name}:{split}", tuple(builder.info.features["label"].names)
-    classes = order_classes(f"TensorFlow Datasets' {name}", names, ReadRequest(train, spec=spec), "name")
-    labels = [_field(images, row, "label", where) for row in range(len(images))]
+    numbers = np.array([_field(images, row, "label", where) for row in range(len(images))])
+    labels, classes = named_classes(f"TensorFlow Datasets' {where}", numbers, names, ReadRequest(train, spec=spec))
     files = [Path(name) for name in builder.info.splits[split].filepaths]
+    digest = listing_digest(Path(builder.data_dir), files)
     return Records(
-        labels=renumbered(where, np.array(labels), names, classes),
-        classes=classes,
-        read=lambda row: bytes(_field(images, row, "image", where)),
-        where=lambda row: f"{where}[{row}]",
-        digest=listing_digest(Path(builder.data_dir), files),
+        labels, classes, lambda row: bytes(_field(images, row, "image", where)), lambda row: f"{where}[{row}]", digest
     )
 
 
 def _field(images: Any, row: int, name: str, where: str) -> Any:
     """A field of a record. Raises: GiftError if its file is damaged: cut ones give errors, or records of nothing."""
-    try:
-        value, reason = images[row][name], "its record is empty"
-    except Exception as error:  # The readers raise what they like about a damaged file.
-        value, reason = None, _line(error)
-    if value is None:
-        raise GiftError(
-            f"{where}[{row}]: a file of TensorFlow Datasets is damaged ({reason}); remove the dataset and prepare it "
-            f"again by `tfds build {where.partition(':')[0]} --file_format=array_record`"
-        )
-    return value
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    dataset = where.partition(":")[0]
+    mend = f"remove the dataset and prepare it again by `tfds build {dataset} --file_format=array_record`"
+    with damage_as_gift_error(f"{where}[{row}]: a file of TensorFlow Datasets is damaged", mend):
+        value = images[row][name]
+        if value is None:
+            raise ValueError("its record is empty")
+        return value
 
 
 def _open(name: str, split: str, directory: Path | None) -> tuple[Any, Any]:
-    try:
+    with needing("data", "TensorFlow Datasets is not installed"):
         import tensorflow_datasets as tfds
-    except ImportError:
-        raise GiftError("TensorFlow Datasets is not installed; run `pip install 'gift-jax[data]'`") from None
     place = "its usual directory" if directory is None else str(directory)
-    try:
+    mend = f"prepare it where TensorFlow is installed by `tfds build {name} --file_format=array_record`"
+    with damage_as_gift_error(f"TensorFlow Datasets has no readable {name} in {place}", mend):
         builder: Any = tfds.builder(name, data_dir=directory)
         if not (Path(builder.data_dir) / "dataset_info.json").is_file():
             raise FileNotFoundError(f"nothing at {builder.data_dir}")
         # Pillow decodes, as everywhere else, not TensorFlow Datasets.
         return builder, builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
-    except Exception as error:  # It raises what it likes about what is not prepared.
-        raise GiftError(
-            f"TensorFlow Datasets has no readable {name} in {place} ({_line(error)}); prepare it where "
-            f"TensorFlow is installed by `tfds build {name} --file_format=array_record`"
-        ) from None

@@ -50,10 +50,8 @@ def unite(teachers: Sequence[Teacher], weights: Sequence[float] = ()) -> Teacher
     for other in others:
         for what, one, another in zip(("dataset", "input", "normalisation"), _fit(first), _fit(other), strict=True):
             if one != another:
-                raise GiftError(
-                    f"the teachers {first.info.architecture} and {other.info.architecture} differ in their {what}: "
-                    f"{one}, {another}; give teachers that are alike in it"
-                )
+                pair = f"the teachers {first.info.architecture} and {other.info.architecture}"
+                raise GiftError(f"{pair} differ in their {what}: {one}, {another}; give teachers that are alike in it")
     if not others:
         return first
     weighed = np.asarray(weights or [1.0] * len(teachers), np.float32)

@@ -41,19 +41,6 @@ KNOWN: Mapping[str, Normalisation] = {
 }
 
 
-class Predictions(NamedTuple):
-    """For each image the highest class and how many classes come before its label, int [N]."""
-
-    classes: np.ndarray
-    ranks: np.ndarray
-
-    @property
-    def accuracy(self) -> Accuracy:
-        """Top-1 and top-5 in percent."""
-        top1, top5 = (100 * float((self.ranks < k).mean()) for k in (1, 5))
-        return Accuracy(top1, top5)
-
-
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _predict(
     model: Network, normalisation: Normalisation, params: Variables, images: jax.Array, labels: jax.Array
@@ -62,10 +49,15 @@ def _predict(
     return jnp.argmax(logits, axis=1), label_ranks(logits, labels)
 
 
-def predict(teacher: Teacher, evaluation_set: EvaluationSet, normalisation: Normalisation) -> Predictions:
-    """Classify a whole evaluation set under a normalisation."""
+def predict(
+    teacher: Teacher, evaluation_set: EvaluationSet, normalisation: Normalisation
+) -> tuple[np.ndarray, Accuracy]:
+    """Classify a whole evaluation set under a normalisation. Returns: the highest classes, int [N], and accuracy."""
     classify = functools.partial(_predict, teacher.model, normalisation, teacher.params)
-    return Predictions(*in_batches(classify, BATCH_SIZE, evaluation_set.images, evaluation_set.labels, pad=False))
+    images, labels = evaluation_set.images, evaluation_set.labels
+    classes, ranks = in_batches(classify, BATCH_SIZE, images, labels, pad=False)
+    top1, top5 = (100 * float((ranks < k).mean()) for k in (1, 5))
+    return classes, Accuracy(top1, top5)
 
 
 def confusion_matrix(labels: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
@@ -75,10 +67,7 @@ def confusion_matrix(labels: np.ndarray, classes: np.ndarray, num_classes: int) 
 
 
 def best_order(confusion: np.ndarray) -> np.ndarray:
-    """The label that each output most likely stands for, a permutation that puts most images on the diagonal.
-
-    Args: confusion, int [C, C], labels by outputs. Returns: int [C].
-    """
+    """The label of each output, int [C], that puts most images of a confusion matrix, int [C, C], on the diagonal."""
     # An output that was never given keeps its own label: among equals, the diagonal wins.
     weights = confusion.astype(np.float64) + 1e-6 * np.eye(len(confusion))
     rows, columns = linear_sum_assignment(weights, maximize=True)
@@ -103,15 +92,14 @@ class Finding(NamedTuple):
 
 def examine(teacher: Teacher, evaluation_set: EvaluationSet, name: str, normalisation: Normalisation) -> Finding:
     """Measure a teacher under a normalisation, with its outputs as they are and in the best order."""
-    predictions, labels = predict(teacher, evaluation_set, normalisation), evaluation_set.labels
-    count = teacher.info.num_classes
-    hits = 0
+    classes, accuracy = predict(teacher, evaluation_set, normalisation)
+    labels, count, hits = evaluation_set.labels, teacher.info.num_classes, 0
     for half in (0, 1):
         fit, held = slice(half, None, 2), slice(1 - half, None, 2)
-        order = best_order(confusion_matrix(labels[fit], predictions.classes[fit], count))
-        hits += int((order[predictions.classes[held]] == labels[held]).sum())
-    whole = best_order(confusion_matrix(labels, predictions.classes, count))
-    return Finding(name, normalisation, predictions.accuracy, 100 * hits / len(labels), whole)
+        order = best_order(confusion_matrix(labels[fit], classes[fit], count))
+        hits += int((order[classes[held]] == labels[held]).sum())
+    whole = best_order(confusion_matrix(labels, classes, count))
+    return Finding(name, normalisation, accuracy, 100 * hits / len(labels), whole)
 
 
 def diagnose(teacher: Teacher, evaluation_set: EvaluationSet) -> list[Finding]:

@@ -18,7 +18,7 @@ from orbax.checkpoint import v1 as ocp
 from gift_jax.data.datasets import Normalisation, embedded_description, register_embedded_dataset
 from gift_jax.data.distilled import told_by_file
 from gift_jax.data.transforms import Preprocessing
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.models import Model, ModelSpec, Network, Variables, fold, get_model
 from gift_jax.runtime.files import (
     atomic_write,
@@ -90,10 +90,8 @@ class Teacher(typing.NamedTuple):
     def logits(self, images: jax.Array | np.ndarray) -> jax.Array:
         """Classify. Args: images, float32 [B, H, W, C], normalised. Returns: logits, float32 [B, classes]."""
         if images.shape[1:] != self.model.input_shape:
-            raise GiftError(
-                f"teacher {self.info.architecture!r} takes images of shape {self.model.input_shape}, not "
-                f"{images.shape[1:]}; resize them or load the teacher of their dataset"
-            )
+            takes = f"{self.info.architecture} takes images of shape {self.model.input_shape}"
+            raise GiftError(f"{takes}, not {images.shape[1:]}; resize them or load the teacher of their dataset")
         return network_logits(self.model, self.params, jnp.asarray(images, jnp.float32))
 
 
@@ -110,17 +108,14 @@ def make_teacher(info: TeacherInfo, params: Variables, batch_stats: Variables) -
 
 
 def save_teacher(directory: Path | str, info: TeacherInfo, params: Variables, batch_stats: Variables) -> None:
-    """Write a teacher directory, whole or not at all; the weights are stored unfolded.
-
-    Raises: GiftError if something else is there, such as another teacher, or if it cannot be written.
-    """
+    """Write a teacher directory, whole or not at all, its weights unfolded. Raises: GiftError if something is there."""
     with new_teacher(Path(directory), keep=same_teacher) as temporary:
         save_arrays(temporary / WEIGHTS, params, batch_stats)
         write_info(temporary, info)
 
 
 def same_teacher(before: Path, now: Path) -> bool:
-    """Whether two teachers are alike; False if the first was damaged. Raises: GiftError if they are others."""
+    """Whether two teachers are alike; False if the first is damaged. Raises: GiftError if they are others."""
     try:
         info, *arrays = load_weights(before)
     except GiftError:
@@ -133,10 +128,7 @@ def same_teacher(before: Path, now: Path) -> bool:
 
 @contextlib.contextmanager
 def new_teacher(directory: Path, keep: Callable[[Path, Path], bool]) -> Iterator[Path]:
-    """Give a temporary directory to write weights and information into; it becomes the teacher on success.
-
-    keep is that of `atomic_write`.
-    """
+    """Give a temporary directory, which becomes the teacher on success. Args: keep, as of `atomic_write`."""
     if directory.exists() and not (directory / INFO).exists():
         raise GiftError(f"{directory}: exists and is not a teacher; choose another `out`")
     with atomic_write(directory, keep=keep) as temporary:
@@ -151,10 +143,7 @@ def write_info(directory: Path, info: TeacherInfo) -> None:
 
 
 def load_teacher(directory: Path | str) -> Teacher:
-    """Load a teacher directory that `python -m convert teacher` wrote.
-
-    Raises: GiftError if something is missing, of the wrong shape or not finite.
-    """
+    """Load a teacher directory. Raises: GiftError if something is missing, of the wrong shape or not finite."""
     return make_teacher(*load_weights(directory))
 
 
@@ -188,23 +177,15 @@ def save_arrays(path: Path, params: Variables, batch_stats: Variables) -> None:
 
 
 def load_arrays(path: Path, model: Model) -> tuple[Variables, Variables]:
-    """Read (params, batch_stats) that fit the model exactly: same names, shapes and dtypes, all finite.
-
-    Shapes are compared before memory is taken. Raises: GiftError.
-    """
+    """Read (params, batch_stats). Raises: GiftError, before memory is taken, unless they fit the model exactly."""
     expected = {name: flatten(tree) for name, tree in zip(("params", "batch_stats"), model.abstract(), strict=True)}
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # which may be missing: nothing is wrong with the file
-    try:
-        with quiet_orbax():
-            found = ocp.metadata(str(path.absolute())).metadata
-            _check_structure(path, found, expected)
-            abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
-            # On the host: arrays that are committed to a device would make the first two training steps compile apart.
-            arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))
-    except GiftError:
-        raise
-    except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.
-        raise GiftError(f"{path}: not a readable checkpoint ({short_reason(error)}); {_REMAKE}") from None
+    with damage_as_gift_error(f"{path}: not a readable checkpoint", _REMAKE), quiet_orbax():
+        found = ocp.metadata(str(path.absolute())).metadata
+        _check_structure(path, found, expected)
+        abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), expected)
+        # On the host: arrays that are committed to a device would make the first two training steps compile apart.
+        arrays = jax.tree.map(np.asarray, ocp.load(str(path.absolute()), abstract))
     for name, array in {**arrays["params"], **arrays["batch_stats"]}.items():
         if not np.isfinite(array).all():
             raise GiftError(f"{path}: {name} holds values that are not finite; {_REMAKE}")
@@ -251,7 +232,7 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
         sizes = (info.num_classes, info.image_size, info.channels)
         names = (info.architecture, info.dataset, info.source_file, info.source_sha256)
         valid = (
-            all(_is_size(size) for size in sizes)
+            all(map(_is_size, sizes))
             and all(isinstance(option, str | float) or _is_size(option) for option in info.options.values())
             and all(isinstance(name, str) for name in names)
             and all(isinstance(figure, int | float) for figure in (figures or {}).values())
@@ -261,8 +242,8 @@ def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
             and len(normalisation.mean) == info.channels
         )
         hash(info.spec)
+        if not valid:
+            raise ValueError
     except (GiftError, TypeError, KeyError, ValueError, AttributeError):
-        info, valid = None, False
-    if info is None or not valid:
-        raise GiftError(f"{path}: fields are missing or of the wrong kind; {_REMAKE}")
+        raise GiftError(f"{path}: fields are missing or of the wrong kind; {_REMAKE}") from None
     return info

@@ -10,8 +10,12 @@ import zipfile
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from folders import pixels
+import pytest
+from folders import pixels, write_tree
 from PIL import Image
+
+from gift_jax.errors import GiftError
+from gift_jax.readers.formats import read_images
 
 NAMES = ("ant", "bee", "cat")
 CIFAR10 = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
@@ -23,13 +27,13 @@ def png(array):
     return stream.getvalue()
 
 
-def write_shards(root, label="label", names=NAMES, splits=("train", "test"), count=6, **columns):
-    """Shards of a hub dataset, two a split, whose images are pixels(row, 8); returns the root."""
+def write_shards(root, label="label", names=NAMES, splits=("train", "test"), count=6, size=8, **columns):
+    """Shards of a hub dataset, two a split, whose images are pixels(row, size); returns the root."""
     root.mkdir(parents=True, exist_ok=True)
     features = {label: {"names": names, "_type": "ClassLabel"}} if names else {}
     for split in splits:
-        rows = [{"bytes": png(pixels(row, 8)), "path": None} for row in range(count)]
-        table = pa.table({"img": rows, label: [row % 3 for row in range(count)], **columns})
+        rows = [{"bytes": png(pixels(row, size)), "path": None} for row in range(count)]
+        table = pa.table({"img": rows, label: [row % len(names or NAMES) for row in range(count)], **columns})
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
         for part in range(2):
             half = table.slice(part * count // 2, count // 2)
@@ -74,6 +78,20 @@ def write_cifar10(root, per_batch=10):
     return np.concatenate([images[f"data_batch_{number}"] for number in range(1, 6)]), images["test_batch"]
 
 
+def write_folders(root):
+    for split in ("train", "test"):
+        write_tree(root / split, NAMES, size=8)
+
+
+FORMS = {
+    "folders": write_folders,
+    "parquet": write_shards,
+    "arrays": write_arrays,
+    "idx": write_mnist,
+    "cifar": lambda root: write_cifar10(root / "cifar-10-batches-py"),
+}
+
+
 def zipped(root, path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(root.rglob("*")):
@@ -90,3 +108,11 @@ def tarred(mode):
 
 
 CONTAINERS = {"x.zip": zipped, "x.tar": tarred("w"), "x.tar.gz": tarred("w:gz"), "x.tgz": tarred("w:gz")}
+
+
+def refused(path, message, *, train=True, **options):
+    """Assert that a source is refused in one sentence that names it."""
+    with pytest.raises(GiftError, match=message) as caught:
+        read_images(path, train=train, **options)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

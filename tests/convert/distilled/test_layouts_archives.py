@@ -132,7 +132,7 @@ def test_a_member_that_declares_too_much_is_not_read(refused, tmp_path, monkeypa
 
 
 def test_endless_lists_of_members_stop(refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("gift_jax.readers.members.MOST_MEMBERS", 29)
+    monkeypatch.setattr("gift_jax.readers.archives.MOST_MEMBERS", 29)
     path = tmp_path / "set.tar"
     path.write_bytes(tarred(FILES))
     refused("distilled", path, *RDED, message="more than 29 members", names=path)

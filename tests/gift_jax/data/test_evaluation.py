@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,7 +16,6 @@ from folders import expected, pixels, write_tree
 from PIL import Image
 
 from gift_jax.data import cache as cache_module
-from gift_jax.data.datasets import get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.errors import GiftError
@@ -56,53 +57,22 @@ def test_a_class_order_file_orders_and_selects(tmp_path):
     assert found.class_names == tuple(chosen)
 
 
-def test_tiny_imagenets_own_layout(tmp_path):
-    root = tmp_path / "tiny-imagenet-200"
-    wnids = [f"n{label:08d}" for label in range(200)]
-    (root / "val" / "images").mkdir(parents=True)
-    lines = []
-    for number, label in enumerate(np.random.default_rng(0).permutation(200).tolist()):
-        Image.fromarray(pixels(label, 64)).save(root / "val" / "images" / f"val_{number}.JPEG", quality=100)
-        lines.append(f"val_{number}.JPEG\t{wnids[label]}\t0\t0\t63\t63\n")
-    (root / "val" / "val_annotations.txt").write_text("".join(lines))
-    (root / "wnids.txt").write_text("\n".join(reversed(wnids)))
-    for place in (root, root / "val"):
-        found = load_evaluation("tinyimagenet", image_size=64, source=place, cache=tmp_path / "cache")
-        assert found.class_names == tuple(wnids)
-        np.testing.assert_array_equal(found.labels, np.arange(200))
-        number = next(i for i, line in enumerate(lines) if wnids[7] in line)
-        with Image.open(root / "val" / "images" / f"val_{number}.JPEG") as image:
-            np.testing.assert_array_equal(found.images[7], np.asarray(image))
-
-
 @pytest.fixture
 def decodes(monkeypatch):
-    """Counts decoded images."""
-    count, original = [0], cache_module.decoded
-
-    def counting(records, transform):
-        for image in original(records, transform):
-            count[0] += 1
-            yield image
-
-    monkeypatch.setattr(cache_module, "decoded", counting)
-    return count
+    """Counts how often images were decoded."""
+    spy = mock.Mock(wraps=cache_module.decoded)
+    monkeypatch.setattr(cache_module, "decoded", spy)
+    return spy
 
 
-def test_the_second_load_decodes_nothing(root, decodes, tmp_path):
-    first = load(root, tmp_path)
-    assert decodes == [20]
-    second = load(root, tmp_path)
-    assert decodes == [20]
+def test_the_second_load_decodes_nothing_unless_the_source_was_changed(root, decodes, tmp_path):
+    first, second = load(root, tmp_path), load(root, tmp_path)
+    assert decodes.call_count == 1
     assert isinstance(second.images, np.memmap)
     np.testing.assert_array_equal(first.images, second.images)
-
-
-def test_a_changed_source_is_decoded_again(root, decodes, tmp_path):
-    load(root, tmp_path)
     Image.fromarray(pixels(4242)).save(root / "00003" / "000.png")
     np.testing.assert_array_equal(load(root, tmp_path).images[6], pixels(4242))
-    assert decodes == [40]
+    assert decodes.call_count == 2
 
 
 def only_cache(tmp_path):
@@ -116,20 +86,16 @@ def test_another_class_order_decodes_nothing(decodes, tmp_path):
     load(root, tmp_path)
     write_class_order(tmp_path / "order.txt", NAMES[::-1])
     found = load(root, tmp_path, class_order=tmp_path / "order.txt")
-    assert decodes == [20]
+    assert decodes.call_count == 1
     rows = np.argsort(found.labels, kind="stable")
     np.testing.assert_array_equal(found.images[rows], expected(range(9, -1, -1))[0])
     only_cache(tmp_path)
 
 
 def test_two_at_once_decode_once(root, decodes, tmp_path):
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(load(root, tmp_path))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(found), decodes) == (3, [20])
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: load(root, tmp_path), range(3)))
+    assert (len(found), decodes.call_count) == (3, 1)
     only_cache(tmp_path)
 
 
@@ -157,11 +123,11 @@ def test_what_a_killed_process_left_is_swept_and_another_waits_for_a_living_one(
         while "another process decodes images" not in (err := capfd.readouterr().err):
             assert time.monotonic() < deadline, err
             time.sleep(0.02)
-        assert decodes == [0]
+        assert decodes.call_count == 0
         assert len(list((tmp_path / "cache").glob(".*.*"))) == 1
         process.send_signal(signal.SIGKILL)
     thread.join()
-    assert decodes == [20]
+    assert decodes.call_count == 1
     only_cache(tmp_path)
 
 
@@ -169,11 +135,10 @@ def test_a_disk_that_is_too_small_is_said_before_decoding(root, decodes, tmp_pat
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 20 * 32 * 32 * 3 - 1})())
     with pytest.raises(GiftError, match=r"cache: the decoded images take 0\.00 GB, and 0\.00 GB are free there"):
         load(root, tmp_path)
-    assert decodes == [0]
+    assert decodes.call_count == 0
 
 
 def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(root, tmp_path, monkeypatch):
-
     def full(path, shape, images):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
@@ -201,7 +166,7 @@ def test_a_damaged_cache_is_noticed_and_made_again(root, damage, decodes, tmp_pa
     }[damage]()
     capsys.readouterr()
     np.testing.assert_array_equal(load(root, tmp_path).images, first)
-    assert decodes == [40]
+    assert decodes.call_count == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("decoding: ")]
     assert lines == [f"{place}: these decoded images were damaged or changed; decoding again"]
 
@@ -217,12 +182,10 @@ def test_a_decoding_that_fails_leaves_nothing(root, tmp_path):
     ("change", "message"),
     [
         (lambda root: shutil.rmtree(root / "00004"), "class 4 has 0 folders, but classes 0..9 must have one each"),
-        (lambda root: (root / "00004").rename(root / "00011"), "class 4 has 0 folders"),
-        (lambda root: [path.unlink() for path in (root / "00004").iterdir()], "class '00004' has no images"),
         (shutil.rmtree, "no such directory"),
         (lambda root: Image.fromarray(pixels(0, 40)).save(root / "00000" / "000.png"), "is 40 x 40 pixels"),
     ],
-    ids=["missing", "numbers", "empty", "none", "size"],
+    ids=["missing", "none", "size"],
 )
 def test_wrong_trees_are_refused_in_one_sentence(root, change, message, tmp_path):
     change(root)
@@ -230,12 +193,6 @@ def test_wrong_trees_are_refused_in_one_sentence(root, change, message, tmp_path
         load(root, tmp_path)
     assert "\n" not in str(caught.value)
     assert str(root) in str(caught.value)
-
-
-def test_a_class_order_that_names_a_missing_folder_is_refused(root, tmp_path):
-    write_class_order(tmp_path / "order.txt", [*NUMBERS[:9], "zebra"])
-    with pytest.raises(GiftError, match="has no class folder 'zebra'"):
-        load(root, tmp_path, class_order=tmp_path / "order.txt")
 
 
 def test_missing_data_says_where_it_is_published(tmp_path):
@@ -257,7 +214,3 @@ def test_the_digits_need_no_source_but_their_size():
     assert len(load_evaluation("digits", image_size=8).labels) == 602
     with pytest.raises(GiftError, match="8 pixels a side, not 32"):
         load_evaluation("digits", image_size=32)
-
-
-def test_every_dataset_says_where_it_is_published():
-    assert all(get_dataset(name).home for name in ("digits", "cifar10", "imagenet-woof"))

@@ -1,5 +1,6 @@
 """Training images that are decoded on the fly: order, draws, processes that end."""
 
+import dataclasses
 import functools
 import os
 
@@ -26,9 +27,8 @@ WORDS = [(3, 4), (5, 6)]
 @pytest.fixture(scope="module")
 def record_set(tmp_path_factory):
     root = write_tree(tmp_path_factory.mktemp("train"), CLASSES, per_class=2)
-    return RecordSet(
-        read_images(root, train=True, spec=get_dataset("cifar10")), TrainingTransform(Transform(None, 32, 3)), "cifar10"
-    )
+    records = read_images(root, train=True, spec=get_dataset("cifar10"))
+    return RecordSet(records, TrainingTransform(Transform(None, 32, 3)), "cifar10")
 
 
 def make_order(first=0, words=WORDS):
@@ -50,7 +50,7 @@ def test_every_image_comes_once_an_epoch_in_an_order_of_its_own():
 def test_batches_depend_on_seed_epoch_and_image_alone(record_set):
     """Not on the number of processes, on where reading begins, or on which seeds go along."""
     whole = list(decoded_batches(record_set, make_order(), WORDS))
-    workers = RecordSet(**{**vars(record_set), "workers": 1})
+    workers = dataclasses.replace(record_set, workers=1)
     later = list(decoded_batches(workers, make_order(first=1, words=WORDS[:1]), WORDS[:1]))
     assert (len(whole), len(later)) == (9, 6)
     for batch, again in zip(whole[3:], later, strict=True):
@@ -62,7 +62,7 @@ def test_batches_depend_on_seed_epoch_and_image_alone(record_set):
 
 def test_a_process_that_ends_is_reported_in_one_sentence(record_set):
     records = record_set.records._replace(read=lambda row: os._exit(7))
-    broken = RecordSet(**{**vars(record_set), "records": records, "workers": 1})
+    broken = dataclasses.replace(record_set, records=records, workers=1)
     test = EvaluationSet(np.zeros((1, 32, 32, 3), np.uint8), np.zeros(1, np.int32), "cifar10")
     student = get_model(ModelSpec("conv2", 10, 32, 3, INFO.spec.options))
     with pytest.raises(GiftError, match=r"a process that decodes images ended .*exit code 7") as caught:

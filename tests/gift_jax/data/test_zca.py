@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from gift_jax.data.zca import ZCA, fit_zca, load_zca, save_zca
 from gift_jax.errors import GiftError
@@ -69,14 +70,9 @@ def test_a_whitening_comes_back_as_it_was(tmp_path):
             load_zca(tmp_path / "zca.safetensors")
     with pytest.raises(GiftError, match=r"other\.safetensors: no such file"):
         load_zca(tmp_path / "other.safetensors")
-
-
-def test_another_safetensors_file_is_no_whitening(tmp_path):
-    import safetensors.numpy
-
-    safetensors.numpy.save_file({"mean": np.zeros(3)}, tmp_path / "x.safetensors")
+    safetensors.numpy.save_file({"mean": np.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(GiftError, match="but not a whitening"):
-        load_zca(tmp_path / "x.safetensors")
+        load_zca(tmp_path / "other.safetensors")
 
 
 BAD = {
@@ -112,3 +108,16 @@ def test_parts_that_do_not_fit_are_refused(mean, matrix):
 def test_progress_is_shown_where_the_total_is_known(capsys):
     fit_zca([smooth(5), smooth(5)], total=10)
     assert "fitting ZCA: 10/10 images" in capsys.readouterr().err
+
+
+def test_whitening_equals_kornias():
+    """Which the official code uses."""
+    torch = pytest.importorskip("torch")
+    kornia = pytest.importorskip("kornia.enhance", reason="installed by the tests' extra for 3.11")
+    rng = np.random.default_rng(0)
+    images = (rng.random((200, 1, 8, 3)) + rng.random((200, 8, 1, 1)) + 0.2 * rng.random((200, 8, 8, 3))) / 2.2
+    oracle = kornia.ZCAWhitening(eps=0.1)
+    oracle.fit(torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    for batch in (images, rng.random((20, 8, 8, 3))):  # the test set is whitened by the training set's matrix
+        expected = oracle(torch.from_numpy(batch.transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(fit_zca(np.split(images, 4)).whiten(batch), expected, atol=1e-5)

@@ -5,9 +5,8 @@ import pytest
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset
 from gift_jax.errors import GiftError
-from gift_jax.readers.class_ids import class_ids, hard_labels
 from gift_jax.readers.class_names import FASHION, KNOWN, NETTE, WOOF
-from gift_jax.readers.classes import different_ids, names_with_ids, order_classes
+from gift_jax.readers.classes import class_ids, different_ids, hard_labels, names_with_ids, order_classes
 from gift_jax.readers.request import ReadRequest, SourceOptions
 
 LETTERS = DatasetSpec("letters", 3, 8, Normalisation((0.5,), (0.5,)), "here", channels=1, class_names=("A", "a", "b c"))
@@ -81,17 +80,12 @@ def test_a_class_order_file_decides_unless_the_dataset_says_otherwise(tmp_path):
         order(["A", "a", "b c"], LETTERS, path=path)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a", "names 1 classes, expected 3"),
-        ("a\na\nb", "names 'a' twice"),
-        ("", "is empty"),
-        (b"\xff", "not a text file"),
-    ],
-)
+MISFITS = {b"a": "names 1 classes, expected 3", b"a\na\nb": "names 'a' twice", b"": "is empty", b"\xff": "not a text"}
+
+
+@pytest.mark.parametrize(("text", "message"), MISFITS.items())
 def test_class_order_files_that_do_not_fit_are_one_sentence(text, message, tmp_path):
-    (tmp_path / "order.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (tmp_path / "order.txt").write_bytes(text)
     with pytest.raises(GiftError, match=f"order.txt: {message}"):
         order(["a"], LETTERS, path=tmp_path / "order.txt")
 

@@ -6,11 +6,11 @@ import shutil
 import hypothesis
 import numpy as np
 import pytest
-from folders import pixels, write_tree
+from folders import pixels
 from fuzzing import MUTATIONS, Payload, loads_or_is_refused, mutate, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sources import CONTAINERS, NAMES, write_arrays, write_cifar10, write_mnist, write_shards
+from sources import CONTAINERS, FORMS, NAMES, write_cifar10, write_mnist, write_shards
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation, identity, read_dataset, write_dataset
 from gift_jax.data.survey import survey_images
@@ -27,10 +27,6 @@ def examples(request):
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-def folders(root):
-    write_tree(root, NAMES, size=8)
 
 
 def flat(root):
@@ -63,18 +59,14 @@ def malicious(root):
 
 
 SEEDS = {
-    "folders": folders,
+    **FORMS,
     "list": flat,
-    "npz": write_arrays,
     "npy": npy,
-    "idx": lambda root: write_mnist(root, zipped=False),
-    "idx.gz": write_mnist,
-    "cifar": write_cifar10,
+    "idx, not zipped": lambda root: write_mnist(root, zipped=False),
     "malicious": malicious,
-    "parquet": write_shards,
-    "zip": packed(folders, "x.zip"),
-    "tar": packed(folders, "x.tar"),
-    "tar.gz": packed(folders, "x.tgz"),
+    "zip": packed(FORMS["folders"], "x.zip"),
+    "tar": packed(FORMS["folders"], "x.tar"),
+    "tar.gz": packed(FORMS["folders"], "x.tgz"),
     "shards in zip": packed(write_shards, "x.zip"),
 }
 

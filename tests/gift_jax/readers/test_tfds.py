@@ -53,12 +53,6 @@ def test_evaluation_images_are_read(prepared, tmp_path):
     assert "tensorflow" not in sys.modules
 
 
-def test_training_images_are_the_other_split(prepared):
-    training = load_training("cifar10", image_size=32, source=f"tfds:{prepared}")
-    images = np.concatenate([images for images, _ in training.batches])
-    np.testing.assert_array_equal(images, np.stack([pixels(i) for i in range(100, 130)]))
-
-
 def test_what_is_not_prepared_says_how_to_prepare_it(prepared, tmp_path):
     with pytest.raises(GiftError, match="tfds build imagenette --file_format=array_record") as caught:
         read_tfds(get_dataset("imagenet-nette"), tmp_path)
@@ -86,10 +80,12 @@ def test_a_class_order_does_not_go_with_it(prepared, tmp_path):
         load_evaluation("cifar10", image_size=32, source="tfds", class_order=tmp_path / "order.txt")
 
 
-def test_processes_decode_training_images(prepared):
-    records = load_training("cifar10", image_size=32, source=f"tfds:{prepared}").records
-    record_set = RecordSet(records, TrainingTransform(Transform(None, 32, 3), crop=False, flip=False), "cifar10", 1)
+def test_training_images_are_the_other_split_which_processes_decode_too(prepared):
+    training = load_training("cifar10", image_size=32, source=f"tfds:{prepared}")
+    expected = np.stack([pixels(i) for i in range(100, 130)])
+    np.testing.assert_array_equal(np.concatenate([images for images, _ in training.batches]), expected)
+    shown = TrainingTransform(Transform(None, 32, 3), crop=False, flip=False)
     order = Order(lambda epoch: np.arange(30)[None, ::-1], 30, 1, 0, 1)
-    [batch] = decoded_batches(record_set, order, [(1, 2)])
-    np.testing.assert_array_equal(batch.images[0], np.stack([pixels(i) for i in range(129, 99, -1)]))
+    [batch] = decoded_batches(RecordSet(training.records, shown, "cifar10", 1), order, [(1, 2)])
+    np.testing.assert_array_equal(batch.images[0], expected[::-1])
     np.testing.assert_array_equal(batch.labels[0], np.arange(129, 99, -1) % 7)
