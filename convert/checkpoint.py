@@ -2,8 +2,7 @@
 
 import contextlib
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from gift_jax.runtime.files import read_json_object
 from gift_jax.teachers.teacher import flatten, unflatten
 
 from .families import Family, check_arch, find_family
-from .families.spelling import in_official_names, nearest
+from .families.spelling import State, nearest
 from .rules import IGNORED, from_torch, name_in_file, shown
 from .torch_file import EMA_KEYS, find_states, load_object
 
@@ -33,14 +32,9 @@ class Read(NamedTuple):
     spec: ModelSpec
     params: Variables
     batch_stats: Variables
-    state: Mapping[str, torch.Tensor]
+    state: State
     key: str
     normalisation: Normalisation | None = None
-
-    @property
-    def averaged(self) -> bool:
-        """Whether these are weights that the trainer averaged."""
-        return is_averaged(self.key)
 
 
 def read_checkpoint(
@@ -69,13 +63,7 @@ def read_checkpoint(
         for name, state in find_states(str(path), content).items():
             found[name], layers[name] = _without_normalisation(state)
         named = {name: state for name, state in found.items() if recognised(state, spec, family)}
-        chosen = _asked_for(path, found, named, ema=ema, key=key)
-        read = functools.partial(_read_state, spec=spec, family=family, rows=rows)
-        if len(chosen) == 1:
-            [(name, state)] = chosen.items()
-            taken = read(str(path), name, state)
-        else:
-            taken = _the_one_that_fits(path, chosen, read)
+        taken = _the_one_that_fits(path, _asked_for(path, found, named, ema=ema, key=key), spec, family, rows)
         if normalised:
             return taken
         around = taken.key  # or the state dict that it is a part of
@@ -111,9 +99,9 @@ def blamed_on(path: Path) -> Iterator[None]:
         ) from error
 
 
-def recognised(state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family) -> int:
+def recognised(state: State, spec: ModelSpec, family: Family) -> int:
     """How many of a state dict's names are the family's, in the spelling that fits it best."""
-    return nearest(state, family.rules(spec), family.spellings)[1]
+    return nearest(state, family.rules(spec), family.spellings).known
 
 
 def is_averaged(key: str) -> bool:
@@ -121,7 +109,6 @@ def is_averaged(key: str) -> bool:
     return any(part in EMA_KEYS for part in key.split("."))
 
 
-State = dict[str, torch.Tensor]
 States = Mapping[str, State]
 
 
@@ -187,7 +174,7 @@ def _small_tensors_beside(key: str, around: str, found: States) -> list[str]:
     return [name_in_file(*item) for layer in small for item in layer.items() if item[1].is_floating_point()]
 
 
-def _parts_of(key: str, state: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+def _parts_of(key: str, state: State) -> States:
     """The networks that one state dict may hold beside each other: the names behind each first attribute."""
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in state.items():
@@ -197,15 +184,16 @@ def _parts_of(key: str, state: Mapping[str, torch.Tensor]) -> dict[str, dict[str
     return parts
 
 
-def _the_one_that_fits(path: Path, states: States, read: Callable[..., Read]) -> Read:
+def _the_one_that_fits(path: Path, states: States, spec: ModelSpec, family: Family, rows: Sequence[int] | None) -> Read:
     """Of several state dicts the one that can be read. Raises: GiftError of the largest, or that names all that fit."""
     fitting: list[Read] = []
     refusals: dict[str, GiftError] = {}
-    for name, state in states.items():
+    for key, state in states.items():
+        where = f"{path} (under {shown(key)})" if len(states) > 1 else str(path)
         try:
-            fitting.append(read(f"{path} (under {shown(name)})", name, state))
+            fitting.append(_read_state(where, key, state, spec, family, rows))
         except GiftError as error:
-            refusals[name] = error
+            refusals[key] = error
     if not fitting:
         raise refusals[max(refusals, key=lambda name: len(states[name]))]
     if len(fitting) > 1:
@@ -221,16 +209,12 @@ def _listed(keys: Iterable[str]) -> str:
 
 
 def _read_state(
-    where: str,
-    key: str,
-    state: Mapping[str, torch.Tensor],
-    *,
-    spec: ModelSpec,
-    family: Family,
-    rows: Sequence[int] | None,
+    where: str, key: str, state: State, spec: ModelSpec, family: Family, rows: Sequence[int] | None
 ) -> Read:
-    table = family.rules(spec)
-    official = in_official_names(where, spec, state, table, family.spellings)
+    reading = nearest(state, family.rules(spec), family.spellings)
+    if reason := reading.spelling.refusal(spec):
+        raise GiftError(f"{where}: {reason}")
+    official = reading.spelling.adapt(reading.state)
     if rows is not None:
         official |= head_rows(where, family.head, official, rows)
     try:
@@ -246,9 +230,7 @@ def _read_state(
     return Read(spec, params, batch_stats, official, key)
 
 
-def _explained(
-    error: GiftError, key: str, state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family
-) -> GiftError:
+def _explained(error: GiftError, key: str, state: State, spec: ModelSpec, family: Family) -> GiftError:
     """A refusal that also says what would fit: a network within the state dict, or another architecture."""
     parts = _parts_of(key, state)
     if within := [name for name, part in parts.items() if len(parts) > 1 and _all_known(part, spec, family)]:
@@ -259,11 +241,11 @@ def _explained(
     return GiftError(f"{error}; its names are those of a {relative} or a relative of it") if relative else error
 
 
-def _all_known(state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family) -> bool:
+def _all_known(state: State, spec: ModelSpec, family: Family) -> bool:
     return 0 < recognised(state, spec, family) == sum(not IGNORED.fullmatch(name) for name in state)
 
 
-def head_rows(where: str, head: str, state: Mapping[str, torch.Tensor], rows: Sequence[int]) -> dict[str, torch.Tensor]:
+def head_rows(where: str, head: str, state: State, rows: Sequence[int]) -> dict[str, torch.Tensor]:
     """The last layer with these of its outputs only, in this order. Raises: GiftError if it has no such output."""
     tensors = {name: state[name] for name in (f"{head}.weight", f"{head}.bias") if name in state}
     for name, tensor in tensors.items():

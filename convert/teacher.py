@@ -1,7 +1,5 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,10 +11,11 @@ from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, know
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.readers import hub
+from gift_jax.runtime import provenance
 from gift_jax.runtime.files import read_json_object, refuse_to_replace, sha256
 from gift_jax.teachers import teacher as teachers
 
-from .checkpoint import blamed_on, read_checkpoint
+from .checkpoint import blamed_on, is_averaged, read_checkpoint
 from .families import ASSUMPTIONS, Family, find_family, official_name
 from .hub.config import Described, find_weights, read_config
 from .rules import batches_tracked, shown
@@ -24,7 +23,6 @@ from .rules import batches_tracked, shown
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.
 TOLERANCE = 1e-4
-PACKAGES = ("gift-jax", "jax", "flax", "torch", "numpy")
 
 
 def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> teachers.Verification:
@@ -50,11 +48,10 @@ def verification_batches(spec: ModelSpec) -> list[np.ndarray]:
     return np.split(images, VERIFICATION_IMAGES // VERIFICATION_BATCH)
 
 
-def reference_logits(reference: torch.nn.Module, spec: ModelSpec) -> np.ndarray:
-    """PyTorch's logits [VERIFICATION_IMAGES, classes], in eval mode."""
+def reference_logits(module: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    """PyTorch's logits [B, classes] in eval mode. Args: images, float32 [B, H, W, C], normalised."""
     with torch.inference_mode():
-        nchw = (torch.from_numpy(batch.transpose(0, 3, 1, 2).copy()) for batch in verification_batches(spec))
-        return np.concatenate([reference.eval()(batch).numpy() for batch in nchw])
+        return module.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
 
 
 def make_reference(family: Family, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> torch.nn.Module:
@@ -105,10 +102,11 @@ def convert_teacher(
     read = read_checkpoint(source, requested, family, ema=ema, key=key, rows=rows, normalised=known)
     spec, params, batch_stats, state, key, layer = read
     normalisation = normalisation or layer or told.normalisation or data.normalisation
-    averaged = ema or read.averaged or told.ema
+    averaged = ema or is_averaged(key) or told.ema
     del read
     with blamed_on(source):
-        theirs = reference_logits(make_reference(family, spec, state), spec)
+        reference = make_reference(family, spec, state)
+        theirs = np.concatenate([reference_logits(reference, batch) for batch in verification_batches(spec)])
     if not np.isfinite(theirs).all():
         raise GiftError(
             f"{source}: PyTorch's logits with these weights are not finite; the file is damaged, save it again"
@@ -140,10 +138,7 @@ def convert_teacher(
             batches_tracked=counted,
             preprocessing=told.preprocessing,
             verification=verification,
-            versions={
-                "python": platform.python_version(),
-                **{name: importlib.metadata.version(name) for name in PACKAGES},
-            },
+            versions={**provenance.versions(), "torch": torch.__version__},
         )
         teachers.write_info(directory, info)
     summary = _summary(info, key, verification, count, layer=layer is not None)

@@ -10,7 +10,7 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.convnet import feature_side, first_padding
 
 from ..rules import CHW, CONV, SAME, Rule, flattened
-from .base import Check, Options, family
+from .base import Check, Family, Options
 from .spelling import Spelling, State
 
 DEFAULTS: Options = {"width": 128, "norm": "batch"}
@@ -33,22 +33,16 @@ def rules(spec: ModelSpec) -> tuple[Rule, ...]:
 
 
 def sequential_names(state: State) -> dict[str, str]:
-    """DC/MTT/DATM's one Sequential, `features.{n}.*`, as `layers.conv.{i}.*` and `layers.norm.{i}.*`.
+    """How names begin in DC/MTT/DATM's one Sequential, and officially.
 
     A block there is conv, norm, ReLU, pool, or without norm conv, ReLU, pool; ReLU and pool hold nothing.
     """
-    numbers = [int(m[1]) for name in state if (m := re.fullmatch(r"features\.(\d+)\.weight", name))]
-    convs = sorted(n for n in numbers if f"features.{n}.weight" in state and state[f"features.{n}.weight"].ndim == 4)
+    matches = (re.fullmatch(r"features\.(\d+)\.weight", name) for name in state)
+    weights = {int(match[1]): state[match[0]] for match in matches if match}
+    convs = sorted(number for number, weight in weights.items() if weight.ndim == 4)
     stride = convs[1] - convs[0] if len(convs) > 1 else 4
     parts = {0: "conv", 1: "norm"}
-
-    def rename(name: str) -> str:
-        match = re.fullmatch(r"features\.(\d+)\.(\w+)", name)
-        if not match or int(match[1]) % stride not in parts:
-            return name
-        return f"layers.{parts[int(match[1]) % stride]}.{int(match[1]) // stride}.{match[2]}"
-
-    return {name: rename(name) for name in state}
+    return {f"features.{n}.": f"layers.{parts[n % stride]}.{n // stride}." for n in weights if n % stride in parts}
 
 
 def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
@@ -87,7 +81,8 @@ def _told_norm(state: State) -> str | None:
     return "layer" if scale.ndim == 3 else None
 
 
-def _torch_norm(norm: str, channels: int, side: int) -> nn.Module:
+def torch_norm(norm: str, channels: int, side: int = 0) -> nn.Module:
+    """The norm of that name; side, of the feature map in pixels, is for a LayerNorm."""
     factories = {
         "batch": lambda: nn.BatchNorm2d(channels),
         "instance": lambda: nn.GroupNorm(channels, channels),
@@ -112,7 +107,7 @@ class Reference(nn.Module):
         self.layers = nn.ModuleDict(
             {
                 "conv": nn.ModuleList(nn.Conv2d(i, width, 3, padding=p) for i, p in zip(inputs, paddings, strict=True)),
-                "norm": nn.ModuleList(_torch_norm(norm, width, side) for side in sides),
+                "norm": nn.ModuleList(torch_norm(norm, width, side) for side in sides),
             }
         )
         self.classifier = nn.Linear(width * feature_side(depth, channels, size) ** 2, spec.num_classes)
@@ -130,7 +125,7 @@ class Reference(nn.Module):
         return self.classifier(self.blocks(images)[-1].flatten(1))
 
 
-FAMILY = family(
+FAMILY = Family(
     rules,
     stem="layers.conv.0.weight",
     head="classifier",

@@ -6,8 +6,8 @@ from torch import nn
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_ap import STRIDES, stem_shape
 
-from .base import Check, Options, family
-from .convnet import agreed_norm
+from .base import Check, Family, Options
+from .convnet import agreed_norm, torch_norm
 from .resnet import rules
 from .spelling import State
 
@@ -28,10 +28,6 @@ def read_options(where: str, spec: ModelSpec, state: State) -> Options:
     return {"norm": norm, "width": len(state["layer0.conv1.weight"])}
 
 
-def _torch_norm(norm: str, channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(channels, channels)
-
-
 def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
@@ -43,7 +39,7 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int, width: int, kernel: int, window: int, norm: str) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _convolution(channels, width, kernel), _torch_norm(norm, width)
+        self.conv1, self.bn1 = _convolution(channels, width, kernel), torch_norm(norm, width)
         self.pool = nn.AvgPool2d(window)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -56,12 +52,12 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int, norm: str) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _convolution(inputs, outputs, 3), _torch_norm(norm, outputs)
-        self.conv2, self.bn2 = _convolution(outputs, outputs, 3), _torch_norm(norm, outputs)
+        self.conv1, self.bn1 = _convolution(inputs, outputs, 3), torch_norm(norm, outputs)
+        self.conv2, self.bn2 = _convolution(outputs, outputs, 3), torch_norm(norm, outputs)
         self.pool, self.downsample = nn.AvgPool2d(stride), None
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
-                _convolution(inputs, outputs, 1), nn.AvgPool2d(stride), _torch_norm(norm, outputs)
+                _convolution(inputs, outputs, 1), nn.AvgPool2d(stride), torch_norm(norm, outputs)
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,8 +92,8 @@ class Reference(nn.Module):
         return self.fc(self.stages(images)[-1].mean((2, 3)))
 
 
-FAMILY = family(
-    rules("layer0.", norm=2),  # those of running statistics find nothing where the norm has none
+FAMILY = Family(
+    rules(stem="layer0.", norm=2),  # those of running statistics find nothing where the norm has none
     stem="layer0.conv1.weight",
     head="fc",
     reference=Reference,

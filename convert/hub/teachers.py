@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from gift_jax.data.datasets import CONVNETS
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_cifar import DEPTHS
 from gift_jax.readers.hub import CONFIG
 from gift_jax.runtime.files import sha256, write_text
-from gift_jax.teachers.teacher import TeacherInfo, flatten, load_weights
+from gift_jax.teachers.teacher import TeacherInfo, load_weights
 
+from ..export import official_state
 from ..families import find_family
-from ..rules import to_torch
 from ..torch_file import save_state
 from .card import Entry, make_card
 from .config import WEIGHTS, is_timms, make_config, written_form
@@ -42,10 +41,9 @@ state = load_file(hf_hub_download("{repo}", "{weights}"))
 def write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[str, str]:
     """Write weights and config.json into a directory that is there. Returns: its card, and what it is, in words."""
     info, params, batch_stats = load_weights(source)
-    family, (name, spelling) = find_family(info.architecture), written_form(info.spec)
-    flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
-    official = to_torch(jax.tree.map(np.asarray, flat), family.rules(info.spec), batches_tracked=info.batches_tracked)
-    [classifier] = spelling.back({f"{family.head}.weight": official[f"{family.head}.weight"]})
+    official, (name, spelling) = official_state(info, params, batch_stats), written_form(info.spec)
+    head = f"{find_family(info.architecture).head}.weight"
+    [classifier] = spelling.back({head: official[head]})
     save_state(directory / _WEIGHTS, spelling.back(official))
     config = make_config(info, classifier.removesuffix(".weight"))
     write_text(directory / CONFIG, json.dumps(config, indent=2) + "\n")
