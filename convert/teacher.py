@@ -112,7 +112,7 @@ def convert_teacher(
             f"{source}: PyTorch's logits with these weights are not finite; the file is damaged, save it again"
         )
     counted = batches_tracked(state)
-    del state  # one copy of the weights makes room for the next
+    del state, reference  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
     done = "is there" if out.exists() else "written"
     with teachers.new_teacher(out, keep=teachers.same_teacher) as directory:

@@ -11,21 +11,10 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.stored_info import StoredBatches
 from gift_jax.errors import GiftError
 
-from .bank import AGAIN
+from .layouts import AGAIN
 
 _NEAR_WHOLE = 0.01  # pixels that coordinates, fractions in float32, may be off
 _NEAR_ONE = 0.005  # that probabilities in float16 may sum to beside 1
-
-
-class LabelKind(NamedTuple):
-    """What a release's labels are.
-
-    temperature: of softmax probabilities (0: logits). floor_crop_boxes: whether the authors' reader rounds crops down
-    and resizes tensors.
-    """
-
-    temperature: float = 0.0
-    floor_crop_boxes: bool = False
 
 
 class Record(NamedTuple):
@@ -56,8 +45,10 @@ class Record(NamedTuple):
         }
 
 
-def parse(label: str, content: object, images: DistilledSet, labels: LabelKind) -> Record:
+def parse(label: str, content: object, images: DistilledSet, temperature: float) -> Record:
     """Check and convert one batch's content. label names it in messages. Raises: GiftError.
+
+    temperature is that of softmax probabilities, as HALD stores them, whose reader crops tensors (0: logits).
 
     Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L; for more than six parts see `_further`.
     """
@@ -80,10 +71,10 @@ def parse(label: str, content: object, images: DistilledSet, labels: LabelKind) 
     wide = images.num_classes if classes is None else classes.shape[1]
     values = _logits(label, _tensor(label, "logits", logits, (count, wide), "f"))
     if classes is None:
-        _check_kind(label, values, labels)
+        _check_kind(label, values, temperature)
     return Record(
         indices=read.get("indices"),
-        boxes=_boxes(label, _tensor(label, "crops", coords, (count, 4), "f"), images.images.shape[1], labels),
+        boxes=_boxes(label, _tensor(label, "crops", coords, (count, 4), "f"), images.images.shape[1], temperature),
         flips=_tensor(label, "flips", flips, (count,), "b"),
         partners=_partners(label, _tensor(label, "partners", rows, (count,), "iu")),
         share=float(_numbers(label, "share", [share])[0]) if mix == "mixup" else 1.0,
@@ -92,7 +83,7 @@ def parse(label: str, content: object, images: DistilledSet, labels: LabelKind) 
         mix=mix,
         classes=classes,
         weights=read.get("weights"),
-        crops=read.get("crops", "floats" if labels.floor_crop_boxes else "bytes"),
+        crops=read.get("crops", "floats" if temperature else "bytes"),
     )
 
 
@@ -158,7 +149,7 @@ def _numbers(label: str, name: str, values: Any) -> list[float]:
     return numbers
 
 
-def _boxes(label: str, coords: np.ndarray, side: int, labels: LabelKind) -> np.ndarray:
+def _boxes(label: str, coords: np.ndarray, side: int, temperature: float) -> np.ndarray:
     """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4].
 
     They are fractions of whole pixels, which float16 tells to a twentieth of a pixel in 224. Pillow rounds them to
@@ -168,7 +159,7 @@ def _boxes(label: str, coords: np.ndarray, side: int, labels: LabelKind) -> np.n
     near = _NEAR_WHOLE + (side * 2.0**-12 if coords.dtype == np.float16 else 0)
     if not (np.abs(scaled - np.rint(scaled)) < near).all():
         raise GiftError(f"{label}: its crops are not of whole pixels of a {side} pixel image; {AGAIN}")
-    whole = np.floor(scaled) if labels.floor_crop_boxes else np.rint(scaled)
+    whole = np.floor(scaled) if temperature else np.rint(scaled)
     return np.clip(whole, -1, 2 * side).astype(np.int16)
 
 
@@ -196,10 +187,10 @@ def _logits(label: str, logits: np.ndarray) -> np.ndarray:
     return halves
 
 
-def _check_kind(label: str, values: np.ndarray, labels: LabelKind) -> None:
+def _check_kind(label: str, values: np.ndarray, temperature: float) -> None:
     sums = values.astype(np.float32).sum(1)
     probable = bool((values >= 0).all() and (np.abs(sums - 1) < _NEAR_ONE).all())
-    if probable and not labels.temperature:
+    if probable and not temperature:
         raise GiftError(f"{label}: its logits are probabilities, which sum to 1; give the folder of a bank of logits")
-    if labels.temperature and not probable:
+    if temperature and not probable:
         raise GiftError(f"{label}: its labels are no probabilities, which sum to 1, as HALD's are; {AGAIN}")
