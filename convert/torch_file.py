@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.source import refuse_stand_in
 from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
 
@@ -53,7 +54,9 @@ def load_object(path: Path) -> Any:
         raise GiftError(f"{path}: {_what_folder(path)}")
     if not path.is_file():
         raise GiftError(f"{path}: no such file; check the path")
-    if is_safetensors(_head(path)):
+    head = _head(path)
+    refuse_stand_in(str(path), head)
+    if is_safetensors(head):
         try:
             return safetensors.torch.load_file(path)
         except (safetensors.SafetensorError, ValueError, OSError) as error:
@@ -90,8 +93,6 @@ def _load_torch(file: Path | IO[bytes], label: str) -> Any:
 # What is saved for a checkpoint by mistake, by how it begins.
 HEAD = 512  # bytes
 INSTEAD: Mapping[str, str] = {
-    r"version https://git-lfs": "a git-lfs pointer, which stands for the file; fetch that with `git lfs pull`",
-    r"(?i)\s*(<!doctype html|<html|<\?xml)": "a web page; follow its download link, and save what is behind it",
     r"\x89HDF": "an HDF5 file, as Keras writes; only PyTorch's weights are converted",
     r"\x93NUMPY": "a NumPy array; only PyTorch's weights are converted",
     r"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!": "a compressed file; unpack it first",

@@ -1,6 +1,6 @@
 """What readers of distilled sets give, and what they share: rows, axes and raw pixels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from gift_jax.errors import GiftError
 
 from ..request import Request
+from .labels import read_labels
 
 DARKEST_BYTES = 128  # floats from 0 whose largest is at least this (and at most 255) are bytes, without a doubt
 
@@ -75,7 +76,7 @@ def allocated(shape: tuple[int, ...], dtype: type[np.generic], what: str) -> np.
 
 # Orders of axes: their name, and how they become [N, H, W, C].
 AXES: Mapping[str, tuple[int, ...]] = {"[N, H, W, C]": (0, 1, 2, 3), "[N, C, H, W]": (0, 2, 3, 1)}
-LAST, FIRST = AXES
+_, FIRST = AXES
 
 
 def axes_of(label: str, shape: tuple[int, ...], request: Request, usual: str | None = None) -> str:
@@ -88,6 +89,37 @@ def axes_of(label: str, shape: tuple[int, ...], request: Request, usual: str | N
     expected = f"square images, [N, H, W, {channels}] or [N, {channels}, H, W]"
     problem = "fits both" if fitting else f"expected {expected}"
     raise GiftError(f"{label} is {list(shape)}, {problem}; check --dataset, or save it again as [N, H, W, {channels}]")
+
+
+def content_of_pair(
+    label: str,
+    shape: tuple[int, ...],
+    labels: np.ndarray,
+    request: Request,
+    take: Callable[[np.ndarray], np.ndarray],
+    order: str,
+    usual: str | None = None,
+) -> Content:
+    """The first images of each class, of arrays of images and of labels.
+
+    Args:
+        label: the source, for messages.
+        shape: of the images.
+        labels: as `read_labels` has them.
+        request: what is asked for.
+        take: row numbers -> these images as they are stored.
+        order: as in `Content`.
+        usual: as in `axes_of`.
+    """
+    read = read_labels(label, labels, request)
+    if shape[:1] != read.ids.shape:
+        count = shape[0] if shape else 0
+        raise GiftError(f"{label}: has {count} images, but {len(read.ids)} labels; take both from one release")
+    axes = axes_of(f"{label}: its images", shape, request, usual)
+    kept = first_of_each_class(label, read.ids, request)
+    soft_labels = None if read.soft is None else read.soft[kept]
+    notes = {"labels": read.note, "axes": axes}
+    return Content(take(kept).transpose(AXES[axes]), read.ids[kept], soft_labels, len(read.ids), order, notes)
 
 
 def raw_pixels(images: np.ndarray) -> tuple[np.ndarray, str]:

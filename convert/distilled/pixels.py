@@ -1,23 +1,26 @@
-"""From stored numbers to a set's pixels: their space, and what they are normalised by."""
+"""From stored numbers to a set's pixels: their space, what they are normalised by, and how many images one holds."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PIXEL_SPACES, PixelSpace
 from gift_jax.errors import GiftError
 
-from ..request import Request
-from .content import Content, raw_pixels
-from .formation import decode
+from ..request import Request, given_normalisation
+from .content import Content, allocated, raw_pixels
 from .layouts import ENCODED, LAYOUTS
 from .methods import METHODS, Space, release_of
 
 # Mean distance from [0, 1] at which pixels are no raw ones that left it by a little; normalised images have 0.3 or so.
 _FAR = 0.1
+_PADDING = 0.5  # grey, of pixels in [0, 1], where the side is no multiple of the factor
 
 
 class Pixels(NamedTuple):
@@ -59,7 +62,7 @@ def make_pixels(path: Path, layout: str, content: Content, request: Request) -> 
         raise _untold(path, layout, request.method)
     if told is None:
         _check_values(path, content.images, space, request.method)
-    normalisation = request.normalisation or _statistics(path, layout, space, request)
+    normalisation = given_normalisation(request.mean, request.std) or _statistics(path, layout, space, request)
     images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
     rows, notes = np.arange(len(images)), {}
     if request.factor and request.factor > 1:
@@ -69,12 +72,15 @@ def make_pixels(path: Path, layout: str, content: Content, request: Request) -> 
             f"each stored image is {factor} x {factor} images of {-(-side // factor)} pixels, enlarged to {side} "
             "(bilinear), as IDC's decode_zoom does; in a class the first cell of all its images comes first"
         )
-        images, rows = decode(str(path), images, content.labels, factor)
+        images, rows = _decode(str(path), images, content.labels, factor)
     if space == "unbounded":
         assert normalisation is not None
         low, high = content.images.min(), content.images.max()
         values = f"floats from {low:.4g} to {high:.4g}, raw but not clamped, which were normalised"
-        images, space = _normalised(images, normalisation), "normalised"
+        mean, std = np.array([normalisation.mean, normalisation.std], np.float32)
+        images = images - mean  # as torchvision's `Normalize` does it, in single precision
+        images /= std
+        space = "normalised"
     return Pixels(images, rows, space, normalisation, {**notes, "values": values})
 
 
@@ -111,9 +117,28 @@ def _statistics(path: Path, layout: str, space: Space, request: Request) -> Norm
     return known
 
 
-def _normalised(images: np.ndarray, normalisation: Normalisation) -> np.ndarray:
-    """As torchvision's `Normalize` does it, in single precision."""
-    mean, std = np.array([normalisation.mean, normalisation.std], np.float32)
-    shifted = images - mean
-    shifted /= std
-    return shifted
+def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut images, float32 [N, S, S, C], into cells and enlarge each to S pixels (bilinear): [N * factor^2, S, S, C].
+
+    Class by class, and in a class the first cell of all its images, then the second, along the rows of cells.
+    Returns: them, and the rows that they are cut out of. Reference: `decode_zoom` of `test.py`,
+    snu-mllab/Efficient-Dataset-Condensation (IDC); DREAM and NCFM decode in the same way. Its other types, `multi` and
+    `bound`, are not what the three evaluate by.
+    """
+    count, side, _, channels = images.shape
+    if factor > side:
+        raise GiftError(f"{label}: --factor is {factor}, but images have {side} pixels a side; give what they hold")
+    cell = -(-side // factor)
+    shape = (count * factor**2, side, side, channels)
+    decoded = allocated(shape, np.float32, f"{label}: its decoded images")
+    stored, rows, start = torch.from_numpy(images).permute(0, 3, 1, 2), [], 0
+    for number in np.unique(labels):
+        rows.append(np.flatnonzero(labels == number))
+        chosen = stored[torch.from_numpy(rows[-1])].contiguous()
+        padded = F.pad(chosen, (0, cell * factor - side) * 2, value=_PADDING)
+        for top, left in itertools.product(range(0, cell * factor, cell), repeat=2):
+            cells = padded[:, :, top : top + cell, left : left + cell]
+            enlarged = F.interpolate(cells, size=(side, side), mode="bilinear")
+            decoded[start : start + len(cells)] = enlarged.permute(0, 2, 3, 1).numpy()
+            start += len(cells)
+    return decoded, np.concatenate([np.tile(places, factor**2) for places in rows])

@@ -31,7 +31,7 @@ from gift_jax.readers.splits_and_pairs import shards_of
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.progress import display
 
-from .encoded import DecodeSquare, decode
+from .encoded import decode
 
 OURS, THEIRS = b"gift_jax", b"huggingface"  # keys of the schema's metadata
 IMAGE, PREVIEW, PIXELS, LABEL, SHAPE = "image", "preview", "pixels", "label", "image_shape"
@@ -143,7 +143,7 @@ def read_shards(source: Source, told: Mapping[str, str]) -> DistilledSet:
         else:
             column = parquet.ImageColumn(source, shards, IMAGE)
             records = Records(labels, ClassOrder((), {}, ""), column.read, column.where, "")
-            images, _ = decode(records, np.arange(len(labels)), DecodeSquare(channels, None))
+            images, _ = decode(records, np.arange(len(labels)), channels=channels)
         arrays = {"images": images, "labels": labels.astype(np.int32), **columns}
         metadata = {name: value for name, value in told.items() if name != SHAPE}
         return from_parts(StoredSet(arrays, metadata), source.label)
