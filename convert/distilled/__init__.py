@@ -32,14 +32,14 @@ def convert_distilled(request: Request) -> DistilledSet:
     layout, files = open_source(source)
     if layout == "parquet" and (told := told_by_shards(files)) is not None:
         return _keep_part(files.label, told, functools.partial(read_shards, files, told), request)
-    space_of(source, layout, request.method, request.pixel_space)  # refuses before anything is read
+    space = space_of(source, layout, request.method, request.pixel_space)
     _check_options(source, layout, request)
     content = LAYOUTS[layout].read(files, request)
     order = release_of(request.method).orders.get(request.spec.name)
     if order and layout not in ENCODED:  # what a tensor's labels count
         notes = {"classes": "in the order of the authors' code", **content.notes}
         content = content._replace(class_names=tuple(order), notes=notes)
-    pixels = make_pixels(source, layout, content, request)
+    pixels = make_pixels(source, layout, space, content, request)
     content = content._replace(notes={**content.notes, **pixels.notes})
     distilled = _assemble(source, files, layout, content, pixels, request)
     _keep(request.out, distilled, f"{content.images.dtype} read")

@@ -100,16 +100,10 @@ def content_of_pair(
     order: str,
     usual: str | None = None,
 ) -> Content:
-    """The first images of each class, of arrays of images and of labels.
+    """The first images of each class, of arrays of images and of labels, as `read_labels` has them.
 
-    Args:
-        label: the source, for messages.
-        shape: of the images.
-        labels: as `read_labels` has them.
-        request: what is asked for.
-        take: row numbers -> these images as they are stored.
-        order: as in `Content`.
-        usual: as in `axes_of`.
+    Args: label, the source, for messages; shape, of the images; take, row numbers -> these images as they are stored;
+    order, as in `Content`; usual, as in `axes_of`.
     """
     read = read_labels(label, labels, request)
     if shape[:1] != read.ids.shape:

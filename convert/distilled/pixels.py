@@ -49,18 +49,13 @@ def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | 
     return cast(Space | None, told or spaces[layout])
 
 
-def make_pixels(path: Path, layout: str, content: Content, request: Request) -> Pixels:
-    """Pixels as the method's own reader has them.
-
-    Args: path and layout, of the source.
-    """
-    told = request.pixel_space
-    space = space_of(path, layout, request.method, told)
+def make_pixels(path: Path, layout: str, space: Space | None, content: Content, request: Request) -> Pixels:
+    """Pixels as the method's own reader has them. Args: path, layout and space, of the source (`space_of`)."""
     if content.images.dtype == np.uint8 and space in (None, "unbounded"):
         space = "raw"  # nothing was done to 8-bit pixels
     if space is None:
         raise _untold(path, layout, request.method)
-    if told is None:
+    if request.pixel_space is None:
         _check_values(path, content.images, space, request.method)
     normalisation = given_normalisation(request.mean, request.std) or _statistics(path, layout, space, request)
     images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
