@@ -134,7 +134,7 @@ def push(source: Source, /, *, out: Path, repo: str = "OWNER/NAME", license: str
     run(source, out, repo=repo, licence=license)
 
 
-def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
+def example_teacher(*, out: Path, epochs: options.Count = 30, seed: int = 0) -> None:
     """Train a small PyTorch teacher on scikit-learn's digits and save it as the torchvision reference does.
 
     Args:

@@ -1,5 +1,7 @@
 """ResNetAP-10: the authors' names, and the PyTorch module itself as the oracle."""
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
@@ -34,19 +36,6 @@ def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     return convolution
 
 
-class Stem(nn.Module):
-    """Convolution, norm and ReLU, pooled by a window unless that is 1."""
-
-    def __init__(self, channels: int, width: int, kernel: int, window: int, norm: str) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = _convolution(channels, width, kernel), torch_norm(norm, width)
-        self.pool = nn.AvgPool2d(window)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Args: images [B, C, H, W]. Returns: [B, width, H // window, W // window]."""
-        return self.pool(torch.relu(self.bn1(self.conv1(images))))
-
-
 class Block(nn.Module):
     """A residual block whose branch and shortcut are pooled by the stride."""
 
@@ -73,23 +62,19 @@ class Reference(nn.Module):
         super().__init__()
         options = {**DEFAULTS, **dict(spec.options)}
         width, norm = int(options["width"]), str(options["norm"])
-        self.layer0 = Stem(spec.channels, width, *stem_shape(spec.image_size), norm)
+        kernel, window = stem_shape(spec.image_size)
+        stem = {"conv1": _convolution(spec.channels, width, kernel), "bn1": torch_norm(norm, width)}
+        self.layer0 = nn.Sequential(OrderedDict(stem, relu=nn.ReLU(), pool=nn.AvgPool2d(window)))
         widths = [width, *(width * 2**index for index in range(4))]
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             nn.Sequential(Block(widths[index], widths[index + 1], STRIDES[index], norm)) for index in range(4)
         )
         self.fc = nn.Linear(widths[-1], spec.num_classes)
 
-    def stages(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The outputs of the stem and of the four stages. Args: images [B, C, H, W]."""
-        outputs = [self.layer0(images)]
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            outputs.append(stage(outputs[-1]))
-        return outputs
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""
-        return self.fc(self.stages(images)[-1].mean((2, 3)))
+        features = self.layer4(self.layer3(self.layer2(self.layer1(self.layer0(images)))))
+        return self.fc(features.mean((2, 3)))
 
 
 FAMILY = Family(
