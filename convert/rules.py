@@ -31,16 +31,10 @@ CHW = Relayout(lambda chw: chw.transpose(1, 2, 0), lambda hwc: hwc.transpose(2, 
 
 def flattened(channels: int) -> Relayout:
     """A linear layer behind a flattened feature map: PyTorch flattens CHW, this library HWC."""
-
-    def forward(weight: Array) -> Array:
-        outputs, inputs = weight.shape
-        return weight.reshape(outputs, channels, inputs // channels).transpose(2, 1, 0).reshape(inputs, outputs)
-
-    def inverse(kernel: Array) -> Array:
-        inputs, outputs = kernel.shape
-        return kernel.reshape(inputs // channels, channels, outputs).transpose(2, 1, 0).reshape(outputs, inputs)
-
-    return Relayout(forward, inverse)
+    return Relayout(
+        lambda oi: oi.reshape(len(oi), channels, -1).transpose(2, 1, 0).reshape(-1, len(oi)),
+        lambda io: io.reshape(-1, channels, io.shape[1]).transpose(2, 1, 0).reshape(io.shape[1], -1),
+    )
 
 
 class Rule(NamedTuple):

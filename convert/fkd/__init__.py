@@ -97,7 +97,7 @@ def _announce(reader: _Reader, size: int, out: Path) -> None:
     """Say how much is read and, by a first file, how much is written. Raises: GiftError if there is no room for it."""
     places, epochs = reader.bank.places, reader.bank.epochs
     records = reader.records(next(iter(places)))
-    first, batches = records[0], len(places) * len(records)
+    first, batches = records[0].batch, len(places) * len(records)
     print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk", flush=True)
     image = _BYTES_BESIDE_LOGITS + sum(
         array.nbytes // len(first.flips) for array in (first.logits, first.classes, first.weights) if array is not None
@@ -123,13 +123,13 @@ def _import(reader: _Reader, out: Path, request: LabelRequest) -> StoredInfo:
     order, told, first, batches = bank.order, "as stored", None, 0
     for number, records in _epochs(reader):
         where = f"{reader.files.label}: epoch_{number}"
-        if order is None and records[0].indices is None:
+        if order is None and records[0].batch.indices is None:
             order = dict(enumerate(sampler_order(len(images.labels), epochs, request.seed)))
             told = f"of torch's RandomSampler, seed {request.seed}"
         if order is not None and number not in order:
             raise GiftError(f"{where}: the list of images lacks this epoch; download it again")
-        settings = records[0].settings()
-        if any(record.settings() != settings for record in records):
+        kinds = [(record.settings(), record.batch.indices is None) for record in records]
+        if any(kind != kinds[0] for kind in kinds):
             raise GiftError(f"{where} has batches of several kinds; give the files of one release")
         info = StoredInfo(
             dataset=images.dataset,
@@ -137,7 +137,7 @@ def _import(reader: _Reader, out: Path, request: LabelRequest) -> StoredInfo:
             num_classes=images.num_classes,
             image_size=images.images.shape[1],
             epochs=epochs,
-            batch_size=len(max(records, key=lambda record: len(record.flips)).flips),
+            batch_size=max(record.size for record in records),
             distilled=digest,
             order=told,
             source=hub.title(reader.files.path),
@@ -145,7 +145,7 @@ def _import(reader: _Reader, out: Path, request: LabelRequest) -> StoredInfo:
             centred=request.centre,
             draw=draw,
             drop_last=bank.pruned or draw in ("without_replacement", "in_turns"),
-            **settings,
+            **kinds[0][0],
         )
         first = first or info
         if info != first:
@@ -185,7 +185,7 @@ def _fitted(
     where: str, records: Sequence[Record], order: np.ndarray | None, info: StoredInfo
 ) -> tuple[Sequence[Record], np.ndarray | None]:
     """An epoch's batches of the right sizes and their rows; without the smaller last one if it is left out."""
-    sizes, count, size = [len(record.flips) for record in records], info.num_images, info.batch_size
+    sizes, count, size = [record.size for record in records], info.num_images, info.batch_size
     if any(length != size for length in sizes[:-1]):
         raise GiftError(f"{where} has batches of {sorted(set(sizes))} images; only the last may be smaller")
     listed = sum(sizes) if order is None else len(order)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import torch
 
@@ -18,38 +19,28 @@ _NEAR_ONE = 0.005  # that probabilities in float16 may sum to beside 1
 
 
 class Record(NamedTuple):
-    """A batch of B images as `StoredBatches` has it; mix as in `MIXINGS`, crops as in `CROPS`.
+    """One batch, its indices None where they are not stored; mix as in `MIXINGS`, crops as in `CROPS`."""
 
-    indices are None where they are not stored.
-    """
-
-    indices: np.ndarray | None
-    boxes: np.ndarray
-    flips: np.ndarray
-    partners: np.ndarray
-    share: float
-    mix_box: np.ndarray
-    logits: np.ndarray
+    batch: StoredBatches
     mix: str
-    classes: np.ndarray | None = None
-    weights: np.ndarray | None = None
-    crops: str = "bytes"
+    crops: str
+
+    @property
+    def size(self) -> int:
+        """Images in it."""
+        return len(self.batch.flips)
 
     def settings(self) -> Mapping[str, Any]:
         """What all records of a bank have in common, as fields of `StoredInfo`."""
-        return {
-            "mix": self.mix,
-            "top": 0 if self.classes is None else self.classes.shape[1],
-            "weighted": self.weights is not None,
-            "crops": self.crops,
-        }
+        classes, weights = self.batch.classes, self.batch.weights
+        top = 0 if classes is None else classes.shape[1]
+        return {"mix": self.mix, "top": top, "weighted": weights is not None, "crops": self.crops}
 
 
 def parse(label: str, content: object, images: DistilledSet, temperature: float) -> Record:
     """Check and convert one batch's content. label names it in messages. Raises: GiftError.
 
     temperature is that of softmax probabilities, as HALD stores them, whose reader crops tensors (0: logits).
-
     Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L; for more than six parts see `_further`.
     """
     if not isinstance(content, list | tuple) or not 6 <= len(content) <= 8:
@@ -67,39 +58,29 @@ def parse(label: str, content: object, images: DistilledSet, temperature: float)
     mix = "none" if partners is None else "mixup" if box is None else "cutmix"
     rows = torch.arange(count) if partners is None else partners
     read = _further(label, further, count, images)
-    classes = read.get("classes")
-    wide = images.num_classes if classes is None else classes.shape[1]
-    values = _logits(label, _tensor(label, "logits", logits, (count, wide), "f"))
-    if classes is None:
+    crops = read.pop("crops", "floats" if temperature else "bytes")
+    wide = read["classes"].shape[1] if "classes" in read else images.num_classes
+    with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+        values = _tensor(label, "logits", logits, (count, wide), "f").astype(np.float16)
+    if "classes" not in read:
         _check_kind(label, values, temperature)
-    return Record(
-        indices=read.get("indices"),
+    batch = StoredBatches(
+        indices=read.pop("indices", None),
         boxes=_boxes(label, _tensor(label, "crops", coords, (count, 4), "f"), images.images.shape[1], temperature),
         flips=_tensor(label, "flips", flips, (count,), "b"),
         partners=_partners(label, _tensor(label, "partners", rows, (count,), "iu")),
-        share=float(_numbers(label, "share", [share])[0]) if mix == "mixup" else 1.0,
-        mix_box=_mix_box(label, box) if mix == "cutmix" else np.zeros(4, np.int16),
+        shares=np.asarray(_numbers(label, "share", [share]) if mix == "mixup" else [1], np.float32),
+        mix_boxes=_mix_box(label, box)[None] if mix == "cutmix" else np.zeros((1, 4), np.int16),
         logits=values,
-        mix=mix,
-        classes=classes,
-        weights=read.get("weights"),
-        crops=read.get("crops", "floats" if temperature else "bytes"),
+        **read,
     )
+    return Record(batch, mix, crops)
 
 
 def join(records: Sequence[Record], order: np.ndarray | None) -> StoredBatches:
     """An epoch's batches one after another; order, int32 [N], where their images' numbers are not stored."""
-
-    def joined(name: str) -> Any:
-        parts = [getattr(record, name) for record in records]
-        return None if parts[0] is None else np.concatenate(parts)
-
-    return StoredBatches(
-        indices=joined("indices") if order is None else order,
-        shares=np.asarray([record.share for record in records], np.float32),
-        mix_boxes=np.stack([record.mix_box for record in records]),
-        **{name: joined(name) for name in ("boxes", "flips", "partners", "logits", "classes", "weights")},
-    )
+    joined = jax.tree.map(lambda *arrays: np.concatenate(arrays), *(record.batch for record in records))
+    return joined if order is None else joined._replace(indices=order)
 
 
 def _further(label: str, parts: Sequence[Any], count: int, images: DistilledSet) -> dict[str, Any]:
@@ -125,9 +106,6 @@ def _further(label: str, parts: Sequence[Any], count: int, images: DistilledSet)
         f"{label}: has {6 + len(parts)} parts, but those beyond the sixth are neither images' numbers (G-VBSM, EDC) "
         f"nor weights (WMDD) nor classes of the largest logits (LPQLD); {AGAIN}"
     )
-
-
-# ---- parts ---------------------------------------------------------------------------------------------
 
 
 def _tensor(label: str, name: str, value: Any, shape: tuple[int, ...], kinds: str) -> np.ndarray:
@@ -177,14 +155,6 @@ def _mix_box(label: str, box: Any) -> np.ndarray:
     if len(numbers) != 4 or any(number != int(number) or not 0 <= number < 2**15 for number in numbers):
         raise GiftError(f"{label}: its mixed box is no four whole numbers; {AGAIN}")
     return np.asarray(numbers, np.int16)
-
-
-def _logits(label: str, logits: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        halves = logits.astype(np.float16)
-    if not np.isfinite(halves).all():
-        raise GiftError(f"{label}: its logits are not finite in half precision; {AGAIN}")
-    return halves
 
 
 def _check_kind(label: str, values: np.ndarray, temperature: float) -> None:
