@@ -99,11 +99,11 @@ def convert_teacher(
     size = image_size or told.image_size or data.input_size(model)
     requested = ModelSpec(model, data.num_classes, size, data.channels, options)
     known = normalisation is not None
-    read = read_checkpoint(source, requested, family, ema=ema, key=key, rows=rows, normalised=known)
-    spec, params, batch_stats, state, key, layer = read
+    spec, params, batch_stats, state, key, layer = read_checkpoint(
+        source, requested, family, ema=ema, key=key, rows=rows, normalised=known
+    )
     normalisation = normalisation or layer or told.normalisation or data.normalisation
     averaged = ema or is_averaged(key) or told.ema
-    del read
     with blamed_on(source):
         reference = make_reference(family, spec, state)
         theirs = np.concatenate([reference_logits(reference, batch) for batch in verification_batches(spec)])

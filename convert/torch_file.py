@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.source import refuse_stand_in
+from gift_jax.readers.source import check_file, refuse_stand_in
 from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
 
@@ -52,8 +52,7 @@ def load_object(path: Path) -> Any:
     """
     if path.is_dir():
         raise GiftError(f"{path}: {_what_folder(path)}")
-    if not path.is_file():
-        raise GiftError(f"{path}: no such file; check the path")
+    check_file(path)
     head = _head(path)
     refuse_stand_in(str(path), head)
     if is_safetensors(head):
@@ -167,19 +166,18 @@ def find_states(where: str, content: Any) -> dict[str, dict[str, torch.Tensor]]:
     for _ in range(DEEPEST):
         below: list[tuple[str, Any]] = []
         for key, value in level:
-            if is_state(value):
+            if _is_state(value):
                 found[key] = _network_names(where, value)
             elif id(value) not in seen:  # a file of a few bytes may hold one mapping a million times
                 seen.add(id(value))
                 below += [(f"{key}.{name}" if key else str(name), part) for name, part in _parts(value)]
         level = below
     if not found:
-        raise GiftError(f"{where}: holds no state dict, but {describe(content)}; save `model.state_dict()`")
+        raise GiftError(f"{where}: holds no state dict, but {_describe(content)}; save `model.state_dict()`")
     return found
 
 
-def is_state(value: Any) -> bool:
-    """Whether something is a state dict: a mapping of names to tensors, and not an empty one."""
+def _is_state(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and bool(value)
@@ -193,14 +191,13 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(value) if isinstance(value, list | tuple) else ()
 
 
-def describe(content: Any) -> str:
+def _describe(content: Any) -> str:
     """What a file's content is, in a few words."""
     if isinstance(content, Mapping):
         strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
         if content and len(strangers) < len(content):
-            first = strangers[0] if strangers else next(iter(content))
+            first, count = [*strangers, *content][0], len(content) - len(strangers)
             kind = type(content[first]).__name__
-            count = len(content) - len(strangers)
             return f"{count} tensor{'s' * (count != 1)} beside {shown(first)!r}, of type {kind}"
         return f"a mapping of {', '.join(shown(name) for name in list(content)[:4]) or 'nothing'}"
     if isinstance(content, list | tuple):

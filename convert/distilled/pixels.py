@@ -1,9 +1,8 @@
 """From stored numbers to a set's pixels: their space, what they are normalised by, and how many images one holds."""
 
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,19 +22,6 @@ _FAR = 0.1
 _PADDING = 0.5  # grey, of pixels in [0, 1], where the side is no multiple of the factor
 
 
-class Pixels(NamedTuple):
-    """Images, uint8 or float32 [N, S, S, C].
-
-    rows: int64 [N], the stored images that they are made of; notes: what was done to them, in words.
-    """
-
-    images: np.ndarray
-    rows: np.ndarray
-    space: PixelSpace
-    normalisation: Normalisation | None
-    notes: Mapping[str, str]
-
-
 def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | None:
     """What was done to the pixels, as an option or the method's release tells; None where neither does."""
     spaces, title = release_of(method).spaces, LAYOUTS[layout].title
@@ -49,34 +35,41 @@ def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | 
     return cast(Space | None, told or spaces[layout])
 
 
-def make_pixels(path: Path, layout: str, space: Space | None, content: Content, request: Request) -> Pixels:
-    """Pixels as the method's own reader has them. Args: path, layout and space, of the source (`space_of`)."""
-    if content.images.dtype == np.uint8 and space in (None, "unbounded"):
+def make_pixels(
+    path: Path, layout: str, space: Space | None, content: Content, request: Request
+) -> tuple[Content, PixelSpace, Normalisation | None]:
+    """What was read as the method's own reader has it, the space of its pixels, and what they are normalised by.
+
+    Args: path, layout and space, of the source (`space_of`).
+    """
+    stored = content.images
+    if stored.dtype == np.uint8 and space in (None, "unbounded"):
         space = "raw"  # nothing was done to 8-bit pixels
     if space is None:
         raise _untold(path, layout, request.method)
     if request.pixel_space is None:
-        _check_values(path, content.images, space, request.method)
+        _check_values(path, stored, space, request.method)
     normalisation = given_normalisation(request.mean, request.std) or _statistics(path, layout, space, request)
-    images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
-    rows, notes = np.arange(len(images)), {}
+    images, values = raw_pixels(stored) if space == "raw" else (stored, "floats")
+    notes = {**content.notes}
     if request.factor and request.factor > 1:
         images = images / np.float32(255) if images.dtype == np.uint8 else images
-        factor, side = request.factor, images.shape[1]
+        factor, side, soft_labels = request.factor, images.shape[1], content.soft_labels
         notes["formation"] = (
             f"each stored image is {factor} x {factor} images of {-(-side // factor)} pixels, enlarged to {side} "
             "(bilinear), as IDC's decode_zoom does; in a class the first cell of all its images comes first"
         )
         images, rows = _decode(str(path), images, content.labels, factor)
+        soft_labels = None if soft_labels is None else soft_labels[rows]
+        content = content._replace(labels=content.labels[rows], soft_labels=soft_labels)
     if space == "unbounded":
         assert normalisation is not None
-        low, high = content.images.min(), content.images.max()
-        values = f"floats from {low:.4g} to {high:.4g}, raw but not clamped, which were normalised"
+        values = f"floats from {stored.min():.4g} to {stored.max():.4g}, raw but not clamped, which were normalised"
         mean, std = np.array([normalisation.mean, normalisation.std], np.float32)
         images = images - mean  # as torchvision's `Normalize` does it, in single precision
         images /= std
         space = "normalised"
-    return Pixels(images, rows, space, normalisation, {**notes, "values": values})
+    return content._replace(images=images, notes={**notes, "values": values}), space, normalisation
 
 
 def _untold(path: Path, layout: str, method: str) -> GiftError:
