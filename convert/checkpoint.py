@@ -66,10 +66,9 @@ def read_checkpoint(
         taken = _the_one_that_fits(path, _asked_for(path, found, named, ema=ema, key=key), spec, family, rows)
         if normalised:
             return taken
-        around = taken.key  # or the state dict that it is a part of
-        if around not in found:
-            around = next(name for name, state in found.items() if taken.key in _parts_of(name, state))
-        if unread := _small_tensors_beside(taken.key, around, found):
+        alone = taken.key in found
+        around, _, within = (taken.key, "", "") if alone else taken.key.rpartition(".")
+        if not alone and (unread := _small_tensors_beside(found[around], within)):
             raise GiftError(
                 f"{path}: beside the network, {', '.join(unread)} may change its images; give --mean and --std, "
                 "the statistics that the network was trained with"
@@ -155,7 +154,7 @@ def _normalisation(path: Path, layer: State, channels: int) -> Normalisation | N
     values = [values * channels if len(values) == 1 else values for values in (mean, std)]
     in_range = all(0 <= value <= 1 for one in values for value in one) and 0 not in values[1]
     if not in_range or {len(one) for one in values} != {channels}:
-        names = " and ".join(name_in_file(name, tensor) for name, tensor in layer.items())
+        names = " and ".join(name_in_file(*item) for item in layer.items())
         raise GiftError(
             f"{path}: {names} normalise images by {list(mean)} and {list(std)}, which are no statistics of pixels in "
             "[0, 1]; give --mean and --std"
@@ -163,11 +162,10 @@ def _normalisation(path: Path, layer: State, channels: int) -> Normalisation | N
     return Normalisation(*values)
 
 
-def _small_tensors_beside(key: str, around: str, found: States) -> list[str]:
-    """Names in layers outside of a part of a state dict that are as small as one on colours."""
-    within = key.removeprefix(around).removeprefix(".")
+def _small_tensors_beside(state: State, within: str) -> list[str]:
+    """Names in layers outside of the one within a state dict that are as small as one on colours."""
     layers: dict[str, State] = {}
-    for name, tensor in found[around].items() if within else ():
+    for name, tensor in state.items():
         layers.setdefault(name.partition(".")[0], {})[name] = tensor
     others = [layer for first, layer in layers.items() if first != within]
     small = [layer for layer in others if all(tensor.numel() <= SMALL for tensor in layer.values())]

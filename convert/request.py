@@ -61,7 +61,7 @@ class Request:
     std: tuple[float, ...] | None = None
     class_order: options.Source | None = None
     soft_labels: Literal["probabilities", "logits"] | None = None
-    repetition: int | None = None
+    repetition: Count | None = None
     split: str | None = None
     label_column: str | None = None
     first_label: int = 0

@@ -71,7 +71,7 @@ def _tensors(source: Source, name: str, request: Request) -> _Tensors:
         raise GiftError(f"{label}: is of {told!r}, but --dataset is {dataset}; give the right one")
     pair, notes = _pair(label, content, request)
     images, labels = (torch.as_tensor(value) if _is_numbers(value) else value for value in pair)
-    if not all(isinstance(value, torch.Tensor) and _has_values(value) for value in (images, labels)):
+    if not all(map(_has_values, (images, labels))):
         raise GiftError(f"{label}: its images and labels must be tensors, found {_kinds(pair)}; write the file again")
     return _Tensors(images, labels, notes)
 
@@ -79,7 +79,10 @@ def _tensors(source: Source, name: str, request: Request) -> _Tensors:
 def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any], dict[str, str]]:
     repetitions = content.get("data") if isinstance(content, Mapping) else content
     if isinstance(repetitions, list | tuple) and repetitions and all(map(_is_pair, repetitions)):
-        return _repetition(label, repetitions, request)
+        number, count = request.repetition or 1, len(repetitions)
+        if number > count:
+            raise GiftError(f"{label}: holds {count} repetitions, but --repetition is {number}; give 1 to {count}")
+        return repetitions[number - 1], {"repetition": f"{number} of {count}"}
     if request.repetition is not None:
         raise GiftError(f"{label}: holds one set, not several repetitions; drop --repetition")
     if _is_pair(content):
@@ -90,13 +93,6 @@ def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any],
         raise GiftError(f"{label}: holds a dictionary with the key {strangers[0]!r}; {_EXPECTED}")
     images, labels = choose_pair(label, content, request.for_readers())[:2]
     return (content[images], content[labels]), {"arrays": f"{images} and {labels}"}
-
-
-def _repetition(label: str, repetitions: Sequence[Any], request: Request) -> tuple[Sequence[Any], dict[str, str]]:
-    number, count = 1 if request.repetition is None else request.repetition, len(repetitions)
-    if not 1 <= number <= count:
-        raise GiftError(f"{label}: holds {count} repetitions, but --repetition is {number}; give 1 to {count}")
-    return repetitions[number - 1], {"repetition": f"{number} of {count}"}
 
 
 def _is_pair(value: object) -> bool:
@@ -113,9 +109,9 @@ def _is_numbers(value: object) -> bool:
     )
 
 
-def _has_values(tensor: torch.Tensor) -> bool:
-    """Not sparse, and not a shape alone."""
-    return tensor.layout is torch.strided and tensor.device.type == "cpu"
+def _has_values(value: object) -> bool:
+    """Whether something is a tensor, not sparse, and not a shape alone."""
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
 
 
 def _kinds(value: object) -> str:
