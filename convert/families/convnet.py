@@ -112,17 +112,11 @@ class Reference(nn.Module):
         )
         self.classifier = nn.Linear(width * feature_side(depth, channels, size) ** 2, spec.num_classes)
 
-    def blocks(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The output of every block. Args: images [B, C, H, W]."""
-        outputs = []
-        for convolution, norm in zip(self.layers["conv"], self.layers["norm"], strict=True):  # pyright: ignore
-            images = nn.functional.avg_pool2d(torch.relu(norm(convolution(images))), 2)
-            outputs.append(images)
-        return outputs
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""
-        return self.classifier(self.blocks(images)[-1].flatten(1))
+        for convolution, norm in zip(self.layers["conv"], self.layers["norm"], strict=True):  # pyright: ignore
+            images = nn.functional.avg_pool2d(torch.relu(norm(convolution(images))), 2)
+        return self.classifier(images.flatten(1))
 
 
 FAMILY = Family(

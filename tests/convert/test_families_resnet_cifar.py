@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from forms import short_form
+from modules import images_of, nhwc, scaled
 from torch.nn import functional
 
-from convert.checkpoint import read_checkpoint
 from convert.families import find_family
 from convert.rules import to_torch
 from convert.teacher import convert_teacher
@@ -56,16 +56,6 @@ def as_in_the_paper(state, images, *, train=False):
     return functional.linear(x.mean((2, 3)), state["linear.weight"], state["linear.bias"])
 
 
-def randomised(model_spec):
-    """A module in float64 whose weights and statistics are not the initial ones."""
-    torch.manual_seed(0)
-    module = FAMILY.reference(model_spec)
-    for tensor in module.state_dict().values():
-        if tensor.ndim == 1:
-            tensor.uniform_(0.5, 1.0)
-    return module.double()
-
-
 @pytest.mark.parametrize(
     ("shortcut", "size", "rename"),
     [
@@ -74,23 +64,23 @@ def randomised(model_spec):
         pytest.param("projected", 17, {"shortcut": "downsample", "linear": "fc"}, marks=pytest.mark.exhaustive),
     ],
 )
-def test_logits_gradients_and_statistics_are_the_papers(shortcut, size, rename, tmp_path):
-    module = randomised(spec(size=size, shortcut=shortcut))
+def test_logits_gradients_and_statistics_are_the_papers(shortcut, size, rename, read):
+    module = scaled(FAMILY.reference(spec(size=size, shortcut=shortcut))).double()
     state = {name: tensor.float() if tensor.ndim else tensor for name, tensor in module.state_dict().items()}
     for old, new in rename.items():
         state = {name.replace(old, new): tensor for name, tensor in state.items()}
-    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, tmp_path / "w.th")
-    found, params, stats, official = read_checkpoint(tmp_path / "w.th", spec(size=size), FAMILY)[:4]
+    saved = {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}
+    found, params, stats, official, *_ = read(saved, spec(size=size))
     assert dict(found.options) == ({} if shortcut == "padded" else {"shortcut": shortcut})
     model = get_model(found)
     leaves = {name: tensor.double().requires_grad_("running" not in name) for name, tensor in official.items()}
-    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    images = images_of(found, 2, torch.float64)
     inference = as_in_the_paper(leaves, images).detach().numpy()
     loss = functional.cross_entropy(as_in_the_paper(leaves, images, train=True), torch.arange(2))
     loss.backward()
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, stats))
-        ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
+        ours = jnp.asarray(nhwc(images))
 
         def ours_loss(params):
             logits, new = model.apply(params, wide[1], ours, train=True)
