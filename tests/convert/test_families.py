@@ -115,7 +115,6 @@ CASES = {
 
 # A training step compiles for seconds, in float64: here plain, grouped and depthwise convolutions.
 STEPPED = {"resnet18", "resnet20", "shufflenet_v2_x0_5"}
-CONVNETS = [f"conv2 {norm}" for norm in NORMS]
 # Of whole networks; each kind of initial distribution has a test of its own.
 DRAWN = {"shufflenet_v2_x0_5"}
 # Each structure in its smallest form. The deeper ResNets repeat it, and VGG-11, half a gigabyte, has its training step
@@ -124,13 +123,14 @@ COMPARED = {name for name in CASES if not re.match(r"resnet(18$|32|34|44|50$|56|
 LARGE_HEADS = ("alexnet", "vgg11")
 FULL = pytest.mark.exhaustive
 # Sides at which a training step, in float64 several times as slow, has all of its parts.
-SMALLEST = {"alexnet": 64, "vgg11": 32, **dict.fromkeys(CONVNETS, 16)}
+# Options that decide a training step.
+VARIANTS = {f"conv2 {norm}": {"norm": norm, "width": 8} for norm in NORMS}
+VARIANTS |= {"resnet20 projected": {"shortcut": "projected"}}
+SMALLEST = {"alexnet": 64, "vgg11": 32, **dict.fromkeys(VARIANTS, 16)}
 
 
 def spec(name, classes=10, size=32):
-    model, _, norm = name.partition(" ")
-    options = {"norm": norm, "width": 8} if norm else {}
-    return ModelSpec(model, classes, size, options=tuple(options.items()))
+    return ModelSpec(name.partition(" ")[0], classes, size, options=tuple(VARIANTS.get(name, {}).items()))
 
 
 def reference(model_spec):
@@ -204,7 +204,7 @@ def with_a_small_head(module, side, name, monkeypatch):
     ("name", "pooled"),
     [
         *(pytest.param(name, None, marks=() if name in STEPPED else FULL, id=name) for name in CASES),
-        *(pytest.param(name, None, id=name) for name in CONVNETS),
+        *(pytest.param(name, None, id=name) for name in VARIANTS),
         *(pytest.param(name, 2, id=f"{name}-pooled_to_2") for name in LARGE_HEADS),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from trees import NAMES, RDED, encoded, pixels, tree, write
 
-from convert.distilled.encoded import DecodeSquare
+from convert.distilled.encoded import decode_square
 from gift_jax.errors import GiftError
 
 VICTIM = NAMES["gvbsm"].format(label=3, number=1)
@@ -51,7 +51,7 @@ def test_bad_images_are_named(content, message, refused, tmp_path):
 def test_nothing_is_decoded_of_a_gigantic_image(monkeypatch):
     monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("pixels were touched"))
     with pytest.raises(GiftError, match="a file: is 3000 x 3000 pixels, larger than 2048 a side"):
-        DecodeSquare(3, None)(png_header(3000, 3000), "a file")
+        decode_square(png_header(3000, 3000), "a file", channels=3)
 
 
 def test_a_file_that_is_too_long_is_not_read(refused, tmp_path):

@@ -71,18 +71,13 @@ def test_a_converted_set_is_known_under_any_ending(imported, refused, tmp_path):
     refused("distilled", again, "--method", "sre2l", *RDED[2:], message=message, names=again)
 
 
-def test_files_of_one_set_are_not_taken_alone_nor_tensors_of_single_images(refused, tmp_path):
+def test_files_of_one_set_are_not_taken_alone(refused, tmp_path):
     (tmp_path / "mtt").mkdir()
     torch.save(torch.rand(10, 3, 8, 8), tmp_path / "mtt" / "images_best.pt")
     torch.save(torch.arange(10), tmp_path / "mtt" / "labels_best.pt")
     for name in ("images_best.pt", "labels_best.pt"):
         message = "is one of several files that belong together; give the directory that has them"
         refused("distilled", tmp_path / "mtt" / name, *RDED, message=message, names=name)
-    for label in range(2):
-        (tmp_path / "single" / str(label)).mkdir(parents=True)
-        torch.save(torch.rand(3, 8, 8), tmp_path / "single" / str(label) / "0.pt")
-    message = "it holds 2 torch files of one image each ('0/0.pt', '1/0.pt'), stack them as images [N, C, H, W]"
-    refused("distilled", tmp_path / "single", *RDED, message=message, names="single")
 
 
 OTHERS = dict.fromkeys(("a.csv", "b.txt", "c.md", "d.md"), b"")

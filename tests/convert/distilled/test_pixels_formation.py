@@ -102,7 +102,7 @@ def test_bytes_are_taken_apart_as_numbers_from_0_to_1(imported, tmp_path):
 REFUSED = {
     "nobody says what an image holds": (IDC, "say --factor, 1 if it holds one (IDC has 2, for ImageNet 3, IDC-I 1)"),
     "cells below a pixel": ((*IDC, "--factor", "9"), "--factor is 9, but images have 8 pixels a side"),
-    "no factor": ((*IDC, "--factor", "0"), "--factor is 0, expected 1 or more"),
+    "no factor": ((*IDC, "--factor", "0"), "--factor must be 1 or more, not 0"),
     "a mosaic that is shown whole": (
         ("--method", "rded", *IDC[2:], "--factor", "2"),
         "for images that hold several (idc, dream, ncfm), and --method rded's are trained on as they are stored",
