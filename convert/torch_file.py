@@ -133,21 +133,14 @@ def _what_zip(file: Path | IO[bytes]) -> str | None:
     )
 
 
-# What a folder is that is given for a checkpoint, by a file that it holds.
-FOLDERS: Mapping[str, str] = {
-    "teacher.json": "a folder with a teacher that was converted already; use it as it is",
-    "data.pkl": "a folder that unpacking a .pth has left; `zip -0 -r FILE.pth {0}` beside it makes a file again",
-    "*/data.pkl": "a folder around an unpacked .pth; `zip -0 -r FILE.pth {1}` in it makes a file again",
-}
 CHECKPOINT = re.compile(r".*\.(safetensors|pt|th|pth.*|bin|ckpt)", re.IGNORECASE)  # how its name ends
 
 
 def _what_folder(path: Path) -> str:
     with os_errors_as_gift_error(path):
-        for pattern, what in FOLDERS.items():
-            for found in sorted(path.glob(pattern))[:1]:
-                return what.format(path.name, shown(found.relative_to(path).parts[0]))
         files = sorted(file.name for file in path.iterdir() if CHECKPOINT.fullmatch(file.name))
+    if (path / "teacher.json").is_file():
+        return "a folder with a teacher that was converted already; use it as it is"
     if len(files) == 1:
         return f"a folder, not a checkpoint; give {shown(files[0])} in it"
     if files:

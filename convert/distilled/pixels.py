@@ -106,13 +106,9 @@ def _statistics(path: Path, layout: str, space: Space, request: Request) -> Norm
 
 
 def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut images, float32 [N, S, S, C], into cells and enlarge each to S pixels (bilinear): [N * factor^2, S, S, C].
-
-    Class by class, and in a class the first cell of all its images, then the second, along the rows of cells.
-    Returns: them, and the rows that they are cut out of. Reference: `decode_zoom` of `test.py`,
-    snu-mllab/Efficient-Dataset-Condensation (IDC); DREAM and NCFM decode in the same way. Its other types, `multi` and
-    `bound`, are not what the three evaluate by.
-    """
+    """Cut images [N, S, S, C] into cells, enlarged to S pixels. Returns: them, and the rows that they are cut out of."""
+    # Class by class, and in a class the first cell of all its images, then the second, as `decode_zoom` of `test.py`,
+    # snu-mllab/Efficient-Dataset-Condensation (IDC), DREAM and NCFM do; its other types are not what they evaluate by.
     count, side, _, channels = images.shape
     if factor > side:
         raise GiftError(f"{label}: --factor is {factor}, but images have {side} pixels a side; give what they hold")

@@ -16,8 +16,7 @@ from .spelling import Spelling, State
 DEFAULTS: Options = {"width": 128, "norm": "batch"}
 
 
-def rules(spec: ModelSpec) -> tuple[Rule, ...]:
-    """The rule table of the official names."""
+def _rules(spec: ModelSpec) -> tuple[Rule, ...]:
     options = {**DEFAULTS, **dict(spec.options)}
     affine = CHW if options["norm"] == "layer" else SAME
     return (
@@ -32,11 +31,8 @@ def rules(spec: ModelSpec) -> tuple[Rule, ...]:
     )
 
 
-def sequential_names(state: State) -> dict[str, str]:
-    """How names begin in DC/MTT/DATM's one Sequential, and officially.
-
-    A block there is conv, norm, ReLU, pool, or without norm conv, ReLU, pool; ReLU and pool hold nothing.
-    """
+def _sequential_names(state: State) -> dict[str, str]:
+    """How names begin in DC/MTT/DATM's one Sequential (conv, norm, ReLU, pool or conv, ReLU, pool), and officially."""
     matches = (re.fullmatch(r"features\.(\d+)\.weight", name) for name in state)
     weights = {int(match[1]): state[match[0]] for match in matches if match}
     convs = sorted(number for number, weight in weights.items() if weight.ndim == 4)
@@ -45,8 +41,7 @@ def sequential_names(state: State) -> dict[str, str]:
     return {f"features.{n}.": f"layers.{parts[n % stride]}.{n // stride}." for n in weights if n % stride in parts}
 
 
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """Depth, and the size of the last feature map, against the request."""
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
     inputs = len(state["layers.conv.0.weight"]) * feature_side(depth, spec.channels, spec.image_size) ** 2
     features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
@@ -54,8 +49,7 @@ def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     return (f"conv{depth}", spec.name, told), (state["classifier.weight"].shape[1], inputs, features)
 
 
-def read_options(where: str, spec: ModelSpec, state: State) -> Options:
-    """Width and norm."""
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
     norm = agreed_norm(where, dict(spec.options).get("norm"), _told_norm(state))
     return {"width": len(state["layers.conv.0.weight"]), "norm": norm}
 
@@ -120,12 +114,12 @@ class Reference(nn.Module):
 
 
 FAMILY = Family(
-    rules,
+    _rules,
     stem="layers.conv.0.weight",
     head="classifier",
     reference=Reference,
-    spellings=(Spelling(sequential_names),),
-    checks=checks,
-    read_options=read_options,
+    spellings=(Spelling(_sequential_names),),
+    checks=_checks,
+    read_options=_read_options,
     defaults=DEFAULTS,
 )

@@ -16,14 +16,12 @@ from .spelling import State
 DEFAULTS: Options = {"width": 64, "norm": "instance"}
 
 
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """The width of the first convolution, in pixels, depends on the image."""
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     stem = f"its first convolution is {{0}} pixels wide, but {spec.image_size} pixels take {{1}}; check --image-size"
     return ((state["layer0.conv1.weight"].shape[2], stem_shape(spec.image_size)[0], stem),)
 
 
-def read_options(where: str, spec: ModelSpec, state: State) -> Options:
-    """Width and norm."""
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
     told = "batch" if "layer0.bn1.running_mean" in state else None
     usual = None if told else DEFAULTS["norm"]
     norm = agreed_norm(where, dict(spec.options).get("norm", usual), told)
@@ -82,7 +80,7 @@ FAMILY = Family(
     stem="layer0.conv1.weight",
     head="fc",
     reference=Reference,
-    checks=checks,
-    read_options=read_options,
+    checks=_checks,
+    read_options=_read_options,
     defaults=DEFAULTS,
 )

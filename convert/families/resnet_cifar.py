@@ -16,14 +16,12 @@ DEFAULTS: Options = {"shortcut": "padded"}
 TORCHVISIONS = Spelling({"layer{s}.{b}.downsample.": "layer{s}.{b}.shortcut.", "fc.": "linear."})
 
 
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """Depth, where the width is that of these networks."""
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     told = model_for_cifar(state) if len(state["conv1.weight"]) == WIDTHS[0] else spec.name
     return ((told, spec.name, "the file holds a {0}, but --model is {1}; give the model that was trained"),)
 
 
-def read_options(where: str, spec: ModelSpec, state: State) -> Options:
-    """The kind of shortcut: only projections have weights."""
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
     shortcut = "projected" if any(".shortcut." in name for name in state) else "padded"
     return {**dict(spec.options), "shortcut": shortcut}
 
@@ -83,7 +81,7 @@ FAMILY = Family(
     head="linear",
     reference=Reference,
     spellings=(TORCHVISIONS,),
-    checks=checks,
-    read_options=read_options,
+    checks=_checks,
+    read_options=_read_options,
     defaults=DEFAULTS,
 )

@@ -43,8 +43,7 @@ TIMM = Spelling(
 )
 
 
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """The position embedding tells the input size."""
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     found = state["encoder.pos_embedding"].shape[1] if "encoder.pos_embedding" in state else None
     message = f"its position embedding has {{0}} tokens, but {spec.image_size} pixels give {{1}}; check --image-size"
     return ((found, (spec.image_size // PATCH) ** 2 + 1, message),)
@@ -56,5 +55,5 @@ FAMILY = Family(
     head="heads.head",
     reference=lambda spec: torchvision_module(spec, image_size=spec.image_size),
     spellings=(OLDER, TIMM),
-    checks=checks,
+    checks=_checks,
 )

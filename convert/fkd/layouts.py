@@ -64,11 +64,9 @@ def find_bank(files: Source, epochs: int | None, count: int) -> Bank:
 
 
 def _batches_of_epochs(files: Source, epochs: int | None, count: int) -> Bank | None:
-    """As SRe2L (VILA-Lab/SRe2L, relabel/generate_soft_label.py), G-VBSM, WMDD, EDC and LPLD release soft labels.
-
-    LPLD (he-y/soft-label-pruning-for-dataset-distillation, relabel_and_validate/generate_soft_label_pruning.py) drops
-    each epoch's smaller last batch and the last epoch's end, and lists the images in a file.
-    """
+    """As SRe2L (VILA-Lab/SRe2L, relabel/generate_soft_label.py), G-VBSM, WMDD, EDC and LPLD release soft labels."""
+    # LPLD (he-y/soft-label-pruning-for-dataset-distillation, relabel_and_validate/generate_soft_label_pruning.py) drops
+    # each epoch's smaller last batch and the last epoch's end, and lists the images in a file.
     matches = {name: match for name in files.sizes if (match := _BATCH_OF_EPOCH.fullmatch(name))}
     found = {name: BatchPlace(int(match[1]), int(match[2])) for name, match in matches.items()}
     if not found:
@@ -92,11 +90,9 @@ def _batches_of_epochs(files: Source, epochs: int | None, count: int) -> Bank | 
 
 
 def _batches_of_pool(files: Source, epochs: int | None, count: int) -> Bank | None:
-    """As LPQLD releases soft labels: a pool, of which training draws an epoch's batches without replacement.
-
-    Reference: relabel_and_validate/generate_soft_label_pruning_batch.py of
-    he-y/soft-label-pruning-quantization-for-dataset-distillation.
-    """
+    """As LPQLD releases soft labels: a pool, of which training draws an epoch's batches without replacement."""
+    # relabel_and_validate/generate_soft_label_pruning_batch.py of
+    # he-y/soft-label-pruning-quantization-for-dataset-distillation.
     hint = "each batch's images; give the folder with it (LPQLD), or the folder above epoch_0 (SRe2L)"
     if (found := _numbered(files, "batch", _BATCH_OF_POOL, "sampler_indices_batch.json", hint, count)) is None:
         return None
@@ -119,10 +115,8 @@ def _batches_of_pool(files: Source, epochs: int | None, count: int) -> Bank | No
 
 
 def _epochs(files: Source, epochs: int | None, count: int) -> Bank | None:
-    """As HALD releases soft labels: a list of an epoch's batches, of which all are shown each time in a new order.
-
-    Reference: Jiacheng8/HALD, relabel/relabel_slc.py, which stores softmax probabilities, and validate/train_fkd.py.
-    """
+    """As HALD releases soft labels: a list of an epoch's batches, of which all are shown each time in a new order."""
+    # Jiacheng8/HALD, relabel/relabel_slc.py, which stores softmax probabilities, and validate/train_fkd.py.
     hint = "the images of each epoch; give the folder with it (HALD)"
     if (found := _numbered(files, "epoch", _EPOCH, "sampler_indices_dict.pt", hint, count)) is None:
         return None

@@ -128,11 +128,8 @@ def _numbers(label: str, name: str, values: Any) -> list[float]:
 
 
 def _boxes(label: str, coords: np.ndarray, side: int, temperature: float) -> np.ndarray:
-    """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4].
-
-    They are fractions of whole pixels, which float16 tells to a twentieth of a pixel in 224. Pillow rounds them to
-    the nearest; on tensors HALD's reader rounds them down, so that many are one pixel low.
-    """
+    """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4]."""
+    # float16 tells them to a twentieth of a pixel in 224. Pillow rounds to the nearest; HALD's reader rounds down.
     scaled = coords.astype(np.float64) * side
     near = _NEAR_WHOLE + (side * 2.0**-12 if coords.dtype == np.float16 else 0)
     if not (np.abs(scaled - np.rint(scaled)) < near).all():

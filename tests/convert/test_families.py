@@ -122,10 +122,10 @@ DRAWN = {"shufflenet_v2_x0_5"}
 COMPARED = {name for name in CASES if not re.match(r"resnet(18$|32|34|44|50$|56|101|110|152)|vgg11", name)}
 LARGE_HEADS = ("alexnet", "vgg11")
 FULL = pytest.mark.exhaustive
-# Sides at which a training step, in float64 several times as slow, has all of its parts.
 # Options that decide a training step.
 VARIANTS = {f"conv2 {norm}": {"norm": norm, "width": 8} for norm in NORMS}
 VARIANTS |= {"resnet20 projected": {"shortcut": "projected"}}
+# Sides at which a training step, in float64 several times as slow, has all of its parts.
 SMALLEST = {"alexnet": 64, "vgg11": 32, **dict.fromkeys(VARIANTS, 16)}
 
 

@@ -460,8 +460,6 @@ def test_folders_are_named_too(refused, tmp_path):
             ("a folder without a checkpoint in it; give the .pth",),
             ("a folder, not a checkpoint; give best.pth.tar in it", "best.pth.tar"),
             ("of 22 files that may be checkpoints ('res_00.pt', 'res_01.pt', 'res_02.pt' and 19 more)", *many),
-            ("`zip -0 -r FILE.pth folder", "data.pkl", "data/0", "version"),
-            ("`zip -0 -r FILE.pth archive` in it makes a file again", "archive/data.pkl", "archive/data/0"),
             ("config.json: not a JSON file", "model.safetensors", "config.json"),
             ("a teacher that was converted already; use it as it is", "teacher.json"),
         )
@@ -471,17 +469,6 @@ def test_folders_are_named_too(refused, tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"")
         refused("teacher", place, *CONV2, message=message, names=place)
-
-
-def test_an_unpacked_checkpoint_that_is_zipped_again_is_read(tmp_path):
-    """What the sentence about folders advises."""
-    state = network().state_dict()
-    torch.save(state, tmp_path / "w.pth")
-    with zipfile.ZipFile(tmp_path / "w.pth") as zipped, zipfile.ZipFile(tmp_path / "again.pth", "w") as again:
-        for name in sorted(zipped.namelist()):
-            again.writestr(name, zipped.read(name))
-    found = read_checkpoint(tmp_path / "again.pth", ASKED, find_family("conv2"))
-    assert torch.equal(found.state["classifier.bias"], state["classifier.bias"])
 
 
 def test_another_architecture_is_named(resnet, refused_as):
