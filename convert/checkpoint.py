@@ -62,7 +62,7 @@ def read_checkpoint(
         found, layers = {}, {}
         for name, state in find_states(str(path), content).items():
             found[name], layers[name] = _without_normalisation(state)
-        named = {name: state for name, state in found.items() if recognised(state, spec, family)}
+        named = {name: state for name, state in found.items() if _recognised(state, spec, family)}
         taken = _the_one_that_fits(path, _asked_for(path, found, named, ema=ema, key=key), spec, family, rows)
         if normalised:
             return taken
@@ -98,8 +98,7 @@ def blamed_on(path: Path) -> Iterator[None]:
         ) from error
 
 
-def recognised(state: State, spec: ModelSpec, family: Family) -> int:
-    """How many of a state dict's names are the family's, in the spelling that fits it best."""
+def _recognised(state: State, spec: ModelSpec, family: Family) -> int:
     return nearest(state, family.rules(spec), family.spellings).known
 
 
@@ -235,12 +234,12 @@ def _explained(error: GiftError, key: str, state: State, spec: ModelSpec, family
         return GiftError(f"{error}; it holds several networks, and --key takes one: {_listed(within)}")
     specs = (dataclasses.replace(spec, name=name) for name in MODELS)
     relatives = (other.name for other in specs if _all_known(state, other, find_family(other.name)))
-    relative = None if recognised(state, spec, family) else next(relatives, None)
+    relative = None if _recognised(state, spec, family) else next(relatives, None)
     return GiftError(f"{error}; its names are those of a {relative} or a relative of it") if relative else error
 
 
 def _all_known(state: State, spec: ModelSpec, family: Family) -> bool:
-    return 0 < recognised(state, spec, family) == sum(not IGNORED.fullmatch(name) for name in state)
+    return 0 < _recognised(state, spec, family) == sum(not IGNORED.fullmatch(name) for name in state)
 
 
 def head_rows(where: str, head: str, state: State, rows: Sequence[int]) -> dict[str, torch.Tensor]:

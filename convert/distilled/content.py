@@ -1,4 +1,4 @@
-"""What readers of distilled sets give, and what they share: rows, axes and raw pixels."""
+"""What readers of distilled sets give, and what they share: rows and axes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,8 +9,6 @@ from gift_jax.errors import GiftError
 
 from ..request import Request
 from .labels import read_labels
-
-DARKEST_BYTES = 128  # floats from 0 whose largest is at least this (and at most 255) are bytes, without a doubt
 
 
 class Content(NamedTuple):
@@ -114,22 +112,3 @@ def content_of_pair(
     soft_labels = None if read.soft is None else read.soft[kept]
     notes = {"labels": read.note, "axes": axes}
     return Content(take(kept).transpose(AXES[axes]), read.ids[kept], soft_labels, len(read.ids), order, notes)
-
-
-def raw_pixels(images: np.ndarray) -> tuple[np.ndarray, str]:
-    """Raw pixels as they are stored, and what they were in words.
-
-    Floats in [0, 1] that are exactly whole 255ths become bytes, a quarter of the memory. Floats from 0 to 255 are
-    divided; those that might be anything stay as they are, and are refused by `DistilledSet`.
-    """
-    if images.dtype == np.uint8:
-        return images, "bytes"
-    low, high = images.min(), images.max()
-    if low >= 0 and DARKEST_BYTES <= high <= 255:
-        levels = np.rint(images).astype(np.uint8)
-        return (levels if (levels == images).all() else images / np.float32(255)), "floats from 0 to 255"
-    if not (low >= 0 and high <= 1):
-        return images, "floats"
-    levels = np.rint(images * 255).astype(np.uint8)
-    whole = (levels.astype(np.float32) / np.float32(255) == images).all()
-    return (levels if whole else images), "floats from 0 to 1"

@@ -13,12 +13,13 @@ from gift_jax.data.distilled import PIXEL_SPACES, PixelSpace
 from gift_jax.errors import GiftError
 
 from ..request import Request, given_normalisation
-from .content import Content, allocated, raw_pixels
+from .content import Content, allocated
 from .layouts import ENCODED, LAYOUTS
 from .methods import METHODS, Space, release_of
 
 # Mean distance from [0, 1] at which pixels are no raw ones that left it by a little; normalised images have 0.3 or so.
 _FAR = 0.1
+_DARKEST_BYTES = 128  # floats from 0 whose largest is at least this (and at most 255) are bytes, without a doubt
 _PADDING = 0.5  # grey, of pixels in [0, 1], where the side is no multiple of the factor
 
 
@@ -50,7 +51,7 @@ def make_pixels(
     if request.pixel_space is None:
         _check_values(path, stored, space, request.method)
     normalisation = given_normalisation(request.mean, request.std) or _statistics(path, layout, space, request)
-    images, values = raw_pixels(stored) if space == "raw" else (stored, "floats")
+    images, values = _raw_pixels(stored) if space == "raw" else (stored, "floats")
     notes = {**content.notes}
     if request.factor and request.factor > 1:
         images = images / np.float32(255) if images.dtype == np.uint8 else images
@@ -70,6 +71,23 @@ def make_pixels(
         images /= std
         space = "normalised"
     return content._replace(images=images, notes={**notes, "values": values}), space, normalisation
+
+
+def _raw_pixels(images: np.ndarray) -> tuple[np.ndarray, str]:
+    """Raw pixels as they are stored, and what they were in words."""
+    # Floats in [0, 1] that are whole 255ths become bytes, a quarter of the memory. Those that might be anything stay as
+    # they are, and are refused by `DistilledSet`.
+    if images.dtype == np.uint8:
+        return images, "bytes"
+    low, high = images.min(), images.max()
+    if low >= 0 and _DARKEST_BYTES <= high <= 255:
+        levels = np.rint(images).astype(np.uint8)
+        return (levels if (levels == images).all() else images / np.float32(255)), "floats from 0 to 255"
+    if not (low >= 0 and high <= 1):
+        return images, "floats"
+    levels = np.rint(images * 255).astype(np.uint8)
+    whole = (levels.astype(np.float32) / np.float32(255) == images).all()
+    return (levels if whole else images), "floats from 0 to 1"
 
 
 def _untold(path: Path, layout: str, method: str) -> GiftError:
@@ -106,7 +124,7 @@ def _statistics(path: Path, layout: str, space: Space, request: Request) -> Norm
 
 
 def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut images [N, S, S, C] into cells, enlarged to S pixels. Returns: them, and the rows that they are cut out of."""
+    """Cut images [N, S, S, C] into cells, enlarged to S pixels; also gives the rows that they are cut out of."""
     # Class by class, and in a class the first cell of all its images, then the second, as `decode_zoom` of `test.py`,
     # snu-mllab/Efficient-Dataset-Condensation (IDC), DREAM and NCFM do; its other types are not what they evaluate by.
     count, side, _, channels = images.shape
