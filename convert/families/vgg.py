@@ -1,29 +1,17 @@
 """VGG: torchvision's names, which number convolutions, activations and pools together, and timm's."""
 
-from collections.abc import Iterator
-
 import torch
 
 from gift_jax.models import ModelSpec
-from gift_jax.models.vgg import PARTS
 
 from ..rules import CONV, LINEAR, affine, flattened
 from .base import Family
 from .spelling import Arrays, Spelling, State
 
 
-def _numbers(parts: tuple[tuple[int, ...], ...]) -> Iterator[int]:
-    """Places of the convolutions in torchvision's `features`: each is followed by a ReLU, each part by a pool."""
-    place = 0
-    for part in parts:
-        for _ in part:
-            yield place
-            place += 2
-        place += 1
-
-
+_PLACES = (0, 3, 6, 8, 11, 13, 16, 18)  # of the convolutions: each is followed by a ReLU, each part by a pool
 RULES = (
-    *(rule for i, n in enumerate(_numbers(PARTS[11])) for rule in affine(f"features.{n}", f"convs/{i}", CONV)),
+    *(rule for i, n in enumerate(_PLACES) for rule in affine(f"features.{n}", f"convs/{i}", CONV)),
     *affine("classifier.0", "fc1", flattened(512)),
     *affine("classifier.3", "fc2", LINEAR),
     *affine("classifier.6", "fc3", LINEAR),
