@@ -8,7 +8,6 @@ from ..rules import CONV, LINEAR, affine, flattened
 from .base import Family
 from .spelling import Arrays, Spelling, State
 
-
 _PLACES = (0, 3, 6, 8, 11, 13, 16, 18)  # of the convolutions: each is followed by a ReLU, each part by a pool
 RULES = (
     *(rule for i, n in enumerate(_PLACES) for rule in affine(f"features.{n}", f"convs/{i}", CONV)),
