@@ -6,37 +6,19 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-
-RDED = ("--method", "rded", "--dataset", "cifar10", "--ipc", "2")
-
-
-def pixels(count, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, 3, 32, 32), np.uint8)
+from trees import RDED, pixels
 
 
-@pytest.fixture
-def write(tmp_path):
-    def run(**content):
-        torch.save(content, tmp_path / "data.pt")
-        return tmp_path / "data.pt"
-
-    return run
-
-
-def test_byte_images_come_back_as_bytes(write, imported):
-    images, labels = pixels(20), torch.arange(20) % 10
-    back = imported(write(dataset="cifar10", data=torch.from_numpy(images).float() / 255, label=labels), *RDED)
-    np.testing.assert_array_equal(back.images, images.transpose(0, 2, 3, 1))
+def test_byte_images_come_back_as_bytes(imported, tmp_path):
+    """Other floats, and columns of labels, are in `test_layouts.py`."""
+    images, labels = pixels(20, 32), torch.arange(20) % 10
+    data = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    torch.save({"dataset": "cifar10", "data": data, "label": labels}, tmp_path / "data.pt")
+    back = imported(tmp_path / "data.pt", *RDED)
+    np.testing.assert_array_equal(back.images, images)
     np.testing.assert_array_equal(back.labels, labels)
     assert (back.pixel_space, back.method, back.ipc, back.soft_labels) == ("raw", "rded", 2, None)
     assert (back.provenance["source"], len(back.provenance["sha256"])) == ("data.pt", 64)
-
-
-def test_other_floats_stay_floats_and_columns_of_labels_are_read(write, imported):
-    images = torch.rand(10, 3, 32, 32)
-    path = write(dataset="cifar10", data=images, label=torch.arange(10)[:, None])
-    back = imported(path, "--method", "sre2l", "--dataset", "cifar10", "--ipc", "1")
-    np.testing.assert_array_equal(back.images, images.permute(0, 2, 3, 1))
 
 
 MINE = ("--method", "mine", "--dataset", "cifar10", "--pixel-space", "normalised")

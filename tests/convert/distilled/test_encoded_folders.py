@@ -99,10 +99,7 @@ def without(files, part):
 
 BAD = {
     "a class missing": (lambda files: without(files, "new004/"), "class 4 has 0 folders"),
-    "too few images": (
-        lambda files: without(files, "class007_id002"),
-        "class 7 ('new007') has 2 images, but --ipc is 3",
-    ),
+    "too few images": (lambda files: without(files, "class007_id002"), "class 7 ('new007') has 2 images, but --ipc"),
     "an image beside": (lambda files: {**files, "x.png": encoded(pixels(1)[0])}, "'x.png' is in no class folder"),
     "one folder": (lambda files: {name[7:]: content for name, content in files.items()}, "is in no class folder"),
     "no images": (lambda files: {"read.me": b""}, "not understood"),

@@ -40,7 +40,8 @@ def test_the_official_data_pt_is_found_in_its_directory(packed, imported, tmp_pa
     path = tmp_path / "syn_data" / "ipc2" / "data.pt"
     path.parent.mkdir(parents=True)
     images = torch.rand(20, 3, 8, 8)
-    torch.save({"dataset": "cifar10", "data": images, "label": torch.arange(20) % 10}, path)
+    labels = torch.arange(20)[:, None] % 10  # a column
+    torch.save({"dataset": "cifar10", "data": images, "label": labels}, path)
     if packed:
         (tmp_path / "x.zip").write_bytes(zipped({"ipc2/data.pt": path.read_bytes()}))
     distilled = imported(tmp_path / "x.zip" if packed else tmp_path / "syn_data", *RDED)
