@@ -163,7 +163,7 @@ def _normalisation(path: Path, layer: State, channels: int) -> Normalisation | N
 
 def _small_tensors_beside(state: State, within: str) -> list[str]:
     """Names in layers outside of the one within a state dict that are as small as one on colours."""
-    layers: dict[str, State] = {}
+    layers: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in state.items():
         layers.setdefault(name.partition(".")[0], {})[name] = tensor
     others = [layer for first, layer in layers.items() if first != within]

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -166,7 +166,7 @@ def _read_order(files: Source, base: str, count: int) -> Mapping[int, np.ndarray
         return None
     label = files.title(name := files.find(base))
     try:
-        content = json.loads(files.read(name, _LARGEST)) if base.endswith(".json") else load_torch(files, name)
+        content: Any = json.loads(files.read(name, _LARGEST)) if base.endswith(".json") else load_torch(files, name)
     except (ValueError, RecursionError):
         raise GiftError(f"{label}: is no JSON file; {AGAIN}") from None
     try:

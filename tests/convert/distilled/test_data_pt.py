@@ -60,7 +60,7 @@ def test_of_several_repetitions_an_option_says_which_and_it_is_said(convert, imp
     assert distilled.provenance["repetition"] == "2 of 2"
     message = "holds 2 repetitions, but --repetition is 3; give 1 to 2"
     refused("distilled", path, *MINE, "--repetition", "3", message=message, names=path)
-    refused("distilled", path, *MINE, "--repetition", "0", message="--repetition must be 1 or more", names=path)
+    refused("distilled", path, *MINE, "--repetition", "0", message="--repetition must be 1 or more", names="")
     torch.save(PAIR, path)
     refused("distilled", path, *MINE, "--repetition", "1", message="holds one set", names=path)
 
