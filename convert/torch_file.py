@@ -53,19 +53,20 @@ def load_object(path: Path) -> Any:
     if path.is_dir():
         raise GiftError(f"{path}: {_what_folder(path)}")
     check_file(path)
-    head = _head(path)
+    with os_errors_as_gift_error(path), path.open("rb") as file:
+        head = file.read(HEAD)
     refuse_stand_in(str(path), head)
     if is_safetensors(head):
         try:
             return safetensors.torch.load_file(path)
         except (safetensors.SafetensorError, ValueError, OSError) as error:
             raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
-    return _load_torch(path, str(path))
+    return _load_torch(path, str(path), head)
 
 
 def load_stream(content: bytes, label: str) -> Any:
     """Load the bytes of a `.pth` or `.pt` file as `load_object` does; label is its name in messages."""
-    return _load_torch(io.BytesIO(content), label)
+    return _load_torch(io.BytesIO(content), label, content[:HEAD])
 
 
 def is_safetensors(head: bytes) -> bool:
@@ -73,7 +74,7 @@ def is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{"
 
 
-def _load_torch(file: Path | IO[bytes], label: str) -> Any:
+def _load_torch(file: Path | IO[bytes], label: str, head: bytes) -> Any:
     try:
         with torch.serialization.safe_globals(list(ALLOWED)), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old pickle protocols: the user asked for weights, not for advice
@@ -86,7 +87,7 @@ def _load_torch(file: Path | IO[bytes], label: str) -> Any:
         if refused:
             reason = f"refused, because loading it would run code ({refused[1]}); save its state_dict alone"
             raise GiftError(f"{label}: {reason}") from None
-        raise GiftError(f"{label}: not a PyTorch checkpoint, {_what_instead(file)}") from None
+        raise GiftError(f"{label}: not a PyTorch checkpoint, {_what_instead(file, head)}") from None
 
 
 # What is saved for a checkpoint by mistake, by how it begins.
@@ -99,22 +100,13 @@ INSTEAD: Mapping[str, str] = {
 }
 
 
-def _what_instead(file: Path | IO[bytes]) -> str:
+def _what_instead(file: Path | IO[bytes], head: bytes) -> str:
     """The end of a sentence about a file that is no checkpoint: what it is, and what would help."""
-    head = _head(file)
     if not head:
         return f"but an empty file; {_AGAIN}"
     text = head.decode("latin-1")
     found = next((what for pattern, what in INSTEAD.items() if re.match(pattern, text)), None) or _what_zip(file)
     return f"but {found}" if found else f"or a damaged one; {_AGAIN}"
-
-
-def _head(file: Path | IO[bytes]) -> bytes:
-    if isinstance(file, Path):
-        with os_errors_as_gift_error(file), file.open("rb") as opened:
-            return opened.read(HEAD)
-    file.seek(0)
-    return file.read(HEAD)
 
 
 def _what_zip(file: Path | IO[bytes]) -> str | None:

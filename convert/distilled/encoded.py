@@ -1,7 +1,6 @@
 """Sets of image files, in any form that `gift_jax.readers` reads: the first of each class, decoded safely."""
 
 import functools
-from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +80,7 @@ def decode(
     records: Records, rows: np.ndarray, *, channels: int, size: int | None = None
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Decode rows, int [N]. Returns: uint8 [N, S, S, C], of that size or of the first image's, and notes."""
-    images, sides, deep = np.zeros((0, 0, 0, 0), np.uint8), Counter[int](), 0
+    images, sides, deep = np.zeros((0, 0, 0, 0), np.uint8), set[int](), 0
     transform = functools.partial(decode_square, channels=channels, size=size)
     with display("decoding", len(rows), "images") as advance:
         for place, image in enumerate(decoded(records, transform, rows.tolist())):
@@ -94,13 +93,13 @@ def decode(
                     f"{images.shape[1]}; take the file from the source again, or the right folder"
                 )
             images[place] = image.pixels
-            sides[image.side] += 1
+            sides.add(image.side)
             deep += image.deep
             advance(1, "")
     notes = {"decoder": f"Pillow {PIL.__version__}"}
     if deep:
         notes["depth"] = f"{deep} images of 16 bits, scaled to 8"
-    if others := sorted(sides.keys() - {images.shape[1]}):
+    if others := sorted(sides - {images.shape[1]}):
         stored = " and ".join(map(str, others))
         notes["resized"] = f"from {stored} to {images.shape[1]} pixels, as torchvision's Resize on Pillow images"
     return images, notes

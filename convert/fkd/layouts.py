@@ -67,8 +67,8 @@ def _batches_of_epochs(files: Source, epochs: int | None, count: int) -> Bank | 
     """As SRe2L (VILA-Lab/SRe2L, relabel/generate_soft_label.py), G-VBSM, WMDD, EDC and LPLD release soft labels."""
     # LPLD (he-y/soft-label-pruning-for-dataset-distillation, relabel_and_validate/generate_soft_label_pruning.py) drops
     # each epoch's smaller last batch and the last epoch's end, and lists the images in a file.
-    matches = {name: match for name in files.sizes if (match := _BATCH_OF_EPOCH.fullmatch(name))}
-    found = {name: BatchPlace(int(match[1]), int(match[2])) for name, match in matches.items()}
+    matches = {name: match.groups() for name in files.sizes if (match := _BATCH_OF_EPOCH.fullmatch(name))}
+    found = {name: BatchPlace(*map(int, numbers)) for name, numbers in matches.items()}
     if not found:
         return None
     wanted = _first_epochs(files, 1 + max(place.epoch for place in found.values()), epochs)

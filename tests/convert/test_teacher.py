@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from modules import NORMS, dc_module, dc_names, images_of, nhwc, official, spec
+from modules import NORMS, dc_state, images_of, nhwc, official, spec
 
 import gift_jax
 from convert.families import find_family
@@ -52,19 +52,13 @@ def test_every_norm_and_layout_equals_pytorch(norm, layout, read):
     """Of each norm a training step is compared in `test_families.py`."""
     model_spec = spec(norm)
     module = official(model_spec)
-    state = module.state_dict() if layout == "official" else dc_names(model_spec, module.state_dict())
+    state = module.state_dict() if layout == "official" else dc_state(module)
     found, params, stats, *_ = read(state, spec(norm if norm in UNTOLD else "batch", width=128))
     assert found == model_spec
     images = images_of(model_spec)
     logits, _ = get_model(found).apply(params, stats, nhwc(images))
     expected = module(images).detach().numpy()
     np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("norm", NORMS)
-def test_the_tests_dc_names_are_dcs(norm):
-    model_spec = spec(norm)
-    assert dc_module(model_spec).state_dict().keys() == dc_names(model_spec, official(model_spec).state_dict()).keys()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

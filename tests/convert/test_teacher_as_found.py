@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from modules import ResidualFunctionResNet, ShortcutResNet, dc_names, official, scaled, spec
+from modules import ResidualFunctionResNet, ShortcutResNet, dc_state, official, scaled, spec
 
 import convert.checkpoint as checkpoint
 import gift_jax
@@ -116,7 +116,7 @@ FILES = {
     "counters": with_counters,
     "a wrapper within": lambda s: {name.replace("layers.", "layers.module."): tensor for name, tensor in s.items()},
     "DC's names in a wrapper": lambda s: {
-        name.replace("features.", "features.module."): tensor for name, tensor in dc_names(spec(), s).items()
+        name.replace("features.", "features.module."): tensor for name, tensor in dc_state(network()).items()
     },
     "another network beside": lambda s: {"net": s, "teacher": {"conv1.weight": torch.zeros(4, 3, 7, 7)}},
     "another size beside": lambda s: {"net": s, "teacher": network(classes=100).state_dict()},

@@ -46,27 +46,13 @@ def official(model_spec, seed=0):
     return scaled(Reference(model_spec), seed)
 
 
-def dc_names(model_spec, state):
+def dc_state(reference):
     """The same weights under DC/MTT/DATM's names: one Sequential of conv, norm, ReLU, pool."""
-    stride = 3 if dict(model_spec.options).get("norm") == "none" else 4
-    renamed = {}
-    for name, tensor in state.items():
-        parts = name.split(".")
-        if parts[0] == "layers":
-            offset = {"conv": 0, "norm": 1}[parts[1]]
-            name = f"features.{stride * int(parts[2]) + offset}.{parts[3]}"
-        renamed[name] = tensor
-    return renamed
-
-
-def dc_module(model_spec):
-    """DC's module itself, to see that `dc_names` are its names."""
-    reference = Reference(model_spec)
     layers = []
     for convolution, norm in zip(reference.layers["conv"], reference.layers["norm"], strict=True):
         norms = [] if isinstance(norm, nn.Identity) else [norm]
         layers += [convolution, *norms, nn.ReLU(inplace=True), nn.AvgPool2d(2, 2)]
-    return nn.ModuleDict({"features": nn.Sequential(*layers), "classifier": reference.classifier})
+    return nn.ModuleDict({"features": nn.Sequential(*layers), "classifier": reference.classifier}).state_dict()
 
 
 class ShortcutBlock(nn.Module):

@@ -7,6 +7,7 @@ from trees import NAMES, RDED, assert_same, expected, tree, write, zipped
 
 from convert.distilled.layouts import LAYOUTS
 from convert.distilled.methods import METHODS
+from gift_jax.data.datasets import DATASETS
 from gift_jax.data.distilled import PIXEL_SPACES
 
 
@@ -14,6 +15,8 @@ def test_the_tables_fit_each_other():
     for release in METHODS.values():
         assert release.spaces.keys() <= LAYOUTS.keys()
         assert set(release.spaces.values()) <= {None, "unbounded", *PIXEL_SPACES}
+        for name, normalisation in release.statistics.items():
+            assert len(normalisation.mean) == DATASETS[name].channels
 
 
 def test_an_own_methods_encoded_images_are_raw(refused, imported, tmp_path):

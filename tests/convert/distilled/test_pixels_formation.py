@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from convert.vision import load_torchvision_models
+from gift_jax.data.datasets import DatasetSpec, Normalisation, write_dataset
 
 load_torchvision_models()
 from torchvision import transforms  # noqa: E402 (only now does it import)
@@ -114,14 +115,11 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_would_be_taken_wrong_is_refused(name, refused, tmp_path, monkeypatch):
-    from gift_jax.data.datasets import DatasetSpec, Normalisation, write_dataset
-
+@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_would_be_taken_wrong_is_refused(arguments, message, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flowers = DatasetSpec("flowers", 10, 8, Normalisation((0.5,) * 3, (0.2,) * 3), "mine")
     (tmp_path / "data/flowers").mkdir(parents=True)
     write_dataset(tmp_path / "data/flowers/dataset.json", flowers)
-    arguments, message = REFUSED[name]
     torch.save(list(condensed()), tmp_path / "data.pt")
     refused("distilled", tmp_path / "data.pt", *arguments, message=message, names="")
