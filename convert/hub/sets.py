@@ -11,7 +11,6 @@ from ..distilled.shards import PIXELS, write_shards
 from .card import Card
 
 FOLDER = "data"
-_SIZES = {"n<1K": 1e3, "1K<n<10K": 1e4, "10K<n<100K": 1e5, "100K<n<1M": 1e6, "1M<n<10M": 1e7}  # the Hub's words
 _IMPORTS = "import numpy as np\nimport torch\nfrom datasets import load_dataset\n\n"
 _BYTES = """data = load_dataset("{repo}", split="train")
 images = torch.from_numpy(np.stack([*data["image"]])).reshape(-1, {shape})  # uint8 [N, H, W, C]
@@ -48,7 +47,6 @@ def _card_of_set(distilled: DistilledSet, repo: str) -> Card:
         f"{dataset}, distilled by {method} to {count:,} images.",
         header={
             "task_categories": ["image-classification"],
-            "size_categories": [next((words for words, limit in _SIZES.items() if count < limit), "10M<n<100M")],
             "tags": ["dataset-distillation", "gift_jax"],
             "configs": [
                 {"config_name": "default", "data_files": [{"split": "train", "path": f"{FOLDER}/train-*.parquet"}]}

@@ -217,10 +217,7 @@ NOT_ALONE = {
         lambda s: {**cifar_names(s, "linear"), "layer2.0.shortcut.0.weight": torch.ones(96, 64, 1, 1)},
         r"pth: layer2\.0\.shortcut\.0\.weight has shape \[96, 64.* has \[128, 64",
     ),
-    "narrower": (
-        lambda s: {**s, "conv1.weight": torch.ones(16, 3, 3, 3)},
-        "first convolution makes 16 channels, resnet18_modified's 64: a narrower relative, which is not",
-    ),
+    "narrower": (lambda s: {**s, "conv1.weight": torch.ones(16, 3, 3, 3)}, "16 channels, .*: a narrower relative"),
     "wider": (lambda s: {**s, "conv1.weight": torch.ones(128, 3, 3, 3)}, "128 channels, .*: a wider relative, which"),
 }
 
@@ -389,6 +386,10 @@ def scripted():
     return content.getvalue()
 
 
+def of_arch(arch):
+    return {"arch": arch, "state_dict": network().state_dict()}
+
+
 def many_times():
     """A file of a few bytes that holds one mapping a hundred million times."""
     level = {"a": 1}
@@ -412,38 +413,21 @@ REFUSED = {
     "keras": (lambda: b"\x89HDF\r\n\x1a\n", f"{NOT_ONE}but an HDF5 file, as Keras writes"),
     "a zip of it": (lambda: archive(weights__w="1"), f"{NOT_ONE}but a zip of other files (weights/w); unpack it"),
     "script": (scripted, f"{NOT_ONE}but a TorchScript program; save `torch.jit.load(FILE).state_dict()`"),
-    "a module": (
-        lambda: {"net": network()},
-        "would run code (convert.families.convnet.Reference); save its state_dict alone",
-    ),
+    "a module": (lambda: {"net": network()}, "would run code (convert.families.convnet.Reference); save its"),
     "no tensors": (lambda: {"epoch": 3, "lr": 0.1}, "but a mapping of epoch, lr; save"),
-    "a tensor": (
-        lambda: {"classifier.bias": torch.zeros(10), "epoch": 3},
-        "but 1 tensor beside 'epoch', of type int; save",
-    ),
+    "a tensor": (lambda: {"bias": torch.zeros(10), "epoch": 3}, "but 1 tensor beside 'epoch', of type int; save"),
     "a list": (lambda: [torch.zeros(2), torch.zeros(2)], "but a list of 2 things; save"),
     "a tensor alone": (lambda: torch.zeros(2), "but a Tensor; save"),
     "nothing": (dict, "but a mapping of nothing; save"),
-    "a strange name": (
-        lambda: {"a\nb" * 99: torch.zeros(2)},
-        "holds no conv2 (layers.conv.0.weight, classifier.weight), but 1 tensor: ",
-    ),
+    "a strange name": (lambda: {"a\nb" * 99: torch.zeros(2)}, "classifier.weight), but 1 tensor: 'a\\nba"),
     "one mapping many times": (many_times, "holds no state dict"),
     "the largest of several": (
         lambda: {"net": network(classes=100).state_dict(), "other": {"classifier.bias": torch.zeros(100)}},
         "(under net): has 100 outputs, but the dataset has 10",
     ),
-    **{
-        arch: (
-            lambda arch=arch: {"arch": arch, "state_dict": network().state_dict()},
-            f"holds a {arch}, which {difference}",
-        )
-        for arch, difference in {
-            "tf_efficientnet_b0": "pads and normalises as TensorFlow does",
-            "resnetblur50": "blurs where it halves the image",
-            "swinv2_tiny_window16_256": "has windows of another size",
-        }.items()
-    },
+    "padding": (lambda: of_arch("tf_efficientnet_b0"), "a tf_efficientnet_b0, which pads and normalises as"),
+    "blurring": (lambda: of_arch("resnetblur50"), "holds a resnetblur50, which blurs where it halves the image"),
+    "windows": (lambda: of_arch("swinv2_tiny_window16_256"), "window16_256, which has windows of another size"),
 }
 
 

@@ -104,10 +104,7 @@ REFUSED = {
     "nobody says what an image holds": (IDC, "say --factor, 1 if it holds one (IDC has 2, for ImageNet 3, IDC-I 1)"),
     "cells below a pixel": ((*IDC, "--factor", "9"), "--factor is 9, but images have 8 pixels a side"),
     "no factor": ((*IDC, "--factor", "0"), "--factor must be 1 or more, not 0"),
-    "a mosaic that is shown whole": (
-        ("--method", "rded", *IDC[2:], "--factor", "2"),
-        "for images that hold several (idc, dream, ncfm), and --method rded's are trained on as they are stored",
-    ),
+    "a mosaic shown whole": (("--method", "rded", *IDC[2:], "--factor", "2"), "and --method rded's are trained on as"),
     "no statistics": (
         ("--method", "idc", "--dataset", "flowers", "--factor", "1"),
         "--method idc has no statistics of flowers in its authors' code; give --mean and --std",
