@@ -161,13 +161,8 @@ def return_freed_memory() -> None:
 
 
 COMMANDS = {
-    "teacher": teacher,
-    "zoo": zoo,
-    "export": export,
-    "distilled": distilled,
-    "fkd": fkd,
-    "push": push,
-    "example-teacher": example_teacher,
+    function.__name__.replace("_", "-"): function
+    for function in (teacher, zoo, export, distilled, fkd, push, example_teacher)
 }
 
 

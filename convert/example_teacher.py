@@ -1,7 +1,6 @@
 """`python -m convert example-teacher`: train a small PyTorch teacher on the digits, saved as trainers save theirs.
 
-The torchvision reference recipe in small: SGD with learning rate 0.1, momentum 0.9, weight decay 1e-4, cosine
-schedule; images moved by at most a pixel.
+The torchvision reference recipe in small, on images that are moved by at most a pixel.
 """
 
 import argparse

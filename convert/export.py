@@ -29,11 +29,9 @@ def official_state(info: TeacherInfo, params: Variables, batch_stats: Variables)
 
 
 def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
-    """Write a teacher's weights under the official PyTorch names.
+    """Write a teacher's weights under the official PyTorch names, as `save_state` does; they load with `strict=True`.
 
-    `.safetensors` holds the bare state dict, any other suffix `{"model": state_dict}` by `torch.save`; both
-    load with `strict=True`. float32 weights are the converted ones bit for bit. Returns: the state dict.
-    Raises: GiftError if something else is there.
+    Returns: the state dict. Raises: GiftError if something else is there.
     """
     info, *variables = load_weights(directory)
     state = official_state(info, *variables)

@@ -108,9 +108,7 @@ def convert_teacher(
         reference = make_reference(family, spec, state)
         theirs = np.concatenate([reference_logits(reference, batch) for batch in verification_batches(spec)])
     if not np.isfinite(theirs).all():
-        raise GiftError(
-            f"{source}: PyTorch's logits with these weights are not finite; the file is damaged, save it again"
-        )
+        raise GiftError(f"{source}: PyTorch's logits with these weights are not finite; save the file again")
     counted = batches_tracked(state)
     del state, reference  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
@@ -166,9 +164,7 @@ def _model(source: Path, given: str | None, told: Described) -> str:
     # CIFAR's stem, with which a ResNet is a `_modified` one, has no place in timm's configuration; the weights tell it.
     plain = {official_name(name).removesuffix("_modified") for name in (given, told.architecture) if name}
     if len(plain) > 1:
-        raise GiftError(
-            f"{source}: is a {told.architecture}, as its config.json says, but --model is {given}; leave it out"
-        )
+        raise GiftError(f"{source}: is a {told.architecture}, as its config.json says, but --model is {given}; drop it")
     if given and (given.endswith("_modified") or not told.architecture):
         return given
     if told.architecture:
@@ -180,9 +176,7 @@ def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
     """Compare class names with the dataset's, where both are known. Raises: GiftError if their order is another one."""
     if names != data.class_names and sorted(names) == sorted(data.class_names):
         rows = " ".join(str(names.index(name)) for name in data.class_names)
-        raise GiftError(
-            f"{source}: its config.json has the classes of {data.name} in another order; give --rows {rows}"
-        )
+        raise GiftError(f"{source}: config.json has the classes of {data.name} in another order; give --rows {rows}")
 
 
 def _summary(info: teachers.TeacherInfo, key: str, check: teachers.Verification, count: int, *, layer: bool) -> str:

@@ -24,13 +24,13 @@ from .rules import NAME_IN_FILE, shown
 
 # NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
 _SCALAR: Any = np.float64(0).__reduce__()[0]
-_NUMPY = (
+# Besides tensors and plain containers: what the torchvision reference trainer stores under "args", and numbers.
+ALLOWED: tuple[Any, ...] = (
+    argparse.Namespace,
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     np.dtype,
     *(type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")),
 )
-# Besides tensors and plain containers: what the torchvision reference trainer stores under "args", and numbers.
-ALLOWED: tuple[Any, ...] = (argparse.Namespace, *_NUMPY)
 
 # Under which keys trainers keep averaged weights: torchvision's reference, timm's trainer, and others.
 EMA_KEYS = ("model_ema", "state_dict_ema", "ema_state_dict", "ema", "ema_model")

@@ -78,9 +78,7 @@ def open_distilled(path: Path) -> DistilledSet:
         return load_distilled(path)
     files = directory(path)
     if (told := told_by_shards(files)) is None:
-        raise GiftError(
-            f"{path}: is not converted yet; run `python -m convert distilled` first, and give what it wrote"
-        )
+        raise GiftError(f"{path}: is not converted yet; run `python -m convert distilled` first, and give its file")
     return read_shards(files, told)
 
 

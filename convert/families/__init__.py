@@ -83,6 +83,4 @@ def check_arch(where: str, arch: object) -> None:
     """Compare what a file says of its architecture with networks that ours would be mistaken for. Raises: GiftError."""
     for pattern, difference in LOOKALIKES.items():
         if isinstance(arch, str) and re.fullmatch(pattern, arch):
-            raise GiftError(
-                f"{where}: holds a {arch}, which {difference} and is not converted; train another architecture"
-            )
+            raise GiftError(f"{where}: holds a {arch}, which {difference} and is not converted; train another network")

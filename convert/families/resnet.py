@@ -14,10 +14,7 @@ from .spelling import Spelling, State
 
 
 def rules(*, stem: str = "", shortcut: str = "downsample", norm: int = 1, head: str = "fc") -> tuple[Rule, ...]:
-    """The table of a ResNet, by what its layers are called.
-
-    Args: stem, before its first layer's names; norm, the place of the norm in a shortcut.
-    """
+    """The table of a ResNet. Args: stem, before its first layer's names; norm, the place of the norm in a shortcut."""
     return (
         Rule(f"{stem}conv1.weight", "stem/conv/kernel", CONV),
         *batch_norm(f"{stem}bn1", "stem/norm"),

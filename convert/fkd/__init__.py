@@ -61,9 +61,7 @@ def convert_fkd(request: LabelRequest) -> StoredInfo:
     images = open_distilled(request.distilled)
     files = directory(source) if source.is_dir() else open_archive(source)
     if files is None:
-        raise GiftError(
-            f"{source}: neither a directory nor a zip or tar archive; give the released archive or its folder"
-        )
+        raise GiftError(f"{source}: neither a directory nor a zip or tar archive; give the released one or its folder")
     bank = find_bank(files, request.epochs, len(images.labels))
     if request.centre and not bank.epoch_per_file:
         raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")

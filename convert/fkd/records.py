@@ -140,10 +140,7 @@ def _boxes(label: str, coords: np.ndarray, side: int, temperature: float) -> np.
 
 def _partners(label: str, partners: np.ndarray) -> np.ndarray:
     if partners.dtype.itemsize == 1 and len(partners) > 256:
-        raise GiftError(
-            f"{label}: its partners are bytes, which cannot number {len(partners)} images; store the labels anew in "
-            "batches of 256 at most"
-        )
+        raise GiftError(f"{label}: its partners are bytes, which number no {len(partners)} images; give batches of 256")
     return partners.astype(np.int32)
 
 

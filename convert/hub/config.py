@@ -26,11 +26,8 @@ LARGEST_SIDE = 2048  # pixels
 USUAL = "usual_preprocessing"  # whether test images are made as the dataset's usually are
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as the Hub names them, the safer one first
 # Arguments that a network was built with and that change neither its names nor what it computes; sizes are read apart.
-_HARMLESS = re.compile(
-    r"num_classes|in_chans|img_size|strict_img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable"
-)
+_HARMLESS = re.compile(r"num_classes|in_chans|(strict_)?img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable")
 _SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}\.(safetensors|bin|pt|pth)$")
-_SIZED = frozenset({"vit_b_16", "swin_v2_t"})  # which timm builds for one input size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +182,8 @@ def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
     resize, names = (data := get_dataset(info.dataset)).resize, data.class_names
     usual = Preprocessing(resize[1] / resize[0] if resize else 1.0, "bilinear")
     own, pool = info.preprocessing or usual, _pool(info.architecture)
-    sized = {"img_size": size[1:]} if info.architecture in _SIZED else {}
+    fixed = info.architecture in ("vit_b_16", "swin_v2_t")  # which timm builds for one input size
+    sized = {"img_size": size[1:]} if fixed else {}
     return {
         "architecture": name,
         "num_classes": info.num_classes,
@@ -195,7 +193,7 @@ def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
         "pretrained_cfg": {
             "custom_load": False,
             "input_size": size,
-            "fixed_input_size": bool(sized),
+            "fixed_input_size": fixed,
             "interpolation": own.interpolation,
             "crop_pct": own.crop_pct,
             "crop_mode": "center",
