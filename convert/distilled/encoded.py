@@ -64,16 +64,9 @@ def read_images(form: Form, source: Source, request: Request) -> Content:
     notes = {**records.notes, "classes": classes.note, **notes}
     if classes.ids:
         print(f"classes   {names_with_ids(classes)}")
-    return Content(
-        images,
-        records.labels[rows],
-        None,
-        len(records.labels),
-        form.order,
-        notes,
-        class_names=() if are_numbers(classes.names) else classes.names,
-        first=next((name for name, label in classes.ids.items() if label == 0), None),
-    )
+    names = () if are_numbers(classes.names) else classes.names
+    first = next((name for name, label in classes.ids.items() if label == 0), None)
+    return Content(images, records.labels[rows], None, len(records.labels), form.order, notes, names, first)
 
 
 def decode(

@@ -39,10 +39,8 @@ def _card_of_set(distilled: DistilledSet, repo: str) -> Card:
     method, dataset, statistics = distilled.method, distilled.dataset, distilled.normalisation
     example = _IMPORTS + (_BYTES if images.dtype == np.uint8 else _FLOATS)
     shape = f"{height}, {width}, {channels}"
-    command = (
-        f"python -m convert distilled hf://{repo} --method {method} --dataset {dataset} "
-        f"--out {repo.partition('/')[2]}.safetensors"
-    )
+    name = repo.partition("/")[2]
+    command = f"python -m convert distilled hf://{repo} --method {method} --dataset {dataset} --out {name}.safetensors"
     return Card(
         f"{dataset}, distilled by {method} to {count:,} images.",
         header={
