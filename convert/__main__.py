@@ -8,7 +8,7 @@ from typing import Literal
 from gift_jax.runtime import cli, options
 from gift_jax.runtime.options import Dataset, ModelName
 
-from .request import Request, Source
+from .request import LabelRequest, Request, Source, given_normalisation
 
 
 def teacher(
@@ -44,15 +44,10 @@ def teacher(
 
     Example: `python -m convert teacher cifar10_conv3.pth --dataset cifar10 --model conv3 --out teachers/cifar10_conv3`
     """
-    from gift_jax.data.datasets import Normalisation
-    from gift_jax.errors import GiftError
     from gift_jax.runtime.devices import announce
 
     from .teacher import convert_teacher
 
-    if (mean is None) != (std is None):
-        raise GiftError("--mean and --std go together; give both, one value for each channel")
-    normalisation = Normalisation(mean, std) if mean and std else None
     announce()
     convert_teacher(
         source,
@@ -61,7 +56,7 @@ def teacher(
         out=out,
         norm=norm,
         image_size=image_size,
-        normalisation=normalisation,
+        normalisation=given_normalisation(mean, std),
         ema=ema,
         key=key,
         rows=rows,
@@ -113,39 +108,14 @@ def distilled(request: Request) -> None:
     convert_distilled(request)
 
 
-def fkd(
-    source: Source,
-    /,
-    *,
-    distilled: options.Source,
-    out: Path,
-    epochs: options.Count | None = None,
-    seed: int = 42,
-    draw: Literal["stored", "with_replacement", "without_replacement", "in_turns"] | None = None,
-    temperature: float = 20.0,
-    centre: bool = False,
-) -> None:
+def fkd(request: LabelRequest) -> None:
     """Import stored soft labels (of SRe2L, G-VBSM, EDC, WMDD, LPLD, LPQLD or HALD), so that training needs no teacher.
-
-    Args:
-        source: directory of epoch_0/batch_0.tar (LPQLD: batch_0.tar, HALD: epoch_0.tar) and so on, or the released
-            tar.gz, which is read without unpacking; also hf://OWNER/NAME[@REVISION][/PATH].
-        distilled: the distilled set that they belong to, whole, as `convert distilled` or `convert push` wrote it.
-        out: directory to write, with a file per epoch.
-        epochs: import the first ones only.
-        seed: of the authors' sampler, where the order of the images is not stored (SRe2L, WMDD).
-        draw: which batches an epoch of training has: those stored for it, or some of all, drawn anew; the authors' way
-            if it is not given.
-        temperature: of the softmax whose probabilities are stored (HALD).
-        centre: take the mean of the teacher's logits, of which probabilities do not tell it, as 0 (HALD), so that
-            losses that read them, such as gift, can train.
 
     Example: `python -m convert fkd FKD_cutmix_fp16.tar.gz --distilled sre2l_ipc50.safetensors --out fkd_labels`
     """
-    from .fkd import Options, convert_fkd
+    from .fkd import convert_fkd
 
-    options = Options(seed=seed, draw=draw, temperature=temperature, centre=centre)
-    convert_fkd(source, distilled=distilled, out=out, epochs=epochs, options=options)
+    convert_fkd(request)
 
 
 def push(source: Source, /, *, out: Path, repo: str = "OWNER/NAME", license: str = "unknown") -> None:
@@ -164,7 +134,7 @@ def push(source: Source, /, *, out: Path, repo: str = "OWNER/NAME", license: str
     run(source, out, repo=repo, licence=license)
 
 
-def example_teacher(*, out: Path, epochs: int = 30, seed: int = 0) -> None:
+def example_teacher(*, out: Path, epochs: options.Count = 30, seed: int = 0) -> None:
     """Train a small PyTorch teacher on scikit-learn's digits and save it as the torchvision reference does.
 
     Args:
@@ -191,13 +161,8 @@ def return_freed_memory() -> None:
 
 
 COMMANDS = {
-    "teacher": teacher,
-    "zoo": zoo,
-    "export": export,
-    "distilled": distilled,
-    "fkd": fkd,
-    "push": push,
-    "example-teacher": example_teacher,
+    function.__name__.replace("_", "-"): function
+    for function in (teacher, zoo, export, distilled, fkd, push, example_teacher)
 }
 
 

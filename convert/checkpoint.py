@@ -2,8 +2,7 @@
 
 import contextlib
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from gift_jax.runtime.files import read_json_object
 from gift_jax.teachers.teacher import flatten, unflatten
 
 from .families import Family, check_arch, find_family
-from .families.spelling import in_official_names, nearest
+from .families.spelling import State, nearest
 from .rules import IGNORED, from_torch, name_in_file, shown
 from .torch_file import EMA_KEYS, find_states, load_object
 
@@ -33,14 +32,9 @@ class Read(NamedTuple):
     spec: ModelSpec
     params: Variables
     batch_stats: Variables
-    state: Mapping[str, torch.Tensor]
+    state: State
     key: str
     normalisation: Normalisation | None = None
-
-    @property
-    def averaged(self) -> bool:
-        """Whether these are weights that the trainer averaged."""
-        return is_averaged(self.key)
 
 
 def read_checkpoint(
@@ -68,20 +62,13 @@ def read_checkpoint(
         found, layers = {}, {}
         for name, state in find_states(str(path), content).items():
             found[name], layers[name] = _without_normalisation(state)
-        named = {name: state for name, state in found.items() if recognised(state, spec, family)}
-        chosen = _asked_for(path, found, named, ema=ema, key=key)
-        read = functools.partial(_read_state, spec=spec, family=family, rows=rows)
-        if len(chosen) == 1:
-            [(name, state)] = chosen.items()
-            taken = read(str(path), name, state)
-        else:
-            taken = _the_one_that_fits(path, chosen, read)
+        named = {name: state for name, state in found.items() if _recognised(state, spec, family)}
+        taken = _the_one_that_fits(path, _asked_for(path, found, named, ema=ema, key=key), spec, family, rows)
         if normalised:
             return taken
-        around = taken.key  # or the state dict that it is a part of
-        if around not in found:
-            around = next(name for name, state in found.items() if taken.key in _parts_of(name, state))
-        if unread := _small_tensors_beside(taken.key, around, found):
+        alone = taken.key in found
+        around, _, within = (taken.key, "", "") if alone else taken.key.rpartition(".")
+        if not alone and (unread := _small_tensors_beside(found[around], within)):
             raise GiftError(
                 f"{path}: beside the network, {', '.join(unread)} may change its images; give --mean and --std, "
                 "the statistics that the network was trained with"
@@ -111,9 +98,8 @@ def blamed_on(path: Path) -> Iterator[None]:
         ) from error
 
 
-def recognised(state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family) -> int:
-    """How many of a state dict's names are the family's, in the spelling that fits it best."""
-    return nearest(state, family.rules(spec), family.spellings)[1]
+def _recognised(state: State, spec: ModelSpec, family: Family) -> int:
+    return nearest(state, family.rules(spec), family.spellings).known
 
 
 def is_averaged(key: str) -> bool:
@@ -121,7 +107,6 @@ def is_averaged(key: str) -> bool:
     return any(part in EMA_KEYS for part in key.split("."))
 
 
-State = dict[str, torch.Tensor]
 States = Mapping[str, State]
 
 
@@ -168,7 +153,7 @@ def _normalisation(path: Path, layer: State, channels: int) -> Normalisation | N
     values = [values * channels if len(values) == 1 else values for values in (mean, std)]
     in_range = all(0 <= value <= 1 for one in values for value in one) and 0 not in values[1]
     if not in_range or {len(one) for one in values} != {channels}:
-        names = " and ".join(name_in_file(name, tensor) for name, tensor in layer.items())
+        names = " and ".join(name_in_file(*item) for item in layer.items())
         raise GiftError(
             f"{path}: {names} normalise images by {list(mean)} and {list(std)}, which are no statistics of pixels in "
             "[0, 1]; give --mean and --std"
@@ -176,18 +161,17 @@ def _normalisation(path: Path, layer: State, channels: int) -> Normalisation | N
     return Normalisation(*values)
 
 
-def _small_tensors_beside(key: str, around: str, found: States) -> list[str]:
-    """Names in layers outside of a part of a state dict that are as small as one on colours."""
-    within = key.removeprefix(around).removeprefix(".")
-    layers: dict[str, State] = {}
-    for name, tensor in found[around].items() if within else ():
+def _small_tensors_beside(state: State, within: str) -> list[str]:
+    """Names in layers outside of the one within a state dict that are as small as one on colours."""
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in state.items():
         layers.setdefault(name.partition(".")[0], {})[name] = tensor
     others = [layer for first, layer in layers.items() if first != within]
     small = [layer for layer in others if all(tensor.numel() <= SMALL for tensor in layer.values())]
     return [name_in_file(*item) for layer in small for item in layer.items() if item[1].is_floating_point()]
 
 
-def _parts_of(key: str, state: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+def _parts_of(key: str, state: State) -> States:
     """The networks that one state dict may hold beside each other: the names behind each first attribute."""
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for name, tensor in state.items():
@@ -197,15 +181,16 @@ def _parts_of(key: str, state: Mapping[str, torch.Tensor]) -> dict[str, dict[str
     return parts
 
 
-def _the_one_that_fits(path: Path, states: States, read: Callable[..., Read]) -> Read:
+def _the_one_that_fits(path: Path, states: States, spec: ModelSpec, family: Family, rows: Sequence[int] | None) -> Read:
     """Of several state dicts the one that can be read. Raises: GiftError of the largest, or that names all that fit."""
     fitting: list[Read] = []
     refusals: dict[str, GiftError] = {}
-    for name, state in states.items():
+    for key, state in states.items():
+        where = f"{path} (under {shown(key)})" if len(states) > 1 else str(path)
         try:
-            fitting.append(read(f"{path} (under {shown(name)})", name, state))
+            fitting.append(_read_state(where, key, state, spec, family, rows))
         except GiftError as error:
-            refusals[name] = error
+            refusals[key] = error
     if not fitting:
         raise refusals[max(refusals, key=lambda name: len(states[name]))]
     if len(fitting) > 1:
@@ -221,16 +206,12 @@ def _listed(keys: Iterable[str]) -> str:
 
 
 def _read_state(
-    where: str,
-    key: str,
-    state: Mapping[str, torch.Tensor],
-    *,
-    spec: ModelSpec,
-    family: Family,
-    rows: Sequence[int] | None,
+    where: str, key: str, state: State, spec: ModelSpec, family: Family, rows: Sequence[int] | None
 ) -> Read:
-    table = family.rules(spec)
-    official = in_official_names(where, spec, state, table, family.spellings)
+    reading = nearest(state, family.rules(spec), family.spellings)
+    if reason := reading.spelling.refusal(spec):
+        raise GiftError(f"{where}: {reason}")
+    official = reading.spelling.adapt(reading.state)
     if rows is not None:
         official |= head_rows(where, family.head, official, rows)
     try:
@@ -246,24 +227,22 @@ def _read_state(
     return Read(spec, params, batch_stats, official, key)
 
 
-def _explained(
-    error: GiftError, key: str, state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family
-) -> GiftError:
+def _explained(error: GiftError, key: str, state: State, spec: ModelSpec, family: Family) -> GiftError:
     """A refusal that also says what would fit: a network within the state dict, or another architecture."""
     parts = _parts_of(key, state)
     if within := [name for name, part in parts.items() if len(parts) > 1 and _all_known(part, spec, family)]:
         return GiftError(f"{error}; it holds several networks, and --key takes one: {_listed(within)}")
     specs = (dataclasses.replace(spec, name=name) for name in MODELS)
     relatives = (other.name for other in specs if _all_known(state, other, find_family(other.name)))
-    relative = None if recognised(state, spec, family) else next(relatives, None)
+    relative = None if _recognised(state, spec, family) else next(relatives, None)
     return GiftError(f"{error}; its names are those of a {relative} or a relative of it") if relative else error
 
 
-def _all_known(state: Mapping[str, torch.Tensor], spec: ModelSpec, family: Family) -> bool:
-    return 0 < recognised(state, spec, family) == sum(not IGNORED.fullmatch(name) for name in state)
+def _all_known(state: State, spec: ModelSpec, family: Family) -> bool:
+    return 0 < _recognised(state, spec, family) == sum(not IGNORED.fullmatch(name) for name in state)
 
 
-def head_rows(where: str, head: str, state: Mapping[str, torch.Tensor], rows: Sequence[int]) -> dict[str, torch.Tensor]:
+def head_rows(where: str, head: str, state: State, rows: Sequence[int]) -> dict[str, torch.Tensor]:
     """The last layer with these of its outputs only, in this order. Raises: GiftError if it has no such output."""
     tensors = {name: state[name] for name in (f"{head}.weight", f"{head}.bias") if name in state}
     for name, tensor in tensors.items():

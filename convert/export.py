@@ -10,30 +10,31 @@ import torch
 
 from gift_jax.data.evaluation import load_evaluation
 from gift_jax.data.pixels import to_input
-from gift_jax.teachers.teacher import flatten, load_teacher, load_weights
+from gift_jax.models import Variables
+from gift_jax.teachers.teacher import TeacherInfo, flatten, load_teacher, load_weights
 
 from .families import find_family
 from .rules import to_torch
-from .teacher import make_reference
+from .teacher import make_reference, reference_logits
 from .torch_file import save_state
 
 BATCH = 500
 
 
-def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
-    """Write a teacher's weights under the official PyTorch names.
-
-    `.safetensors` holds the bare state dict, any other suffix `{"model": state_dict}` by `torch.save`; both
-    load with `strict=True`. float32 weights are the converted ones bit for bit. Returns: the state dict.
-    Raises: GiftError if something else is there.
-    """
-    info, params, batch_stats = load_weights(directory)
+def official_state(info: TeacherInfo, params: Variables, batch_stats: Variables) -> dict[str, np.ndarray]:
+    """A teacher's weights under the official PyTorch names, bit for bit."""
     flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
-    state = to_torch(
-        jax.tree.map(np.asarray, flat),
-        find_family(info.architecture).rules(info.spec),
-        batches_tracked=info.batches_tracked,
-    )
+    rules = find_family(info.architecture).rules(info.spec)
+    return to_torch(jax.tree.map(np.asarray, flat), rules, batches_tracked=info.batches_tracked)
+
+
+def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
+    """Write a teacher's weights under the official PyTorch names, as `save_state` does; they load with `strict=True`.
+
+    Returns: the state dict. Raises: GiftError if something else is there.
+    """
+    info, *variables = load_weights(directory)
+    state = official_state(info, *variables)
     done = "is there" if out.exists() else "written"
     save_state(out, state)
     print(f"{done:<10}{out}: {len(state)} tensors of {info.architecture}")
@@ -48,14 +49,12 @@ def compare(directory: Path, state: Mapping[str, np.ndarray], data: str) -> int:
     teacher = load_teacher(directory)
     info = teacher.info
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-    module = make_reference(find_family(info.architecture), info.spec, tensors).eval()
+    module = make_reference(find_family(info.architecture), info.spec, tensors)
     images = load_evaluation(info.dataset, image_size=info.image_size, source=data).images
     differing, largest = 0, 0.0
     for start in range(0, len(images), BATCH):
         inputs = np.asarray(to_input(jnp.asarray(images[start : start + BATCH]), "raw", info.normalisation))
-        with torch.inference_mode():
-            theirs = module(torch.from_numpy(inputs.transpose(0, 3, 1, 2).copy())).numpy()
-        ours = np.asarray(teacher.logits(inputs))
+        theirs, ours = reference_logits(module, inputs), np.asarray(teacher.logits(inputs))
         differing += int((ours.argmax(1) != theirs.argmax(1)).sum())
         largest = max(largest, float(np.abs(ours - theirs).max()))
     found = "equal predictions on all of them" if not differing else f"other predictions on {differing} of them"

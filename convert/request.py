@@ -1,4 +1,4 @@
-"""What is asked for when a distilled set is converted: the options of `python -m convert distilled`."""
+"""What is asked for when a distilled set or stored soft labels are converted: the options of the two commands."""
 
 import dataclasses
 from pathlib import Path
@@ -10,11 +10,18 @@ from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.readers.request import ReadRequest, SourceOptions
 from gift_jax.runtime import options
-from gift_jax.runtime.options import Choices, Dataset
+from gift_jax.runtime.options import Choices, Count, Dataset
+from gift_jax.runtime.seeds import check_seeds
 
 Source = Annotated[options.Source, tyro.conf.Positional]
 Method = Annotated[str, Choices(f"{__package__}.distilled.methods:METHODS", has_others=True)]
-_LEAST = {"ipc": 1, "factor": 1, "iteration": 0, "image_size": 1}
+
+
+def given_normalisation(mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> Normalisation | None:
+    """The statistics of two options, None if they are not given. Raises: GiftError if they do not fit each other."""
+    if (mean is None) != (std is None):
+        raise GiftError("--mean and --std go together; give both, one value for each channel")
+    return Normalisation(mean, std) if mean and std else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,43 +55,70 @@ class Request:
     method: Method
     dataset: Dataset
     out: Path
-    ipc: int | None = None
+    ipc: Count | None = None
     pixel_space: Literal["raw", "normalised", "zca"] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     class_order: options.Source | None = None
     soft_labels: Literal["probabilities", "logits"] | None = None
-    repetition: int | None = None
+    repetition: Count | None = None
     split: str | None = None
     label_column: str | None = None
     first_label: int = 0
-    factor: int | None = None
-    iteration: int | None = None
-    image_size: int | None = None
+    factor: Count | None = None
+    iteration: Annotated[int, options.Least(0)] | None = None
+    image_size: Count | None = None
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            if (number := getattr(self, name)) is not None and number < least:
-                raise GiftError(f"--{name.replace('_', '-')} is {number}, expected {least} or more")
+        options.check_numbers(self)
+        given_normalisation(self.mean, self.std)
         if self.first_label not in (0, 1):
             raise GiftError(f"--first-label is {self.first_label}, expected 0 or 1")
         if self.class_order and self.first_label:
             raise GiftError("--class-order names each class, so that --first-label has no meaning; drop one of them")
-        if (self.mean is None) != (self.std is None):
-            raise GiftError("--mean and --std go together; give both, one value for each channel")
 
     @property
     def spec(self) -> DatasetSpec:
         """The dataset. Raises: GiftError if it is unknown."""
         return get_dataset(self.dataset)
 
-    @property
-    def normalisation(self) -> Normalisation | None:
-        """The statistics that are given. Raises: GiftError if they do not fit each other."""
-        return Normalisation(self.mean, self.std) if self.mean and self.std else None
-
     def for_readers(self, copies: str | None = None) -> ReadRequest:
         """What `gift_jax.readers` are asked for. Args: copies, the ending of folders that do not count."""
         order = None if self.class_order is None else str(self.class_order)
         options = SourceOptions(self.split, None, self.label_column, order)
         return ReadRequest(None, options, self.spec, self.first_label, copies)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelRequest:
+    """A bank of stored soft labels to import, and what it does not say.
+
+    Args:
+        source: directory of epoch_0/batch_0.tar (LPQLD: batch_0.tar, HALD: epoch_0.tar) and so on, or the released
+            tar.gz, which is read without unpacking; also hf://OWNER/NAME[@REVISION][/PATH].
+        distilled: the distilled set that they belong to, whole, as `convert distilled` or `convert push` wrote it.
+        out: directory to write, with a file per epoch.
+        epochs: import the first ones only.
+        seed: of the authors' sampler, where the order of the images is not stored (SRe2L, WMDD).
+        draw: which batches an epoch of training has: those stored for it, or some of all, drawn anew; the authors' way
+            if it is not given.
+        temperature: of the softmax whose probabilities are stored (HALD).
+        centre: take the mean of the teacher's logits, of which probabilities do not tell it, as 0 (HALD), so that
+            losses that read them, such as gift, can train.
+    Raises: GiftError if a number cannot be.
+    """
+
+    source: Source
+    distilled: options.Source
+    out: Path
+    epochs: Count | None = None
+    seed: int = 42
+    draw: Literal["stored", "with_replacement", "without_replacement", "in_turns"] | None = None
+    temperature: float = 20.0
+    centre: bool = False
+
+    def __post_init__(self) -> None:
+        options.check_numbers(self)
+        check_seeds([self.seed])
+        if not self.temperature > 0:
+            raise GiftError(f"--temperature is {self.temperature:g}, expected a number above 0")

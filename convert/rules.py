@@ -31,16 +31,10 @@ CHW = Relayout(lambda chw: chw.transpose(1, 2, 0), lambda hwc: hwc.transpose(2, 
 
 def flattened(channels: int) -> Relayout:
     """A linear layer behind a flattened feature map: PyTorch flattens CHW, this library HWC."""
-
-    def forward(weight: Array) -> Array:
-        outputs, inputs = weight.shape
-        return weight.reshape(outputs, channels, inputs // channels).transpose(2, 1, 0).reshape(inputs, outputs)
-
-    def inverse(kernel: Array) -> Array:
-        inputs, outputs = kernel.shape
-        return kernel.reshape(inputs // channels, channels, outputs).transpose(2, 1, 0).reshape(outputs, inputs)
-
-    return Relayout(forward, inverse)
+    return Relayout(
+        lambda oi: oi.reshape(len(oi), channels, -1).transpose(2, 1, 0).reshape(-1, len(oi)),
+        lambda io: io.reshape(-1, channels, io.shape[1]).transpose(2, 1, 0).reshape(io.shape[1], -1),
+    )
 
 
 class Rule(NamedTuple):
@@ -108,13 +102,7 @@ def batch_norm(source: str, target: str) -> tuple[Rule, ...]:
 # A counter that neither evaluation nor training with a fixed momentum reads.
 IGNORED = re.compile(r".*\.num_batches_tracked")
 
-NO_STATISTICS = (
-    "BatchNorm's running statistics are missing, as if named_parameters() had been saved or the network had another "
-    "norm; save `model.state_dict()`, which holds them"
-)
-
-Flat = dict[str, dict[str, Array]]
-"""`{"params": {"blocks/0/conv/kernel": array}, "batch_stats": {...}}`."""
+Flat = dict[str, dict[str, Array]]  # {"params": {"blocks/0/conv/kernel": array}, "batch_stats": {...}}
 
 
 def from_torch(
@@ -143,18 +131,16 @@ def from_torch(
         else:
             raise GiftError(f"{called} is not part of this architecture; check --model")
     if expected["batch_stats"] and not flat["batch_stats"]:
-        raise GiftError(f"{where}: {NO_STATISTICS}")
-    needed = (_invert(rules, group, target)[1] for group in expected for target in expected[group])
-    beside = (
-        _beside(name, other)
-        for name in state
-        for rule in rules
-        if rule.buffers and rule.pattern().fullmatch(name)
-        for other in rule.buffers
-    )
-    for official in (*needed, *beside):
-        if official not in state:
-            raise GiftError(f"{where}: {official} is missing; check --model, or save the file again")
+        raise GiftError(
+            f"{where}: BatchNorm's running statistics are missing, as if named_parameters() had been saved or the "
+            "network had another norm; save `model.state_dict()`, which holds them"
+        )
+    for group, targets in expected.items():
+        for target in targets:
+            rule, source = _invert(rules, group, target)
+            for name in (source, *(_beside(source, other) for other in rule.buffers)):
+                if name not in state:
+                    raise GiftError(f"{where}: {name} is missing; check --model, or save the file again")
     return flat
 
 

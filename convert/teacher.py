@@ -1,7 +1,5 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,10 +11,11 @@ from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, know
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.readers import hub
+from gift_jax.runtime import provenance
 from gift_jax.runtime.files import read_json_object, refuse_to_replace, sha256
 from gift_jax.teachers import teacher as teachers
 
-from .checkpoint import blamed_on, read_checkpoint
+from .checkpoint import blamed_on, is_averaged, read_checkpoint
 from .families import ASSUMPTIONS, Family, find_family, official_name
 from .hub.config import Described, find_weights, read_config
 from .rules import batches_tracked, shown
@@ -24,7 +23,6 @@ from .rules import batches_tracked, shown
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
 # float32 sums in another order differ by about 1e-6 of the largest logit; a wrong layout by about 1.
 TOLERANCE = 1e-4
-PACKAGES = ("gift-jax", "jax", "flax", "torch", "numpy")
 
 
 def verify(weights: Path, spec: ModelSpec, theirs: np.ndarray) -> teachers.Verification:
@@ -50,11 +48,10 @@ def verification_batches(spec: ModelSpec) -> list[np.ndarray]:
     return np.split(images, VERIFICATION_IMAGES // VERIFICATION_BATCH)
 
 
-def reference_logits(reference: torch.nn.Module, spec: ModelSpec) -> np.ndarray:
-    """PyTorch's logits [VERIFICATION_IMAGES, classes], in eval mode."""
+def reference_logits(module: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    """PyTorch's logits [B, classes] in eval mode. Args: images, float32 [B, H, W, C], normalised."""
     with torch.inference_mode():
-        nchw = (torch.from_numpy(batch.transpose(0, 3, 1, 2).copy()) for batch in verification_batches(spec))
-        return np.concatenate([reference.eval()(batch).numpy() for batch in nchw])
+        return module.eval()(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
 
 
 def make_reference(family: Family, spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> torch.nn.Module:
@@ -102,19 +99,18 @@ def convert_teacher(
     size = image_size or told.image_size or data.input_size(model)
     requested = ModelSpec(model, data.num_classes, size, data.channels, options)
     known = normalisation is not None
-    read = read_checkpoint(source, requested, family, ema=ema, key=key, rows=rows, normalised=known)
-    spec, params, batch_stats, state, key, layer = read
+    spec, params, batch_stats, state, key, layer = read_checkpoint(
+        source, requested, family, ema=ema, key=key, rows=rows, normalised=known
+    )
     normalisation = normalisation or layer or told.normalisation or data.normalisation
-    averaged = ema or read.averaged or told.ema
-    del read
+    averaged = ema or is_averaged(key) or told.ema
     with blamed_on(source):
-        theirs = reference_logits(make_reference(family, spec, state), spec)
+        reference = make_reference(family, spec, state)
+        theirs = np.concatenate([reference_logits(reference, batch) for batch in verification_batches(spec)])
     if not np.isfinite(theirs).all():
-        raise GiftError(
-            f"{source}: PyTorch's logits with these weights are not finite; the file is damaged, save it again"
-        )
+        raise GiftError(f"{source}: PyTorch's logits with these weights are not finite; save the file again")
     counted = batches_tracked(state)
-    del state  # one copy of the weights makes room for the next
+    del state, reference  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
     done = "is there" if out.exists() else "written"
     with teachers.new_teacher(out, keep=teachers.same_teacher) as directory:
@@ -140,10 +136,7 @@ def convert_teacher(
             batches_tracked=counted,
             preprocessing=told.preprocessing,
             verification=verification,
-            versions={
-                "python": platform.python_version(),
-                **{name: importlib.metadata.version(name) for name in PACKAGES},
-            },
+            versions={**provenance.versions(), "torch": torch.__version__},
         )
         teachers.write_info(directory, info)
     summary = _summary(info, key, verification, count, layer=layer is not None)
@@ -171,9 +164,7 @@ def _model(source: Path, given: str | None, told: Described) -> str:
     # CIFAR's stem, with which a ResNet is a `_modified` one, has no place in timm's configuration; the weights tell it.
     plain = {official_name(name).removesuffix("_modified") for name in (given, told.architecture) if name}
     if len(plain) > 1:
-        raise GiftError(
-            f"{source}: is a {told.architecture}, as its config.json says, but --model is {given}; leave it out"
-        )
+        raise GiftError(f"{source}: is a {told.architecture}, as its config.json says, but --model is {given}; drop it")
     if given and (given.endswith("_modified") or not told.architecture):
         return given
     if told.architecture:
@@ -185,9 +176,7 @@ def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
     """Compare class names with the dataset's, where both are known. Raises: GiftError if their order is another one."""
     if names != data.class_names and sorted(names) == sorted(data.class_names):
         rows = " ".join(str(names.index(name)) for name in data.class_names)
-        raise GiftError(
-            f"{source}: its config.json has the classes of {data.name} in another order; give --rows {rows}"
-        )
+        raise GiftError(f"{source}: config.json has the classes of {data.name} in another order; give --rows {rows}")
 
 
 def _summary(info: teachers.TeacherInfo, key: str, check: teachers.Verification, count: int, *, layer: bool) -> str:

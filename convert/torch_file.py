@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.source import check_file, refuse_stand_in
 from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
 
@@ -23,13 +24,13 @@ from .rules import NAME_IN_FILE, shown
 
 # NumPy's numbers, which scripts store beside tensors; NumPy 1 pickles them by another name than NumPy 2.
 _SCALAR: Any = np.float64(0).__reduce__()[0]
-_NUMPY = (
+# Besides tensors and plain containers: what the torchvision reference trainer stores under "args", and numbers.
+ALLOWED: tuple[Any, ...] = (
+    argparse.Namespace,
     *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     np.dtype,
     *(type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")),
 )
-# Besides tensors and plain containers: what the torchvision reference trainer stores under "args", and numbers.
-ALLOWED: tuple[Any, ...] = (argparse.Namespace, *_NUMPY)
 
 # Under which keys trainers keep averaged weights: torchvision's reference, timm's trainer, and others.
 EMA_KEYS = ("model_ema", "state_dict_ema", "ema_state_dict", "ema", "ema_model")
@@ -51,19 +52,21 @@ def load_object(path: Path) -> Any:
     """
     if path.is_dir():
         raise GiftError(f"{path}: {_what_folder(path)}")
-    if not path.is_file():
-        raise GiftError(f"{path}: no such file; check the path")
-    if is_safetensors(_head(path)):
+    check_file(path)
+    with os_errors_as_gift_error(path), path.open("rb") as file:
+        head = file.read(HEAD)
+    refuse_stand_in(str(path), head)
+    if is_safetensors(head):
         try:
             return safetensors.torch.load_file(path)
         except (safetensors.SafetensorError, ValueError, OSError) as error:
             raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
-    return _load_torch(path, str(path))
+    return _load_torch(path, str(path), head)
 
 
 def load_stream(content: bytes, label: str) -> Any:
     """Load the bytes of a `.pth` or `.pt` file as `load_object` does; label is its name in messages."""
-    return _load_torch(io.BytesIO(content), label)
+    return _load_torch(io.BytesIO(content), label, content[:HEAD])
 
 
 def is_safetensors(head: bytes) -> bool:
@@ -71,7 +74,7 @@ def is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{"
 
 
-def _load_torch(file: Path | IO[bytes], label: str) -> Any:
+def _load_torch(file: Path | IO[bytes], label: str, head: bytes) -> Any:
     try:
         with torch.serialization.safe_globals(list(ALLOWED)), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old pickle protocols: the user asked for weights, not for advice
@@ -84,14 +87,12 @@ def _load_torch(file: Path | IO[bytes], label: str) -> Any:
         if refused:
             reason = f"refused, because loading it would run code ({refused[1]}); save its state_dict alone"
             raise GiftError(f"{label}: {reason}") from None
-        raise GiftError(f"{label}: not a PyTorch checkpoint, {_what_instead(file)}") from None
+        raise GiftError(f"{label}: not a PyTorch checkpoint, {_what_instead(file, head)}") from None
 
 
 # What is saved for a checkpoint by mistake, by how it begins.
 HEAD = 512  # bytes
 INSTEAD: Mapping[str, str] = {
-    r"version https://git-lfs": "a git-lfs pointer, which stands for the file; fetch that with `git lfs pull`",
-    r"(?i)\s*(<!doctype html|<html|<\?xml)": "a web page; follow its download link, and save what is behind it",
     r"\x89HDF": "an HDF5 file, as Keras writes; only PyTorch's weights are converted",
     r"\x93NUMPY": "a NumPy array; only PyTorch's weights are converted",
     r"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!": "a compressed file; unpack it first",
@@ -99,22 +100,13 @@ INSTEAD: Mapping[str, str] = {
 }
 
 
-def _what_instead(file: Path | IO[bytes]) -> str:
+def _what_instead(file: Path | IO[bytes], head: bytes) -> str:
     """The end of a sentence about a file that is no checkpoint: what it is, and what would help."""
-    head = _head(file)
     if not head:
         return f"but an empty file; {_AGAIN}"
     text = head.decode("latin-1")
     found = next((what for pattern, what in INSTEAD.items() if re.match(pattern, text)), None) or _what_zip(file)
     return f"but {found}" if found else f"or a damaged one; {_AGAIN}"
-
-
-def _head(file: Path | IO[bytes]) -> bytes:
-    if isinstance(file, Path):
-        with os_errors_as_gift_error(file), file.open("rb") as opened:
-            return opened.read(HEAD)
-    file.seek(0)
-    return file.read(HEAD)
 
 
 def _what_zip(file: Path | IO[bytes]) -> str | None:
@@ -133,21 +125,14 @@ def _what_zip(file: Path | IO[bytes]) -> str | None:
     )
 
 
-# What a folder is that is given for a checkpoint, by a file that it holds.
-FOLDERS: Mapping[str, str] = {
-    "teacher.json": "a folder with a teacher that was converted already; use it as it is",
-    "data.pkl": "a folder that unpacking a .pth has left; `zip -0 -r FILE.pth {0}` beside it makes a file again",
-    "*/data.pkl": "a folder around an unpacked .pth; `zip -0 -r FILE.pth {1}` in it makes a file again",
-}
 CHECKPOINT = re.compile(r".*\.(safetensors|pt|th|pth.*|bin|ckpt)", re.IGNORECASE)  # how its name ends
 
 
 def _what_folder(path: Path) -> str:
     with os_errors_as_gift_error(path):
-        for pattern, what in FOLDERS.items():
-            for found in sorted(path.glob(pattern))[:1]:
-                return what.format(path.name, shown(found.relative_to(path).parts[0]))
         files = sorted(file.name for file in path.iterdir() if CHECKPOINT.fullmatch(file.name))
+    if (path / "teacher.json").is_file():
+        return "a folder with a teacher that was converted already; use it as it is"
     if len(files) == 1:
         return f"a folder, not a checkpoint; give {shown(files[0])} in it"
     if files:
@@ -166,19 +151,18 @@ def find_states(where: str, content: Any) -> dict[str, dict[str, torch.Tensor]]:
     for _ in range(DEEPEST):
         below: list[tuple[str, Any]] = []
         for key, value in level:
-            if is_state(value):
+            if _is_state(value):
                 found[key] = _network_names(where, value)
             elif id(value) not in seen:  # a file of a few bytes may hold one mapping a million times
                 seen.add(id(value))
                 below += [(f"{key}.{name}" if key else str(name), part) for name, part in _parts(value)]
         level = below
     if not found:
-        raise GiftError(f"{where}: holds no state dict, but {describe(content)}; save `model.state_dict()`")
+        raise GiftError(f"{where}: holds no state dict, but {_describe(content)}; save `model.state_dict()`")
     return found
 
 
-def is_state(value: Any) -> bool:
-    """Whether something is a state dict: a mapping of names to tensors, and not an empty one."""
+def _is_state(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and bool(value)
@@ -192,14 +176,13 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(value) if isinstance(value, list | tuple) else ()
 
 
-def describe(content: Any) -> str:
+def _describe(content: Any) -> str:
     """What a file's content is, in a few words."""
     if isinstance(content, Mapping):
         strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
         if content and len(strangers) < len(content):
-            first = strangers[0] if strangers else next(iter(content))
+            first, count = [*strangers, *content][0], len(content) - len(strangers)
             kind = type(content[first]).__name__
-            count = len(content) - len(strangers)
             return f"{count} tensor{'s' * (count != 1)} beside {shown(first)!r}, of type {kind}"
         return f"a mapping of {', '.join(shown(name) for name in list(content)[:4]) or 'nothing'}"
     if isinstance(content, list | tuple):

@@ -45,7 +45,7 @@ def find_files(directory: Path) -> dict[str, list[Path]]:
     return found
 
 
-def convert_zoo(source: Path, out: Path) -> list[Outcome]:
+def convert_zoo(source: Path, out: Path) -> None:
     """Convert every published teacher below source into `out/dataset_model`, skip what is done, print a table."""
     files = find_files(source)
     if not files:
@@ -53,30 +53,32 @@ def convert_zoo(source: Path, out: Path) -> list[Outcome]:
         raise GiftError(
             f"{source}: holds none of the published teachers ({names}); they are on {ZOO['cifar10_conv3'].where}"
         )
-    outcomes = []
+    outcomes, missing = [], dict[str, list[str]]()
     with display("teachers", len(ZOO), "teachers") as advance:
         for name, teacher in ZOO.items():
-            outcomes.append(convert_one(teacher, files.get(name, ()), out / name))
+            if name in files:
+                outcomes.append(convert_one(teacher, files[name], out / name))
+            else:
+                outcomes.append(Outcome(teacher, "missing", ""))
+                missing.setdefault(teacher.where, []).append(f"{teacher.file_name}.pth")
             advance(1, name)
     rich.print(_table(outcomes))
-    for line in _missing(outcomes):
-        print(line)
+    for where, names in missing.items():
+        print(f"missing   {', '.join(names)}: {where}")
     failed = [outcome.teacher.name for outcome in outcomes if outcome.status == "failed"]
     if failed:
         raise GiftError(f"{source}: {len(failed)} could not be converted ({', '.join(failed)}); the table says why")
-    return outcomes
 
 
 def convert_one(teacher: Published, files: Sequence[Path], out: Path) -> Outcome:
     """Convert one teacher, unless it is there already from the same file."""
-    if not files:
-        return Outcome(teacher, "missing", "")
     try:
         if len(files) > 1:
             raise GiftError(f"found {' and '.join(map(str, files))}; keep one")
         [path] = files
-        if (info := _converted(out)) and info.source_sha256 == sha256(path):
-            return Outcome(teacher, "there", "converted before from the same file", info)
+        with contextlib.suppress(GiftError):  # one that is damaged is made again
+            if (info := load_teacher(out).info).source_sha256 == sha256(path):
+                return Outcome(teacher, "there", "converted before from the same file", info)
         with contextlib.redirect_stdout(io.StringIO()):  # the table says it
             info = convert_teacher(path, dataset=teacher.dataset, model=teacher.model, out=out)
     except GiftError as error:
@@ -84,28 +86,11 @@ def convert_one(teacher: Published, files: Sequence[Path], out: Path) -> Outcome
     return Outcome(teacher, "converted", str(out), info)
 
 
-def _converted(directory: Path) -> TeacherInfo | None:
-    """What a teacher that is there already says of itself; None also if it is damaged, to be made again."""
-    try:
-        return load_teacher(directory).info
-    except GiftError:
-        return None
-
-
-_HEADINGS = ("teacher", "published top-1, %", "pixels", "status", "logit difference", "note")
-
-
 def _table(outcomes: Sequence[Outcome]) -> Table:
     title = "Published teachers; logit difference to PyTorch, relative to the largest logit"
-    table = Table(*(Column(name, overflow="fold") for name in _HEADINGS), title=title, title_justify="left")
+    headings = ("teacher", "published top-1, %", "pixels", "status", "logit difference", "note")
+    table = Table(*(Column(name, overflow="fold") for name in headings), title=title, title_justify="left")
     for teacher, status, note, info in outcomes:
         difference = f"{info.verification.max_relative:.1e}" if info and info.verification else ""
         table.add_row(teacher.name, f"{teacher.top1:.2f}", str(teacher.image_size), status, difference, note)
     return table
-
-
-def _missing(outcomes: Sequence[Outcome]) -> list[str]:
-    places: dict[str, list[str]] = {}
-    for teacher in (outcome.teacher for outcome in outcomes if outcome.status == "missing"):
-        places.setdefault(teacher.where, []).append(f"{teacher.file_name}.pth")
-    return [f"missing   {', '.join(names)}: {where}" for where, names in places.items()]

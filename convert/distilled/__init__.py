@@ -12,12 +12,12 @@ import torch
 from gift_jax.data.distilled import DistilledSet, load_distilled, save_new_distilled, told_by_file
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
-from gift_jax.readers.source import Source, directory
+from gift_jax.readers.source import directory
 
 from .content import Content, Request, first_of_each_class
 from .layouts import ENCODED, LAYOUTS, OPTIONS, open_source
 from .methods import METHODS, release_of
-from .pixels import Pixels, make_pixels, space_of
+from .pixels import make_pixels, space_of
 from .shards import read_shards, told_by_shards
 
 # Notes that are said when a set is written.
@@ -32,18 +32,42 @@ def convert_distilled(request: Request) -> DistilledSet:
     layout, files = open_source(source)
     if layout == "parquet" and (told := told_by_shards(files)) is not None:
         return _keep_part(files.label, told, functools.partial(read_shards, files, told), request)
-    space_of(source, layout, request.method, request.pixel_space)  # refuses before anything is read
+    space = space_of(source, layout, request.method, request.pixel_space)
     _check_options(source, layout, request)
     content = LAYOUTS[layout].read(files, request)
     order = release_of(request.method).orders.get(request.spec.name)
     if order and layout not in ENCODED:  # what a tensor's labels count
         notes = {"classes": "in the order of the authors' code", **content.notes}
         content = content._replace(class_names=tuple(order), notes=notes)
-    pixels = make_pixels(source, layout, content, request)
-    content = content._replace(notes={**content.notes, **pixels.notes})
-    distilled = _assemble(source, files, layout, content, pixels, request)
-    _keep(request.out, distilled, f"{content.images.dtype} read")
-    print(f"check     {_evidence(distilled, content)}")
+    dtype, kept, ipc = content.images.dtype, len(content.labels), (content.labels == 0).sum()
+    content, space, normalisation = make_pixels(source, layout, space, content, request)
+    provenance = {
+        "source": hub.title(files.path),
+        "layout": LAYOUTS[layout].title,
+        "sha256": files.digest(),
+        "subset": f"the first {ipc} of each class, {content.order}: {kept} of {content.total} images",
+        "versions": f"gift-jax {importlib.metadata.version('gift-jax')}, torch {torch.__version__}",
+        **{name: note for name, note in content.notes.items() if name != "formation"},
+    }
+    try:
+        distilled = DistilledSet(
+            images=content.images,
+            labels=content.labels,
+            soft_labels=content.soft_labels,
+            pixel_space=space,
+            dataset=request.spec.name,
+            method=request.method,
+            ipc=int((content.labels == 0).sum()),
+            provenance=provenance,
+            normalisation=normalisation,
+            class_names=content.class_names,
+            learning_rate=content.learning_rate,
+            formation=request.factor or 1,
+        )
+    except GiftError as error:
+        raise GiftError(f"{source}: {error}") from None
+    _keep(request.out, distilled, f"{dtype} read")
+    print(f"check     {_evidence(distilled, content, kept)}")
     return distilled
 
 
@@ -54,9 +78,7 @@ def open_distilled(path: Path) -> DistilledSet:
         return load_distilled(path)
     files = directory(path)
     if (told := told_by_shards(files)) is None:
-        raise GiftError(
-            f"{path}: is not converted yet; run `python -m convert distilled` first, and give what it wrote"
-        )
+        raise GiftError(f"{path}: is not converted yet; run `python -m convert distilled` first, and give its file")
     return read_shards(files, told)
 
 
@@ -116,9 +138,9 @@ def _check_options(path: Path, layout: str, request: Request) -> None:
         )
 
 
-def _evidence(distilled: DistilledSet, content: Content) -> str:
+def _evidence(distilled: DistilledSet, content: Content, count: int) -> str:
     """A line to check a set by: its first class, the values of its pixels, what was left out and what was chosen."""
-    images, count = distilled.images, len(content.labels)
+    images = distilled.images
     first = "" if content.first is None else f" ({content.first!r})"
     soft = "" if distilled.soft_labels is None else f", soft labels: {content.notes['labels']}"
     parts = (
@@ -128,35 +150,3 @@ def _evidence(distilled: DistilledSet, content: Content) -> str:
         *(f"{name}: {content.notes[name]}" for name in _CHOSEN if name in content.notes),
     )
     return "; ".join(parts)
-
-
-def _assemble(
-    source: Path, files: Source, layout: str, content: Content, pixels: Pixels, request: Request
-) -> DistilledSet:
-    kept, ipc = len(content.labels), (content.labels == 0).sum()
-    provenance = {
-        "source": hub.title(files.path),
-        "layout": LAYOUTS[layout].title,
-        "sha256": files.digest(),
-        "subset": f"the first {ipc} of each class, {content.order}: {kept} of {content.total} images",
-        "versions": f"gift-jax {importlib.metadata.version('gift-jax')}, torch {torch.__version__}",
-        **{name: note for name, note in content.notes.items() if name != "formation"},
-    }
-    labels = content.labels[pixels.rows]
-    try:
-        return DistilledSet(
-            images=pixels.images,
-            labels=labels,
-            soft_labels=None if content.soft_labels is None else content.soft_labels[pixels.rows],
-            pixel_space=pixels.space,
-            dataset=request.spec.name,
-            method=request.method,
-            ipc=int((labels == 0).sum()),
-            provenance=provenance,
-            normalisation=pixels.normalisation,
-            class_names=content.class_names,
-            learning_rate=content.learning_rate,
-            formation=request.factor or 1,
-        )
-    except GiftError as error:
-        raise GiftError(f"{source}: {error}") from None

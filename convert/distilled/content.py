@@ -1,6 +1,6 @@
-"""What readers of distilled sets give, and what they share: rows, axes and raw pixels."""
+"""What readers of distilled sets give, and what they share: rows and axes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,8 +8,7 @@ import numpy as np
 from gift_jax.errors import GiftError
 
 from ..request import Request
-
-DARKEST_BYTES = 128  # floats from 0 whose largest is at least this (and at most 255) are bytes, without a doubt
+from .labels import read_labels
 
 
 class Content(NamedTuple):
@@ -75,7 +74,7 @@ def allocated(shape: tuple[int, ...], dtype: type[np.generic], what: str) -> np.
 
 # Orders of axes: their name, and how they become [N, H, W, C].
 AXES: Mapping[str, tuple[int, ...]] = {"[N, H, W, C]": (0, 1, 2, 3), "[N, C, H, W]": (0, 2, 3, 1)}
-LAST, FIRST = AXES
+_, FIRST = AXES
 
 
 def axes_of(label: str, shape: tuple[int, ...], request: Request, usual: str | None = None) -> str:
@@ -90,20 +89,26 @@ def axes_of(label: str, shape: tuple[int, ...], request: Request, usual: str | N
     raise GiftError(f"{label} is {list(shape)}, {problem}; check --dataset, or save it again as [N, H, W, {channels}]")
 
 
-def raw_pixels(images: np.ndarray) -> tuple[np.ndarray, str]:
-    """Raw pixels as they are stored, and what they were in words.
+def content_of_pair(
+    label: str,
+    shape: tuple[int, ...],
+    labels: np.ndarray,
+    request: Request,
+    take: Callable[[np.ndarray], np.ndarray],
+    order: str,
+    usual: str | None = None,
+) -> Content:
+    """The first images of each class, of arrays of images and of labels, as `read_labels` has them.
 
-    Floats in [0, 1] that are exactly whole 255ths become bytes, a quarter of the memory. Floats from 0 to 255 are
-    divided; those that might be anything stay as they are, and are refused by `DistilledSet`.
+    Args: label, the source, for messages; shape, of the images; take, row numbers -> these images as they are stored;
+    order, as in `Content`; usual, as in `axes_of`.
     """
-    if images.dtype == np.uint8:
-        return images, "bytes"
-    low, high = images.min(), images.max()
-    if low >= 0 and DARKEST_BYTES <= high <= 255:
-        levels = np.rint(images).astype(np.uint8)
-        return (levels if (levels == images).all() else images / np.float32(255)), "floats from 0 to 255"
-    if not (low >= 0 and high <= 1):
-        return images, "floats"
-    levels = np.rint(images * 255).astype(np.uint8)
-    whole = (levels.astype(np.float32) / np.float32(255) == images).all()
-    return (levels if whole else images), "floats from 0 to 1"
+    read = read_labels(label, labels, request)
+    if shape[:1] != read.ids.shape:
+        count = shape[0] if shape else 0
+        raise GiftError(f"{label}: has {count} images, but {len(read.ids)} labels; take both from one release")
+    axes = axes_of(f"{label}: its images", shape, request, usual)
+    kept = first_of_each_class(label, read.ids, request)
+    soft_labels = None if read.soft is None else read.soft[kept]
+    notes = {"labels": read.note, "axes": axes}
+    return Content(take(kept).transpose(AXES[axes]), read.ids[kept], soft_labels, len(read.ids), order, notes)

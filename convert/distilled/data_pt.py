@@ -9,14 +9,12 @@ import numpy as np
 import torch
 
 from gift_jax.errors import GiftError
-from gift_jax.readers.source import Source, head_of, refuse_stand_in
+from gift_jax.readers.source import Source
 from gift_jax.readers.splits_and_pairs import choose_pair, listed
-from gift_jax.runtime.files import os_errors_as_gift_error
 
 from ..request import Request
 from ..torch_file import load_object, load_stream
-from .content import FIRST, LAST, Content, axes_of, first_of_each_class
-from .labels import read_labels
+from .content import FIRST, Content, content_of_pair
 
 NAME = "data.pt"
 _PHASE = re.compile(rf"_phase[0-9]+/{re.escape(NAME)}$")  # of sets that were distilled some classes at a time
@@ -30,19 +28,7 @@ _EXPECTED = (
 def load_torch(source: Source, name: str) -> object:
     """What a torch file of a source holds: mapped from disk, or read whole out of an archive."""
     path = source.on_disk(name)
-    if path:
-        with os_errors_as_gift_error(path), path.open("rb") as stream:
-            refuse_stand_in(str(path), head_of(stream))
     return load_object(path) if path else load_stream(source.read(name, LARGEST), f"{source.label}: {name!r}")
-
-
-def is_one_image(source: Source, name: str) -> bool:
-    """Whether a torch file of a source holds the tensor of a single image."""
-    try:
-        content = load_torch(source, name) if name.lower().endswith(SUFFIXES) else None
-    except GiftError:
-        return False
-    return isinstance(content, torch.Tensor) and content.ndim in (2, 3)
 
 
 def read(source: Source, request: Request) -> Content:
@@ -85,7 +71,7 @@ def _tensors(source: Source, name: str, request: Request) -> _Tensors:
         raise GiftError(f"{label}: is of {told!r}, but --dataset is {dataset}; give the right one")
     pair, notes = _pair(label, content, request)
     images, labels = (torch.as_tensor(value) if _is_numbers(value) else value for value in pair)
-    if not all(isinstance(value, torch.Tensor) and _has_values(value) for value in (images, labels)):
+    if not all(map(_has_values, (images, labels))):
         raise GiftError(f"{label}: its images and labels must be tensors, found {_kinds(pair)}; write the file again")
     return _Tensors(images, labels, notes)
 
@@ -93,7 +79,10 @@ def _tensors(source: Source, name: str, request: Request) -> _Tensors:
 def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any], dict[str, str]]:
     repetitions = content.get("data") if isinstance(content, Mapping) else content
     if isinstance(repetitions, list | tuple) and repetitions and all(map(_is_pair, repetitions)):
-        return _repetition(label, repetitions, request)
+        number, count = request.repetition or 1, len(repetitions)
+        if number > count:
+            raise GiftError(f"{label}: holds {count} repetitions, but --repetition is {number}; give 1 to {count}")
+        return repetitions[number - 1], {"repetition": f"{number} of {count}"}
     if request.repetition is not None:
         raise GiftError(f"{label}: holds one set, not several repetitions; drop --repetition")
     if _is_pair(content):
@@ -104,13 +93,6 @@ def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any],
         raise GiftError(f"{label}: holds a dictionary with the key {strangers[0]!r}; {_EXPECTED}")
     images, labels = choose_pair(label, content, request.for_readers())[:2]
     return (content[images], content[labels]), {"arrays": f"{images} and {labels}"}
-
-
-def _repetition(label: str, repetitions: Sequence[Any], request: Request) -> tuple[Sequence[Any], dict[str, str]]:
-    number, count = 1 if request.repetition is None else request.repetition, len(repetitions)
-    if not 1 <= number <= count:
-        raise GiftError(f"{label}: holds {count} repetitions, but --repetition is {number}; give 1 to {count}")
-    return repetitions[number - 1], {"repetition": f"{number} of {count}"}
 
 
 def _is_pair(value: object) -> bool:
@@ -127,9 +109,9 @@ def _is_numbers(value: object) -> bool:
     )
 
 
-def _has_values(tensor: torch.Tensor) -> bool:
-    """Not sparse, and not a shape alone."""
-    return tensor.layout is torch.strided and tensor.device.type == "cpu"
+def _has_values(value: object) -> bool:
+    """Whether something is a tensor, not sparse, and not a shape alone."""
+    return isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
 
 
 def _kinds(value: object) -> str:
@@ -142,19 +124,10 @@ def _kinds(value: object) -> str:
 
 def from_tensors(label: str, images: torch.Tensor, labels: torch.Tensor, request: Request) -> Content:
     """Keep the first images of each class from images, [N, C, H, W] as a rule, and labels as `read_labels` has them."""
-    read = read_labels(label, _numpy(labels), request)
-    if images.ndim == 0 or len(read.ids) != len(images):
-        count = len(images) if images.ndim else 0
-        raise GiftError(f"{label}: has {count} images, but {len(read.ids)} labels; take both from one release")
-    axes = axes_of(f"{label}: its images", tuple(images.shape), request, usual=FIRST)
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise GiftError(f"{label}: its images are {images.dtype}, expected uint8 or floats; save them as one of them")
-    kept = first_of_each_class(label, read.ids, request)
-    pixels = _numpy(images.detach()[torch.from_numpy(kept)])
-    pixels = pixels if axes == LAST else pixels.transpose(0, 2, 3, 1)
-    notes = {"labels": read.note, "axes": axes}
-    soft_labels = None if read.soft is None else read.soft[kept]
-    return Content(pixels, read.ids[kept], soft_labels, len(read.ids), "in the file's order", notes)
+    shape, take = tuple(images.shape), lambda kept: _numpy(images.detach()[torch.from_numpy(kept)])
+    return content_of_pair(label, shape, _numpy(labels), request, take, "in the file's order", usual=FIRST)
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

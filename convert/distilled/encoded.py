@@ -1,7 +1,6 @@
 """Sets of image files, in any form that `gift_jax.readers` reads: the first of each class, decoded safely."""
 
-import dataclasses
-from collections import Counter
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +22,6 @@ from .methods import release_of
 LARGEST_SIDE = 2048  # pixels; distilled images have 32 to 224
 
 
-_NOTHING = np.zeros((0, 0, 0, 0), np.uint8)
-
-
 class StoredImage(NamedTuple):
     """pixels: uint8 [S, S, C]; side: that it was stored with; deep: whether with 16 bits a pixel."""
 
@@ -34,26 +30,20 @@ class StoredImage(NamedTuple):
     deep: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class DecodeSquare:
+def decode_square(content: bytes, where: str, *, channels: int, size: int | None = None) -> StoredImage:
     """From an image file to its pixels, RGB or grey as torchvision's ImageFolder has them; 16 bits are scaled to 8.
 
-    channels: 1 or 3; size: the side in pixels to resize to, as torchvision's Resize and CenterCrop do it, None: none.
+    Args: size, the side in pixels to resize to, as torchvision's Resize and CenterCrop do it.
     """
-
-    channels: int
-    size: int | None
-
-    def __call__(self, content: bytes, where: str) -> StoredImage:  # noqa: D102
-        header = open_header(content, where)
-        width, height = header.size
-        if width != height or width > LARGEST_SIDE:
-            problem = "not square" if width != height else f"larger than {LARGEST_SIDE} a side"
-            raise GiftError(f"{where}: is {width} x {height} pixels, {problem}; take the file from the source again")
-        image = open_image(content, where, self.channels)
-        if self.size is not None:
-            image = center_crop(resize(image, self.size), self.size)
-        return StoredImage(np.asarray(image).reshape(*image.size, self.channels), width, is_deep(where, header))
+    header = open_header(content, where)
+    width, height = header.size
+    if width != height or width > LARGEST_SIDE:
+        problem = "not square" if width != height else f"larger than {LARGEST_SIDE} a side"
+        raise GiftError(f"{where}: is {width} x {height} pixels, {problem}; take the file from the source again")
+    image = open_image(content, where, channels)
+    if size is not None:
+        image = center_crop(resize(image, size), size)
+    return StoredImage(np.asarray(image).reshape(*image.size, channels), width, is_deep(where, header))
 
 
 def read_images(form: Form, source: Source, request: Request) -> Content:
@@ -69,26 +59,22 @@ def read_images(form: Form, source: Source, request: Request) -> Content:
     rows = first_of_each_class(source.label, records.labels, request, records.class_names)
     if form is FORMS["images"]:
         rows = rows[np.argsort(records.labels[rows], kind="stable")]
-    images, notes = decode(records, rows, DecodeSquare(spec.channels, request.image_size or usual))
+    images, notes = decode(records, rows, channels=spec.channels, size=request.image_size or usual)
     classes = records.classes
     notes = {**records.notes, "classes": classes.note, **notes}
     if classes.ids:
         print(f"classes   {names_with_ids(classes)}")
-    return Content(
-        images,
-        records.labels[rows],
-        None,
-        len(records.labels),
-        form.order,
-        notes,
-        class_names=() if are_numbers(classes.names) else classes.names,
-        first=next((name for name, label in classes.ids.items() if label == 0), None),
-    )
+    names = () if are_numbers(classes.names) else classes.names
+    first = next((name for name, label in classes.ids.items() if label == 0), None)
+    return Content(images, records.labels[rows], None, len(records.labels), form.order, notes, names, first)
 
 
-def decode(records: Records, rows: np.ndarray, transform: DecodeSquare) -> tuple[np.ndarray, dict[str, str]]:
-    """Decode rows, int [N]. Returns: uint8 [N, S, S, C], of the transform's size or of the first image's, and notes."""
-    images, sides, deep = _NOTHING, Counter[int](), 0
+def decode(
+    records: Records, rows: np.ndarray, *, channels: int, size: int | None = None
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Decode rows, int [N]. Returns: uint8 [N, S, S, C], of that size or of the first image's, and notes."""
+    images, sides, deep = np.zeros((0, 0, 0, 0), np.uint8), set[int](), 0
+    transform = functools.partial(decode_square, channels=channels, size=size)
     with display("decoding", len(rows), "images") as advance:
         for place, image in enumerate(decoded(records, transform, rows.tolist())):
             if place == 0:
@@ -100,13 +86,13 @@ def decode(records: Records, rows: np.ndarray, transform: DecodeSquare) -> tuple
                     f"{images.shape[1]}; take the file from the source again, or the right folder"
                 )
             images[place] = image.pixels
-            sides[image.side] += 1
+            sides.add(image.side)
             deep += image.deep
             advance(1, "")
     notes = {"decoder": f"Pillow {PIL.__version__}"}
     if deep:
         notes["depth"] = f"{deep} images of 16 bits, scaled to 8"
-    if others := sorted(sides.keys() - {images.shape[1]}):
+    if others := sorted(sides - {images.shape[1]}):
         stored = " and ".join(map(str, others))
         notes["resized"] = f"from {stored} to {images.shape[1]} pixels, as torchvision's Resize on Pillow images"
     return images, notes

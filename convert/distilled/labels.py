@@ -41,16 +41,12 @@ def _soft(label: str, rows: np.ndarray, request: Request) -> ReadLabels:
     kind = _kind(label, rows, request.soft_labels or ("logits" if by_class else None))
     if by_class:  # DATM's rule, and PAD's: row r is of class r // (rows a class); its logits may have another argmax
         if len(rows) % num_classes:
-            raise GiftError(
-                f"{label}: has {len(rows)} rows of labels, no multiple of {num_classes} classes; check --dataset"
-            )
+            raise GiftError(f"{label}: {len(rows)} labels are no multiple of {num_classes} classes; check --dataset")
         ids = np.repeat(np.arange(num_classes), len(rows) // num_classes)
     else:
         undecided = np.flatnonzero((rows == rows.max(1, keepdims=True)).sum(1) != 1)
         if len(undecided):
-            raise GiftError(
-                f"{label}: row {undecided[0]} of its labels has no single largest entry; give class ids too"
-            )
+            raise GiftError(f"{label}: row {undecided[0]} of its labels has no single largest entry; give class ids")
         ids = rows.argmax(1)
     if kind == "logits":
         return ReadLabels(ids.astype(np.int32), rows, kind)

@@ -91,9 +91,6 @@ def open_source(path: Path) -> tuple[str, Source]:
 
 def _found(source: Source | None) -> str:
     files = openable(source, data_pt.SUFFIXES) if source else []
-    if source and len(files) > 1 and data_pt.is_one_image(source, files[0]):
-        what = f"it holds {len(files)} torch files of one image each ({listed(files, 2)})"
-        return f"{what}, stack them as images [N, C, H, W] and save [images, labels] as one file"
     if len(files) > 1:
         return f"it holds {len(files)} archives or torch files ({listed(files, 2)}), give one of them"
     return f"it holds {listed(source.sizes, 3)}" if source else "it is none of these"

@@ -10,15 +10,7 @@ from gift_jax.readers.class_names import NETTE, TEN, WOOF
 Space = PixelSpace | Literal["unbounded"]
 """What was done to stored pixels; `unbounded` ones are raw floats that may leave [0, 1] by a little."""
 
-_DATA: Mapping[str, Space | None] = {
-    "data.pt": None,
-    "datm": None,
-    "arrays": None,
-    "parquet": None,
-    "images": None,
-    "idx": None,
-    "cifar": None,
-}
+_DATA: Mapping[str, Space | None] = dict.fromkeys(("data.pt", "datm", "arrays", "parquet", "images", "idx", "cifar"))
 
 
 class Release(NamedTuple):

@@ -1,36 +1,26 @@
-"""From stored numbers to a set's pixels: their space, and what they are normalised by."""
+"""From stored numbers to a set's pixels: their space, what they are normalised by, and how many images one holds."""
 
-from collections.abc import Mapping
+import itertools
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PIXEL_SPACES, PixelSpace
 from gift_jax.errors import GiftError
 
-from ..request import Request
-from .content import Content, raw_pixels
-from .formation import decode
+from ..request import Request, given_normalisation
+from .content import Content, allocated
 from .layouts import ENCODED, LAYOUTS
 from .methods import METHODS, Space, release_of
 
 # Mean distance from [0, 1] at which pixels are no raw ones that left it by a little; normalised images have 0.3 or so.
 _FAR = 0.1
-
-
-class Pixels(NamedTuple):
-    """Images, uint8 or float32 [N, S, S, C].
-
-    rows: int64 [N], the stored images that they are made of; notes: what was done to them, in words.
-    """
-
-    images: np.ndarray
-    rows: np.ndarray
-    space: PixelSpace
-    normalisation: Normalisation | None
-    notes: Mapping[str, str]
+_DARKEST_BYTES = 128  # floats from 0 whose largest is at least this (and at most 255) are bytes, without a doubt
+_PADDING = 0.5  # grey, of pixels in [0, 1], where the side is no multiple of the factor
 
 
 def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | None:
@@ -46,36 +36,58 @@ def space_of(path: Path, layout: str, method: str, told: str | None) -> Space | 
     return cast(Space | None, told or spaces[layout])
 
 
-def make_pixels(path: Path, layout: str, content: Content, request: Request) -> Pixels:
-    """Pixels as the method's own reader has them.
+def make_pixels(
+    path: Path, layout: str, space: Space | None, content: Content, request: Request
+) -> tuple[Content, PixelSpace, Normalisation | None]:
+    """What was read as the method's own reader has it, the space of its pixels, and what they are normalised by.
 
-    Args: path and layout, of the source.
+    Args: path, layout and space, of the source (`space_of`).
     """
-    told = request.pixel_space
-    space = space_of(path, layout, request.method, told)
-    if content.images.dtype == np.uint8 and space in (None, "unbounded"):
+    stored = content.images
+    if stored.dtype == np.uint8 and space in (None, "unbounded"):
         space = "raw"  # nothing was done to 8-bit pixels
     if space is None:
         raise _untold(path, layout, request.method)
-    if told is None:
-        _check_values(path, content.images, space, request.method)
-    normalisation = request.normalisation or _statistics(path, layout, space, request)
-    images, values = raw_pixels(content.images) if space == "raw" else (content.images, "floats")
-    rows, notes = np.arange(len(images)), {}
+    if request.pixel_space is None:
+        _check_values(path, stored, space, request.method)
+    normalisation = given_normalisation(request.mean, request.std) or _statistics(path, layout, space, request)
+    images, values = _raw_pixels(stored) if space == "raw" else (stored, "floats")
+    notes = {**content.notes}
     if request.factor and request.factor > 1:
         images = images / np.float32(255) if images.dtype == np.uint8 else images
-        factor, side = request.factor, images.shape[1]
+        factor, side, soft_labels = request.factor, images.shape[1], content.soft_labels
         notes["formation"] = (
             f"each stored image is {factor} x {factor} images of {-(-side // factor)} pixels, enlarged to {side} "
             "(bilinear), as IDC's decode_zoom does; in a class the first cell of all its images comes first"
         )
-        images, rows = decode(str(path), images, content.labels, factor)
+        images, rows = _decode(str(path), images, content.labels, factor)
+        soft_labels = None if soft_labels is None else soft_labels[rows]
+        content = content._replace(labels=content.labels[rows], soft_labels=soft_labels)
     if space == "unbounded":
         assert normalisation is not None
-        low, high = content.images.min(), content.images.max()
-        values = f"floats from {low:.4g} to {high:.4g}, raw but not clamped, which were normalised"
-        images, space = _normalised(images, normalisation), "normalised"
-    return Pixels(images, rows, space, normalisation, {**notes, "values": values})
+        values = f"floats from {stored.min():.4g} to {stored.max():.4g}, raw but not clamped, which were normalised"
+        mean, std = np.array([normalisation.mean, normalisation.std], np.float32)
+        images = images - mean  # as torchvision's `Normalize` does it, in single precision
+        images /= std
+        space = "normalised"
+    return content._replace(images=images, notes={**notes, "values": values}), space, normalisation
+
+
+def _raw_pixels(images: np.ndarray) -> tuple[np.ndarray, str]:
+    """Raw pixels as they are stored, and what they were in words."""
+    # Floats in [0, 1] that are whole 255ths become bytes, a quarter of the memory. Those that might be anything stay as
+    # they are, and are refused by `DistilledSet`.
+    if images.dtype == np.uint8:
+        return images, "bytes"
+    low, high = images.min(), images.max()
+    if low >= 0 and _DARKEST_BYTES <= high <= 255:
+        levels = np.rint(images).astype(np.uint8)
+        return (levels if (levels == images).all() else images / np.float32(255)), "floats from 0 to 255"
+    if not (low >= 0 and high <= 1):
+        return images, "floats"
+    levels = np.rint(images * 255).astype(np.uint8)
+    whole = (levels.astype(np.float32) / np.float32(255) == images).all()
+    return (levels if whole else images), "floats from 0 to 1"
 
 
 def _untold(path: Path, layout: str, method: str) -> GiftError:
@@ -111,9 +123,24 @@ def _statistics(path: Path, layout: str, space: Space, request: Request) -> Norm
     return known
 
 
-def _normalised(images: np.ndarray, normalisation: Normalisation) -> np.ndarray:
-    """As torchvision's `Normalize` does it, in single precision."""
-    mean, std = np.array([normalisation.mean, normalisation.std], np.float32)
-    shifted = images - mean
-    shifted /= std
-    return shifted
+def _decode(label: str, images: np.ndarray, labels: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut images [N, S, S, C] into cells, enlarged to S pixels; also gives the rows that they are cut out of."""
+    # Class by class, and in a class the first cell of all its images, then the second, as `decode_zoom` of `test.py`,
+    # snu-mllab/Efficient-Dataset-Condensation (IDC), DREAM and NCFM do; its other types are not what they evaluate by.
+    count, side, _, channels = images.shape
+    if factor > side:
+        raise GiftError(f"{label}: --factor is {factor}, but images have {side} pixels a side; give what they hold")
+    cell = -(-side // factor)
+    shape = (count * factor**2, side, side, channels)
+    decoded = allocated(shape, np.float32, f"{label}: its decoded images")
+    stored, rows, start = torch.from_numpy(images).permute(0, 3, 1, 2), [], 0
+    for number in np.unique(labels):
+        rows.append(np.flatnonzero(labels == number))
+        chosen = stored[torch.from_numpy(rows[-1])].contiguous()
+        padded = F.pad(chosen, (0, cell * factor - side) * 2, value=_PADDING)
+        for top, left in itertools.product(range(0, cell * factor, cell), repeat=2):
+            cells = padded[:, :, top : top + cell, left : left + cell]
+            enlarged = F.interpolate(cells, size=(side, side), mode="bilinear")
+            decoded[start : start + len(cells)] = enlarged.permute(0, 2, 3, 1).numpy()
+            start += len(cells)
+    return decoded, np.concatenate([np.tile(places, factor**2) for places in rows])

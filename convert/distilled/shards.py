@@ -31,7 +31,7 @@ from gift_jax.readers.splits_and_pairs import shards_of
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.runtime.progress import display
 
-from .encoded import DecodeSquare, decode
+from .encoded import decode
 
 OURS, THEIRS = b"gift_jax", b"huggingface"  # keys of the schema's metadata
 IMAGE, PREVIEW, PIXELS, LABEL, SHAPE = "image", "preview", "pixels", "label", "image_shape"
@@ -118,7 +118,10 @@ def _png(image: np.ndarray) -> bytes:
 
 def told_by_shards(source: Source) -> dict[str, str] | None:
     """What the shards that `write_shards` wrote say of their set, as `to_parts` has it; None of any other source."""
-    schemas = [_schema_of(source, shard) for shard in shards_of(source.sizes)]
+    schemas = []
+    for shard in shards_of(source.sizes):
+        with parquet.opened(source, shard) as file:
+            schemas.append(file.schema_arrow)
     own = next((schema.metadata[OURS] for schema in schemas if OURS in (schema.metadata or {})), None)
     if own is None:
         return None
@@ -143,7 +146,7 @@ def read_shards(source: Source, told: Mapping[str, str]) -> DistilledSet:
         else:
             column = parquet.ImageColumn(source, shards, IMAGE)
             records = Records(labels, ClassOrder((), {}, ""), column.read, column.where, "")
-            images, _ = decode(records, np.arange(len(labels)), DecodeSquare(channels, None))
+            images, _ = decode(records, np.arange(len(labels)), channels=channels)
         arrays = {"images": images, "labels": labels.astype(np.int32), **columns}
         metadata = {name: value for name, value in told.items() if name != SHAPE}
         return from_parts(StoredSet(arrays, metadata), source.label)
@@ -158,31 +161,21 @@ def _whole(source: Source) -> Iterator[None]:
         raise GiftError(f"{source.label}: its shards are not as they were written ({reason}); {_DAMAGED}") from None
 
 
-def _schema_of(source: Source, shard: str) -> pa.Schema:
-    with parquet.opened(source, shard) as file:
-        return file.schema_arrow
-
-
 def _read_columns(source: Source, shards: Sequence[str]) -> dict[str, np.ndarray]:
     """All columns but pictures, [N] or [N, length]."""
-    read: dict[str, list[np.ndarray]] = {}
+    tables = []
     for shard in shards:
-        for name, array in _columns_of(source, shard):
-            read.setdefault(name, []).append(array)
-    return {name: np.concatenate(arrays) for name, arrays in read.items()}
-
-
-def _columns_of(source: Source, shard: str) -> Iterator[tuple[str, np.ndarray]]:
-    with parquet.opened(source, shard) as file:
-        if file.metadata.num_rows > parquet.MOST_ROWS:
-            raise ValueError(f"{shard!r} has {file.metadata.num_rows:,} rows")
-        for group in range(file.num_row_groups):
-            parquet.check_group(f"{source.label}: {shard!r}", file, group)
-        names = [name for name in file.schema_arrow.names if name not in (IMAGE, PREVIEW)]
-        table = file.read(names).combine_chunks()
-    for name in names:
+        with parquet.opened(source, shard) as file:
+            if file.metadata.num_rows > parquet.MOST_ROWS:
+                raise ValueError(f"{shard!r} has {file.metadata.num_rows:,} rows")
+            for group in range(file.num_row_groups):
+                parquet.check_group(f"{source.label}: {shard!r}", file, group)
+            tables.append(file.read([name for name in file.schema_arrow.names if name not in (IMAGE, PREVIEW)]))
+    table, columns = pa.concat_tables(tables), {}
+    for name in table.column_names:
         column = table.column(name).combine_chunks()
         if column.null_count:
-            raise ValueError(f"{shard!r} has rows without {name}")
+            raise ValueError(f"there are rows without {name}")
         lists = pa.types.is_fixed_size_list(column.type)
-        yield name, column.flatten().to_numpy().reshape(len(column), -1) if lists else column.to_numpy()
+        columns[name] = column.flatten().to_numpy().reshape(len(column), -1) if lists else column.to_numpy()
+    return columns

@@ -40,12 +40,6 @@ FAMILIES: Mapping[str, Family] = {
     r"swin_v2_t": swin.FAMILY,
     r"swinv2_tiny_window8_256": swin.WINDOW_8,
 }
-# What timm calls the same networks. A Swin's weights do not tell its windows; the name does.
-ALIASES: Mapping[str, str] = {
-    "mobilenetv2_100": "mobilenet_v2",
-    "vit_base_patch16_224": "vit_b_16",
-    "swinv2_tiny_window8_256": "swin_v2_t",
-}
 # What timm has, too, so that it reads what is written here: its name, and its spelling.
 TIMM: Mapping[str, tuple[str, Spelling]] = {
     **{f"resnet{depth}": (f"resnet{depth}", OFFICIAL) for depth in STAGES},
@@ -56,6 +50,8 @@ TIMM: Mapping[str, tuple[str, Spelling]] = {
     "vit_b_16": ("vit_base_patch16_224", vit.TIMM),
     "swin_v2_t": ("swinv2_tiny_window8_256", swin.TIMM),
 }
+# By timm's names, where these are others. A Swin's weights do not tell its windows; the name does.
+ALIASES: Mapping[str, str] = {name: ours for ours, (name, _) in TIMM.items() if name != ours}
 # timm's networks with the names and shapes of ours and other mathematics, which only `arch` in a file can tell, or
 # `architecture` in the config.json beside it, as hubs have it.
 LOOKALIKES: Mapping[str, str] = {
@@ -63,8 +59,6 @@ LOOKALIKES: Mapping[str, str] = {
     r"resnet(blur|aa)\d.*": "blurs where it halves the image",
     r"swinv2_tiny_window(?!8_256).*": "has windows of another size",
 }
-
-
 # What is taken for granted of weights that look alike, where no file tells.
 ASSUMPTIONS: Mapping[str, str] = {
     "efficientnet_b0": "padding as torchvision has it; timm's tf_efficientnet_b0 has the same names and another one"
@@ -89,6 +83,4 @@ def check_arch(where: str, arch: object) -> None:
     """Compare what a file says of its architecture with networks that ours would be mistaken for. Raises: GiftError."""
     for pattern, difference in LOOKALIKES.items():
         if isinstance(arch, str) and re.fullmatch(pattern, arch):
-            raise GiftError(
-                f"{where}: holds a {arch}, which {difference} and is not converted; train another architecture"
-            )
+            raise GiftError(f"{where}: holds a {arch}, which {difference} and is not converted; train another network")

@@ -1,7 +1,7 @@
 """AlexNet: torchvision's names."""
 
 from ..rules import CONV, LINEAR, affine, flattened
-from .base import family
+from .base import Family
 
 RULES = (
     *(rule for i, n in enumerate((0, 3, 6, 8, 10), 1) for rule in affine(f"features.{n}", f"conv{i}", CONV)),
@@ -9,4 +9,4 @@ RULES = (
     *affine("classifier.4", "fc2", LINEAR),
     *affine("classifier.6", "fc3", LINEAR),
 )
-FAMILY = family(RULES, stem="features.0.weight", head="classifier.6")
+FAMILY = Family(RULES, stem="features.0.weight", head="classifier.6")

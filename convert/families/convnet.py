@@ -10,14 +10,13 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.convnet import feature_side, first_padding
 
 from ..rules import CHW, CONV, SAME, Rule, flattened
-from .base import Check, Options, family
+from .base import Check, Family, Options
 from .spelling import Spelling, State
 
 DEFAULTS: Options = {"width": 128, "norm": "batch"}
 
 
-def rules(spec: ModelSpec) -> tuple[Rule, ...]:
-    """The rule table of the official names."""
+def _rules(spec: ModelSpec) -> tuple[Rule, ...]:
     options = {**DEFAULTS, **dict(spec.options)}
     affine = CHW if options["norm"] == "layer" else SAME
     return (
@@ -32,27 +31,17 @@ def rules(spec: ModelSpec) -> tuple[Rule, ...]:
     )
 
 
-def sequential_names(state: State) -> dict[str, str]:
-    """DC/MTT/DATM's one Sequential, `features.{n}.*`, as `layers.conv.{i}.*` and `layers.norm.{i}.*`.
-
-    A block there is conv, norm, ReLU, pool, or without norm conv, ReLU, pool; ReLU and pool hold nothing.
-    """
-    numbers = [int(m[1]) for name in state if (m := re.fullmatch(r"features\.(\d+)\.weight", name))]
-    convs = sorted(n for n in numbers if f"features.{n}.weight" in state and state[f"features.{n}.weight"].ndim == 4)
+def _sequential_names(state: State) -> dict[str, str]:
+    """How names begin in DC/MTT/DATM's one Sequential (conv, norm, ReLU, pool or conv, ReLU, pool), and officially."""
+    matches = (re.fullmatch(r"features\.(\d+)\.weight", name) for name in state)
+    weights = {int(match[1]): state[match[0]] for match in matches if match}
+    convs = sorted(number for number, weight in weights.items() if weight.ndim == 4)
     stride = convs[1] - convs[0] if len(convs) > 1 else 4
     parts = {0: "conv", 1: "norm"}
-
-    def rename(name: str) -> str:
-        match = re.fullmatch(r"features\.(\d+)\.(\w+)", name)
-        if not match or int(match[1]) % stride not in parts:
-            return name
-        return f"layers.{parts[int(match[1]) % stride]}.{int(match[1]) // stride}.{match[2]}"
-
-    return {name: rename(name) for name in state}
+    return {f"features.{n}.": f"layers.{parts[n % stride]}.{n // stride}." for n in weights if n % stride in parts}
 
 
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """Depth, and the size of the last feature map, against the request."""
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
     inputs = len(state["layers.conv.0.weight"]) * feature_side(depth, spec.channels, spec.image_size) ** 2
     features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
@@ -60,8 +49,7 @@ def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     return (f"conv{depth}", spec.name, told), (state["classifier.weight"].shape[1], inputs, features)
 
 
-def read_options(where: str, spec: ModelSpec, state: State) -> Options:
-    """Width and norm."""
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
     norm = agreed_norm(where, dict(spec.options).get("norm"), _told_norm(state))
     return {"width": len(state["layers.conv.0.weight"]), "norm": norm}
 
@@ -87,7 +75,8 @@ def _told_norm(state: State) -> str | None:
     return "layer" if scale.ndim == 3 else None
 
 
-def _torch_norm(norm: str, channels: int, side: int) -> nn.Module:
+def torch_norm(norm: str, channels: int, side: int = 0) -> nn.Module:
+    """The norm of that name; side, of the feature map in pixels, is for a LayerNorm."""
     factories = {
         "batch": lambda: nn.BatchNorm2d(channels),
         "instance": lambda: nn.GroupNorm(channels, channels),
@@ -112,31 +101,25 @@ class Reference(nn.Module):
         self.layers = nn.ModuleDict(
             {
                 "conv": nn.ModuleList(nn.Conv2d(i, width, 3, padding=p) for i, p in zip(inputs, paddings, strict=True)),
-                "norm": nn.ModuleList(_torch_norm(norm, width, side) for side in sides),
+                "norm": nn.ModuleList(torch_norm(norm, width, side) for side in sides),
             }
         )
         self.classifier = nn.Linear(width * feature_side(depth, channels, size) ** 2, spec.num_classes)
 
-    def blocks(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The output of every block. Args: images [B, C, H, W]."""
-        outputs = []
-        for convolution, norm in zip(self.layers["conv"], self.layers["norm"], strict=True):  # pyright: ignore
-            images = nn.functional.avg_pool2d(torch.relu(norm(convolution(images))), 2)
-            outputs.append(images)
-        return outputs
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""
-        return self.classifier(self.blocks(images)[-1].flatten(1))
+        for convolution, norm in zip(self.layers["conv"], self.layers["norm"], strict=True):  # pyright: ignore
+            images = nn.functional.avg_pool2d(torch.relu(norm(convolution(images))), 2)
+        return self.classifier(images.flatten(1))
 
 
-FAMILY = family(
-    rules,
+FAMILY = Family(
+    _rules,
     stem="layers.conv.0.weight",
     head="classifier",
     reference=Reference,
-    spellings=(Spelling(sequential_names),),
-    checks=checks,
-    read_options=read_options,
+    spellings=(Spelling(_sequential_names),),
+    checks=_checks,
+    read_options=_read_options,
     defaults=DEFAULTS,
 )

@@ -1,15 +1,12 @@
 """ConvNeXt: torchvision's names, which number stem, stages and halvings together, and timm's."""
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
 
 from gift_jax.models.convnext import STAGES
 
 from ..rules import CHW, CONV, LINEAR, Rule, affine, norm
-from .base import family
-from .spelling import Spelling, beginnings, renamed
+from .base import Family
+from .spelling import Arrays, Spelling, State
 
 
 def _stage(number: int) -> tuple[Rule, ...]:
@@ -48,7 +45,7 @@ def _names() -> dict[str, str]:
     return table
 
 
-def _with_wide_scales(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _with_wide_scales(state: State) -> dict[str, torch.Tensor]:
     """timm's layer scales have no axes for the image, [C] for torchvision's [C, 1, 1]."""
     return {
         name: tensor[:, None, None] if name.endswith(".layer_scale") and tensor.ndim == 1 else tensor
@@ -56,11 +53,9 @@ def _with_wide_scales(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
     }
 
 
-def _with_flat_scales(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {
-        name: array.ravel() if name.endswith(".gamma") else array for name, array in renamed(_names())(state).items()
-    }
+def _with_flat_scales(arrays: Arrays) -> Arrays:
+    return {name: array.ravel() if name.endswith(".layer_scale") else array for name, array in arrays.items()}
 
 
-TIMM = Spelling(beginnings(_names()), _with_wide_scales, back=_with_flat_scales)
-FAMILY = family(RULES, stem="features.0.0.weight", head="classifier.2", spellings=(TIMM,))
+TIMM = Spelling(_names(), _with_wide_scales, restore=_with_flat_scales)
+FAMILY = Family(RULES, stem="features.0.0.weight", head="classifier.2", spellings=(TIMM,))

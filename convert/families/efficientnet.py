@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from gift_jax.models.efficientnet import STAGES
 
 from ..rules import CONV, LINEAR, Rule, affine, conv_norm
-from .base import family
-from .spelling import Spelling, beginnings, renamed
+from .base import Family
+from .spelling import Spelling
+
+LAST = len(STAGES) + 1
 
 
 def _block(source: str, target: str, *, expands: bool) -> tuple[Rule, ...]:
@@ -32,30 +34,25 @@ def _blocks() -> Iterator[Rule]:
 RULES = (
     *conv_norm("features.0", "stem"),
     *_blocks(),
-    *conv_norm(f"features.{len(STAGES) + 1}", "head"),
+    *conv_norm(f"features.{LAST}", "head"),
     *affine("classifier.1", "classifier", LINEAR),
 )
 
 
 def _names() -> dict[str, str]:
     """timm's beginnings of names, and torchvision's. timm's own networks, not its `tf_` ones (see `LOOKALIKES`)."""
-    last = len(STAGES) + 1
     table = {"conv_stem.": "features.0.0.", "bn1.": "features.0.1.", "classifier.": "classifier.1."}
-    table |= {"conv_head.": f"features.{last}.0.", "bn2.": f"features.{last}.1."}
+    table |= {"conv_head.": f"features.{LAST}.0.", "bn2.": f"features.{LAST}.1."}
+    # Excitation stands between filter and projection.
+    plain = {"conv_dw": "0.0", "bn1": "0.1", "se.conv_reduce": "1.fc1", "se.conv_expand": "1.fc2"}
+    plain |= {"conv_pw": "2.0", "bn2": "2.1"}
+    expanding = {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1"}
+    expanding |= {"se.conv_reduce": "2.fc1", "se.conv_expand": "2.fc2", "conv_pwl": "3.0", "bn3": "3.1"}
     for stage, (expansion, *_) in enumerate(STAGES):
-        first = 1 if expansion != 1 else 0
-        layers = ["conv_pw", "conv_dw", "conv_pwl"] if first else ["conv_dw", "conv_pw"]
-        # Excitation stands between filter and projection.
-        places = [place if place <= first else place + 1 for place in range(len(layers))]
-        source, target = f"blocks.{stage}.{{b}}", f"features.{stage + 1}.{{b}}.block"
-        for place, (number, layer) in zip(places, enumerate(layers, 1), strict=True):
-            table |= {f"{source}.{layer}.": f"{target}.{place}.0.", f"{source}.bn{number}.": f"{target}.{place}.1."}
-        table |= {
-            f"{source}.se.conv_reduce.": f"{target}.{first + 1}.fc1.",
-            f"{source}.se.conv_expand.": f"{target}.{first + 1}.fc2.",
-        }
+        for old, new in (plain if expansion == 1 else expanding).items():
+            table[f"blocks.{stage}.{{b}}.{old}."] = f"features.{stage + 1}.{{b}}.block.{new}."
     return table
 
 
-TIMM = Spelling(beginnings(_names()), back=renamed(_names()))
-FAMILY = family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))
+TIMM = Spelling(_names())
+FAMILY = Family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))

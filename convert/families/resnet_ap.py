@@ -1,35 +1,31 @@
 """ResNetAP-10: the authors' names, and the PyTorch module itself as the oracle."""
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_ap import STRIDES, stem_shape
 
-from .base import Check, Options, family
-from .convnet import agreed_norm
+from .base import Check, Family, Options
+from .convnet import agreed_norm, torch_norm
 from .resnet import rules
 from .spelling import State
 
 DEFAULTS: Options = {"width": 64, "norm": "instance"}
 
 
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """The width of the first convolution, in pixels, depends on the image."""
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     stem = f"its first convolution is {{0}} pixels wide, but {spec.image_size} pixels take {{1}}; check --image-size"
     return ((state["layer0.conv1.weight"].shape[2], stem_shape(spec.image_size)[0], stem),)
 
 
-def read_options(where: str, spec: ModelSpec, state: State) -> Options:
-    """Width and norm."""
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
     told = "batch" if "layer0.bn1.running_mean" in state else None
     usual = None if told else DEFAULTS["norm"]
     norm = agreed_norm(where, dict(spec.options).get("norm", usual), told)
     return {"norm": norm, "width": len(state["layer0.conv1.weight"])}
-
-
-def _torch_norm(norm: str, channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(channels, channels)
 
 
 def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
@@ -38,30 +34,17 @@ def _convolution(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     return convolution
 
 
-class Stem(nn.Module):
-    """Convolution, norm and ReLU, pooled by a window unless that is 1."""
-
-    def __init__(self, channels: int, width: int, kernel: int, window: int, norm: str) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = _convolution(channels, width, kernel), _torch_norm(norm, width)
-        self.pool = nn.AvgPool2d(window)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Args: images [B, C, H, W]. Returns: [B, width, H // window, W // window]."""
-        return self.pool(torch.relu(self.bn1(self.conv1(images))))
-
-
 class Block(nn.Module):
     """A residual block whose branch and shortcut are pooled by the stride."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, norm: str) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _convolution(inputs, outputs, 3), _torch_norm(norm, outputs)
-        self.conv2, self.bn2 = _convolution(outputs, outputs, 3), _torch_norm(norm, outputs)
+        self.conv1, self.bn1 = _convolution(inputs, outputs, 3), torch_norm(norm, outputs)
+        self.conv2, self.bn2 = _convolution(outputs, outputs, 3), torch_norm(norm, outputs)
         self.pool, self.downsample = nn.AvgPool2d(stride), None
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
-                _convolution(inputs, outputs, 1), nn.AvgPool2d(stride), _torch_norm(norm, outputs)
+                _convolution(inputs, outputs, 1), nn.AvgPool2d(stride), torch_norm(norm, outputs)
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -77,31 +60,27 @@ class Reference(nn.Module):
         super().__init__()
         options = {**DEFAULTS, **dict(spec.options)}
         width, norm = int(options["width"]), str(options["norm"])
-        self.layer0 = Stem(spec.channels, width, *stem_shape(spec.image_size), norm)
+        kernel, window = stem_shape(spec.image_size)
+        stem = {"conv1": _convolution(spec.channels, width, kernel), "bn1": torch_norm(norm, width)}
+        self.layer0 = nn.Sequential(OrderedDict(stem, relu=nn.ReLU(), pool=nn.AvgPool2d(window)))
         widths = [width, *(width * 2**index for index in range(4))]
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             nn.Sequential(Block(widths[index], widths[index + 1], STRIDES[index], norm)) for index in range(4)
         )
         self.fc = nn.Linear(widths[-1], spec.num_classes)
 
-    def stages(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The outputs of the stem and of the four stages. Args: images [B, C, H, W]."""
-        outputs = [self.layer0(images)]
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            outputs.append(stage(outputs[-1]))
-        return outputs
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""
-        return self.fc(self.stages(images)[-1].mean((2, 3)))
+        features = self.layer4(self.layer3(self.layer2(self.layer1(self.layer0(images)))))
+        return self.fc(features.mean((2, 3)))
 
 
-FAMILY = family(
-    rules("layer0.", norm=2),  # those of running statistics find nothing where the norm has none
+FAMILY = Family(
+    rules(stem="layer0.", norm=2),  # those of running statistics find nothing where the norm has none
     stem="layer0.conv1.weight",
     head="fc",
     reference=Reference,
-    checks=checks,
-    read_options=read_options,
+    checks=_checks,
+    read_options=_read_options,
     defaults=DEFAULTS,
 )

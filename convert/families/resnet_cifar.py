@@ -1,7 +1,5 @@
 """The ResNets for CIFAR: the names that most published files have, and the PyTorch module itself as the oracle."""
 
-import re
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,38 +7,21 @@ from torch.nn import functional
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_cifar import WIDTHS, blocks_per_stage
 
-from ..rules import CONV, LINEAR, Rule, affine, batch_norm
-from .base import Check, Options, family
-from .spelling import Spelling, State, beginnings
+from .base import Check, Family, Options
+from .resnet import model_for_cifar, rules
+from .spelling import Spelling, State
 
 DEFAULTS: Options = {"shortcut": "padded"}
-RULES = (
-    Rule("conv1.weight", "stem/conv/kernel", CONV),
-    *batch_norm("bn1", "stem/norm"),
-    Rule("layer{s}.{b}.conv{c}.weight", "layer{s}/{b}/conv{c}/conv/kernel", CONV),
-    *batch_norm("layer{s}.{b}.bn{c}", "layer{s}/{b}/conv{c}/norm"),
-    Rule("layer{s}.{b}.shortcut.0.weight", "layer{s}/{b}/shortcut/conv/kernel", CONV),
-    *batch_norm("layer{s}.{b}.shortcut.1", "layer{s}/{b}/shortcut/norm"),
-    *affine("linear", "linear", LINEAR),
-)
 # Of code that keeps torchvision's names.
-TORCHVISIONS = Spelling(beginnings({"layer{s}.{b}.downsample.": "layer{s}.{b}.shortcut.", "fc.": "linear."}))
+TORCHVISIONS = Spelling({"layer{s}.{b}.downsample.": "layer{s}.{b}.shortcut.", "fc.": "linear."})
 
 
-def told_model(state: State) -> str:
-    """The name of the depth that the blocks of the first stage tell."""
-    blocks = sum(bool(re.fullmatch(r"layer1\.\d+\.conv1\.weight", name)) for name in state)
-    return f"resnet{6 * blocks + 2}"
-
-
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """Depth, where the width is that of these networks."""
-    told = told_model(state) if len(state["conv1.weight"]) == WIDTHS[0] else spec.name
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
+    told = model_for_cifar(state) if len(state["conv1.weight"]) == WIDTHS[0] else spec.name
     return ((told, spec.name, "the file holds a {0}, but --model is {1}; give the model that was trained"),)
 
 
-def read_options(where: str, spec: ModelSpec, state: State) -> Options:
-    """The kind of shortcut: only projections have weights."""
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
     shortcut = "projected" if any(".shortcut." in name for name in state) else "padded"
     return {**dict(spec.options), "shortcut": shortcut}
 
@@ -88,25 +69,19 @@ class Reference(nn.Module):
         self.linear = nn.Linear(WIDTHS[-1], spec.num_classes)
         nn.init.kaiming_normal_(self.linear.weight)
 
-    def stages(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """The outputs of the stem and of the three stages. Args: images [B, C, H, W]."""
-        outputs = [torch.relu(self.bn1(self.conv1(images)))]
-        for stage in (self.layer1, self.layer2, self.layer3):
-            outputs.append(stage(outputs[-1]))
-        return outputs
-
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [B, classes] of images [B, C, H, W]."""
-        return self.linear(self.stages(images)[-1].mean((2, 3)))
+        x = torch.relu(self.bn1(self.conv1(images)))
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
-FAMILY = family(
-    RULES,
+FAMILY = Family(
+    rules(shortcut="shortcut", head="linear"),
     stem="conv1.weight",
     head="linear",
     reference=Reference,
     spellings=(TORCHVISIONS,),
-    checks=checks,
-    read_options=read_options,
+    checks=_checks,
+    read_options=_read_options,
     defaults=DEFAULTS,
 )

@@ -3,7 +3,7 @@
 from gift_jax.models.shufflenet import STAGES
 
 from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
-from .base import family
+from .base import Family
 
 
 def _layer(source: str, place: int, target: str) -> tuple[Rule, ...]:
@@ -30,4 +30,4 @@ RULES = (
     *conv_norm("conv5", "head"),
     *affine("fc", "fc", LINEAR),
 )
-FAMILY = family(RULES, stem="conv1.0.weight", head="fc")
+FAMILY = Family(RULES, stem="conv1.0.weight", head="fc")

@@ -1,8 +1,5 @@
 """Swin-V2: torchvision's names, which number stem, stages and merges together, and its two tables a block; timm's."""
 
-import functools
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 
@@ -10,8 +7,8 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.swin import STAGES, relative_coordinates, relative_positions
 
 from ..rules import CONV, LINEAR, Rule, affine, norm
-from .base import family
-from .spelling import Spelling, beginnings, renamed
+from .base import Family
+from .spelling import Arrays, Spelling, State
 
 TABLES = {"relative_coords_table": relative_coordinates(), "relative_position_index": relative_positions()}
 
@@ -57,7 +54,7 @@ def _names() -> dict[str, str]:
     return table
 
 
-def _with_whole_biases(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _with_whole_biases(state: State) -> dict[str, torch.Tensor]:
     """timm stores no bias of the keys, which is zero in torchvision too, and no tables."""
     whole = {name: tensor for name, tensor in state.items() if not name.endswith((".q_bias", ".v_bias"))}
     for name, query in state.items():
@@ -68,9 +65,9 @@ def _with_whole_biases(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
     return whole
 
 
-def _with_parts_of_biases(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _with_parts_of_biases(arrays: Arrays) -> Arrays:
     parts: dict[str, np.ndarray] = {}
-    for name, array in renamed(_names())(state).items():
+    for name, array in arrays.items():
         block, _, last = name.rpartition(".qkv.")
         if last == "bias":
             parts[f"{block}.q_bias"], _, parts[f"{block}.v_bias"] = np.split(array, 3)
@@ -91,7 +88,6 @@ def _unknown_window(spec: ModelSpec) -> str:
     )
 
 
-_family = functools.partial(family, RULES, stem="features.0.0.weight", head="head")
-TIMM = Spelling(beginnings(_names()), _with_whole_biases, _other_windows, _with_parts_of_biases)
-FAMILY = _family(spellings=(TIMM._replace(refusal=_unknown_window),))
-WINDOW_8 = _family(spellings=(TIMM,))
+TIMM = Spelling(_names(), _with_whole_biases, _other_windows, _with_parts_of_biases)
+FAMILY = Family(RULES, stem="features.0.0.weight", head="head", spellings=(TIMM._replace(refusal=_unknown_window),))
+WINDOW_8 = FAMILY._replace(spellings=(TIMM,))

@@ -1,37 +1,23 @@
 """VGG: torchvision's names, which number convolutions, activations and pools together, and timm's."""
 
-from collections.abc import Iterator, Mapping
-
-import numpy as np
 import torch
 
 from gift_jax.models import ModelSpec
-from gift_jax.models.vgg import PARTS
 
 from ..rules import CONV, LINEAR, affine, flattened
-from .base import family
-from .spelling import Spelling, beginnings, renamed
+from .base import Family
+from .spelling import Arrays, Spelling, State
 
-
-def _numbers(parts: tuple[tuple[int, ...], ...]) -> Iterator[int]:
-    """Places of the convolutions in torchvision's `features`: each is followed by a ReLU, each part by a pool."""
-    place = 0
-    for part in parts:
-        for _ in part:
-            yield place
-            place += 2
-        place += 1
-
-
+_PLACES = (0, 3, 6, 8, 11, 13, 16, 18)  # of the convolutions: each is followed by a ReLU, each part by a pool
 RULES = (
-    *(rule for i, n in enumerate(_numbers(PARTS[11])) for rule in affine(f"features.{n}", f"convs/{i}", CONV)),
+    *(rule for i, n in enumerate(_PLACES) for rule in affine(f"features.{n}", f"convs/{i}", CONV)),
     *affine("classifier.0", "fc1", flattened(512)),
     *affine("classifier.3", "fc2", LINEAR),
     *affine("classifier.6", "fc3", LINEAR),
 )
 
 
-def _flat(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _flat(state: State) -> dict[str, torch.Tensor]:
     """timm has linear layers as convolutions over the last feature map, whose weights flatten as torchvision's map."""
     return {
         name: tensor.flatten(1) if name.startswith("classifier.") and tensor.ndim == 4 else tensor
@@ -46,15 +32,14 @@ def _too_large(spec: ModelSpec) -> str:
     return larger if spec.image_size // 32 > 7 else ""
 
 
-def _as_convolutions(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _as_convolutions(arrays: Arrays) -> Arrays:
     sides = {"classifier.0.weight": 7, "classifier.3.weight": 1}
-    shaped = {
+    return {
         name: array.reshape(len(array), -1, sides[name], sides[name]) if name in sides else array
-        for name, array in state.items()
+        for name, array in arrays.items()
     }
-    return renamed(_NAMES)(shaped)
 
 
 _NAMES = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3.", "head.fc.": "classifier.6."}
-TIMM = Spelling(beginnings(_NAMES), _flat, _too_large, _as_convolutions)
-FAMILY = family(RULES, stem="features.0.weight", head="classifier.6", spellings=(TIMM,))
+TIMM = Spelling(_NAMES, _flat, _too_large, _as_convolutions)
+FAMILY = Family(RULES, stem="features.0.weight", head="classifier.6", spellings=(TIMM,))

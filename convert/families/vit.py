@@ -1,17 +1,11 @@
 """ViT: torchvision's names, the older ones that its released files still have, and timm's."""
 
-from collections.abc import Mapping
-
-import torch
-from torch import nn
-
 from gift_jax.models import ModelSpec
 from gift_jax.models.vit import PATCH
 
 from ..rules import CONV, LINEAR, Rule, affine, norm
-from ..vision import load_torchvision_models
-from . import base
-from .spelling import Spelling, beginnings, renamed
+from .base import Check, Family, torchvision_module
+from .spelling import Spelling, State
 
 _BLOCK = "encoder.layers.encoder_layer_{i}"
 RULES = (
@@ -31,37 +25,35 @@ RULES = (
 
 
 # Of files from before torchvision 0.14, such as its IMAGENET1K_V1 weights.
-OLDER = Spelling(
-    beginnings({f"{_BLOCK}.mlp.linear_1.": f"{_BLOCK}.mlp.0.", f"{_BLOCK}.mlp.linear_2.": f"{_BLOCK}.mlp.3."})
+OLDER = Spelling({f"{_BLOCK}.mlp.linear_1.": f"{_BLOCK}.mlp.0.", f"{_BLOCK}.mlp.linear_2.": f"{_BLOCK}.mlp.3."})
+TIMM = Spelling(
+    {
+        "patch_embed.proj.": "conv_proj.",
+        "cls_token": "class_token",
+        "pos_embed": "encoder.pos_embedding",
+        "blocks.{i}.norm1.": f"{_BLOCK}.ln_1.",
+        "blocks.{i}.attn.qkv.": f"{_BLOCK}.self_attention.in_proj_",
+        "blocks.{i}.attn.proj.": f"{_BLOCK}.self_attention.out_proj.",
+        "blocks.{i}.norm2.": f"{_BLOCK}.ln_2.",
+        "blocks.{i}.mlp.fc1.": f"{_BLOCK}.mlp.0.",
+        "blocks.{i}.mlp.fc2.": f"{_BLOCK}.mlp.3.",
+        "norm.": "encoder.ln.",
+        "head.": "heads.head.",
+    }
 )
-_NAMES = {
-    "patch_embed.proj.": "conv_proj.",
-    "cls_token": "class_token",
-    "pos_embed": "encoder.pos_embedding",
-    "blocks.{i}.norm1.": f"{_BLOCK}.ln_1.",
-    "blocks.{i}.attn.qkv.": f"{_BLOCK}.self_attention.in_proj_",
-    "blocks.{i}.attn.proj.": f"{_BLOCK}.self_attention.out_proj.",
-    "blocks.{i}.norm2.": f"{_BLOCK}.ln_2.",
-    "blocks.{i}.mlp.fc1.": f"{_BLOCK}.mlp.0.",
-    "blocks.{i}.mlp.fc2.": f"{_BLOCK}.mlp.3.",
-    "norm.": "encoder.ln.",
-    "head.": "heads.head.",
-}
-TIMM = Spelling(beginnings(_NAMES), back=renamed(_NAMES))
 
 
-def checks(spec: ModelSpec, state: Mapping[str, torch.Tensor]) -> tuple[base.Check, ...]:
-    """The position embedding tells the input size."""
+def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     found = state["encoder.pos_embedding"].shape[1] if "encoder.pos_embedding" in state else None
     message = f"its position embedding has {{0}} tokens, but {spec.image_size} pixels give {{1}}; check --image-size"
     return ((found, (spec.image_size // PATCH) ** 2 + 1, message),)
 
 
-def reference(spec: ModelSpec) -> nn.Module:
-    """torchvision's module for this input size, which its position embedding depends on."""
-    return load_torchvision_models().vit_b_16(weights=None, num_classes=spec.num_classes, image_size=spec.image_size)
-
-
-FAMILY = base.family(
-    RULES, stem="conv_proj.weight", head="heads.head", reference=reference, spellings=(OLDER, TIMM), checks=checks
+FAMILY = Family(
+    RULES,
+    stem="conv_proj.weight",
+    head="heads.head",
+    reference=lambda spec: torchvision_module(spec, image_size=spec.image_size),
+    spellings=(OLDER, TIMM),
+    checks=_checks,
 )

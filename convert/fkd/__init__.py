@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,89 +19,63 @@ from gift_jax.readers.archives import open_archive
 from gift_jax.readers.source import Source, check_file, directory
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content, sha256_tree
 from gift_jax.runtime.progress import display
-from gift_jax.runtime.seeds import check_seeds
 
 from ..distilled import open_distilled
 from ..distilled.data_pt import load_torch
-from .bank import Bank
-from .layouts import find_bank
-from .records import LabelKind, Record, join, parse
+from ..request import LabelRequest
+from .layouts import Bank, find_bank
+from .records import Record, join, parse
 
 # Labels of other images agree with these by chance, a teacher's labels far more often.
 _LEAST_AGREEMENT = 1.5  # times chance
 _BYTES_BESIDE_LOGITS = 17  # of an image
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a bank is imported.
-
-    seed: of the sampler where the images' order is not stored. draw: a name in `DRAWS`, None: the authors'.
-    temperature: of probabilities. centre: whether logits with a mean of 0 are made of them.
-    """
-
-    seed: int = 42
-    draw: str | None = None
-    temperature: float = 20.0
-    centre: bool = False
-
-    def __post_init__(self) -> None:
-        check_seeds([self.seed])
-
-
 class _Reader(NamedTuple):
     files: Source
     bank: Bank
     images: DistilledSet
-    labels: LabelKind
+    temperature: float  # of probabilities; 0: logits
 
     def records(self, name: str) -> list[Record]:
         """The batches in a file. Raises: GiftError."""
         label, content = f"{self.files.label}: {name!r}", load_torch(self.files, name)
         if not self.bank.epoch_per_file:
-            return [parse(label, content, self.images, self.labels)]
+            return [parse(label, content, self.images, self.temperature)]
         if not isinstance(content, list | tuple) or not content:
             raise GiftError(f"{label}: is no list of an epoch's batches; give the file of one epoch of HALD's labels")
-        return [parse(f"{label}, batch {place}", part, self.images, self.labels) for place, part in enumerate(content)]
+        return [
+            parse(f"{label}, batch {place}", part, self.images, self.temperature) for place, part in enumerate(content)
+        ]
 
 
-def convert_fkd(source: Path, *, distilled: Path, out: Path, epochs: int | None, options: Options) -> StoredInfo:
-    """Import released soft labels, in a directory or an archive, for a distilled set.
-
-    Args: source, also a place on the Hub; epochs, how many to import, the first ones (None: all).
-    """
+def convert_fkd(request: LabelRequest) -> StoredInfo:
+    """Import released soft labels, in a directory or an archive, for a distilled set."""
+    out = request.out
     if out.exists() and not (out / INFO).is_file():
         raise GiftError(f"{out}: exists and is not a directory of stored soft labels; choose another --out")
-    if not options.temperature > 0:
-        raise GiftError(f"--temperature is {options.temperature:g}, expected a number above 0")
-    source = hub.local(source, "set")
-    size = _size_on_disk(source)
-    images = open_distilled(distilled)
+    source = hub.local(request.source, "set")
+    with os_errors_as_gift_error(source):
+        paths = filter(Path.is_file, source.rglob("*")) if source.is_dir() else [source]
+        size = sum(map(check_file, paths))
+    images = open_distilled(request.distilled)
     files = directory(source) if source.is_dir() else open_archive(source)
     if files is None:
-        raise GiftError(
-            f"{source}: neither a directory nor a zip or tar archive; give the released archive or its folder"
-        )
-    bank = find_bank(files, epochs, len(images.labels))
-    if options.centre and not bank.epoch_per_file:
+        raise GiftError(f"{source}: neither a directory nor a zip or tar archive; give the released one or its folder")
+    bank = find_bank(files, request.epochs, len(images.labels))
+    if request.centre and not bank.epoch_per_file:
         raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
-    labels = LabelKind(options.temperature if bank.epoch_per_file else 0.0, bank.floor_crop_boxes)
-    reader = _Reader(files, bank, images, labels)
+    reader = _Reader(files, bank, images, request.temperature if bank.epoch_per_file else 0.0)
     _announce(reader, size, out)
     done = "is there" if out.exists() else "written"
     with atomic_write(out, keep=same_content) as temporary:
         temporary.mkdir()
-        info = _import(reader, temporary, options)
+        info = _import(reader, temporary, request)
         info = dataclasses.replace(info, content=sha256_tree(temporary))
         save_info(temporary, info)
     print(f"{done:<10}{out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
     print(f"labels    {info.describe()}")
     return info
-
-
-def _size_on_disk(path: Path) -> int:
-    with os_errors_as_gift_error(path):
-        return sum(map(check_file, filter(Path.is_file, path.rglob("*")) if path.is_dir() else [path]))
 
 
 def sampler_order(count: int, epochs: int, seed: int) -> np.ndarray:
@@ -118,17 +92,11 @@ def sampler_order(count: int, epochs: int, seed: int) -> np.ndarray:
 
 
 def _announce(reader: _Reader, size: int, out: Path) -> None:
-    """Say how much is read, about how long that takes by a first file, and how much is written."""
-    places = reader.bank.places
-    first_file = next(iter(places))
-    records = reader.records(first_file)
-    start = time.monotonic()
-    reader.records(first_file)  # again, for PyTorch loads much when it reads the first file
-    seconds = (time.monotonic() - start) * len(places)
-    epochs, batches = 1 + max(place.epoch for place in places.values()), len(places) * len(records)
-    duration = f"{seconds / 60:,.0f} min" if seconds > 100 else f"{max(seconds, 1):.0f} s"
-    print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk, in about {duration}", flush=True)
-    first = records[0]
+    """Say how much is read and, by a first file, how much is written. Raises: GiftError if there is no room for it."""
+    places, epochs = reader.bank.places, reader.bank.epochs
+    records = reader.records(next(iter(places)))
+    first, batches = records[0].batch, len(places) * len(records)
+    print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk", flush=True)
     image = _BYTES_BESIDE_LOGITS + sum(
         array.nbytes // len(first.flips) for array in (first.logits, first.classes, first.weights) if array is not None
     )
@@ -144,24 +112,22 @@ def _gigabytes(count: float) -> str:
     return f"{count / 1e9:,.2f} GB"
 
 
-def _import(reader: _Reader, out: Path, options: Options) -> StoredInfo:
+def _import(reader: _Reader, out: Path, request: LabelRequest) -> StoredInfo:
     """Write each epoch as soon as it is whole."""
     images, bank = reader.images, reader.bank
-    epochs, digest = 1 + max(place.epoch for place in bank.places.values()), set_digest(images)
-    draw = options.draw or bank.draw
+    epochs, digest = bank.epochs, set_digest(images)
+    draw = request.draw or bank.draw
     pool = bank.pruned or draw != "stored"
     order, told, first, batches = bank.order, "as stored", None, 0
     for number, records in _epochs(reader):
         where = f"{reader.files.label}: epoch_{number}"
-        if order is None and records[0].indices is None:
-            order, told = (
-                dict(enumerate(sampler_order(len(images.labels), epochs, options.seed))),
-                f"of torch's RandomSampler, seed {options.seed}",
-            )
+        if order is None and records[0].batch.indices is None:
+            order = dict(enumerate(sampler_order(len(images.labels), epochs, request.seed)))
+            told = f"of torch's RandomSampler, seed {request.seed}"
         if order is not None and number not in order:
             raise GiftError(f"{where}: the list of images lacks this epoch; download it again")
-        settings = records[0].settings()
-        if any(record.settings() != settings for record in records):
+        kinds = [(record.settings(), record.batch.indices is None) for record in records]
+        if any(kind != kinds[0] for kind in kinds):
             raise GiftError(f"{where} has batches of several kinds; give the files of one release")
         info = StoredInfo(
             dataset=images.dataset,
@@ -169,15 +135,15 @@ def _import(reader: _Reader, out: Path, options: Options) -> StoredInfo:
             num_classes=images.num_classes,
             image_size=images.images.shape[1],
             epochs=epochs,
-            batch_size=len(max(records, key=lambda record: len(record.flips)).flips),
+            batch_size=max(record.size for record in records),
             distilled=digest,
             order=told,
             source=hub.title(reader.files.path),
-            temperature=reader.labels.temperature,
-            centred=options.centre,
+            temperature=reader.temperature,
+            centred=request.centre,
             draw=draw,
             drop_last=bank.pruned or draw in ("without_replacement", "in_turns"),
-            **settings,
+            **kinds[0][0],
         )
         first = first or info
         if info != first:
@@ -202,16 +168,14 @@ def _import(reader: _Reader, out: Path, options: Options) -> StoredInfo:
 def _epochs(reader: _Reader) -> Iterator[tuple[int, Sequence[Record]]]:
     """Epochs as they become whole: an archive may hold files in any order."""
     places = reader.bank.places
-    left = dict.fromkeys({place.epoch for place in places.values()}, 0)
-    for place in places.values():
-        left[place.epoch] += 1
-    pending: dict[int, dict[int, list[Record]]] = {}
+    left = Counter(place.epoch for place in places.values())
+    pending: defaultdict[int, dict[int, list[Record]]] = defaultdict(dict)
     with display("reading", len(places), "epochs" if reader.bank.epoch_per_file else "batches") as advance:
-        for name, place in places.items():
-            pending.setdefault(place.epoch, {})[place.batch] = reader.records(name)
-            left[place.epoch] -= 1
-            if not left[place.epoch]:
-                yield place.epoch, [record for _, part in sorted(pending.pop(place.epoch).items()) for record in part]
+        for name, (epoch, batch) in places.items():
+            pending[epoch][batch] = reader.records(name)
+            left[epoch] -= 1
+            if not left[epoch]:
+                yield epoch, [record for _, part in sorted(pending.pop(epoch).items()) for record in part]
             advance(1, "")
 
 
@@ -219,7 +183,7 @@ def _fitted(
     where: str, records: Sequence[Record], order: np.ndarray | None, info: StoredInfo
 ) -> tuple[Sequence[Record], np.ndarray | None]:
     """An epoch's batches of the right sizes and their rows; without the smaller last one if it is left out."""
-    sizes, count, size = [len(record.flips) for record in records], info.num_images, info.batch_size
+    sizes, count, size = [record.size for record in records], info.num_images, info.batch_size
     if any(length != size for length in sizes[:-1]):
         raise GiftError(f"{where} has batches of {sorted(set(sizes))} images; only the last may be smaller")
     listed = sum(sizes) if order is None else len(order)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import torch
 
@@ -11,54 +12,35 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.stored_info import StoredBatches
 from gift_jax.errors import GiftError
 
-from .bank import AGAIN
+from .layouts import AGAIN
 
 _NEAR_WHOLE = 0.01  # pixels that coordinates, fractions in float32, may be off
 _NEAR_ONE = 0.005  # that probabilities in float16 may sum to beside 1
 
 
-class LabelKind(NamedTuple):
-    """What a release's labels are.
-
-    temperature: of softmax probabilities (0: logits). floor_crop_boxes: whether the authors' reader rounds crops down
-    and resizes tensors.
-    """
-
-    temperature: float = 0.0
-    floor_crop_boxes: bool = False
-
-
 class Record(NamedTuple):
-    """A batch of B images as `StoredBatches` has it; mix as in `MIXINGS`, crops as in `CROPS`.
+    """One batch, its indices None where they are not stored; mix as in `MIXINGS`, crops as in `CROPS`."""
 
-    indices are None where they are not stored.
-    """
-
-    indices: np.ndarray | None
-    boxes: np.ndarray
-    flips: np.ndarray
-    partners: np.ndarray
-    share: float
-    mix_box: np.ndarray
-    logits: np.ndarray
+    batch: StoredBatches
     mix: str
-    classes: np.ndarray | None = None
-    weights: np.ndarray | None = None
-    crops: str = "bytes"
+    crops: str
+
+    @property
+    def size(self) -> int:
+        """Images in it."""
+        return len(self.batch.flips)
 
     def settings(self) -> Mapping[str, Any]:
         """What all records of a bank have in common, as fields of `StoredInfo`."""
-        return {
-            "mix": self.mix,
-            "top": 0 if self.classes is None else self.classes.shape[1],
-            "weighted": self.weights is not None,
-            "crops": self.crops,
-        }
+        classes, weights = self.batch.classes, self.batch.weights
+        top = 0 if classes is None else classes.shape[1]
+        return {"mix": self.mix, "top": top, "weighted": weights is not None, "crops": self.crops}
 
 
-def parse(label: str, content: object, images: DistilledSet, labels: LabelKind) -> Record:
+def parse(label: str, content: object, images: DistilledSet, temperature: float) -> Record:
     """Check and convert one batch's content. label names it in messages. Raises: GiftError.
 
+    temperature is that of softmax probabilities, as HALD stores them, whose reader crops tensors (0: logits).
     Reference: `save` in relabel/generate_soft_label.py of VILA-Lab/SRe2L; for more than six parts see `_further`.
     """
     if not isinstance(content, list | tuple) or not 6 <= len(content) <= 8:
@@ -76,39 +58,29 @@ def parse(label: str, content: object, images: DistilledSet, labels: LabelKind) 
     mix = "none" if partners is None else "mixup" if box is None else "cutmix"
     rows = torch.arange(count) if partners is None else partners
     read = _further(label, further, count, images)
-    classes = read.get("classes")
-    wide = images.num_classes if classes is None else classes.shape[1]
-    values = _logits(label, _tensor(label, "logits", logits, (count, wide), "f"))
-    if classes is None:
-        _check_kind(label, values, labels)
-    return Record(
-        indices=read.get("indices"),
-        boxes=_boxes(label, _tensor(label, "crops", coords, (count, 4), "f"), images.images.shape[1], labels),
+    crops = read.pop("crops", "floats" if temperature else "bytes")
+    wide = read["classes"].shape[1] if "classes" in read else images.num_classes
+    with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+        values = _tensor(label, "logits", logits, (count, wide), "f").astype(np.float16)
+    if "classes" not in read:
+        _check_kind(label, values, temperature)
+    batch = StoredBatches(
+        indices=read.pop("indices", None),
+        boxes=_boxes(label, _tensor(label, "crops", coords, (count, 4), "f"), images.images.shape[1], temperature),
         flips=_tensor(label, "flips", flips, (count,), "b"),
         partners=_partners(label, _tensor(label, "partners", rows, (count,), "iu")),
-        share=float(_numbers(label, "share", [share])[0]) if mix == "mixup" else 1.0,
-        mix_box=_mix_box(label, box) if mix == "cutmix" else np.zeros(4, np.int16),
+        shares=np.asarray(_numbers(label, "share", [share]) if mix == "mixup" else [1], np.float32),
+        mix_boxes=_mix_box(label, box)[None] if mix == "cutmix" else np.zeros((1, 4), np.int16),
         logits=values,
-        mix=mix,
-        classes=classes,
-        weights=read.get("weights"),
-        crops=read.get("crops", "floats" if labels.floor_crop_boxes else "bytes"),
+        **read,
     )
+    return Record(batch, mix, crops)
 
 
 def join(records: Sequence[Record], order: np.ndarray | None) -> StoredBatches:
     """An epoch's batches one after another; order, int32 [N], where their images' numbers are not stored."""
-
-    def joined(name: str) -> Any:
-        parts = [getattr(record, name) for record in records]
-        return None if parts[0] is None else np.concatenate(parts)
-
-    return StoredBatches(
-        indices=joined("indices") if order is None else order,
-        shares=np.asarray([record.share for record in records], np.float32),
-        mix_boxes=np.stack([record.mix_box for record in records]),
-        **{name: joined(name) for name in ("boxes", "flips", "partners", "logits", "classes", "weights")},
-    )
+    joined = jax.tree.map(lambda *arrays: np.concatenate(arrays), *(record.batch for record in records))
+    return joined if order is None else joined._replace(indices=order)
 
 
 def _further(label: str, parts: Sequence[Any], count: int, images: DistilledSet) -> dict[str, Any]:
@@ -136,9 +108,6 @@ def _further(label: str, parts: Sequence[Any], count: int, images: DistilledSet)
     )
 
 
-# ---- parts ---------------------------------------------------------------------------------------------
-
-
 def _tensor(label: str, name: str, value: Any, shape: tuple[int, ...], kinds: str) -> np.ndarray:
     array = value.detach().numpy() if isinstance(value, torch.Tensor) else None
     if array is None or array.shape != shape or array.dtype.kind not in kinds:
@@ -158,26 +127,20 @@ def _numbers(label: str, name: str, values: Any) -> list[float]:
     return numbers
 
 
-def _boxes(label: str, coords: np.ndarray, side: int, labels: LabelKind) -> np.ndarray:
-    """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4].
-
-    They are fractions of whole pixels, which float16 tells to a twentieth of a pixel in 224. Pillow rounds them to
-    the nearest; on tensors HALD's reader rounds them down, so that many are one pixel low.
-    """
+def _boxes(label: str, coords: np.ndarray, side: int, temperature: float) -> np.ndarray:
+    """Fractions of the side (top, left, height, width) -> whole pixels, int16 [B, 4]."""
+    # float16 tells them to a twentieth of a pixel in 224. Pillow rounds to the nearest; HALD's reader rounds down.
     scaled = coords.astype(np.float64) * side
     near = _NEAR_WHOLE + (side * 2.0**-12 if coords.dtype == np.float16 else 0)
     if not (np.abs(scaled - np.rint(scaled)) < near).all():
         raise GiftError(f"{label}: its crops are not of whole pixels of a {side} pixel image; {AGAIN}")
-    whole = np.floor(scaled) if labels.floor_crop_boxes else np.rint(scaled)
+    whole = np.floor(scaled) if temperature else np.rint(scaled)
     return np.clip(whole, -1, 2 * side).astype(np.int16)
 
 
 def _partners(label: str, partners: np.ndarray) -> np.ndarray:
     if partners.dtype.itemsize == 1 and len(partners) > 256:
-        raise GiftError(
-            f"{label}: its partners are bytes, which cannot number {len(partners)} images; store the labels anew in "
-            "batches of 256 at most"
-        )
+        raise GiftError(f"{label}: its partners are bytes, which number no {len(partners)} images; give batches of 256")
     return partners.astype(np.int32)
 
 
@@ -188,18 +151,10 @@ def _mix_box(label: str, box: Any) -> np.ndarray:
     return np.asarray(numbers, np.int16)
 
 
-def _logits(label: str, logits: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        halves = logits.astype(np.float16)
-    if not np.isfinite(halves).all():
-        raise GiftError(f"{label}: its logits are not finite in half precision; {AGAIN}")
-    return halves
-
-
-def _check_kind(label: str, values: np.ndarray, labels: LabelKind) -> None:
+def _check_kind(label: str, values: np.ndarray, temperature: float) -> None:
     sums = values.astype(np.float32).sum(1)
     probable = bool((values >= 0).all() and (np.abs(sums - 1) < _NEAR_ONE).all())
-    if probable and not labels.temperature:
+    if probable and not temperature:
         raise GiftError(f"{label}: its logits are probabilities, which sum to 1; give the folder of a bank of logits")
-    if labels.temperature and not probable:
+    if temperature and not probable:
         raise GiftError(f"{label}: its labels are no probabilities, which sum to 1, as HALD's are; {AGAIN}")

@@ -26,13 +26,8 @@ LARGEST_SIDE = 2048  # pixels
 USUAL = "usual_preprocessing"  # whether test images are made as the dataset's usually are
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # as the Hub names them, the safer one first
 # Arguments that a network was built with and that change neither its names nor what it computes; sizes are read apart.
-_HARMLESS = re.compile(
-    r"num_classes|in_chans|img_size|strict_img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable"
-)
+_HARMLESS = re.compile(r"num_classes|in_chans|(strict_)?img_size|(\w+_)?drop_rate|pretrained|scriptable|exportable")
 _SHARD = re.compile(r"-[0-9]{5}-of-[0-9]{5}\.(safetensors|bin|pt|pth)$")
-_POOLS: Mapping[str, str] = {"vit_b_16": "token"}
-_POOL = "avg"  # of all others
-_SIZED = frozenset({"vit_b_16", "swin_v2_t"})  # which timm builds for one input size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +60,11 @@ def find_weights(source: Path) -> Path:
     if not (source / CONFIG).is_file():
         return source
     found = _weights_in(source)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(path.name for path in found)
-        raise GiftError(f"{source}: has a {CONFIG}, but holds {names}; give one of them")
-    raise GiftError(f"{source}: has a {CONFIG}, but holds no weights; {WEIGHTS[0]} is missing")
+    if len(found) != 1:
+        held = f"holds {', '.join(path.name for path in found)}; give one of them"
+        missing = f"holds no weights; {WEIGHTS[0]} is missing"
+        raise GiftError(f"{source}: has a {CONFIG}, but {held if found else missing}")
+    return found[0]
 
 
 def _weights_in(directory: Path) -> list[Path]:
@@ -107,11 +101,10 @@ def _described(path: Path, architecture: str, content: Mapping[str, Any], image_
     except GiftError as error:
         known = str(error).partition("; ")[2]
         raise GiftError(f"{path}: holds a {architecture}, which is not converted; {known}") from None
-    arguments = {**({"global_pool": content["global_pool"]} if "global_pool" in content else {})}
-    arguments |= content.get("model_args") or {}
-    pool = _POOLS.get(official_name(architecture), _POOL)
+    arguments = {"global_pool": content.get("global_pool"), **(content.get("model_args") or {})}
+    pool = _pool(official_name(architecture))
     for name, value in arguments.items():
-        if value != pool if name == "global_pool" else not (value is None or _HARMLESS.fullmatch(name)):
+        if value is not None and (value != pool if name == "global_pool" else not _HARMLESS.fullmatch(name)):
             raise GiftError(
                 f"{path}: its {architecture} was built with {name}={value!r}, which computes something else under the "
                 f"same names and is not converted; train the plain {architecture}"
@@ -133,6 +126,10 @@ def _described(path: Path, architecture: str, content: Mapping[str, Any], image_
         ema=ours.get("ema") is True,
         names=tuple(map(str, names)) if isinstance(names, list) else (),
     )
+
+
+def _pool(architecture: str) -> str:
+    return "token" if architecture == "vit_b_16" else "avg"
 
 
 def _text(value: Any) -> str | None:
@@ -184,8 +181,9 @@ def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
     name, size = written_form(info.spec)[0], [info.channels, info.image_size, info.image_size]
     resize, names = (data := get_dataset(info.dataset)).resize, data.class_names
     usual = Preprocessing(resize[1] / resize[0] if resize else 1.0, "bilinear")
-    own, pool = info.preprocessing or usual, _POOLS.get(info.architecture, _POOL)
-    sized = {"img_size": size[1:]} if info.architecture in _SIZED else {}
+    own, pool = info.preprocessing or usual, _pool(info.architecture)
+    fixed = info.architecture in ("vit_b_16", "swin_v2_t")  # which timm builds for one input size
+    sized = {"img_size": size[1:]} if fixed else {}
     return {
         "architecture": name,
         "num_classes": info.num_classes,
@@ -195,7 +193,7 @@ def make_config(info: TeacherInfo, classifier: str) -> dict[str, Any]:
         "pretrained_cfg": {
             "custom_load": False,
             "input_size": size,
-            "fixed_input_size": bool(sized),
+            "fixed_input_size": fixed,
             "interpolation": own.interpolation,
             "crop_pct": own.crop_pct,
             "crop_mode": "center",

@@ -7,7 +7,6 @@ from gift_jax.errors import GiftError
 from gift_jax.runtime.files import atomic_write, write_text
 from gift_jax.teachers.teacher import INFO
 
-from .card import Entry
 from .sets import write_set
 from .teachers import write_teacher
 
@@ -31,7 +30,7 @@ def push(source: Path, out: Path, *, repo: str, licence: str) -> None:
     kind, write = ("model", write_teacher) if source.is_dir() else ("dataset", write_set)
     with atomic_write(out) as temporary:
         temporary.mkdir()
-        card, summary = write(source, temporary, Entry(repo, licence))
-        write_text(temporary / CARD, card)
+        card, summary = write(source, temporary, repo)
+        write_text(temporary / CARD, card.text(repo, licence))
     print(f"written   {out}: {summary}; read its {CARD} before you upload it")
     print(f"upload    hf upload {repo} {out} . --repo-type {kind}")

@@ -8,10 +8,9 @@ from gift_jax.data.distilled import DistilledSet, load_distilled, to_parts
 from gift_jax.runtime.files import os_errors_as_gift_error
 
 from ..distilled.shards import PIXELS, write_shards
-from .card import Entry, make_card
+from .card import Card
 
 FOLDER = "data"
-_SIZES = {"n<1K": 1e3, "1K<n<10K": 1e4, "10K<n<100K": 1e5, "100K<n<1M": 1e6, "1M<n<10M": 1e7}  # the Hub's words
 _IMPORTS = "import numpy as np\nimport torch\nfrom datasets import load_dataset\n\n"
 _BYTES = """data = load_dataset("{repo}", split="train")
 images = torch.from_numpy(np.stack([*data["image"]])).reshape(-1, {shape})  # uint8 [N, H, W, C]
@@ -21,17 +20,17 @@ images = torch.from_numpy(np.stack([*data["pixels"]])).reshape(-1, {shape})  # f
 labels = torch.tensor([*data["label"]])  # `preview` shows the images with 8 bits: do not train on it"""
 
 
-def write_set(source: Path, directory: Path, entry: Entry) -> tuple[str, str]:
+def write_set(source: Path, directory: Path, repo: str) -> tuple[Card, str]:
     """Write the shards of a set into a directory that is there. Returns: its card, and what it is, in words."""
     distilled = load_distilled(source)
     with os_errors_as_gift_error(directory):
         (directory / FOLDER).mkdir()
     shards = write_shards(directory / FOLDER, distilled)
     summary = f"{len(distilled.labels)} {distilled.pixel_space} images, {shards} shard{'s' * (shards != 1)}"
-    return _card_of_set(distilled, entry), summary
+    return _card_of_set(distilled, repo), summary
 
 
-def _card_of_set(distilled: DistilledSet, entry: Entry) -> str:
+def _card_of_set(distilled: DistilledSet, repo: str) -> Card:
     images, count = distilled.images, len(distilled.labels)
     counts = np.bincount(distilled.labels, minlength=distilled.num_classes)
     each = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
@@ -40,16 +39,12 @@ def _card_of_set(distilled: DistilledSet, entry: Entry) -> str:
     method, dataset, statistics = distilled.method, distilled.dataset, distilled.normalisation
     example = _IMPORTS + (_BYTES if images.dtype == np.uint8 else _FLOATS)
     shape = f"{height}, {width}, {channels}"
-    command = (
-        f"python -m convert distilled hf://{entry.repo} --method {method} --dataset {dataset} "
-        f"--out {entry.name}.safetensors"
-    )
-    return make_card(
-        entry,
+    name = repo.partition("/")[2]
+    command = f"python -m convert distilled hf://{repo} --method {method} --dataset {dataset} --out {name}.safetensors"
+    return Card(
         f"{dataset}, distilled by {method} to {count:,} images.",
         header={
             "task_categories": ["image-classification"],
-            "size_categories": [next((words for words, limit in _SIZES.items() if count < limit), "10M<n<100M")],
             "tags": ["dataset-distillation", "gift_jax"],
             "configs": [
                 {"config_name": "default", "data_files": [{"split": "train", "path": f"{FOLDER}/train-*.parquet"}]}
@@ -69,6 +64,6 @@ def _card_of_set(distilled: DistilledSet, entry: Entry) -> str:
         provenance=distilled.provenance or {"Source": "not recorded"},
         usage=[
             ("With gift_jax, which checks the digest:", "bash", command),
-            ("In PyTorch:", "python", example.format(repo=entry.repo, shape=shape, space=distilled.pixel_space)),
+            ("In PyTorch:", "python", example.format(repo=repo, shape=shape, space=distilled.pixel_space)),
         ],
     )

@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from gift_jax.data.datasets import CONVNETS
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_cifar import DEPTHS
 from gift_jax.readers.hub import CONFIG
 from gift_jax.runtime.files import sha256, write_text
-from gift_jax.teachers.teacher import TeacherInfo, flatten, load_weights
+from gift_jax.teachers.teacher import TeacherInfo, load_weights
 
+from ..export import official_state
 from ..families import find_family
-from ..rules import to_torch
 from ..torch_file import save_state
-from .card import Entry, make_card
+from .card import Card
 from .config import WEIGHTS, is_timms, make_config, written_form
 
 _WEIGHTS, *_ = WEIGHTS
@@ -39,18 +38,17 @@ state = load_file(hf_hub_download("{repo}", "{weights}"))
 # It takes (x / 255 - mean) / std, channels first, with mean = {mean} and std = {std}."""
 
 
-def write_teacher(source: Path, directory: Path, entry: Entry) -> tuple[str, str]:
+def write_teacher(source: Path, directory: Path, repo: str) -> tuple[Card, str]:
     """Write weights and config.json into a directory that is there. Returns: its card, and what it is, in words."""
     info, params, batch_stats = load_weights(source)
-    family, (name, spelling) = find_family(info.architecture), written_form(info.spec)
-    flat = {"params": flatten(params), "batch_stats": flatten(batch_stats)}
-    official = to_torch(jax.tree.map(np.asarray, flat), family.rules(info.spec), batches_tracked=info.batches_tracked)
-    [classifier] = spelling.back({f"{family.head}.weight": official[f"{family.head}.weight"]})
+    official, (name, spelling) = official_state(info, params, batch_stats), written_form(info.spec)
+    head = f"{find_family(info.architecture).head}.weight"
+    [classifier] = spelling.back({head: official[head]})
     save_state(directory / _WEIGHTS, spelling.back(official))
     config = make_config(info, classifier.removesuffix(".weight"))
     write_text(directory / CONFIG, json.dumps(config, indent=2) + "\n")
     count = sum(array.size for array in jax.tree.leaves(params))
-    card = _card_of_teacher(info, config, entry, f"{count:,}", sha256(directory / _WEIGHTS))
+    card = _card_of_teacher(info, config, repo, f"{count:,}", sha256(directory / _WEIGHTS))
     return card, f"{name} of {info.dataset}, {count:,} parameters, named as {_owner(info.spec)}"
 
 
@@ -65,14 +63,14 @@ def _owner(spec: ModelSpec) -> str:
     return f"torchvision's {spec.name.removesuffix('_modified')}{stem}"
 
 
-def _card_of_teacher(info: TeacherInfo, config: Mapping[str, Any], entry: Entry, count: str, digest: str) -> str:
+def _card_of_teacher(info: TeacherInfo, config: Mapping[str, Any], repo: str, count: str, digest: str) -> Card:
     name, own, timm = config["architecture"], config["pretrained_cfg"], is_timms(info.spec)
     checked = info.verification and f"largest difference {info.verification.max_relative:.1e} of the largest logit"
     mean, std = info.normalisation.mean, info.normalisation.std
-    plain = _PLAIN.format(repo=entry.repo, weights=_WEIGHTS, names=_owner(info.spec), mean=mean, std=std)
+    plain = _PLAIN.format(repo=repo, weights=_WEIGHTS, names=_owner(info.spec), mean=mean, std=std)
+    command = f"python -m convert teacher hf://{repo} --out teachers/{repo.partition('/')[2]}"
     usual = f", as is usual for {info.dataset}" if info.preprocessing is None else ""
-    return make_card(
-        entry,
+    return Card(
         f"{name} trained on {info.dataset}: a teacher for students of distilled datasets.",
         header={
             **({"library_name": "timm"} if timm else {}),
@@ -96,8 +94,8 @@ def _card_of_teacher(info: TeacherInfo, config: Mapping[str, Any], entry: Entry,
             "Versions": ", ".join(f"{package} {version}" for package, version in sorted(info.versions.items())),
         },
         usage=[
-            ("With gift_jax:", "bash", f"python -m convert teacher hf://{entry.repo} --out teachers/{entry.name}"),
-            *([("With timm:", "python", _TIMM.format(repo=entry.repo))] if timm else []),
+            ("With gift_jax:", "bash", command),
+            *([("With timm:", "python", _TIMM.format(repo=repo))] if timm else []),
             ("The weights in PyTorch:", "python", plain),
         ],
     )

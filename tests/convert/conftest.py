@@ -1,12 +1,15 @@
-"""The command line, in this process."""
+"""The command line, in this process, and checkpoints as they are read."""
 
 import functools
 
 import pytest
+import torch
 from fkd_files import make_set
 
 import gift_jax
 from convert.__main__ import COMMANDS
+from convert.checkpoint import read_checkpoint
+from convert.families import find_family
 from gift_jax.data.distilled import save_distilled
 from gift_jax.data.fkd import load_soft_labels
 
@@ -49,6 +52,17 @@ def refused(convert, tmp_path):
         assert message in err
         assert "Traceback" not in err
         assert not out.exists() or list(out.iterdir()) == []
+
+    return run
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Save what a trainer saved, and read the network in it, of the family of a name, by default the spec's."""
+
+    def run(content, spec, *, family=None, **options):
+        torch.save(content, tmp_path / "w.pth")
+        return read_checkpoint(tmp_path / "w.pth", spec, find_family(family or spec.name), **options)
 
     return run
 

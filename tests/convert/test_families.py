@@ -11,8 +11,8 @@ import pytest
 import torch
 from flax import nnx
 from forms import short_form
+from modules import NORMS, images_of, nhwc, scaled
 
-from convert.checkpoint import read_checkpoint
 from convert.families import find_family
 from convert.rules import to_torch
 from gift_jax.errors import GiftError
@@ -24,6 +24,12 @@ def resnet_features(module, images):
     """After the stem's pooling and after each stage."""
     x = module.maxpool(module.relu(module.bn1(module.conv1(images))))
     return [x, *chained((module.layer1, module.layer2, module.layer3, module.layer4), x)]
+
+
+def cifar_features(module, images):
+    """After the stem and after each stage."""
+    x = torch.relu(module.bn1(module.conv1(images)))
+    return [x, *chained((module.layer1, module.layer2, module.layer3), x)]
 
 
 def chained(parts, x):
@@ -91,11 +97,11 @@ CASES = {
     "resnet152_modified": Case(60_185_128, 32, resnet_features),
     # At 10 classes 269,722, 464,154, 658,586, 853,018 and 1,727,962: the paper's 0.27M to 1.7M.
     **{
-        f"resnet{depth}": Case(count + 990 * 65, 16, lambda module, images: module.stages(images))
+        f"resnet{depth}": Case(count + 990 * 65, 16, cifar_features)
         for depth, count in ((20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962))
     },
     # Counted by the authors' own code, as are the logits that its test has.
-    "resnet_ap10": Case(5_418_792, 32, lambda module, images: module.stages(images)),
+    "resnet_ap10": Case(5_418_792, 32, lambda module, images: chained([*module.children()][:-1], images)),
     "alexnet": Case(61_100_840, 96, pooled_features),
     "vgg11": Case(132_863_336, 64, pooled_features),
     "mobilenet_v2": Case(3_504_872, 48, every_feature),
@@ -116,12 +122,15 @@ DRAWN = {"shufflenet_v2_x0_5"}
 COMPARED = {name for name in CASES if not re.match(r"resnet(18$|32|34|44|50$|56|101|110|152)|vgg11", name)}
 LARGE_HEADS = ("alexnet", "vgg11")
 FULL = pytest.mark.exhaustive
+# Options that decide a training step.
+VARIANTS = {f"conv2 {norm}": {"norm": norm, "width": 8} for norm in NORMS}
+VARIANTS |= {"resnet20 projected": {"shortcut": "projected"}}
 # Sides at which a training step, in float64 several times as slow, has all of its parts.
-SMALLEST = {"alexnet": 64, "vgg11": 32}
+SMALLEST = {"alexnet": 64, "vgg11": 32, **dict.fromkeys(VARIANTS, 16)}
 
 
 def spec(name, classes=10, size=32):
-    return ModelSpec(name, classes, size)
+    return ModelSpec(name.partition(" ")[0], classes, size, options=tuple(VARIANTS.get(name, {}).items()))
 
 
 def reference(model_spec):
@@ -129,7 +138,7 @@ def reference(model_spec):
 
 
 def rules(name):
-    return find_family(name).rules(spec(name))
+    return find_family(spec(name).name).rules(spec(name))
 
 
 def test_every_model_is_tested():
@@ -145,46 +154,23 @@ def test_parameter_counts_are_torchvisions(name):
     assert sum(parameter.numel() for parameter in theirs.parameters()) == CASES[name].count
 
 
-def converted(module, model_spec, tmp_path):
-    torch.save({"model": module.state_dict()}, tmp_path / "w.pth")
-    found, params, stats, _ = read_checkpoint(tmp_path / "w.pth", model_spec, find_family(model_spec.name))[:4]
+def converted(module, model_spec, read):
+    found, params, stats, *_ = read({"model": module.state_dict()}, model_spec)
     return get_model(found), params, stats
 
 
-def nhwc(outputs):
-    return [(x.permute(0, 2, 3, 1) if x.ndim == 4 else x).detach().numpy() for x in outputs]
-
-
-def scaled(module, seed=0):
-    """Weights and statistics that are not the initial ones, and keep activations near one through a hundred layers."""
-    torch.manual_seed(seed)
-    for name, tensor in module.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 1.5)
-        elif name.endswith("running_mean") or name.endswith("bias"):
-            tensor.uniform_(-0.2, 0.2)
-        elif name.endswith("layer_scale") or (tensor.ndim == 1 and tensor.is_floating_point()):
-            tensor.uniform_(0.5, 1.0)
-        elif name.endswith("logit_scale"):
-            tensor.uniform_(0.0, 6.0)  # beyond the largest allowed, too
-        elif tensor.is_floating_point() and not tensor.any():
-            tensor.normal_(std=0.05)
-    return module.eval()
-
-
 @pytest.mark.parametrize("name", short_form(CASES, COMPARED))
-def test_features_and_logits_equal_torchvision(name, tmp_path):
+def test_features_and_logits_equal_torchvision(name, read):
     model_spec = spec(name, size=CASES[name].size)
     module = scaled(reference(model_spec))
-    model, params, stats = converted(module, model_spec, tmp_path)
-    images = torch.randn(2, 3, model_spec.image_size, model_spec.image_size, generator=torch.Generator().manual_seed(1))
-    ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
+    model, params, stats = converted(module, model_spec, read)
+    images = images_of(model_spec, 2)
 
     def run(params, stats, images):  # compiled together, they are one network
         return model.merge(params, stats).features(images, train=False), model.apply(params, stats, images)[0]
 
-    found, logits = jax.jit(run)(params, stats, ours)
-    for one, other in zip(found, nhwc(CASES[name].features(module, images)), strict=True):
+    found, logits = jax.jit(run)(params, stats, nhwc(images))
+    for one, other in zip(found, map(nhwc, CASES[name].features(module, images)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
     expected = module(images).detach().numpy()
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
@@ -218,20 +204,20 @@ def with_a_small_head(module, side, name, monkeypatch):
     ("name", "pooled"),
     [
         *(pytest.param(name, None, marks=() if name in STEPPED else FULL, id=name) for name in CASES),
+        *(pytest.param(name, None, id=name) for name in VARIANTS),
         *(pytest.param(name, 2, id=f"{name}-pooled_to_2") for name in LARGE_HEADS),
     ],
 )
-def test_one_training_step_equals_torchvision(name, pooled, tmp_path, monkeypatch):
+def test_one_training_step_equals_torchvision(name, pooled, read, monkeypatch):
     """Loss, gradients and new running statistics in float64, where no rounding hides a difference."""
     # Models are kept by their specs: no other test has this one's number of classes.
-    model_spec = spec(name, classes=11 if pooled else 10, size=SMALLEST.get(name, CASES[name].size))
+    model_spec = spec(name, classes=11 if pooled else 10, size=SMALLEST.get(name) or CASES[name].size)
     module = reference(model_spec)
     if pooled:
         module = with_a_small_head(module, pooled, name, monkeypatch)
     module = without_dropout(scaled(module).double())
-    model, params, stats = converted(module, model_spec, tmp_path)
-    size = model_spec.image_size
-    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    model, params, stats = converted(module, model_spec, read)
+    images = images_of(model_spec, 2, torch.float64)
     # Converted weights are float32, as are these: the same numbers in both.
     module = module.float().double()
     loss = torch.nn.functional.cross_entropy(module.train()(images), torch.arange(2))
@@ -243,7 +229,7 @@ def test_one_training_step_equals_torchvision(name, pooled, tmp_path, monkeypatc
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, stats))
         del params
-        ours = jnp.asarray(images.permute(0, 2, 3, 1).numpy())
+        ours = jnp.asarray(nhwc(images))
 
         def ours_loss(params):
             logits, new = model.apply(params, wide[1], ours, train=True)
@@ -320,15 +306,14 @@ def test_the_command_converts_folds_verifies_and_exports(name, done, tmp_path):
     assert all(torch.equal(back[key], state[key]) for key in state)
 
 
-def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
+def test_a_vit_under_the_older_names_of_its_released_file(read):
     model_spec = spec("vit_b_16")
     module = reference(model_spec)
     older = {
         name.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2."): tensor
         for name, tensor in module.state_dict().items()
     }
-    torch.save(older, tmp_path / "w.pth")
-    _, params, _, state = read_checkpoint(tmp_path / "w.pth", model_spec, find_family("vit_b_16"))[:4]
+    _, params, _, state, *_ = read(older, model_spec)
     module.load_state_dict(state, strict=True)
     kernel = module.encoder.layers[3].mlp[3].weight.detach().numpy().T
     np.testing.assert_array_equal(params["blocks"][3]["project"]["kernel"], kernel)
@@ -354,20 +339,19 @@ def test_a_vit_under_the_older_names_of_its_released_file(tmp_path):
         ("resnet_ap10", "resnet_ap10", 9, "has 10 outputs, but the dataset has 9 classes"),
     ],
 )
-def test_other_architectures_are_refused(file_model, asked, classes, message, tmp_path):
+def test_other_architectures_are_refused(file_model, asked, classes, message, read):
     with pytest.raises(GiftError, match=message):
-        converted(reference(spec(file_model)), spec(asked, classes), tmp_path)
+        converted(reference(spec(file_model)), spec(asked, classes), read)
 
 
-def test_a_vit_of_another_input_size_is_refused(tmp_path):
+def test_a_vit_of_another_input_size_is_refused(read):
     with pytest.raises(GiftError, match=r"has 5 tokens, but 48 pixels give 10; check --image-size"):
-        converted(reference(spec("vit_b_16", size=32)), spec("vit_b_16", size=48), tmp_path)
+        converted(reference(spec("vit_b_16", size=32)), spec("vit_b_16", size=48), read)
 
 
-def test_swin_tables_are_checked_and_demanded(tmp_path):
+def test_swin_tables_are_checked_and_demanded(read):
     state = reference(spec("swin_v2_t")).state_dict()
     name = "features.1.1.attn.relative_position_index"
     for change, message in (({name: state[name] + 1}, "is not what this architecture has"), ({}, "is missing")):
-        torch.save({key: value for key, value in state.items() if key != name} | change, tmp_path / "w.pth")
         with pytest.raises(GiftError, match=f"{name} {message}"):
-            read_checkpoint(tmp_path / "w.pth", spec("swin_v2_t"), find_family("swin_v2_t"))
+            read({key: value for key, value in state.items() if key != name} | change, spec("swin_v2_t"))

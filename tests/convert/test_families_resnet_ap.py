@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 import torch
+from modules import images_of, nhwc
 from torch.nn import functional
 
-from convert.checkpoint import read_checkpoint
 from convert.families import find_family
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
@@ -51,20 +51,18 @@ def as_published(state, images):
         pytest.param(139, {"width": 4}, id="large"),
     ],
 )
-def test_logits_are_the_authors(size, options, tmp_path):
+def test_logits_are_the_authors(size, options, read):
     torch.manual_seed(0)
     module = find_family("resnet_ap10").reference(spec(size, **options))
     state = {
         name: tensor.uniform_(0.5, 1.5) if tensor.ndim == 1 and tensor.is_floating_point() else tensor
         for name, tensor in module.state_dict().items()
     }
-    torch.save({"state_dict": state}, tmp_path / "w.pth")
-    asked = spec(size)
-    found, params, stats, _ = read_checkpoint(tmp_path / "w.pth", asked, find_family("resnet_ap10"))[:4]
+    found, params, stats, *_ = read({"state_dict": state}, spec(size))
     assert dict(found.options) == options
-    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    images = images_of(found, 2)
     expected = as_published(state, images).numpy()
-    logits = jax.jit(get_model(found).apply)(params, stats, images.permute(0, 2, 3, 1).numpy())[0]
+    logits = jax.jit(get_model(found).apply)(params, stats, nhwc(images))[0]
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
     np.testing.assert_allclose(module.eval()(images).detach(), expected, atol=1e-4 * np.abs(expected).max())
 
@@ -76,11 +74,10 @@ def test_logits_are_the_authors(size, options, tmp_path):
         (32, spec(32, norm="batch"), "BatchNorm's running statistics are missing"),
     ],
 )
-def test_what_does_not_fit_is_refused(size, asked, message, tmp_path):
+def test_what_does_not_fit_is_refused(size, asked, message, read):
     module = find_family("resnet_ap10").reference(spec(size, width=4))
-    torch.save(module.state_dict(), tmp_path / "w.pth")
     with pytest.raises(GiftError, match=message):
-        read_checkpoint(tmp_path / "w.pth", asked, find_family("resnet_ap10"))
+        read(module.state_dict(), asked)
 
 
 @pytest.mark.parametrize(("size", "norm", "message"), [(4, "instance", "at least 8 pixels"), (32, "group", "unknown")])

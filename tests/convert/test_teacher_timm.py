@@ -3,9 +3,9 @@
 import pytest
 import torch
 from forms import short_form
-from timm_teachers import load_timm, randomised
+from modules import scaled
+from timm_teachers import load_timm
 
-from convert.checkpoint import read_checkpoint
 from convert.families import ALIASES, find_family
 from convert.teacher import make_reference
 from gift_jax.errors import GiftError
@@ -32,17 +32,13 @@ CASES = {
 }
 
 
-def read(name, size, module, tmp_path):
-    torch.save({"arch": name, "state_dict": module.state_dict()}, tmp_path / "w.pth")
-    return read_checkpoint(tmp_path / "w.pth", ModelSpec(ALIASES.get(name, name), 10, size), find_family(name))
-
-
 @pytest.mark.parametrize("name", short_form(CASES, [name for name in CASES if name != "vgg11"]))
-def test_timms_names_give_timms_logits(name, timm, tmp_path):
+def test_timms_names_give_timms_logits(name, timm, read):
     """This library's logits are compared with torchvision's, of the same weights, in `test_families.py`."""
     size, options = CASES[name]
-    module = randomised(timm.create_model(name, num_classes=10, **options))
-    found = read(name, size, module, tmp_path)
+    module = scaled(timm.create_model(name, num_classes=10, **options))
+    content = {"arch": name, "state_dict": module.state_dict()}
+    found = read(content, ModelSpec(ALIASES.get(name, name), 10, size), family=name)
     reference = make_reference(find_family(name), found.spec, found.state)
     images = torch.randn(1, 3, size, size)
     with torch.inference_mode():
@@ -60,12 +56,12 @@ def test_timms_names_give_timms_logits(name, timm, tmp_path):
         ("seresnet18", "resnet18", 64, "is not part of this architecture"),
     ],
 )
-def test_where_timms_mathematics_is_another_it_is_refused(name, asked, size, message, timm, tmp_path):
+def test_where_timms_mathematics_is_another_it_is_refused(name, asked, size, message, timm, read):
     with torch.device("meta"):
         shapes = timm.create_model(name, num_classes=10).state_dict()
-    torch.save({key: torch.zeros_like(tensor, device="cpu") for key, tensor in shapes.items()}, tmp_path / "w.pth")
+    state = {key: torch.zeros_like(tensor, device="cpu") for key, tensor in shapes.items()}
     with pytest.raises(GiftError, match=message):
-        read_checkpoint(tmp_path / "w.pth", ModelSpec(ALIASES.get(asked, asked), 10, size), find_family(asked))
+        read(state, ModelSpec(ALIASES.get(asked, asked), 10, size), family=asked)
 
 
 def test_timms_names_of_architectures_are_known():

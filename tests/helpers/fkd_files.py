@@ -1,5 +1,6 @@
 """Stored soft labels, written and read in PyTorch as the authors' scripts do (here in one process)."""
 
+import functools
 import math
 import operator
 
@@ -71,13 +72,19 @@ def teacher(images, labels):
     return logits + 4 * torch.nn.functional.one_hot(labels, 10)
 
 
-def record_of(images, labels, rows, rng, mix="cutmix", prepare=prepared):
-    """The six parts of a batch: crops, flips, partners, share, box, logits."""
+def recorder(images, labels, mix="cutmix"):
+    """A function that makes a batch's six parts of its rows: crops, flips, partners, share, box, logits."""
+    torch.manual_seed(1)
+    rng, labels = np.random.default_rng(1), torch.as_tensor(labels).long()
+    return functools.partial(_record_of, images, labels, rng, mix)
+
+
+def _record_of(images, labels, rng, mix, rows):
     size = images[0].size[0]
     boxes = [transforms.RandomResizedCrop.get_params(images[row], (0.08, 1), (3 / 4, 4 / 3)) for row in rows]
     coords = torch.stack([torch.FloatTensor([value / size for value in box]) for box in boxes])
     flips = torch.tensor([bool(torch.rand(1) < 0.5) for _ in rows])
-    batch_images = [prepare(images[r], b, f, size) for r, b, f in zip(rows, boxes, flips, strict=True)]
+    batch_images = [prepared(images[r], b, f, size) for r, b, f in zip(rows, boxes, flips, strict=True)]
     partners, lam, box = None, None, None
     if mix != "none":
         partners, lam = torch.randperm(len(rows)), rng.beta(1.0, 1.0)
@@ -88,33 +95,37 @@ def record_of(images, labels, rows, rng, mix="cutmix", prepare=prepared):
 
 def write_fkd(folder, images, labels, *, epochs=2, mix="cutmix", with_numbers=False, batch=BATCH, further=None):
     """Write `epoch_*/batch_*.tar` for Pillow images in ImageFolder's order; further, `rows -> parts` at the end."""
-    torch.manual_seed(1)
-    rng = np.random.default_rng(1)
-    labels, batches = torch.as_tensor(labels).long(), sampler(len(images), batch)
+    record_of, batches = recorder(images, labels, mix), sampler(len(images), batch)
     for epoch in range(epochs):
         (folder / f"epoch_{epoch}").mkdir(parents=True)
         for number, rows in enumerate(batches):
-            record = record_of(images, labels, rows, rng, mix)
-            record += [torch.tensor(rows)] if with_numbers else []
+            record = record_of(rows) + ([torch.tensor(rows)] if with_numbers else [])
             record += further(rows) if further else []
             torch.save(record, folder / f"epoch_{epoch}" / f"batch_{number}.tar")
     return folder
 
 
+def shown(parts, images, rows, prepare=prepared):
+    """The images of a batch: cropped at fractions of the side that are not rounded before, which Pillow then does."""
+    coords, flips, partners, lam, box = parts[:5]
+    size = images[0].size[0]
+    chosen = [
+        prepare(images[row], [value.item() * size for value in place], flipped, size)
+        for row, place, flipped in zip(rows, coords, flips, strict=True)
+    ]
+    partners = partners if partners is None else partners.long()
+    return mixed(torch.stack(chosen), partners, lam, box)
+
+
 def read_fkd(folder, images, epochs, *, batch=BATCH):
     """The authors' loader: (rows, images [B, C, H, W], logits) of each batch, by epoch."""
-    size, batches = images[0].size[0], sampler(len(images), batch)
+    batches = sampler(len(images), batch)
     for epoch in range(epochs):
         loaded = []
         for number, rows in enumerate(batches):
-            path = folder / f"epoch_{epoch}" / f"batch_{number}.tar"
-            coords, flips, partners, lam, box, logits, *numbers = torch.load(path, weights_only=False)
-            rows = numbers[0].tolist() if numbers else rows
-            chosen = [
-                prepared(images[row], [value.item() * size for value in place], flipped, size)
-                for row, place, flipped in zip(rows, coords, flips, strict=True)
-            ]
-            loaded.append((rows, mixed(torch.stack(chosen), partners, lam, box), logits.float()))
+            parts = torch.load(folder / f"epoch_{epoch}" / f"batch_{number}.tar", weights_only=False)
+            rows = parts[6].tolist() if len(parts) > 6 else rows
+            loaded.append((rows, shown(parts, images, rows), parts[5].float()))
         yield loaded
 
 

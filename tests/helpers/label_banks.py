@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from fkd_files import MEAN, NORMALISATION, STD, functional, make_set, mixed, prepared, record_of, sampler
+from fkd_files import MEAN, NORMALISATION, STD, functional, make_set, recorder, sampler, shown
 from trees import pixels
 
 from gift_jax.data.evaluation import EvaluationSet
@@ -16,8 +16,6 @@ from gift_jax.training.replay import replay
 
 SIDE = 28  # float16 does not tell the crops of it exactly
 IMAGES = pixels(30, SIDE)
-
-
 STUDENT = get_model(ModelSpec("conv1", 10, SIDE, 3, (("width", 4),)))
 
 
@@ -47,13 +45,12 @@ REPLAY = jax.jit(replay, static_argnums=(2, 3, 4))
 
 def write_lpld(folder, images, labels, *, batch, epochs, kept):
     """Pruned to the first kept batches: each epoch lacks its smaller last batch, the last epoch may lack more."""
-    torch.manual_seed(1)
-    rng, labels, order, written = np.random.default_rng(1), torch.as_tensor(labels).long(), {}, 0
+    record_of, order, written = recorder(images, labels), {}, 0
     for epoch in range(epochs):
         (folder / f"epoch_{epoch}").mkdir(parents=True)
         whole = [rows for rows in sampler_of(len(images), batch, epoch) if len(rows) == batch]
         for number, rows in enumerate(whole[: kept - written]):
-            torch.save(record_of(images, labels, rows, rng), folder / f"epoch_{epoch}" / f"batch_{number}.tar")
+            torch.save(record_of(rows), folder / f"epoch_{epoch}" / f"batch_{number}.tar")
             order.setdefault(str(epoch), []).extend(rows)
         written += min(len(whole), kept - written)
     (folder / "sampler_indices_epoch.json").write_text(json.dumps(order))
@@ -79,32 +76,18 @@ def read_lpld(folder, images, *, batch):
         yield rows, shown(parts, images, rows), parts[5].float()
 
 
-def shown(parts, images, rows, prepare=prepared):
-    """The images of a batch: cropped at fractions of the side that are not rounded before, which Pillow then does."""
-    coords, flips, partners, lam, box = parts[:5]
-    size = images[0].size[0]
-    chosen = [
-        prepare(images[row], [value.item() * size for value in place], flipped, size)
-        for row, place, flipped in zip(rows, coords, flips, strict=True)
-    ]
-    partners = partners if partners is None else partners.long()
-    return mixed(torch.stack(chosen), partners, lam, box)
-
-
 # ---- LPQLD ---------------------------------------------------------------------------------------------
 
 
 def write_lpqld(folder, images, labels, *, batch, count, top):
     """A pool of count batches, numbered through: the largest logits and their classes, crops in float16."""
-    torch.manual_seed(1)
     folder.mkdir(parents=True)
-    rng, labels, order, number = np.random.default_rng(1), torch.as_tensor(labels).long(), {}, 0
-    batches = sampler(len(images), batch)
+    record_of, order, number, batches = recorder(images, labels), {}, 0, sampler(len(images), batch)
     while number < count:
         for rows in batches:
             if len(rows) < batch or number == count:
                 continue
-            coords, flips, partners, lam, box, logits = record_of(images, labels, rows, rng)
+            coords, flips, partners, lam, box, logits = record_of(rows)
             largest = torch.topk(logits.float(), top, dim=1)
             mixing = [partners.to(torch.uint8), lam, [torch.tensor(int(side), dtype=torch.uint8) for side in box]]
             record = [coords.half(), flips, *mixing, largest.values.half(), largest.indices.short()]
@@ -131,15 +114,14 @@ def lpqld_targets(values, classes, temperature, num_classes=10):
 
 def write_hald(folder, images, labels, *, batch, epochs, temperature=20):
     """A list of batches an epoch: crops in float16, softmax probabilities."""
-    torch.manual_seed(1)
     folder.mkdir(parents=True)
-    rng, labels, order = np.random.default_rng(1), torch.as_tensor(labels).long(), {}
+    record_of, order = recorder(images, labels), {}
     for epoch in range(epochs):
         order[str(epoch)] = torch.randperm(len(images), generator=torch.Generator().manual_seed(42 + epoch)).tolist()
         stored = []
         for start in range(0, len(images), batch):
             rows = order[str(epoch)][start : start + batch]
-            coords, *middle, logits = record_of(images, labels, rows, rng)
+            coords, *middle, logits = record_of(rows)
             stored.append([coords.half(), *middle, torch.softmax(logits.float() / temperature, dim=1).half()])
         torch.save(stored, folder / f"epoch_{epoch}.tar")
     torch.save(order, folder / "sampler_indices_dict.pt")

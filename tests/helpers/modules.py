@@ -14,42 +14,45 @@ def spec(norm="batch", *, depth=2, width=8, size=16, classes=10, channels=3):
     return ModelSpec(f"conv{depth}", classes, size, channels, tuple(sorted(options.items())))
 
 
-def randomised(module, seed=0):
-    generator = torch.Generator().manual_seed(seed)
+def scaled(module, seed=0):
+    """Weights and statistics that are not the initial ones, and keep activations near one through a hundred layers."""
+    torch.manual_seed(seed)
     for name, tensor in module.state_dict().items():
-        if tensor.is_floating_point():
-            noise = torch.rand(tensor.shape, generator=generator) * 0.5
-            tensor.copy_(tensor + noise if "running_var" not in name else 0.5 + noise)
-        else:
-            tensor.fill_(7)
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+        elif name.endswith("running_mean") or name.endswith("bias"):
+            tensor.uniform_(-0.2, 0.2)
+        elif name.endswith("layer_scale") or (tensor.is_floating_point() and (tensor.ndim == 1 or (tensor == 1).all())):
+            tensor.uniform_(0.5, 1.0)
+        elif name.endswith("logit_scale"):
+            tensor.uniform_(0.0, 6.0)  # beyond the largest allowed, too
+        elif tensor.is_floating_point() and not tensor.any():
+            tensor.normal_(std=0.05)
     return module.eval()
 
 
+def images_of(model_spec, count=4, dtype=torch.float32):
+    shape = (count, model_spec.channels, model_spec.image_size, model_spec.image_size)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=dtype)
+
+
+def nhwc(images):
+    """As NumPy has them; arrays of other axes as they are."""
+    return (images.permute(0, 2, 3, 1) if images.ndim == 4 else images).detach().numpy()
+
+
 def official(model_spec, seed=0):
-    return randomised(Reference(model_spec), seed)
+    torch.manual_seed(seed)
+    return scaled(Reference(model_spec), seed)
 
 
-def dc_names(model_spec, state):
+def dc_state(reference):
     """The same weights under DC/MTT/DATM's names: one Sequential of conv, norm, ReLU, pool."""
-    stride = 3 if dict(model_spec.options).get("norm") == "none" else 4
-    renamed = {}
-    for name, tensor in state.items():
-        parts = name.split(".")
-        if parts[0] == "layers":
-            offset = {"conv": 0, "norm": 1}[parts[1]]
-            name = f"features.{stride * int(parts[2]) + offset}.{parts[3]}"
-        renamed[name] = tensor
-    return renamed
-
-
-def dc_module(model_spec):
-    """DC's module itself, to see that `dc_names` are its names."""
-    reference = Reference(model_spec)
     layers = []
     for convolution, norm in zip(reference.layers["conv"], reference.layers["norm"], strict=True):
         norms = [] if isinstance(norm, nn.Identity) else [norm]
         layers += [convolution, *norms, nn.ReLU(inplace=True), nn.AvgPool2d(2, 2)]
-    return nn.ModuleDict({"features": nn.Sequential(*layers), "classifier": reference.classifier})
+    return nn.ModuleDict({"features": nn.Sequential(*layers), "classifier": reference.classifier}).state_dict()
 
 
 class ShortcutBlock(nn.Module):

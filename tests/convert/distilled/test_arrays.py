@@ -162,7 +162,7 @@ BAD = {
     "both orders of axes": ((IMAGES[:, :3, :3], LABELS), "fits both"),
     "Fortran order": ((np.asfortranarray(IMAGES), LABELS), "np.ascontiguousarray"),
     "whole numbers": ((IMAGES.astype("i8"), LABELS), "is int64, expected uint8 or floats"),
-    "other counts": ((IMAGES[:30], LABELS), "30 images, but there are 40 labels"),
+    "other counts": ((IMAGES[:30], LABELS), "30 images, but 40 labels"),
     "labels as floats": ((IMAGES, LABELS / 1), "expected class ids"),
     "too few": ((IMAGES[:19], LABELS[:19]), "class 9 has 1 images"),
     "eleven classes": ((IMAGES[:33], np.arange(33) % 11), "has a label 10"),

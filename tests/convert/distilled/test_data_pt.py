@@ -6,80 +6,19 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-
-RDED = ("--method", "rded", "--dataset", "cifar10", "--ipc", "2")
-
-
-def pixels(count, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, 3, 32, 32), np.uint8)
+from trees import RDED, pixels
 
 
-@pytest.fixture
-def write(tmp_path):
-    def run(**content):
-        torch.save(content, tmp_path / "data.pt")
-        return tmp_path / "data.pt"
-
-    return run
-
-
-def test_byte_images_come_back_as_bytes(write, imported):
-    images, labels = pixels(20), torch.arange(20) % 10
-    back = imported(write(dataset="cifar10", data=torch.from_numpy(images).float() / 255, label=labels), *RDED)
-    np.testing.assert_array_equal(back.images, images.transpose(0, 2, 3, 1))
+def test_byte_images_come_back_as_bytes(imported, tmp_path):
+    """Other floats, and columns of labels, are in `test_layouts.py`."""
+    images, labels = pixels(20, 32), torch.arange(20) % 10
+    data = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    torch.save({"dataset": "cifar10", "data": data, "label": labels}, tmp_path / "data.pt")
+    back = imported(tmp_path / "data.pt", *RDED)
+    np.testing.assert_array_equal(back.images, images)
     np.testing.assert_array_equal(back.labels, labels)
     assert (back.pixel_space, back.method, back.ipc, back.soft_labels) == ("raw", "rded", 2, None)
     assert (back.provenance["source"], len(back.provenance["sha256"])) == ("data.pt", 64)
-
-
-def test_other_floats_stay_floats_and_columns_of_labels_are_read(write, imported):
-    images = torch.rand(10, 3, 32, 32)
-    path = write(dataset="cifar10", data=images, label=torch.arange(10)[:, None])
-    back = imported(path, "--method", "sre2l", "--dataset", "cifar10", "--ipc", "1")
-    np.testing.assert_array_equal(back.images, images.permute(0, 2, 3, 1))
-
-
-def test_a_subset_is_the_first_images_of_each_class(write, imported):
-    images, labels = pixels(40), torch.arange(40) // 4
-    back = imported(write(dataset="cifar10", data=torch.from_numpy(images).float() / 255, label=labels), *RDED)
-    expected = images.transpose(0, 2, 3, 1).reshape(10, 4, 32, 32, 3)[:, :2].reshape(20, 32, 32, 3)
-    np.testing.assert_array_equal(back.images, expected)
-    assert "the first 2 of each class" in back.provenance["subset"]
-
-
-def test_learned_logits_become_soft_labels_by_row_not_by_argmax(write, imported):
-    logits = torch.randn(20, 10)
-    path = write(dataset="cifar10", data=torch.randn(20, 3, 32, 32), label=logits)
-    back = imported(path, "--method", "datm", "--dataset", "cifar10", "--ipc", "2", "--pixel-space", "zca")
-    np.testing.assert_array_equal(back.labels, np.arange(20) // 2)
-    np.testing.assert_array_equal(back.soft_labels, logits)
-    assert back.pixel_space == "zca"
-
-
-GOOD = {"dataset": "cifar10", "data": torch.zeros(20, 3, 32, 32), "label": torch.arange(20) % 10}
-BAD = {
-    "no data": ({"data": None}, RDED, "must be tensors, found a list of 2 (NoneType, Tensor)"),
-    "other dataset": ({"dataset": "cifar100"}, RDED, "is of 'cifar100'"),
-    "three classes": (
-        {"label": torch.arange(20) % 3},
-        RDED,
-        "class 3 has 0 images, and only 3 of the 10 classes of cifar10 have some",
-    ),
-    "eleven classes": ({"label": torch.arange(20) - 5}, RDED, "has a label -5, expected 0..9"),
-    "float ids": ({"label": torch.rand(20)}, RDED, "expected class ids [N] or rows [N, 10]"),
-    "beyond float32": ({"data": torch.full((20, 3, 32, 32), 3e38)}, RDED, "must be in [0, 1]"),
-    "other counts": ({"label": torch.arange(30) % 10}, RDED, "has 20 images, but 30 labels"),
-    "nan": ({"data": torch.full((20, 3, 32, 32), float("nan"))}, RDED, "not finite"),
-    "too few": ({}, (*RDED[:-1], "3"), "class 0 has 2 images, but --ipc is 3"),
-    "space unknown": ({}, ("--method", "datm", "--dataset", "cifar10", "--ipc", "2"), "does not tell its pixel space"),
-    "dataset unknown": ({}, ("--method", "rded", "--dataset", "cifar", "--ipc", "2"), "'cifar' is unknown"),
-}
-
-
-@pytest.mark.parametrize(("changes", "arguments", "message"), BAD.values(), ids=BAD)
-def test_bad_sets_are_refused(changes, arguments, message, write, refused):
-    path = write(**{**GOOD, **changes})
-    refused("distilled", path, *arguments, message=message.split("|")[0], names="")
 
 
 MINE = ("--method", "mine", "--dataset", "cifar10", "--pixel-space", "normalised")
@@ -121,7 +60,7 @@ def test_of_several_repetitions_an_option_says_which_and_it_is_said(convert, imp
     assert distilled.provenance["repetition"] == "2 of 2"
     message = "holds 2 repetitions, but --repetition is 3; give 1 to 2"
     refused("distilled", path, *MINE, "--repetition", "3", message=message, names=path)
-    refused("distilled", path, *MINE, "--repetition", "0", message="--repetition is 0", names=path)
+    refused("distilled", path, *MINE, "--repetition", "0", message="--repetition must be 1 or more", names="")
     torch.save(PAIR, path)
     refused("distilled", path, *MINE, "--repetition", "1", message="holds one set", names=path)
 
@@ -148,27 +87,34 @@ def test_safetensors_with_usual_names_are_read(imported, tmp_path):
     np.testing.assert_array_equal(imported(tmp_path / "x.safetensors", *MINE).images, IMAGES.permute(0, 2, 3, 1))
 
 
+GOOD = {"dataset": "cifar10", "data": torch.zeros(20, 3, 32, 32), "label": torch.arange(20) % 10}
+DATM = ("--method", "datm", *RDED[2:])
 STRANGE = {
-    "images alone": (IMAGES, "holds a tensor [30, 3, 8, 8] alone; expected [images, labels]"),
-    "three": ([IMAGES, LABELS, LABELS], "holds a list of 3 (Tensor, Tensor, Tensor); expected [images, labels]"),
-    "a number": (3, "holds 'int'; expected [images, labels]"),
-    "a list of images": ({"data": [IMAGES, 3], "label": LABELS}, "must be tensors, found a list of 2 (list, Tensor)"),
-    "numbered keys": ({0: IMAGES, 1: LABELS}, "holds a dictionary with the key 0"),
-    "whole numbers": ([IMAGES.long(), LABELS], "its images are torch.int64, expected uint8 or floats"),
-    "flat images": ([IMAGES.flatten(1), LABELS], "is [30, 192], expected square images"),
-    "sparse": ([IMAGES.to_sparse(), LABELS], "must be tensors"),
-    "no values": ([torch.empty(30, 3, 8, 8, device="meta"), LABELS], "must be tensors"),
-    "large numbers": ({"images": IMAGES, "labels": [2**70] * 30}, "must be tensors, found a list of 2 (Tensor, list)"),
-    "logits": ([IMAGES, torch.randn(30, 10)], "are rows of numbers that are not one-hot; say what they are"),
-    "bytes that are not raw": ([IMAGES.byte(), LABELS], "normalised images are uint8"),
-    "empty": ({"data": []}, "holds 'data', expected images and labels by usual names"),
+    "no data": ({**GOOD, "data": None}, RDED, "must be tensors, found a list of 2 (NoneType, Tensor)"),
+    "other dataset": ({**GOOD, "dataset": "cifar100"}, RDED, "is of 'cifar100'"),
+    "beyond float32": ({**GOOD, "data": torch.full((20, 3, 32, 32), 3e38)}, RDED, "must be in [0, 1]"),
+    "space unknown": (GOOD, DATM, "does not tell its pixel space"),
+    "dataset unknown": (GOOD, ("--method", "rded", "--dataset", "cifar"), "'cifar' is unknown"),
+    "images alone": (IMAGES, MINE, "holds a tensor [30, 3, 8, 8] alone; expected [images, labels]"),
+    "three": ([IMAGES, LABELS, LABELS], MINE, "holds a list of 3 (Tensor, Tensor, Tensor); expected [images, labels]"),
+    "a number": (3, MINE, "holds 'int'; expected [images, labels]"),
+    "a list of images": ({"data": [IMAGES, 3], "label": LABELS}, MINE, "found a list of 2 (list, Tensor)"),
+    "numbered keys": ({0: IMAGES, 1: LABELS}, MINE, "holds a dictionary with the key 0"),
+    "whole numbers": ([IMAGES.long(), LABELS], MINE, "its images are torch.int64, expected uint8 or floats"),
+    "flat images": ([IMAGES.flatten(1), LABELS], MINE, "is [30, 192], expected square images"),
+    "sparse": ([IMAGES.to_sparse(), LABELS], MINE, "must be tensors"),
+    "no values": ([torch.empty(30, 3, 8, 8, device="meta"), LABELS], MINE, "must be tensors"),
+    "large numbers": ({"images": IMAGES, "labels": [2**70] * 30}, MINE, "found a list of 2 (Tensor, list)"),
+    "logits": ([IMAGES, torch.randn(30, 10)], MINE, "are rows of numbers that are not one-hot; say what they are"),
+    "bytes that are not raw": ([IMAGES.byte(), LABELS], MINE, "normalised images are uint8"),
+    "empty": ({"data": []}, MINE, "holds 'data', expected images and labels by usual names"),
 }
 
 
-@pytest.mark.parametrize(("content", "message"), STRANGE.values(), ids=STRANGE)
-def test_other_torch_files_are_refused(content, message, refused, tmp_path):
+@pytest.mark.parametrize(("content", "arguments", "message"), STRANGE.values(), ids=STRANGE)
+def test_other_torch_files_are_refused(content, arguments, message, refused, tmp_path):
     torch.save(content, tmp_path / "x.pt")
-    refused("distilled", tmp_path / "x.pt", *MINE, message=message, names="")
+    refused("distilled", tmp_path / "x.pt", *arguments, message=message, names="")
 
 
 def phases(folder, *rows):

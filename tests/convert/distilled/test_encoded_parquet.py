@@ -66,27 +66,18 @@ def test_shards_that_do_not_fit_are_refused(table, message, refused, tmp_path):
     refused("distilled", folder, *RDED, message=message, names=folder)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.9, 0.99])
-def test_truncated_shards_are_refused(share, refused, tmp_path):
-    folder = shards(tmp_path / "data")
-    path = next(folder.iterdir())
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    refused("distilled", folder, *RDED, message="cannot be read", names=repr(path.name))
-
-
 @pytest.mark.parametrize(
-    ("limit", "message"), [("LARGEST_GROUP", "write it with smaller ones"), ("MOST_ROWS", "has 40 rows")]
+    ("limit", "number", "message"),
+    [
+        ("LARGEST_GROUP", 39, "write it with smaller ones"),
+        ("MOST_ROWS", 39, "has 40 rows"),
+        ("LARGEST_FILE", 100, "row 0 of row group 0 has"),
+    ],
 )
-def test_shards_that_declare_too_much_are_not_read(limit, message, refused, tmp_path, monkeypatch):
-    monkeypatch.setattr(f"gift_jax.readers.parquet.{limit}", 39)
+def test_shards_that_declare_too_much_are_not_read(limit, number, message, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"gift_jax.readers.parquet.{limit}", number)
     folder = shards(tmp_path / "data")
     refused("distilled", folder, *RDED, message=message, names=folder)
-
-
-def test_images_that_are_too_long_are_not_decoded(refused, tmp_path, monkeypatch):
-    monkeypatch.setattr("gift_jax.readers.parquet.LARGEST_FILE", 100)
-    folder = shards(tmp_path / "data")
-    refused("distilled", folder, *RDED, message="bytes, more than 100", names="row 0 of row group 0")
 
 
 def test_of_several_label_columns_an_option_says_which(imported, refused, tmp_path):

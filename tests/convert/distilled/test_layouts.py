@@ -7,6 +7,7 @@ from trees import NAMES, RDED, assert_same, expected, tree, write, zipped
 
 from convert.distilled.layouts import LAYOUTS
 from convert.distilled.methods import METHODS
+from gift_jax.data.datasets import DATASETS
 from gift_jax.data.distilled import PIXEL_SPACES
 
 
@@ -14,6 +15,8 @@ def test_the_tables_fit_each_other():
     for release in METHODS.values():
         assert release.spaces.keys() <= LAYOUTS.keys()
         assert set(release.spaces.values()) <= {None, "unbounded", *PIXEL_SPACES}
+        for name, normalisation in release.statistics.items():
+            assert len(normalisation.mean) == DATASETS[name].channels
 
 
 def test_an_own_methods_encoded_images_are_raw(refused, imported, tmp_path):
@@ -40,7 +43,8 @@ def test_the_official_data_pt_is_found_in_its_directory(packed, imported, tmp_pa
     path = tmp_path / "syn_data" / "ipc2" / "data.pt"
     path.parent.mkdir(parents=True)
     images = torch.rand(20, 3, 8, 8)
-    torch.save({"dataset": "cifar10", "data": images, "label": torch.arange(20) % 10}, path)
+    labels = torch.arange(20)[:, None] % 10  # a column
+    torch.save({"dataset": "cifar10", "data": images, "label": labels}, path)
     if packed:
         (tmp_path / "x.zip").write_bytes(zipped({"ipc2/data.pt": path.read_bytes()}))
     distilled = imported(tmp_path / "x.zip" if packed else tmp_path / "syn_data", *RDED)
@@ -71,18 +75,13 @@ def test_a_converted_set_is_known_under_any_ending(imported, refused, tmp_path):
     refused("distilled", again, "--method", "sre2l", *RDED[2:], message=message, names=again)
 
 
-def test_files_of_one_set_are_not_taken_alone_nor_tensors_of_single_images(refused, tmp_path):
+def test_files_of_one_set_are_not_taken_alone(refused, tmp_path):
     (tmp_path / "mtt").mkdir()
     torch.save(torch.rand(10, 3, 8, 8), tmp_path / "mtt" / "images_best.pt")
     torch.save(torch.arange(10), tmp_path / "mtt" / "labels_best.pt")
     for name in ("images_best.pt", "labels_best.pt"):
         message = "is one of several files that belong together; give the directory that has them"
         refused("distilled", tmp_path / "mtt" / name, *RDED, message=message, names=name)
-    for label in range(2):
-        (tmp_path / "single" / str(label)).mkdir(parents=True)
-        torch.save(torch.rand(3, 8, 8), tmp_path / "single" / str(label) / "0.pt")
-    message = "it holds 2 torch files of one image each ('0/0.pt', '1/0.pt'), stack them as images [N, C, H, W]"
-    refused("distilled", tmp_path / "single", *RDED, message=message, names="single")
 
 
 OTHERS = dict.fromkeys(("a.csv", "b.txt", "c.md", "d.md"), b"")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from convert.distilled.methods import METHODS
 from gift_jax.data.datasets import DATASETS
 
 # `get_dataset` of the DC family's `utils.py`; only CIFAR-100's statistics are not those of `DATASETS`.
@@ -63,12 +62,6 @@ WRONG = {
 def test_pixels_of_another_space_than_the_method_s_are_refused(content, arguments, message, refused, tmp_path):
     torch.save(content, tmp_path / "x.pt")
     refused("distilled", tmp_path / "x.pt", *arguments, "--dataset", "cifar10", message=message, names="x.pt")
-
-
-def test_every_statistic_has_the_channels_of_its_dataset():
-    for release in METHODS.values():
-        for name, normalisation in release.statistics.items():
-            assert len(normalisation.mean) == DATASETS[name].channels
 
 
 def test_labels_of_tensors_count_the_classes_of_the_authors_code(imported, tmp_path):

@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from modules import scaled
 from PIL import Image
-from timm_teachers import load_timm, randomised
+from timm_teachers import load_timm
 
 import gift_jax
 from convert.hub.config import Described, find_weights, read_config
@@ -27,7 +28,7 @@ STATISTICS = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
 def saved(tmp_path_factory):
     """A ResNet-18 of ten classes, and the directory that timm wrote of it."""
     timm = load_timm()
-    module = randomised(timm.create_model("resnet18", num_classes=10))
+    module = scaled(timm.create_model("resnet18", num_classes=10))
     directory = tmp_path_factory.mktemp("hub") / "resnet18"
     write = importlib.import_module("timm.models").save_for_hf
     write(module, directory, safe_serialization=True, data_config={**OWN, **STATISTICS})

@@ -183,6 +183,7 @@ def teacher(done, tmp_path):
 @pytest.mark.parametrize("own", [None, Preprocessing(0.95, "bicubic")])
 def test_a_teacher_comes_back_as_it_was(own, teacher, pushed, done, tmp_path, monkeypatch):
     info, *variables = load_weights(teacher)
+    assert info.normalisation == Normalisation((0.1, 0.2, 0.3), (0.5, 0.5, 0.6))
     info = dataclasses.replace(info, preprocessing=own, ema=True)
     save_teacher(tmp_path / "own", info, *variables)
     directory, out = pushed(tmp_path / "own", "--repo", "me/teacher", "--license", "mit")

@@ -6,7 +6,8 @@ import json
 import pytest
 import torch
 from forms import short_form
-from timm_teachers import load_timm, randomised
+from modules import scaled
+from timm_teachers import load_timm
 
 from convert.families import TIMM, find_family
 from convert.hub.config import make_config, read_config, written_form
@@ -30,7 +31,7 @@ def test_timm_loads_it_with_torchvisions_logits(name, tmp_path):
     """Weights under the official names are those of this library, which `test_families.py` compares."""
     timm, size = load_timm(), SIZES[name]
     info = make_info(name, size, preprocessing=Preprocessing(0.9, "bicubic"))
-    reference = randomised(find_family(name).reference(info.spec))
+    reference = scaled(find_family(name).reference(info.spec))
     if name == "swin_v2_t":
         for attention in (module for module in reference.modules() if hasattr(module, "qkv")):
             attention.qkv.bias.data.chunk(3)[1].zero_()  # torchvision passes the keys' biases over

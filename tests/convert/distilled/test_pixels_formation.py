@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from convert.vision import load_torchvision_models
+from gift_jax.data.datasets import DatasetSpec, Normalisation, write_dataset
 
 load_torchvision_models()
 from torchvision import transforms  # noqa: E402 (only now does it import)
@@ -102,11 +103,8 @@ def test_bytes_are_taken_apart_as_numbers_from_0_to_1(imported, tmp_path):
 REFUSED = {
     "nobody says what an image holds": (IDC, "say --factor, 1 if it holds one (IDC has 2, for ImageNet 3, IDC-I 1)"),
     "cells below a pixel": ((*IDC, "--factor", "9"), "--factor is 9, but images have 8 pixels a side"),
-    "no factor": ((*IDC, "--factor", "0"), "--factor is 0, expected 1 or more"),
-    "a mosaic that is shown whole": (
-        ("--method", "rded", *IDC[2:], "--factor", "2"),
-        "for images that hold several (idc, dream, ncfm), and --method rded's are trained on as they are stored",
-    ),
+    "no factor": ((*IDC, "--factor", "0"), "--factor must be 1 or more, not 0"),
+    "a mosaic shown whole": (("--method", "rded", *IDC[2:], "--factor", "2"), "and --method rded's are trained on as"),
     "no statistics": (
         ("--method", "idc", "--dataset", "flowers", "--factor", "1"),
         "--method idc has no statistics of flowers in its authors' code; give --mean and --std",
@@ -114,14 +112,11 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_would_be_taken_wrong_is_refused(name, refused, tmp_path, monkeypatch):
-    from gift_jax.data.datasets import DatasetSpec, Normalisation, write_dataset
-
+@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_would_be_taken_wrong_is_refused(arguments, message, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flowers = DatasetSpec("flowers", 10, 8, Normalisation((0.5,) * 3, (0.2,) * 3), "mine")
     (tmp_path / "data/flowers").mkdir(parents=True)
     write_dataset(tmp_path / "data/flowers/dataset.json", flowers)
-    arguments, message = REFUSED[name]
     torch.save(list(condensed()), tmp_path / "data.pt")
     refused("distilled", tmp_path / "data.pt", *arguments, message=message, names="")

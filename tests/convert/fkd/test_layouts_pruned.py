@@ -8,7 +8,6 @@ from fkd_files import LABELS, batches, pictures, write_fkd
 from label_banks import IMAGES, bank_set, read_lpld, write_hald, write_lpld
 
 from gift_jax.data.distilled import save_distilled
-from gift_jax.data.stored_info import StoredInfo
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.replay import adapt_recipe
@@ -92,8 +91,3 @@ def test_too_few_batches_for_an_epoch_are_refused(convert, tmp_path):
     status, _, err = convert("fkd", *arguments)
     assert (status, (tmp_path / "labels").exists()) == (2, False)
     assert err.endswith("FKD: has 2 batches, an epoch of 30 images 3; give the whole bank\n")
-
-
-def test_epochs_and_pools_count_their_batches():
-    info = StoredInfo("d", 30, 10, 28, epochs=2, batch_size=8, mix="none", distilled="", order="", source="")
-    assert (info.steps, info.all_batches, info.whole_epochs, info.batches_in(1)) == (4, 8, 2, 4)
