@@ -5,14 +5,15 @@ Command: `python -m benchmarks.changes`; writes benchmarks/results/changes-DEVIC
 
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from benchmarks import ours
-from benchmarks.compare import file_name, measure, ratio, record
+from benchmarks.compare import RANGE, file_name, measure, ratio, record
 from benchmarks.workloads import Workload
-from gift_jax.errors import GiftError
 from gift_jax.models import convolution, fused, pooling
+from gift_jax.reports.page import Table
 from gift_jax.runtime import cli, compiling
+from gift_jax.runtime.options import Choices
 from gift_jax.runtime.sharding import jit_over
 from gift_jax.training import epochs
 from gift_jax.training.step import make_step
@@ -29,10 +30,6 @@ class Change(NamedTuple):
         """Take it back in this process; without huge pages the process starts."""
         if self.undone:
             setattr(*self.undone)
-
-
-def _compile_whole_step(program: Any, seeds: Any) -> Any:
-    return jit_over(make_step(program), seeds)
 
 
 CHANGES: Mapping[str, Change] = {
@@ -66,9 +63,11 @@ CHANGES: Mapping[str, Change] = {
     "parts": Change(
         ("conv3-32", "resnet18_modified-32"),
         "no slower by more than 1 %; it is for compilations that runs share",
-        (epochs, "_make_jitted_step", _compile_whole_step),
+        (epochs, "_make_jitted_step", lambda program, seeds: jit_over(make_step(program), seeds)),
     ),
 }
+
+ChangeName = Annotated[str, Choices("benchmarks.changes:CHANGES")]
 
 
 def without(workload: Workload, name: str) -> ours.Ours:
@@ -79,15 +78,14 @@ def without(workload: Workload, name: str) -> ours.Ours:
 
 def make_table(results: list[dict[str, Any]]) -> str:
     """A Markdown table: a line a change and workload."""
-    lines = ["| change | workload | expected | seconds without over with, median (range), n |", "|---|---|---|---|"]
+    table = [("change", "workload", "expected", "seconds without over with, median (range), n")]
     for result in results:
-        middle, low, high = result["ratio"]
-        measured = f"{middle:.2f} ({low:.2f} to {high:.2f}), {result['n']}"
-        lines.append(f"| {result['change']} | {result['workload']} | {result['expected']} | {measured} |")
-    return "\n".join(lines)
+        measured = f"{RANGE.format(*result['ratio'])}, {result['n']}"
+        table.append((result["change"], result["workload"], result["expected"], measured))
+    return Table(table).markdown
 
 
-def main(changes: tuple[str, ...] = tuple(CHANGES), rounds: int = 7, name: str | None = None) -> None:
+def main(changes: tuple[ChangeName, ...] = tuple(CHANGES), rounds: int = 7, name: str | None = None) -> None:
     """Measure, write the results and print the table.
 
     Args:
@@ -95,18 +93,14 @@ def main(changes: tuple[str, ...] = tuple(CHANGES), rounds: int = 7, name: str |
         rounds: runs with and without each, in turns.
         name: of the file; by default `changes-` and the device.
     """
-    if unknown := set(changes) - set(CHANGES):
-        raise GiftError(f"--changes: {min(unknown)!r} is unknown; choose of {', '.join(CHANGES)}")
     results = []
     for change in changes:
         for workload in CHANGES[change].workloads:
             rows = measure(workload, ("ours", f"without-{change}"), rounds)
-            speed = ratio(rows, "ours", f"without-{change}")
             about = {"change": change, "workload": workload, "expected": CHANGES[change].expected, "n": rounds}
-            results.append({**about, "ratio": speed, "rows": rows})
+            results.append({**about, "ratio": ratio(rows, "ours", f"without-{change}"), "rows": rows})
             print(make_table(results[-1:]).splitlines()[-1], flush=True)
-    device = rows[0]["device"]
-    record(name or f"changes-{file_name(device)}", results=results)
+    record(name or f"changes-{file_name(rows[0]['device'])}", results=results)
     print(make_table(results))
 
 

@@ -13,32 +13,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.worker import status_bytes
+from benchmarks.worker import status_bytes, timed
 from gift_jax.runtime import cli
 
 INTERVAL = 0.01  # s between two looks at the memory
-
-
-@contextlib.contextmanager
-def peak_memory(record: list[int]) -> Iterator[None]:
-    """Append the largest amount of private memory inside the block to record."""
-    stop, peak = threading.Event(), [status_bytes("RssAnon")]
-
-    def watch() -> None:
-        while not stop.wait(INTERVAL):
-            peak[0] = max(peak[0], status_bytes("RssAnon"))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        record.append(peak[0])
 
 
 def convert_once(source: Path) -> dict[str, float]:
@@ -53,10 +33,20 @@ def convert_once(source: Path) -> dict[str, float]:
 
     load_torchvision_models()
     jax.block_until_ready(jax.numpy.zeros(1))
-    before, peaks, start = status_bytes("RssAnon"), [], time.perf_counter()
-    with peak_memory(peaks), contextlib.redirect_stdout(io.StringIO()):
-        convert_teacher(source, dataset="imagenet-1k", model="resnet50", out=source.with_suffix(""))
-    return {"seconds": time.perf_counter() - start, "megabytes": (peaks[0] - before) / 1e6}
+    peak = before = status_bytes("RssAnon")
+
+    def watch() -> None:
+        nonlocal peak
+        while True:
+            peak = max(peak, status_bytes("RssAnon"))
+            time.sleep(INTERVAL)
+
+    threading.Thread(target=watch, daemon=True).start()
+    with contextlib.redirect_stdout(io.StringIO()):
+        seconds = timed(
+            lambda: convert_teacher(source, dataset="imagenet-1k", model="resnet50", out=source.with_suffix(""))
+        )
+    return {"seconds": seconds, "megabytes": (peak - before) / 1e6}
 
 
 def main(runs: int = 5, source: Path | None = None) -> None:

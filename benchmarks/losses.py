@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from benchmarks.worker import timed
 from gift_jax.losses import LOSSES
+from gift_jax.reports.page import Table
 from gift_jax.runtime import cli
 
 CALLS = 200  # a round
@@ -38,14 +39,11 @@ def main(batch: int = 100, classes: tuple[int, ...] = (10, 100, 1000), rounds: i
         classes: numbers of classes.
         rounds: of 200 calls each.
     """
-    print("| loss | " + " | ".join(f"{count} classes, µs (range)" for count in classes) + " |")
-    print("| --- |" + " ---: |" * len(classes))
+    table = [("loss", *(f"{count} classes, µs (range)" for count in classes))]
     for name in LOSSES:
-        cells = []
-        for count in classes:
-            figures = measure(name, batch, count, rounds)
-            cells.append(f"{statistics.median(figures):.0f} ({figures[0]:.0f} to {figures[-1]:.0f})")
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        measured = (measure(name, batch, count, rounds) for count in classes)
+        table.append((name, *(f"{statistics.median(us):.0f} ({us[0]:.0f} to {us[-1]:.0f})" for us in measured)))
+    print(Table(table).markdown)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,24 @@ shapes are the library's.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.compare import RESULTS
+from benchmarks.accelerators import TargetName
+from benchmarks.compare import RESULTS, WorkloadName, record
 from benchmarks.ours import Ours
 from benchmarks.targets import TARGETS
 from benchmarks.worker import timed
 from benchmarks.workloads import WORKLOADS, Size
 from gift_jax.errors import GiftError
+from gift_jax.reports.page import Table
 from gift_jax.runtime import cli, provenance
-from gift_jax.runtime.files import read_json_object, write_text
+from gift_jax.runtime.files import read_json_object
 from gift_jax.runtime.sharding import choose_devices
 
-COMPILED = RESULTS / "accelerators.json"
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LATENCY = 5e-6  # seconds a message, of the order that makers state
 
@@ -77,11 +77,11 @@ def predict(
 
 
 def main(
-    workload: str = "resnet18-224",
+    workload: WorkloadName = "resnet18-224",
     batch: int = 100,
     seeds: int = 3,
-    target: str = "h100",
-    compiled: Path = COMPILED,
+    target: TargetName = "h100",
+    compiled: Path = RESULTS / "accelerators.json",
     rounds: int = 5,
 ) -> None:
     """Measure, write benchmarks/results/scaling-WORKLOAD.json and print the table.
@@ -94,25 +94,22 @@ def main(
         compiled: results of `benchmarks.accelerators`.
         rounds: epochs of two steps that are timed, for each share of the batch.
     """
-    for option, value, known in (("--workload", workload, WORKLOADS), ("--target", target, TARGETS)):
-        if value not in known:
-            raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
     traffic = messages(workload, target, compiled)
     shares = [share for share in range(1, batch + 1) if batch % share == 0]
     times = {share: measure_step(workload, batch // share, rounds) for share in shares}
     found = predict(times, batch, seeds, traffic, TARGETS[target].link)
-    content = {
-        "workload": workload, "batch": batch, "seeds": seeds, "target": target, "link": TARGETS[target].link,
-        "device": provenance.device(), "versions": provenance.versions(),
-        "rounds": rounds, "exchanged_bytes": traffic[0], "collectives": traffic[1],
-        "step_seconds": {batch // share: seconds for share, seconds in times.items()}, "predictions": found,
-    }  # fmt: skip
-    write_text(RESULTS / f"scaling-{workload}.json", json.dumps(content, indent=1) + "\n")
-    lines = ["| devices | mesh (seed, data) | speed-up | of the devices |", "| ---: | ---: | ---: | ---: |"]
+    record(
+        f"scaling-{workload}",
+        workload=workload, batch=batch, seeds=seeds, target=target, link=TARGETS[target].link,
+        device=provenance.device(), versions=provenance.versions(),
+        rounds=rounds, exchanged_bytes=traffic[0], collectives=traffic[1],
+        step_seconds={batch // share: seconds for share, seconds in times.items()}, predictions=found,
+    )  # fmt: skip
+    table = [("devices", "mesh (seed, data)", "speed-up", "of the devices")]
     for count, row in found.items():
         share = 100 * row["speed_up"] / count
-        lines.append(f"| {count} | {row['mesh'][0]} by {row['mesh'][1]} | {row['speed_up']:.1f} | {share:.0f} % |")
-    print("\n".join(lines))
+        table.append((str(count), "{} by {}".format(*row["mesh"]), f"{row['speed_up']:.1f}", f"{share:.0f} %"))
+    print(Table(table).markdown)
 
 
 if __name__ == "__main__":

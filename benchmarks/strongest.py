@@ -69,7 +69,7 @@ class Strongest:
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         return (images.float() / 255 - self.mean) / self.std
 
-    def _inputs(self, images: torch.Tensor, operation: str) -> torch.Tensor:
+    def _inputs(self, images: torch.Tensor, operation: Callable[..., torch.Tensor]) -> torch.Tensor:
         return augment(self._normalised(images), operation).contiguous(memory_format=torch.channels_last)
 
     def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -94,7 +94,7 @@ class Strongest:
         total = torch.zeros((), device=self.device)
         for indices in torch.randperm(self.size.images, device=self.device).split(self.size.batch):
             torch.compiler.cudagraph_mark_step_begin()
-            images = self.inputs(self.images[indices], random.choice(list(GEOMETRIC)))
+            images = self.inputs(self.images[indices], random.choice(GEOMETRIC))
             loss = self.loss(images.clone() if self.device.type == "cuda" else images, self.labels[indices])
             loss.backward()
             self.optimizer.step()

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OWN = frozenset({"gift_jax", "convert", "experiments"})
+OWN = frozenset({"gift_jax", "convert", "experiments", "benchmarks"})
 LIGHT = frozenset({*sys.stdlib_module_names, "tyro", "gift_jax.optim.settings", "gift_jax.runtime.options"})
 """Modules that are imported."""
 
