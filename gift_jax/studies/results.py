@@ -49,30 +49,22 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     held: dict[str, Any] = {}
     with os_errors_as_gift_error(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            row = _parse(line)
-            if row is not None and (flaw := next(_flaws_of_row(row), "")):
-                raise _no_result(path, number, flaw)
+            row, flaw = _parse(line), ""
             if row is not None:
-                rows.append(_sharing(row, held))
+                flaw = next(_flaws_of_row(row), "")
             elif _is_cut(line):
                 print(f"warning: {path}: line {number} was cut short and is passed over", file=sys.stderr)
             elif line.strip():
-                reason = f"{line[:60].decode(errors='replace')!r} is no JSON object, or more than one"
-                raise _no_result(path, number, reason)
+                flaw = f"{line[:60].decode(errors='replace')!r} is no JSON object, or more than one"
+            if flaw:
+                raise GiftError(
+                    f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again"
+                )
+            if row is not None:
+                # Settings are most of what rows hold: equal ones are one object, into which nobody writes.
+                same = {name: held.setdefault(json.dumps(row[name]), row[name]) for name in _SETTINGS if name in row}
+                rows.append({**row, **same})
     return rows
-
-
-def _no_result(path: Path, number: int, flaw: str) -> GiftError:
-    return GiftError(f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again")
-
-
-def _sharing(row: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """The row, whose settings are one object with equal ones of other rows: they are most of what it holds.
-
-    So nobody writes into them.
-    """
-    same = {name: held.setdefault(json.dumps(row[name]), row[name]) for name in _SETTINGS if name in row}
-    return {**row, **same}
 
 
 def _flaws_of_row(row: dict[str, Any]) -> Iterator[str]:
@@ -90,19 +82,16 @@ def _flaws_of_row(row: dict[str, Any]) -> Iterator[str]:
 
 def _flaws(value: Any, kind: Any, name: str) -> Iterator[str]:
     """What a value has that its kind, as in `_FIELDS`, has not."""
-    if not _is(value, type(kind) if isinstance(kind, dict | list) else kind) or (value == [] and kind is not list):
+    # True and false are no numbers here, nor is what is not finite.
+    odd = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
+    fits = isinstance(value, type(kind) if isinstance(kind, dict | list) else kind)
+    if odd or not fits or (value == [] and kind is not list):
         yield f"{name!r} cannot be {json.dumps(value)[:60]}"
     elif isinstance(kind, dict):
         yield from (f"{name!r} has no {key!r}" for key in kind if key not in value)
         yield from (flaw for key in kind if key in value for flaw in _flaws(value[key], kind[key], f"{name}.{key}"))
     elif isinstance(kind, list):
         yield from (flaw for item in value for flaw in _flaws(item, kind[0], name))
-
-
-def _is(value: Any, kind: Any) -> bool:
-    """`isinstance`, but for true and false, which are no numbers here, and for what is not finite."""
-    odd = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
-    return isinstance(value, kind) and not odd
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
