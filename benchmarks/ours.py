@@ -15,7 +15,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
 from gift_jax.task import Task
-from gift_jax.teachers.teacher import Teacher, TeacherInfo, Verification, make_teacher
+from gift_jax.teachers.teacher import TeacherInfo, Verification, make_teacher
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state
 
@@ -30,24 +30,19 @@ class Ours:
         self.recipe = Recipe(
             loss=loss, optimizer=optimizer, epochs=epochs, batch_size=self.size.batch, precision=precision
         )
-        self.student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
-        self.distilled, self.teacher = self._distilled(), self._teacher()
-        self.task = Task(self.recipe, self.student, self.distilled, self.teacher)
+        student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
+        distilled = DistilledSet(
+            *make_pixels(workload, self.size.images, 0), None, "raw", workload.dataset, "random", 10
+        )
+        sizes = (workload.model, workload.dataset, workload.classes, workload.side, workload.channels)
+        normalisation, verified = get_dataset(workload.dataset).normalisation, Verification(0, 0.0, 0.0, 1.0)
+        info = TeacherInfo(*sizes, {}, normalisation, "random", "0" * 64, verified, {})
+        teacher = make_teacher(info, *student.init(jax.random.key(100)))
+        self.task = Task(self.recipe, student, distilled, teacher)
         program = self.task.program
         self.data, self.steps = self.task.data("device"), make_epoch(program)
         self.state = init_state(program, jax.random.key(0), self.task.learning_rate)
         self.key, self.number = jax.random.key(1), 0
-
-    def _distilled(self) -> DistilledSet:
-        images, labels = make_pixels(self.workload, self.size.images, 0)
-        return DistilledSet(images, labels, None, "raw", self.workload.dataset, "random", 10)
-
-    def _teacher(self) -> Teacher:
-        workload, verified = self.workload, Verification(0, 0.0, 0.0, 1.0)
-        normalisation = get_dataset(workload.dataset).normalisation
-        sizes = (workload.model, workload.dataset, workload.classes, workload.side, workload.channels)
-        info = TeacherInfo(*sizes, {}, normalisation, "random", "0" * 64, verified, {})
-        return make_teacher(info, *self.student.init(jax.random.key(100)))
 
     def epoch(self) -> float:
         """Train for one epoch. Returns: the mean loss."""

@@ -9,16 +9,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.workloads import LEARNING_RATE, SEEDS, WEIGHT_DECAY, Workload, evaluation_epochs
+from convert.vision import load_torchvision_models
 
 CROP_RATIO, CUTOUT_RATIO, SCALE_RATIO, ROTATE_DEGREES = 0.125, 0.5, 1.2, 15.0
+WIDTH = 128
 
 
 def find_device() -> torch.device:
     """The first GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-WIDTH = 128
 
 
 def make_convnet(depth: int, classes: int, side: int, channels: int) -> nn.Module:
@@ -37,42 +36,16 @@ def make_convnet(depth: int, classes: int, side: int, channels: int) -> nn.Modul
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, classes))
 
 
-class Block(nn.Module):
-    """A residual block of two 3x3 convolutions, as torchvision's BasicBlock."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn1, self.bn2 = nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)
-        projection = [nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)]
-        self.shortcut = nn.Identity() if (stride, inputs) == (1, outputs) else nn.Sequential(*projection)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Args: x [B, inputs, H, W]."""
-        branch = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
-        return F.relu(branch + self.shortcut(x), inplace=True)
-
-
-def make_resnet18(classes: int, *, small_images: bool) -> nn.Module:
-    """ResNet-18; for small images with a 3x3 first convolution of stride 1 and no max-pooling."""
-    first = nn.Conv2d(3, 64, 3, 1, 1, bias=False) if small_images else nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-    pool = nn.Identity() if small_images else nn.MaxPool2d(3, 2, 1)
-    blocks: list[nn.Module] = []
-    for stage in range(4):
-        width = 64 * 2**stage
-        blocks += [Block(64 if stage == 0 else width // 2, width, 1 if stage == 0 else 2), Block(width, width, 1)]
-    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
-    return nn.Sequential(first, nn.BatchNorm2d(64), nn.ReLU(inplace=True), pool, *blocks, *head)
-
-
 def make_network(workload: Workload, seed: int) -> nn.Module:
-    """The workload's network with random weights, in plain PyTorch, so that neither JAX nor torchvision is loaded."""
+    """The workload's network with random weights, without JAX; ResNet-18 as torchvision has it."""
     torch.manual_seed(seed)
     if workload.model.startswith("conv"):
         depth = int(workload.model.removeprefix("conv"))
         return make_convnet(depth, workload.classes, workload.side, workload.channels)
-    return make_resnet18(workload.classes, small_images=workload.model == "resnet18_modified")
+    network = load_torchvision_models().resnet18(num_classes=workload.classes)
+    if workload.model == "resnet18_modified":
+        network.conv1, network.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    return network
 
 
 def make_optimizer(network: nn.Module, *, fused: bool = False) -> torch.optim.Optimizer:

@@ -126,12 +126,7 @@ def place_on_mesh(tree: Any, mesh: Mesh, *axes: str | tuple[str, ...]) -> Any:
 def put_shares(read: Callable[[slice], np.ndarray], shape: tuple[int, ...], mesh: Mesh) -> jax.Array:
     """An array whose rows are spread over all devices, each host reading its own by `read(rows)`."""
     sharding = NamedSharding(mesh, PartitionSpec((SEED, DATA)))
-
-    def read_share(index: Any) -> np.ndarray:
-        start, stop, _ = index[0].indices(shape[0])
-        return read(slice(start, stop))
-
-    return jax.make_array_from_callback(shape, sharding, read_share)
+    return jax.make_array_from_callback(shape, sharding, lambda index: read(slice(*index[0].indices(shape[0]))))
 
 
 def select_seed(tree: Any, row: int, seeds: Seeds) -> Any:
@@ -141,9 +136,8 @@ def select_seed(tree: Any, row: int, seeds: Seeds) -> Any:
     if seeds == "vmap":
         return jax.tree.map(lambda leaf: leaf[row], tree)
     everywhere = NamedSharding(seeds, PartitionSpec())
-    return jax.jit(lambda rows, index: jax.tree.map(lambda leaf: leaf[index], rows), out_shardings=everywhere)(
-        tree, row
-    )
+    select = jax.jit(lambda rows, index: jax.tree.map(lambda leaf: leaf[index], rows), out_shardings=everywhere)
+    return select(tree, row)
 
 
 def join_hosts() -> None:
