@@ -30,10 +30,10 @@ class Plan(NamedTuple):
 
 
 def make_plan(cells: Sequence[Cell], out: Path, shard: Shard | None = None, *, jobs: int = 1) -> Plan:
-    """List the settings of a part with their states, and estimate the time of what is to be run, so many at once.
+    """List the settings of a part with their states, and estimate the time of what is to be run.
 
-    The estimate is from finished cells of the same workload, which are taken to have run as many at once. Where there
-    are none, a few epochs of the first cell of a workload are measured alone, and cells take turns.
+    From finished cells of the same workload, which are taken to have run as many at once; where there are none, a few
+    epochs of the first cell of a workload are measured alone.
     """
     rows = {row["cell"]: row for row in known_rows(out)}
     part = take_shard(cells, shard or Shard())
@@ -55,17 +55,14 @@ def make_plan(cells: Sequence[Cell], out: Path, shard: Shard | None = None, *, j
         return Plan(lines, len(part), 0, 0, None, "nothing to run")
     seconds, sources = 0.0, []
     if earlier := [load for load in loads if load in finished]:
-        seconds += sum(_rate(finished[load]) * sum(cell.epochs for cell in loads[load]) for load in earlier) / jobs
+        for load in earlier:
+            taken, done = (sum(row[name] for row in finished[load]) for name in ("seconds", "epochs"))
+            seconds += taken / done * sum(cell.epochs for cell in loads[load]) / jobs
         sources.append(f"estimated from {sum(len(finished[load]) for load in earlier)} earlier results")
     if new := [own for load, own in loads.items() if load not in finished]:
         taken, source = _measured(new)
         seconds, sources = seconds + taken, [*sources, source]
     return Plan(lines, len(part), len(pending), epochs, seconds, "; ".join(sources))
-
-
-def _rate(rows: Sequence[Row]) -> float:
-    """Seconds an epoch, with all that is not training."""
-    return sum(row["seconds"] for row in rows) / sum(row["epochs"] for row in rows)
 
 
 def _measured(loads: Sequence[Sequence[Cell]]) -> tuple[float, str]:
