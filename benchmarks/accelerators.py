@@ -1,14 +1,12 @@
 """What users' programs become on accelerators that need not be there: compiled, described, never run.
 
-Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/NAME.json and NAME.md, and
-prints the table. It needs the extra `accelerators` and no device. Programs are the
-`KINDS` of benchmarks/workloads.py, each compiled in a process of its own, one after another.
-
-A step's bound is the larger of FLOPs over the device's and bytes over its memory's: it cannot be faster. The estimate
-is the compiler's own, which only TPUs' has.
+Command: `python -m benchmarks.accelerators --for v5e v6e h100`, with the extra `accelerators`; it needs no device, and
+writes benchmarks/results/NAME.json and NAME.md. Programs are the `KINDS` of benchmarks/workloads.py, each compiled in a
+process of its own. docs/accelerators.md says what the figures are.
 """
 
 import datetime
+import itertools
 import json
 import subprocess
 import sys
@@ -100,17 +98,15 @@ def main(
     """
     for missing in (target for target in for_ if not installed(target)):
         raise GiftError(f"--for {missing}: its compiler is not installed; `pip install '.[accelerators]'` brings it")
-    rows: list[dict[str, Any]] = []
-    failures: list[str] = []
-    combinations = [(target, one, program) for target in for_ for one in work for program in programs]
+    rows, failures = [], []
+    combinations = [*itertools.product(for_, work, programs)]
     with display("accelerators", len(combinations), "programs") as advance:
         for combination in combinations:
             try:
                 rows.append(compile_apart(*combination))
+                _write(name, rows)  # after every program, so that a run that is cut off leaves what it has
             except GiftError as error:  # a compiler that crashes at one program may do the others
                 failures.append(str(error))
-            else:
-                _write(name, rows)  # after every program, so that a run that is cut off leaves what it has
             advance(1, " ".join(combination))
     print(make_table(rows))
     if failures:

@@ -1,10 +1,9 @@
 """Speed beside PyTorch: our training and two baselines in turns, a process each, as JSON and as a table.
 
-Command: `python -m benchmarks.compare` (`make bench`). Sides: `official`, the official loop as published;
-`strongest`, compiled PyTorch with everything on the device; `ours`; `ours-softce`, ours with the loss `softce` of the
-same teacher, whose difference from `ours` is GIFT's own cost; and `ours-ce`, of no teacher, whose difference from that
-is the teacher's. On accelerators `strongest-bfloat16` and `ours-bfloat16` too: bfloat16
-is held against bfloat16, float32 against float32, each with its framework's default precision of products.
+Command: `python -m benchmarks.compare` (`make bench`). Sides: `official`, the official loop as published; `strongest`,
+compiled PyTorch with everything on the device; `ours`; `ours-softce`, with the loss `softce` of the same teacher, whose
+difference from `ours` is GIFT's own cost; and `ours-ce`, of no teacher. On accelerators `strongest-bfloat16` and
+`ours-bfloat16` too; float32 is with each framework's default precision of products.
 """
 
 import contextlib

@@ -6,10 +6,8 @@ after imports: pages of libraries and of the mapped checkpoint, which the system
 
 import contextlib
 import io
-import json
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -49,16 +47,12 @@ def convert_once(source: Path) -> dict[str, float]:
     return {"seconds": seconds, "megabytes": (peak - before) / 1e6}
 
 
-def main(runs: int = 5, source: Path | None = None) -> None:
+def main(runs: int = 5) -> None:
     """Measure and print medians.
 
     Args:
         runs: how many conversions, one process each.
-        source: convert this checkpoint once and print one line; for the processes that this command starts.
     """
-    if source:
-        print(json.dumps(convert_once(source)))
-        return
     import torch
 
     from convert.families import find_family
@@ -68,8 +62,8 @@ def main(runs: int = 5, source: Path | None = None) -> None:
         path = Path(directory) / "resnet50.pth"
         torch.save(find_family("resnet50").reference(ModelSpec("resnet50", 1000, 224)).state_dict(), path)
         size = path.stat().st_size / 1e6
-        command = [sys.executable, "-m", "benchmarks.conversion", "--source", str(path)]
-        results = [json.loads(subprocess.check_output(command)) for _ in range(runs)]
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            results = [pool.apply(convert_once, (path,)) for _ in range(runs)]
     for name in ("seconds", "megabytes"):
         values = sorted(result[name] for result in results)
         print(f"{name}: median {statistics.median(values):.1f}, {values[0]:.1f} to {values[-1]:.1f}, n = {runs}")

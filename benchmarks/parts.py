@@ -1,8 +1,7 @@
 """Where the time of a ConvNet's step goes: its parts alone, with this project's changes for the CPU or without them.
 
-Command: `python -m benchmarks.parts` and the same with `--undo`; writes benchmarks/results/parts-DEVICE.json and prints
-the table. XLA runs convolutions beside other work, so that a trace does not show what they take: each part is compiled
-and timed alone.
+Command: `python -m benchmarks.parts`; writes benchmarks/results/parts-DEVICE.json. XLA runs convolutions beside other
+work, so that a trace does not show what they take: each part is compiled and timed alone.
 """
 
 import functools

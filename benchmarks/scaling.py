@@ -1,12 +1,7 @@
 """What to expect from 1 to 256 devices: measured step times of shares of a batch, and a model of communication.
 
-Command: `python -m benchmarks.scaling`; docs/scaling.md has its table. A step over d devices a seed is taken to last
-
-    T(B / d) + 2 (d - 1) / d * bytes / bandwidth + exchanges * ceil(log2 d) * latency,
-
-where T is measured here for every share of the batch. Bytes and exchanges are those of the step that XLA compiles for
-eight devices: gradients, and four small sums a BatchNorm. The bandwidth is the maker's. Seeds exchange nothing; mesh
-shapes are the library's.
+Command: `python -m benchmarks.scaling`; docs/scaling.md has the model and the table. Bytes and exchanges are those of
+the step that XLA compiles for eight devices: gradients, and four small sums a BatchNorm. Seeds exchange nothing.
 """
 
 import dataclasses
@@ -42,10 +37,7 @@ def measure_step(name: str, batch: int, rounds: int) -> float:
 
 
 def messages(name: str, target: str, compiled: Path) -> tuple[float, int]:
-    """What devices exchange in a step that was compiled for eight of them, as `benchmarks.accelerators` found.
-
-    Returns: bytes, nearly all of gradients, and how many exchanges. Raises: GiftError if that was not compiled.
-    """
+    """Bytes, nearly all of gradients, and exchanges of a step over eight devices. Raises: GiftError if not compiled."""
     rows = read_json_object(compiled)["rows"] if compiled.is_file() else []
     wanted = (target, name, "data-8")
     for row in rows:
@@ -58,7 +50,7 @@ def messages(name: str, target: str, compiled: Path) -> tuple[float, int]:
 
 
 def step_seconds(compute: float, share: int, exchanged: float, collectives: int, link: float) -> float:
-    """The model above. Args: compute, T(B / share) in seconds; share, devices a batch; link, bytes a second."""
+    """The model. Args: compute, T(B / share) in seconds; share, devices a batch; link, the maker's bytes a second."""
     ring = 2 * (share - 1) / share * exchanged / link
     return compute + ring + collectives * math.ceil(math.log2(share)) * LATENCY
 

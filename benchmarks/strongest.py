@@ -59,12 +59,9 @@ class Strongest:
         raise RuntimeError("; ".join(errors))
 
     def _compile(self, mode: str) -> None:
-        compiled: Callable[..., Any] = (
-            (lambda function: function)
-            if mode == "eager"
-            else lambda function: torch.compile(function, mode=None if mode == "default" else mode, dynamic=False)
-        )
-        self.inputs, self.loss, self.logits = map(compiled, (self._inputs, self._loss, self._logits))
+        options = {"mode": None if mode in ("default", "eager") else mode, "disable": mode == "eager"}
+        functions = (self._inputs, self._loss, self._logits)
+        self.inputs, self.loss, self.logits = (torch.compile(each, dynamic=False, **options) for each in functions)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         return (images.float() / 255 - self.mean) / self.std
