@@ -22,7 +22,6 @@ from gift_jax.training.program import init_state, make_data
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import make_step
 
-
 RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, optimizer=Optimizer("sgd", 0.05))
 
 

@@ -25,7 +25,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("form", [b"%s\n", b"%s", b"\xef\xbb\xbf%s", b"\n%s\r\n\n\n"])
 def test_whole_rows_are_read_and_added_to(form, path, capsys):
-    """Lines end at newlines alone, the last one may lack it; a byte order mark is no letter, and empty lines are none."""
+    """Lines end at newlines alone, the last may lack it; a byte order mark is no letter, and empty lines are none."""
     path.write_bytes(form % path.read_bytes()[:-1])
     assert read_results(path) == ROWS
     end_last_line(path)
