@@ -1,9 +1,9 @@
 """Speed beside PyTorch: our training and two baselines in turns, a process each, as JSON and as a table.
 
 Command: `python -m benchmarks.compare` (`make bench`). Sides: `official`, the official loop as published; `strongest`,
-compiled PyTorch with everything on the device; `ours`; `ours-softce`, with the loss `softce` of the same teacher, whose
-difference from `ours` is GIFT's own cost; and `ours-ce`, of no teacher. On accelerators `strongest-bfloat16` and
-`ours-bfloat16` too; float32 is with each framework's default precision of products.
+compiled PyTorch with everything on the device; `ours`; on accelerators `strongest-bfloat16` and `ours-bfloat16` too.
+float32 is with each framework's default precision of products. Beside `ours`, `ours-softce` (the loss `softce` of the
+same teacher) and `ours-ce` (of none) show what GIFT and its teacher cost, `without-NAME` what a change brings.
 """
 
 import contextlib
@@ -31,10 +31,7 @@ from gift_jax.runtime.progress import display
 # Sides that run as their authors run them, without huge pages.
 PLAIN_PAGES = {"official", "strongest", "strongest-bfloat16", "without-huge-pages"}
 FLOAT32, BFLOAT16 = ("official", "strongest", "ours"), ("strongest-bfloat16", "ours-bfloat16")
-# What costs, the side with it, and the side without it.
-COSTS = (("GIFT's own cost", "ours", "ours-softce"), ("The teacher's cost", "ours-softce", "ours-ce"))
 RESULTS = Path(__file__).parent / "results"
-RANGE = "{:.2f} ({:.2f} to {:.2f})"
 WorkloadName = Annotated[str, Choices("benchmarks.workloads:WORKLOADS")]
 SideName = Annotated[str, Choices("benchmarks.worker:SIDES")]
 
@@ -113,28 +110,21 @@ def make_table(rows: list[dict[str, Any]]) -> str:
         side, ours = row["side"], twin(row["side"])
         low, high = row["images_per_second_range"]
         rates = f"{row['images_per_second']:.1f} ({low:.1f} to {high:.1f})"
-        times = "1" if side == ours else RANGE.format(*ratio(group, ours, side))
+        times = "1" if side == ours else "{:.2f} ({:.2f} to {:.2f})".format(*ratio(group, ours, side))
         figures = (f"{row['peak_megabytes']:.0f}", f"{row['warm_up_seconds']:.1f}", str(row["n"]))
         table.append((f"{row['workload']}, batch {row['batch']}", side, rates, times, *figures))
     return Table(table).markdown
 
 
 def make_notes(rows: list[dict[str, Any]]) -> str:
-    """Device, versions, and what GIFT's loss and the teacher cost, below the table."""
+    """Device, versions and load, below the table."""
     versions = {key: value for row in rows for key, value in row["versions"].items()}
     text = ", ".join(f"{key} {value}" for key, value in sorted(versions.items()))
     loads = [load for row in rows for load in row["load_averages"]]
-    notes = [
-        f"Device: {rows[0]['device']}. Python {platform.python_version()}, {text}.",
-        f"Load average while measuring: {min(loads)} to {max(loads)}; above the number of cores others computed too.",
-    ]
-    for name in dict.fromkeys(row["workload"] for row in rows if row["side"] == COSTS[0][2]):
-        group = [row for row in rows if row["workload"] == name]
-        for what, one, other in COSTS:
-            low, middle, high = (100 * (value - 1) for value in sorted(ratio(group, other, one)))
-            loss = other.removeprefix("ours-")
-            notes.append(f"{what}, {name}: a step takes {middle:+.1f} % ({low:+.1f} to {high:+.1f} %) over `{loss}`'s.")
-    return "\n\n".join(notes)
+    return (
+        f"Device: {rows[0]['device']}. Python {platform.python_version()}, {text}.\n\nLoad average while measuring: "
+        f"{min(loads)} to {max(loads)}; above the number of cores others computed too."
+    )
 
 
 def usual_sides() -> tuple[str, ...]:
@@ -148,7 +138,6 @@ def usual_sides() -> tuple[str, ...]:
 def main(
     workloads: tuple[WorkloadName, ...] = tuple(WORKLOADS),
     sides: tuple[SideName, ...] = (),
-    cost_of: tuple[WorkloadName, ...] = ("conv3-32",),
     rounds: int = 5,
     at_once: bool = False,
     name: str | None = None,
@@ -159,7 +148,6 @@ def main(
         workloads: which, of benchmarks/workloads.py.
         sides: which, with ours of the same precision among them; by default those of float32, and on accelerators
             those of bfloat16 too.
-        cost_of: workloads for which the costs of GIFT's loss and of the teacher are measured too.
         rounds: runs of every side, in turns.
         at_once: warm the sides of a workload up side by side, on a machine with cores for them; a warm-up takes longer
             then, and all together less.
@@ -173,8 +161,7 @@ def main(
     rows: list[dict[str, Any]] = []
     with display("compare", len(workloads), "workloads") as advance:
         for workload in workloads:
-            extra = tuple(other for _, _, other in COSTS) if workload in cost_of else ()
-            rows += measure(workload, sides + extra, rounds, at_once=at_once)
+            rows += measure(workload, sides, rounds, at_once=at_once)
             advance(1, workload)
             # After every workload, so that a run that is cut off leaves what it has.
             stem, text = name or file_name(rows[0]["device"]), f"{make_table(rows)}\n\n{make_notes(rows)}\n"

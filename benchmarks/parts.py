@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.changes import CHANGES
+from benchmarks.changes import take_back
 from benchmarks.compare import WorkloadName, file_name, record
 from benchmarks.ours import Ours
 from benchmarks.worker import find_processor, timed
@@ -96,7 +96,7 @@ def main(workloads: tuple[WorkloadName, ...] = ("conv3-grey-28", "conv3-32"), un
     """
     if undo:
         for change in UNDONE:
-            CHANGES[change].undo()
+            take_back(change)
     else:
         start_with_huge_pages("benchmarks.parts")
     parts = {name: measure(name) for name in workloads}

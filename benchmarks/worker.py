@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.workloads import WORKLOADS, Workload
 
+CHANGED = ("kernels", "loop", "few-channels", "blocks", "norms", "max-pool", "huge-pages", "parts")
 # Side -> (module, class, further arguments).
 SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "ours": ("benchmarks.ours", "Ours", ()),
@@ -23,16 +24,13 @@ SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "strongest": ("benchmarks.strongest", "Strongest", ()),
     "strongest-bfloat16": ("benchmarks.strongest", "Strongest", ("bfloat16",)),
     "strongest-huge": ("benchmarks.strongest", "Strongest", ()),
+    **{f"without-{name}": ("benchmarks.changes", "without", (name,)) for name in CHANGED},
 }
-
-
-WITHOUT = "without-"  # a change of `benchmarks.changes`, on our side
 
 
 def make_side(name: str, workload: Workload) -> Any:
     """Build a side, which imports its framework."""
-    change = ("benchmarks.changes", "without", (name.removeprefix(WITHOUT),))
-    module, attribute, arguments = change if name.startswith(WITHOUT) else SIDES[name]
+    module, attribute, arguments = SIDES[name]
     return getattr(importlib.import_module(module), attribute)(workload, *arguments)
 
 
