@@ -72,19 +72,17 @@ def _mistakes_as_exit_status() -> Iterator[None]:
     try:
         with exit_quietly_on_broken_pipe():
             yield
-    except Preempted as stop:
-        sys.exit(_fail(str(stop), 143))
     except GiftError as error:
-        sys.exit(_fail(str(error), 2))
+        _fail(str(error), 143 if isinstance(error, Preempted) else 2)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        sys.exit(_fail(NO_TORCH, 2))
+        _fail(NO_TORCH, 2)
     except KeyboardInterrupt:
-        sys.exit(_fail("stopped by the user", 130))
+        _fail("stopped by the user", 130)
     except Exception as error:
         if reason := devices.missing() or devices.forbidden(error):
-            sys.exit(_fail(reason, 2))
+            _fail(reason, 2)
         raise
 
 
@@ -226,6 +224,6 @@ def _keep_compiled() -> None:
                 jax.config.update(name, value)
 
 
-def _fail(message: str, status: int) -> int:
+def _fail(message: str, status: int) -> NoReturn:
     print(f"error: {with_installed_command_names(message)}", file=sys.stderr)
-    return status
+    sys.exit(status)
