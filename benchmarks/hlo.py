@@ -232,8 +232,6 @@ def read_groups(text: str) -> list[list[int]]:
     if not (found := re.match(r"\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", text)):
         return []
     shape, counted, order = ([int(number) for number in part.split(",")] if part else None for part in found.groups())
-    assert shape
-    assert counted
     return np.arange(math.prod(counted)).reshape(counted).transpose(order).reshape(shape).tolist()
 
 

@@ -29,10 +29,8 @@ def training_bytes(task: Task) -> int:
     arrays = (distilled.images, distilled.labels, distilled.soft_labels)
     count = program.batch_size if task.is_streamed() else program.num_images
     held = jax.tree.map(lambda array: jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype), arrays)
-    params = jax.tree.map(
-        lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), task.teacher and task.teacher.params
-    )
-    data = Data(held[0], held[1], held[2], params)
+    weights = task.teacher and task.teacher.params
+    data = Data(*held, jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), weights))
     chosen: Any = jax.ShapeDtypeStruct((program.batch_size,), jnp.int32)
     if task.soft_labels is not None:
         batches, _ = task.soft_labels.epoch(0)
@@ -56,8 +54,13 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
     assert isinstance(distilled, DistilledSet)
     params, _ = task.student.abstract()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    labels = "stored soft labels" if soft_labels else "the set's labels"
-    labels = labels if teacher is None else f"teacher {teacher.info.architecture}"
+    labels = (
+        f"teacher {teacher.info.architecture}"
+        if teacher
+        else "stored soft labels"
+        if soft_labels
+        else "the set's labels"
+    )
     stored = f"soft labels stored in {soft_labels.directory}: {soft_labels.info.describe()}" if soft_labels else ""
     spec = task.student.spec
     sizes = f"{spec.image_size} pixels" + "".join(f", {name} {value}" for name, value in spec.options)

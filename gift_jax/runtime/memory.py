@@ -1,8 +1,7 @@
 """Huge pages for the large arrays of a training on the CPU.
 
-XLA:CPU takes memory for every step anew. In pages of 4 KiB, finding a page takes longer than reading it, most of all in
-a virtual machine. glibc can ask for pages of 2 MiB, but only before a process starts: from Python, start it with
-`GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python ...`.
+XLA:CPU takes memory for every step anew, and in pages of 4 KiB finding a page takes longer than reading it. glibc can
+ask for pages of 2 MiB, but only before a process starts: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python ...`.
 Reference: the GNU C Library's manual, "Memory Allocation Tunables"; Linux, "Transparent Hugepage Support".
 """
 

@@ -140,11 +140,6 @@ class Parameter(NamedTuple):
         return self.positional_only or "Positional" in repr(self.annotation)
 
     @property
-    def label(self) -> str:
-        """How messages call it."""
-        return self.name.upper() if self.is_positional else self.option
-
-    @property
     def is_required(self) -> bool:
         """Whether it is an option that must be given."""
         return self.default is inspect.Parameter.empty and not self.is_positional
@@ -184,7 +179,8 @@ class Command(NamedTuple):
                 if re.fullmatch(mark.unless, str(path)) or (place := Path(path)).is_file() or place.is_dir():
                     continue
                 what = "is a pipe, a socket or a device" if place.exists() else "there is no such file or directory"
-                raise GiftError(f"{path}: {what}; check {parameter.label}")
+                label = parameter.name.upper() if parameter.is_positional else parameter.option
+                raise GiftError(f"{path}: {what}; check {label}")
 
 
 def make_command(

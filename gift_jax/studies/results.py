@@ -40,10 +40,9 @@ _SETTINGS = ("labels", "recipe", "student", "distilled", "digests", "soft_labels
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Read a `results.jsonl`.
+    """Read a `results.jsonl`; a last line that a stopped writer cut short is passed over with a warning.
 
-    A last line that was cut short, by a writer that was stopped, is passed over with a warning. Raises: GiftError that
-    names a line that is no one result, or whose fields are not those of one.
+    Raises: GiftError that names a line that is no one result, or whose fields are not those of one.
     """
     rows: list[dict[str, Any]] = []
     held: dict[str, Any] = {}
