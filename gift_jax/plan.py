@@ -54,13 +54,8 @@ def describe(task: Task, seeds: Sequence[int]) -> list[tuple[str, str]]:
     assert isinstance(distilled, DistilledSet)
     params, _ = task.student.abstract()
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    labels = (
-        f"teacher {teacher.info.architecture}"
-        if teacher
-        else "stored soft labels"
-        if soft_labels
-        else "the set's labels"
-    )
+    labels = "stored soft labels" if soft_labels else "the set's labels"
+    labels = labels if teacher is None else f"teacher {teacher.info.architecture}"
     stored = f"soft labels stored in {soft_labels.directory}: {soft_labels.info.describe()}" if soft_labels else ""
     spec = task.student.spec
     sizes = f"{spec.image_size} pixels" + "".join(f", {name} {value}" for name, value in spec.options)
