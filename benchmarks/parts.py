@@ -17,6 +17,7 @@ from benchmarks.compare import WorkloadName, file_name, record
 from benchmarks.ours import Ours
 from benchmarks.worker import find_processor, timed
 from benchmarks.workloads import WORKLOADS
+from gift_jax.losses import LOSSES
 from gift_jax.models.convolution import convolve
 from gift_jax.reports.page import Table
 from gift_jax.runtime import cli
@@ -26,7 +27,7 @@ from gift_jax.training.batch import make_prepare
 from gift_jax.training.step import make_differentiate, make_update
 
 UNDONE = ("few-channels", "blocks", "norms")  # and huge pages, which are the process's
-ROUNDS = 15
+ROUNDS, CALLS = 15, 200
 
 
 def _median(function: Callable[[], Any]) -> float:
@@ -49,6 +50,11 @@ def measure(name: str) -> dict[str, float]:
     forward = jit(lambda params, stats, x: student.apply(params, stats, x, train=True))
     backward = jit(jax.grad(lambda params, stats, x: student.apply(params, stats, x, train=True)[0].sum()))
     asked = jit(lambda params, x: teacher.apply(params, {}, x)[0])
+    outputs = (
+        forward(*weights, batch.images)[0],
+        asked(side.data.teacher_params, batch.images),
+        side.data.labels[rows],
+    )
     return {
         "augmentation": _median(lambda: prepare(side.data, rows, key, state.step)),
         "teacher": _median(lambda: asked(side.data.teacher_params, batch.images)),
@@ -57,7 +63,14 @@ def measure(name: str) -> dict[str, float]:
         "teacher, student and loss": _median(lambda: differentiate(*inputs)),
         "update": _median(lambda: update(state.params, state.opt_state, gradients, state.step)),
         "all convolutions of both, alone": _convolutions(student.merge(*weights).blocks, batch.images),
+        **{f"loss {name}, alone": _loss(loss, *outputs) for name, loss in LOSSES.items()},
     }
+
+
+def _loss(loss: Callable[..., jax.Array], student: jax.Array, teacher: jax.Array, labels: jax.Array) -> float:
+    """Of a loss and its gradient, which take microseconds: of `CALLS` at once."""
+    function = jit(jax.value_and_grad(lambda logits: loss(logits, teacher, labels).mean()))
+    return _median(lambda: [function(student) for _ in range(CALLS)][-1]) / CALLS
 
 
 def _convolutions(blocks: Any, x: Any) -> float:
@@ -83,7 +96,7 @@ def make_table(parts: Mapping[str, Mapping[str, float]]) -> str:
     """A Markdown table: a line per part, milliseconds for every workload."""
     table = [("part", *parts)]
     for name in next(iter(parts.values())):
-        table.append((name, *(f"{part[name]:.0f}" for part in parts.values())))
+        table.append((name, *(f"{part[name]:.3g}" for part in parts.values())))
     return Table(table).markdown
 
 
