@@ -50,11 +50,8 @@ def measure(name: str) -> dict[str, float]:
     forward = jit(lambda params, stats, x: student.apply(params, stats, x, train=True))
     backward = jit(jax.grad(lambda params, stats, x: student.apply(params, stats, x, train=True)[0].sum()))
     asked = jit(lambda params, x: teacher.apply(params, {}, x)[0])
-    outputs = (
-        forward(*weights, batch.images)[0],
-        asked(side.data.teacher_params, batch.images),
-        side.data.labels[rows],
-    )
+    logits, soft = forward(*weights, batch.images)[0], asked(side.data.teacher_params, batch.images)
+    outputs = (logits, soft, side.data.labels[rows])
     return {
         "augmentation": _median(lambda: prepare(side.data, rows, key, state.step)),
         "teacher": _median(lambda: asked(side.data.teacher_params, batch.images)),
@@ -63,7 +60,7 @@ def measure(name: str) -> dict[str, float]:
         "teacher, student and loss": _median(lambda: differentiate(*inputs)),
         "update": _median(lambda: update(state.params, state.opt_state, gradients, state.step)),
         "all convolutions of both, alone": _convolutions(student.merge(*weights).blocks, batch.images),
-        **{f"loss {name}, alone": _loss(loss, *outputs) for name, loss in LOSSES.items()},
+        **{f"loss {title}, alone": _loss(loss, *outputs) for title, loss in LOSSES.items()},
     }
 
 
