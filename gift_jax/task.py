@@ -180,10 +180,7 @@ class Task:
         """A finished run as a row of `results.jsonl`: its record, accuracies in percent, seconds."""
         return {
             **self.record,
-            "seed": run.seed,
-            "top1_last": run.top1_last,
-            "top1_best": run.top1_best,
-            "top5_last": run.top5_last,
+            **{name: getattr(run, name) for name in ("seed", "top1_last", "top1_best", "top5_last")},
             "train_seconds": round(run.train_seconds, 3),
             "images_per_second": round(run.images_per_second, 1),
             "history": [evaluation._asdict() for evaluation in run.history],

@@ -84,17 +84,13 @@ def split_batch(step: Callable[..., Any], seeds: Seeds) -> Callable[..., Any]:
         return step
     share = seeds.shape[DATA]
 
-    def constrained(state: Any, data: Any, chosen: Any, key: jax.Array) -> Any:
+    def split(leaf: jax.Array) -> jax.Array:
         # A remainder that cannot be split evenly is computed as a whole everywhere.
-        chosen = jax.tree.map(
-            lambda leaf: (
-                leaf
-                if leaf.ndim == 0 or leaf.shape[0] % share
-                else jax.lax.with_sharding_constraint(leaf, PartitionSpec(DATA))
-            ),
-            chosen,
-        )
-        return step(state, data, chosen, key)
+        even = leaf.ndim > 0 and leaf.shape[0] % share == 0
+        return jax.lax.with_sharding_constraint(leaf, PartitionSpec(DATA)) if even else leaf
+
+    def constrained(state: Any, data: Any, chosen: Any, key: jax.Array) -> Any:
+        return step(state, data, jax.tree.map(split, chosen), key)
 
     return constrained
 
