@@ -122,7 +122,11 @@ def place_on_mesh(tree: Any, mesh: Mesh, *axes: str | tuple[str, ...]) -> Any:
 def put_shares(read: Callable[[slice], np.ndarray], shape: tuple[int, ...], mesh: Mesh) -> jax.Array:
     """An array whose rows are spread over all devices, each host reading its own by `read(rows)`."""
     sharding = NamedSharding(mesh, PartitionSpec((SEED, DATA)))
-    return jax.make_array_from_callback(shape, sharding, lambda index: read(slice(*index[0].indices(shape[0]))))
+
+    def read_share(index: Any) -> np.ndarray:
+        return read(slice(*index[0].indices(shape[0])))
+
+    return jax.make_array_from_callback(shape, sharding, read_share)
 
 
 def select_seed(tree: Any, row: int, seeds: Seeds) -> Any:

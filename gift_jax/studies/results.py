@@ -81,16 +81,19 @@ def _flaws_of_row(row: dict[str, Any]) -> Iterator[str]:
 
 def _flaws(value: Any, kind: Any, name: str) -> Iterator[str]:
     """What a value has that its kind, as in `_FIELDS`, has not."""
-    # True and false are no numbers here, nor is what is not finite.
-    odd = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
-    fits = isinstance(value, type(kind) if isinstance(kind, dict | list) else kind)
-    if odd or not fits or (value == [] and kind is not list):
+    if not _is(value, type(kind) if isinstance(kind, dict | list) else kind) or (value == [] and kind is not list):
         yield f"{name!r} cannot be {json.dumps(value)[:60]}"
     elif isinstance(kind, dict):
         yield from (f"{name!r} has no {key!r}" for key in kind if key not in value)
         yield from (flaw for key in kind if key in value for flaw in _flaws(value[key], kind[key], f"{name}.{key}"))
     elif isinstance(kind, list):
         yield from (flaw for item in value for flaw in _flaws(item, kind[0], name))
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """`isinstance`, but for true and false, which are no numbers here, and for what is not finite."""
+    odd = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
+    return isinstance(value, kind) and not odd
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
