@@ -28,7 +28,9 @@ def training_bytes(task: Task) -> int:
     state = jax.eval_shape(lambda: init_state(program, jax.random.key(0), task.learning_rate))
     arrays = (distilled.images, distilled.labels, distilled.soft_labels)
     count = program.batch_size if task.is_streamed() else program.num_images
-    images, labels, soft_labels = jax.tree.map(lambda array: jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype), arrays)
+    images, labels, soft_labels = jax.tree.map(
+        lambda array: jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype), arrays
+    )
     weights = task.teacher and task.teacher.params
     params = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), weights)
     data = Data(images, labels, soft_labels, params)
