@@ -1,30 +1,32 @@
 """What users' programs become on accelerators that need not be there: compiled, described, never run.
 
-Command: `python -m benchmarks.accelerators --for v5e v6e h100`; writes benchmarks/results/NAME.json and NAME.md, and
-prints the table. It needs the extra `accelerators` and no device. Programs are the
-`KINDS` of benchmarks/workloads.py, each compiled in a process of its own, one after another.
-
-A step's bound is the larger of FLOPs over the device's and bytes over its memory's: it cannot be faster. The estimate
-is the compiler's own, which only TPUs' has.
+Command: `python -m benchmarks.accelerators --for v5e v6e h100`, with the extra `accelerators`; it needs no device, and
+writes benchmarks/results/NAME.json and NAME.md. Programs are the `KINDS` of benchmarks/workloads.py, each compiled in a
+process of its own. docs/accelerators.md says what the figures are.
 """
 
 import datetime
+import itertools
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from benchmarks.compare import RESULTS
 from benchmarks.targets import TARGETS, environment, installed
 from benchmarks.workloads import KINDS, WORKLOADS
 from gift_jax.errors import GiftError, short_reason
+from gift_jax.reports.page import Table
 from gift_jax.runtime import cli
 from gift_jax.runtime.files import write_text
+from gift_jax.runtime.options import Choices
 from gift_jax.runtime.progress import display
 
-PROGRAMS = tuple(KINDS)
 STEPS = tuple(name for name, workload in WORKLOADS.items() if not workload.whole)
+TargetName = Annotated[str, Choices("benchmarks.targets:TARGETS")]
+StepName = Annotated[str, Choices("benchmarks.accelerators:STEPS")]
+KindName = Annotated[str, Choices("benchmarks.workloads:KINDS")]
 
 
 def compile_apart(target: str, workload: str, program: str) -> dict[str, Any]:
@@ -39,27 +41,25 @@ def compile_apart(target: str, workload: str, program: str) -> dict[str, Any]:
 
 def make_table(rows: Sequence[dict[str, Any]]) -> str:
     """A Markdown table: a line a program."""
-    lines = [
-        "| device | workload, batch | program | compiled in | GFLOP | GB | bound | estimate | memory | exchanged |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    table = []
     for row in rows:
-        estimate = "-" if row["estimated_seconds"] is None else f"{1e3 * row['estimated_seconds']:.2f} ms"
         exchanged = sum(collective["bytes"] for collective in row["collectives"]) / 1e6
-        cells = (
-            row["target"],
-            f"{row['workload']}, {row['batch']}",
-            row["program"],
-            f"{row['compile_seconds']:.0f} s",
-            f"{row['flops'] / 1e9:,.1f}",
-            f"{row['bytes'] / 1e9:.2f}",
-            f"{1e3 * row['bound_seconds']:.2f} ms",
-            estimate,
-            f"{row['peak_bytes'] / 2**20:,.0f} MiB, {100 * row['memory_share']:.1f} %",
-            f"{exchanged:.1f} MB" if row["collectives"] else "-",
+        estimate = row["estimated_seconds"]
+        table.append(
+            {
+                "device": row["target"],
+                "workload, batch": f"{row['workload']}, {row['batch']}",
+                "program": row["program"],
+                "compiled in": f"{row['compile_seconds']:.0f} s",
+                "GFLOP": f"{row['flops'] / 1e9:,.1f}",
+                "GB": f"{row['bytes'] / 1e9:.2f}",
+                "bound": f"{1e3 * row['bound_seconds']:.2f} ms",
+                "estimate": "-" if estimate is None else f"{1e3 * estimate:.2f} ms",
+                "memory": f"{row['peak_bytes'] / 2**20:,.0f} MiB, {100 * row['memory_share']:.1f} %",
+                "exchanged": f"{exchanged:.1f} MB" if row["collectives"] else "-",
+            }
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return Table([[*table[0]], *([*cells.values()] for cells in table)]).markdown
 
 
 def make_costliest(rows: Sequence[dict[str, Any]]) -> str:
@@ -83,9 +83,9 @@ def _write(name: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def main(
-    for_: tuple[str, ...] = tuple(TARGETS),
-    work: tuple[str, ...] = STEPS,
-    programs: tuple[str, ...] = PROGRAMS,
+    for_: tuple[TargetName, ...] = tuple(TARGETS),
+    work: tuple[StepName, ...] = STEPS,
+    programs: tuple[KindName, ...] = tuple(KINDS),
     name: str = "accelerators",
 ) -> None:
     """Compile, write the results and print the table. Raises: GiftError in the end for programs that do not compile.
@@ -96,26 +96,17 @@ def main(
         programs: an epoch in each precision, an evaluation, an epoch over 8 devices, and two seeds over 4 devices each.
         name: of the files.
     """
-    for option, values, known in (
-        ("--for", for_, TARGETS),
-        ("--work", work, STEPS),
-        ("--programs", programs, PROGRAMS),
-    ):
-        for unknown in set(values) - set(known):
-            raise GiftError(f"{option} {unknown!r} is unknown; choose of {', '.join(known)}")
     for missing in (target for target in for_ if not installed(target)):
         raise GiftError(f"--for {missing}: its compiler is not installed; `pip install '.[accelerators]'` brings it")
-    rows: list[dict[str, Any]] = []
-    failures: list[str] = []
-    combinations = [(target, one, program) for target in for_ for one in work for program in programs]
+    rows, failures = [], []
+    combinations = [*itertools.product(for_, work, programs)]
     with display("accelerators", len(combinations), "programs") as advance:
         for combination in combinations:
             try:
                 rows.append(compile_apart(*combination))
+                _write(name, rows)  # after every program, so that a run that is cut off leaves what it has
             except GiftError as error:  # a compiler that crashes at one program may do the others
                 failures.append(str(error))
-            else:
-                _write(name, rows)  # after every program, so that a run that is cut off leaves what it has
             advance(1, " ".join(combination))
     print(make_table(rows))
     if failures:

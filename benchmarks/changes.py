@@ -1,114 +1,37 @@
-"""What each change that is kept for speed on the CPU brings: our side with it and without it, in turns.
-
-Command: `python -m benchmarks.changes`; writes benchmarks/results/changes-DEVICE.json and prints the table.
-"""
+"""Changes that are kept for speed on the CPU, and how each is taken back: sides `without-NAME` of `compare`."""
 
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks import ours
-from benchmarks.compare import file_name, measure, ratio, record
 from benchmarks.workloads import Workload
-from gift_jax.errors import GiftError
 from gift_jax.models import convolution, fused, pooling
-from gift_jax.runtime import cli, compiling
+from gift_jax.runtime import compiling
 from gift_jax.runtime.sharding import jit_over
 from gift_jax.training import epochs
 from gift_jax.training.step import make_step
 
-
-class Change(NamedTuple):
-    """A change: what it is measured on, what was expected, and the module, name and value that take it back there."""
-
-    workloads: tuple[str, ...]
-    expected: str
-    undone: tuple[Any, str, Any] | None = None
-
-    def undo(self) -> None:
-        """Take it back in this process; without huge pages the process starts."""
-        if self.undone:
-            setattr(*self.undone)
-
-
-def _compile_whole_step(program: Any, seeds: Any) -> Any:
-    return jit_over(make_step(program), seeds)
-
-
-CHANGES: Mapping[str, Change] = {
-    "kernels": Change(
-        ("conv3-32", "resnet18_modified-32"),
-        "2 to 4 times: convolutions alone were that much slower with YNNPACK",
-        (compiling, "OPTIONS", {}),
-    ),
-    "loop": Change(
-        ("conv3-32",),
-        "14 to 21 times (docs/porting.md's first measurements)",
-        (ours, "make_epoch", functools.partial(epochs.make_epoch, driver="scan")),
-    ),
-    "few-channels": Change(
-        ("conv3-grey-28", "conv3-32"),
-        "1.8 times for grey images, 1.1 for three channels",
-        (convolution, "platform", lambda: "other"),
-    ),
-    "blocks": Change(
-        ("conv3-32", "conv4-64"),
-        "1.1 to 1.3 times",
-        (fused, "_OWN_NORMALISE_RELU_POOL", fused._normalise_relu_pool),
-    ),
-    "norms": Change(("resnet18_modified-32",), "1.1 times", (fused, "_OWN_NORMALISE", fused._normalise)),
-    "max-pool": Change(
-        ("resnet18-224",),
-        "1.1 times: the gradient takes 66 ms of 540",
-        (pooling, "_OWN_MAX_POOL", pooling._max_pool),
-    ),
-    "huge-pages": Change(("conv3-grey-28", "conv3-32", "resnet18_modified-32"), "1.1 to 1.3 times"),
-    "parts": Change(
-        ("conv3-32", "resnet18_modified-32"),
-        "no slower by more than 1 %; it is for compilations that runs share",
-        (epochs, "_make_jitted_step", _compile_whole_step),
-    ),
+# Module, name and value that take a change back. Without huge pages the process starts.
+CHANGES: Mapping[str, tuple[Any, str, Any] | None] = {
+    "kernels": (compiling, "OPTIONS", {}),
+    "loop": (ours, "make_epoch", functools.partial(epochs.make_epoch, driver="scan")),
+    "few-channels": (convolution, "platform", lambda: "other"),
+    "blocks": (fused, "_OWN_NORMALISE_RELU_POOL", fused._normalise_relu_pool),
+    "norms": (fused, "_OWN_NORMALISE", fused._normalise),
+    "max-pool": (pooling, "_OWN_MAX_POOL", pooling._max_pool),
+    "huge-pages": None,
+    "parts": (epochs, "_make_jitted_step", lambda program, seeds: jit_over(make_step(program), seeds)),
 }
+
+
+def take_back(name: str) -> None:
+    """Take a change back in this process."""
+    if undone := CHANGES[name]:
+        setattr(*undone)
 
 
 def without(workload: Workload, name: str) -> ours.Ours:
     """Our side with one change taken back."""
-    CHANGES[name].undo()
+    take_back(name)
     return ours.Ours(workload)
-
-
-def make_table(results: list[dict[str, Any]]) -> str:
-    """A Markdown table: a line a change and workload."""
-    lines = ["| change | workload | expected | seconds without over with, median (range), n |", "|---|---|---|---|"]
-    for result in results:
-        middle, low, high = result["ratio"]
-        measured = f"{middle:.2f} ({low:.2f} to {high:.2f}), {result['n']}"
-        lines.append(f"| {result['change']} | {result['workload']} | {result['expected']} | {measured} |")
-    return "\n".join(lines)
-
-
-def main(changes: tuple[str, ...] = tuple(CHANGES), rounds: int = 7, name: str | None = None) -> None:
-    """Measure, write the results and print the table.
-
-    Args:
-        changes: which.
-        rounds: runs with and without each, in turns.
-        name: of the file; by default `changes-` and the device.
-    """
-    if unknown := set(changes) - set(CHANGES):
-        raise GiftError(f"--changes: {min(unknown)!r} is unknown; choose of {', '.join(CHANGES)}")
-    results = []
-    for change in changes:
-        for workload in CHANGES[change].workloads:
-            rows = measure(workload, ("ours", f"without-{change}"), rounds)
-            speed = ratio(rows, "ours", f"without-{change}")
-            about = {"change": change, "workload": workload, "expected": CHANGES[change].expected, "n": rounds}
-            results.append({**about, "ratio": speed, "rows": rows})
-            print(make_table(results[-1:]).splitlines()[-1], flush=True)
-    device = rows[0]["device"]
-    record(name or f"changes-{file_name(device)}", results=results)
-    print(make_table(results))
-
-
-if __name__ == "__main__":
-    cli.run(main, program="python -m benchmarks.changes")

@@ -18,59 +18,45 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks import hlo
+from benchmarks.ours import make_task
 from benchmarks.targets import TARGETS, Target, devices
-from benchmarks.workloads import KINDS, LEARNING_RATE, WEIGHT_DECAY, Kind, Size, Workload, find
+from benchmarks.workloads import KINDS, Kind, Size, Workload, find
 from gift_jax.data.datasets import get_dataset
 from gift_jax.evaluate import BATCH_SIZE, largest_batch, make_batch_ranker
-from gift_jax.models import ModelSpec, fold, get_model
-from gift_jax.optim import Optimizer
-from gift_jax.recipes.recipe import Recipe
+from gift_jax.models import ModelSpec, get_model
 from gift_jax.runtime.compiling import tracing_for_platform
 from gift_jax.runtime.sharding import DATA, SEED, make_mesh
 from gift_jax.training.epochs import make_epoch
-from gift_jax.training.program import Data, Program, init_state
+from gift_jax.training.program import init_state
 
 LARGE = 2**20  # bytes of an array whose layout matters
 COSTLIEST = 10
 
 
-def make_abstract_program(workload: Workload, precision: str) -> tuple[Program, Any]:
-    """The program of a workload, and the shapes of its teacher's weights."""
-    size = workload.accelerator
-    optimizer = Optimizer("adamw", 1.0, WEIGHT_DECAY)
-    recipe = Recipe(optimizer=optimizer, batch_size=size.batch, precision=precision)
-    student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
-    teacher, params = fold(student, *jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), student.abstract()))
-    normalisation = get_dataset(workload.dataset).normalisation
-    program = Program(student, teacher, recipe, size.images, "raw", normalisation)
-    return program, jax.eval_shape(lambda: params)
-
-
 def lower_epoch(workload: Workload, kind: Kind, over: Sequence[Any]) -> tuple[Any, Any]:
     """Our epoch as `train` runs it on these devices. Returns: what is lowered, and the state's shapes."""
-    program, teacher = make_abstract_program(workload, kind.precision)
-    images = jax.ShapeDtypeStruct((program.num_images, *program.model.input_shape), jnp.uint8)
-    labels = jax.ShapeDtypeStruct((program.num_images,), jnp.int32)
+    task = make_task(workload, workload.accelerator, precision=kind.precision)
+    program, data = task.program, jax.eval_shape(lambda: task.data("device"))
     key = jax.eval_shape(lambda: jax.random.key(0))
-    state = jax.eval_shape(lambda key: init_state(program, key, LEARNING_RATE), key)
+    state = jax.eval_shape(lambda key: init_state(program, key, task.learning_rate), key)
     mode, rows = "loop", _everywhere(over)
     copies = rows
     if len(over) > 1:
         mode = make_mesh(kind.seeds, program.batch_size, over)
         state, key = (_stacked(tree, kind.seeds) for tree in (state, key))
         rows, copies = (NamedSharding(mode, PartitionSpec(*axes)) for axes in ((SEED,), ()))
-    data, number = Data(images, labels, None, teacher), jax.ShapeDtypeStruct((), jnp.int32)
+    number = jax.ShapeDtypeStruct((), jnp.int32)
     shapes = (_placed(state, rows), _placed(data, copies), _placed(key, rows), _placed(number, copies))
     return make_epoch(program, seeds=mode).lower(*shapes), state
 
 
 def lower_evaluation(workload: Workload, over: Sequence[Any]) -> Any:
     """The evaluation of one batch of test images."""
-    program, _ = make_abstract_program(workload, "float32")
+    model = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
     sharding, count = _everywhere(over), min(BATCH_SIZE, largest_batch(workload.side))
-    images = jax.ShapeDtypeStruct((count, *program.model.input_shape), jnp.uint8)
-    shapes = (*program.model.abstract(), images, jax.ShapeDtypeStruct((count,), jnp.int32))
-    rank = make_batch_ranker(program.model, "raw", program.normalisation, None)
+    images = jax.ShapeDtypeStruct((count, *model.input_shape), jnp.uint8)
+    shapes = (*model.abstract(), images, jax.ShapeDtypeStruct((count,), jnp.int32))
+    rank = make_batch_ranker(model, "raw", get_dataset(workload.dataset).normalisation, None)
     return rank.lower(*(_placed(tree, sharding) for tree in shapes))
 
 

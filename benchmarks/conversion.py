@@ -6,39 +6,17 @@ after imports: pages of libraries and of the mapped checkpoint, which the system
 
 import contextlib
 import io
-import json
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.worker import status_bytes
+from benchmarks.worker import status_bytes, timed
 from gift_jax.runtime import cli
 
 INTERVAL = 0.01  # s between two looks at the memory
-
-
-@contextlib.contextmanager
-def peak_memory(record: list[int]) -> Iterator[None]:
-    """Append the largest amount of private memory inside the block to record."""
-    stop, peak = threading.Event(), [status_bytes("RssAnon")]
-
-    def watch() -> None:
-        while not stop.wait(INTERVAL):
-            peak[0] = max(peak[0], status_bytes("RssAnon"))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        record.append(peak[0])
 
 
 def convert_once(source: Path) -> dict[str, float]:
@@ -53,22 +31,28 @@ def convert_once(source: Path) -> dict[str, float]:
 
     load_torchvision_models()
     jax.block_until_ready(jax.numpy.zeros(1))
-    before, peaks, start = status_bytes("RssAnon"), [], time.perf_counter()
-    with peak_memory(peaks), contextlib.redirect_stdout(io.StringIO()):
-        convert_teacher(source, dataset="imagenet-1k", model="resnet50", out=source.with_suffix(""))
-    return {"seconds": time.perf_counter() - start, "megabytes": (peaks[0] - before) / 1e6}
+    peak = before = status_bytes("RssAnon")
+
+    def watch() -> None:
+        nonlocal peak
+        while True:
+            peak = max(peak, status_bytes("RssAnon"))
+            time.sleep(INTERVAL)
+
+    threading.Thread(target=watch, daemon=True).start()
+    with contextlib.redirect_stdout(io.StringIO()):
+        seconds = timed(
+            lambda: convert_teacher(source, dataset="imagenet-1k", model="resnet50", out=source.with_suffix(""))
+        )
+    return {"seconds": seconds, "megabytes": (peak - before) / 1e6}
 
 
-def main(runs: int = 5, source: Path | None = None) -> None:
+def main(runs: int = 5) -> None:
     """Measure and print medians.
 
     Args:
         runs: how many conversions, one process each.
-        source: convert this checkpoint once and print one line; for the processes that this command starts.
     """
-    if source:
-        print(json.dumps(convert_once(source)))
-        return
     import torch
 
     from convert.families import find_family
@@ -78,8 +62,8 @@ def main(runs: int = 5, source: Path | None = None) -> None:
         path = Path(directory) / "resnet50.pth"
         torch.save(find_family("resnet50").reference(ModelSpec("resnet50", 1000, 224)).state_dict(), path)
         size = path.stat().st_size / 1e6
-        command = [sys.executable, "-m", "benchmarks.conversion", "--source", str(path)]
-        results = [json.loads(subprocess.check_output(command)) for _ in range(runs)]
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            results = [pool.apply(convert_once, (path,)) for _ in range(runs)]
     for name in ("seconds", "megabytes"):
         values = sorted(result[name] for result in results)
         print(f"{name}: median {statistics.median(values):.1f}, {values[0]:.1f} to {values[-1]:.1f}, n = {runs}")

@@ -7,7 +7,7 @@ or a slice reads, only the part that it takes.
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,13 @@ _CALLED = re.compile(
 _FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id"})
 _PARTIAL = frozenset({"gather", "dynamic-slice", "slice"})
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+_PRODUCTS = frozenset({"dot", "__cublas$gemm", "__cublas$lt$matmul"})
+# Where image, kernel and output are among the two operands and the result.
+_CONVOLUTIONS = {
+    **dict.fromkeys(("convolution", "__cudnn$convForward", "__cudnn$convBiasActivationForward"), (0, 1, 2)),
+    "__cudnn$convBackwardInput": (2, 1, 0),
+    "__cudnn$convBackwardFilter": (0, 2, 1),
+}
 
 
 class Array(NamedTuple):
@@ -225,21 +232,25 @@ def read_groups(text: str) -> list[list[int]]:
     if not (found := re.match(r"\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", text)):
         return []
     shape, counted, order = ([int(number) for number in part.split(",")] if part else None for part in found.groups())
-    assert shape
-    assert counted
     return np.arange(math.prod(counted)).reshape(counted).transpose(order).reshape(shape).tolist()
+
+
+def _operations(module: Module, costs: Sequence[Cost]) -> Iterator[tuple[Cost, Instruction]]:
+    """Every operation of a step, and those that fusions join."""
+    for cost in costs:
+        for instruction in (cost.instruction, *module.inside(cost.instruction).values()):
+            yield cost, instruction
 
 
 def convolutions(module: Module, costs: Sequence[Cost]) -> list[dict[str, Any]]:
     """The step's convolutions: whose call each is, the types of its operands, and where it comes from."""
     found = []
-    for cost in costs:
-        instruction = cost.instruction
-        for one in (instruction, *module.inside(instruction).values()):
-            if one.opcode == "convolution" or one.target.startswith("__cudnn$conv"):
-                kinds = sorted({kind for operand in one.operands for kind in _kinds(module, operand)})
-                if "conv_general_dilated" in (source := one.source or instruction.source):
-                    found.append({"call": one.target or one.opcode, "kinds": kinds, "of": source})
+    for cost, one in _operations(module, costs):
+        source = one.source or cost.instruction.source
+        is_convolution = one.opcode == "convolution" or one.target.startswith("__cudnn$conv")
+        if is_convolution and "conv_general_dilated" in source:
+            kinds = sorted({kind for operand in one.operands for kind in _kinds(module, operand)})
+            found.append({"call": one.target or one.opcode, "kinds": kinds, "of": source})
     return found
 
 
@@ -272,13 +283,8 @@ def transfers(module: Module) -> list[str]:
 
 def gathered(module: Module, costs: Sequence[Cost]) -> float:
     """Bytes that gathers make: what TPUs look up piece by piece."""
-    total = 0.0
-    for cost in costs:
-        instruction = cost.instruction
-        joined = (instruction, *module.inside(instruction).values())
-        arrays = [array for one in joined if one.opcode == "gather" for array in one.arrays]
-        total += cost.times * sum(array.size for array in arrays)
-    return total
+    gathers = ((cost, one) for cost, one in _operations(module, costs) if one.opcode == "gather")
+    return sum(cost.times * array.size for cost, one in gathers for array in one.arrays)
 
 
 def _arrays_of(name: str, computation: Computation) -> tuple[Array, ...]:
@@ -324,8 +330,10 @@ def _flops(module: Module, instruction: Instruction, computation: Computation) -
     if instruction.opcode == "fusion":
         inside = module.inside(instruction)
         return sum(_flops(module, inner, inside) for inner in inside.values())
-    count = _FLOPS.get(instruction.target if instruction.opcode == "custom-call" else instruction.opcode)
-    return count(instruction, computation) if count else 0.0
+    name = instruction.target if instruction.opcode == "custom-call" else instruction.opcode
+    if name in _PRODUCTS:
+        return _product_flops(instruction, computation)
+    return _convolution_flops(instruction, computation, _CONVOLUTIONS[name]) if name in _CONVOLUTIONS else 0.0
 
 
 def _arrays_read(instruction: Instruction, computation: Computation) -> list[Array]:
@@ -339,26 +347,18 @@ def _product_flops(instruction: Instruction, computation: Computation) -> float:
     return 2.0 * instruction.arrays[0].elements * contracted
 
 
-def _convolution_flops(
-    roles: Callable[[Array, Array, Array], tuple[Array, Array, Array]],
-) -> Callable[[Instruction, Computation], float]:
-    """Of a convolution; roles finds its input, kernel and output among its two operands and its result."""
-
-    def count(instruction: Instruction, computation: Computation) -> float:
-        first, second = _arrays_read(instruction, computation)[:2]
-        image, kernel, output = roles(first, second, instruction.arrays[0])
-        labels = re.split("_|->", instruction.attribute(r"dim_labels=(\S+?)(?:,|$)"))
-        sizes = [
-            dict(zip(names, array.dimensions, strict=True))
-            for names, array in zip(labels, (image, kernel, output), strict=True)
-        ]
-        products = sizes[2]["b"] * sizes[2]["f"] * sizes[1]["i"]
-        window = dict(re.findall(r"(\w+)=([\w\-]+)", instruction.attribute(r"window=\{([^}]*)\}")))
-        for axis in range(len(sizes[0]) - 2):
-            products *= _overlaps(window, axis, sizes[0][str(axis)], sizes[2][str(axis)], sizes[1][str(axis)])
-        return 2.0 * products
-
-    return count
+def _convolution_flops(instruction: Instruction, computation: Computation, order: tuple[int, int, int]) -> float:
+    """Args: order, the places of image, kernel and output among the two operands and the result."""
+    arrays = (*_arrays_read(instruction, computation)[:2], instruction.arrays[0])
+    labels = re.split("_|->", instruction.attribute(r"dim_labels=(\S+?)(?:,|$)"))
+    image, kernel, output = (
+        dict(zip(names, arrays[place].dimensions, strict=True)) for names, place in zip(labels, order, strict=True)
+    )
+    window = dict(re.findall(r"(\w+)=([\w\-]+)", instruction.attribute(r"window=\{([^}]*)\}")))
+    products = output["b"] * output["f"] * kernel["i"]
+    for axis in map(str, range(len(image) - 2)):
+        products *= _overlaps(window, int(axis), image[axis], output[axis], kernel[axis])
+    return 2.0 * products
 
 
 def _overlaps(window: Mapping[str, str], axis: int, image: int, output: int, kernel: int) -> int:
@@ -371,16 +371,3 @@ def _overlaps(window: Mapping[str, str], axis: int, image: int, output: int, ker
     gap, step = int(field("lhs_dilate", "1")), int(field("rhs_dilate", "1"))
     places = (i * stride + j * step - before for i in range(output) for j in range(kernel))
     return sum(place % gap == 0 and 0 <= place <= (image - 1) * gap for place in places)
-
-
-_FORWARD = _convolution_flops(lambda image, kernel, output: (image, kernel, output))
-_FLOPS: Mapping[str, Callable[[Instruction, Computation], float]] = {
-    "dot": _product_flops,
-    "__cublas$gemm": _product_flops,
-    "__cublas$lt$matmul": _product_flops,
-    "convolution": _FORWARD,
-    "__cudnn$convForward": _FORWARD,
-    "__cudnn$convBiasActivationForward": _FORWARD,
-    "__cudnn$convBackwardInput": _convolution_flops(lambda output, kernel, image: (image, kernel, output)),
-    "__cudnn$convBackwardFilter": _convolution_flops(lambda image, output, kernel: (image, kernel, output)),
-}

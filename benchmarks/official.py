@@ -62,7 +62,7 @@ class Official:
         total = 0.0
         for images, labels in self.loader:
             images, labels = (x.to(self.device, non_blocking=True) for x in (images, labels))
-            images = augment(images, random.choice(list(GEOMETRIC)))
+            images = augment(images, random.choice(GEOMETRIC))
             with torch.no_grad():
                 soft = self.teacher(images)
             logits = self.student(images)

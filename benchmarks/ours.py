@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.workloads import LEARNING_RATE, SEEDS, WEIGHT_DECAY, Workload, make_pixels
+from benchmarks.workloads import LEARNING_RATE, SEEDS, WEIGHT_DECAY, Size, Workload, make_pixels
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
@@ -15,39 +15,38 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
 from gift_jax.task import Task
-from gift_jax.teachers.teacher import Teacher, TeacherInfo, Verification, make_teacher
+from gift_jax.teachers.teacher import TeacherInfo, Verification, make_teacher
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state
 
 
+def make_task(workload: Workload, size: Size, loss: str = "gift", precision: str = "float32") -> Task:
+    """Training as users start it, of random pixels under a random teacher. loss: a name in `LOSSES`."""
+    recipe = Recipe(
+        loss=loss,
+        optimizer=Optimizer("adamw", LEARNING_RATE, WEIGHT_DECAY),
+        epochs=size.epochs if workload.whole else 1000,
+        batch_size=size.batch,
+        precision=precision,
+    )
+    sizes = (workload.classes, workload.side, workload.channels)
+    student = get_model(ModelSpec(workload.model, *sizes))
+    pixels = make_pixels(workload, size.images, 0)
+    distilled = DistilledSet(*pixels, None, "raw", workload.dataset, "random", 10)
+    normalisation, verified = get_dataset(workload.dataset).normalisation, Verification(0, 0.0, 0.0, 1.0)
+    info = TeacherInfo(workload.model, workload.dataset, *sizes, {}, normalisation, "random", "0" * 64, verified, {})
+    return Task(recipe, student, distilled, make_teacher(info, *student.init(jax.random.key(100))))
+
+
 class Ours:
-    """One side of the comparison: epochs of steps, and whole evaluations. loss: a name in `LOSSES`."""
+    """One side of the comparison: epochs of steps, and whole evaluations."""
 
     def __init__(self, workload: Workload, loss: str = "gift", precision: str = "float32") -> None:
         self.workload, self.size = workload, workload.size(jax.default_backend())
-        optimizer = Optimizer("adamw", LEARNING_RATE, WEIGHT_DECAY)
-        epochs = self.size.epochs if workload.whole else 1000
-        self.recipe = Recipe(
-            loss=loss, optimizer=optimizer, epochs=epochs, batch_size=self.size.batch, precision=precision
-        )
-        self.student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
-        self.distilled, self.teacher = self._distilled(), self._teacher()
-        self.task = Task(self.recipe, self.student, self.distilled, self.teacher)
-        program = self.task.program
-        self.data, self.steps = self.task.data("device"), make_epoch(program)
-        self.state = init_state(program, jax.random.key(0), self.task.learning_rate)
+        self.task = make_task(workload, self.size, loss, precision)
+        self.data, self.steps = self.task.data("device"), make_epoch(self.task.program)
+        self.state = init_state(self.task.program, jax.random.key(0), self.task.learning_rate)
         self.key, self.number = jax.random.key(1), 0
-
-    def _distilled(self) -> DistilledSet:
-        images, labels = make_pixels(self.workload, self.size.images, 0)
-        return DistilledSet(images, labels, None, "raw", self.workload.dataset, "random", 10)
-
-    def _teacher(self) -> Teacher:
-        workload, verified = self.workload, Verification(0, 0.0, 0.0, 1.0)
-        normalisation = get_dataset(workload.dataset).normalisation
-        sizes = (workload.model, workload.dataset, workload.classes, workload.side, workload.channels)
-        info = TeacherInfo(*sizes, {}, normalisation, "random", "0" * 64, verified, {})
-        return make_teacher(info, *self.student.init(jax.random.key(100)))
 
     def epoch(self) -> float:
         """Train for one epoch. Returns: the mean loss."""
@@ -64,5 +63,6 @@ class Ours:
     def describe(self) -> dict[str, Any]:
         """How this side runs."""
         threads = os.cpu_count()  # as many as XLA:CPU starts
-        settings = {"loss": self.recipe.loss, "compute": self.recipe.precision, "threads": threads}
+        recipe = self.task.recipe
+        settings = {"loss": recipe.loss, "compute": recipe.precision, "threads": threads}
         return {**settings, **compiler_options(jax.default_backend())}

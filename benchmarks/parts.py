@@ -1,35 +1,33 @@
-"""Where the time of a ConvNet's step goes: its parts alone, with this project's changes for the CPU and without them.
+"""Where the time of a ConvNet's step goes: its parts alone, with this project's changes for the CPU or without them.
 
-Command: `python -m benchmarks.parts`; writes benchmarks/results/parts-DEVICE.json and prints the table. XLA runs
-convolutions beside other work, so that a trace does not show what they take: each part is compiled and timed alone.
+Command: `python -m benchmarks.parts`; writes benchmarks/results/parts-DEVICE.json. XLA runs convolutions beside other
+work, so that a trace does not show what they take: each part is compiled and timed alone.
 """
 
 import functools
-import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from benchmarks.changes import CHANGES
-from benchmarks.compare import file_name, record
+from benchmarks.changes import take_back
+from benchmarks.compare import WorkloadName, file_name, record
 from benchmarks.ours import Ours
 from benchmarks.worker import find_processor, timed
 from benchmarks.workloads import WORKLOADS
+from gift_jax.losses import LOSSES
 from gift_jax.models.convolution import convolve
+from gift_jax.reports.page import Table
 from gift_jax.runtime import cli
 from gift_jax.runtime.compiling import jit
-from gift_jax.runtime.memory import TUNABLES
+from gift_jax.runtime.memory import start_with_huge_pages
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.step import make_differentiate, make_update
 
 UNDONE = ("few-channels", "blocks", "norms")  # and huge pages, which are the process's
-ROUNDS = 15
+ROUNDS, CALLS = 15, 200
 
 
 def _median(function: Callable[[], Any]) -> float:
@@ -46,24 +44,30 @@ def measure(name: str) -> dict[str, float]:
     state, rows, key = side.state, jnp.arange(program.batch_size), side.key
     batch, dropout_key = prepare(side.data, rows, key, state.step)
     weights = (state.params, state.batch_stats)
-    gradients = differentiate(*weights, side.data.teacher_params, batch, dropout_key)[0]
+    inputs = (*weights, side.data.teacher_params, batch, dropout_key)
+    gradients = differentiate(*inputs)[0]
     student, teacher = program.model, program.teacher
-    assert teacher is not None
     forward = jit(lambda params, stats, x: student.apply(params, stats, x, train=True))
     backward = jit(jax.grad(lambda params, stats, x: student.apply(params, stats, x, train=True)[0].sum()))
     asked = jit(lambda params, x: teacher.apply(params, {}, x)[0])
-
+    logits, soft = forward(*weights, batch.images)[0], asked(side.data.teacher_params, batch.images)
+    outputs = (logits, soft, side.data.labels[rows])
     return {
         "augmentation": _median(lambda: prepare(side.data, rows, key, state.step)),
         "teacher": _median(lambda: asked(side.data.teacher_params, batch.images)),
         "student, forward": _median(lambda: forward(*weights, batch.images)),
         "student, forward and backward": _median(lambda: backward(*weights, batch.images)),
-        "teacher, student and loss": _median(
-            lambda: differentiate(*weights, side.data.teacher_params, batch, dropout_key)
-        ),
+        "teacher, student and loss": _median(lambda: differentiate(*inputs)),
         "update": _median(lambda: update(state.params, state.opt_state, gradients, state.step)),
         "all convolutions of both, alone": _convolutions(student.merge(*weights).blocks, batch.images),
+        **{f"loss {title}, alone": _loss(loss, *outputs) for title, loss in LOSSES.items()},
     }
+
+
+def _loss(loss: Callable[..., jax.Array], student: jax.Array, teacher: jax.Array, labels: jax.Array) -> float:
+    """Of a loss and its gradient, which take microseconds: of `CALLS` at once."""
+    function = jit(jax.value_and_grad(lambda logits: loss(logits, teacher, labels).mean()))
+    return _median(lambda: [function(student) for _ in range(CALLS)][-1]) / CALLS
 
 
 def _convolutions(blocks: Any, x: Any) -> float:
@@ -85,43 +89,28 @@ def _gradient(function: Callable[..., Any], argument: int, x: Any, kernel: Any, 
     return jax.vjp(function, x, kernel)[1](along)[argument]
 
 
-def _in_process(name: str, *, changed: bool) -> dict[str, float]:
-    arguments = [sys.executable, "-m", "benchmarks.parts", "--one", name, *(() if changed else ("--undo",))]
-    environment = {**os.environ, **(TUNABLES if changed else {})}
-    answer = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    return json.loads(answer.stdout.splitlines()[-1])
+def make_table(parts: Mapping[str, Mapping[str, float]]) -> str:
+    """A Markdown table: a line per part, milliseconds for every workload."""
+    table = [("part", *parts)]
+    for name in next(iter(parts.values())):
+        table.append((name, *(f"{part[name]:.3g}" for part in parts.values())))
+    return Table(table).markdown
 
 
-def make_table(parts: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """A Markdown table: a line per part, milliseconds before and after for every workload."""
-    heads = [f"{name}, {side}" for name in parts for side in ("before", "after")]
-    lines = [f"| part | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
-    for part in next(iter(parts.values()))["after"]:
-        values = (f"{sides[side][part]:.0f}" for sides in parts.values() for side in ("before", "after"))
-        lines.append(f"| {part} | {' | '.join(values)} |")
-    return "\n".join(lines)
-
-
-def main(
-    workloads: tuple[str, ...] = ("conv3-grey-28", "conv3-32"), one: str | None = None, undo: bool = False
-) -> None:
-    """Measure each workload without the changes and with them, a process each.
+def main(workloads: tuple[WorkloadName, ...] = ("conv3-grey-28", "conv3-32"), undo: bool = False) -> None:
+    """Measure each workload, write the results and print the table.
 
     Args:
         workloads: which, ConvNets of benchmarks/workloads.py.
-        one: measure this one in this process and print it as JSON.
-        undo: without the changes.
+        undo: without this project's changes for the CPU.
     """
-    if one:
-        for change in UNDONE if undo else ():
-            CHANGES[change].undo()
-        print(json.dumps(measure(one)))
-        return
-    parts = {
-        name: {"before": _in_process(name, changed=False), "after": _in_process(name, changed=True)}
-        for name in workloads
-    }
-    record(f"parts-{file_name(find_processor())}", rounds=ROUNDS, milliseconds=parts)
+    if undo:
+        for change in UNDONE:
+            take_back(change)
+    else:
+        start_with_huge_pages("benchmarks.parts")
+    parts = {name: measure(name) for name in workloads}
+    record(f"parts-{file_name(find_processor())}{'-undone' if undo else ''}", rounds=ROUNDS, milliseconds=parts)
     print(make_table(parts))
 
 

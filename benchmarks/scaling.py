@@ -1,33 +1,28 @@
 """What to expect from 1 to 256 devices: measured step times of shares of a batch, and a model of communication.
 
-Command: `python -m benchmarks.scaling`; docs/scaling.md has its table. A step over d devices a seed is taken to last
-
-    T(B / d) + 2 (d - 1) / d * bytes / bandwidth + exchanges * ceil(log2 d) * latency,
-
-where T is measured here for every share of the batch. Bytes and exchanges are those of the step that XLA compiles for
-eight devices: gradients, and four small sums a BatchNorm. The bandwidth is the maker's. Seeds exchange nothing; mesh
-shapes are the library's.
+Command: `python -m benchmarks.scaling`; docs/scaling.md has the model and the table. Bytes and exchanges are those of
+the step that XLA compiles for eight devices: gradients, and four small sums a BatchNorm. Seeds exchange nothing.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.compare import RESULTS
+from benchmarks.accelerators import TargetName
+from benchmarks.compare import RESULTS, WorkloadName, record
 from benchmarks.ours import Ours
 from benchmarks.targets import TARGETS
 from benchmarks.worker import timed
 from benchmarks.workloads import WORKLOADS, Size
 from gift_jax.errors import GiftError
+from gift_jax.reports.page import Table
 from gift_jax.runtime import cli, provenance
-from gift_jax.runtime.files import read_json_object, write_text
+from gift_jax.runtime.files import read_json_object
 from gift_jax.runtime.sharding import choose_devices
 
-COMPILED = RESULTS / "accelerators.json"
 DEVICES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LATENCY = 5e-6  # seconds a message, of the order that makers state
 
@@ -42,10 +37,7 @@ def measure_step(name: str, batch: int, rounds: int) -> float:
 
 
 def messages(name: str, target: str, compiled: Path) -> tuple[float, int]:
-    """What devices exchange in a step that was compiled for eight of them, as `benchmarks.accelerators` found.
-
-    Returns: bytes, nearly all of gradients, and how many exchanges. Raises: GiftError if that was not compiled.
-    """
+    """Bytes, nearly all of gradients, and exchanges of a step over eight devices. Raises: GiftError if not compiled."""
     rows = read_json_object(compiled)["rows"] if compiled.is_file() else []
     wanted = (target, name, "data-8")
     for row in rows:
@@ -58,7 +50,7 @@ def messages(name: str, target: str, compiled: Path) -> tuple[float, int]:
 
 
 def step_seconds(compute: float, share: int, exchanged: float, collectives: int, link: float) -> float:
-    """The model above. Args: compute, T(B / share) in seconds; share, devices a batch; link, bytes a second."""
+    """The model. Args: compute, T(B / share) in seconds; share, devices a batch; link, the maker's bytes a second."""
     ring = 2 * (share - 1) / share * exchanged / link
     return compute + ring + collectives * math.ceil(math.log2(share)) * LATENCY
 
@@ -77,11 +69,11 @@ def predict(
 
 
 def main(
-    workload: str = "resnet18-224",
+    workload: WorkloadName = "resnet18-224",
     batch: int = 100,
     seeds: int = 3,
-    target: str = "h100",
-    compiled: Path = COMPILED,
+    target: TargetName = "h100",
+    compiled: Path = RESULTS / "accelerators.json",
     rounds: int = 5,
 ) -> None:
     """Measure, write benchmarks/results/scaling-WORKLOAD.json and print the table.
@@ -94,25 +86,22 @@ def main(
         compiled: results of `benchmarks.accelerators`.
         rounds: epochs of two steps that are timed, for each share of the batch.
     """
-    for option, value, known in (("--workload", workload, WORKLOADS), ("--target", target, TARGETS)):
-        if value not in known:
-            raise GiftError(f"{option} {value!r} is unknown; choose one of {', '.join(known)}")
     traffic = messages(workload, target, compiled)
     shares = [share for share in range(1, batch + 1) if batch % share == 0]
     times = {share: measure_step(workload, batch // share, rounds) for share in shares}
     found = predict(times, batch, seeds, traffic, TARGETS[target].link)
-    content = {
-        "workload": workload, "batch": batch, "seeds": seeds, "target": target, "link": TARGETS[target].link,
-        "device": provenance.device(), "versions": provenance.versions(),
-        "rounds": rounds, "exchanged_bytes": traffic[0], "collectives": traffic[1],
-        "step_seconds": {batch // share: seconds for share, seconds in times.items()}, "predictions": found,
-    }  # fmt: skip
-    write_text(RESULTS / f"scaling-{workload}.json", json.dumps(content, indent=1) + "\n")
-    lines = ["| devices | mesh (seed, data) | speed-up | of the devices |", "| ---: | ---: | ---: | ---: |"]
+    record(
+        f"scaling-{workload}",
+        workload=workload, batch=batch, seeds=seeds, target=target, link=TARGETS[target].link,
+        device=provenance.device(), versions=provenance.versions(),
+        rounds=rounds, exchanged_bytes=traffic[0], collectives=traffic[1],
+        step_seconds={batch // share: seconds for share, seconds in times.items()}, predictions=found,
+    )  # fmt: skip
+    table = [("devices", "mesh (seed, data)", "speed-up", "of the devices")]
     for count, row in found.items():
         share = 100 * row["speed_up"] / count
-        lines.append(f"| {count} | {row['mesh'][0]} by {row['mesh'][1]} | {row['speed_up']:.1f} | {share:.0f} % |")
-    print("\n".join(lines))
+        table.append((str(count), "{} by {}".format(*row["mesh"]), f"{row['speed_up']:.1f}", f"{share:.0f} %"))
+    print(Table(table).markdown)
 
 
 if __name__ == "__main__":

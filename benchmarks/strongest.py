@@ -59,17 +59,14 @@ class Strongest:
         raise RuntimeError("; ".join(errors))
 
     def _compile(self, mode: str) -> None:
-        compiled: Callable[..., Any] = (
-            (lambda function: function)
-            if mode == "eager"
-            else lambda function: torch.compile(function, mode=None if mode == "default" else mode, dynamic=False)
-        )
-        self.inputs, self.loss, self.logits = map(compiled, (self._inputs, self._loss, self._logits))
+        options = {"mode": None if mode in ("default", "eager") else mode, "disable": mode == "eager"}
+        functions = (self._inputs, self._loss, self._logits)
+        self.inputs, self.loss, self.logits = (torch.compile(each, dynamic=False, **options) for each in functions)
 
     def _normalised(self, images: torch.Tensor) -> torch.Tensor:
         return (images.float() / 255 - self.mean) / self.std
 
-    def _inputs(self, images: torch.Tensor, operation: str) -> torch.Tensor:
+    def _inputs(self, images: torch.Tensor, operation: Callable[..., torch.Tensor]) -> torch.Tensor:
         return augment(self._normalised(images), operation).contiguous(memory_format=torch.channels_last)
 
     def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -94,7 +91,7 @@ class Strongest:
         total = torch.zeros((), device=self.device)
         for indices in torch.randperm(self.size.images, device=self.device).split(self.size.batch):
             torch.compiler.cudagraph_mark_step_begin()
-            images = self.inputs(self.images[indices], random.choice(list(GEOMETRIC)))
+            images = self.inputs(self.images[indices], random.choice(GEOMETRIC))
             loss = self.loss(images.clone() if self.device.type == "cuda" else images, self.labels[indices])
             loss.backward()
             self.optimizer.step()

@@ -13,6 +13,8 @@ from typing import Any
 
 from benchmarks.workloads import WORKLOADS, Workload
 
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch")
+CHANGED = ("kernels", "loop", "few-channels", "blocks", "norms", "max-pool", "huge-pages", "parts")
 # Side -> (module, class, further arguments).
 SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "ours": ("benchmarks.ours", "Ours", ()),
@@ -23,16 +25,13 @@ SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "strongest": ("benchmarks.strongest", "Strongest", ()),
     "strongest-bfloat16": ("benchmarks.strongest", "Strongest", ("bfloat16",)),
     "strongest-huge": ("benchmarks.strongest", "Strongest", ()),
+    **{f"without-{name}": ("benchmarks.changes", "without", (name,)) for name in CHANGED},
 }
-
-
-WITHOUT = "without-"  # a change of `benchmarks.changes`, on our side
 
 
 def make_side(name: str, workload: Workload) -> Any:
     """Build a side, which imports its framework."""
-    change = ("benchmarks.changes", "without", (name.removeprefix(WITHOUT),))
-    module, attribute, arguments = change if name.startswith(WITHOUT) else SIDES[name]
+    module, attribute, arguments = SIDES[name]
     return getattr(importlib.import_module(module), attribute)(workload, *arguments)
 
 
@@ -68,11 +67,6 @@ def status_bytes(field: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def _versions() -> dict[str, str]:
-    packages = ("jax", "jaxlib", "flax", "optax", "torch")
-    return {name: sys.modules[name].__version__ for name in packages if name in sys.modules}
-
-
 def timed(function: Callable[[], Any]) -> float:
     """Seconds of a call."""
     start = time.perf_counter()
@@ -91,14 +85,12 @@ def main(side_name: str, workload_name: str) -> None:
     start = time.perf_counter()
     side = make_side(side_name, workload)
     run = side.whole if workload.whole else side.epoch
-    run()
-    first = time.perf_counter() - start
-    # Another, for what is compiled or cached at the second call.
-    again = 0.0 if workload.whole else timed(run)
+    for _ in range(1 if workload.whole else 2):  # the second, for what is compiled or cached then
+        run()
+    seconds = time.perf_counter() - start
     platform, device = _platform()
-    answer(
-        warm_up_seconds=first + again, platform=platform, device=device, versions=_versions(), settings=side.describe()
-    )
+    versions = {name: sys.modules[name].__version__ for name in PACKAGES if name in sys.modules}
+    answer(warm_up_seconds=seconds, platform=platform, device=device, versions=versions, settings=side.describe())
     for _ in sys.stdin:
         answer(seconds=timed(run), peak_bytes=peak_bytes())
 

@@ -28,11 +28,12 @@ def training_bytes(task: Task) -> int:
     state = jax.eval_shape(lambda: init_state(program, jax.random.key(0), task.learning_rate))
     arrays = (distilled.images, distilled.labels, distilled.soft_labels)
     count = program.batch_size if task.is_streamed() else program.num_images
-    held = jax.tree.map(lambda array: jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype), arrays)
-    params = jax.tree.map(
-        lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), task.teacher and task.teacher.params
+    images, labels, soft_labels = jax.tree.map(
+        lambda array: jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype), arrays
     )
-    data = Data(held[0], held[1], held[2], params)
+    weights = task.teacher and task.teacher.params
+    params = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), weights)
+    data = Data(images, labels, soft_labels, params)
     chosen: Any = jax.ShapeDtypeStruct((program.batch_size,), jnp.int32)
     if task.soft_labels is not None:
         batches, _ = task.soft_labels.epoch(0)

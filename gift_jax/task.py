@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from gift_jax.data.datasets import Normalisation, get_dataset
+from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
@@ -180,10 +180,7 @@ class Task:
         """A finished run as a row of `results.jsonl`: its record, accuracies in percent, seconds."""
         return {
             **self.record,
-            "seed": run.seed,
-            "top1_last": run.top1_last,
-            "top1_best": run.top1_best,
-            "top5_last": run.top5_last,
+            **{name: getattr(run, name) for name in ("seed", "top1_last", "top1_best", "top5_last")},
             "train_seconds": round(run.train_seconds, 3),
             "images_per_second": round(run.images_per_second, 1),
             "history": [evaluation._asdict() for evaluation in run.history],
@@ -229,10 +226,11 @@ class Task:
         if self.test_set is None:
             raise GiftError("a task without a test set cannot be tested; give one")
         if not is_reached(self.recipe.schedule, self.recipe.epochs):
-            rise = (
-                f"the learning rate rises for {self.recipe.schedule.warmup_epochs} epochs and never reaches its value"
+            print(
+                f"warning: the learning rate rises for {self.recipe.schedule.warmup_epochs} epochs and never reaches "
+                f"its value in a run of {self.recipe.epochs}; give more epochs",
+                file=sys.stderr,
             )
-            print(f"warning: {rise} in a run of {self.recipe.epochs}; give more epochs", file=sys.stderr)
         mode = choose_seeds(len(seeds), self.program.batch_size) if seed_driver == "auto" else seed_driver
         mesh, streamed = mode if isinstance(mode, Mesh) else None, self.is_streamed(placement)
         data = self.data(placement)
@@ -288,13 +286,8 @@ def train(
 
 def _make_program(task: Task) -> Program:
     """Check that student, set, teacher or stored labels, and loss fit each other; bind them. Raises: GiftError."""
-    recipe, student, distilled, teacher, soft_labels = (
-        task.recipe,
-        task.student,
-        task.distilled,
-        task.teacher,
-        task.soft_labels,
-    )
+    recipe, student, distilled = task.recipe, task.student, task.distilled
+    teacher, soft_labels = task.teacher, task.soft_labels
     shape = distilled.image_shape
     if shape != student.input_shape or distilled.num_classes != student.spec.num_classes:
         raise GiftError(
@@ -324,8 +317,7 @@ def _make_program(task: Task) -> Program:
         raise GiftError(
             f"RandAugment changes 8-bit grey or RGB pixels, but the set's are {wrong}; choose another recipe"
         )
-    usual = teacher.info.normalisation if teacher else get_dataset(distilled.dataset).normalisation
-    normalisation = recipe.normalisation or usual
+    _, normalisation = task.target_normalisation
     if len(normalisation.mean) != shape[2]:
         raise GiftError(
             f"the recipe normalises {len(normalisation.mean)} channels, but {distilled.dataset} has {shape[2]}; choose "

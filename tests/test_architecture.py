@@ -120,9 +120,3 @@ def test_the_library_loads_neither_torch_nor_tensorflow():
 
 def test_importing_loads_no_jax():
     assert "jax" not in loaded_after("import gift_jax")
-
-
-def test_help_loads_neither_torch_nor_jax():
-    loaded = loaded_after("import convert.__main__")
-    assert "tyro" in loaded
-    assert not {"torch", "jax"} & set(loaded)

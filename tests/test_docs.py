@@ -119,27 +119,16 @@ def find_command(words):
     return importlib.import_module(program).main, rest
 
 
-def options(form):
-    """The options of a form that tyro parses, those in its groups too."""
-    for name, field in form.__dataclass_fields__.items():
-        kind = getattr(field.type, "__origin__", field.type)
-        if hasattr(kind, "__dataclass_fields__"):
-            yield from options(kind)
-        else:
-            option = name.replace("_", "-")
-            yield from (f"--{option}", f"--no-{option}")
-
-
 @pytest.mark.parametrize("words", COMMAND_LINES, ids=map(" ".join, COMMAND_LINES))
 def test_every_command_line_can_be_typed(words):
     function, arguments = find_command(words)
     if function is None or {"-h", "--help"} & set(arguments):
         return
-    form = make_command(function).form
+    command = make_command(function)
     given = [word.partition("=")[0].replace("_", "-") for word in arguments if word.startswith("--")]
-    assert set(given) <= set(options(form))
+    assert set(given) <= command.options.keys()
     if not any(word.endswith("...") for word in arguments):  # else some are left out
-        tyro.cli(form, args=arguments)
+        tyro.cli(command.form, args=arguments)
 
 
 def test_command_lines_are_found():

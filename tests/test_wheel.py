@@ -78,12 +78,6 @@ def test_the_source_distribution_can_be_built_and_read(distributions):
     assert not any(name.startswith("tests/") for name in packed)
 
 
-def test_the_wheel_owns_one_name(wheel):
-    tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {name for name in tops if not name.endswith(".dist-info")} == {"gift_jax"}
-    assert len(tops) == 2
-
-
 def test_no_module_is_forgotten(wheel):
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == set(expected_files())

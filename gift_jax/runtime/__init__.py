@@ -1,1 +1,1 @@
-"""What the code runs on: command lines, files, progress, devices and hosts, threads, compilation."""
+"""What the code runs on: command lines, files, progress, devices and hosts, compilation."""

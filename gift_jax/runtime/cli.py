@@ -23,8 +23,6 @@ from gift_jax.runtime.interrupts import raise_on_interrupt
 from gift_jax.runtime.options import Command, make_command
 
 Function: TypeAlias = Callable[..., Any]
-
-
 NO_TORCH = "this command needs PyTorch; run `pip install 'gift-jax[torch]'`"
 
 
@@ -38,7 +36,7 @@ def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn
     _keep_compiled()
     _compute_in_float32()
     with _mistakes_as_exit_status():
-        chosen, parsed = _parse(command, with_installed_command_names(program))
+        chosen, parsed = _parse(command, program)
         _call(chosen, parsed)
     sys.exit(0)
 
@@ -50,10 +48,8 @@ def check(module: str) -> None:
     except Exception:  # such as options that a function makes: `run` then parses them
         return
     with _mistakes_as_exit_status():
-        command = functools.partial(make_command, options, about=about)
-        _parse_options(
-            command, sys.argv[1:], with_installed_command_names(f"python -m {module.removeprefix('gift_jax.')}")
-        )
+        make = functools.partial(make_command, options, about=about)
+        _parse_options(make, sys.argv[1:], f"python -m {module.removeprefix('gift_jax.')}")
         _check_variables()
 
 
@@ -76,19 +72,17 @@ def _mistakes_as_exit_status() -> Iterator[None]:
     try:
         with exit_quietly_on_broken_pipe():
             yield
-    except Preempted as stop:
-        sys.exit(_fail(str(stop), 143))
     except GiftError as error:
-        sys.exit(_fail(str(error), 2))
+        _fail(str(error), 143 if isinstance(error, Preempted) else 2)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        sys.exit(_fail(NO_TORCH, 2))
+        _fail(NO_TORCH, 2)
     except KeyboardInterrupt:
-        sys.exit(_fail("stopped by the user", 130))
+        _fail("stopped by the user", 130)
     except Exception as error:
         if reason := devices.missing() or devices.forbidden(error):
-            sys.exit(_fail(reason, 2))
+            _fail(reason, 2)
         raise
 
 
@@ -129,7 +123,7 @@ def _call(command: Command, parsed: Any) -> None:
 
 def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Command, Any]:
     """Parse the options of a command, or of the one that is named first. Help ends with an example."""
-    arguments = sys.argv[1:]
+    arguments, program = sys.argv[1:], with_installed_command_names(program)
     if isinstance(command, Mapping):
         name = next(iter(arguments), "")
         if name not in command:
@@ -143,17 +137,16 @@ def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Co
 
 
 def _parse_options(make: Callable[..., Command], arguments: list[str], program: str) -> tuple[Command, Any]:
+    program = with_installed_command_names(program)
     for text in arguments:
         if any("\udc80" <= letter <= "\udcff" for letter in text):  # bytes that the locale has no letters for
             raise GiftError(f"{text!a}: is no text in the locale's encoding; set PYTHONUTF8=1, or a UTF-8 locale")
     helping = bool({"-h", "--help"} & set(arguments))
     chosen = make(with_choices=helping, arguments=arguments)
-    given = [text.partition("=")[0].replace("_", "-") for text in arguments if text.startswith("--")]
-    for option in given:
+    spelt: dict[str, str] = {}
+    for option in (text.partition("=")[0].replace("_", "-") for text in arguments if text.startswith("--")):
         if option not in (*chosen.options, "--help"):
             raise GiftError(f"{option} is no option of `{program}`{_nearest(option, chosen.options, program)}")
-    spelt: dict[str, str] = {}
-    for option in given:
         if spelt.setdefault(name := chosen.options.get(option, option), option) != option:
             raise GiftError(f"{spelt[name]} and {option} are one option; give one of them")
     needed = [each.option for name, each in chosen.parameters.items() if each.is_required and name not in spelt]
@@ -188,7 +181,7 @@ def _tyros_errors_as_sentences() -> Iterator[None]:
         except SystemExit as stop:
             if not stop.code:
                 raise
-            lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
+            lines = (line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│"))
             text = " ".join(lines).partition("──")[0].strip().rstrip(".")
             raise GiftError(f"{text}; see --help") from None
 
@@ -231,6 +224,6 @@ def _keep_compiled() -> None:
                 jax.config.update(name, value)
 
 
-def _fail(message: str, status: int) -> int:
+def _fail(message: str, status: int) -> NoReturn:
     print(f"error: {with_installed_command_names(message)}", file=sys.stderr)
-    return status
+    sys.exit(status)

@@ -55,10 +55,7 @@ def tracing_for_platform(name: str) -> Iterator[None]:
 
 
 def jit(function: Callable[..., Any], **arguments: Any) -> Any:
-    """Jit a function, to be called from outside of other jitted ones, as `jax.jit`, with `compiler_options`.
-
-    Args: arguments, further ones of `jax.jit`. Returns: the jitted function.
-    """
+    """`jax.jit` with `compiler_options`, of a function that is called from outside of other jitted ones."""
     return jax.jit(function, compiler_options=compiler_options(platform()), **arguments)
 
 

@@ -1,7 +1,4 @@
-"""The device that is used, in one line, and a warning where an accelerator is here that JAX cannot use.
-
-JAX is imported only when a function is called.
-"""
+"""The device that is used, in one line, and a warning where an accelerator is here that JAX cannot use."""
 
 import contextlib
 import importlib.util
@@ -18,10 +15,7 @@ _PATIENCE = 10  # seconds that nvidia-smi may take
 
 
 def announce() -> None:
-    """Print `device: ...` to standard output and, where it is called for, a warning to standard error; never raises.
-
-    The line is `describe`'s, the warning `unused_accelerator`'s.
-    """
+    """Print `device: ...` (`describe`) and, to standard error, `unused_accelerator`'s warning; never raises."""
     with contextlib.suppress(Exception):  # what JAX cannot do is said by whoever needs it done
         print(f"device: {describe()}", flush=True)
         if warning := unused_accelerator():
@@ -55,17 +49,12 @@ def forbidden(error: Exception) -> str | None:
     """A sentence if JAX raised an error because of a variable that is set; else None."""
     text = f"{type(error).__name__}: {error}"
     begins = tuple(name for words, name in _FORBIDDEN.items() if words in text)
-    names = [name for name in os.environ if begins and name.startswith(begins)]
-    return (
-        f"JAX stops this program because of {names[0]}={os.environ[names[0]]}; unset that variable" if names else None
-    )
+    found = next((name for name in os.environ if name.startswith(begins)), None)
+    return found and f"JAX stops this program because of {found}={os.environ[found]}; unset that variable"
 
 
 def describe() -> str:
-    """The device in words: `1 x NVIDIA H100 80GB HBM3 (cuda)`, or `CPU x86_64, 2 cores` (those this process may use).
-
-    Raises: what JAX raises where it finds none.
-    """
+    """The device in words: `1 x NVIDIA H100 80GB HBM3 (cuda)`, or `CPU x86_64, 2 cores` (of this process)."""
     import jax
 
     from gift_jax.runtime import provenance

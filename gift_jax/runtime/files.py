@@ -102,7 +102,6 @@ def remove_unfinished(directory: Path) -> None:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-_MEND = "check the path, its permissions and the free space"
 _MENDS: Mapping[int | None, str] = {
     errno.ENOENT: "check the path",
     errno.EACCES: "check its permissions",
@@ -122,7 +121,8 @@ def os_errors_as_gift_error(path: Path, *foreign: type[Exception]) -> Iterator[N
         raise
     except (OSError, safetensors.SafetensorError, *foreign) as error:
         reason = getattr(error, "strerror", None) or short_reason(error)
-        raise GiftError(f"{path}: {reason}; {_MENDS.get(getattr(error, 'errno', None), _MEND)}") from None
+        mend = _MENDS.get(getattr(error, "errno", None), "check the path, its permissions and the free space")
+        raise GiftError(f"{path}: {reason}; {mend}") from None
 
 
 def cache_directory(kind: str) -> Path:

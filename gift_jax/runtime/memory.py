@@ -1,8 +1,7 @@
 """Huge pages for the large arrays of a training on the CPU.
 
-XLA:CPU takes memory for every step anew. In pages of 4 KiB, finding a page takes longer than reading it, most of all in
-a virtual machine. glibc can ask for pages of 2 MiB, but only before a process starts: from Python, start it with
-`GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python ...`.
+XLA:CPU takes memory for every step anew, and in pages of 4 KiB finding a page takes longer than reading it. glibc can
+ask for pages of 2 MiB, but only before a process starts: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python ...`.
 Reference: the GNU C Library's manual, "Memory Allocation Tunables"; Linux, "Transparent Hugepage Support".
 """
 
@@ -32,19 +31,20 @@ def start_with_huge_pages(package: str) -> None:
 
 def command_module(package: str) -> str | None:
     """The module of a package that `python -m` is about to run, while the packages above it are imported."""
-    modules = _after(sys.orig_argv, "-m") if sys.argv[0] == "-m" else []
-    return next((module for module in modules if module.startswith(f"{package}.")), None)
+    module = _module(sys.orig_argv) if sys.argv[0] == "-m" else ""
+    return module if module.startswith(f"{package}.") else None
 
 
 def _is_command(package: str, arguments: list[str], program: str) -> bool:
     """Whether Python was started for it; program is `-m` while the packages above a module are imported."""
     if program == "-m":
-        return any(f"{module}.".startswith(f"{package}.") for module in _after(arguments, "-m"))
-    return Path(program).name == package or _after(arguments, "-m") == [package.replace("-", "_")]
+        return f"{_module(arguments)}.".startswith(f"{package}.")
+    return Path(program).name == package or _module(arguments) == package.replace("-", "_")
 
 
-def _after(arguments: list[str], option: str) -> list[str]:
-    return arguments[arguments.index(option) + 1 :][:1] if option in arguments else []
+def _module(arguments: list[str]) -> str:
+    """What stands behind -m, if anything does."""
+    return arguments[arguments.index("-m") + 1] if "-m" in arguments[:-1] else ""
 
 
 def _available(environment: Mapping[str, str]) -> bool:

@@ -48,7 +48,8 @@ class Choices:
     def read(self, text: str, option: str) -> str:
         """The name that a text stands for. Raises: GiftError if it is none of those that an option takes."""
         if self.reader:
-            return _load(self.reader)(text)
+            module, name = self.reader.split(":")
+            return getattr(importlib.import_module(module), name)(text)
         names = self.names()
         if not self.has_others and text not in names:
             raise unknown_name(f"{option}:", text, names)
@@ -120,11 +121,6 @@ SeedList = Annotated[tuple[int, ...], ReadAs(read_seeds)]
 RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 
 
-def _load(place: str) -> Any:
-    module, name = place.split(":")
-    return getattr(importlib.import_module(module), name)
-
-
 class Parameter(NamedTuple):
     """One parameter of a command: default is `inspect.Parameter.empty` if it must be given."""
 
@@ -144,18 +140,13 @@ class Parameter(NamedTuple):
         return self.positional_only or "Positional" in repr(self.annotation)
 
     @property
-    def label(self) -> str:
-        """How messages call it."""
-        return self.name.upper() if self.is_positional else self.option
-
-    @property
     def is_required(self) -> bool:
         """Whether it is an option that must be given."""
         return self.default is inspect.Parameter.empty and not self.is_positional
 
     def marks(self, kind: type) -> list[Any]:
-        """Its marks of a kind."""
-        return marks(self.annotation, kind)
+        """What it is marked with, of a kind."""
+        return [mark for mark in _marks(self.annotation) if isinstance(mark, kind)]
 
 
 class Command(NamedTuple):
@@ -188,7 +179,8 @@ class Command(NamedTuple):
                 if re.fullmatch(mark.unless, str(path)) or (place := Path(path)).is_file() or place.is_dir():
                     continue
                 what = "is a pipe, a socket or a device" if place.exists() else "there is no such file or directory"
-                raise GiftError(f"{path}: {what}; check {parameter.label}")
+                label = parameter.name.upper() if parameter.is_positional else parameter.option
+                raise GiftError(f"{path}: {what}; check {label}")
 
 
 def make_command(
@@ -210,7 +202,9 @@ def make_command(
     for name, value in _by_dataset(parameters, getattr(owner, "DEFAULTS", {}), arguments).items():
         parameters[name] = parameters[name]._replace(default=value)
     plain = function.func if isinstance(function, functools.partial) else function
-    texts = _help_texts((plain, *reversed(inspect.getmro(owner))) if owner else (plain,))
+    sources = (plain, *reversed(getattr(owner, "__mro__", ())))
+    entries = (entry for source in sources for entry in docstring_parser.parse(source.__doc__ or "").params)
+    texts = {entry.arg_name: re.sub(r"\s+", " ", entry.description or "") for entry in entries}
     named: Mapping[str, str] = getattr(owner, "GROUPS", {})
     group_of = {name: group for group, names in named.items() for name in names.split()}
     fields: list[Any] = []
@@ -220,7 +214,7 @@ def make_command(
         grouped = named and not parameter.is_positional
         (groups[group_of.get(parameter.name, next(iter(named)))] if grouped else fields).append(field)
     fields += [_group(name, members) for name, members in groups.items() if members]
-    text, example = _introduction(about or _document(plain))
+    text, example = _introduction(plain, about)
     form = dataclasses.make_dataclass("Options", fields, kw_only=True)
     form.__doc__ = text
     return Command(form, lambda parsed: build(_flat(parsed)), text, example, parameters)
@@ -270,13 +264,7 @@ def _parameters(
     function: Callable[..., Any],
 ) -> tuple[dict[str, Parameter], Callable[[dict[str, Any]], Any], type | None]:
     """A command's options by name, how it is called with their values, and their dataclass."""
-    if isinstance(function, type):
-        hints = typing.get_type_hints(function, include_extras=True)
-        fields = {field.name: field for field in dataclasses.fields(function)}
-        found = {name: Parameter(name, hints[name], _default(field)) for name, field in fields.items()}
-        return found, lambda values: function(**values), function
-    bound = function.keywords if isinstance(function, functools.partial) else {}
-    plain = function.func if isinstance(function, functools.partial) else function
+    plain, bound = (function.func, function.keywords) if isinstance(function, functools.partial) else (function, {})
     hints = typing.get_type_hints(plain, include_extras=True)
     found = {
         name: Parameter(name, hints.get(name, str), parameter.default, parameter.kind is parameter.POSITIONAL_ONLY)
@@ -288,11 +276,8 @@ def _parameters(
         parameters, build, _ = _parameters(config)
         return parameters, lambda values: function(build(values)), config
     first = [name for name, parameter in found.items() if parameter.positional_only]
-    return found, lambda values: function(*[values.pop(name) for name in first], **values), None
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+    owner = function if isinstance(function, type) else None
+    return found, lambda values: function(*[values.pop(name) for name in first], **values), owner
 
 
 def _field(parameter: Parameter, text: str, with_choices: bool) -> tuple[str, Any, Any]:
@@ -309,9 +294,8 @@ def _field(parameter: Parameter, text: str, with_choices: bool) -> tuple[str, An
         annotation = Annotated[annotation, constructor]
     if parameter.positional_only:
         annotation = tyro.conf.Positional[annotation]
-    must_be_given = parameter.default is inspect.Parameter.empty
-    given = dataclasses.field() if must_be_given else dataclasses.field(default=parameter.default)
-    return (parameter.name, Annotated[annotation, argument], given)
+    default = dataclasses.MISSING if parameter.default is inspect.Parameter.empty else parameter.default
+    return (parameter.name, Annotated[annotation, argument], dataclasses.field(default=default))
 
 
 def _finite(text: str) -> float:
@@ -375,11 +359,6 @@ def check_numbers(config: Any) -> None:
                 least.check(value, parameter.option)
 
 
-def marks(annotation: Any, kind: type) -> list[Any]:
-    """What an annotation is marked with, of a kind."""
-    return [mark for mark in _marks(annotation) if isinstance(mark, kind)]
-
-
 def _marks(annotation: Any) -> Iterator[Any]:
     """What `Annotated` says of a type, and of the types inside it."""
     if typing.get_origin(annotation) is Annotated:
@@ -399,21 +378,9 @@ def _plain(annotation: Any) -> tuple[Any, bool]:
     return (_plain(parts[0])[0], True) if origin is tuple else (annotation, False)
 
 
-def _help_texts(sources: tuple[Any, ...]) -> dict[str, str]:
-    """Help by option: `Args:` of the function, or of its dataclass and the classes that one extends."""
-    return {
-        entry.arg_name: re.sub(r"\s+", " ", entry.description or "")
-        for source in sources
-        for entry in docstring_parser.parse(source.__doc__ or "").params
-    }
-
-
-def _document(plain: Callable[..., Any]) -> str:
-    module = sys.modules.get(plain.__module__) if plain.__name__ == "main" else None
-    return inspect.getdoc(module or plain) or ""
-
-
-def _introduction(document: str) -> tuple[str, str | None]:
+def _introduction(plain: Callable[..., Any], about: str | None) -> tuple[str, str | None]:
     """What a command does, in a paragraph, and an example."""
+    module = sys.modules.get(plain.__module__) if plain.__name__ == "main" else None
+    document = about or inspect.getdoc(module or plain) or ""
     example = re.search(r"(?:Command|Example): `([^`]+)`", document)
     return document.split("\n\n")[0], re.sub(r"\s+", " ", example[1]) if example else None

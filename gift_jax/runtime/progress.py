@@ -76,16 +76,17 @@ def _bar(console: Console, title: str, total: int) -> Iterator[tuple[Advance, Pa
 def _lines(title: str, total: int, unit: str) -> Iterator[tuple[Advance, Part]]:
     start = last = time.monotonic()
     count, status = 0, ""
-    first: tuple[float, float] | None = None  # when the first call came, and with how many units
+    # When the first call came, and with how many units: until then programs were compiled, or units were only counted.
+    first: tuple[float, float] | None = None
 
     def show(done: float, text: str) -> None:
         nonlocal last, first
         now = time.monotonic()
+        began, before = first = first or (now, done)
         if now - last >= LINE_EVERY or done == total:
             last = now
-            left = _left(first, (now, done), total)
+            left = f", about {(now - began) * (total - done) / (done - before):.0f} s left" if done > before else ""
             print(f"{title}: {text}/{total} {unit}, {now - start:.0f} s{left}  {status}", file=sys.stderr, flush=True)
-        first = first or (now, done)
 
     def advance(done: int, new: str) -> None:
         nonlocal count, status
@@ -93,14 +94,3 @@ def _lines(title: str, total: int, unit: str) -> Iterator[tuple[Advance, Part]]:
         show(count, str(count))
 
     yield advance, lambda share: show(count + share, f"{count + share:.1f}") if share < 1 else None
-
-
-def _left(first: tuple[float, float] | None, now: tuple[float, float], total: int) -> str:
-    """The time that is left, by the rate since the first call.
-
-    Until then programs were compiled, or units were done before that are only counted.
-    """
-    if first is None or now[1] == first[1]:
-        return ""
-    (began, before), (seconds, count) = first, now
-    return f", about {(seconds - began) * (total - count) / (count - before):.0f} s left"

@@ -8,7 +8,6 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 _ONE_AT_A_TIME = threading.RLock()  # what is replaced below belongs to all threads
 
@@ -26,16 +25,6 @@ class _FinishingLoop(asyncio.SelectorEventLoop):
 
 
 @contextlib.contextmanager
-def _replaced(place: Any, name: str, value: object) -> Iterator[None]:
-    before = getattr(place, name)
-    setattr(place, name, value)
-    try:
-        yield
-    finally:
-        setattr(place, name, before)
-
-
-@contextlib.contextmanager
 def quiet_orbax() -> Iterator[None]:
     """Inside, Orbax logs and warns of nothing, and the event loops that it makes finish their tasks.
 
@@ -45,9 +34,10 @@ def quiet_orbax() -> Iterator[None]:
     # Orbax takes uvloop's where a loop is running already.
     makers = [importlib.import_module(name) for name in ("asyncio", "uvloop") if importlib.util.find_spec(name)]
     with _ONE_AT_A_TIME, contextlib.ExitStack() as replaced:
-        replaced.enter_context(_replaced(logging.getLogger("absl"), "disabled", True))
+        replacements = ((maker, "new_event_loop", _FinishingLoop) for maker in makers)
+        for place, name, value in ((logging.getLogger("absl"), "disabled", True), *replacements):
+            replaced.callback(setattr, place, name, getattr(place, name))
+            setattr(place, name, value)
         replaced.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        for maker in makers:
-            replaced.enter_context(_replaced(maker, "new_event_loop", _FinishingLoop))
         yield

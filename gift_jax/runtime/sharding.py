@@ -84,17 +84,13 @@ def split_batch(step: Callable[..., Any], seeds: Seeds) -> Callable[..., Any]:
         return step
     share = seeds.shape[DATA]
 
-    def constrained(state: Any, data: Any, chosen: Any, key: jax.Array) -> Any:
+    def split(leaf: jax.Array) -> jax.Array:
         # A remainder that cannot be split evenly is computed as a whole everywhere.
-        chosen = jax.tree.map(
-            lambda leaf: (
-                leaf
-                if leaf.ndim == 0 or leaf.shape[0] % share
-                else jax.lax.with_sharding_constraint(leaf, PartitionSpec(DATA))
-            ),
-            chosen,
-        )
-        return step(state, data, chosen, key)
+        even = leaf.ndim > 0 and leaf.shape[0] % share == 0
+        return jax.lax.with_sharding_constraint(leaf, PartitionSpec(DATA)) if even else leaf
+
+    def constrained(state: Any, data: Any, chosen: Any, key: jax.Array) -> Any:
+        return step(state, data, jax.tree.map(split, chosen), key)
 
     return constrained
 
@@ -128,8 +124,7 @@ def put_shares(read: Callable[[slice], np.ndarray], shape: tuple[int, ...], mesh
     sharding = NamedSharding(mesh, PartitionSpec((SEED, DATA)))
 
     def read_share(index: Any) -> np.ndarray:
-        start, stop, _ = index[0].indices(shape[0])
-        return read(slice(start, stop))
+        return read(slice(*index[0].indices(shape[0])))
 
     return jax.make_array_from_callback(shape, sharding, read_share)
 
@@ -141,9 +136,8 @@ def select_seed(tree: Any, row: int, seeds: Seeds) -> Any:
     if seeds == "vmap":
         return jax.tree.map(lambda leaf: leaf[row], tree)
     everywhere = NamedSharding(seeds, PartitionSpec())
-    return jax.jit(lambda rows, index: jax.tree.map(lambda leaf: leaf[index], rows), out_shardings=everywhere)(
-        tree, row
-    )
+    select = jax.jit(lambda rows, index: jax.tree.map(lambda leaf: leaf[index], rows), out_shardings=everywhere)
+    return select(tree, row)
 
 
 def join_hosts() -> None:

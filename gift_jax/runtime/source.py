@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OWN = frozenset({"gift_jax", "convert", "experiments"})
+OWN = frozenset({"gift_jax", "convert", "experiments", "benchmarks"})
 LIGHT = frozenset({*sys.stdlib_module_names, "tyro", "gift_jax.optim.settings", "gift_jax.runtime.options"})
 """Modules that are imported."""
 
@@ -83,12 +83,7 @@ def keys(module: str, name: str) -> tuple[str, ...]:
 
 @functools.cache
 def read(module: str, name: str) -> Any:
-    """What a module calls by a name.
-
-    Raises:
-        LookupError: the module does not say.
-        Exception: whatever its statements raise.
-    """
+    """What a module calls by a name. Raises: LookupError if it does not say; and whatever its statements raise."""
     if module in LIGHT or module.partition(".")[0] in LIGHT:
         return getattr(importlib.import_module(module), name)
     if module.partition(".")[0] not in OWN:

@@ -64,9 +64,8 @@ class Cell:
     @property
     def workload(self) -> Hashable:
         """What decides the time of an epoch and of a test: cells that differ in loss, optimizer or seed share it."""
-        program = self.program
-        settings = (program.recipe.augment, program.recipe.precision, self.num_tested)
-        return (program.model, program.teacher, program.batching, *settings)
+        program, recipe = self.program, self.program.recipe
+        return program.model, program.teacher, program.batching, recipe.augment, recipe.precision, self.num_tested
 
     @property
     def program(self) -> Program:
@@ -83,14 +82,10 @@ class Cell:
         return {**self.task.identity(), "validation": test_set_identity(self.validation_set), "seed": self.seed}
 
     def shortened(self, epochs: int, tested: int) -> "Cell":
-        """The same cell, trained for fewer epochs and tested once on at most so many images, to see how long it takes.
-
-        Args: tested, at most so many test images, and validation images.
-        """
+        """The same cell, trained for fewer epochs, and tested and validated once on at most so many images each."""
         recipe = dataclasses.replace(self.task.recipe, epochs=epochs, evaluations=1)
-        test_set, validation_set = (
-            images and images.thinned(tested) for images in (self.task.test_set, self.validation_set)
-        )
+        sets = (self.task.test_set, self.validation_set)
+        test_set, validation_set = (images and images.thinned(tested) for images in sets)
         task = dataclasses.replace(self.task, recipe=recipe, test_set=test_set)
         return dataclasses.replace(self, task=task, validation_set=validation_set)
 

@@ -1,7 +1,7 @@
 """Grids of runs: many cells in one process, each result on disk as it comes, and nothing run twice.
 
-A cell is anything with the methods of `Work`; `gift_jax.studies.cells.Cell` is the ordinary one. Cells of one
-compilation should follow one another: compiled functions are shared through the caches of `gift_jax.training.epochs`.
+Cells of one compilation should follow one another: compiled functions are shared through the caches of
+`gift_jax.training.epochs`.
 """
 
 import contextlib
@@ -9,16 +9,16 @@ import json
 import sys
 import threading
 import traceback
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import append_json_line, locked
-from gift_jax.runtime.seeds import check_seeds
-from gift_jax.runtime.threads import in_order
+from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import end_last_line, read_results
 from gift_jax.training.identity import fingerprint
 
@@ -31,47 +31,6 @@ Log = Callable[[str], contextlib.AbstractContextManager[Watch]]
 # What may differ between two runs of one cell without a contradiction.
 CIRCUMSTANCES = {"labels", "train_seconds", "images_per_second", "seconds", "versions", "device", "teacher_top1",
                  "digests", "setting"}  # fmt: skip
-
-
-class Work(Protocol):
-    """What a grid asks of a cell: names along its axes, epochs to count, what decides the result, and to be run.
-
-    identity is JSON that names all that decides the result, `seed` among it; record is what a row says of the run
-    beside its figures. Cells of equal programs share compiled functions; those of equal workload take the same time an
-    epoch; num_evaluations is how often a cell is tested, num_tested on how many images. run is given a function to tell
-    of epochs done and their loss, and returns a row of results; shortened is the same cell in fewer epochs, tested on
-    fewer images.
-    """
-
-    @property
-    def labels(self) -> Mapping[str, str]: ...  # noqa: D102
-
-    @property
-    def seed(self) -> int: ...  # noqa: D102
-
-    @property
-    def epochs(self) -> int: ...  # noqa: D102
-
-    @property
-    def program(self) -> Hashable: ...  # noqa: D102
-
-    @property
-    def num_evaluations(self) -> int: ...  # noqa: D102
-
-    @property
-    def num_tested(self) -> int: ...  # noqa: D102
-
-    @property
-    def workload(self) -> Hashable: ...  # noqa: D102
-
-    @property
-    def record(self) -> dict[str, Any]: ...  # noqa: D102
-
-    def identity(self) -> dict[str, Any]: ...  # noqa: D102
-
-    def shortened(self, epochs: int, tested: int) -> "Work": ...  # noqa: D102
-
-    def run(self, on_epoch: Callable[[int, float], None]) -> Row: ...  # noqa: D102
 
 
 class Shard(NamedTuple):
@@ -89,7 +48,7 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(number), int(parts))
 
 
-def take_shard(cells: Iterable[Work], shard: Shard) -> list[tuple[str, Work]]:
+def take_shard(cells: Iterable[Cell], shard: Shard) -> list[tuple[str, Cell]]:
     """The cells of a part with their identities' fingerprints, each of which is made once, in their order.
 
     They are of neighbouring settings, which share compiled functions, with all of their seeds.
@@ -104,11 +63,6 @@ def take_shard(cells: Iterable[Work], shard: Shard) -> list[tuple[str, Work]]:
     return [(identity, cell) for setting, identity, cell in named if setting in own]
 
 
-def results_path(out: Path, shard: Shard) -> Path:
-    """A file for each part: network file systems do not append for several machines at once."""
-    return out / ("results.jsonl" if shard.parts == 1 else f"results-{shard.number}-of-{shard.parts}.jsonl")
-
-
 def read_rows(runs: Iterable[Path]) -> list[Row]:
     """All rows of results files, or of directories of them (`results*.jsonl`). Raises: GiftError if there is none."""
     rows = []
@@ -120,15 +74,11 @@ def read_rows(runs: Iterable[Path]) -> list[Row]:
     return rows
 
 
-class Merged(NamedTuple):
-    """Rows without duplicates, and sentences about those that contradict one another."""
+def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
+    """One row a cell: a finished one rather than a failed one, else the first. Cells without identity are all kept.
 
-    rows: list[Row]
-    contradictions: list[str]
-
-
-def merge(rows: Iterable[Row]) -> Merged:
-    """One row a cell: a finished one rather than a failed one, else the first. Cells without identity are all kept."""
+    Returns: rows, and sentences about those that contradict one another.
+    """
     kept: dict[str, Row] = {}
     contradictions = []
     for row in rows:
@@ -137,19 +87,16 @@ def merge(rows: Iterable[Row]) -> Merged:
         known = kept.setdefault(key, row)
         if "failed" in known:
             kept[key] = row
-        elif "failed" not in row and (differing := _differing(known, row)):
-            where = f"{known.get('device')} and {row.get('device')}"
-            contradictions.append(f"{name_of(labels, row['seed'])}: {', '.join(differing)} differ ({where})")
-    return Merged(list(kept.values()), contradictions)
+        elif "failed" not in row:
+            names = (known.keys() | row.keys()) - CIRCUMSTANCES
+            if differing := sorted(name for name in names if known.get(name) != row.get(name)):
+                where = f"{known.get('device')} and {row.get('device')}"
+                contradictions.append(f"{name_of(labels, row['seed'])}: {', '.join(differing)} differ ({where})")
+    return [*kept.values()], contradictions
 
 
 def _key(experiment: str, cell: str, labels: Mapping[str, str]) -> str:
     return json.dumps([experiment, cell, dict(labels)], sort_keys=True)
-
-
-def _differing(one: Row, other: Row) -> list[str]:
-    names = (one.keys() | other.keys()) - CIRCUMSTANCES
-    return sorted(name for name in names if one.get(name) != other.get(name))
 
 
 def name_of(labels: Mapping[str, str], seed: Any = None) -> str:
@@ -158,7 +105,7 @@ def name_of(labels: Mapping[str, str], seed: Any = None) -> str:
 
 
 def run_grid(
-    cells: Sequence[Work],
+    cells: Sequence[Cell],
     out: Path,
     *,
     experiment: str,
@@ -169,18 +116,28 @@ def run_grid(
 ) -> list[Row]:
     """Run the cells of a part that are not finished; append each result to the part's file in out.
 
-    A failing cell becomes a row with `failed` (`diverged` or `error`) and `reason`; the rest go on, and it is run
-    again only with retry_failed. Of cells with one identity and several labels, one is run.
-    Args: experiment, the study's name in the rows; jobs, how many cells run at once, in threads; log, where losses
-    and accuracies go as they come.
-    Returns: a row a cell of the part, in order. Raises: GiftError if results in out cannot be read or written, or if
-    another process runs the same part.
+    A failing cell becomes a row with `failed` (`diverged` or `error`) and `reason`; the rest go on. Of cells with one
+    identity and several labels, one is run.
+
+    Args:
+        cells: all of the study.
+        out: directory of the results.
+        experiment: the study's name in the rows.
+        shard: the part; by default the whole.
+        retry_failed: run cells that failed again.
+        jobs: how many cells run at once, in threads.
+        log: where losses and accuracies go as they come.
+
+    Returns:
+        A row a cell of the part, in order.
+
+    Raises:
+        GiftError: if results in out cannot be read or written, or if another process runs the same part.
     """
     shard = shard or Shard()
-    path = results_path(out, shard)
+    # A file for each part: network file systems do not append for several machines at once.
+    path = out / ("results.jsonl" if shard.parts == 1 else f"results-{shard.number}-of-{shard.parts}.jsonl")
     end_last_line(path)
-    for cell in cells:
-        check_seeds([cell.seed])
     part = take_shard(cells, shard)
     for key, count in Counter(_key(experiment, identity, cell.labels) for identity, cell in part).items():
         if count > 1:
@@ -211,15 +168,15 @@ def run_grid(
 def known_rows(out: Path, retry_failed: bool = False) -> list[Row]:
     """Rows, in a directory, of cells that are not to be run again."""
     found = read_rows([out]) if any(out.glob("results*.jsonl")) else []
-    rows = merge(row for row in found if {"cell", "experiment"} <= row.keys()).rows  # and not those of evaluations
+    rows, _ = merge(row for row in found if {"cell", "experiment"} <= row.keys())  # and not those of evaluations
     return [row for row in rows if not (retry_failed and "failed" in row)]
 
 
-def _attempts(cells: Iterable[Work], jobs: int, advance: progress.Advance, log: Log | None) -> Any:
+def _attempts(cells: Iterable[Cell], jobs: int, advance: progress.Advance, log: Log | None) -> Any:
     """Rows of cells in their order, so many of which run at once; advance is told one at a time. To be closed."""
     lock = threading.Lock()
 
-    def attempt(cell: Work, stop: threading.Event) -> Row:
+    def attempt(cell: Cell, stop: threading.Event) -> Row:
         def tell(epochs: int, status: str) -> None:
             if stop.is_set():
                 raise KeyboardInterrupt
@@ -231,10 +188,10 @@ def _attempts(cells: Iterable[Work], jobs: int, advance: progress.Advance, log: 
     return contextlib.closing(in_order(attempt, cells, jobs))
 
 
-def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:
+def _attempt(cell: Cell, advance: progress.Advance, log: Log | None) -> Row:
     """Run a cell, or describe why it failed."""
     name, done = name_of(cell.labels, cell.seed), 0
-    with log(name) if log else contextlib.nullcontext(_unwatched) as watch:
+    with log(name) if log else contextlib.nullcontext(lambda *figures: None) as watch:
 
         def on_epoch(epochs: int, loss: float) -> None:
             nonlocal done
@@ -255,13 +212,34 @@ def _attempt(cell: Work, advance: progress.Advance, log: Log | None) -> Row:
         return row
 
 
-def _unwatched(curve: str, value: float, epoch: int) -> None:
-    """Nobody watches."""
-
-
 def _reason(error: Exception) -> str:
     """A user's mistake in its sentence; anything else with its type and place."""
     if isinstance(error, GiftError):
         return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
+
+
+def in_order(
+    function: Callable[[Any, threading.Event], Any], items: Iterable[Any], workers: int
+) -> Generator[Any, None, None]:
+    """Yield function's answers in the order of items, so many of which are worked on at once, in threads.
+
+    Args: function, of an item and an event that is set when its answer is not wanted any more, so that it should raise.
+    At most 2 * workers answers wait to be taken. JAX lets go of the interpreter while the device computes.
+    """
+    stop, running = threading.Event(), deque[Future[Any]]()
+    if workers == 1:
+        yield from (function(item, stop) for item in items)
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            running.append(pool.submit(function, item, stop))
+            if len(running) == 2 * workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)

@@ -3,13 +3,14 @@
 import itertools
 import statistics
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gift_jax.runtime import progress
-from gift_jax.studies.grid import Row, Shard, Work, known_rows, name_of, take_shard
+from gift_jax.studies.cells import Cell
+from gift_jax.studies.grid import Row, Shard, known_rows, name_of, take_shard
 
 MEASURED_EPOCHS, MEASURED_IMAGES = 4, 1000
 
@@ -28,45 +29,43 @@ class Plan(NamedTuple):
     source: str
 
 
-def make_plan(cells: Sequence[Work], out: Path, shard: Shard | None = None, *, jobs: int = 1) -> Plan:
-    """List the settings of a part with their states, and estimate the time of what is to be run, so many at once.
+def make_plan(cells: Sequence[Cell], out: Path, shard: Shard | None = None, *, jobs: int = 1) -> Plan:
+    """List the settings of a part with their states, and estimate the time of what is to be run.
 
-    The estimate is from finished cells of the same workload, which are taken to have run as many at once. Where there
-    are none, a few epochs of the first cell of a workload are measured alone, and cells take turns.
+    From finished cells of the same workload, which are taken to have run as many at once; where there are none, a few
+    epochs of the first cell of a workload are measured alone.
     """
     rows = {row["cell"]: row for row in known_rows(out)}
     part = take_shard(cells, shard or Shard())
-    states: dict[str, Counter[str]] = {}
+    states: dict[str, Counter[str]] = defaultdict(Counter)
     for identity, cell in part:
-        states.setdefault(name_of(cell.labels), Counter())[_state(rows.get(identity))] += 1
+        state = rows[identity].get("failed", "finished") if identity in rows else "to run"
+        states[name_of(cell.labels)][state] += 1
     lines = [(name, ", ".join(f"{count} {state}" for state, count in found.items())) for name, found in states.items()]
-    pending = {identity: cell for identity, cell in part if identity not in rows}
-    epochs = sum(cell.epochs for cell in pending.values())
+    finished: dict[Hashable, list[Row]] = defaultdict(list)
+    loads: dict[Hashable, list[Cell]] = defaultdict(list)
+    for identity, cell in dict(part).items():
+        if identity not in rows:
+            loads[cell.workload].append(cell)
+        elif "seconds" in rows[identity]:
+            finished[cell.workload].append(rows[identity])
+    pending = [cell for load in loads.values() for cell in load]
+    epochs = sum(cell.epochs for cell in pending)
     if not pending:
         return Plan(lines, len(part), 0, 0, None, "nothing to run")
-    finished: dict[Hashable, dict[str, Row]] = {}
-    for identity, cell in part:
-        if "seconds" in rows.get(identity, {}):
-            finished.setdefault(cell.workload, {})[identity] = rows[identity]
-    loads: dict[Hashable, list[Work]] = {}
-    for cell in pending.values():
-        loads.setdefault(cell.workload, []).append(cell)
     seconds, sources = 0.0, []
-    if earlier := {load: [*finished[load].values()] for load in loads if load in finished}:
-        seconds += sum(_rate(earlier[load]) * sum(cell.epochs for cell in loads[load]) for load in earlier) / jobs
-        sources.append(f"estimated from {sum(map(len, earlier.values()))} earlier results")
+    if earlier := [load for load in loads if load in finished]:
+        for load in earlier:
+            taken, done = (sum(row[name] for row in finished[load]) for name in ("seconds", "epochs"))
+            seconds += taken / done * sum(cell.epochs for cell in loads[load]) / jobs
+        sources.append(f"estimated from {sum(len(finished[load]) for load in earlier)} earlier results")
     if new := [own for load, own in loads.items() if load not in finished]:
         taken, source = _measured(new)
         seconds, sources = seconds + taken, [*sources, source]
     return Plan(lines, len(part), len(pending), epochs, seconds, "; ".join(sources))
 
 
-def _rate(rows: Sequence[Row]) -> float:
-    """Seconds an epoch, with all that is not training."""
-    return sum(row["seconds"] for row in rows) / sum(row["epochs"] for row in rows)
-
-
-def _measured(loads: Sequence[Sequence[Work]]) -> tuple[float, str]:
+def _measured(loads: Sequence[Sequence[Cell]]) -> tuple[float, str]:
     """Seconds of cells by workload, the first of each measured, and how that was found."""
     measured = []
     with progress.display("measuring", len(loads), "workloads") as advance:
@@ -84,10 +83,6 @@ def _measured(loads: Sequence[Sequence[Work]]) -> tuple[float, str]:
     return seconds, f"measured: {compiling:.0f} s to compile, {first.epoch * 1e3:.1f} ms {each}"
 
 
-def _state(row: Row | None) -> str:
-    return "to run" if row is None else row.get("failed", "finished")
-
-
 class Taken(NamedTuple):
     """Seconds of cells: to compile all, and for one of them to begin, of an evaluation and of an epoch."""
 
@@ -97,7 +92,7 @@ class Taken(NamedTuple):
     epoch: float
 
 
-def measure(cells: Sequence[Work]) -> Taken:
+def measure(cells: Sequence[Cell]) -> Taken:
     """Run a few epochs of the first of cells of one workload, and again without compilation, on some test images.
 
     Its compilation has all in it that the cells share; that of the others is taken to be as the last one's.
@@ -114,7 +109,7 @@ def measure(cells: Sequence[Work]) -> Taken:
     return Taken(compiling, beginning, evaluation * cells[0].num_tested / first.num_tested, epoch)
 
 
-def _seconds(cell: Work) -> list[float]:
+def _seconds(cell: Cell) -> list[float]:
     """Seconds of each epoch of a run, and of what follows the last one."""
     times = [time.perf_counter()]
     cell.run(lambda epochs, loss: times.append(time.perf_counter()))

@@ -40,39 +40,30 @@ _SETTINGS = ("labels", "recipe", "student", "distilled", "digests", "soft_labels
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """Read a `results.jsonl`.
+    """Read a `results.jsonl`; a last line that a stopped writer cut short is passed over with a warning.
 
-    A last line that was cut short, by a writer that was stopped, is passed over with a warning. Raises: GiftError that
-    names a line that is no one result, or whose fields are not those of one.
+    Raises: GiftError that names a line that is no one result, or whose fields are not those of one.
     """
     rows: list[dict[str, Any]] = []
     held: dict[str, Any] = {}
     with os_errors_as_gift_error(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            row = _parse(line)
-            if row is not None and (flaw := next(_flaws_of_row(row), "")):
-                raise _no_result(path, number, flaw)
+            row, flaw = _parse(line), ""
             if row is not None:
-                rows.append(_sharing(row, held))
+                flaw = next(_flaws_of_row(row), "")
             elif _is_cut(line):
                 print(f"warning: {path}: line {number} was cut short and is passed over", file=sys.stderr)
             elif line.strip():
-                reason = f"{line[:60].decode(errors='replace')!r} is no JSON object, or more than one"
-                raise _no_result(path, number, reason)
+                flaw = f"{line[:60].decode(errors='replace')!r} is no JSON object, or more than one"
+            if flaw:
+                raise GiftError(
+                    f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again"
+                )
+            if row is not None:
+                # Settings are most of what rows hold: equal ones are one object, into which nobody writes.
+                same = {name: held.setdefault(json.dumps(row[name]), row[name]) for name in _SETTINGS if name in row}
+                rows.append({**row, **same})
     return rows
-
-
-def _no_result(path: Path, number: int, flaw: str) -> GiftError:
-    return GiftError(f"{path}: line {number} is no result: {flaw}; mend it, or put it into another file, and run again")
-
-
-def _sharing(row: dict[str, Any], held: dict[str, Any]) -> dict[str, Any]:
-    """The row, whose settings are one object with equal ones of other rows: they are most of what it holds.
-
-    So nobody writes into them.
-    """
-    same = {name: held.setdefault(json.dumps(row[name]), row[name]) for name in _SETTINGS if name in row}
-    return {**row, **same}
 
 
 def _flaws_of_row(row: dict[str, Any]) -> Iterator[str]:

@@ -25,9 +25,7 @@ def make_writer(directory: Path) -> Log:
         path = directory / re.sub(r"[^\w.-]+", "_", cell)
         with os_errors_as_gift_error(path):
             writer = SummaryWriter(str(path))
-        try:
+        with writer:
             yield writer.add_scalar
-        finally:
-            writer.close()
 
     return log

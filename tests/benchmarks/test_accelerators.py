@@ -82,12 +82,13 @@ def test_the_table_has_a_line_a_program():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [({"for_": ("v7",)}, "--for 'v7' is unknown"), ({"work": ("evaluation",)}, "--work 'evaluation' is unknown")],
+    ("arguments", "message"),
+    [(("--for", "v7"), "--for: 'v7' is unknown"), (("--work", "evaluation"), "--work: 'evaluation' is unknown")],
 )
-def test_what_is_unknown_is_refused(options, message):
-    with pytest.raises(GiftError, match=message):
-        accelerators.main(**options)
+def test_what_is_unknown_is_refused(arguments, message, command_line):
+    status, _, error = command_line(accelerators.main, "accelerators", *arguments)
+    assert status == 2
+    assert message in error
 
 
 def test_a_program_that_crashes_the_compiler_costs_no_other_row(monkeypatch, tmp_path, capsys):

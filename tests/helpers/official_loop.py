@@ -6,47 +6,24 @@ validation every quarter of the epochs, and the criteria. Only what is random co
 order of the batches, draws of the augmentation.
 """
 
-import math
+import functools
 from typing import NamedTuple
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
+from benchmarks import torch_parts
+from convert.families.convnet import Reference
+from gift_jax.models import ModelSpec
+
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-SIDE, WIDTH, CLASSES = 32, 128, 10
-GEOMETRIC = ("crop", "scale", "rotate")
-
-
-class ConvNet(nn.Module):
-    """RDED's ConvNet: convolution with bias, BatchNorm, ReLU, average pooling; features flattened as CHW."""
-
-    def __init__(self, depth=3):
-        super().__init__()
-        convolutions = [nn.Conv2d(WIDTH if i else 3, WIDTH, 3, padding=1) for i in range(depth)]
-        norms = [nn.BatchNorm2d(WIDTH) for _ in range(depth)]
-        self.layers = nn.ModuleDict({"conv": nn.ModuleList(convolutions), "norm": nn.ModuleList(norms)})
-        self.classifier = nn.Linear(WIDTH * (SIDE >> depth) ** 2, CLASSES)
-
-    def forward(self, x):
-        for convolution, norm in zip(self.layers["conv"], self.layers["norm"], strict=True):
-            x = F.avg_pool2d(F.relu(norm(convolution(x))), 2)
-        return self.classifier(x.flatten(1))
+ConvNet = functools.partial(Reference, ModelSpec("conv3", 10, 32))
 
 
 def normalise(images):
     """Args: images [N, 3, H, W] in [0, 1]."""
     mean, std = (torch.tensor(values, dtype=images.dtype)[:, None, None] for values in (MEAN, STD))
     return (images - mean) / std
-
-
-# ---- criteria ----------------------------------------------------------------------------------------------
-
-
-def gift(student, teacher, labels):
-    smooth = torch.full_like(student, 0.1 / (CLASSES - 1)).scatter(1, labels[:, None], 0.9)
-    refined = F.normalize(teacher, dim=1) + 0.1 * F.normalize(smooth, dim=1)
-    return 1 - F.cosine_similarity(student, refined, dim=1).mean()
 
 
 def kl(student, teacher, labels):
@@ -57,77 +34,17 @@ def mse_ce(student, teacher, labels):
     return F.mse_loss(student, teacher) + 0.1 * F.cross_entropy(student, labels)
 
 
-CRITERIA = {"gift": gift, "kl": kl, "mse_ce": mse_ce}
-
-
-# ---- DSA: images [B, C, H, W], draws [B] -------------------------------------------------------------------
-
-
-def flip(images, u):
-    return torch.where(u[:, None, None, None] < 0.5, images.flip(3), images)
-
-
-def brightness(images, u):
-    return images + (u[:, None, None, None] - 0.5)
-
-
-def saturation(images, u):
-    grey = images.mean(dim=1, keepdim=True)
-    return (images - grey) * (2 * u[:, None, None, None]) + grey
-
-
-def contrast(images, u):
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return (images - mean) * (u[:, None, None, None] + 0.5) + mean
-
-
-def crop(images, down, right):
-    """Shifted by whole pixels, with one row and column of zeros around, where every step outside ends."""
-    padded, size = F.pad(images, (1, 1, 1, 1)), images.shape[-1]
-    rows = (torch.arange(size)[None] + down[:, None] + 1).clamp(0, size + 1)
-    columns = (torch.arange(size)[None] + right[:, None] + 1).clamp(0, size + 1)
-    which = torch.arange(len(images))[:, None, None]
-    return padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def cutout(images, row, column):
-    """A square of half the side around (row, column) becomes zero, what of it is in the image."""
-    mask, size = torch.ones_like(images), images.shape[-1]
-    for one, top, left in zip(mask, (row - size // 4).tolist(), (column - size // 4).tolist(), strict=True):
-        one[:, max(top, 0) : max(top + size // 2, 0), max(left, 0) : max(left + size // 2, 0)] = 0
-    return images * mask
-
-
-def warp(images, matrix):
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
-
-
-def scale(images, u_x, u_y):
-    x, y = (u * (1.2 - 1 / 1.2) + 1 / 1.2 for u in (u_x, u_y))
-    zero = torch.zeros_like(x)
-    return warp(images, torch.stack([torch.stack([x, zero, zero], 1), torch.stack([zero, y, zero], 1)], 1))
-
-
-def rotate(images, u):
-    angle = (u - 0.5) * 2 * 15 / 180 * math.pi
-    sine, cosine, zero = angle.sin(), angle.cos(), torch.zeros_like(angle)
-    return warp(images, torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1))
-
-
-OPERATIONS = {f.__name__: f for f in (flip, brightness, saturation, contrast, crop, cutout, scale, rotate)}
+CRITERIA = {"gift": torch_parts.gift_loss, "kl": kl, "mse_ce": mse_ce}
 
 
 def augment(images, draws):
     """Flip, colours, one of the geometric operations for the batch, cutout. Args: draws by operation."""
-    [geometric] = [name for name in GEOMETRIC if name in draws]
-    for name in ("flip", "brightness", "saturation", "contrast", geometric, "cutout"):
-        given = [d.to(images.dtype) if d.is_floating_point() else d for d in draws[name]]
-        images = OPERATIONS[name](images, *given)
-    return images
+    [geometric] = [operation for operation in torch_parts.GEOMETRIC if operation.__name__ in draws]
 
+    def given(operation, images):
+        return [d.to(images.dtype) if d.is_floating_point() else d for d in draws[operation.__name__]]
 
-# ---- training ----------------------------------------------------------------------------------------------
+    return torch_parts.augment(images, geometric, given)
 
 
 class Batch(NamedTuple):

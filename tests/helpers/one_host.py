@@ -18,14 +18,12 @@ from gift_jax.task import train
 from gift_jax.training.resume import Checkpoints
 
 RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, augment="flip_crop", optimizer=Optimizer("sgd", 0.05))
-SEEDS = (0, 1, 2)
 
 
-def train_all(epochs=RECIPE.epochs, **options):
-    """Three seeds of a small student."""
-    recipe = dataclasses.replace(RECIPE, epochs=epochs)
+def train_all(recipe=RECIPE, seeds=(0, 1, 2), **options):
+    """A small student for each seed."""
     parts = (recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
-    return train(*parts, seeds=SEEDS, **options)
+    return train(*parts, seeds=seeds, **options)
 
 
 def flat(runs):
@@ -43,7 +41,8 @@ def main(directory, epochs):
     def on_epoch(epochs, loss):
         print(f"host {jax.process_index()}: loss {loss}", flush=True)
 
-    runs = train_all(int(epochs), checkpoints=Checkpoints(Path(directory) / "checkpoints"), on_epoch=on_epoch)
+    recipe, checkpoints = dataclasses.replace(RECIPE, epochs=int(epochs)), Checkpoints(Path(directory) / "checkpoints")
+    runs = train_all(recipe, checkpoints=checkpoints, on_epoch=on_epoch)
     found = flat(runs)
     if is_writer():
         np.savez(Path(directory) / "result.npz", **found)

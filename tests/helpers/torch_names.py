@@ -8,27 +8,21 @@ import numpy as np
 
 def to_variables(state, dtype=np.float32):
     """`layers.conv.0.weight` ... -> (params, batch_stats), nested dictionaries."""
-    depth = sum(name.startswith("layers.conv.") and name.endswith(".weight") for name in state)
     array = {name: np.asarray(value, dtype) for name, value in state.items() if "num_batches" not in name}
-    params, batch_stats = {"blocks": {}, "classifier": {}}, {"blocks": {}}
-    for i in range(depth):
-        params["blocks"][i] = {
-            "conv": {
-                "kernel": array[f"layers.conv.{i}.weight"].transpose(2, 3, 1, 0),
-                "bias": array[f"layers.conv.{i}.bias"],
-            },
-            "norm": {"scale": array[f"layers.norm.{i}.weight"], "bias": array[f"layers.norm.{i}.bias"]},
+    blocks, stats = {}, {}
+    for i in range(sum(name.startswith("layers.conv.") and name.endswith(".weight") for name in array)):
+        conv, norm = f"layers.conv.{i}", f"layers.norm.{i}"
+        blocks[i] = {
+            "conv": {"kernel": array[f"{conv}.weight"].transpose(2, 3, 1, 0), "bias": array[f"{conv}.bias"]},
+            "norm": {"scale": array[f"{norm}.weight"], "bias": array[f"{norm}.bias"]},
         }
-        if f"layers.norm.{i}.running_mean" in array:
-            batch_stats["blocks"][i] = {
-                "norm": {"mean": array[f"layers.norm.{i}.running_mean"], "var": array[f"layers.norm.{i}.running_var"]}
-            }
-    weight = array["classifier.weight"]
-    width = array["layers.conv.0.bias"].shape[0]
+        if f"{norm}.running_mean" in array:
+            stats[i] = {"norm": {"mean": array[f"{norm}.running_mean"], "var": array[f"{norm}.running_var"]}}
+    weight, width = array["classifier.weight"], array["layers.conv.0.bias"].shape[0]
     side = int((weight.shape[1] // width) ** 0.5)
     rows = weight.reshape(-1, width, side, side).transpose(2, 3, 1, 0)
-    params["classifier"] = {"kernel": rows.reshape(-1, weight.shape[0]), "bias": array["classifier.bias"]}
-    return params, batch_stats if batch_stats["blocks"] else {}
+    classifier = {"kernel": rows.reshape(-1, weight.shape[0]), "bias": array["classifier.bias"]}
+    return {"blocks": blocks, "classifier": classifier}, {"blocks": stats} if stats else {}
 
 
 def sub_state(file, prefix):

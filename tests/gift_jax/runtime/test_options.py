@@ -89,10 +89,6 @@ def shown(capsys, monkeypatch):
     return show
 
 
-def test_nothing_given_is_the_defaults():
-    assert parse() == Options()
-
-
 @pytest.mark.parametrize("seeds", [["0,1,2"], ["0", "1", "2"], ["0,", "1,2"]])
 def test_lists_are_written_with_commas_or_spaces(seeds):
     assert parse("--seeds", *seeds).seeds == (0, 1, 2)
@@ -109,6 +105,7 @@ def test_free_text_keeps_its_commas():
 
 
 def test_options_of_every_kind_are_parsed():
+    assert parse() == Options()
     given = {"out": "x", "epochs": "3", "model": "conv2", "rate": "0.5", "precision": "bfloat16", "devices": "2"}
     wanted = Options(Path("x"), 3, "conv2", rate=0.5, precision="bfloat16", devices=2, dry_run=True)
     assert parse(*[text for name, value in given.items() for text in (f"--{name}", value)], "--dry-run") == wanted
@@ -162,17 +159,13 @@ def test_help_lists_names_and_shows_no_none(shown):
     assert "None" not in text
 
 
-def test_help_groups_many_options(shown):
-    text = shown(take)
-    places = [text.index(f"{group} options") for group in ("what", "training", "where", "machine")]
-    assert places == sorted(places)
-    assert places[1] < text.index("--epochs") < places[2] < text.index("--out") < places[3] < text.index("--devices")
-
-
-def test_help_of_inherited_options_is_their_class_s(shown):
+def test_help_groups_many_options_with_the_words_of_the_classes_they_are_of(shown):
     text = shown(take)
     assert "where results go" in text
     assert "to compare" in text
+    places = [text.index(f"{group} options") for group in ("what", "training", "where", "machine")]
+    assert places == sorted(places)
+    assert places[1] < text.index("--epochs") < places[2] < text.index("--out") < places[3] < text.index("--devices")
 
 
 def test_few_options_are_not_grouped(shown):

@@ -1,11 +1,13 @@
 """Several devices: seeds side by side, batches split, the same numbers as one device to 1e-5."""
 
 import collections
+import functools
 import typing
 
 import jax
 import numpy as np
 import pytest
+from one_host import train_all
 from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
 
 from gift_jax.data.datasets import DIGITS_NORMALISATION
@@ -15,7 +17,7 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import choose_devices, jit_over, make_mesh, over_seeds, place_on_mesh, split_batch
-from gift_jax.task import Task, train
+from gift_jax.task import Task
 from gift_jax.training.program import init_state, make_data
 from gift_jax.training.resume import Checkpoints
 from gift_jax.training.step import make_step
@@ -23,14 +25,9 @@ from gift_jax.training.step import make_step
 RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, optimizer=Optimizer("sgd", 0.05))
 
 
-def run(mode, seeds, driver="loop", **options):
-    parts = (RECIPE, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
-    return train(*parts, seeds=seeds, seed_driver=mode, driver=driver, **options)
-
-
 @pytest.fixture(scope="module")
 def expected():
-    return run("loop", (0, 1, 2))
+    return train_all(RECIPE, seed_driver="loop", driver="loop")
 
 
 # One seed's are parts of these; three seeds over two, by the loop, are what test_sharding_hosts.py trains, too.
@@ -47,7 +44,7 @@ MESHES = [
 def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, devices, expected):
     mesh = make_mesh(shape[0], 8, devices(shape[0] * shape[1]))
     assert tuple(mesh.shape.values()) == shape
-    for found, one in zip(run(mesh, (0, 1, 2), driver), expected, strict=True):
+    for found, one in zip(train_all(RECIPE, seed_driver=mesh, driver=driver), expected, strict=True):
         assert found.seed == one.seed
         np.testing.assert_allclose(found.losses, one.losses, rtol=1e-5)
         assert [look.epoch for look in found.history] == [1, 2]
@@ -130,9 +127,10 @@ def test_a_mesh_goes_on_from_a_checkpoint(devices, tmp_path):
     def stop(epochs, loss):
         raise KeyboardInterrupt
 
-    whole = run(mesh, (0, 1))
+    run = functools.partial(train_all, RECIPE, seeds=(0, 1), seed_driver=mesh, driver="loop")
+    whole = run()
     with pytest.raises(KeyboardInterrupt):
-        run(mesh, (0, 1), checkpoints=checkpoints, on_epoch=stop)
-    for found, one in zip(run(mesh, (0, 1), checkpoints=checkpoints), whole, strict=True):
+        run(checkpoints=checkpoints, on_epoch=stop)
+    for found, one in zip(run(checkpoints=checkpoints), whole, strict=True):
         jax.tree.map(np.testing.assert_array_equal, found.state, one.state)
         assert found.history == one.history

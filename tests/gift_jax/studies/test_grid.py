@@ -30,29 +30,11 @@ class Echo:
     name: str = "echo"
     epochs: int = 2
 
-    @property
-    def labels(self):
-        return {"value": f"{self.name} {self.value:g}"}
-
-    @property
-    def program(self):
-        return self.value
-
-    @property
-    def num_evaluations(self):
-        return 1
-
-    @property
-    def num_tested(self):
-        return 10
-
-    @property
-    def workload(self):
-        return self.name
-
-    @property
-    def record(self):
-        return {"optimizer": self.name}
+    num_evaluations, num_tested = 1, 10
+    program = property(lambda self: self.value)
+    workload = property(lambda self: self.name)
+    record = property(lambda self: {"optimizer": self.name})
+    labels = property(lambda self: {"value": f"{self.name} {self.value:g}"})
 
     def identity(self):
         return {"value": self.value, "seed": self.seed}
@@ -84,11 +66,13 @@ def run(cells, out, **options):
     return grid.run_grid(cells, out, experiment="echo", **options)
 
 
-@pytest.mark.parametrize("seeds", [(0, 2**32), (-1, 0), (3, 3)])
-def test_seeds_that_would_be_trained_twice_are_refused(seeds, tmp_path):
-    with pytest.raises(GiftError, match=r"whole numbers from 0|give each cell, and each seed, once"):
-        run([Echo(1.0, seed) for seed in seeds], tmp_path)
+def test_seeds_that_would_be_trained_twice_are_refused(tmp_path):
+    with pytest.raises(GiftError, match="give each cell, and each seed, once"):
+        run([Echo(1.0, 3), Echo(1.0, 3)], tmp_path)
     assert not RUNS
+    for seed in (-1, 2**32):
+        with pytest.raises(GiftError, match="whole numbers from 0"):
+            make_cell(seed=seed)
 
 
 def test_finished_cells_are_not_run_again(tmp_path):
@@ -144,7 +128,7 @@ def test_one_configuration_under_two_names_is_run_once(tmp_path):
     rows = run([Echo(1.0, name="first"), Echo(1.0, name="second")], tmp_path)
     assert len(RUNS) == 1
     assert [row["labels"]["value"] for row in rows] == ["first 1", "second 1"]
-    assert grid.merge(grid.read_rows([tmp_path])).rows == rows
+    assert grid.merge(grid.read_rows([tmp_path])) == (rows, [])
 
 
 def test_a_cut_last_line_is_passed_over_and_its_cell_run_again(tmp_path, capsys):
@@ -179,11 +163,11 @@ def test_bad_parts_are_refused(text):
 def test_merging_drops_duplicates_and_names_contradictions(tmp_path):
     one, two = run(CELLS[:1], tmp_path / "a"), run(CELLS[:2], tmp_path / "b")
     failed = {**two[1], "failed": "diverged"}
-    merged = grid.merge([*one, failed, *two, {**two[1], "top1_last": 9.0, "device": "1 x GPU"}])
-    assert [row["top1_last"] for row in merged.rows] == [1.0, 1.0]
-    assert not any("failed" in row for row in merged.rows)
-    assert merged.contradictions == ["echo 1, seed 1: top1_last differ (None and 1 x GPU)"]
-    assert grid.merge(grid.read_rows([tmp_path / "a", tmp_path / "b" / "results.jsonl"])).contradictions == []
+    rows, contradictions = grid.merge([*one, failed, *two, {**two[1], "top1_last": 9.0, "device": "1 x GPU"}])
+    assert [row["top1_last"] for row in rows] == [1.0, 1.0]
+    assert not any("failed" in row for row in rows)
+    assert contradictions == ["echo 1, seed 1: top1_last differ (None and 1 x GPU)"]
+    assert grid.merge(grid.read_rows([tmp_path / "a", tmp_path / "b" / "results.jsonl"]))[1] == []
 
 
 def test_a_directory_without_results_is_named(tmp_path):
@@ -266,6 +250,7 @@ def test_identity_is_of_everything_but_the_names():
         make_cell(seed=1),
         make_cell(recipe=Recipe(epochs=2, evaluations=1, optimizer=Optimizer(learning_rate=2e-3))),
         make_cell(distilled=pixels),
+        make_cell(distilled=distilled_set(labels=pixels.labels[::-1])),
         make_cell(distilled=distilled_set(soft_labels=np.zeros((22, 10), "f"))),
         make_cell(teacher=random_teacher(1)),
         make_cell(test_set=evaluation_set(22)),

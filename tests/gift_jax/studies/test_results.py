@@ -23,12 +23,10 @@ def path(tmp_path):
     return path
 
 
-def test_lines_end_at_newlines_alone(path):
-    assert read_results(path) == ROWS
-
-
-def test_a_last_line_without_a_newline_that_is_whole_is_kept(path, capsys):
-    path.write_bytes(path.read_bytes()[:-1])
+@pytest.mark.parametrize("form", [b"%s\n", b"%s", b"\xef\xbb\xbf%s", b"\n%s\r\n\n\n"])
+def test_whole_rows_are_read_and_added_to(form, path, capsys):
+    """Lines end at newlines alone, the last may lack it; a byte order mark is no letter, and empty lines are none."""
+    path.write_bytes(form % path.read_bytes()[:-1])
     assert read_results(path) == ROWS
     end_last_line(path)
     append_json_line(path, ROWS[0])
@@ -65,17 +63,6 @@ def test_what_was_not_cut_short_is_never_cut_off(form, encoding, path):
         read_results(path)
     end_last_line(path)
     assert path.read_bytes().endswith(content)
-
-
-def test_a_byte_order_mark_is_no_letter(path):
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes()[:-1])
-    end_last_line(path)
-    assert read_results(path) == ROWS
-
-
-def test_empty_lines_are_none(path):
-    path.write_bytes(b"\n" + path.read_bytes() + b"\r\n\n")
-    assert read_results(path) == ROWS
 
 
 @pytest.mark.parametrize("line", [b"null", b"[]", b"3", b'"text"', b'{"loss": ', b"\xff\xfe", 9999 * b"["])
