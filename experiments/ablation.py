@@ -122,18 +122,17 @@ def _setting(labels: Mapping[str, str]) -> str | None:
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """The summary by single changes, then a heat map and a table for each grid and optimizer."""
+    """The summary by single changes, then a table and differences for each grid and optimizer."""
     sections = [single_summary(single_changes(rows), rows)]
-    for number, (heading, row, column, official) in enumerate(GRIDS):
+    for heading, row, column, official in GRIDS:
         own = [result for result in rows if row in result["labels"]]
         for optimizer in dict.fromkeys(result["labels"]["optimizer"] for result in own):
-            chosen, title = only(own, optimizer=optimizer), f"{heading}, {optimizer}"
+            chosen = only(own, optimizer=optimizer)
             chance = guessing(chosen)
             grid = make_grid(chosen, row, column, guessing=chance)
-            picture = pictures.heat_map(f"grid_{number}_{optimizer}", grid, f"{title} ({row} by {column})", worst=False)
             tests = differences(chosen, row, column, official, guessing=chance)
-            blocks = [ACCURACY, grid_table(grid, f"{row} by {column}", worst=None), picture, *tests]
-            sections.append(Section(title, blocks, folded=True))
+            blocks = [grid_table(grid, f"{row} by {column}"), *tests]
+            sections.append(Section(f"{heading}, {optimizer}", blocks, folded=True))
     finished = [result for result in rows if "weight" in result["labels"]]
     if finished:
         first = finished[0]["labels"]
@@ -155,7 +154,7 @@ def single_summary(changes: Sequence[Row], rows: Sequence[Row]) -> Section:
         "row changes one of these."
     )
     names = {"row": "setting", "column": "optimizer", "subject": SUBJECT, "guessing": chance}
-    return summary(changes, **names, picture=picture, note=note, worst=None)
+    return summary(changes, **names, picture=picture, note=note)
 
 
 def main(config: Ablation) -> None:

@@ -21,11 +21,9 @@ from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes import make_recipe, setting_of
-from gift_jax.reports import pictures
 from gift_jax.reports.page import Picture, Section, Table, write_page
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.reports.summary import SUBJECT, best_evaluations, summary
-from gift_jax.reports.tables import make_grid
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, check_numbers
@@ -92,17 +90,14 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
 
 def make_sections(results: Sequence[Row], images: Picture) -> list[Section]:
     """The report: accuracies and differences, the setting, the best of all evaluations, and the distilled images."""
-    chance = guessing(results)
-    grid = make_grid(results, "loss", "optimizer", guessing=chance)
-    picture = pictures.heat_map("summary", grid, "Accuracy by loss and optimizer")
-    axes = {"row": "loss", "column": "optimizer", "guessing": chance}
+    axes = {"row": "loss", "column": "optimizer", "guessing": guessing(results)}
     rates = [
         [o.name, f"{o.learning_rate:g}", f"{o.weight_decay:g}", f"{o.momentum:g}" if o.name == "sgd" else "-"]
         for o in OPTIMIZERS
     ]
     about = "Learning rates were fixed beforehand, and no setting was chosen with the test images."
     return [
-        summary(results, **axes, subject=SUBJECT, picture=picture),
+        summary(results, **axes, subject=SUBJECT, worst=True),
         Section("Setting", [about, Table([["optimizer", "learning rate", "weight decay", "momentum"], *rates])]),
         *best_evaluations(results, **axes),
         Section("The distilled images", [images], folded=True),

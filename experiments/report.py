@@ -55,19 +55,15 @@ class Report:
 other_sections: MakeSections = functools.partial(two_axes, row="loss", column="optimizer")
 
 
-def is_of_benchmark(row: grid.Row) -> bool:
-    """Whether a row is of the study of a benchmark, which is called as its dataset is."""
-    return row["experiment"] not in EXPERIMENTS and QUESTION in row.get("labels", {})
-
-
 def main(config: Report) -> None:
     """Read, join, report."""
     check_runs(config.runs)
     rows, contradictions = grid.merge(grid.read_rows(config.runs))
     rows = [{"experiment": evaluation_views.NAME, **row} for row in rows]
     names = dict.fromkeys(row["experiment"] for row in rows)
-    known = {**EXPERIMENTS, evaluation_views.NAME: evaluation_views.make_sections}
-    known |= {row["experiment"]: benchmark.make_sections for row in rows if is_of_benchmark(row)}
+    # The study of a benchmark is called as its dataset is.
+    known = {row["experiment"]: benchmark.make_sections for row in rows if QUESTION in row.get("labels", {})}
+    known |= {**EXPERIMENTS, evaluation_views.NAME: evaluation_views.make_sections}
     makers = {name: known.get(name, other_sections) for name in names}
     others = [row for row in rows if row["experiment"] not in known]
     if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row["labels"]}]:

@@ -78,23 +78,22 @@ def summary(rows: Sequence[Row], headline: Headline, title: str = TITLE) -> Sect
     note = (
         f"{ACCURACY} The default rate is fixed beforehand; the tuned one is chosen for each loss and optimizer on "
         f"validation images that no set holds, by students that are not counted here. Tuned: {grids[TUNED_RATE].n}; "
-        f"default: {grids[DEFAULT_RATE].n if grids[DEFAULT_RATE].cells else 'n = 0'}."
+        f"default: {grids[DEFAULT_RATE].n if grids[DEFAULT_RATE].cells else 'n = 0'}. {TESTED}"
     )
     stated = (
         f"{PRIMARY if title == TITLE else 'Compared:'} each seed's mean over the optimizers at tuned rates, against "
         "the strongest rival on validation images; one t-test, with its 95 % interval."
     )
-    primary_line = listing([significance.line(headline.primary, SUBJECT)])
-    return Section(title, [about, picture, stated, primary_line, Table([header, *body]), note])
+    return Section(title, [about, picture, stated, listing([headline.primary], SUBJECT), Table([header, *body]), note])
 
 
 def statistics_section(rows: Sequence[Row], headline: Headline) -> Section:
-    """Both families with intervals and effect sizes, and what the test images leave uncertain."""
+    """Both families with intervals, and what the test images leave uncertain."""
     blocks = []
     for view, family in headline.families.items():
         if family:
-            about = f"At the {RATES[view]}: a family of {len(family)} differences in points, {TESTED}"
-            blocks += [about, significance.comparison_table(family, "optimizer", SUBJECT)]
+            about = f"At the {RATES[view]}, a family of {len(family)} differences:"
+            blocks += [about, significance.difference_table(family, SUBJECT)]
     if teacher := only(rows, question="teacher"):
         tested = int(name_on(teacher[0], "test images"))
         error = significance.sampling_error(headline.mean(SUBJECT), tested)

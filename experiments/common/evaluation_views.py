@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gift_jax.reports import pictures
 from gift_jax.reports.page import Section, Table
-from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, differences, what_was_run
+from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differences, what_was_run
 from gift_jax.reports.tables import differing, fact_text, facts, known_text, make_grid
 
 from .reporting import Row, fold, guessing
@@ -32,7 +32,8 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     table = Table([["loss", "setting", "n", "top-1, last", "top-1, best", "top-5, last"], *body])
     note = f"{ACCURACY} Best is of all evaluations on the test images, which flatters every run."
     tests = differences(placed, "loss", "setting", SUBJECT, guessing=chance)
-    return [Section(TITLE, [*filter(None, [about]), picture, table, note]), *fold("Differences", tests)]
+    first = Section(TITLE, [*filter(None, [about]), picture, table, note])
+    return [first, *fold("Differences", [TESTED, *tests] if tests else [])]
 
 
 def by_what_differs(rows: Sequence[Row]) -> list[Row]:

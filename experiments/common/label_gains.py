@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gift_jax.reports import pictures, ranking
 from gift_jax.reports.page import Section, Table
-from gift_jax.reports.tables import SPREAD, count, figure, grid_of, summarize
+from gift_jax.reports.tables import count, figure, grid_of, summarize
 
 from .reporting import Row, guessing
 
@@ -60,35 +60,25 @@ def cell(values: BySeed, form: str = "+.1f") -> str:
 
 
 ABOUT_SHARES = (
-    f"Points over the same number of random images with hard labels, paired by seed, {SPREAD}. The labels' share is "
-    "the mean of what they add on random and on distilled images."
+    "Points over as many random images with hard labels, paired by seed. The labels' share is the mean of what they "
+    "add on random and on distilled images."
 )
-
-
-def share_table(accuracies: Accuracies, methods: Sequence[str], losses: Sequence[str]) -> Table:
-    """Whose the gain is, by set and loss."""
-    header = ["images", "loss", "total gain", "labels' share", "images' share", "labels on random", "images under loss"]
-    body = []
-    for method, loss in itertools.product(methods, losses):
-        labels = accuracies.gain(RANDOM, loss, over=(RANDOM, HARD))
-        images = accuracies.gain(method, loss, over=(RANDOM, loss))
-        body.append([method, f"`{loss}`", *map(cell, (*shares(accuracies, method, loss).values(), labels, images))])
-    return Table([header, *body])
 
 
 def share_section(accuracies: Accuracies, methods: Sequence[str], losses: Sequence[str]) -> Section:
     """Whose the gain is, in a table and a picture."""
-    cells = {
-        (part, f"{method}, {loss}"): summarize(values.values())
-        for method, loss in itertools.product(methods, losses)
-        for part, values in shares(accuracies, method, loss).items()
-        if values and part != "total"
-    }
+    body, cells = [], {}
+    for method, loss in itertools.product(methods, losses):
+        found = shares(accuracies, method, loss)
+        body.append([method, f"`{loss}`", *map(cell, found.values())])
+        for part, values in found.items():
+            if values and part != "total":
+                cells[part, f"{method}, {loss}"] = summarize(values.values())
     title = "Gain over random images with hard labels, by share"
     picture = [pictures.points("shares", {"": grid_of(cells)}, title, label="points")] if cells else []
     n = count(map(len, accuracies.of.values()))
-    blocks = [f"{ABOUT_SHARES} {n}.", share_table(accuracies, methods, losses), *picture]
-    return Section("Shares of labels and images", blocks, folded=True)
+    table = Table([["images", "loss", "total gain", "labels' share", "images' share"], *body])
+    return Section("Shares of labels and images", [f"{ABOUT_SHARES} {n}.", table, *picture], folded=True)
 
 
 def score_section(
@@ -106,11 +96,10 @@ def score_section(
             ars = _scores(ranking.augmentation_robust_score, ior, plain, ars_weight)
             body.append([method, f"`{loss}`", cell(hlr), cell(ior), cell(lrs, ".1f"), cell(plain), cell(ars, ".1f")])
     about = (
-        "HLR, all real images minus the set, both with hard labels, and IOR, the set minus random images, both with "
-        f"the loss, in points; LRS (w = {lrs_weight:g}) and ARS (gamma = {ars_weight:g}) from 0 to 100, of which 26.9 "
-        f"is no gain and no loss; by seed, {SPREAD}. Scores are as DD-Ranking defines them, from accuracies after the "
-        "last epoch at the official learning rate; its code chooses both with test images, so that its leaderboard is "
-        "not comparable."
+        "HLR is all real images minus the set, both with hard labels; IOR the set minus random images, both with the "
+        f"loss, in points. LRS (w = {lrs_weight:g}) and ARS (gamma = {ars_weight:g}) go from 0 to 100; 26.9 is no "
+        "gain. Accuracies are of the last epoch at the official learning rate; DD-Ranking chooses both with test "
+        "images, so that its leaderboard is not comparable."
     )
     reached = [f"All real images, hard labels: {cell(accuracies.real, '.1f')} %."] if accuracies.real else []
     return Section("DD-Ranking's scores", [about, Table([header, *body]), *reached], folded=True)

@@ -5,22 +5,22 @@ A view is rows again, one for each loss, column (optimizer or student) and seed,
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.reports import pictures, significance
-from gift_jax.reports.page import Section, Table
+from gift_jax.reports.page import Block, Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differences, listing, what_was_run
-from gift_jax.reports.tables import Grid, figure, grid_table, make_grid, name_on
+from gift_jax.reports.tables import figure, grid_table, in_order, make_grid, name_on
 
 from .reporting import Row, curves, guessing, only
 
 
 class View(NamedTuple):
-    """A heading, a short name, what it shows, and its rows: labels of loss and column, a seed, an accuracy."""
+    """A heading, a short name, how rates are chosen, and its rows: labels of loss and column, a seed, an accuracy."""
 
     title: str
     name: str
@@ -36,9 +36,9 @@ def by_pair(rows: Sequence[Row], column: str) -> dict[tuple[str, str], list[Row]
     return groups
 
 
-def rates_of(rows: Sequence[Row]) -> list[str]:
+def rates_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """The multiples of the default learning rate, ascending."""
-    return sorted({name_on(row, "rate") for row in rows}, key=float)
+    return in_order(name_on(row, "rate") for row in rows)
 
 
 def chosen_rates(
@@ -65,9 +65,9 @@ def at_chosen(rows: Sequence[Row], chance: float, column: str) -> View:
     datasets = {row["dataset"] for row in rows if "dataset" in row}
     unseen = " that no set is made from" if datasets == {DIGITS} else ""
     about = (
-        f"{ACCURACY} Each loss has, for each {column}, the rate of the best mean accuracy on validation images: real "
-        f"training images{unseen}. Rates are {', '.join(rates)} times the default; choices at an end "
-        f"of this grid: {edges} of {len(chosen)}."
+        f"Each loss has, for each {column}, the rate of the best mean accuracy on validation images: real training "
+        f"images{unseen}, never test images. Rates are {', '.join(rates)} times the default; choices at an end of this "
+        f"grid: {edges} of {len(chosen)}."
     )
     kept = [run for pair, runs in by_pair(rows, column).items() for run in only(runs, rate=chosen[pair])]
     return View(*names, about, kept)
@@ -82,29 +82,26 @@ def over_rates(rows: Sequence[Row], chance: float, column: str) -> View:
             if rates_of(found) == rates:
                 top1 = statistics.fmean(figure(run, chance) for run in found)
                 means.append({"labels": {"loss": loss, column: name}, "seed": seed, "top1_last": top1})
-    return View("Mean over all learning rates", "mean over rates", f"{ACCURACY} Means over all rates.", means)
+    return View("Mean over all learning rates", "mean over rates", "Each seed's mean over all rates.", means)
 
 
 def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
     """The summary, the views, and curves. Args: column, of the tables."""
     chance = guessing(rows)
-    about = f"{ACCURACY} The learning rate is the optimizer's standard default, fixed beforehand."
+    about = "The optimizer's standard default, fixed beforehand."
     default = View("At the default learning rate", "default rate", about, only(rows, rate="1"))
     views = [default, at_chosen(rows, chance, column), over_rates(rows, chance, column)]
-    shown = [view for view in views if view.rows]
-    grids = {view.name: make_grid(view.rows, "loss", column, guessing=chance) for view in shown}
-    sections = [summary(rows, shown, grids, chance, column)]
-    for number, view in enumerate(views):
-        blocks = []
+    sections = [summary(rows, [view for view in views if view.rows], chance, column)]
+    for view in views:
+        blocks: list[Block] = [view.about]
         if view.rows:
-            picture = pictures.heat_map(f"view_{number}", grids[view.name], view.title)
+            grid = make_grid(view.rows, "loss", column, guessing=chance)
             tests = differences(view.rows, "loss", column, SUBJECT, guessing=chance)
-            blocks = [grid_table(grids[view.name], "loss"), picture, *tests]
-        sections.append(Section(view.title, [view.about, *blocks], folded=bool(blocks)))
+            blocks += [grid_table(grid, "loss"), *tests]
+        sections.append(Section(view.title, blocks, folded=bool(view.rows)))
     panels = pictures.panels_by(rows, column, "loss", "rate", chance)
-    xlabel = "learning rate, times the default"
+    xlabel, first = "learning rate, times the default", name_on(rows[0], column)
     drawn = pictures.lines("rates", panels, xlabel, "Accuracy by learning rate", scale="log")
-    first = name_on(rows[0], column)
     return [
         *sections,
         Section("Accuracy by learning rate", [drawn], folded=True),
@@ -112,10 +109,9 @@ def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
     ]
 
 
-def summary(
-    rows: Sequence[Row], views: Sequence[View], grids: Mapping[str, Grid], chance: float, column: str
-) -> Section:
+def summary(rows: Sequence[Row], views: Sequence[View], chance: float, column: str) -> Section:
     """Each seed's mean over the columns in every view, the subject's differences in it, and the worst column."""
+    grids = {view.name: make_grid(view.rows, "loss", column, guessing=chance) for view in views}
     means = [
         {**row, "labels": {"loss": name_on(row, "loss"), "view": view.name}}
         for view in views
@@ -123,24 +119,20 @@ def summary(
     ]
     joined = make_grid(means, "loss", "view")
     tests = significance.compare(means, row="loss", column="view", subject=SUBJECT)
-    names = [view.name for view in views]
-    fair = "chosen rate" if "chosen rate" in names else names[0]
+    fair = "chosen rate" if "chosen rate" in grids else next(iter(grids))
     losses = dict.fromkeys(row for grid in grids.values() for row in grid.rows)
     order = sorted(losses, key=lambda loss: -np.nan_to_num(joined.cell(loss, fair).mean, nan=-1.0))
     count = joined.n if joined.cells else "n = 0"
-    header = [f"loss ({count})", *(f"{n}, {kind}" for n in names for kind in ("mean", "worst"))]
+    header = [f"loss ({count})", *(f"{name}, {kind}" for name in grids for kind in ("mean", "worst"))]
     body = [
-        [f"`{loss}`"] + [str(cell) for n in names for cell in (joined.cell(loss, n), grids[n].worst(loss))]
+        [f"`{loss}`"] + [str(cell) for name in grids for cell in (joined.cell(loss, name), grids[name].worst(loss))]
         for loss in order
     ]
-    blocks, about = [], what_was_run(rows)
+    blocks: list[Block] = [about := what_was_run(rows)]
     if joined.cells:
         title = f"Accuracy, mean over all {column}s"
-        blocks = [pictures.points("summary", {"": joined}, title, about=about, references={"guessing": chance})]
+        blocks += [pictures.points("summary", {"": joined}, title, about=about, references={"guessing": chance})]
     if tests:
-        blocks += [f"Means over all {column}s, {TESTED}", listing([significance.line(test, SUBJECT) for test in tests])]
-    note = (
-        f"{ACCURACY} Means are of each seed's mean over all {column}s; worst is the {column} of the lowest mean. The "
-        f"default rate is fixed beforehand; the chosen one is chosen on validation images, never on test images."
-    )
-    return Section(TITLE, [about, *blocks, Table([header, *body]), note])
+        blocks += [listing(tests, SUBJECT)]
+    note = f"{ACCURACY} Means are of each seed's mean over all {column}s; worst is the {column} of the lowest mean."
+    return Section(TITLE, [*blocks, Table([header, *body]), f"{note} {TESTED}"])

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from gift_jax.reports import pictures
 from gift_jax.reports.page import Block, Picture, Section, Table, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differences, summary
-from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, make_grid, name_on
+from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, name_on
 from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]
@@ -48,27 +48,20 @@ def write_report(
         runs: directories whose `sheets/` of distilled images are shown.
         contradictions: sentences about rows that contradict one another.
     """
-    usable = [row for row in rows if row.get("failed") != "error"]
-    parts = {
-        (name, setting): (make_sections, own)
-        for name, make_sections in experiments.items()
-        for setting, own in by_setting([row for row in usable if row.get("experiment", name) == name]).items()
-    }
-    summaries, others = [], []
-    for (name, setting), (make_sections, own) in parts.items():
-        prefix = ", ".join(text for text in (name if len(experiments) > 1 else "", setting) if text)
-        try:
-            first, *rest = [_of_part(prefix, section) for section in make_sections(own)]
-        except (KeyError, ValueError) as error:  # of a file that was edited
-            what = f"{error} is not there, or not its value" if isinstance(error, KeyError) else short_reason(error)
-            raise GiftError(f"the labels of results of {name} are not as the study writes them: {what}") from error
-        summaries.append(first)
-        others += rest
+    usable, summaries, others = [row for row in rows if row.get("failed") != "error"], [], []
+    for name, make_sections in experiments.items():
+        for setting, own in by_setting([row for row in usable if row.get("experiment", name) == name]).items():
+            prefix = ", ".join(text for text in (name if len(experiments) > 1 else "", setting) if text)
+            try:
+                first, *rest = [_of_part(prefix, section) for section in make_sections(own)]
+            except (KeyError, ValueError) as error:  # of a file that was edited
+                what = f"{error} is not there, or not its value" if isinstance(error, KeyError) else short_reason(error)
+                raise GiftError(f"the labels of results of {name} are not as the study writes them: {what}") from error
+            summaries.append(first)
+            others += rest
     contradicting = listed_section("Contradictions", "The first result of each is shown.", contradictions)
     flaws = [*incomplete(rows, runs), *contradicting, *failures(rows)]
-    # What is wrong with the results follows the summaries, but for a long list of failures.
-    short, long = ([section for section in flaws if section.folded is folded] for folded in (False, True))
-    sections = [*summaries, *short, *others, *sheets(runs), *long, configuration(rows)]
+    sections = [*summaries, *flaws, *others, *sheets(runs), configuration(rows)]
     write_page(out, title, sections)
     return sections
 
@@ -158,12 +151,9 @@ def curves(rows: Sequence[Row], axis: str, title: str) -> list[Section]:
 
 def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
     """The sections of a study of two axes: accuracies, the subject's differences, and curves in the first column."""
-    chance = guessing(rows)
-    picture = pictures.heat_map("map", make_grid(rows, row, column, guessing=chance), f"Accuracy by {row} and {column}")
-    first = name_on(rows[0], column)
+    chance, first = guessing(rows), name_on(rows[0], column)
     return [
-        summary(rows, row=row, column=column, subject=SUBJECT, guessing=chance),
-        Section("Heat map", [picture], folded=True),
+        summary(rows, row=row, column=column, subject=SUBJECT, guessing=chance, worst=True),
         *fold("Differences", differences(rows, row, column, SUBJECT, guessing=chance)),
         *best_evaluations(rows, row, column, guessing=chance),
         *curves(only(rows, **{column: first}), row, f"{column.capitalize()}: {first}"),
@@ -197,52 +187,52 @@ def sheets(runs: Sequence[Path]) -> list[Section]:
 
 
 def configuration(rows: Sequence[Row]) -> Section:
-    """What is common to the runs, as a table; what they differ in is named."""
+    """How many runs there are, on what, and what is common to all of them, in a line."""
     finished = [row for row in rows if "recipe" in row]
     if not finished:
         return Section("Configuration", ["No run finished."])
     # One run may stand under several labels.
     runs = list({row.get("cell", number): row for number, row in enumerate(rows)}.values())
     seconds = sum(row.get("seconds", row["train_seconds"]) for row in runs if "recipe" in row)
-    found = [dict(flatten({name: row.get(name) for name in CONFIGURED})) for row in finished]
-    different = differing(found)
-    common: dict[str, list[str]] = defaultdict(list)
-    for key, text in found[0].items():
-        if key not in different and text not in OFF:
-            name = key.rpartition(".")[2]
-            common[key.rpartition(".")[0] or key].append(fact_text(name, text) if name != key else text[:16])
-    headings = {"recipe": "training", "distilled": "distilled set", "teacher_sha256": "teacher's file"}
-    facts = [
-        ["runs", f"{len(runs)}, of which {sum('failed' in row for row in runs)} failed"],
-        ["time", f"{duration(seconds)} of training and testing, summed over all runs; some ran at the same time"],
-        ["device", ", ".join(dict.fromkeys(str(row["device"]) for row in finished))],
-        ["versions", ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items())],
-        *([headings.get(name, name.rpartition(".")[2]), ", ".join(texts)] for name, texts in common.items()),
-        ["runs differ in", ", ".join(key.removeprefix("recipe.") for key in different).translate(WORDS) or "nothing"],
+    recorded = ("teacher_sha256", "student", "distilled", "recipe")
+    found = [dict(flatten({name: row.get(name) for name in recorded})) for row in finished]
+    common = [
+        fact_text(key, text)
+        for key, text in found[0].items()
+        if text and key.startswith(SHOWN) and all(one.get(key) == text for one in found)
     ]
-    about = "Every run is a line of `results.jsonl` with its complete configuration."
-    return Section("Configuration", [Table([["", ""], *facts], text=True), about], folded=True)
+    parts = [
+        f"{len(runs)} runs, {sum('failed' in row for row in runs)} failed",
+        f"{duration(seconds)} of training and testing in all",
+        ", ".join(dict.fromkeys(str(row["device"]) for row in finished)),
+        ", ".join(f"{name} {number}" for name, number in finished[0]["versions"].items()),
+        ", ".join(common),
+    ]
+    about = "`results.jsonl` has the complete configuration of each run."
+    return Section("Configuration", [" · ".join(filter(None, parts)), about], folded=True)
 
 
-CONFIGURED = ("teacher", "teacher_sha256", "student", "recipe", "distilled", "soft_labels")
-WORDS = str.maketrans("._", "  ")
-OFF = {"null", "false", "[]", "{}", "none", "", "0.0"}  # settings that are not worth a word
+SHOWN = (  # of what is common to all runs
+    *("teacher_sha256", "student.options", "distilled.seed", "distilled.settings", "distilled.sha256"),
+    *("recipe.optimizer.learning_rate", "recipe.optimizer.weight_decay", "recipe.epochs", "recipe.batch_size"),
+    *("recipe.augment", "recipe.precision", "recipe.evaluations"),
+)
 
 
 def failures(rows: Sequence[Row]) -> list[Section]:
-    """Cells that failed with the first one's reason, a line for each name with its seeds."""
-    failed: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    """The reasons of failures, and the cells with their number of failed seeds."""
+    failed: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for row in rows:
         if "failed" in row:
-            failed[", ".join(row["labels"].values()), row["failed"]].append(row)
-    if not failed:
-        return []
-    body = []
-    for (name, kind), own in failed.items():
-        body.append([name, kind, ", ".join(str(row["seed"]) for row in own), own[0]["reason"]])
-    text = "A diverged run counts as guessing wherever several runs are summarized."
-    table = Table([["run", "failed", "seeds", "first reason"], *body], text=True)
-    return [Section("Failed runs", [text, table], folded=len(body) > 5)]
+            reason = re.sub(r"^training stopped: the loss .* of seed \d+: | of seed \d+", "", row["reason"])
+            failed[row["failed"], reason][", ".join(row["labels"].values())] += 1
+    body = [
+        [kind, reason, "; ".join(f"{name} ({count})" for name, count in cells.items())]
+        for (kind, reason), cells in failed.items()
+    ]
+    about = "A diverged run counts as guessing wherever several runs are summarized."
+    table = Table([["failed", "reason", "runs (seeds)"], *body], text=True)
+    return [Section("Failed runs", [about, table])] if body else []
 
 
 def listed_section(title: str, about: str, lines: Sequence[str]) -> list[Section]:

@@ -16,13 +16,12 @@ from ..common.reporting import Row, curves, fold, only
 from .class_steps import class_steps, forgetting
 
 PROTOCOL = (
-    "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order "
-    "of classes. After each step a new student learns the distilled images of all classes seen and is tested on their "
-    "test images. Teacher and student have outputs for the classes seen only. Earlier work (DSA, DM, IDC) has no "
-    "teacher, whereas this teacher and set know classes before they come: figures are not comparable. A student "
-    "depends only on the classes seen, so sequences of different length share students. A step with a single class "
-    "counts as 100 % without training. All steps have the same number of epochs, so small memories take fewer "
-    "optimizer steps."
+    "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order of "
+    "classes. After each step a new student learns the distilled images of all classes seen and is tested on their "
+    "test images; teacher and student have outputs for these classes only. Earlier work (DSA, DM, IDC) has no teacher, "
+    "whereas this teacher and set know classes before they come: figures are not comparable. Sequences of different "
+    "length share students. A step with a single class counts as 100 % without training. All steps have the same "
+    "number of epochs, so small memories take fewer optimizer steps."
 )
 
 
@@ -60,8 +59,8 @@ def read_sequences(rows: Sequence[Row]) -> dict[Key, list[Point]]:
     for key, points in found.items():
         if len(class_steps(num_classes, key.steps, key.seed)[0]) == 1:
             points[1] = Point(1, 100.0, 100.0, (100.0,))
-    whole = {key: points for key, points in found.items() if len(points) == key.steps}
-    return {key: [points[step] for step in sorted(points)] for key, points in whole.items()}
+    whole = {key: sorted(points.items()) for key, points in found.items() if len(points) == key.steps}
+    return {key: [point for _, point in points] for key, points in whole.items()}
 
 
 def _point(row: Row, tasks: Sequence[Sequence[int]]) -> Point:
@@ -77,7 +76,7 @@ def _point(row: Row, tasks: Sequence[Sequence[int]]) -> Point:
 def accuracy_rows(sequences: Mapping[Key, Sequence[Point]], steps: int) -> list[dict[str, Any]]:
     """Rows by loss and number of classes seen, of the sequences of so many steps."""
     return [
-        _row(key, "classes", str(point.classes), top1_last=point.last, top1_best=point.best)
+        _row(key, "classes", str(point.classes), top1_last=point.last)
         for key, points in sequences.items()
         if key.steps == steps
         for point in points
@@ -102,7 +101,7 @@ def _row(key: Key, axis: str, name: str, **figures: float) -> dict[str, Any]:
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
-    """Averages, curves and tables by number of classes seen, forgetting, and the differences."""
+    """Averages and their differences, accuracies by number of classes seen, forgetting, and curves."""
     sequences = read_sequences(rows) if any("dataset" in row for row in rows) else {}
     if not sequences:
         return [Section(TITLE, [PROTOCOL, "No sequence of steps is complete."])]
@@ -113,23 +112,16 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     picture = pictures.lines("accuracy_by_classes", panels, "classes seen", title, about=about)
     summaries = sequence_rows(sequences)
     axes = {"row": "loss", "column": "sequence", "guessing": 0.0}
-    sections = [
-        summary(summaries, **axes, subject=SUBJECT, picture=picture, about=about, note=ABOUT_AVERAGES, worst=None),
-        Section("Protocol", [PROTOCOL]),
-    ]
-    for n, (name, grid) in zip(lengths, grids.items(), strict=True):
-        about = f"Top-1 accuracy on the classes seen, by their number, %, {SPREAD}."
-        table = grid_table(grid._replace(columns=tuple(sorted(grid.columns, key=int))), "loss", worst=None)
-        tests = differences(accuracy_rows(sequences, n), "loss", "classes", SUBJECT)
-        sections.append(Section(f"In {name}", [about, table, *tests], folded=True))
     best = make_grid(summaries, "loss", "sequence", "top1_best")
     forgot = make_grid(summaries, "loss", "sequence", "forgetting")
     last = max(rows, key=lambda row: len(row.get("by_class", ())))["labels"]["stage"]
     return [
-        *sections,
+        summary(summaries, **axes, subject=SUBJECT, picture=picture, about=about, note=ABOUT_AVERAGES),
+        Section("Protocol", [PROTOCOL]),
+        *(Section(f"In {name}", [grid_table(grid, "loss by classes")], folded=True) for name, grid in grids.items()),
         *fold("Differences of averages", differences(summaries, "loss", "sequence", SUBJECT)),
-        Section("Best of all evaluations", [ABOUT_BEST, grid_table(best, "loss", worst=None)], folded=True),
-        Section("Forgetting (less is better)", [ABOUT_FORGETTING, grid_table(forgot, "loss", worst=None)], folded=True),
+        Section("Best of all evaluations", [ABOUT_BEST, grid_table(best, "loss")], folded=True),
+        Section("Forgetting (less is better)", [ABOUT_FORGETTING, grid_table(forgot, "loss")], folded=True),
         *curves(only(rows, stage=last), "loss", "With all classes"),
     ]
 
@@ -138,11 +130,9 @@ ABOUT_AVERAGES = (
     "Average incremental accuracy: mean over steps of the accuracy on the classes seen, after the last epoch, %, "
     f"{SPREAD} over seeds."
 )
-ABOUT_BEST = (
-    "Average incremental accuracy from each student's best evaluation on the test images, which flatters every loss."
-)
+ABOUT_BEST = "From each student's best evaluation on the test images, which flatters every loss."
 ABOUT_FORGETTING = (
-    "Best earlier minus final accuracy on the classes of each step but the last, mean over steps, in percentage "
-    f"points, {SPREAD} (Chaudhry et al., 2018). Students are trained anew after each step, so no old weights are "
-    "lost: there are more classes to confuse."
+    "Best earlier minus final accuracy on the classes of each step but the last, mean over steps, in percentage points "
+    "(Chaudhry et al., 2018). Students are trained anew after each step: no old weights are lost, but there are more "
+    "classes to confuse."
 )

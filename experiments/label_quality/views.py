@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from gift_jax.reports import pictures
-from gift_jax.reports.page import Section
+from gift_jax.reports.page import Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, best_evaluations, differences, summary
 from gift_jax.reports.tables import grid_table, make_grid
 
@@ -25,20 +24,24 @@ def make_sections(rows: Sequence[Row], *, lrs_weight: float = 0.5, ars_weight: f
     soft = [name for name in names["loss"] if name != HARD]
     axes = {"row": "loss", "column": "images", "guessing": chance}
     sections = [
-        summary(augmented, **axes, subject=SUBJECT, note=ABOUT, worst=None),
-        *best_evaluations(augmented, **axes, worst=None),
+        summary(augmented, **axes, subject=SUBJECT, note=ABOUT),
+        *best_evaluations(augmented, **axes),
         share_section(accuracies, methods, soft),
         score_section(accuracies, methods, names["loss"], lrs_weight, ars_weight),
+        *fold("Differences", _differences(augmented, methods, chance)),
     ]
     if plain:
         grid = make_grid(plain, "loss", "images", guessing=chance)
-        picture = pictures.points("plain", {"": grid}, "Accuracy by loss and images, without augmentation")
-        sections += fold("Without augmentation", [ABOUT, grid_table(grid, "loss", worst=None), picture])
-    for title, own in (("with augmentation", augmented), ("without augmentation", plain)):
-        blocks = differences(own, "loss", "images", SUBJECT, guessing=chance)
-        for method in methods:
-            pair = [row for row in own if row["labels"]["images"] in (method, RANDOM)]
-            blocks += differences(pair, "images", "loss", method, guessing=chance)
-        sections += fold(f"Differences {title}", blocks)
+        blocks = [grid_table(grid, "loss"), *_differences(plain, methods, chance)]
+        sections.append(Section("Without augmentation", blocks, folded=True))
     first = names["images"][0]
     return [*sections, *curves(only(augmented, images=first), "loss", f"Images: {first}")]
+
+
+def _differences(rows: Sequence[Row], methods: Sequence[str], chance: float) -> list[Table]:
+    """GIFT against the other losses, and each set against random images."""
+    found = differences(rows, "loss", "images", SUBJECT, guessing=chance)
+    for method in methods:
+        pair = [row for row in rows if row["labels"]["images"] in (method, RANDOM)]
+        found += differences(pair, "images", "loss", method, guessing=chance)
+    return found

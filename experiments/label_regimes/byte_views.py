@@ -1,5 +1,6 @@
 """Accuracy against bytes of labels, and at equal bytes."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from gift_jax.reports.pictures import Point
 from gift_jax.reports.tables import name_on
 
 from ..common.reporting import Row, only
-from .rows import ALL, HARD, INTERVAL, LIVE, MORE, RANDOM, Results, split
+from .rows import ALL, HARD, LIVE, MORE, RANDOM, Results, split
 
 WHOLE = "all there are"
 
@@ -24,26 +25,19 @@ class Bought(NamedTuple):
 
 def bought(results: Results) -> list[Bought]:
     """What label bytes buy, the fewest images first; what did not finish is left out."""
-    groups: dict[int, dict[str, list[Row]]] = {}
-    for row in results.more:
-        groups.setdefault(int(name_on(row, MORE)), {}).setdefault(name_on(row, "images"), []).append(row)
-    for row in results.whole:
-        groups.setdefault(int(name_on(row, ALL)), {}).setdefault(WHOLE, []).append(row)
-    found = [(count, bytes_of([row for own in rows.values() for row in own]), rows) for count, rows in groups.items()]
-    return sorted(Bought(count, size, rows) for count, size, rows in found if size)
-
-
-def bytes_of(rows: Sequence[Row]) -> int:
-    """Bytes of labels of rows that share them; 0 if none finished."""
-    return next((row["label_bytes"] for row in rows if "label_bytes" in row), 0)
+    found = [(int(name_on(row, MORE)), name_on(row, "images"), row) for row in results.more]
+    found += [(int(name_on(row, ALL)), WHOLE, row) for row in results.whole]
+    groups: dict[int, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for count, kind, row in found:
+        groups[count][kind].append(row)
+    sizes = {count: row["label_bytes"] for count, _, row in found if "label_bytes" in row}
+    return [Bought(count, sizes[count], groups[count]) for count in sorted(sizes)]
 
 
 def regime_bytes(results: Results) -> dict[str, int]:
     """Bytes of each kind of labels of the equal numbers of images."""
     own = only(results.equal, images=results.subject)
-    regimes = dict.fromkeys(split(row)[0] for row in own)
-    sizes = {regime: bytes_of([row for row in own if split(row)[0] == regime]) for regime in regimes}
-    return {regime: size for regime, size in sizes.items() if size}
+    return {split(row)[0]: row["label_bytes"] for row in own if "label_bytes" in row}
 
 
 def bytes_picture(results: Results, about: str) -> Picture:
@@ -86,7 +80,6 @@ def bytes_section(results: Results, loss: str) -> Section:
     header += [f"hard, {kind}" for kind in kinds]
     about = (
         f"Soft labels under `{loss}` of equally many images, and hard labels of as many real images as their bytes "
-        "buy, or of all there are, in as many steps: top-1 accuracy after the last epoch, %, "
-        f"{INTERVAL}. The images' own bytes are not counted, which favours hard labels."
+        "buy, or of all there are, in as many steps. The images' own bytes are not counted, which favours hard labels."
     )
     return Section("At equal label bytes", [about, Table([header, *body])])

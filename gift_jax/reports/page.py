@@ -91,18 +91,9 @@ def to_markdown(title: str, sections: Sequence[Section]) -> str:
     for section in sections:
         blocks = [_markdown(block) for block in section.blocks]
         if section.folded:
-            blocks = [f"<details><summary>{contents(section)}</summary>", *blocks, "</details>"]
+            blocks = ["<details><summary>Show</summary>", *blocks, "</details>"]
         parts += [f"## {section.title}", *blocks]
     return "\n\n".join(parts) + "\n"
-
-
-def contents(section: Section) -> str:
-    """What a folded section holds: `Show 2 tables and 1 picture`, or `Show the text`."""
-    named = []
-    for noun, kind in (("picture", Picture), ("table", Table)):
-        if count := sum(isinstance(block, kind) for block in section.blocks):
-            named.append(f"{count} {noun}{'s' * (count > 1)}")
-    return f"Show {' and '.join(named) or 'the text'}"
 
 
 def _markdown(block: Block) -> str:
@@ -117,7 +108,7 @@ def to_html(title: str, sections: Sequence[Section]) -> str:
     for number, section in enumerate(sections, 1):
         text = "".join(_html(block, f"p{number}-{i}-") for i, block in enumerate(section.blocks))
         if section.folded:
-            text = f"<details><summary>{contents(section)}</summary>{text}</details>"
+            text = f"<details><summary>Show</summary>{text}</details>"
         parts.append(f'<section id="section-{number}"><h2>{html.escape(section.title)}</h2>{text}</section>\n')
     body = "".join([*parts[:1], _navigation(sections), *parts[1:]])
     return (
@@ -155,9 +146,7 @@ def _html(block: Block, prefix: str) -> str:
 def inline_svg(svg: str, title: str, prefix: str) -> str:
     """An SVG file's picture for a page: with a title, without its file's header, its ids made unique by the prefix."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
-    svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
-    svg = re.sub(r'href="#', f'href="#{prefix}', svg)
+    svg = re.sub(r'\bid="|url\(#|href="#', rf"\g<0>{prefix}", svg)
     return re.sub(r"<svg\b([^>]*)>", rf'<svg role="img"\1><title>{html.escape(title)}</title>', svg, count=1)
 
 

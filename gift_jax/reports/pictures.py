@@ -1,7 +1,6 @@
-"""Pictures for reports: grids as heat maps or points with their spread, series over numbers, and training curves.
+"""Pictures for reports: points with their spread, series over numbers, and training curves.
 
-Heat maps are in cividis, which is the same for colour-blind eyes and in grey print. Series have eight colours that
-colour-blind eyes tell apart, and markers and lines that differ in grey print.
+Series have eight colours that colour-blind eyes tell apart, and markers and lines that differ in grey print.
 """
 
 import io
@@ -28,6 +27,7 @@ MARKED = 20  # points of a curve at most have markers
 NARROWEST = 7.0  # inches, that a title has room
 LETTERS = 12  # of a title, an inch
 WIDEST = 48  # letters of a name beside its bar
+CROWDED = 12  # letters of a name below its bar at most, or all are slanted
 BARS = f"bars: {SPREAD}"
 GREY = "#555555"
 ACCURACY = "top-1 accuracy, %"
@@ -40,7 +40,6 @@ NAMES: Mapping[str, str] = {
     "mse": "MSE",
     "mse_ce": "MSE + CE",
     "softce_ce": "soft CE + CE",
-    "cosine": "cosine",
     "gift": "GIFT",
     "kl_soft_hard_soft": "KL, soft-hard-soft",
     "sgd": "SGD",
@@ -84,30 +83,20 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def to_svg(figure: Any) -> str:
-    """The figure as SVG whose text is text, the same bytes for the same figure."""
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour, marker and line of each series: the first eight share none of them, and a loss has its own everywhere."""
+    losses, found = set(names) <= set(FAMILIAR), {}
+    for place, name in enumerate(names):
+        look = FAMILIAR.index(name) if losses else place
+        kinds = {"color": COLOURS, "marker": MARKERS, "linestyle": LINES}
+        found[name] = {kind: choices[look % len(choices)] for kind, choices in kinds.items()}
+    return found
+
+
+def _finish(name: str, figure: Any, panes: Sequence[Any], title: str, about: str, note: str, alt: str) -> Picture:
+    """An SVG of text and the same bytes for the same figure: title, what was run, a note at the foot, one legend."""
     import matplotlib as mpl
 
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gift_jax"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def style(index: int) -> dict[str, Any]:
-    """Colour, marker and line of a series: the first eight share none of them."""
-    kinds = {"color": COLOURS, "marker": MARKERS, "linestyle": LINES}
-    return {name: choices[index % len(choices)] for name, choices in kinds.items()}
-
-
-def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The look of each series: a loss has its own everywhere; others look as their place in the list decides."""
-    losses = set(names) <= set(FAMILIAR)
-    return {name: style(FAMILIAR.index(name) if losses else place) for place, name in enumerate(names)}
-
-
-def _finish(figure: Any, panes: Sequence[Any], title: str, about: str, note: str) -> None:
-    """Title with what was run under it, a note at the foot, one legend, and no frames."""
     letters = int(LETTERS * figure.get_figwidth())
     heading = "\n".join(textwrap.fill(text, letters) for text in (title, about) if text)
     figure.suptitle(heading, x=0.01, ha="left", fontsize=11)
@@ -117,6 +106,10 @@ def _finish(figure: Any, panes: Sequence[Any], title: str, about: str, note: str
     handles, labels = panes[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside right center", frameon=False)
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gift_jax"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return Picture(name, f"{title}: {alt}", buffer.getvalue())
 
 
 def _show_references(panes: Sequence[Any], references: Mapping[str, float], *, sideways: bool = False) -> None:
@@ -131,52 +124,6 @@ def _show_references(panes: Sequence[Any], references: Mapping[str, float], *, s
                 draw(value, color=GREY, linewidth=1, linestyle=(":", "--")[number % 2], zorder=0, label=named)
             else:
                 axes.plot([], [], " ", label=f"{named}\n(off the axis)")
-
-
-def heat_map(name: str, grid: Grid, title: str, *, worst: bool = True) -> Picture:
-    """The grid as a heat map, the best row of each column framed; with worst, its worst column is set apart at the end.
-
-    With worst, rows are ordered by it.
-    """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.patches import Rectangle
-
-    rows = grid.by_worst() if worst else list(grid.rows)
-    columns = [[grid.cell(row, column) for row in rows] for column in grid.columns]
-    names, places = [*grid.columns], [float(place) for place in range(len(grid.columns))]
-    if worst:
-        columns.append([grid.worst(row) for row in rows])
-        names, places = [*names, "worst"], [*places, len(grid.columns) + 0.25]
-    figure = new_figure(max(NARROWEST, 2.4 + 0.95 * len(columns)), 1.5 + 0.6 * len(rows))
-    axes = figure.add_subplot()
-    means = np.array([[cell.mean for cell in column] for column in columns])
-    low, high = np.nanmin(means), np.nanmax(means)
-    colours: Any = {"norm": Normalize(low, high), "cmap": "cividis"}
-    for place, cells, column in zip(places, columns, means, strict=True):
-        extent = (place - 0.5, place + 0.5, len(rows) - 0.5, -0.5)
-        axes.imshow(column[:, None], **colours, extent=extent, aspect="auto")
-        if not np.isnan(column).all():
-            corner = (place - 0.48, int(np.nanargmax(column)) - 0.48)
-            axes.add_patch(Rectangle(corner, 0.96, 0.96, fill=False, edgecolor="#d62728", linewidth=2.5))
-        for index, cell in enumerate(cells):
-            colour = "white" if (cell.mean - low) <= 0.55 * (high - low) else "black"
-            text = str(cell).replace(" ±", "\n±").partition(" (")[0] + "*" * (0 < cell.diverged < cell.n)
-            axes.text(place, index, text, ha="center", va="center", color=colour, fontsize=11)
-    axes.set(xlim=(-0.5, places[-1] + 0.5), ylim=(len(rows) - 0.5, -0.5))
-    axes.set_xticks(places, [*map(display, names)], **slant(names, 10))
-    axes.set_yticks(range(len(rows)), [*map(display, rows)])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    figure.colorbar(ScalarMappable(**colours), ax=axes, label=ACCURACY, fraction=0.04, pad=0.02)
-    figure.suptitle(textwrap.fill(title, int(LETTERS * figure.get_figwidth())), x=0.01, ha="left", fontsize=11)
-    return Picture(name, f"{title}: {len(grid.rows)} by {len(grid.columns)} cells, {SPREAD}", to_svg(figure))
-
-
-def slant(names: Sequence[str], longest: int) -> dict[str, Any]:
-    """Options of tick labels: slanted if one has more letters than fit beside its neighbours."""
-    crowded = max((len(display(name)) for name in names), default=0) > longest
-    return {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
 
 
 def points(
@@ -227,13 +174,15 @@ def points(
             axes.set_yticks(ticks, [wrapped[name] for name in grid.columns])
             axes.set(xlabel=label, ylim=(len(grid.columns) - 0.5, -0.5))
         else:
-            axes.set_xticks(ticks, [*map(display, grid.columns)], **slant(grid.columns, 12))
+            crowded = max(map(len, map(display, grid.columns)), default=0) > CROWDED
+            slant = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+            axes.set_xticks(ticks, [*map(display, grid.columns)], **slant)
             axes.set(ylabel=label if axes is panes[0] else "", xlim=(-0.5, len(grid.columns) - 0.5))
         axes.set_title(heading, fontsize=10)
     _show_references(panes, references or {}, sideways=sideways)
-    n = count(cell.n for grid in panels.values() for cell in grid.cells.values())
-    _finish(figure, panes, title, about, f"{bars}, {n}")
-    return Picture(name, f"{title}: {', '.join(map(display, first.rows))}; {bars}, {n}", to_svg(figure))
+    note = f"{bars}, {count(cell.n for grid in panels.values() for cell in grid.cells.values())}"
+    alt = f"{', '.join(map(display, first.rows))}; {note}"
+    return _finish(name, figure, panes, title, about, note, alt)
 
 
 class Point(NamedTuple):
@@ -250,8 +199,7 @@ Series = Mapping[str, Sequence[Point]]
 
 def grid_series(grid: Grid) -> Series:
     """A grid whose columns are numbers as series, a row each, without the missing cells."""
-    xs = sorted(grid.columns, key=float)
-    return {row: [Point(float(x), grid.cell(row, x)) for x in xs if grid.cell(row, x).n] for row in grid.rows}
+    return {row: [Point(float(x), grid.cell(row, x)) for x in grid.columns if grid.cell(row, x).n] for row in grid.rows}
 
 
 def lines(
@@ -266,18 +214,15 @@ def lines(
     references: Mapping[str, float] | None = None,
     marks: Mapping[str, float] | None = None,
     scale: Literal["linear", "log"] = "linear",
-    figures: Literal["linear", "log"] = "linear",
 ) -> Picture:
     """Means with their spread over numbers: a panel for each name, a line for each series; the rest is as of `points`.
 
     Args:
-        name: stem of the picture's file.
         panels: series by their headings; points that are not joined have hollow markers.
         xlabel: of the axis of numbers.
         bars: what the bars are; "" if there are none.
         marks: numbers that are named above each panel; without them the points' own numbers are the ticks.
         scale: of the axis of numbers.
-        figures: scale of the axis of figures.
     """
     columns = min(len(panels), 4)
     height = -(-len(panels) // columns)
@@ -295,7 +240,7 @@ def lines(
             aside = index - (len(drawn) - 1) / 2
             moved = [1.03**aside * point.x if scale == "log" else point.x + 0.06 * aside for point in found]
             _draw_series(axes, moved, found, series_styles[series], display(series))
-        axes.set(xscale=scale, yscale=figures)
+        axes.set(xscale=scale)
         if marks is None:
             axes.set_xticks(xs, [f"{x:g}" for x in xs], fontsize=10 if len(xs) <= 6 else 7)
             axes.minorticks_off()
@@ -310,8 +255,8 @@ def lines(
     _show_references(panes, references or {})
     n = count(point.cell.n for drawn in panels.values() for found in drawn.values() for point in found)
     note = f"{bars}, {n}" if bars else ""
-    _finish(figure, panes, title, about, f"{xlabel}\n{note}".strip())
-    return Picture(name, f"{title}: {', '.join(map(display, series_styles))}{note and f'; {note}'}", to_svg(figure))
+    alt = ", ".join(map(display, series_styles)) + (note and f"; {note}")
+    return _finish(name, figure, panes, title, about, f"{xlabel}\n{note}".strip(), alt)
 
 
 def _draw_series(axes: Any, xs: Sequence[float], found: Sequence[Point], look: Mapping[str, Any], label: str) -> None:
@@ -355,8 +300,8 @@ def curves(name: str, results: Iterable[Mapping[str, Any]], axis: str, title: st
         right.plot(*_mean_curve(losses), **{**line, "marker": None})
     left.set(xlabel="epoch", ylabel=ACCURACY)
     right.set(title="training loss relative to the first epoch", xlabel="epoch", yscale="log")
-    _finish(figure, [left, right], title, "", "means over seeds")
-    return Picture(name, f"{title}: accuracy and loss by epoch of {', '.join(map(display, groups))}", to_svg(figure))
+    alt = f"accuracy and loss by epoch of {', '.join(map(display, groups))}"
+    return _finish(name, figure, [left, right], title, "", "means over seeds", alt)
 
 
 def _mean_curve(curves: Sequence[Sequence[tuple[int, float]]]) -> tuple[list[int], np.ndarray]:

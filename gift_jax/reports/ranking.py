@@ -1,10 +1,9 @@
 """Scores that tell what distilled images are worth from what labels and augmentation are worth.
 
-Reference: DD-Ranking (Li et al., 2025, arXiv 2505.13300), as its documentation's introduction defines them. Its code
-exponentiates differences in percent where a score of 0 to 100 needs fractions, which is not followed here: accuracies
-are fractions. HLR (hard label recovery) is the accuracy of all real images less that of the distilled ones, both with
-hard labels; IOR (improvement over random), that of the distilled images less that of as many random real ones, both
-trained in one way.
+Reference: DD-Ranking (Li et al., 2025, arXiv 2505.13300), as its documentation's introduction defines them; its code
+exponentiates differences in percent, where a score of 0 to 100 needs fractions, as here. HLR (hard label recovery) is
+the accuracy of all real images less that of the distilled ones, both with hard labels; IOR (improvement over random),
+that of the distilled images less that of as many random real ones, both trained in one way.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""Which differences are more than noise: t-tests paired by seed in each column, and signed-rank tests over columns.
-
-Both are corrected for their number by Holm's method.
-"""
+"""Which differences are more than noise: t-tests paired by seed, corrected for their number by Holm's method."""
 
 import math
 import statistics
@@ -13,11 +10,10 @@ import numpy as np
 from scipy import stats
 
 from gift_jax.reports.page import Table
-from gift_jax.reports.tables import figure, names_apart
+from gift_jax.reports.tables import count, figure, in_order, names_apart
 
 LEVEL = 0.05
 GRAIN = 1e-3  # percentage points: rows keep six digits, and no test set has so many images that one counts less
-SAMPLE = 6  # columns: of fewer, no signed ranks reach the level
 
 
 class Comparison(NamedTuple):
@@ -35,16 +31,11 @@ class Comparison(NamedTuple):
     p: float
     p_holm: float
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the difference, by Student's t over seeds; (nan, nan) for one seed."""
+    def __str__(self) -> str:
+        """`-3.0 [-3.5, -2.6]`, the difference and its 95 % interval by Student's t; one seed has none."""
         half = half_interval(self.std, self.n)
-        return self.difference - half, self.difference + half
-
-    @property
-    def effect(self) -> float:
-        """The difference in standard deviations of the paired differences, Cohen's d_z; nan without a spread."""
-        return self.difference / self.std if self.n > 1 and self.std > GRAIN else math.nan
+        interval = "" if math.isnan(half) else f" [{self.difference - half:+.1f}, {self.difference + half:+.1f}]"
+        return f"{self.difference:+.1f}{interval}"
 
 
 def compare(
@@ -92,21 +83,8 @@ def paired_p(differences: np.ndarray) -> float:
 
 
 def half_interval(std: float, n: int) -> float:
-    """Half of the 95 % confidence interval of a mean, by Student's t, from the sample standard deviation of n runs.
-
-    As the deviation it is nan for one run, which tells nothing.
-    """
+    """Half of the 95 % confidence interval of a mean, from the sample standard deviation of n runs; nan for one run."""
     return float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * std / math.sqrt(n) if n > 1 else math.nan
-
-
-def signed_rank_p(differences: np.ndarray) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test, from differences [n]; nan for fewer than two of them."""
-    if len(differences) < 2:
-        return math.nan
-    if not differences.any():
-        return 1.0
-    result: Any = stats.wilcoxon(differences)
-    return float(result.pvalue)
 
 
 def holm(chances: Sequence[float]) -> list[float]:
@@ -140,46 +118,32 @@ def means_over(results: Iterable[Mapping[str, Any]], row: str, column: str, gues
 
 def line(c: Comparison, subject: str) -> str:
     """A comparison in fixed form: `gift - softce: -3.0 [-3.5, -2.6], n = 10, p < 0.001`; p is Holm's."""
-    tested = "" if c.n < 2 else " [{:+.1f}, {:+.1f}]".format(*c.interval)
-    p = "" if math.isnan(c.p_holm) else f", p {p_text(c.p_holm) if c.p_holm < 0.001 else '= ' + p_text(c.p_holm)}"
+    p = "" if math.isnan(c.p_holm) else ", p < 0.001" if c.p_holm < 0.001 else f", p = {c.p_holm:.3f}"
     place = "" if c.column == "mean" else f"{c.column}: "
-    return f"{place}{subject} - {c.other}: {c.difference:+.1f}{tested}, n = {c.n}{p}"
+    return f"{place}{subject} - {c.other}: {c}, n = {c.n}{p}"
 
 
-def comparison_table(comparisons: Sequence[Comparison], column: str, subject: str) -> Table:
-    """Comparisons, the surest first. The effect d is the difference in deviations of the paired differences."""
-    header = [column, "difference", "points", "95 % interval", "d", "n", "p", "p, Holm"]
-    order = sorted(comparisons, key=lambda c: (math.isnan(c.p), c.p, -abs(c.difference)))
-    body = []
-    for c in order:
-        effect = "-" if math.isnan(c.effect) else f"{c.effect:+.1f}"
-        figures = [f"{c.difference:+.1f}", interval_text(c), effect, str(c.n), p_text(c.p), p_text(c.p_holm)]
-        body.append([c.column, f"`{subject}` - `{c.other}`", *figures])
-    return Table([header, *body])
+def starred(c: Comparison) -> str:
+    """A comparison in a table, with a star if p of Holm's is below 0.05."""
+    return f"{c}{'*' * (c.p_holm < LEVEL)}"
 
 
-def across_table(comparisons: Sequence[Comparison], column: str, subject: str) -> list[Table]:
-    """The columns taken as a sample of their kind, by Wilcoxon's signed ranks of mean differences; nothing for a few.
+def difference_table(comparisons: Sequence[Comparison], subject: str) -> Table:
+    """Differences by column and other name, the longer axis down.
 
-    Reference: Demsar (2006), of two learners over many data sets.
+    Cells have their n in brackets where it is not the same in all of them.
     """
-    found: dict[str, list[float]] = defaultdict(list)
-    for one in comparisons:
-        found[one.other].append(one.difference)
-    if not found or max(map(len, found.values())) < SAMPLE:
-        return []
-    chances = [signed_rank_p(np.array(differences)) for differences in found.values()]
-    body = [
-        [f"`{subject}` - `{other}`", f"{sum(d > 0 for d in differences)} of {len(differences)}",
-         f"{statistics.median(differences):+.1f}", p_text(p), p_text(corrected)]
-        for (other, differences), p, corrected in zip(found.items(), chances, holm(chances), strict=True)
-    ]  # fmt: skip
-    return [Table([["difference", f"{column}s ahead", "median", "p, signed ranks", "p, Holm"], *body])]
-
-
-def interval_text(c: Comparison) -> str:
-    """A comparison's 95 % interval: `-0.3 to +1.2`."""
-    return "-" if math.isnan(c.interval[0]) else "{:+.1f} to {:+.1f}".format(*c.interval)
+    alike = len({c.n for c in comparisons}) == 1
+    places = in_order(c.column for c in comparisons)
+    pairs = tuple(f"{subject} - {other}" for other in in_order(c.other for c in comparisons))
+    cells: dict[tuple[str, str], str] = {}
+    for c in comparisons:
+        place, pair = c.column, f"{subject} - {c.other}"
+        text = starred(c) + ("" if alike else f" ({c.n})")
+        cells[place, pair] = cells[pair, place] = text
+    across, down = sorted((places, pairs), key=len)
+    header = [f"points ({count(c.n for c in comparisons)})", *across]
+    return Table([header, *([name, *(cells.get((name, other), "-") for other in across)] for name in down)])
 
 
 def sampling_error(accuracy: float, images: int) -> float:
@@ -188,8 +152,3 @@ def sampling_error(accuracy: float, images: int) -> float:
     That of a difference between two students is at most the root of two times it, where their mistakes are unrelated.
     """
     return 100 * math.sqrt(accuracy / 100 * (1 - accuracy / 100) / images)
-
-
-def p_text(p: float) -> str:
-    """A p value for a table."""
-    return "-" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,20 +1,20 @@
 """What a report begins with: what was run, a picture, the subject's differences to all others, and a table."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from gift_jax.recipes.recipe import official_batch_size
 from gift_jax.reports import pictures, significance
-from gift_jax.reports.page import Block, Picture, Section
-from gift_jax.reports.tables import SPREAD, grid_table, make_grid, name_on
+from gift_jax.reports.page import Picture, Section, Table
+from gift_jax.reports.tables import SPREAD, Result, grid_table, make_grid, name_on
 
 TITLE = "Summary"
 SUBJECT = "gift"
 ACCURACY = f"Top-1 accuracy after the last epoch, %, {SPREAD}."
-TESTED = "paired by seed, with 95 % intervals; p of two-sided t-tests, corrected by Holm."
+TESTED = (
+    "Differences are in points, paired by seed, with 95 % intervals; p of two-sided t-tests, corrected by Holm "
+    "(* below 0.05)."
+)
 SHORT = 4  # names of a kind that are listed; of more their number is given
-
-Result = Mapping[str, Any]
 
 
 def what_was_run(rows: Sequence[Result]) -> str:
@@ -62,34 +62,15 @@ def _range(numbers: Iterable[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def listing(lines: Sequence[str]) -> str:
-    """Lines of fixed form, as they are."""
-    return "\n".join(["```", *lines, "```"])
+def listing(comparisons: Sequence[significance.Comparison], subject: str) -> str:
+    """A line of fixed form for each comparison."""
+    return "\n".join(["```", *(significance.line(test, subject) for test in comparisons), "```"])
 
 
-def mean_differences(
-    rows: Sequence[Result], row: str, column: str, subject: str, *, guessing: float = 0.0
-) -> list[Block]:
-    """A line for each name that the subject is compared with, of each seed's mean over the columns; nothing alone."""
-    means = significance.means_over(rows, row, column, guessing)
-    tests = significance.compare(means, row=row, column=column, subject=subject)
-    if not tests:
-        return []
-    about = f"Means over all columns, {TESTED}"
-    return [about, listing([significance.line(test, subject) for test in tests])]
-
-
-def differences(rows: Sequence[Result], row: str, column: str, subject: str, *, guessing: float = 0.0) -> list[Block]:
-    """The subject's difference to every other name in every column as a table, and over the columns as a sample."""
+def differences(rows: Sequence[Result], row: str, column: str, subject: str, *, guessing: float = 0.0) -> list[Table]:
+    """The subject's difference to every other name in every column, as a table; nothing alone."""
     tests = significance.compare(rows, row=row, column=column, subject=subject, guessing=guessing)
-    if not tests:
-        return []
-    about = f"Percentage points, {TESTED} d is the mean difference in standard deviations of the differences."
-    table = significance.comparison_table(tests, column, subject)
-    across: list[Block] = [*significance.across_table(tests, column, subject)]
-    if across:
-        across = [f"The {column}s as a sample, by signed ranks of mean differences.", *across]
-    return [about, table, *across]
+    return [significance.difference_table(tests, subject)] if tests else []
 
 
 def summary(
@@ -102,7 +83,7 @@ def summary(
     picture: Picture | None = None,
     about: str = "",
     note: str = ACCURACY,
-    worst: str | None = "worst",
+    worst: bool = False,
 ) -> Section:
     """The section that a report begins with, for results that are compared as `significance.compare` says.
 
@@ -110,26 +91,28 @@ def summary(
         picture: another picture than points.
         about: what was run, if not all of the rows say it.
         note: what the figures are.
-        worst: heading of the table's last column; None for none.
+        worst: whether the table ends with each row's worst column.
     """
     grid, about = make_grid(rows, row, column, guessing=guessing), about or what_was_run(rows)
     title, references = f"Accuracy by {row} and {column}", {"guessing": guessing}
     drawn = picture or pictures.points("summary", {"": grid}, title, about=about, references=references)
-    lines = mean_differences(rows, row, column, subject, guessing=guessing)
+    means = significance.means_over(rows, row, column, guessing)
+    tests = significance.compare(means, row=row, column=column, subject=subject)
+    lines = [listing(tests, subject)] if tests else []
+    if tests:
+        note = f"{note} {TESTED} The lines compare means over all columns."
     return Section(TITLE, [*filter(None, [about]), drawn, *lines, grid_table(grid, row, worst=worst), note])
 
 
-def best_evaluations(
-    rows: Sequence[Result], row: str, column: str, *, guessing: float, worst: str | None = "worst"
-) -> list[Section]:
+def best_evaluations(rows: Sequence[Result], row: str, column: str, *, guessing: float) -> list[Section]:
     """The best of all evaluations on test images, which the official code reports; nothing if it is not known."""
     finished = [found for found in rows if "failed" not in found]
     if not finished or not all("top1_best" in found and "history" in found for found in finished):
         return []
     count = _range(len(found["history"]) for found in finished)
     about = (
-        f"The best of {count} evaluations on the test images, as the official code reports, %, {SPREAD}. It flatters "
+        f"The best of {count} evaluations on the test images, as the official code reports, %, {SPREAD}; it flatters "
         "every run."
     )
-    grid = make_grid(rows, row, column, "top1_best", guessing)
-    return [Section("Best of all evaluations", [about, grid_table(grid, row, worst=worst)], folded=True)]
+    table = grid_table(make_grid(rows, row, column, "top1_best", guessing), row)
+    return [Section("Best of all evaluations", [about, table], folded=True)]

@@ -39,7 +39,7 @@ class Summary(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Cells by (row, column) names, which are in the order of their first appearance; some may be missing."""
+    """Cells by (row, column) names, which are `in_order`; some may be missing."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -53,10 +53,6 @@ class Grid(NamedTuple):
         """The row's cell of lowest mean; one without runs if a cell is missing."""
         cells = [self.cell(row, column) for column in self.columns]
         return min(cells, key=lambda cell: cell.mean) if all(cell.n for cell in cells) else Summary()
-
-    def by_worst(self) -> list[str]:
-        """Rows by their worst cell, best first, those with a missing cell last."""
-        return sorted(self.rows, key=lambda row: -np.nan_to_num(self.worst(row).mean, nan=-1.0))
 
     @property
     def n(self) -> str:
@@ -90,8 +86,17 @@ def make_grid(
 
 def grid_of(cells: Mapping[tuple[str, str], Summary]) -> Grid:
     """A grid of cells by (row, column)."""
-    rows, columns = (tuple(dict.fromkeys(names[axis] for names in cells)) for axis in (0, 1))
+    rows, columns = (in_order(names[axis] for names in cells) for axis in (0, 1))
     return Grid(rows, columns, cells)
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names once each, in the order of their first appearance; numbers ascend."""
+    found = tuple(dict.fromkeys(names))
+    try:
+        return tuple(sorted(found, key=float))
+    except ValueError:
+        return found
 
 
 def name_on(result: Result, axis: str) -> str:
@@ -113,11 +118,14 @@ def summarize(values: Iterable[float | None], guessing: float = 0.0) -> Summary:
     return Summary(float(np.mean(figures)), std, len(figures), sum(value is None for value in found))
 
 
-def grid_table(grid: Grid, corner: str, *, worst: str | None = "worst") -> Table:
+def grid_table(grid: Grid, corner: str, *, worst: bool = False) -> Table:
     """A grid with its n as a table; with worst, rows are ordered by their worst column, which ends them."""
-    header, body = [f"{corner} ({grid.n})", *grid.columns, *filter(None, [worst])], []
-    for row in grid.by_worst() if worst else grid.rows:
-        cells = [grid.cell(row, column) for column in grid.columns] + ([grid.worst(row)] if worst else [])
+    rows, header, body = list(grid.rows), [f"{corner} ({grid.n})", *grid.columns], []
+    if worst:
+        rows.sort(key=lambda row: -np.nan_to_num(grid.worst(row).mean, nan=-1.0))
+        header.append("worst")
+    for row in rows:
+        cells = [grid.cell(row, column) for column in grid.columns] + [grid.worst(row)] * worst
         body.append([f"`{row}`", *map(str, cells)])
     return Table([header, *body])
 
@@ -172,17 +180,11 @@ def differing(found: Sequence[Mapping[str, str]], part: str = "") -> list[str]:
     return list(dict.fromkeys([*named, *(key for same in alike.values() for key in _differing(same, digests))]))
 
 
-_DIGEST = re.compile(r"digests\.|setting$")
+_DIGEST, UNKNOWN = re.compile(r"digests\.|setting$"), "unknown"
 
 
 def _differing(found: Sequence[Mapping[str, str]], keys: Sequence[str]) -> list[str]:
-    values: dict[str, set[str]] = {key: set() for key in keys}
-    for one in found:
-        known = {key.partition(".")[0] for key in one}
-        for key in keys:
-            if key.partition(".")[0] in known:
-                values[key].add(one.get(key, ""))
-    return [key for key in keys if len(values[key]) > 1]
+    return [key for key in keys if len({known_text(one, key) for one in found} - {UNKNOWN}) > 1]
 
 
 def is_part(key: str, part: str) -> bool:
@@ -192,8 +194,10 @@ def is_part(key: str, part: str) -> bool:
 
 def known_text(found: Mapping[str, str], key: str) -> str:
     """A fact of a result; "" of one that has its default, `unknown` of one that nothing is known about."""
+    if key in found:
+        return found[key]
     root = key.partition(".")[0]
-    return found.get(key, "" if any(name.partition(".")[0] == root for name in found) else "unknown")
+    return "" if any(is_part(name, root) for name in found) else UNKNOWN
 
 
 def fact_text(key: str, text: str) -> str:

@@ -1,4 +1,6 @@
-"""Rows of results that are made up, for the tests of reports."""
+"""Rows of results that are made up, for the tests of reports, and what these say."""
+
+from gift_jax.reports.page import Picture, Table
 
 
 def rows_of(figures, axes=("loss", "optimizer"), **fields):
@@ -11,3 +13,9 @@ def rows_of(figures, axes=("loss", "optimizer"), **fields):
             found = {"failed": "diverged", "reason": "nan"} if top1 is None else {"top1_last": top1, "top1_best": top1}
             rows.append({**row, **found, **({} if top1 is None else curves)})
     return rows
+
+
+def text_of(sections):
+    """The words and tables of sections."""
+    blocks = [block for section in sections for block in section.blocks if not isinstance(block, Picture)]
+    return "\n".join(block.markdown if isinstance(block, Table) else block for block in blocks)

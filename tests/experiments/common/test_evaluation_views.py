@@ -54,9 +54,10 @@ def test_options_of_a_loss_are_part_of_its_name_and_losses_are_compared_all_else
     assert named == {"gift, default weight", "gift, weight 0.3", "kl, default weight"}
     sections = make_sections([*runs(90.0), *runs(70.0, **kl), *runs(20.0, **other), *runs(10.0, **kl, **other)])
     table = next(block for block in sections[1].blocks if isinstance(block, Table))
-    assert [row[:3] for row in table.rows[1:]] == [
-        ["sgd, teacher a1a1a1a1", "`gift` - `kl`", "+20.0"],
-        ["sgd, teacher b2b2b2b2", "`gift` - `kl`", "+10.0"],
+    assert table.rows == [
+        ["points (n = 2)", "gift - kl"],
+        ["sgd, teacher a1a1a1a1", "+20.0 [+20.0, +20.0]"],
+        ["sgd, teacher b2b2b2b2", "+10.0 [+10.0, +10.0]"],
     ]
 
 

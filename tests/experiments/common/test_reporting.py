@@ -6,24 +6,17 @@ from pathlib import Path
 
 import pytest
 from forms import short_form
-from grids import rows_of
+from grids import rows_of, text_of
 
 from experiments import ablation, fidelity, report
 from experiments.common import rate_views, reporting
 from experiments.common.reporting import by_setting, write_report
 from gift_jax import GiftError
-from gift_jax.reports.page import Picture, Table
 from gift_jax.studies.results import read_results
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "results"
 REPORTS = sorted(DOCUMENTED.glob("*/report.md"))
 GRIDS = [name for name in report.EXPERIMENTS if (DOCUMENTED / name).is_dir()]
-
-
-def text_of(sections):
-    """A report's words and tables."""
-    blocks = [block for section in sections for block in section.blocks if not isinstance(block, Picture)]
-    return "\n".join(block.markdown if isinstance(block, Table) else block for block in blocks)
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=[path.parent.name for path in REPORTS])
@@ -77,17 +70,17 @@ def test_a_lead_that_goes_when_rates_are_chosen():
     assert "| `gift` | 77.0 ± 2.0 | 72.0 ± 2.0 | 86.5 ± 1.3 | 82.0 ± 2.0 |" in text
 
 
-def test_without_validation_images_no_rate_is_chosen():
-    rows = [{key: value for key, value in row.items() if key != "validation_top1"} for row in rate_rows(RATES)]
+NO_VALIDATION = [{key: value for key, value in row.items() if key != "validation_top1"} for row in rate_rows(RATES)]
+NO_RATE_10 = rate_rows({names: values for names, values in RATES.items() if names != ("kl", "sgd", "10")})
+
+
+@pytest.mark.parametrize(
+    ("rows", "lacking"), [(NO_VALIDATION, "chosen rate:"), (NO_RATE_10, "mean over rates: gift - kl")]
+)
+def test_no_rate_is_chosen_without_validation_images_and_means_are_over_all_rates(rows, lacking):
     text = text_of(rate_views.make_sections(rows, "optimizer"))
-    assert "No rate was chosen" in text
-    assert "chosen rate:" not in text
-
-
-def test_a_rate_that_is_missing_leaves_no_mean_over_rates():
-    figures = {names: values for names, values in RATES.items() if names != ("kl", "sgd", "10")}
-    text = text_of(rate_views.make_sections(rate_rows(figures), "optimizer")[:1])
-    assert "mean over rates: gift - kl" not in text
+    assert lacking not in text
+    assert ("No rate was chosen" in text) is (rows is NO_VALIDATION)
 
 
 def test_rates_are_chosen_on_validation_images_never_on_test_images():
@@ -133,8 +126,8 @@ def test_deviations_are_pairs():
     rows = rows_of(figures, ("deviation", "side"), dataset="digits", student={"num_classes": 10})
     rows = [{**row, "loss": "gift", "optimizer": "sgd", "epochs": 1, "recipe": {"loss_options": []}} for row in rows]
     table = fidelity.pairs(rows, fidelity.make_grid(rows, "side", "deviation"), 10.0)
-    assert table.rows[1][:4] == ["JPEG", "81.0 ± 1.4", "82.5 ± 2.1", "+1.5"]
-    assert table.rows[2] == ["small crops", "-", "50.0 ± 0.0", "-", "-", "-"]
+    assert table.rows[1] == ["JPEG", "81.0 ± 1.4", "82.5 ± 2.1", "+1.5 [-4.9, +7.9]"]
+    assert table.rows[2] == ["small crops", "-", "50.0 ± 0.0", "-"]
 
 
 def test_joined_reports_begin_with_all_summaries(tmp_path):
@@ -160,58 +153,36 @@ def test_two_settings_of_one_study_are_two_reports(tmp_path):
     assert "10.5 ± 0.7" in text_of([second])
 
 
-@pytest.mark.parametrize(
-    ("field", "names"),
-    [
-        ({"teacher_sha256": "a1" * 16}, ["teacher a1a1a1a1", "teacher b2b2b2b2"]),
-        ({"dataset": "digits"}, ["dataset digits", "dataset mine"]),
-        ({"recipe": {"epochs": 100}}, ["epochs 100", "epochs 10"]),
-    ],
-)
-def test_losses_are_not_compared_across_what_a_study_holds_fixed(field, names):
-    """One loss alone was run in each setting, so no two rows have the same labels."""
-    others = {"teacher_sha256": "b2" * 16, "dataset": "mine", "recipe": {"epochs": 10}}
-    one, two = [
-        rows_of({(loss, "sgd"): [90.0, 91.0]}, experiment="x", **own)
-        for loss, own in (("kl", field), ("gift", {name: others[name] for name in field}))
-    ]
-    assert [*by_setting(one + two)] == names
-    assert [*by_setting(one + one)] == [""]
+def run(loss="kl", seed=0, labels=None, **fields):
+    return {"labels": labels or {"loss": loss, "optimizer": "sgd"}, "seed": seed, "top1_last": 90.0, **fields}
 
 
-@pytest.mark.parametrize("name", ["random_generator", "test_images", "images"])
-def test_seeds_of_two_generators_or_on_other_images_are_two_reports(name):
-    """Whether one seed or two, one loss or two: no accuracy of one stands beside that of the other."""
-    for seed, loss in ((0, "gift"), (1, "gift"), (1, "kl")):
-        one, two = (
-            [{**rows_of({(loss, "sgd"): [90.0]}, experiment="x")[0], "digests": {name: 8 * pair}, "seed": number}]
-            for loss, number, pair in (("gift", 0, "a1"), (loss, seed, "b2"))
-        )
-        words = name.replace("_", " ")
-        assert [*by_setting(one + two)] == [f"{words} a1a1a1a1", f"{words} b2b2b2b2"]
-        assert [*by_setting(one + one)] == [""]
+A, B = "a1" * 16, "b2" * 16
+SETTINGS = [
+    # One loss alone was run in each setting, so no two rows have the same labels.
+    (run(teacher_sha256=A), run("gift", teacher_sha256=B), ["teacher a1a1a1a1", "teacher b2b2b2b2"]),
+    (run(dataset="digits"), run("gift", dataset="mine"), ["dataset digits", "dataset mine"]),
+    (run(recipe={"epochs": 100}), run("gift", recipe={"epochs": 10}), ["epochs 100", "epochs 10"]),
+    *(  # whether one seed or two, one loss or two: no accuracy of one stands beside that of the other
+        (run(digests={name.replace(" ", "_"): A}), run(loss, seed, digests={name.replace(" ", "_"): B}),
+         [f"{name} a1a1a1a1", f"{name} b2b2b2b2"])
+        for name in ("random generator", "test images", "images")
+        for loss, seed in (("kl", 0), ("kl", 1), ("gift", 1))
+    ),
+    ({"dataset": "digits"}, {"dataset": "mine"}, ["dataset digits", "dataset mine"]),  # evaluations
+    # Longer training of larger sets is the study's own doing, and so is a rate a loss.
+    (run(labels={"loss": "kl", "ipc": "1"}, recipe={"epochs": 100, "optimizer": {"learning_rate": 0.1}}),
+     run(labels={"loss": "gift", "ipc": "10"}, recipe={"epochs": 10, "optimizer": {"learning_rate": 0.2}}), [""]),
+    # Sets that store their labels have no teacher, and students of their own.
+    (run(labels={"loss": "kl", "method": "rded"}, teacher="conv3", student={"options": []}),
+     run(labels={"loss": "kl", "method": "ncfm"}, teacher=None, student={"options": ["instance"]}), [""]),
+]  # fmt: skip
 
 
-def test_evaluations_on_two_datasets_are_two_reports():
-    one, two = ({**rows_of({("kl", "sgd"): [90.0]}, dataset=name)[0], "experiment": "x"} for name in ("digits", "mine"))
-    del one["labels"], two["labels"]
-    assert [*by_setting([one, two])] == ["dataset digits", "dataset mine"]
-
-
-def test_what_an_axis_decides_makes_no_setting_of_its_own():
-    """Longer training of larger sets is the study's own doing, and so is a rate a loss."""
-    rows = [
-        *rows_of({("kl", "1"): [10.0]}, ("loss", "ipc"), recipe={"epochs": 100, "optimizer": {"learning_rate": 0.1}}),
-        *rows_of({("gift", "10"): [50.0]}, ("loss", "ipc"), recipe={"epochs": 10, "optimizer": {"learning_rate": 0.2}}),
-    ]
-    assert [*by_setting(rows)] == [""]
-
-
-def test_sets_that_store_their_labels_stand_beside_others():
-    """They have no teacher, and students of their own."""
-    one, two = {"teacher": "conv3", "student": {"options": []}}, {"teacher": None, "student": {"options": ["instance"]}}
-    rows = rows_of({("kl", "rded"): [50.0]}, ("loss", "method"), **one)
-    assert [*by_setting(rows + rows_of({("kl", "ncfm"): [60.0]}, ("loss", "method"), **two))] == [""]
+@pytest.mark.parametrize(("one", "other", "names"), SETTINGS)
+def test_rows_are_parted_by_what_a_study_holds_fixed_and_not_by_what_its_axes_decide(one, other, names):
+    assert [*by_setting([one, other])] == names
+    assert [*by_setting([one, one])] == [""]
 
 
 def test_a_diverged_run_stays_with_the_runs_of_its_teacher():
@@ -252,17 +223,17 @@ def claims():
 
 
 def test_figures_of_the_table_of_results_are_in_the_reports():
-    """Under the heading that is linked, the interval and n in the figure's line where there are any."""
+    """Under the heading that is linked, with the interval beside the figure, and n."""
     assert len([*claims()]) > 50
     for claim, figure, interval, n, path, anchor in claims():
         sections = re.split(r"^## ", path.read_text(), flags=re.MULTILINE)
         named = {re.sub(r"[^\w\- ]", "", text.partition("\n")[0].lower()).replace(" ", "-"): text for text in sections}
         lines = [line.replace("[", "").replace("]", "").replace(", +", " to +").replace(", -", " to -")
                  for line in named[anchor].splitlines()]  # fmt: skip
-        pattern = rf"(?<![\d.]){re.escape(figure)}(?![\d.])"
-        found = [line for line in lines if re.search(pattern, line) and interval in line]
+        pattern = r"(?: \(n = \d+\))?[ |]+".join(re.escape(text) for text in (figure, interval) if text)
+        found = [line for line in lines if re.search(rf"(?<![\d.]){pattern}(?![\d.])", line)]
         assert found, (claim, figure, interval)
-        counted = re.search(rf"n = {n}\b|n = \d+ to {n}\b|n = {n} to", named[anchor])
+        counted = re.search(rf"n = {n}\b|n = \d+ to {n}\b|n = {n} to|\({n}\)", named[anchor])
         assert counted or any(f"| {n} |" in line for line in found) or not n, claim
 
 
@@ -283,9 +254,8 @@ def test_a_folder_of_many_results_names_their_kind_and_the_choices(tmp_path):
 def test_a_run_under_two_labels_takes_its_time_once():
     row = {"cell": "a", "seconds": 30.0, "train_seconds": 9.0, "recipe": {}, "device": "d", "versions": {}}
     row |= {"teacher": None, "teacher_sha256": None, "method": "rded", "distilled": {}}
-    table = dict(reporting.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0].rows)
-    assert table["runs"] == "2, of which 0 failed"
-    assert table["time"].startswith("60 s of")
+    line = reporting.configuration([row, {**row, "labels": {}}, {**row, "cell": "b"}]).blocks[0]
+    assert line.startswith("2 runs, 0 failed · 60 s of")
 
 
 def test_results_of_a_study_without_its_labels_are_no_traceback(tmp_path):

@@ -37,9 +37,9 @@ STUDIES = {
     fidelity: (
         "--deviations JPEG 'KL without T^2, SGD' 'whitened and normalised' 'untrained teacher'",
         16,
-        ["The official behaviour and ours", "Ways of reporting"],
+        ["Summary", "Ways of reporting"],
     ),
-    loss_comparison: ("--losses gift kl --methods rded kmeans", 8, ["Heat map", "Differences"]),
+    loss_comparison: ("--losses gift kl --methods rded kmeans", 8, ["Differences"]),
     cross_optimizer: (
         "--losses gift kl_t2 --optimizers sgd schedule_free --rates 1 3",
         16,

@@ -60,7 +60,7 @@ def test_a_loss_looks_the_same_in_every_picture():
     assert pictures.styles(["kl_t2", "gift"])["gift"] == pictures.styles([*LOSSES])["gift"]
     nine = pictures.styles([*LOSSES, "kl_t2"])
     assert len({str(sorted(look.items(), key=str)) for look in nine.values()}) == 9
-    assert pictures.styles(["ours", "gift"]) == {"ours": pictures.style(0), "gift": pictures.style(1)}
+    assert [*pictures.styles(["ours", "gift"]).values()] == [*pictures.styles([*LOSSES][:2]).values()]
 
 
 def points_of(names):
@@ -97,7 +97,6 @@ def test_every_picture_of_eight_losses_has_eight_colours():
 def test_a_missing_cell_is_drawn_by_no_picture():
     grid = make_grid(rows_of({("gift", "1"): [50, 60], ("gift", "10"): [70], ("kl", "1"): [40]}), "loss", "optimizer")
     assert [len(found) for found in pictures.grid_series(grid).values()] == [2, 1]
-    assert "nan" not in pictures.heat_map("h", grid, "H").content
     assert "GIFT" in pictures.points("p", {"": grid}, "P", references={"guessing": 55.0, "teacher": 99.0}).content
 
 

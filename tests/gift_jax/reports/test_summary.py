@@ -4,7 +4,7 @@ import pytest
 from grids import rows_of
 
 from gift_jax.reports import summary
-from gift_jax.reports.page import Picture, Table
+from gift_jax.reports.page import Picture
 
 # Differences of means over the columns: 5.5, 6.5, 7.5, deviation 1; half of the interval is 4.3027 / sqrt(3).
 GIFT = {("gift", "sgd"): [90, 92, 94], ("gift", "adam"): [81, 81, 81]}
@@ -13,32 +13,20 @@ AXES = {"row": "loss", "column": "optimizer", "subject": "gift"}
 
 
 def test_a_summary_is_a_picture_a_line_a_comparison_and_a_table():
-    picture, caption, lines, table, note = summary.summary(ROWS, **AXES, guessing=10.0).blocks
+    picture, lines, table, note = summary.summary(ROWS, **AXES, guessing=10.0, worst=True).blocks
     assert isinstance(picture, Picture)
     assert "off the axis" in picture.content  # guessing
-    assert caption.startswith("Means over all columns")
     assert lines == "```\ngift - kl: +6.5 [+4.0, +9.0], n = 3, p = 0.008\n```"
     assert table.rows[0] == ["loss (n = 3)", "sgd", "adam", "worst"]
+    assert note.startswith(f"{summary.ACCURACY} {summary.TESTED}")
+
+
+@pytest.mark.parametrize(("rows", "subject"), [(ROWS, "ce"), (ROWS[:6], "gift")])
+def test_nothing_is_compared_without_the_subject_or_alone(rows, subject):
+    names = {**AXES, "subject": subject}
+    _, _, note = summary.summary(rows, **names, guessing=10.0).blocks
     assert note == summary.ACCURACY
-
-
-def test_one_seed_has_no_interval_and_no_spread():
-    rows = [row for row in ROWS if row["seed"] == 0]
-    *_, lines, table, _ = summary.summary(rows, **AXES, guessing=10.0).blocks
-    assert lines == "```\ngift - kl: +5.5, n = 1\n```"
-    assert table.rows[1] == ["`gift`", "90.0", "81.0", "81.0"]
-
-
-def test_nothing_is_compared_without_the_subject_or_alone():
-    assert summary.mean_differences(ROWS, **{**AXES, "subject": "ce"}) == []
-    assert summary.differences(ROWS[:3], **AXES) == []
-
-
-def test_differences_are_a_table_a_row_each():
-    _, table = summary.differences(ROWS, **AXES)
-    assert isinstance(table, Table)
-    assert table.rows[1][:3] == ["sgd", "`gift` - `kl`", "+12.0"]
-    assert len(table.rows) == 3
+    assert summary.differences(rows, **names) == []
 
 
 RECIPE = {"epochs": 100, "batch_size": None, "max_steps": None}

@@ -25,14 +25,16 @@ def test_cells_hold_mean_sample_std_and_n():
     assert tables.summarize([5.0]) == pytest.approx((5.0, np.nan, 1, 0), nan_ok=True)
 
 
-def test_one_run_has_no_spread():
-    assert str(tables.summarize([5.0])) == "5.0"
-    assert str(tables.summarize([None], 10.0)) == "diverged"
-    assert str(tables.Summary()) == "-"
+SUMMARIES = [([5.0], "5.0"), ([None, None], "diverged"), ([None, 20.0], "15.0 ± 7.1 (1 of 2 diverged)")]
+
+
+@pytest.mark.parametrize(("values", "text"), SUMMARIES)
+def test_one_run_has_no_spread_and_diverged_ones_are_counted(values, text):
+    assert str(tables.summarize(values, 10.0)) == text
 
 
 def test_table_is_ordered_by_the_worst_column():
-    table = tables.grid_table(GRID, "loss")
+    table = tables.grid_table(GRID, "loss", worst=True)
     assert table.rows[0] == ["loss (n = 2)", "sgd", "adam", "worst"]
     assert [row[0] for row in table.rows[1:]] == ["`gift`", "`kl`"]
     assert table.rows[2] == ["`kl`", "11.0 ± 1.4", "91.0 ± 1.4", "11.0 ± 1.4"]
@@ -40,43 +42,43 @@ def test_table_is_ordered_by_the_worst_column():
 
 
 def test_a_missing_cell_is_a_dash_and_its_row_has_no_worst():
-    table = tables.grid_table(tables.make_grid(RESULTS[:6], "loss", "optimizer"), "loss")
-    assert table.rows[1][0] == "`kl`"
+    table = tables.grid_table(tables.make_grid(RESULTS[:6], "loss", "optimizer"), "loss", worst=True)
+    assert [row[0] for row in table.rows] == ["loss (n = 2)", "`kl`", "`gift`"]
     assert table.rows[2] == ["`gift`", "81.0 ± 1.4", "-", "-"]
 
 
-def recipe(rate, **more):
-    return {"recipe": {"optimizer": {"name": "sgd", "learning_rate": rate}, **more}}
+def test_names_keep_their_order_and_numbers_ascend():
+    assert tables.in_order(["10", "0.3", "10", "2"]) == ("0.3", "2", "10")
+    assert tables.in_order(["sgd", "10", "adam", "sgd"]) == ("sgd", "10", "adam")
 
 
-def options(*pairs):
-    return {"recipe": {"epochs": 1, "loss_options": [*pairs]}}
-
-
-def digests(pair, name="test_images"):
-    return {"digests": {name: 8 * pair}}
+def nested(path, value):
+    """`{"a": {"b": value}}` of the path `a.b`."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
 
 
 SETTINGS = {
-    "rate": (recipe(0.1), recipe(0.01), "learning rate 0.1", "learning rate 0.01"),
-    "teacher": ({"teacher_sha256": "a1" * 16}, {"teacher_sha256": "b2" * 16}, "teacher a1a1a1a1", "teacher b2b2b2b2"),
-    "no teacher": ({"teacher": "conv2"}, {"teacher": None}, "teacher conv2", "no teacher"),
-    "precision": (recipe(1, precision="float32"), recipe(1, precision="f16"), "precision float32", "precision f16"),
-    "set": ({"distilled": {"seed": "0"}}, {"distilled": {"seed": "1"}}, "set seed 0", "set seed 1"),
-    "student": ({"student": {"width": 4}}, {"student": {"width": 8}}, "student width 4", "student width 8"),
-    "images": ({"ipc": 1}, {"ipc": 10}, "ipc 1", "ipc 10"),
-    "options": (options(), options(["weight", 0.3]), "default weight", "weight 0.3"),
-    "test images": (digests("a1"), digests("b2"), "test images a1a1a1a1", "test images b2b2b2b2"),
-    "set's images": (digests("a1", "images"), digests("b2", "images"), "images a1a1a1a1", "images b2b2b2b2"),
+    "recipe.optimizer.learning_rate": (0.1, 0.01, "learning rate 0.1", "learning rate 0.01"),
+    "recipe.precision": ("float32", "f16", "precision float32", "precision f16"),
+    "recipe": ({"epochs": 1}, {"epochs": 1, "loss_options": [["weight", 0.3]]}, "default weight", "weight 0.3"),
+    "teacher_sha256": ("a1" * 16, "b2" * 16, "teacher a1a1a1a1", "teacher b2b2b2b2"),
+    "teacher": ("conv2", None, "teacher conv2", "no teacher"),
+    "distilled.seed": ("0", "1", "set seed 0", "set seed 1"),
+    "student.width": (4, 8, "student width 4", "student width 8"),
+    "ipc": (1, 10, "ipc 1", "ipc 10"),
+    "digests.test_images": (8 * "a1", 8 * "b2", "test images a1a1a1a1", "test images b2b2b2b2"),
+    "digests.images": (8 * "a1", 8 * "b2", "images a1a1a1a1", "images b2b2b2b2"),
 }
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
-def test_two_settings_under_one_name_are_two_rows_and_two_families(kind):
-    one, other, *differences = SETTINGS[kind]
+@pytest.mark.parametrize("path", SETTINGS)
+def test_two_settings_under_one_name_are_two_rows_and_two_families(path):
+    one, other, *differences = SETTINGS[path]
     names = [f"gift, {difference}" for difference in differences]
-    results = rows_of({("gift", "sgd"): [90, 91], ("kl", "sgd"): [80, 80]}, **one)
-    results += rows_of({("gift", "sgd"): [9, 10], ("kl", "sgd"): [20, 20]}, **other)
+    results = rows_of({("gift", "sgd"): [90, 91], ("kl", "sgd"): [80, 80]}, **nested(path, one))
+    results += rows_of({("gift", "sgd"): [9, 10], ("kl", "sgd"): [20, 20]}, **nested(path, other))
     grid = tables.make_grid(results, "loss", "optimizer")
     assert [row for row in grid.rows if row.startswith("gift")] == names
     assert [grid.cell(name, "sgd").mean for name in names] == [90.5, 9.5]
@@ -100,17 +102,6 @@ def test_digests_tell_apart_what_nothing_else_does_whatever_an_older_row_says():
     assert tables.differing([one, two, {**older, "a": "2"}]) == ["a", "setting"]
     assert tables.differing([{**one, "a": "2"}, two]) == ["a"]
     assert tables.differing([one, older]) == []
-
-
-def test_progress_in_a_log_is_plain_lines(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
-    with progress.display("students", 4, "epochs") as advance:
-        advance(1, "gift, loss 0.5")
-        advance(3, "gift, loss 0.1")
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["students: 1/4 epochs", "students: 4/4 epochs"]
-    assert lines[1].endswith("loss 0.1")
-    assert "\x1b" not in "".join(lines)
 
 
 def test_progress_on_a_terminal_is_a_bar(capsys, monkeypatch):
