@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.fkd import INFO, save_epoch, save_info, set_digest
+from gift_jax.data.fkd import INFO, content_digest, save_epoch, save_info, set_digest
 from gift_jax.data.stored_info import StoredBatches, StoredInfo, problems
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
 from gift_jax.readers.archives import open_archive
 from gift_jax.readers.source import Source, check_file, directory
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content, sha256_tree
+from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
 from gift_jax.runtime.progress import display
 
 from ..distilled import open_distilled
@@ -71,7 +71,7 @@ def convert_fkd(request: LabelRequest) -> StoredInfo:
     with atomic_write(out, keep=same_content) as temporary:
         temporary.mkdir()
         info = _import(reader, temporary, request)
-        info = dataclasses.replace(info, content=sha256_tree(temporary))
+        info = dataclasses.replace(info, content=content_digest(temporary))
         save_info(temporary, info)
     print(f"{done:<10}{out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
     print(f"labels    {info.describe()}")

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from gift_jax.data.datasets import Normalisation, embedded_description, get_dataset, register_embedded_dataset
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, refuse_to_replace
+from gift_jax.runtime.files import atomic_write, locked, os_errors_as_gift_error, refuse_to_replace
 
 PixelSpace = Literal["raw", "normalised", "zca"]
 PIXEL_SPACES: tuple[str, ...] = typing.get_args(PixelSpace)
@@ -169,8 +169,10 @@ def save_new_distilled(path: Path, distilled: DistilledSet) -> bool:
     Returns: whether it was written. Raises: GiftError if something else is there, or the set cannot be written.
     """
     if not path.exists():
-        save_distilled(path, distilled)
-        return True
+        with locked(path, "another process writes this set", wait=True):
+            if not path.exists():
+                save_distilled(path, distilled)
+                return True
     names = [field.name for field in dataclasses.fields(DistilledSet) if field.name != "provenance"]
     with contextlib.suppress(GiftError):  # a damaged file is something else
         found = load_distilled(path)

@@ -21,7 +21,7 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.data.stored_info import BY_BATCH, CROPS, StoredBatches, StoredInfo, array_length, array_shapes, problems
 from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.pixels.mixing import MIXINGS
-from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, write_text
+from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, sha256_tree, write_text
 
 INFO = "fkd.json"
 _FORMAT = "gift_jax stored soft labels 1"
@@ -136,6 +136,11 @@ def epoch_path(directory: Path, number: int) -> Path:
     return directory / f"epoch_{number:04d}.safetensors"
 
 
+def content_digest(directory: Path) -> str:
+    """SHA-256 over the files of all epochs."""
+    return sha256_tree(directory, "epoch_*.safetensors")
+
+
 def save_epoch(directory: Path, number: int, flat: StoredBatches) -> None:
     """Write an epoch's batches, in which `problems` finds none."""
     path = epoch_path(directory, number)
@@ -151,7 +156,10 @@ def save_info(directory: Path, info: StoredInfo) -> None:
 
 
 def load_soft_labels(directory: Path | str) -> StoredLabels:
-    """Open a directory that `python -m convert fkd` wrote; epochs are read when asked for. Raises: GiftError."""
+    """Open a directory that `python -m convert fkd` wrote; epochs are read when asked for.
+
+    All files are digested first: what they hold decides the run, whatever `fkd.json` says. Raises: GiftError.
+    """
     directory = Path(directory)
     if not (directory / INFO).is_file():
         raise GiftError(f"{directory}: no stored soft labels here ({INFO} is missing); {_REMAKE}")
@@ -177,4 +185,7 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
         and info.whole_epochs > 0
     ):
         raise GiftError(f"{directory / INFO}: its mixing or one of its numbers cannot be; {_REMAKE}")
-    return StoredLabels(directory, info)
+    digest = content_digest(directory)
+    if info.content not in ("", digest):  # banks that were imported before it was kept have none
+        raise GiftError(f"{directory}: its files are not those that were imported; {_REMAKE}")
+    return StoredLabels(directory, dataclasses.replace(info, content=digest))

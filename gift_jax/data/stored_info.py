@@ -43,7 +43,7 @@ class StoredInfo:
     as Pillow's images, or `floats`, as tensors. weighted: whether images' losses have weights. draw: a name in `DRAWS`,
     the batches of an epoch. batches: how many there are in all (0: every epoch is whole); drop_last: images that fill
     no batch are left out of an epoch. content: SHA-256 over the files of all epochs; "" where labels are made as they
-    are asked for, and in banks that were imported before it was kept.
+    are asked for.
     """
 
     dataset: str
@@ -84,7 +84,7 @@ class StoredInfo:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All of it as JSON, but for a content that is not known: runs that knew none keep their identity."""
+        """All of it as JSON, but for a content that there is none of: such runs keep their identity."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "content" or value}
 
     def describe(self) -> str:

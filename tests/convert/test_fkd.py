@@ -258,8 +258,25 @@ def test_banks_that_were_imported_before_others_were_known_still_load(released, 
     old = {name: content[name] for name in ("format", *mandatory)}
     (labels.directory / "fkd.json").write_text(json.dumps(old))
     found = load_soft_labels(labels.directory)
-    assert found.info == dataclasses.replace(labels.info, content="")
+    assert found.info == labels.info
     jax.tree.map(np.testing.assert_array_equal, found.epoch(1), labels.epoch(1))
+    exchange(labels.directory)
+    assert load_soft_labels(labels.directory).identity != labels.identity
+
+
+def exchange(directory):
+    """Two epochs' files change places, as if a part of another bank was copied over this one."""
+    first, second = (directory / f"epoch_000{number}.safetensors" for number in (0, 1))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+def test_files_that_were_not_imported_are_refused(released, imported_fkd):
+    labels, _ = imported_fkd(released())
+    exchange(labels.directory)
+    with pytest.raises(GiftError, match="its files are not those that were imported"):
+        load_soft_labels(labels.directory)
 
 
 def test_damaged_imports_are_named(released, imported_fkd):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import fuzzing
 import jax.numpy as jnp
@@ -15,9 +16,10 @@ from setups import distilled_set
 import gift_jax
 from gift_jax.data.datasets import DATASETS, DIGITS_NORMALISATION, Normalisation
 from gift_jax.data.digits import load_split
-from gift_jax.data.distilled import PIXEL_SPACES, StoredSet, from_parts, to_parts
+from gift_jax.data.distilled import PIXEL_SPACES, StoredSet, from_parts, save_distilled, save_new_distilled, to_parts
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
+from gift_jax.runtime.files import locked
 
 
 @given(soft=st.booleans(), space=st.sampled_from(PIXEL_SPACES), count=st.integers(1, 30), note=st.text(max_size=20))
@@ -151,6 +153,17 @@ def test_a_failed_write_leaves_the_old_file(path, tmp_path, monkeypatch):
         gift_jax.save_distilled(path, distilled_set(5))
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_of_two_that_write_a_set_at_once_the_second_is_refused(tmp_path):
+    path, (first, second) = tmp_path / "set.safetensors", (distilled_set(4), distilled_set(4, ipc=1))
+    with ThreadPoolExecutor() as pool:
+        with locked(path, "the first one writes"):
+            later = pool.submit(save_new_distilled, path, second)
+            wait([later], timeout=0.5)  # for the second to come as far as it may
+            save_distilled(path, first)
+        assert isinstance(later.exception(), GiftError)
+    assert gift_jax.load_distilled(path).ipc == first.ipc
 
 
 def test_raw_pixels_are_normalised_and_others_pass():
