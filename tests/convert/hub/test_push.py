@@ -163,7 +163,7 @@ def test_what_is_not_whole_is_refused(pushed, convert, refused, monkeypatch):
     second.unlink()
     metadata = {b"gift_jax": b'{"ipc": "2", "method": "mine", "dataset": "cifar10"}'}
     pq.write_table(table.replace_schema_metadata(metadata), first)
-    message = "its shards are not as they were written ('image_shape'); download it again"
+    message = "its shards are not as they were written (it has no 'image_shape'); download it again"
     refused("distilled", directory, *options, message=message, names=directory)
 
 
