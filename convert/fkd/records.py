@@ -140,7 +140,7 @@ def _boxes(label: str, coords: np.ndarray, side: int, temperature: float) -> np.
 
 def _partners(label: str, partners: np.ndarray) -> np.ndarray:
     if partners.dtype.itemsize == 1 and len(partners) > 256:
-        raise GiftError(f"{label}: its partners are bytes, which number no {len(partners)} images; give batches of 256")
+        raise GiftError(f"{label}: its partners are bytes: too few for {len(partners)} images; give 256 at most")
     return partners.astype(np.int32)
 
 
