@@ -66,17 +66,27 @@ def make_batch_ranker(
     return jit(rank) if mesh is None else jit(rank, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def in_batches(function: Callable[..., Any], size: int, *arrays: np.ndarray, pad: bool = True) -> Any:
+def in_batches(
+    function: Callable[..., Any],
+    size: int,
+    *arrays: np.ndarray,
+    pad: bool = True,
+    ahead: int = 0,
+    mesh: Mesh | None = None,
+) -> Any:
     """What a function of batches gives for all rows of arrays [N, ...], as NumPy arrays, joined along the rows.
 
     With pad, the last batch is filled up with zeros to the common shape, and what comes of these is dropped.
+    Args: ahead, how many batches are read while one is computed; mesh, over which each device reads its share.
     """
-    total, parts = len(arrays[0]), []
+    total, running, parts = len(arrays[0]), [], []
     for start in range(0, total, size):
-        share = slice(0, size if pad else min(size, total - start))
-        made = function(*(_rows(array, start, share) for array in arrays))
-        parts.append(jax.tree.map(lambda leaf, known=total - start: np.asarray(leaf)[:known], made))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+        count = size if pad else min(size, total - start)
+        running.append(function(*(_read(array, start, count, mesh) for array in arrays)))
+        if len(running) > ahead:
+            parts.append(jax.tree.map(np.asarray, running.pop(0)))
+    parts += [jax.tree.map(np.asarray, made) for made in running]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:total], *parts)
 
 
 def largest_batch(side: int) -> int:
@@ -95,9 +105,9 @@ def make_ranker(
 ) -> Ranker:
     """Prepare `(params, batch_stats) -> ranks [N]` over the set, as of `label_ranks`.
 
-    The last batch is padded to the common shape and the padding's ranks dropped, so every image counts once. Batches
-    are taken one after another, so that a set that is mapped from disk is never in memory as a whole. Over a mesh each
-    device, and so each host, reads and computes its share of every batch; the weights are then on all of them.
+    Every image counts once. Batches are taken one after another, so that a set that is mapped from disk is never in
+    memory as a whole. Over a mesh each device, and so each host, reads and computes its share of every batch; the
+    weights are then on all of them.
     """
     total, devices = len(evaluation_set.labels), mesh.size if mesh else 1
     largest = devices * largest_batch(evaluation_set.images.shape[1])
@@ -105,26 +115,17 @@ def make_ranker(
     rank_batch = make_batch_ranker(model, evaluation_set.pixel_space, normalisation, mesh)
 
     def rank(params: Variables, batch_stats: Variables) -> np.ndarray:
-        ranks, running = [], np.zeros(0, np.int32)
-        for start in range(0, total, batch_size):
-            # The next batch is read while the last one is being computed.
-            following = rank_batch(params, batch_stats, *_padded(evaluation_set, start, batch_size, mesh))
-            ranks, running = [*ranks, np.asarray(running)], following
-        return np.concatenate([*ranks, np.asarray(running)])[:total]
+        of_batch, tests = functools.partial(rank_batch, params, batch_stats), evaluation_set
+        return in_batches(of_batch, batch_size, tests.images, tests.labels, ahead=1, mesh=mesh)
 
     return rank
 
 
 def make_evaluator(
-    model: Network,
-    evaluation_set: EvaluationSet,
-    normalisation: Normalisation,
-    *,
-    batch_size: int = BATCH_SIZE,
-    mesh: Mesh | None = None,
+    model: Network, evaluation_set: EvaluationSet, normalisation: Normalisation, **options: Any
 ) -> Evaluator:
-    """Prepare `(params, batch_stats) -> Accuracy` over the set; see `make_ranker`."""
-    rank = make_ranker(model, evaluation_set, normalisation, batch_size=batch_size, mesh=mesh)
+    """Prepare `(params, batch_stats) -> Accuracy` over the set. Args: options, of `make_ranker`."""
+    rank = make_ranker(model, evaluation_set, normalisation, **options)
 
     def evaluate(params: Variables, batch_stats: Variables) -> Accuracy:
         ranks = rank(params, batch_stats)
@@ -134,19 +135,12 @@ def make_evaluator(
     return evaluate
 
 
-def _padded(
-    evaluation_set: EvaluationSet, start: int, batch_size: int, mesh: Mesh | None
-) -> list[np.ndarray | jax.Array]:
-    """Images [batch_size, ...] and their labels; beyond the last one come zeros."""
-    batches = []
-    for array in (evaluation_set.images, evaluation_set.labels):
-        read = functools.partial(_rows, array, start)
-        shape = (batch_size, *array.shape[1:])
-        batches.append(read(slice(0, batch_size)) if mesh is None else put_shares(read, shape, mesh))
-    return batches
+def _read(array: np.ndarray, start: int, count: int, mesh: Mesh | None) -> np.ndarray | jax.Array:
+    """So many rows from there on; beyond the array's last one come zeros."""
 
+    def read(share: slice) -> np.ndarray:
+        rows = array[start + share.start : start + share.stop]
+        missing = share.stop - share.start - len(rows)
+        return np.pad(rows, ((0, missing), *((0, 0),) * (array.ndim - 1)))
 
-def _rows(array: np.ndarray, start: int, share: slice) -> np.ndarray:
-    rows = array[start + share.start : start + share.stop]
-    missing = share.stop - share.start - len(rows)
-    return np.pad(rows, ((0, missing), *((0, 0),) * (array.ndim - 1)))
+    return read(slice(0, count)) if mesh is None else put_shares(read, (count, *array.shape[1:]), mesh)

@@ -6,7 +6,6 @@ code minimises. Options are keyword-only and default to the official values.
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Literal
 
 import jax
@@ -20,20 +19,6 @@ _COSINE_EPS = 1e-8
 
 LossFn = Callable[..., jax.Array]
 """`(student_logits [B, C], teacher_logits [B, C], labels int [B], *, **options) -> float [B]`."""
-
-
-def reading_levels(loss: LossFn) -> LossFn:
-    """Mark a loss that reads more of the teacher's logits than their softmax: a constant added to them changes it.
-
-    With the option `soft="probabilities"` it does not.
-    """
-    loss.reads_levels = True  # type: ignore[attr-defined]
-    return loss
-
-
-def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
-    """Whether a loss of `LOSSES` with these options is so marked."""
-    return getattr(LOSSES[loss], "reads_levels", False) and options.get("soft") != "probabilities"
 
 
 def l2_normalize(vectors: jax.Array) -> jax.Array:
@@ -51,12 +36,11 @@ def smooth_labels(
 ) -> jax.Array:
     """Turn labels into smoothed one-hot rows: `1 - a` on the true class, `a / (C - 1)` on each other one.
 
-    Args: labels, int [B]; num_classes, C >= 2; smoothing, a in [0, 1].
-    Returns: float [B, C] whose rows sum to one.
-    Reference: the official GIFT code. PyTorch and optax spread `a / C` over all classes instead, hence the
-    factor `C / (C - 1)` below.
+    Args: labels, int [B]; num_classes, C >= 2; smoothing, a in [0, 1]. Returns: float [B, C].
+    Reference: the official GIFT code.
     """
     one_hot = jax.nn.one_hot(labels, num_classes, dtype=dtype)
+    # PyTorch and optax spread `a / C` over all classes.
     return optax.smooth_labels(one_hot, smoothing * num_classes / (num_classes - 1))
 
 
@@ -84,9 +68,8 @@ def refine_labels(
     """
     targets = {"logits": lambda: teacher_logits, "probabilities": lambda: jax.nn.softmax(teacher_logits / temperature)}
     unit = l2_normalize(targets[soft]())
-    hard = l2_normalize(
-        smooth_labels(labels, teacher_logits.shape[-1], smoothing=smoothing, dtype=teacher_logits.dtype)
-    )
+    smoothed = smooth_labels(labels, teacher_logits.shape[-1], smoothing=smoothing, dtype=teacher_logits.dtype)
+    hard = l2_normalize(smoothed)
     soft_weight = {"additive": 1.0, "convex": 1.0 - weight}[form]
     return soft_weight * unit + weight * hard
 
@@ -141,7 +124,6 @@ def softce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Arr
     return optax.softmax_cross_entropy(student_logits, jax.nn.softmax(teacher_logits))
 
 
-@reading_levels
 def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Mean squared difference of the logits: `mean_c (z_c - t_c)^2`.
 
@@ -152,7 +134,6 @@ def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array)
     return jnp.mean(jnp.square(student_logits - teacher_logits), axis=-1)
 
 
-@reading_levels
 def mse_ce(
     student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array, *, ce_weight: float = 0.1
 ) -> jax.Array:
@@ -175,7 +156,6 @@ def softce_ce(
     return softce(student_logits, teacher_logits, labels) + ce_weight * ce(student_logits, teacher_logits, labels)
 
 
-@reading_levels
 def cosine(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
     """One minus the cosine similarity: `1 - z . t / (max(|z|, e) max(|t|, e))`, e = 1e-8.
 
@@ -186,7 +166,6 @@ def cosine(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Arr
     return optax.cosine_distance(student_logits, teacher_logits, epsilon=_COSINE_EPS**2)
 
 
-@reading_levels
 def gift(
     student_logits: jax.Array,
     teacher_logits: jax.Array,
@@ -211,16 +190,22 @@ def gift(
     return cosine(student_logits, refined, labels)
 
 
-LOSSES: Mapping[str, LossFn] = MappingProxyType(
-    {
-        "ce": ce,
-        "kl": kl,
-        "softce": softce,
-        "mse": mse,
-        "mse_ce": mse_ce,
-        "softce_ce": softce_ce,
-        "cosine": cosine,
-        "gift": gift,
-    }
-)
+LOSSES: Mapping[str, LossFn] = {
+    "ce": ce,
+    "kl": kl,
+    "softce": softce,
+    "mse": mse,
+    "mse_ce": mse_ce,
+    "softce_ce": softce_ce,
+    "cosine": cosine,
+    "gift": gift,
+}
 """Every training criterion, by the name that options and recipes take."""
+
+# They read more of the teacher's logits than their softmax: a constant added to these changes the loss.
+LEVEL_READERS = frozenset({"mse", "mse_ce", "cosine", "gift"})
+
+
+def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
+    """Whether a loss of `LOSSES` is one of `LEVEL_READERS` with these options."""
+    return loss in LEVEL_READERS and options.get("soft") != "probabilities"

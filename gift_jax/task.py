@@ -29,10 +29,9 @@ from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import Seeds, place_on_mesh
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.cooling import split_options
-from gift_jax.training.epochs import Driver, Epoch, make_epoch
+from gift_jax.training.epochs import Driver, Epoch, make_epoch, make_phased_epoch
 from gift_jax.training.identity import fingerprint, random_identity, set_identity, teacher_identity, test_set_identity
 from gift_jax.training.normalising import stated_normalisation, target_normalisation, with_common_normalisation
-from gift_jax.training.phases import make_phased_epoch
 from gift_jax.training.program import Data, Program, State, make_data
 from gift_jax.training.replay import adapt_recipe, check_set
 from gift_jax.training.resume import Checkpoints

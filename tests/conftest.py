@@ -58,7 +58,8 @@ BESIDES_CHECK = (
     "gift_jax/reports/test_page_browser.py",
     *(f"gift_jax/runtime/test_{name}.py" for name in ("devices", "memory", "sharding", "sharding_hosts")),
     "gift_jax/pixels/resampling/*",
-    *(f"gift_jax/training/test_{name}.py" for name in ("phases", "resume", "step", "streaming", "train_whitened")),
+    "gift_jax/training/test_epochs_phases.py",
+    *(f"gift_jax/training/test_{name}.py" for name in ("resume", "step", "streaming", "train_whitened")),
     *(f"test_{name}.py" for name in ("docs", "makefile", "readme", "tutorial", "wheel")),
 )
 

@@ -7,7 +7,6 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -36,26 +35,24 @@ from gift_jax.runtime.seeds import check_seeds
 Variables = dict[Any, Any]
 """A nested dictionary of arrays: a model's parameters, or its BatchNorm statistics."""
 
-MODELS: Mapping[str, functools.partial[nnx.Module]] = MappingProxyType(
-    {
-        **{f"conv{depth}": functools.partial(ConvNet, depth=depth) for depth in range(1, 10)},
-        "alexnet": functools.partial(AlexNet),
-        **{f"vgg{depth}": functools.partial(VGG, depth=depth) for depth in vgg.PARTS},
-        "mobilenet_v2": functools.partial(MobileNetV2),
-        "efficientnet_b0": functools.partial(EfficientNet),
-        "shufflenet_v2_x0_5": functools.partial(ShuffleNetV2),
-        "convnext_tiny": functools.partial(ConvNeXt),
-        "vit_b_16": functools.partial(ViT),
-        "swin_v2_t": functools.partial(SwinV2),
-        **{
-            f"resnet{depth}{stem}": functools.partial(ResNet, depth=depth, **options)
-            for stem, options in (("", {}), ("_modified", {"small_images": True}))
-            for depth in resnet.STAGES
-        },
-        **{f"resnet{depth}": functools.partial(ResNetCifar, depth=depth) for depth in resnet_cifar.DEPTHS},
-        "resnet_ap10": functools.partial(ResNetAP),
-    }
-)
+MODELS: Mapping[str, functools.partial[nnx.Module]] = {
+    **{f"conv{depth}": functools.partial(ConvNet, depth=depth) for depth in range(1, 10)},
+    "alexnet": functools.partial(AlexNet),
+    **{f"vgg{depth}": functools.partial(VGG, depth=depth) for depth in vgg.PARTS},
+    "mobilenet_v2": functools.partial(MobileNetV2),
+    "efficientnet_b0": functools.partial(EfficientNet),
+    "shufflenet_v2_x0_5": functools.partial(ShuffleNetV2),
+    "convnext_tiny": functools.partial(ConvNeXt),
+    "vit_b_16": functools.partial(ViT),
+    "swin_v2_t": functools.partial(SwinV2),
+    **{
+        f"resnet{depth}{stem}": functools.partial(ResNet, depth=depth, **options)
+        for stem, options in (("", {}), ("_modified", {"small_images": True}))
+        for depth in resnet.STAGES
+    },
+    **{f"resnet{depth}": functools.partial(ResNetCifar, depth=depth) for depth in resnet_cifar.DEPTHS},
+    "resnet_ap10": functools.partial(ResNetAP),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +162,10 @@ class Model(NamedTuple):
 
     def cast(self, params: Variables, dtype: jnp.dtype) -> Variables:
         """The weights in the precision of a network's arithmetic, but for those of norms, which keep their own."""
-        return _cast(params, dtype, (), _norm_paths(self.spec))
+        norms = _norm_paths(self.spec)
+        return jax.tree.map_with_path(
+            lambda path, leaf: leaf if tuple(key.key for key in path[:-1]) in norms else leaf.astype(dtype), params
+        )
 
     def init(self, key: jax.Array) -> tuple[Variables, Variables]:
         """Draw (params, batch_stats) from PyTorch's initial distribution; jitted, once an architecture."""
@@ -195,14 +195,6 @@ def _abstract_module(spec: ModelSpec) -> nnx.Module:
 @functools.lru_cache
 def _norm_paths(spec: ModelSpec) -> frozenset[tuple[Any, ...]]:
     return frozenset(path for path, part in nnx.iter_modules(_abstract_module(spec)) if isinstance(part, Norm))
-
-
-def _cast(tree: Any, dtype: jnp.dtype, path: tuple[Any, ...], kept: frozenset[tuple[Any, ...]]) -> Any:
-    if path in kept:
-        return tree
-    if isinstance(tree, dict):
-        return {name: _cast(part, dtype, (*path, name), kept) for name, part in tree.items()}
-    return tree.astype(dtype)
 
 
 @cached_factory

@@ -4,28 +4,12 @@ Reference: RDED `synthesize/models.py` (batch norm, `conv3` to `conv6`) and DC/M
 (instance norm by default), which are the same function of the same weights.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
 import jax
 from flax import nnx
 
 from gift_jax.errors import GiftError, unknown_name
 from gift_jax.models.layers import conv, linear
-from gift_jax.models.norms import BatchNorm, ConvNorm, GroupNorm, Identity, LayerNorm, norm_relu_pool
-
-NormFactory = Callable[[int, int, nnx.Rngs], nnx.Module]
-
-# (channels, side of the feature map) -> module
-NORMS: Mapping[str, NormFactory] = MappingProxyType(
-    {
-        "batch": lambda channels, side, rngs: BatchNorm(channels, rngs=rngs),
-        "instance": lambda channels, side, rngs: GroupNorm(channels, channels, rngs=rngs),
-        "group": lambda channels, side, rngs: GroupNorm(channels, 4, rngs=rngs),
-        "layer": lambda channels, side, rngs: LayerNorm((side, side, channels), rngs=rngs),
-        "none": lambda channels, side, rngs: Identity(),
-    }
-)
+from gift_jax.models.norms import NORMS, ConvNorm, norm_relu_pool
 
 
 def first_padding(channels: int, image_size: int) -> int:
@@ -59,20 +43,17 @@ class ConvNet(nnx.Module):
             raise unknown_name("norm", norm, NORMS)
         if feature_side(depth, channels, image_size) < 1:
             raise GiftError(f"a ConvNet of depth {depth} needs images of at least {2**depth} pixels, not {image_size}")
-        blocks = []
-        for index in range(depth):
-            padding = first_padding(channels, image_size) if index == 0 else 1
-            inputs = channels if index == 0 else width
-            side = feature_side(index, channels, image_size)
+
+        def block(index: int) -> ConvNorm:
+            inputs, padding = (width, 1) if index else (channels, first_padding(channels, image_size))
             convolution = conv(inputs, width, 3, padding=padding, rngs=rngs)
-            blocks.append(ConvNorm(convolution, NORMS[norm](width, side, rngs)))
-        self.blocks = nnx.List(blocks)
-        features = width * feature_side(depth, channels, image_size) ** 2
-        self.classifier = linear(features, num_classes, rngs=rngs)
+            return ConvNorm(convolution, NORMS[norm](width, feature_side(index, channels, image_size), rngs))
+
+        self.blocks = nnx.List(block(index) for index in range(depth))
+        self.classifier = linear(width * feature_side(depth, channels, image_size) ** 2, num_classes, rngs=rngs)
 
     def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
         """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        del key  # nothing here is drawn
         x = images
         for block in self.blocks:
             x = norm_relu_pool(block.norm, block.conv(x), train=train)

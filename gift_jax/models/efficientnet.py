@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import conv, dropout, kaiming_normal, linear, stochastic_depth, zeros
+from gift_jax.models.layers import Classifier, conv, dropout, kaiming_normal, linear, stochastic_depth, zeros
 from gift_jax.models.norms import conv_norm
 
 # (expansion, kernel, stride of the first, width, repeats)
@@ -12,6 +12,7 @@ STAGES = (
     (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )  # fmt: skip
+BLOCKS = sum(stage[-1] for stage in STAGES)
 STEM_WIDTH, LAST_WIDTH = 32, 1280
 DROPOUT, STOCHASTIC_DEPTH = 0.2, 0.2
 
@@ -33,7 +34,7 @@ class Block(nnx.Module):
     """Expand (unless by one), filter each channel, weigh channels, project; a shortcut where shape allows."""
 
     def __init__(
-        self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int, drop_rate: float, *, rngs: nnx.Rngs
+        self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int, place: int, *, rngs: nnx.Rngs
     ) -> None:
         hidden = inputs * expansion
         if expansion != 1:
@@ -42,28 +43,25 @@ class Block(nnx.Module):
         self.excite = SqueezeExcitation(hidden, max(1, inputs // 4), rngs=rngs)
         self.project = conv_norm(hidden, outputs, 1, rngs=rngs)
         self.shortcut = stride == 1 and inputs == outputs
-        self.drop_rate = drop_rate
+        self.drop_rate, self.place = STOCHASTIC_DEPTH * place / BLOCKS, place
 
-    def __call__(self, x: jax.Array, *, train: bool, key: jax.Array | None, place: int) -> jax.Array:
-        """Args: x [B, H, W, inputs]; place, this block's number. Returns: [B, H / stride, W / stride, outputs]."""
+    def __call__(self, x: jax.Array, *, train: bool, key: jax.Array | None) -> jax.Array:
+        """Args: x [B, H, W, inputs]. Returns: [B, H / stride, W / stride, outputs]."""
         hidden = nnx.silu(self.expand(x, train=train)) if hasattr(self, "expand") else x
         hidden = self.excite(nnx.silu(self.filter(hidden, train=train)))
         projected = self.project(hidden, train=train)
-        return x + stochastic_depth(projected, self.drop_rate, key, place) if self.shortcut else projected
+        return x + stochastic_depth(projected, self.drop_rate, key, self.place) if self.shortcut else projected
 
 
-class EfficientNet(nnx.Module):
+class EfficientNet(Classifier):
     """EfficientNet-B0; images [B, H, W, channels] of any side -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
-        del image_size  # the mean over the last feature map takes any
         self.stem = conv_norm(channels, STEM_WIDTH, 3, strides=2, rngs=rngs)
-        total, inputs, blocks = sum(stage[-1] for stage in STAGES), STEM_WIDTH, []
+        blocks, inputs = [], STEM_WIDTH
         for expansion, kernel, first_stride, width, repeats in STAGES:
-            for number in range(repeats):
-                stride = first_stride if number == 0 else 1
-                drop_rate = STOCHASTIC_DEPTH * len(blocks) / total
-                blocks.append(Block(inputs, width, expansion, kernel, stride, drop_rate, rngs=rngs))
+            for stride in (first_stride, *[1] * (repeats - 1)):
+                blocks.append(Block(inputs, width, expansion, kernel, stride, len(blocks), rngs=rngs))
                 inputs = width
         self.blocks = nnx.List(blocks)
         self.head = conv_norm(inputs, LAST_WIDTH, 1, rngs=rngs)
@@ -74,11 +72,9 @@ class EfficientNet(nnx.Module):
     def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem, of every block and of the head. Args: images [B, H, W, channels]."""
         outputs = [nnx.silu(self.stem(images, train=train))]
-        for place, block in enumerate(self.blocks):
-            outputs.append(block(outputs[-1], train=train, key=key, place=place))
+        for block in self.blocks:
+            outputs.append(block(outputs[-1], train=train, key=key))
         return [*outputs, nnx.silu(self.head(outputs[-1], train=train))]
 
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        x = jnp.mean(self.features(images, train=train, key=key)[-1], axis=(1, 2))
-        return self.classifier(dropout(x, DROPOUT, key, len(self.blocks)))
+    def _classify(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+        return self.classifier(dropout(jnp.mean(x, axis=(1, 2)), DROPOUT, key, BLOCKS))

@@ -1,6 +1,6 @@
 """Layers with PyTorch's numbers: initial distributions and explicit paddings, NHWC and HWIO throughout."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -11,8 +11,6 @@ from gift_jax.models.convolution import convolve
 
 # torch's kaiming_normal_(mode="fan_out", nonlinearity="relu").
 kaiming_normal = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
 zeros = nnx.initializers.zeros
 normal_init = nnx.initializers.normal  # `torch.nn.init.normal_(std=...)`
 # variance_scaling's uniform bound is sqrt(3 scale / fan_in); torch's default is sqrt(1 / fan_in).
@@ -48,44 +46,54 @@ def row(vector: jax.Array) -> jax.Array:
     return vector[None, None, None, :]
 
 
-def stage_outputs(x: jax.Array, stages: Any, between: Any, key: jax.Array | None) -> list[jax.Array]:
-    """What goes into the first stage, and the outputs of every stage of blocks and of every layer between them."""
-    outputs, place = [x], 0
-    for number, stage in enumerate(stages):
-        if number:
-            x = between[number - 1](x)
-            outputs.append(x)
-        for block in stage:
-            x, place = block(x, key=key, place=place), place + 1
-        outputs.append(x)
-    return outputs
+class Classifier(nnx.Module):
+    """A network that classifies the last of its features: their mean over the image, by the layer `fc`, by default."""
+
+    fc: nnx.Linear
+
+    def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
+        """Intermediate outputs, that of the last layer before the classifier included."""
+        raise NotImplementedError
+
+    def _classify(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+        return self.fc(jnp.mean(x, axis=(1, 2)))
+
+    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
+        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
+        return self._classify(self.features(images, train=train, key=key)[-1], key)
 
 
-def through_stages(x: jax.Array, stages: Iterable[nnx.List], *, train: bool) -> list[jax.Array]:
-    """What goes into the first stage of blocks, and the output of every stage. Args: x [B, H, W, C]."""
+def stage_outputs(
+    x: jax.Array, stages: Iterable[Iterable[Any]], *, between: Sequence[Any] = (), **options: Any
+) -> list[jax.Array]:
+    """What goes into the first stage, and the outputs of every stage and of every layer between two.
+
+    Args: x [B, H, W, C]; options, of all blocks.
+    """
     outputs = [x]
-    for stage in stages:
+    for number, stage in enumerate(stages):
+        if number and between:
+            outputs.append(between[number - 1](outputs[-1]))
+        x = outputs[-1]
         for block in stage:
-            x = block(x, train=train)
+            x = block(x, **options)
         outputs.append(x)
     return outputs
 
 
-def dropout(x: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax.Array:
+def dropout(
+    x: jax.Array, rate: float, key: jax.Array | None, place: int, *, shape: tuple[int, ...] | None = None
+) -> jax.Array:
     """Zero a share `rate` of x and scale the rest by `1 / (1 - rate)`; the identity without a key.
 
-    place tells the uses of one key in a network apart.
+    place tells the uses of one key in a network apart; shape is that of the draws, x's by default.
     """
-    return _dropped(x, rate, key, place, x.shape)
+    if key is None:
+        return x
+    kept = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, shape or x.shape)
+    return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))
 
 
 def stochastic_depth(x: jax.Array, rate: float, key: jax.Array | None, place: int) -> jax.Array:
     """Dropout of whole images of a residual branch x [B, ...]: torchvision's `StochasticDepth(mode="row")`."""
-    return _dropped(x, rate, key, place, (len(x),) + (1,) * (x.ndim - 1))
-
-
-def _dropped(x: jax.Array, rate: float, key: jax.Array | None, place: int, shape: tuple[int, ...]) -> jax.Array:
-    if key is None:
-        return x
-    kept = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - rate, shape)
-    return jnp.where(kept, x / (1 - rate), jnp.zeros_like(x))
+    return dropout(x, rate, key, place, shape=(len(x),) + (1,) * (x.ndim - 1))

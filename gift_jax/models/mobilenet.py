@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import dropout, linear, normal_init, zeros
+from gift_jax.models.layers import Classifier, dropout, linear, normal_init, zeros
 from gift_jax.models.norms import conv_norm
 
 # (expansion, width, repeats, stride of the first)
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-LAST_WIDTH = 1280
+STEM_WIDTH, LAST_WIDTH = 32, 1280
 DROPOUT = 0.2
 
 
@@ -31,30 +31,26 @@ class InvertedResidual(nnx.Module):
         return x + projected if self.shortcut else projected
 
 
-class MobileNetV2(nnx.Module):
+class MobileNetV2(Classifier):
     """MobileNetV2 of width 1; images [B, H, W, channels] of any side -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
-        del image_size  # the mean over the last feature map takes any
-        self.stem = conv_norm(channels, 32, 3, strides=2, rngs=rngs)
-        blocks, inputs = [], 32
+        self.stem = conv_norm(channels, STEM_WIDTH, 3, strides=2, rngs=rngs)
+        blocks, inputs = [], STEM_WIDTH
         for expansion, width, repeats, first_stride in STAGES:
-            for number in range(repeats):
-                stride = first_stride if number == 0 else 1
+            for stride in (first_stride, *[1] * (repeats - 1)):
                 blocks.append(InvertedResidual(inputs, width, stride, expansion, rngs=rngs))
                 inputs = width
         self.blocks = nnx.List(blocks)
         self.head = conv_norm(inputs, LAST_WIDTH, 1, rngs=rngs)
         self.classifier = linear(LAST_WIDTH, num_classes, kernel_init=normal_init(0.01), bias_init=zeros, rngs=rngs)
 
-    def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
+    def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem, of every block and of the head. Args: images [B, H, W, channels]."""
         outputs = [nnx.relu6(self.stem(images, train=train))]
         for block in self.blocks:
             outputs.append(block(outputs[-1], train=train))
         return [*outputs, nnx.relu6(self.head(outputs[-1], train=train))]
 
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        x = jnp.mean(self.features(images, train=train)[-1], axis=(1, 2))
-        return self.classifier(dropout(x, DROPOUT, key, 0))
+    def _classify(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+        return self.classifier(dropout(jnp.mean(x, axis=(1, 2)), DROPOUT, key, 0))

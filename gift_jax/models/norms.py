@@ -4,7 +4,7 @@ Each is called with `train`; a BatchNorm in training writes its new running stat
 `models.Model.apply` returns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +16,8 @@ from gift_jax.errors import GiftError
 from gift_jax.models.fused import PIXELS, Normalised, normalise, normalise_relu_pool
 from gift_jax.models.layers import conv, kaiming_normal, row
 from gift_jax.models.pooling import avg_pool
+
+MOMENTUM = 0.9  # of running statistics
 
 
 def _standardize(x: jax.Array, mean: jax.Array, variance: jax.Array, epsilon: float) -> jax.Array:
@@ -49,11 +51,10 @@ class BatchNorm(Norm):
     running variance, which is 0.1 new and 0.9 old (Flax keeps the biased one and weighs it 0.01).
     """
 
-    def __init__(self, channels: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5, momentum: float = 0.9) -> None:
-        super().__init__((channels,), rngs=rngs, epsilon=epsilon)
+    def __init__(self, channels: int, *, rngs: nnx.Rngs) -> None:
+        super().__init__((channels,), rngs=rngs)
         self.mean = nnx.BatchStat(jnp.zeros((channels,)))
         self.var = nnx.BatchStat(jnp.ones((channels,)))
-        self.momentum = momentum
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Normalise x [B, H, W, C], in the statistics' precision."""
@@ -69,7 +70,7 @@ class BatchNorm(Norm):
         single = x.astype(self.mean.dtype)
         y, mean, var = function(single, self.scale[...], self.bias[...], PIXELS, self.epsilon)
         for running, new in ((self.mean, mean), (self.var, var * (count / (count - 1)))):
-            running[...] = self.momentum * running[...] + (1 - self.momentum) * new.reshape(-1)
+            running[...] = MOMENTUM * running[...] + (1 - MOMENTUM) * new.reshape(-1)
         return y.astype(x.dtype)
 
     def folded(self) -> tuple[np.ndarray, np.ndarray]:
@@ -82,13 +83,12 @@ class BatchNorm(Norm):
 class GroupNorm(Norm):
     """Group normalisation as `torch.nn.GroupNorm`; one channel a group is the InstanceNorm of DC and DATM."""
 
-    def __init__(self, channels: int, groups: int, *, rngs: nnx.Rngs, epsilon: float = 1e-5) -> None:
-        super().__init__((channels,), rngs=rngs, epsilon=epsilon)
+    def __init__(self, channels: int, groups: int, *, rngs: nnx.Rngs) -> None:
+        super().__init__((channels,), rngs=rngs)
         self.groups = groups
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Normalise x [B, H, W, C], in the weights' precision."""
-        del train
         if self.groups == x.shape[-1]:
             return self.by_own_statistics(normalise, x)
         _check_values(x.size // (len(x) * self.groups), "GroupNorm")
@@ -113,7 +113,6 @@ class LayerNorm(Norm):
 
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Normalise x [..., *shape], in the weights' precision."""
-        del train
         dtype, x = x.dtype, x.astype(self.scale.dtype)
         axes = tuple(range(-self.scale.ndim, 0))
         mean = jnp.mean(x, axis=axes, keepdims=True)
@@ -127,8 +126,17 @@ class Identity(nnx.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Return x."""
-        del train
         return x
+
+
+# (channels, side of the feature map) -> module
+NORMS: Mapping[str, Callable[[int, int, nnx.Rngs], nnx.Module]] = {
+    "batch": lambda channels, side, rngs: BatchNorm(channels, rngs=rngs),
+    "instance": lambda channels, side, rngs: GroupNorm(channels, channels, rngs=rngs),
+    "group": lambda channels, side, rngs: GroupNorm(channels, 4, rngs=rngs),
+    "layer": lambda channels, side, rngs: LayerNorm((side, side, channels), rngs=rngs),
+    "none": lambda channels, side, rngs: Identity(),
+}
 
 
 class ConvNorm(nnx.Module):
@@ -151,11 +159,16 @@ def norm_relu_pool(norm: nnx.Module, x: jax.Array, *, train: bool) -> jax.Array:
     return avg_pool(nnx.relu(normalised(x, train=train)), 2)
 
 
-def conv_norm(inputs: int, outputs: int, kernel: int, *, rngs: nnx.Rngs, **options: Any) -> ConvNorm:
-    """A convolution without bias, padded by half its kernel, and a BatchNorm. Args: options, of `layers.conv`."""
+def conv_norm(
+    inputs: int, outputs: int, kernel: int, *, rngs: nnx.Rngs, norm: str = "batch", **options: Any
+) -> ConvNorm:
+    """A convolution without bias, padded by half its kernel, and a norm of `NORMS`, any but that of whole images.
+
+    Args: options, of `layers.conv`.
+    """
     options = {"kernel_init": kaiming_normal, **options}
     convolution = conv(inputs, outputs, kernel, padding=kernel // 2, use_bias=False, rngs=rngs, **options)
-    return ConvNorm(convolution, BatchNorm(outputs, rngs=rngs))
+    return ConvNorm(convolution, NORMS[norm](outputs, 0, rngs))
 
 
 def fold_batch_norm(model: nnx.Module) -> None:

@@ -4,11 +4,12 @@ Reference: torchvision `models/resnet.py` (v1.5 bottlenecks: the stride is in th
 modified stem, a 3x3 convolution of stride 1 without max-pooling, is RDED's and GIFT's `resnet18_modified`.
 """
 
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import linear, through_stages, torch_kernel_init
+from gift_jax.models.layers import Classifier, linear, stage_outputs, torch_kernel_init
 from gift_jax.models.norms import conv_norm
 from gift_jax.models.pooling import max_pool
 
@@ -48,7 +49,7 @@ class Block(nnx.Module):
         return nnx.relu(branch + shortcut)
 
 
-class ResNet(nnx.Module):
+class ResNet(Classifier):
     """ResNet of a depth in `STAGES`; images [B, H, W, channels] of any side -> logits [B, num_classes]."""
 
     def __init__(
@@ -61,33 +62,25 @@ class ResNet(nnx.Module):
         small_images: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
-        del image_size  # the mean over the last feature map takes any
         counts, bottleneck = STAGES[depth]
         expansion = EXPANSION if bottleneck else 1
 
         def stage(index: int) -> nnx.List:
             width = 64 * 2**index
-            inputs = 64 if index == 0 else width // 2 * expansion
-            first = Block(inputs, width, 1 if index == 0 else 2, bottleneck=bottleneck, rngs=rngs)
-            others = range(1, counts[index])
-            rest = [Block(width * expansion, width, 1, bottleneck=bottleneck, rngs=rngs) for _ in others]
-            return nnx.List([first, *rest])
+            first = (width // 2 * expansion, width, 2) if index else (64, width, 1)
+            others = [(width * expansion, width, 1)] * (counts[index] - 1)
+            return nnx.List([Block(*shape, bottleneck=bottleneck, rngs=rngs) for shape in (first, *others)])
 
         self.small_images = small_images
         # The modified stem replaces the other after torchvision's initialisation: it has Conv2d's own.
-        kernel, options = (3, {"kernel_init": torch_kernel_init}) if small_images else (7, {"strides": 2})
-        self.stem = conv_norm(channels, 64, kernel, **options, rngs=rngs)
+        options: dict[str, Any] = {"kernel_init": torch_kernel_init} if small_images else {"strides": 2}
+        self.stem = conv_norm(channels, 64, 3 if small_images else 7, **options, rngs=rngs)
         self.layer1, self.layer2, self.layer3, self.layer4 = (stage(index) for index in range(4))
         self.fc = linear(512 * expansion, num_classes, rngs=rngs)
 
-    def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
+    def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem (after pooling) and of the four stages. Args: images [B, H, W, channels]."""
         x = nnx.relu(self.stem(images, train=train))
         if not self.small_images:
             x = max_pool(x, 3, stride=2, padding=1)
-        return through_stages(x, (self.layer1, self.layer2, self.layer3, self.layer4), train=train)
-
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        del key  # nothing here is drawn
-        return self.fc(jnp.mean(self.features(images, train=train)[-1], axis=(1, 2)))
+        return stage_outputs(x, (self.layer1, self.layer2, self.layer3, self.layer4), train=train)

@@ -4,13 +4,11 @@ Reference: snu-mllab/Efficient-Dataset-Condensation, `models/resnet_ap.py`, whic
 """
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import GiftError, unknown_name
-from gift_jax.models.convnet import NORMS
-from gift_jax.models.layers import conv, kaiming_normal, linear
-from gift_jax.models.norms import ConvNorm, norm_relu_pool
+from gift_jax.models.layers import Classifier, linear, stage_outputs
+from gift_jax.models.norms import ConvNorm, conv_norm, norm_relu_pool
 from gift_jax.models.pooling import avg_pool
 
 NORM_NAMES = ("instance", "batch")
@@ -26,10 +24,10 @@ class Block(nnx.Module):
     """A residual block, `relu(branch(x) + shortcut(x))`, whose branch is pooled behind its first ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, norm: str, *, rngs: nnx.Rngs) -> None:
-        self.conv1 = _conv_norm(inputs, outputs, 3, norm, rngs)
-        self.conv2 = _conv_norm(outputs, outputs, 3, norm, rngs)
+        self.conv1 = conv_norm(inputs, outputs, 3, norm=norm, rngs=rngs)
+        self.conv2 = conv_norm(outputs, outputs, 3, norm=norm, rngs=rngs)
         if stride != 1 or inputs != outputs:
-            self.downsample = _conv_norm(inputs, outputs, 1, norm, rngs)
+            self.downsample = conv_norm(inputs, outputs, 1, norm=norm, rngs=rngs)
         self.stride = stride
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -40,7 +38,7 @@ class Block(nnx.Module):
         return nnx.relu(branch + shortcut)
 
 
-class ResNetAP(nnx.Module):
+class ResNetAP(Classifier):
     """ResNetAP-10; images [B, H, W, channels] of 8 pixels or more -> logits [B, num_classes].
 
     The stem depends on the image's side: up to 64 pixels a 3x3 convolution, up to 128 one that is pooled by 2, else
@@ -62,31 +60,17 @@ class ResNetAP(nnx.Module):
         if image_size < 8:
             raise GiftError(f"a ResNetAP-10 needs images of at least 8 pixels, not {image_size}")
         kernel, self.window = stem_shape(image_size)
-        self.stem = _conv_norm(channels, width, kernel, norm, rngs)
+        self.stem = conv_norm(channels, width, kernel, norm=norm, rngs=rngs)
         widths = [width, width, 2 * width, 4 * width, 8 * width]
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             nnx.List([Block(widths[index], widths[index + 1], STRIDES[index], norm, rngs=rngs)]) for index in range(4)
         )
         self.fc = linear(widths[-1], num_classes, rngs=rngs)
 
-    def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
+    def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem and of the four stages. Args: images [B, H, W, channels]."""
-        outputs = [_relu_pool(self.stem, images, self.window, train=train)]
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            outputs.append(stage[0](outputs[-1], train=train))
-        return outputs
-
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        del key  # nothing here is drawn
-        return self.fc(jnp.mean(self.features(images, train=train)[-1], axis=(1, 2)))
-
-
-def _conv_norm(inputs: int, outputs: int, kernel: int, norm: str, rngs: nnx.Rngs) -> ConvNorm:
-    convolution = conv(
-        inputs, outputs, kernel, padding=kernel // 2, use_bias=False, kernel_init=kaiming_normal, rngs=rngs
-    )
-    return ConvNorm(convolution, NORMS[norm](outputs, 0, rngs))
+        x = _relu_pool(self.stem, images, self.window, train=train)
+        return stage_outputs(x, (self.layer1, self.layer2, self.layer3, self.layer4), train=train)
 
 
 def _relu_pool(layer: ConvNorm, x: jax.Array, window: int, *, train: bool) -> jax.Array:

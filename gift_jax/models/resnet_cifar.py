@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import unknown_name
-from gift_jax.models.layers import linear, through_stages
+from gift_jax.models.layers import Classifier, linear, stage_outputs
 from gift_jax.models.norms import conv_norm
 
 DEPTHS = (20, 32, 44, 56, 110)
@@ -38,7 +38,7 @@ class Block(nnx.Module):
         return nnx.relu(branch + jnp.pad(every, ((0, 0), (0, 0), (0, 0), (self.widened, self.widened))))
 
 
-class ResNetCifar(nnx.Module):
+class ResNetCifar(Classifier):
     """ResNet of a depth in `DEPTHS`; images [B, H, W, channels] of any side -> logits [B, num_classes].
 
     shortcut is `padded`, every second pixel between channels of zeros, or `projected`, a 1x1 convolution and BatchNorm.
@@ -54,7 +54,6 @@ class ResNetCifar(nnx.Module):
         shortcut: str = "padded",
         rngs: nnx.Rngs,
     ) -> None:
-        del image_size  # the mean over the last feature map takes any
         if shortcut not in SHORTCUTS:
             raise unknown_name("shortcut", shortcut, SHORTCUTS)
 
@@ -67,15 +66,13 @@ class ResNetCifar(nnx.Module):
         self.layer1, self.layer2, self.layer3 = stage(first, first), stage(first, second), stage(second, third)
         self.linear = linear(third, num_classes, kernel_init=he_normal, rngs=rngs)
 
-    def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
+    def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem and of the three stages. Args: images [B, H, W, channels]."""
         x = nnx.relu(self.stem(images, train=train))
-        return through_stages(x, (self.layer1, self.layer2, self.layer3), train=train)
+        return stage_outputs(x, (self.layer1, self.layer2, self.layer3), train=train)
 
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        del key  # nothing here is drawn
-        return self.linear(jnp.mean(self.features(images, train=train)[-1], axis=(1, 2)))
+    def _classify(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+        return self.linear(jnp.mean(x, axis=(1, 2)))
 
 
 def blocks_per_stage(depth: int) -> int:

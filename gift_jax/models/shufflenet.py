@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gift_jax.models.layers import linear, through_stages, torch_kernel_init
+from gift_jax.models.layers import Classifier, linear, stage_outputs, torch_kernel_init
 from gift_jax.models.norms import conv_norm
 from gift_jax.models.pooling import max_pool
 
@@ -44,11 +44,10 @@ class Block(nnx.Module):
         return shuffle(jnp.concatenate([side, nnx.relu(self.project(hidden, train=train))], axis=3))
 
 
-class ShuffleNetV2(nnx.Module):
+class ShuffleNetV2(Classifier):
     """ShuffleNetV2 x0.5; images [B, H, W, channels] of any side -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
-        del image_size  # the mean over the last feature map takes any
         self.stem = _conv_norm(channels, STEM_WIDTH, 3, strides=2, rngs=rngs)
         stages, inputs = [], STEM_WIDTH
         for width, count in STAGES:
@@ -59,13 +58,8 @@ class ShuffleNetV2(nnx.Module):
         self.head = _conv_norm(inputs, LAST_WIDTH, 1, rngs=rngs)
         self.fc = linear(LAST_WIDTH, num_classes, rngs=rngs)
 
-    def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
+    def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem (after pooling), the three stages and the head. Args: images [B, H, W, channels]."""
         x = max_pool(nnx.relu(self.stem(images, train=train)), 3, stride=2, padding=1)
-        outputs = through_stages(x, self.stages, train=train)
+        outputs = stage_outputs(x, self.stages, train=train)
         return [*outputs, nnx.relu(self.head(outputs[-1], train=train))]
-
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        del key  # nothing here is drawn
-        return self.fc(jnp.mean(self.features(images, train=train)[-1], axis=(1, 2)))

@@ -1,6 +1,7 @@
 """Swin-V2-T, as torchvision builds it. Reference: torchvision `models/swin_transformer.py`."""
 
 import functools
+import itertools
 import math
 
 import jax
@@ -10,11 +11,12 @@ from flax import nnx
 
 from gift_jax.losses import l2_normalize
 from gift_jax.models import layers
-from gift_jax.models.layers import conv, normal_init, stage_outputs, stochastic_depth, zeros
+from gift_jax.models.layers import Classifier, conv, normal_init, stage_outputs, stochastic_depth, zeros
 from gift_jax.models.norms import ConvNorm, LayerNorm
 
 PATCH, WINDOW, MLP_RATIO = 4, 8, 4
 STAGES = ((96, 2, 3), (192, 2, 6), (384, 6, 12), (768, 2, 24))  # (width, blocks, heads)
+BLOCKS = sum(count for _, count, _ in STAGES)
 STOCHASTIC_DEPTH = 0.2
 POSITION_HIDDEN, POSITION_SCALE, LARGEST_SCALE = 512, 16.0, math.log(100.0)
 MASKED = -100.0  # added to the attention between pixels that are no neighbours in the image
@@ -113,18 +115,19 @@ def _image(windows: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 class Block(nnx.Module):
     """`x += norm(attention x)`, then `x += norm(mlp x)`."""
 
-    def __init__(self, width: int, heads: int, shift: int, drop_rate: float, *, rngs: nnx.Rngs) -> None:
-        self.attention = Attention(width, heads, shift, rngs=rngs)
+    def __init__(self, width: int, heads: int, place: int, *, rngs: nnx.Rngs) -> None:
+        # Every second block of a stage is shifted; all stages have even numbers of blocks.
+        self.attention = Attention(width, heads, WINDOW // 2 if place % 2 else 0, rngs=rngs)
         self.norm1, self.norm2 = LayerNorm((width,), rngs=rngs), LayerNorm((width,), rngs=rngs)
         self.expand = linear(width, MLP_RATIO * width, rngs=rngs)
         self.project = linear(MLP_RATIO * width, width, rngs=rngs)
-        self.drop_rate = drop_rate
+        self.drop_rate, self.place = STOCHASTIC_DEPTH * place / (BLOCKS - 1), place
 
-    def __call__(self, x: jax.Array, *, key: jax.Array | None, place: int) -> jax.Array:
-        """Args: x [B, H, W, width]; place, this block's number. Returns: the same shape."""
-        x = x + stochastic_depth(self.norm1(self.attention(x)), self.drop_rate, key, 2 * place)
+    def __call__(self, x: jax.Array, *, key: jax.Array | None) -> jax.Array:
+        """Args: x [B, H, W, width]. Returns: the same shape."""
+        x = x + stochastic_depth(self.norm1(self.attention(x)), self.drop_rate, key, 2 * self.place)
         hidden = nnx.gelu(self.expand(x), approximate=False)
-        return x + stochastic_depth(self.norm2(self.project(hidden)), self.drop_rate, key, 2 * place + 1)
+        return x + stochastic_depth(self.norm2(self.project(hidden)), self.drop_rate, key, 2 * self.place + 1)
 
 
 class Merge(nnx.Module):
@@ -141,18 +144,14 @@ class Merge(nnx.Module):
         return self.norm(self.reduce(jnp.concatenate(corners, axis=3)))
 
 
-class SwinV2(nnx.Module):
+class SwinV2(Classifier):
     """Swin-V2-T; images [B, H, W, channels] of any side from 4 -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
-        del image_size  # windows are padded, and the mean over the last feature map takes any
-        first, last, total = STAGES[0][0], STAGES[-1][0], sum(stage[1] for stage in STAGES)
-        rates = iter([STOCHASTIC_DEPTH * place / (total - 1) for place in range(total)])
+        first, last, places = STAGES[0][0], STAGES[-1][0], itertools.count()
         self.stem = ConvNorm(conv(channels, first, PATCH, strides=PATCH, rngs=rngs), LayerNorm((first,), rngs=rngs))
         self.stages = nnx.List(
-            nnx.List(
-                Block(width, heads, WINDOW // 2 if number % 2 else 0, next(rates), rngs=rngs) for number in range(count)
-            )
+            nnx.List(Block(width, heads, next(places), rngs=rngs) for _ in range(count))
             for width, count, heads in STAGES
         )
         self.merges = nnx.List(Merge(width, rngs=rngs) for width, _, _ in STAGES[:-1])
@@ -161,8 +160,7 @@ class SwinV2(nnx.Module):
 
     def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The outputs of the stem, every stage and every merge between them. Args: images [B, H, W, channels]."""
-        return stage_outputs(self.stem(images, train=train), self.stages, self.merges, key)
+        return stage_outputs(self.stem(images, train=train), self.stages, between=self.merges, key=key)
 
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        return self.head(jnp.mean(self.norm(self.features(images, train=train, key=key)[-1]), axis=(1, 2)))
+    def _classify(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+        return self.head(jnp.mean(self.norm(x), axis=(1, 2)))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from gift_jax.errors import GiftError
-from gift_jax.models.layers import conv, linear, normal_init, zeros
+from gift_jax.models.layers import Classifier, conv, linear, normal_init, zeros
 from gift_jax.models.norms import LayerNorm
 
 PATCH, WIDTH, HEADS, DEPTH, HIDDEN = 16, 768, 12, 12, 3072
@@ -48,7 +48,7 @@ class Block(nnx.Module):
         return x + self.project(_gelu(self.expand(self.norm2(x))))
 
 
-class ViT(nnx.Module):
+class ViT(Classifier):
     """ViT-B/16; images [B, image_size, image_size, channels], a multiple of 16 -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, image_size: int, channels: int = 3, rngs: nnx.Rngs) -> None:
@@ -64,9 +64,8 @@ class ViT(nnx.Module):
         self.norm = norm(rngs=rngs)
         self.head = linear(WIDTH, num_classes, kernel_init=zeros, bias_init=zeros, rngs=rngs)
 
-    def features(self, images: jax.Array, *, train: bool) -> list[jax.Array]:
+    def features(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> list[jax.Array]:
         """The tokens [B, N, WIDTH] that enter the blocks and leave each. Args: images [B, H, W, channels]."""
-        del train
         patches = self.patches(images).reshape(len(images), -1, WIDTH)
         first = jnp.broadcast_to(self.class_token[...], (len(images), 1, WIDTH))
         outputs = [jnp.concatenate([first, patches], axis=1) + self.positions[...]]
@@ -74,7 +73,5 @@ class ViT(nnx.Module):
             outputs.append(block(outputs[-1]))
         return outputs
 
-    def __call__(self, images: jax.Array, *, train: bool, key: jax.Array | None = None) -> jax.Array:
-        """Classify images [B, H, W, channels], normalised. Returns: logits [B, num_classes]."""
-        del key  # torchvision's dropout rates are zero
-        return self.head(self.norm(self.features(images, train=train)[-1][:, 0]))
+    def _classify(self, x: jax.Array, key: jax.Array | None) -> jax.Array:
+        return self.head(self.norm(x[:, 0]))  # torchvision's dropout rates are zero

@@ -1,8 +1,6 @@
 from .optax_by_name import LOSS_READERS as LOSS_READERS
 from .optax_by_name import make_optimizer as make_optimizer
 from .pytorch import OPTIMIZERS as OPTIMIZERS
-from .pytorch import scale_by_adam as scale_by_adam
-from .schedules import SCHEDULES as SCHEDULES
 from .schedules import is_reached as is_reached
 from .schedules import make_schedule as make_schedule
 from .schedules import restart_steps as restart_steps
@@ -15,10 +13,7 @@ from .settings import Schedule as Schedule
 from .settings import compared as compared
 from .settings import default_rate as default_rate
 from .states import AverageState as AverageState
-from .states import RateState as RateState
-from .states import RestartState as RestartState
 from .states import averaging as averaging
 from .states import copy_and_rekey_state as copy_and_rekey_state
 from .states import is_key as is_key
-from .states import restarting as restarting
 from .states import with_rate as with_rate

@@ -2,8 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,6 @@ from gift_jax.errors import GiftError, unknown_name
 from gift_jax.optim import pytorch
 from gift_jax.optim.settings import RATES, REFUSED, Optimizer
 from gift_jax.optim.states import restarting
-
-Constructor = Callable[..., optax.GradientTransformation]
 
 # Their updates take, beside the gradient, the loss and the function of the parameters that it is the value of.
 LOSS_READERS = frozenset({"lbfgs", "momo", "momo_adam", "polyak_sgd", "sam", "sophia"})
@@ -32,35 +29,21 @@ def make_optimizer(
         # The schedule counts all steps: it stays outside of what starts anew.
         direction = make_optimizer(optimizer, optax.constant_schedule(1.0))
         return optax.chain(restarting(direction, restarts), optax.scale_by_schedule(schedule))
-    if optimizer.name in pytorch.OPTIMIZERS:
-        if optimizer.options:
-            raise GiftError(f"optimizer {optimizer.name!r} takes no options; set momentum, betas or epsilon")
-        return pytorch.OPTIMIZERS[optimizer.name](optimizer, schedule)
-    constructor = find_constructor(optimizer.name)
-    try:
-        return _BUILDERS.get(optimizer.name, _usual)(optimizer, schedule, constructor)
-    except (TypeError, ValueError) as error:
-        raise GiftError(f"optimizer {optimizer.name!r}: {error}; give its arguments as options") from None
-
-
-def find_constructor(name: str) -> Constructor:
-    """The function of optax that makes an optimizer. Raises: GiftError if there is none, or if it is refused."""
+    name = optimizer.name
     if name in REFUSED:
         raise GiftError(f"optimizer {name!r} {REFUSED[name]}")
-    for module in (optax, optax.contrib):
-        constructor: Any = getattr(module, name, None)
-        if name in _BUILDERS and constructor:
-            return constructor
-        # `optax.nadam` is a partial function, and no class has a rate.
-        hidden = inspect.isclass(constructor) or name.startswith(("_", "scale_by"))
-        if hidden or not callable(constructor):
-            continue
-        if "learning_rate" in inspect.signature(constructor).parameters:
-            return cast(Constructor, constructor)
-    raise unknown_name("optimizer", name, RATES)
+    if name in pytorch.OPTIMIZERS:
+        if optimizer.options:
+            raise GiftError(f"optimizer {name!r} takes no options; set momentum, betas or epsilon")
+        return pytorch.OPTIMIZERS[name](optimizer, schedule)
+    try:
+        return _BUILDERS.get(name, _usual)(optimizer, schedule)
+    except (TypeError, ValueError) as error:
+        raise GiftError(f"optimizer {name!r}: {error}; give its arguments as options") from None
 
 
-def _usual(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
+def _usual(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    constructor = _find_constructor(optimizer.name)
     parameters = inspect.signature(constructor).parameters
     # optax.contrib.muon calls its mask by another name than optax.adamw.
     masks = {name: pytorch.mask(optimizer) for name in ("mask", "weight_decay_mask") if name in parameters}
@@ -74,6 +57,16 @@ def _usual(optimizer: Optimizer, schedule: optax.Schedule, constructor: Construc
     return inner if decay else pytorch.coupled(optimizer, inner)
 
 
+def _find_constructor(name: str) -> Callable[..., Any]:
+    for module in (optax, optax.contrib):
+        constructor: Any = getattr(module, name, None)
+        # `optax.nadam` is a partial function, and no class has a rate.
+        hidden = inspect.isclass(constructor) or name.startswith(("_", "scale_by"))
+        if not hidden and callable(constructor) and "learning_rate" in inspect.signature(constructor).parameters:
+            return constructor
+    raise unknown_name("optimizer", name, RATES)
+
+
 def _matrices(numbers: Callable[[tuple[int, ...], tuple[int, ...]], Any]) -> Callable[[optax.Params], Any]:
     """Kernels as matrices of inputs by outputs, the last axis, in an optimizer's own terms; vectors are None."""
 
@@ -85,83 +78,60 @@ def _matrices(numbers: Callable[[tuple[int, ...], tuple[int, ...]], Any]) -> Cal
 
 
 # What optax leaves to its caller, or advises for networks such as ours; called late, as keys are made on a device.
-_ARGUMENTS: Mapping[str, Callable[[], Mapping[str, Any]]] = MappingProxyType(
-    {
-        # Of networks with BatchNorm.
-        "dog": lambda: {"init_step": ("heuristic", 1e-4)},
-        "galore": lambda: {"weight_dimension_numbers": _matrices(optax.contrib.GaLoreDimensionNumbers)},
-        # The kernels' updates are scaled to AdamW's (Liu et al., 2025), as the vectors' updates are Adam's at one rate.
-        "muon": lambda: {
-            "muon_weight_dimension_numbers": _matrices(optax.contrib.MuonDimensionNumbers),
-            "consistent_rms": 0.2,
-        },
-        "noisy_sgd": lambda: {"key": 0},
-        "sophia": lambda: {
-            "hessian_diagonal_fn": optax.contrib.hutchinson_estimator_diag_hessian(jax.random.key(0)),
-        },
-    }
-)
+_ARGUMENTS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+    # Of networks with BatchNorm.
+    "dog": lambda: {"init_step": ("heuristic", 1e-4)},
+    "galore": lambda: {"weight_dimension_numbers": _matrices(optax.contrib.GaLoreDimensionNumbers)},
+    # The kernels' updates are scaled to AdamW's (Liu et al., 2025), as the vectors' updates are Adam's at one rate.
+    "muon": lambda: {
+        "muon_weight_dimension_numbers": _matrices(optax.contrib.MuonDimensionNumbers),
+        "consistent_rms": 0.2,
+    },
+    "noisy_sgd": lambda: {"key": 0},
+    "sophia": lambda: {
+        "hessian_diagonal_fn": optax.contrib.hutchinson_estimator_diag_hessian(jax.random.key(0)),
+    },
+}
 
 
-def _lbfgs(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
-    return _penalised(optimizer, constructor(learning_rate=schedule, **dict(optimizer.options)))
-
-
-def _polyak_sgd(
-    optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor
-) -> optax.GradientTransformation:
+def _polyak_sgd(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
     # A smaller `scaling` of optax's would make larger steps, for the gradient is scaled before its norm is taken.
-    inner = optax.chain(constructor(**dict(optimizer.options)), optax.scale_by_schedule(schedule))
+    inner = optax.chain(optax.polyak_sgd(**_options(optimizer)), optax.scale_by_schedule(schedule))
     return _penalised(optimizer, inner)
 
 
-def _rprop(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
-    # The rate is the first step of each weight; later ones follow from the signs of the gradient alone.
-    return pytorch.coupled(optimizer, constructor(learning_rate=schedule(0), **dict(optimizer.options)))
-
-
-def _mechanize(
-    optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor
-) -> optax.GradientTransformation:
-    return constructor(pytorch.adamw(optimizer, schedule), **dict(optimizer.options))
-
-
-def _sm3(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
-    # optax's takes a number alone.
-    inner = optax.chain(constructor(learning_rate=1.0, **dict(optimizer.options)), optax.scale_by_schedule(schedule))
-    return pytorch.coupled(optimizer, inner)
-
-
-def _sam(optimizer: Optimizer, schedule: optax.Schedule, constructor: Constructor) -> optax.GradientTransformation:
+def _sam(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Sharpness-aware minimisation: SGD on the gradient at the worst point within rho (Foret et al., 2021)."""
-    options: dict[str, Any] = dict(optimizer.options)
+    options = _options(optimizer)
     ascent = optax.chain(optax.contrib.normalize(), optax.sgd(options.pop("rho", 0.05)))
-    inner: Any = constructor(pytorch.sgd(optimizer, schedule), ascent, opaque_mode=True, **options)
+    inner: Any = optax.contrib.sam(pytorch.sgd(optimizer, schedule), ascent, opaque_mode=True, **options)
 
-    def update(
-        updates: optax.Updates,
-        state: optax.OptState,
-        params: optax.Params | None = None,
-        **extra: Any,
-    ) -> tuple[optax.Updates, optax.OptState]:
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         gradient = jax.grad(extra["value_fn"])
         return inner.update(updates, state, params, grad_fn=lambda params, step: gradient(params))
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
-_BUILDERS: Mapping[str, Callable[[Optimizer, optax.Schedule, Constructor], optax.GradientTransformation]] = (
-    MappingProxyType(
-        {
-            "lbfgs": _lbfgs,
-            "mechanize": _mechanize,
-            "polyak_sgd": _polyak_sgd,
-            "rprop": _rprop,
-            "sam": _sam,
-            "sm3": _sm3,
-        }
-    )
-)
+def _sm3(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+    # optax's takes a number alone.
+    inner = optax.chain(optax.sm3(1.0, **_options(optimizer)), optax.scale_by_schedule(schedule))
+    return pytorch.coupled(optimizer, inner)
+
+
+_BUILDERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTransformation]] = {
+    "lbfgs": lambda one, schedule: _penalised(one, optax.lbfgs(schedule, **_options(one))),
+    "mechanize": lambda one, schedule: optax.contrib.mechanize(pytorch.adamw(one, schedule), **_options(one)),
+    "polyak_sgd": _polyak_sgd,
+    # The rate is the first step of each weight; later ones follow from the signs of the gradient alone.
+    "rprop": lambda one, schedule: pytorch.coupled(one, optax.rprop(schedule(0), **_options(one))),
+    "sam": _sam,
+    "sm3": _sm3,
+}
+
+
+def _options(optimizer: Optimizer) -> dict[str, Any]:
+    return dict(optimizer.options)
 
 
 def _penalised(optimizer: Optimizer, inner: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -173,12 +143,7 @@ def _penalised(optimizer: Optimizer, inner: optax.GradientTransformation) -> opt
         squares = jax.tree.map(lambda array, decayed: jnp.sum(array**2) if decayed else 0.0, params, chosen)
         return jnp.asarray(optimizer.weight_decay / 2 * sum(jax.tree.leaves(squares)))
 
-    def update(
-        updates: optax.Updates,
-        state: optax.OptState,
-        params: optax.Params | None = None,
-        **extra: Any,
-    ) -> tuple[optax.Updates, optax.OptState]:
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         value, value_fn = extra["value"], extra["value_fn"]
         gradient = jax.tree.map(jnp.add, updates, jax.grad(penalty)(params))
         whole = {"value": value + penalty(params), "value_fn": lambda params: value_fn(params) + penalty(params)}

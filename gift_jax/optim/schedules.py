@@ -1,7 +1,6 @@
 """Learning rates over epochs, as PyTorch's schedulers have them."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import jax.numpy as jnp
@@ -27,10 +26,6 @@ def _cosine(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Sche
     return optax.cosine_decay_schedule(learning_rate, max(epochs, 1) * schedule.stretch, schedule.final)
 
 
-def _linear(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
-    return optax.linear_schedule(learning_rate, 0.0, max(epochs, 1) * schedule.stretch)
-
-
 def _cosine_drop(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
     cosine, last = _cosine(schedule, learning_rate, epochs), epochs * 5 / 6
 
@@ -41,20 +36,13 @@ def _cosine_drop(schedule: Schedule, learning_rate: float, epochs: int) -> optax
     return rate
 
 
-def _constant(schedule: Schedule, learning_rate: float, epochs: int) -> optax.Schedule:
-    del schedule, epochs
-    return optax.constant_schedule(learning_rate)
-
-
-SCHEDULES: Mapping[str, Callable[[Schedule, float, int], optax.Schedule]] = MappingProxyType(
-    {
-        "multistep": _multistep,
-        "cosine": _cosine,
-        "linear": _linear,
-        "constant": _constant,
-        "cosine_drop": _cosine_drop,
-    }
-)
+SCHEDULES: Mapping[str, Callable[[Schedule, float, int], optax.Schedule]] = {
+    "multistep": _multistep,
+    "cosine": _cosine,
+    "linear": lambda schedule, rate, epochs: optax.linear_schedule(rate, 0.0, max(epochs, 1) * schedule.stretch),
+    "constant": lambda schedule, rate, epochs: optax.constant_schedule(rate),
+    "cosine_drop": _cosine_drop,
+}
 
 
 def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_per_epoch: int) -> optax.Schedule:

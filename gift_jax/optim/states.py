@@ -26,10 +26,7 @@ def with_rate(
     def init(params: optax.Params) -> RateState:
         return RateState(jnp.float32(learning_rate), make_inner(learning_rate).init(params))
 
-    def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None, **extra: Any
-    ) -> tuple[optax.Updates, RateState]:
-        assert isinstance(state, RateState)
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, RateState]:
         inner = optax.with_extra_args_support(make_inner(state.rate))
         updates, changed = inner.update(updates, state.inner, params, **extra)
         return updates, RateState(state.rate, changed)
@@ -54,10 +51,7 @@ def restarting(inner: optax.GradientTransformation, steps: tuple[int, ...]) -> o
     def init(params: optax.Params) -> RestartState:
         return RestartState(jnp.zeros((), jnp.int32), inner.init(params))
 
-    def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None, **extra: Any
-    ) -> tuple[optax.Updates, RestartState]:
-        assert isinstance(state, RestartState)
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, RestartState]:
         due = jnp.isin(state.done, jnp.asarray(steps, jnp.int32))
         fresh = inner.init(updates if params is None else params)
         current = jax.tree.map(lambda new, old: old if is_key(old) else jnp.where(due, new, old), fresh, state.inner)
@@ -84,11 +78,7 @@ def averaging(inner: optax.GradientTransformation, decay: float) -> optax.Gradie
     def init(params: optax.Params) -> AverageState:
         return AverageState(params, inner.init(params))
 
-    def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None, **extra: Any
-    ) -> tuple[optax.Updates, AverageState]:
-        assert isinstance(state, AverageState)
-        assert params is not None
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AverageState]:
         updates, changed = extended.update(updates, state.inner, params, **extra)
         moved = optax.apply_updates(params, updates)
         average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.average, moved)

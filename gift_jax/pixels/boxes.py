@@ -22,14 +22,11 @@ def resized_box(
 ) -> jax.Array:
     """Cut a box out of each image and resize it to size x size, bilinear with anti-aliasing.
 
-    Args: images, float [B, H, W, C]; top, left, height, width, int [B], in pixels, inside the image.
-    Returns: float [B, size, size, C].
+    Args: images, float [B, H, W, C]; top, left, height, width, int [B], inside. Returns: float [B, size, size, C].
     Reference: crop, then `torch.nn.functional.interpolate(mode="bilinear", antialias=True)`.
     """
-    rows, columns = (
-        weights.astype(images.dtype) / jnp.sum(weights, axis=2, keepdims=True).astype(images.dtype)
-        for weights in (_weights(images.shape[1], top, height, size), _weights(images.shape[2], left, width, size))
-    )
+    weights = (_weights(images.shape[1], top, height, size), _weights(images.shape[2], left, width, size))
+    rows, columns = (w.astype(images.dtype) / jnp.sum(w, axis=2, keepdims=True).astype(images.dtype) for w in weights)
     return weigh(images, rows, columns)
 
 
@@ -76,7 +73,7 @@ def _mean_bytes(axes: str, weights: jax.Array, images: jax.Array) -> jax.Array:
 def mosaic_crop(images: jax.Array, factor: int, row: jax.Array, col: jax.Array) -> jax.Array:
     """Cut one cell of a factor x factor grid out of each image and resize it (bilinear) to the full side.
 
-    Args: images [B, H, W, C]; factor, cells a side; row, col, int [B] in [0, factor).
+    Args: images [B, H, W, C]; row, col, int [B] in [0, factor).
     Reference: `RandomFactorResizedCrop` of the official code, the inverse of RDED's stitching.
     """
     height, width, channels = images.shape[1:]

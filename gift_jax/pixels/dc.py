@@ -7,7 +7,6 @@ Reference: `augment` of `utils.py`, VICO-UoE/DatasetCondensation.
 
 import functools
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -101,28 +100,15 @@ def _mirrored(place: jax.Array, size: int) -> jax.Array:
     return jnp.clip(jnp.where(place >= size, 2 * (size - 1) - place, place), 0, size - 1)
 
 
-# ---- keys explicit -------------------------------------------------------------------------------------
-
-
-def _random_padded_crop(key: jax.Array, images: jax.Array) -> jax.Array:
-    top, left = jax.random.randint(key, (2, len(images)), 0, 2 * PADDING)
-    return padded_crop(images, top, left)
-
-
 def _random_scale(key: jax.Array, images: jax.Array) -> jax.Array:
     drawn = jax.random.uniform(key, (2, len(images)), images.dtype, 1 - SCALE, 1 + SCALE)
     height, width = (drawn * images.shape[1]).astype(jnp.int32)
     return scale(images, height, width)
 
 
-def _random_rotate(key: jax.Array, images: jax.Array) -> jax.Array:
-    return rotate(images, jax.random.randint(key, (len(images),), -ROTATE, ROTATE))
-
-
-def _random_noise(key: jax.Array, images: jax.Array) -> jax.Array:
-    return images + NOISE * jax.random.normal(key, images.shape, images.dtype)
-
-
-OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
-    {"crop": _random_padded_crop, "scale": _random_scale, "rotate": _random_rotate, "noise": _random_noise}
-)
+OPERATIONS: Mapping[str, Augmentation] = {
+    "crop": lambda key, images: padded_crop(images, *jax.random.randint(key, (2, len(images)), 0, 2 * PADDING)),
+    "scale": _random_scale,
+    "rotate": lambda key, images: rotate(images, jax.random.randint(key, (len(images),), -ROTATE, ROTATE)),
+    "noise": lambda key, images: images + NOISE * jax.random.normal(key, images.shape, images.dtype),
+}

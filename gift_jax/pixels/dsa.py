@@ -7,8 +7,7 @@ Reference: DSA (Zhao & Bilen, 2021), with the parameters of the official GIFT co
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -115,64 +114,42 @@ def rotate(images: jax.Array, u: jax.Array) -> jax.Array:
     return resampling.rotate(images, (u.astype(images.dtype) - 0.5) * (2 * most), most)
 
 
-# ---- keys explicit -------------------------------------------------------------------------------------
-
-
 def _uniform(key: jax.Array, images: jax.Array) -> jax.Array:
     return jax.random.uniform(key, images.shape[:1], images.dtype)
 
 
-def random_flip(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`flip` with a draw an image."""
-    return flip(images, _uniform(key, images))
+def _places(key: jax.Array, images: jax.Array, limits: Callable[[int], tuple[int, int]]) -> tuple[jax.Array, jax.Array]:
+    """Rows and columns, int [B], between limits, which are those of a side."""
+    key_h, key_w = jax.random.split(key)
+    batch, height, width, _ = images.shape
+    rows = jax.random.randint(key_h, (batch,), *limits(height))
+    return rows, jax.random.randint(key_w, (batch,), *limits(width))
 
 
-def random_color(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`brightness`, `saturation` and `contrast`, in this order, with draws an image."""
+def _random_color(key: jax.Array, images: jax.Array) -> jax.Array:
     keys = jax.random.split(key, 3)
     images = brightness(images, _uniform(keys[0], images))
     images = saturation(images, _uniform(keys[1], images))
     return contrast(images, _uniform(keys[2], images))
 
 
-def random_shift(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`shift` by at most an eighth of the side."""
-    key_h, key_w = jax.random.split(key)
-    batch, height, width, _ = images.shape
-    limit_h, limit_w = shift_limit(height), shift_limit(width)
-    shift_h = jax.random.randint(key_h, (batch,), -limit_h, limit_h + 1)
-    return shift(images, shift_h, jax.random.randint(key_w, (batch,), -limit_w, limit_w + 1))
+def _random_shift(key: jax.Array, images: jax.Array) -> jax.Array:
+    return shift(images, *_places(key, images, lambda side: (-shift_limit(side), shift_limit(side) + 1)))
 
 
-def random_scale(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`scale` with draws an image and axis."""
+def _random_scale(key: jax.Array, images: jax.Array) -> jax.Array:
     key_x, key_y = jax.random.split(key)
     return scale(images, _uniform(key_x, images), _uniform(key_y, images))
 
 
-def random_rotate(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`rotate` with a draw an image."""
-    return rotate(images, _uniform(key, images))
-
-
-def random_cutout(key: jax.Array, images: jax.Array) -> jax.Array:
-    """`cutout` with offsets an image."""
-    key_h, key_w = jax.random.split(key)
-    batch, height, width, _ = images.shape
-    offset_h = jax.random.randint(key_h, (batch,), 0, cutout_limit(height))
-    return cutout(images, offset_h, jax.random.randint(key_w, (batch,), 0, cutout_limit(width)))
-
-
-OPERATIONS: Mapping[str, Augmentation] = MappingProxyType(
-    {
-        "flip": random_flip,
-        "color": random_color,
-        "crop": random_shift,
-        "scale": random_scale,
-        "rotate": random_rotate,
-        "cutout": random_cutout,
-    }
-)
+OPERATIONS: Mapping[str, Augmentation] = {
+    "flip": lambda key, images: flip(images, _uniform(key, images)),
+    "color": _random_color,
+    "crop": _random_shift,
+    "scale": _random_scale,
+    "rotate": lambda key, images: rotate(images, _uniform(key, images)),
+    "cutout": lambda key, images: cutout(images, *_places(key, images, lambda side: (0, cutout_limit(side)))),
+}
 # Applied to every batch; of the others, one is chosen for each batch.
 _ALWAYS_BEFORE, _ALWAYS_AFTER = ("flip", "color"), ("cutout",)
 _DC = "dc:"
@@ -190,8 +167,7 @@ def make_strategy(strategy: str = DSA_STRATEGY, *, single: bool = False) -> Augm
     own = strategy.startswith(_DC)
     operations = dc.OPERATIONS if own else OPERATIONS
     names = [] if strategy == "none" else strategy.removeprefix(_DC).split("_")
-    unknown = [name for name in names if name not in operations]
-    if unknown:
+    if unknown := [name for name in names if name not in operations]:
         known = ", ".join(operations)
         raise GiftError(f"augmentation {strategy!r}: {unknown[0]!r} is unknown; join some of {known} by '_', or 'none'")
     if own:

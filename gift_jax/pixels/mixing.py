@@ -1,7 +1,6 @@
 """Mixing the images of a batch: mixup and CutMix, with explicit draws and with keys."""
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +41,6 @@ def cutmix(
 
 def no_mix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Leave the images as they are: each is its own partner and keeps all of itself."""
-    del key
     return images, jnp.arange(images.shape[0]), jnp.ones((), images.dtype)
 
 
@@ -64,7 +62,7 @@ def random_cutmix(key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Arr
     return mixed, partners, kept
 
 
-MIXINGS: Mapping[str, Mixing] = MappingProxyType({"none": no_mix, "mixup": random_mixup, "cutmix": random_cutmix})
+MIXINGS: Mapping[str, Mixing] = {"none": no_mix, "mixup": random_mixup, "cutmix": random_cutmix}
 
 
 def make_mixing(name: str, probability: float = 1.0) -> Mixing:

@@ -86,9 +86,6 @@ def split_strategy(augment: str) -> tuple[str, str]:
     return (augment, "none") if "rand-" in augment else ("", augment)
 
 
-# ---- operations with explicit parameters ---------------------------------------------------------------
-
-
 def move(images: jax.Array, matrices: jax.Array) -> jax.Array:
     """Take each pixel from the nearest place, black outside, as Pillow does in whole numbers.
 
@@ -215,13 +212,11 @@ def _level(values: jax.Array) -> jax.Array:
     return jnp.clip(values, 0, LEVELS - 1).astype(jnp.uint8)
 
 
-def _chosen(kind: jax.Array, moved: jax.Array, blended: jax.Array, looked_up: jax.Array) -> jax.Array:
-    """Of the three sorts the one that an image's operation is of."""
+def operate(images: jax.Array, kind: jax.Array, amount: jax.Array, moved: jax.Array) -> jax.Array:
+    """Carry out each image's operation, for which moved has the images of the affine maps."""
+    blended, looked_up = blend(images, kind, amount), look_up(images, kind, amount)
     kind = kind[:, None, None, None]
     return jnp.where(kind < BRIGHTNESS, moved, jnp.where(kind < POSTERIZE, blended, looked_up))
-
-
-# ---- keys explicit -------------------------------------------------------------------------------------
 
 
 def make_rand_augment(text: str) -> Augmentation:
@@ -263,8 +258,7 @@ def _torchvision_layer(asked: RandAugment, key: jax.Array, images: jax.Array) ->
     drawn = jax.random.randint(key, images.shape[:1], 0, len(kinds))
     places = jnp.asarray(fixed(matrices_of(kinds, amounts, images.shape[1], np)))
     kind, amount = jnp.asarray(kinds)[drawn], jnp.asarray(amounts, jnp.float32)[drawn]
-    sorts = (move(images, places[drawn]), blend(images, kind, amount), look_up(images, kind, amount))
-    return _chosen(kind, *sorts)
+    return operate(images, kind, amount, move(images, places[drawn]))
 
 
 def timm_amounts(level: jax.Array, sign: jax.Array, side: int) -> jax.Array:
@@ -292,6 +286,4 @@ def _timm_layer(asked: RandAugment, key: jax.Array, images: jax.Array) -> jax.Ar
     amount = jnp.take_along_axis(timm_amounts(level, sign, side), kind[:, None], axis=1)[:, 0]
     cubic = jax.random.bernoulli(keys[4], shape=(count,))
     fill = jnp.asarray(TIMM_FILL if channels == len(TIMM_FILL) else (LEVELS // 2,) * channels, jnp.uint8)
-    moved = move_smoothly(images, matrices_of(kind, amount, side, jnp), cubic, fill)
-    sorts = (moved, blend(images, kind, amount), look_up(images, kind, amount))
-    return _chosen(kind, *sorts)
+    return operate(images, kind, amount, move_smoothly(images, matrices_of(kind, amount, side, jnp), cubic, fill))

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import unknown_name
@@ -13,27 +12,25 @@ from gift_jax.recipes.setting import Setting, setting_of
 
 __all__ = ["RECIPES", "Setting", "make_recipe", "setting_of"]
 
-RECIPES: Mapping[str, Callable[[Setting], Recipe]] = MappingProxyType(
-    {
-        "gift": gift.recipe,
-        "sre2l": sre2l.recipe,
-        "rded": rded.recipe,
-        "datm": datm.recipe,
-        "gvbsm": gvbsm.recipe,
-        "cda": cda.recipe,
-        "dc": dc.dc,
-        "dsa": dc.dsa,
-        "dm": dc.dsa,
-        "mtt": dc.dsa,
-        "idc": idc.recipe,
-        "minimax": minimax.recipe,
-        "edc": edc.recipe,
-        "cim": cim.recipe,
-        "delt": delt.recipe,
-        "cvdd": cvdd.recipe,
-        "hald": hald.recipe,
-    }
-)
+RECIPES: Mapping[str, Callable[[Setting], Recipe]] = {
+    "gift": gift.recipe,
+    "sre2l": sre2l.recipe,
+    "rded": rded.recipe,
+    "datm": datm.recipe,
+    "gvbsm": gvbsm.recipe,
+    "cda": cda.recipe,
+    "dc": dc.dc,
+    "dsa": dc.dsa,
+    "dm": dc.dsa,
+    "mtt": dc.dsa,
+    "idc": idc.recipe,
+    "minimax": minimax.recipe,
+    "edc": edc.recipe,
+    "cim": cim.recipe,
+    "delt": delt.recipe,
+    "cvdd": cvdd.recipe,
+    "hald": hald.recipe,
+}
 
 
 def make_recipe(name: str, setting: Setting) -> Recipe:

@@ -1,4 +1,4 @@
-"""CV-DD's recipes: KL under stored labels, in small batches.
+"""CV-DD's recipes: SRe2L's of ImageNet-1K, under stored labels and in small batches.
 
 Reference: Jiacheng8/CV-DD, `validate/train_fkd.py` and `validate/scripts/`.
 
@@ -11,6 +11,7 @@ import dataclasses
 
 from gift_jax.data.datasets import IMAGENET_NORMALISATION, Normalisation
 from gift_jax.optim import Optimizer, Schedule
+from gift_jax.recipes import sre2l
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Rates, Setting, of_dataset, of_model
 
@@ -55,18 +56,12 @@ TEN_OF_RESNET18 = ("imagenet-1k", 1, "resnet18")
 def recipe_of(name: str, rates: Rates, setting: Setting) -> Recipe:
     """With the rates of a table. Raises: GiftError that lists what the table has."""
     learning_rate, stretch = of_model(rates, name, setting)
-    return Recipe(
-        loss="kl",
-        loss_options=(("temperature", 20.0),),
+    return dataclasses.replace(
+        sre2l.RECIPES["imagenet-1k"],
         optimizer=Optimizer("adamw", learning_rate, 0.01, decay_vectors=False),
         schedule=Schedule("cosine", stretch=stretch),
-        epochs=300,
         batch_size=16,
-        augment="flip",
-        smallest_crop=0.08,
-        mix="cutmix",
         normalisation=of_dataset(NORMALISATIONS, name, setting),
-        evaluations=30,
     )
 
 

@@ -1,7 +1,13 @@
-"""RDED's recipe: KL under a teacher, mosaics shuffled. Reference: `argument.py`, `validation/` of LINs-lab/RDED."""
+"""RDED's recipe: SRe2L's of ImageNet-1K, with half a cosine, small batches and shuffled mosaics.
 
-from gift_jax.data.datasets import IMAGENET_NORMALISATION, get_dataset
+Reference: `argument.py`, `validation/` of LINs-lab/RDED.
+"""
+
+import dataclasses
+
+from gift_jax.data.datasets import get_dataset
 from gift_jax.optim import Optimizer, Schedule
+from gift_jax.recipes import sre2l
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.recipes.setting import Setting
 
@@ -29,17 +35,11 @@ def recipe(setting: Setting) -> Recipe:
     usual = (LEARNING_RATES.get(setting.model, 1e-3), batch_size(setting))
     learning_rate, batch = SPECIAL.get((setting.dataset, setting.model), usual)
     factor = 2 if setting.dataset.startswith("imagenet") else 1
-    return Recipe(
-        loss="kl",
-        loss_options=(("temperature", 20.0),),
+    return dataclasses.replace(
+        sre2l.RECIPES["imagenet-1k"],
         optimizer=Optimizer("adamw", learning_rate, 0.01, decay_vectors=False),
         schedule=Schedule("cosine", stretch=2),
-        epochs=300,
         batch_size=batch,
-        augment="flip",
         shuffle=factor,
         smallest_crop=1 / factor if factor > 1 else None,
-        mix="cutmix",
-        normalisation=IMAGENET_NORMALISATION,
-        evaluations=30,
     )

@@ -43,18 +43,17 @@ class Phase:
 class Recipe:
     """A training run, without its data, models and seed.
 
-    loss is a name in `LOSSES`, with (name, value) pairs of its options. batch_size None is the official
-    choice for the number of images. augment is a DSA strategy, of which single_operation applies one operation a
-    batch (`make_strategy`); `rand-m6-n2+flip` has RandAugment of the set's 8-bit pixels before all else
+    loss is a name in `LOSSES`, with (name, value) pairs of its options. batch_size None is the official choice for the
+    number of images. augment is a DSA strategy, of which single_operation applies one operation a batch
+    (`make_strategy`); `rand-m6-n2+flip` has RandAugment of the set's 8-bit pixels before all else
     (`gift_jax.pixels.rand_augment`). factor > 1 crops cells out of factor x factor mosaics, shuffle > 1 reorders
     shuffle x shuffle cells, smallest_crop is the least share of the area in a random resized crop (None: no crop).
     jitter and lighting change the colours of raw pixels by as much, as IDC does on ImageNet (`gift_jax.pixels.colors`).
     mix is `none`, `mixup` or `cutmix`, of a share mix_probability of the batches; with mix_labels the partners' hard
-    labels weigh as much as their pixels. phases are parts of the run with another loss than the recipe's. With ema, a
-    decay, the student is tested at that moving average of its weights.
-    precision is of the networks' arithmetic: weights, losses and statistics are float32 with bfloat16 too.
-    normalisation None is the teacher's, or without one the dataset's. The student is evaluated `evaluations`
-    times, evenly spread, the last one at the end. max_steps cuts every epoch short, to try a recipe out.
+    labels weigh as much as their pixels. phases are parts of the run with another loss. With ema, a decay, the student
+    is tested at that moving average of its weights. precision is of the networks' arithmetic: weights, losses and
+    statistics are always float32. normalisation None is the teacher's, or without one the dataset's. The student is
+    evaluated `evaluations` times, the last one at the end. max_steps cuts every epoch short, to try a recipe out.
     Raises: GiftError for an unknown name or a number out of range.
     Reference: the defaults are the official GIFT code's, `eval_syn_data.py`.
     """

@@ -88,7 +88,6 @@ def _make_replay(program: Program, info: StoredInfo) -> Callable[[Data, StoredBa
     """Build `(data, stored batch, keys) -> Batch`, for which nothing is drawn."""
 
     def prepare(data: Data, batch: StoredBatches, keys: Sequence[jax.Array]) -> Batch:
-        del keys
         images = data.images[batch.indices]
         images, kept = replay(images, batch, info, program.pixel_space, program.normalisation)
         labels, logits = data.labels[batch.indices], logits_of(batch, info).astype(images.dtype)

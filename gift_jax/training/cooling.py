@@ -7,8 +7,6 @@ below; for `step` a factor, `cooling_factor`, after every `cooling_every` epochs
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -18,6 +16,7 @@ from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES
 from gift_jax.recipes.recipe import Recipe
 
+COOLINGS = ("step", "cosine")
 _PREFIX = "cooling"
 
 
@@ -34,20 +33,12 @@ class Cooling:
 
     def at(self, epoch: jax.Array | int) -> jax.Array:
         """The temperature of an epoch, int, counted from 0. Returns: float32."""
-        return COOLINGS[self.name](self, jnp.asarray(epoch, jnp.int32) + 1)
-
-
-def _step(cooling: Cooling, epoch: jax.Array) -> jax.Array:
-    drops = (epoch // cooling.every).astype(jnp.float32)
-    return jnp.maximum(cooling.start * jnp.power(jnp.float32(cooling.factor), drops), cooling.final)
-
-
-def _cosine(cooling: Cooling, epoch: jax.Array) -> jax.Array:
-    share = (1 + jnp.cos(jnp.pi * epoch.astype(jnp.float32) / cooling.epochs)) / 2
-    return cooling.final + (cooling.start - cooling.final) * share
-
-
-COOLINGS: Mapping[str, Callable[[Cooling, jax.Array], jax.Array]] = MappingProxyType({"step": _step, "cosine": _cosine})
+        epoch = jnp.asarray(epoch, jnp.int32) + 1
+        if self.name == "step":
+            drops = (epoch // self.every).astype(jnp.float32)
+            return jnp.maximum(self.start * jnp.power(jnp.float32(self.factor), drops), self.final)
+        share = (1 + jnp.cos(jnp.pi * epoch.astype(jnp.float32) / self.epochs)) / 2
+        return self.final + (self.start - self.final) * share
 
 
 def split_options(recipe: Recipe) -> tuple[dict[str, Any], Cooling | None]:

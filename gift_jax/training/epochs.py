@@ -5,7 +5,8 @@ A `lax.scan` drives the step on accelerators. On the CPU, where XLA's convolutio
 optimizer alone share the others.
 """
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import jax
@@ -13,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gift_jax.data.fkd import StoredLabels
+from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit, platform
 from gift_jax.runtime.progress import tell_part
 from gift_jax.runtime.sharding import Seeds, jit_over, over_seeds, split_batch
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.program import Data, Program, State
-from gift_jax.training.replay import make_stored_epoch
-from gift_jax.training.step import Metrics, Step, StepParts, compose, make_differentiate, make_step, make_update
+from gift_jax.training.step import Metrics, Step, compose, make_differentiate, make_step, make_update
 
 Driver = Literal["auto", "scan", "loop"]
 
@@ -42,6 +43,37 @@ def make_batches(num_images: int, batch_size: int, steps: int) -> Batches:
     return batches
 
 
+def make_phased_epoch(program: Program, make: Callable[[Program], Epoch]) -> Epoch:
+    """Build the epoch of a run whose losses change with its epochs out of those that make builds, one for each loss.
+
+    Epochs of `ce` ask no teacher, and with stored soft labels they draw crops of their own, as HALD does: a hard label
+    is right for every crop. The stored epochs go on behind them where they stopped.
+    Raises: GiftError if epochs differ in their steps.
+    """
+    recipe = program.recipe
+    if not recipe.phases:
+        return make(program)
+
+    def phase(one: Recipe) -> Program:
+        hard = {"teacher": None, "stored": None} if one.loss == "ce" else {}
+        found = program._replace(recipe=one, **hard)
+        if (steps := found.steps_per_epoch) != program.steps_per_epoch:
+            raise GiftError(
+                f"epochs of hard labels have {steps} steps, those of the stored soft labels {program.steps_per_epoch}; "
+                "train from labels that were stored for all images"
+            )
+        return found
+
+    programs = {one: phase(one) for one in map(recipe.during, range(recipe.epochs))}
+    epochs = {one: make(found) for one, found in programs.items()}
+
+    def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:
+        one = recipe.during(number)
+        return epochs[one](state, data, key, recipe.soft_epochs(number) if programs[one].stored else number)
+
+    return epoch
+
+
 @cached_factory
 def make_epoch(
     program: Program, *, driver: Driver = "auto", seeds: Seeds = "loop", soft_labels: StoredLabels | None = None
@@ -54,9 +86,30 @@ def make_epoch(
     if driver == "auto":
         driver = "loop" if platform() == "cpu" else "scan"
     if soft_labels is not None:
-        many = _make_stored_scan(program, seeds) if driver == "scan" else None
-        return make_stored_epoch(_make_jitted_step(program, seeds), many, soft_labels)
+        return _make_stored_epoch(program, seeds, soft_labels, scanned=driver == "scan")
     return {"scan": _make_scan_epoch, "loop": _make_loop_epoch}[driver](program, seeds)
+
+
+def run_steps(
+    step: Callable[[State, Any], tuple[State, Metrics]],
+    state: State,
+    batches: Iterable[Any],
+    count: int,
+    *,
+    ahead: int | None = None,
+) -> tuple[State, Metrics]:
+    """Step over so many batches, telling how far it is. Returns: the state, and metrics [..., count] on the host.
+
+    Args: ahead, how many steps the device may be given before it is waited for, None: all.
+    """
+    metrics = []
+    for batch in batches:
+        state, last = step(state, batch)
+        metrics.append(last)
+        tell_part(len(metrics) / count)
+        if ahead is not None and len(metrics) > ahead:
+            jax.block_until_ready(metrics[-1 - ahead])
+    return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
 
 
 def _make_scan_epoch(program: Program, seeds: Seeds) -> Epoch:
@@ -82,12 +135,29 @@ def _make_loop_epoch(program: Program, seeds: Seeds) -> Epoch:
         step_key, full, rest = order(key, epoch)
         # On the host, cutting a batch out of the order is a view; on the device it would be a dispatch.
         full, rest = np.asarray(full), np.asarray(rest)
-        chosen, metrics = [*np.moveaxis(full, -2, 0), *([rest] if rest.size else [])], []
-        for indices in chosen:
-            state, last = step(state, data, indices, step_key)
-            metrics.append(last)
-            tell_part(len(metrics) / len(chosen))
-        return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
+        chosen = [*np.moveaxis(full, -2, 0), *([rest] if rest.size else [])]
+        return run_steps(lambda state, rows: step(state, data, rows, step_key), state, chosen, len(chosen))
+
+    return epoch
+
+
+def _make_stored_epoch(program: Program, seeds: Seeds, labels: StoredLabels, *, scanned: bool) -> Epoch:
+    """An epoch over the batches that are stored for it, the same for all seeds."""
+    step, scan = _make_jitted_step(program, seeds), _make_stored_scan(program, seeds) if scanned else None
+
+    def epoch(state: State, data: Data, key: jax.Array, epoch: int) -> tuple[State, Metrics]:
+        full, rest = labels.epoch(epoch)
+        parts, chosen = [], [] if rest is None else [rest]
+        if scan:
+            state, metrics = scan(state, data, full, key)
+            parts = [jax.tree.map(lambda values: np.moveaxis(values, 0, -1), metrics)]
+        else:
+            single = (jax.tree.map(operator.itemgetter(place), full) for place in range(len(full.indices)))
+            chosen = [*single, *chosen]
+        if chosen:
+            state, last = run_steps(lambda state, batch: step(state, data, batch, key), state, chosen, len(chosen))
+            parts.append(last)
+        return state, jax.tree.map(lambda *values: np.concatenate(values, axis=-1), *parts)
 
     return epoch
 
@@ -126,28 +196,17 @@ def _make_jitted_step(program: Program, seeds: Seeds) -> Step:
     # Preparing a batch reads no network: students of one teacher share it too.
     networkless = program._replace(model=program.teacher or program.model, teacher=None)
     return compose(
-        StepParts(
-            jit_prepare(_alike(networkless, PREPARED)),
-            jit_differentiate(_alike(program, DIFFERENTIATED)),
-            jit_update(_alike(program._replace(teacher=None), UPDATED)),
-        )
+        jit_part(make_prepare, _alike(networkless, PREPARED)),
+        jit_part(make_differentiate, _alike(program, DIFFERENTIATED), 1),
+        jit_part(make_update, _alike(program._replace(teacher=None), UPDATED), 0, 1),
     )
 
 
 # What of a recipe each part of the step reads.
 PREPARED = (
-    "augment",
-    "single_operation",
-    "factor",
-    "shuffle",
-    "smallest_crop",
-    "jitter",
-    "lighting",
-    "mix",
-    "mix_probability",
-    "batch_size",
-    "max_steps",
-)
+    "augment", "single_operation", "factor", "shuffle", "smallest_crop", "jitter", "lighting", "mix", "mix_probability",
+    "batch_size", "max_steps",
+)  # fmt: skip
 DIFFERENTIATED = ("loss", "loss_options", "mix", "mix_labels", "precision")
 UPDATED = ("optimizer", "schedule", "epochs", "batch_size", "max_steps", "ema")
 
@@ -158,18 +217,6 @@ def _alike(program: Program, settings: tuple[str, ...]) -> Program:
 
 
 @cached_factory
-def jit_prepare(program: Program) -> Callable[..., Any]:
-    """`make_prepare`, compiled; one for all programs alike in `PREPARED`."""
-    return jit(make_prepare(program))
-
-
-@cached_factory
-def jit_differentiate(program: Program) -> Callable[..., Any]:
-    """`make_differentiate`, compiled; one for all programs of a student alike in `DIFFERENTIATED`."""
-    return jit(make_differentiate(program), donate_argnums=1)
-
-
-@cached_factory
-def jit_update(program: Program) -> Callable[..., Any]:
-    """`make_update`, compiled; one for all programs of a student alike in `UPDATED`."""
-    return jit(make_update(program), donate_argnums=(0, 1))
+def jit_part(make: Callable[[Program], Callable[..., Any]], program: Program, *donated: int) -> Callable[..., Any]:
+    """A part of the step, compiled; one for all programs alike in what it reads."""
+    return jit(make(program), donate_argnums=donated)

@@ -78,12 +78,6 @@ def _is_constant(array: Any) -> bool:
     return True
 
 
-def tree_digest(arrays: Any) -> str:
-    """A digest over the arrays of a tree, of each array's `array_digest`."""
-    leaves = jax.tree.leaves_with_path(arrays)
-    return fingerprint({jax.tree_util.keystr(path): array_digest(leaf) for path, leaf in leaves})
-
-
 def set_identity(distilled: DistilledSet | RecordSet) -> dict[str, Any]:
     """Method, dataset, pixel space, and digests of every image and label."""
     heading = {"method": distilled.method, "dataset": distilled.dataset, "space": distilled.pixel_space}
@@ -97,9 +91,10 @@ def teacher_identity(teacher: Teacher | None) -> dict[str, Any] | None:
     """Architectures with their options, digest of the weights, normalisation."""
     if teacher is None:
         return None
+    leaves = jax.tree.leaves_with_path(teacher.params)
     return {
         "networks": _networks(teacher.model),
-        "weights": tree_digest(teacher.params),
+        "weights": fingerprint({jax.tree_util.keystr(path): array_digest(leaf) for path, leaf in leaves}),
         "normalisation": dataclasses.asdict(teacher.info.normalisation),
     }
 

@@ -27,8 +27,7 @@ def target_normalisation(
 ) -> tuple[str, Normalisation]:
     """Whose normalisation the networks' inputs have, and which: the recipe's, the teacher's, the set's, the dataset's.
 
-    Raises:
-        GiftError: if the dataset is unknown.
+    Raises: GiftError if the dataset is unknown.
     """
     candidates = (
         ("the recipe's", recipe.normalisation),
@@ -45,9 +44,7 @@ def with_common_normalisation(
     """Recipe and set with one normalisation: pixels that are stored with another one are normalised anew.
 
     Without a teacher, which has its own, the recipe names it: a dataset may be described anew.
-
-    Raises:
-        GiftError: if the dataset is unknown.
+    Raises: GiftError if the dataset is unknown.
     """
     _, target = target_normalisation(recipe, distilled, teacher)
     if teacher is None:

@@ -6,19 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gift_jax import optim
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
 from gift_jax.data.stored_info import StoredInfo
 from gift_jax.models import Model, Network, Variables
-from gift_jax.optim import (
-    LOSS_READERS,
-    averaging,
-    copy_and_rekey_state,
-    make_optimizer,
-    make_schedule,
-    restart_steps,
-    with_rate,
-)
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.teachers.teacher import Teacher
 
@@ -58,25 +50,21 @@ class Program(NamedTuple):
         return images.dtype if self.recipe.precision == "float32" else jnp.dtype(self.recipe.precision)
 
     def optimizer(self, learning_rate: float) -> optax.GradientTransformationExtraArgs:
-        """The optax transformation with the schedule in steps.
-
-        Args:
-            learning_rate: what a fresh state holds; an update takes the rate from the state.
-        """
+        """The optax transformation, its schedule in steps; an update takes the learning rate from the state."""
         recipe, steps = self.recipe, self.steps_per_epoch
-        restarts = restart_steps(recipe.schedule, recipe.epochs, steps)
+        restarts = optim.restart_steps(recipe.schedule, recipe.epochs, steps)
 
         def at_rate(rate: Any) -> optax.GradientTransformation:
-            schedule = make_schedule(recipe.schedule, 1.0, recipe.epochs, steps)
-            return make_optimizer(recipe.optimizer, lambda step: rate * schedule(step), restarts)
+            schedule = optim.make_schedule(recipe.schedule, 1.0, recipe.epochs, steps)
+            return optim.make_optimizer(recipe.optimizer, lambda step: rate * schedule(step), restarts)
 
-        rated = with_rate(at_rate, learning_rate)
-        return rated if recipe.ema is None else averaging(rated, recipe.ema)
+        rated = optim.with_rate(at_rate, learning_rate)
+        return rated if recipe.ema is None else optim.averaging(rated, recipe.ema)
 
     @property
     def reads_loss(self) -> bool:
         """Whether the optimizer asks for the loss, and so for all that it is computed from."""
-        return self.recipe.optimizer.name in LOSS_READERS
+        return self.recipe.optimizer.name in optim.LOSS_READERS
 
 
 class Data(NamedTuple):
@@ -107,5 +95,5 @@ def make_data(distilled: DistilledSet, teacher: Teacher | None) -> Data:
 def init_state(program: Program, key: jax.Array, learning_rate: float) -> State:
     """Draw a student from PyTorch's initial distribution and an optimizer state for it."""
     params, batch_stats = program.model.init(key)
-    opt_state = copy_and_rekey_state(program.optimizer(learning_rate).init(params), key)
+    opt_state = optim.copy_and_rekey_state(program.optimizer(learning_rate).init(params), key)
     return State(params, batch_stats, opt_state, jnp.zeros((), jnp.int32))

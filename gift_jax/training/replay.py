@@ -4,17 +4,13 @@ Crops, flips, mixing and order come from the files of `gift_jax.data.fkd` instea
 """
 
 import dataclasses
-import operator
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
-from gift_jax.data.fkd import StoredLabels, set_digest
+from gift_jax.data.fkd import set_digest
 from gift_jax.data.pixels import to_input
 from gift_jax.data.stored_info import StoredBatches, StoredInfo
 from gift_jax.errors import GiftError
@@ -119,14 +115,6 @@ def weights_of(batch: StoredBatches) -> jax.Array | None:
     return None if batch.weights is None else batch.weights / jnp.mean(batch.weights)
 
 
-def _unmixed(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Array]:
-    return images, jnp.ones((), images.dtype)
-
-
-def _mixup(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Array]:
-    return mixup(images, batch.partners, batch.shares), batch.shares.astype(images.dtype)
-
-
 def _cutmix(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Array]:
     first_row, first_column, last_row, last_column = batch.mix_boxes.astype(jnp.int32)
     rows, columns = jnp.arange(images.shape[1]), jnp.arange(images.shape[2])
@@ -137,33 +125,8 @@ def _cutmix(images: jax.Array, batch: StoredBatches) -> tuple[jax.Array, jax.Arr
     return mixed, 1 - jnp.mean(inside, dtype=images.dtype)
 
 
-_MIXERS = {"none": _unmixed, "mixup": _mixup, "cutmix": _cutmix}
-
-
-def make_stored_epoch(
-    single: Callable[..., Any], many: Callable[..., Any] | None, labels: StoredLabels
-) -> Callable[..., Any]:
-    """Build `(state, data, key, epoch) -> (state, metrics [steps])` over the batches stored for that epoch.
-
-    single is a compiled step `(state, data, batch, key) -> (state, metrics)`, many the same over the full batches of an
-    epoch at once, None to take them one by one. State and key of several seeds have a leading axis of them; these see
-    the same batches, and metrics are [seeds, steps].
-    """
-
-    def epoch(state: Any, data: Any, key: jax.Array, number: int) -> tuple[Any, Any]:
-        full, rest = labels.epoch(number)
-        metrics = []
-        if many is not None:
-            state, all_metrics = many(state, data, full, key)
-            metrics.append(all_metrics)
-        else:
-            for place in range(len(full.indices)):
-                state, one = single(state, data, jax.tree.map(operator.itemgetter(place), full), key)
-                metrics.append(jax.tree.map(lambda value: value[None], one))
-        if rest is not None:
-            state, one = single(state, data, rest, key)
-            metrics.append(jax.tree.map(lambda value: value[None], one))
-        joined = jax.tree.map(lambda *parts: np.concatenate(parts), *metrics)
-        return state, jax.tree.map(lambda value: np.moveaxis(value, 0, -1), joined)
-
-    return epoch
+_MIXERS = {
+    "none": lambda images, batch: (images, jnp.ones((), images.dtype)),
+    "mixup": lambda images, batch: (mixup(images, batch.partners, batch.shares), batch.shares.astype(images.dtype)),
+    "cutmix": _cutmix,
+}

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
@@ -30,7 +30,6 @@ from gift_jax.training.identity import differences, digest
 LONG_EPOCH = 10.0  # seconds: nobody who stops a run waits longer for an epoch's end
 _BUSY = "another process is training this run"
 _SEED = "seed_"  # with which names of stores begin
-Tree = TypeVar("Tree")
 Record = dict[str, Any]
 """JSON beside the arrays: what is not one, such as the history."""
 
@@ -76,13 +75,10 @@ class Store:
                 shutil.rmtree(self.directory, ignore_errors=True)
         newest: Any = ocp.training.preservation_policies.LatestN(settings.keep)  # Orbax's own types differ here
         with self._reported("opened"):
-            self.orbax = ocp.training.Checkpointer(
-                str(self.directory),
-                preservation_policy=newest,
-                cleanup_tmp_directories=True,
-            )
+            options = {"preservation_policy": newest, "cleanup_tmp_directories": True}
+            self.orbax = ocp.training.Checkpointer(str(self.directory), **options)
 
-    def restore(self, like: Tree) -> tuple[Tree, Record] | None:
+    def restore(self, like: Any) -> tuple[Any, Record] | None:
         """The newest checkpoint that is whole, on the host, or None. Damaged ones are removed, with a line each.
 
         Raises: GiftError if it was saved under another configuration, naming what differs.
@@ -92,30 +88,26 @@ class Store:
                 arrays, record = self._read(checkpoint.step, like)
             except Exception as error:  # Orbax and TensorStore raise what they like about a damaged directory.
                 path, reason = self.directory / str(checkpoint.step), short_reason(error)
-                _warn(f"{path}: damaged ({reason}); the checkpoint before is taken")
+                warning = f"warning: {path}: damaged ({reason}); the checkpoint before is taken"
+                print(warning, file=sys.stderr, flush=True)
                 self.orbax.delete(checkpoint.step)
                 continue
-            self._check(record.pop("configuration"))
+            if differing := differences(record.pop("configuration"), self.configuration):
+                raise GiftError(
+                    f"{self.directory}: a run of another configuration is unfinished here ({'; '.join(differing[:8])})"
+                    "; repeat it with those values, give another directory, or start over with --no-resume"
+                )
             self.saved = self.done = checkpoint.step
             return arrays, record
         return None
 
-    def _read(self, step: int, like: Tree) -> tuple[Tree, Record]:
+    def _read(self, step: int, like: Any) -> tuple[Any, Record]:
         with quiet_orbax():
             record: Any = self.orbax.metadata(step).custom_metadata
             arrays: Any = self.orbax.load(step)
         if record.pop("digest") != digest(arrays):
             raise ValueError("its digest is another one")
-        names, treedef = _names(like)
-        leaves = zip(names, jax.tree.leaves(like), strict=True)
-        return jax.tree.unflatten(treedef, [_like(leaf, arrays, name) for name, leaf in leaves]), record
-
-    def _check(self, found: Mapping[str, Any]) -> None:
-        if differing := differences(found, self.configuration):
-            raise GiftError(
-                f"{self.directory}: a run of another configuration is unfinished here ({'; '.join(differing[:8])}); "
-                "repeat it with those values, give another directory, or start over with --no-resume"
-            )
+        return jax.tree.map_with_path(lambda path, leaf: _like(leaf, arrays, _name(path)), like), record
 
     def within_epoch(self, share: float) -> None:
         """Stop in a long epoch, of which a share is done, if SIGTERM or Ctrl-C came and the epoch before is saved.
@@ -150,9 +142,7 @@ class Store:
 
     def save(self, epoch: int, tree: Any, record: Record) -> None:
         """Save after this epoch, in the background; waits for the save before. Raises: GiftError if that failed."""
-        names, _ = _names(tree)
-        leaves = zip(names, jax.tree.leaves(tree), strict=True)
-        arrays = {name: to_host(leaf) for name, leaf in leaves if leaf.size}
+        arrays = {_name(path): to_host(leaf) for path, leaf in jax.tree.leaves_with_path(tree) if leaf.size}
         record = {**record, "configuration": self.configuration, "digest": digest(arrays)}
         self._check_space(sum(array.nbytes for array in arrays.values()))
         with self._reported(f"saved after epoch {epoch}"):
@@ -262,19 +252,10 @@ def to_host(array: jax.Array) -> np.ndarray:
 
 def _like(leaf: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
     """What was saved of a leaf: keys as keys; of an array without elements, which Orbax does not save, itself."""
-    if not leaf.size:
-        return leaf
-    return (
-        jax.random.wrap_key_data(jax.numpy.asarray(arrays[name]), impl=jax.random.key_impl(leaf))
-        if is_key(leaf)
-        else arrays[name]
-    )
+    if is_key(leaf):
+        return jax.random.wrap_key_data(jax.numpy.asarray(arrays[name]), impl=jax.random.key_impl(leaf))
+    return arrays[name] if leaf.size else leaf
 
 
-def _names(tree: Any) -> tuple[list[str], Any]:
-    paths, treedef = jax.tree.flatten_with_path(tree)
-    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths], treedef
-
-
-def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr, flush=True)
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -65,7 +65,6 @@ def _make_average(program: Program) -> EvaluationWeights:
 
 
 def _moving_average(state: State, data: Data) -> tuple[Variables, Variables]:
-    del data
     assert isinstance(state.opt_state, AverageState)
     return state.opt_state.average, state.batch_stats
 

@@ -4,7 +4,6 @@ One pure function `(state, data, indices, key) -> (state, metrics)`, all on the 
 """
 
 import functools
-import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -31,21 +30,6 @@ class Metrics(NamedTuple):
 Step = Callable[[State, Data, Any, jax.Array], tuple[State, Metrics]]
 
 
-class StepParts(NamedTuple):
-    """The step in three functions, each of which reads its own part of a program.
-
-    prepare: `(data, chosen, key, step) -> (Batch, dropout key)`; differentiate: `(params, batch_stats, teacher_params,
-    Batch, dropout key) -> (gradients, batch_stats, metrics)`; update: `(params, opt_state, gradients, step) ->
-    (params, opt_state, step + 1)`.
-    revisit: None, or what an optimizer that reads the loss is given besides, as of `make_revisit`.
-    """
-
-    prepare: Callable[..., Any]
-    differentiate: Callable[..., Any]
-    update: Callable[..., Any]
-    revisit: Callable[..., dict[str, Any]] | None = None
-
-
 def make_step(program: Program) -> Step:
     """Build the training step `(state, data, indices int [B], key) -> (state, metrics)`, not jitted.
 
@@ -53,37 +37,40 @@ def make_step(program: Program) -> Step:
     `fold_in(key, state.step)`, so a run is decided by its seed alone.
     """
     revisit = make_revisit(program) if program.reads_loss else None
-    return compose(StepParts(make_prepare(program), make_differentiate(program), make_update(program), revisit))
+    return compose(make_prepare(program), make_differentiate(program), make_update(program), revisit)
 
 
-def compose(parts: StepParts) -> Step:
-    """The step of its parts."""
+def compose(
+    prepare: Callable[..., Any],
+    differentiate: Callable[..., Any],
+    update: Callable[..., Any],
+    revisit: Callable[..., Any] | None = None,
+) -> Step:
+    """The step of its parts, each of which reads its own part of a program: what `make_prepare` and so on build.
+
+    Args: revisit, of an optimizer that reads the loss.
+    """
 
     def step(state: State, data: Data, chosen: Any, key: jax.Array) -> tuple[State, Metrics]:
-        batch, dropout_key = parts.prepare(data, chosen, key, state.step)
-        student = (state.params, state.batch_stats)
-        gradients, batch_stats, metrics = parts.differentiate(*student, data.teacher_params, batch, dropout_key)
+        batch, dropout_key = prepare(data, chosen, key, state.step)
+        seen = (state.batch_stats, data.teacher_params, batch, dropout_key)
+        gradients, batch_stats, metrics = differentiate(state.params, *seen)
         extra = {}
-        if parts.revisit:
-            extra = parts.revisit(state.batch_stats, data.teacher_params, batch, dropout_key, metrics.loss, gradients)
-        params, opt_state, done = parts.update(state.params, state.opt_state, gradients, state.step, **extra)
+        if revisit:
+            loss_of = revisit(*seen)
+            extra = {"value": metrics.loss, "grad": gradients, "value_fn": loss_of, "obj_fn": loss_of}  # optax's names
+        params, opt_state, done = update(state.params, state.opt_state, gradients, state.step, **extra)
         return State(params, batch_stats, opt_state, done), metrics
 
     return step
 
 
-def make_differentiate(
-    program: Program,
-) -> Callable[[Variables, Variables, Variables | None, Batch, jax.Array], tuple[Variables, Variables, Metrics]]:
+def make_differentiate(program: Program) -> Callable[..., tuple[Variables, Variables, Metrics]]:
     """Build `(params, batch_stats, teacher_params, Batch, dropout key) -> (gradients, batch_stats, metrics)`."""
     mean_loss = _make_mean_loss(program)
 
     def differentiate(
-        params: Variables,
-        batch_stats: Variables,
-        teacher_params: Variables | None,
-        batch: Batch,
-        dropout_key: jax.Array,
+        params: Variables, batch_stats: Variables, teacher_params: Any, batch: Batch, dropout_key: jax.Array
     ) -> tuple[Variables, Variables, Metrics]:
         teacher_logits = jax.lax.stop_gradient(_teacher_logits(program, teacher_params, batch))
         values = jax.value_and_grad(mean_loss, has_aux=True)(params, batch_stats, teacher_logits, batch, dropout_key)
@@ -94,9 +81,7 @@ def make_differentiate(
     return differentiate
 
 
-def _make_mean_loss(
-    program: Program,
-) -> Callable[[Variables, Variables, jax.Array, Batch, jax.Array], tuple[jax.Array, tuple[jax.Array, Variables]]]:
+def _make_mean_loss(program: Program) -> Callable[..., tuple[jax.Array, tuple[jax.Array, Variables]]]:
     """Build `(params, batch_stats, teacher's logits, Batch, dropout key) -> (loss, (logits, batch_stats))`."""
     recipe = program.recipe
     options, cooling = split_options(recipe)
@@ -121,21 +106,13 @@ def _make_mean_loss(
     return mean_loss
 
 
-def make_revisit(program: Program) -> Callable[..., dict[str, Any]]:
-    """Build `(batch_stats, teacher_params, Batch, dropout key, loss, gradients) -> extra arguments of an update`.
-
-    They are the loss and its gradient, and the loss of this batch as a function of the parameters, under optax's names.
-    """
+def make_revisit(program: Program) -> Callable[..., Callable[[Variables], jax.Array]]:
+    """Build `(batch_stats, teacher_params, Batch, dropout key) -> (params -> loss)`: the loss of a batch once more."""
     mean_loss = _make_mean_loss(program)
 
     def revisit(
-        batch_stats: Variables,
-        teacher_params: Variables | None,
-        batch: Batch,
-        dropout_key: jax.Array,
-        loss: jax.Array,
-        gradients: Variables,
-    ) -> dict[str, Any]:
+        batch_stats: Variables, teacher_params: Any, batch: Batch, dropout_key: jax.Array
+    ) -> Callable[[Variables], jax.Array]:
         teacher_logits = jax.lax.stop_gradient(_teacher_logits(program, teacher_params, batch))
 
         def loss_of(params: Variables) -> jax.Array:
@@ -143,17 +120,15 @@ def make_revisit(program: Program) -> Callable[..., dict[str, Any]]:
             with tracing_for_platform("any"), jax.numpy_dtype_promotion("strict"):
                 return mean_loss(params, batch_stats, teacher_logits, batch, dropout_key)[0]
 
-        return {"value": loss, "grad": gradients, "value_fn": loss_of, "obj_fn": loss_of}
+        return loss_of
 
     return revisit
 
 
-def make_update(
-    program: Program,
-) -> Callable[..., tuple[Variables, optax.OptState, jax.Array]]:
+def make_update(program: Program) -> Callable[..., tuple[Variables, optax.OptState, jax.Array]]:
     """Build `(params, opt_state, gradients, step, **extra) -> (params, opt_state, step + 1)`.
 
-    extra is what an optimizer that reads the loss is given besides (`make_revisit`).
+    extra is what an optimizer that reads the loss is given besides.
     """
     optimizer = program.optimizer(1.0)  # an update takes the rate from the state
 
@@ -169,12 +144,12 @@ def make_update(
     return update
 
 
-def _teacher_logits(program: Program, teacher_params: Variables | None, batch: Batch) -> jax.Array:
+def _teacher_logits(program: Program, teacher_params: Any, batch: Batch) -> jax.Array:
     """The teacher's logits on this very batch; else the stored ones; else, for `ce`, which reads none, zeros."""
     images = batch.images
     if program.teacher is not None:
         inputs = images.astype(program.dtype(images))
-        params = program.teacher.cast(typing.cast(Variables, teacher_params), inputs.dtype)
+        params = program.teacher.cast(teacher_params, inputs.dtype)
         return program.teacher.apply(params, {}, inputs)[0].astype(images.dtype)
     if batch.soft_labels is None:
         return jnp.zeros((len(images), program.model.spec.num_classes), images.dtype)

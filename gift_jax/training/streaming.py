@@ -17,12 +17,11 @@ from jax.sharding import Mesh
 
 from gift_jax.data.batches import HostBatch, Order, gathered
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.record_set import RecordSet, Words, decoded_batches, permutation
+from gift_jax.data.record_set import RecordSet, decoded_batches, permutation
 from gift_jax.errors import GiftError
-from gift_jax.runtime.progress import tell_part
 from gift_jax.runtime.sharding import SEED, Seeds, jit_over, over_seeds, place_on_mesh, split_batch
 from gift_jax.teachers.teacher import Teacher
-from gift_jax.training.epochs import Epoch, make_batches
+from gift_jax.training.epochs import Epoch, make_batches, run_steps
 from gift_jax.training.program import Data, Program, State
 from gift_jax.training.step import Metrics, make_step
 
@@ -80,31 +79,30 @@ def make_streamed_epoch(program: Program, distilled: DistilledSet | RecordSet, s
     its own, and of a mesh every device of a row gets the whole batch. data is that of `make_streamed_data`. Reading
     goes on between epochs, and begins anew if one is asked for out of turn.
     """
-    step = split_batch(make_step(program), seeds)
+    step, count = split_batch(make_step(program), seeds), program.steps_per_epoch
 
     def on_batch(state: State, data: Data, batch: HostBatch, rows: jax.Array, key: jax.Array) -> tuple[State, Metrics]:
         return step(state, data._replace(**batch._asdict()), rows, key)
 
     stepped = jit_over(over_seeds(on_batch, seeds, (True, False, True, False, True)), seeds)
-    arrays = not isinstance(distilled, RecordSet)
-    stream = _Stream(_gathering(program, distilled) if arrays else _decoding(program, distilled))
+    opener = _decoding(program, distilled) if isinstance(distilled, RecordSet) else _gathering(program, distilled)
+    stream = _Stream(opener)
 
     def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:
         order_keys, step_keys = _split_keys(key)
-        step_key, metrics = _put(step_keys, seeds), []
+        step_key = _put(step_keys, seeds)
         stream.begin(order_keys, number)
-        for _ in range(program.steps_per_epoch):
-            # The device computes the last steps while this batch is put on it.
-            batch = _put(stream.take(), seeds)
+
+        def on_next(state: State, batch: HostBatch) -> tuple[State, Metrics]:
             rows = np.arange(batch.labels.shape[-1], dtype=np.int32)
-            state, last = stepped(state, data, batch, rows, step_key)
-            metrics.append(last)
-            tell_part(len(metrics) / program.steps_per_epoch)
-            if len(metrics) > _AHEAD:
-                jax.block_until_ready(metrics[-1 - _AHEAD])
+            return stepped(state, data, batch, rows, step_key)
+
+        # The device computes the last steps while the next batch is put on it.
+        batches = (_put(stream.take(), seeds) for _ in range(count))
+        state, metrics = run_steps(on_next, state, batches, count, ahead=_AHEAD)
         if number + 1 == program.recipe.epochs:
             stream.close()
-        return state, jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
+        return state, metrics
 
     return epoch
 
@@ -121,22 +119,6 @@ def _put(tree: Any, seeds: Seeds) -> Any:
     if isinstance(seeds, Mesh):
         return place_on_mesh(tree, seeds, SEED)
     return jax.device_put(jax.tree.map(lambda leaf: leaf[0], tree) if seeds == "loop" else tree)
-
-
-def _next(iterators: list[Any]) -> HostBatch:
-    try:
-        batch = next(iterators[0])
-    except RuntimeError as error:
-        if _GONE not in str(error):
-            raise
-        reason = " ".join(str(error).split())
-        raise GiftError(
-            f"a process that decodes images ended ({reason}); it may lack memory, also in /dev/shm, so lower "
-            "`workers` or `batch_size`"
-        ) from None
-    if isinstance(batch, GiftError):
-        raise batch
-    return batch
 
 
 Opener = Callable[[jax.Array, int], Any]
@@ -158,18 +140,13 @@ def _gathering(program: Program, distilled: DistilledSet) -> Opener:
 
 def _decoding(program: Program, record_set: RecordSet) -> Opener:
     def open_at(keys: jax.Array, first: int) -> Any:
-        of_order, of_draws = _words(keys)
+        # Seeds for NumPy, of the order and of the draws of each of keys.
+        words = np.asarray(jax.random.key_data(_split_keys(keys))).tolist()
+        of_order, of_draws = ([tuple(seed) for seed in half] for half in words)
         shuffled = functools.partial(permutation, of_order, program.num_images)
         return decoded_batches(record_set, _order(program, shuffled, first), of_draws)
 
     return open_at
-
-
-def _words(keys: jax.Array) -> tuple[list[Words], list[Words]]:
-    """Seeds for NumPy, of the order and of the draws of each of keys."""
-    words = np.asarray(jax.random.key_data(jax.vmap(jax.random.split, out_axes=1)(keys)))
-    first, second = ([tuple(seed) for seed in half] for half in words.tolist())
-    return first, second
 
 
 def _order(program: Program, permuted: Callable[[int], np.ndarray], first: int) -> Order:
@@ -196,7 +173,19 @@ class _Stream:
 
     def take(self) -> HostBatch:
         """The next batch. Raises: GiftError if it cannot be read."""
-        return _next(self._iterators)
+        try:
+            batch = next(self._iterators[0])
+        except RuntimeError as error:
+            if _GONE not in str(error):
+                raise
+            reason = " ".join(str(error).split())
+            raise GiftError(
+                f"a process that decodes images ended ({reason}); it may lack memory, also in /dev/shm, so lower "
+                "`workers` or `batch_size`"
+            ) from None
+        if isinstance(batch, GiftError):
+            raise batch
+        return batch
 
     def close(self) -> None:
         """End the threads or processes that read ahead."""

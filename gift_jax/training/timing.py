@@ -51,8 +51,7 @@ class Estimate:
     def _looks(self, ended: int) -> int:
         """How many evaluations follow upon the first so many epochs."""
         rounds, epochs = divmod(max(ended, 0), self._recipe.epochs)
-        each, some = (sum(map(self._recipe.is_evaluated, range(1, last + 1))) for last in (self._recipe.epochs, epochs))
-        return rounds * each + some
+        return rounds * self._recipe.num_evaluations + sum(map(self._recipe.is_evaluated, range(1, epochs + 1)))
 
     def _say(self, costs: str, epoch: float, look: float, note: str) -> None:
         total = -(-self._students // self._rows) * self._recipe.epochs

@@ -59,17 +59,7 @@ class Run(NamedTuple):
 
 
 class Students(NamedTuple):
-    """What the students of all seeds share.
-
-    Args:
-        program: what is compiled.
-        learning_rate: of a fresh optimizer state.
-        data: what a step reads, on the device.
-        epoch: trains a student for one epoch.
-        evaluate: tests a student.
-        evaluation_weights: the weights and statistics that a student is tested with.
-        mode: how seeds run together.
-    """
+    """What the students of all seeds share; mode says how seeds run together."""
 
     program: Program
     learning_rate: float
@@ -88,18 +78,10 @@ def train_students(
     on_epoch: Callable[[int, float], None],
     on_run: Callable[[Run], None],
 ) -> list[Run]:
-    """Train and test one student for each seed, group by group as the mode has it (`gift_jax.task.Task.train`).
+    """Train and test one student for each seed, group by group as the mode has it.
 
-    Args:
-        students: what they share.
-        seeds: one student for each.
-        identity: all that decides the numbers but the seeds, by which checkpoints are known again.
-        checkpoints: where the state is saved and taken up again, if at all.
-        on_epoch: called with the epochs done since the last call and their mean loss.
-        on_run: called with each finished run.
-
-    Returns:
-        One `Run` per seed, in order.
+    Args: identity, all that decides the numbers but the seeds, by which checkpoints are known again; the others are
+    those of `gift_jax.task.Task.train`.
     """
     runs = []
     for group in _groups(seeds, students.mode):
@@ -151,12 +133,11 @@ class _Progress(NamedTuple):
 
 def _start(students: Students, seeds: tuple[int, ...]) -> tuple[State, jax.Array]:
     """Fresh states and keys: stacked unless a single seed is run, and on the mesh if there is one."""
-    keys = [jax.random.split(jax.random.key(seed)) for seed in seeds]
+    pairs = [jax.random.split(jax.random.key(seed)) for seed in seeds]
+    started = [(init_state(students.program, init_key, students.learning_rate), run_key) for init_key, run_key in pairs]
     if students.mode == "loop":
-        [(init_key, run_key)] = keys
-        return init_state(students.program, init_key, students.learning_rate), run_key
-    states = [init_state(students.program, init_key, students.learning_rate) for init_key, _ in keys]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), jnp.stack([run_key for _, run_key in keys])
+        return started[0]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *started)
 
 
 def _train_group(
@@ -192,17 +173,18 @@ def _train_group(
 
 def _evaluate(students: Students, state: State, seeds: tuple[int, ...], epoch: int) -> list[list[Evaluation]]:
     """Test the student of every seed. Raises: Diverged if one has weights or logits that are not finite."""
-    states = (select_seed(state, row, students.mode) for row in range(len(seeds)))
-    tested = [students.evaluation_weights(student, students.data) for student in states]
-    found = [students.evaluate(*weights) for weights in tested]
-    for seed, weights, accuracy in zip(seeds, tested, found, strict=True):
+    evaluations = []
+    for row, seed in enumerate(seeds):
+        weights = students.evaluation_weights(select_seed(state, row, students.mode), students.data)
+        accuracy = students.evaluate(*weights)
         numbers = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights))
         if not (numbers and accuracy.finite):
             raise Diverged(
                 f"training stopped: the student of seed {seed} has {'logits' if numbers else 'weights'} that are not "
                 f"finite after epoch {epoch}; lower the learning rate"
             )
-    return [[Evaluation(epoch, accuracy.top1, accuracy.top5)] for accuracy in found]
+        evaluations.append([Evaluation(epoch, accuracy.top1, accuracy.top5)])
+    return evaluations
 
 
 def _finish(students: Students, progress: _Progress, state: State, seed: int, row: int, count: int) -> Run:

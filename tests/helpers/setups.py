@@ -12,6 +12,7 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.pixels import to_input
 from gift_jax.models import ModelSpec, get_model
+from gift_jax.task import train
 from gift_jax.teachers.teacher import TeacherInfo, Verification, make_teacher
 
 SOURCE = ("t.pth", "0" * 64, Verification(64, 0.0, 0.0, 1.0), {"jax": "0"})
@@ -60,3 +61,22 @@ def distilled_set(count=22, **changes):
 
 def evaluation_set(count=23):
     return EvaluationSet(*random_digits(count, seed=1), "digits")
+
+
+def train_digits(recipe, distilled=None, teacher="random", **options):
+    """Runs of the student of `INFO` on random digits, or on another set, under a random teacher, another or none."""
+    teacher = random_teacher() if teacher == "random" else teacher
+    distilled = distilled_set() if distilled is None else distilled
+    return train(recipe, get_model(INFO.spec), distilled, teacher, evaluation_set(), **options)
+
+
+def stopping_after(epochs):
+    """An `on_epoch` that ends a run as Ctrl-C would, after so many epochs of all seeds together."""
+    done = []
+
+    def on_epoch(count, loss):
+        done.append(count)
+        if sum(done) >= epochs:
+            raise KeyboardInterrupt
+
+    return on_epoch

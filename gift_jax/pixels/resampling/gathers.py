@@ -7,7 +7,10 @@ from gift_jax.pixels.resampling.places import LEVELS, kernel_of, mapped, rotated
 
 
 def take_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """`out[b, i, j] = images[b, rows[b, i], columns[b, j]]`, zero where that is outside.
+
+    Args: images [B, H, W, C]; rows, int [B, I]; columns, int [B, J]. Returns: [B, I, J, C].
+    """
     return _take(_take(images, rows, axis=1), columns, axis=2)
 
 
@@ -19,13 +22,16 @@ def _take(images: jax.Array, source: jax.Array, *, axis: int) -> jax.Array:
 
 
 def take_images(images: jax.Array, order: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """`images[order]`. Args: images [B, H, W, C]; order, int [B], inside. Returns: [B, H, W, C]."""
     return images[order]
 
 
 def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
-    del most
+    """Rotate about the centre by angle [B], in radians between -most and most; bilinear, zero outside.
+
+    Args: images [B, H, W, C]. Reference: `affine_grid` and `grid_sample` of PyTorch (align_corners=False, zero
+    padding), whose coordinates are in [-1, 1] of each side, so that a rectangle is sheared.
+    """
     rows, columns = rotated(images.shape, angle)
     top, left = jnp.floor(rows), jnp.floor(columns)
     down, right = (rows - top)[..., None], (columns - left)[..., None]
@@ -39,8 +45,12 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
 
 
 def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: float) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
-    del steepest, furthest
+    """Take pixel (x, y) from `(a x + b y + c, d x + e y + f) // 2^16`, zero where that is outside.
+
+    Args: images, uint8 [B, H, W, C]; matrices, int [B, 6], (a, b, c, d, e, f): rotations by steepest, in radians, at
+    most, or shears along one axis and translations that move pixels by the part furthest of a side at most.
+    Returns: uint8 [B, H, W, C].
+    """
     rows, columns = (places >> 16 for places in mapped(images.shape, matrices))
     return jnp.where(_inside(images, rows, columns)[..., None], _any_pixel(images, rows, columns), jnp.uint8(0))
 
@@ -48,8 +58,11 @@ def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthes
 def map_smoothly(
     images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: float
 ) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
-    del steepest, furthest
+    """Interpolate pixel (x, y) at `(a x + b y + c, d x + e y + f)`; pixels beyond the edge are as on it.
+
+    Args: as for `map_nearest`, with matrices of floats; cubic, bool [B], whether an image is interpolated so, rather
+    than bilinearly. Returns: float [B, H, W, C], anything where the place is outside of the image.
+    """
     height, width = images.shape[1:3]
     rows, columns = mapped(images.shape, matrices)
     top, left = jnp.floor(rows), jnp.floor(columns)
@@ -84,7 +97,7 @@ def _any_pixel(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Ar
 
 
 def count_levels(images: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """How many pixels have each level. Args: images, uint8 [B, H, W, C]. Returns: int32 [B, 256, C]."""
     batch, _, _, channels = images.shape
     rows, planes = jnp.arange(batch)[:, None, None], jnp.arange(channels)[None, None, :]
     values = images.reshape(batch, -1, channels).astype(jnp.int32)
@@ -92,6 +105,9 @@ def count_levels(images: jax.Array) -> jax.Array:
 
 
 def replace_levels(images: jax.Array, table: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """`out[b, i, j, c] = table[b, images[b, i, j, c], c]`.
+
+    Args: images, uint8 [B, H, W, C]; table, uint8 [B, 256, C]. Returns: uint8 [B, H, W, C].
+    """
     values = images.reshape(len(images), -1, images.shape[3]).astype(jnp.int32)
     return jnp.take_along_axis(table, values, axis=1).reshape(images.shape)

@@ -21,12 +21,12 @@ def weigh(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
 
 
 def take_pixels(images: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """See `gathers`."""
     return weigh(images, _ones(rows, images.shape[1], images.dtype), _ones(columns, images.shape[2], images.dtype))
 
 
 def take_images(images: jax.Array, order: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """See `gathers`."""
     return jnp.einsum("ij,jhwc->ihwc", _ones(order[None], len(images), images.dtype)[0], images, precision=_EXACT)
 
 
@@ -36,14 +36,14 @@ def _ones(source: jax.Array, size: int, dtype: jnp.dtype) -> jax.Array:
 
 
 def count_levels(images: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """See `gathers`."""
     high, low = _digits(images)
     counts = jnp.einsum("bchp,bclp->bchl", high, low, preferred_element_type=jnp.float32)
     return jnp.swapaxes(counts.reshape(*counts.shape[:2], LEVELS), 1, 2).astype(jnp.int32)
 
 
 def replace_levels(images: jax.Array, table: jax.Array) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """See `gathers`."""
     high, low = _digits(images)
     by_digits = jnp.swapaxes(table, 1, 2).reshape(*high.shape[:2], _DIGIT, _DIGIT).astype(jnp.bfloat16)
     rows = jnp.einsum("bchl,bchp->bclp", by_digits, high, preferred_element_type=jnp.float32)

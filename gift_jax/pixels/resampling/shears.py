@@ -41,7 +41,7 @@ class _Shears(NamedTuple):
 
 
 def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
-    """See `gift_jax.pixels.resampling`; `most` is at most 15 degrees."""
+    """See `gathers`; `most` is at most 15 degrees."""
     half, sin, none = jnp.tan(angle / 2), jnp.sin(angle), jnp.zeros_like(angle)
     shears = _Shears(half, -sin, none, half, none, most, furthest=0)
     source_rows, source_columns = rotated(images.shape, angle)
@@ -53,7 +53,7 @@ def rotate(images: jax.Array, angle: jax.Array, most: float) -> jax.Array:
 
 
 def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthest: float) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """See `gathers`."""
     source_rows, source_columns = ((places >> 16).astype(jnp.float32) for places in mapped(images.shape, matrices))
     middles = matrices.astype(jnp.float32) / 2**16 - jnp.asarray((0, 0, 0.5, 0, 0, 0.5), jnp.float32)[None]
     shears = _split(middles, images.shape[1], steepest, furthest)
@@ -68,7 +68,7 @@ def map_nearest(images: jax.Array, matrices: jax.Array, steepest: float, furthes
 def map_smoothly(
     images: jax.Array, matrices: jax.Array, cubic: jax.Array, steepest: float, furthest: float
 ) -> jax.Array:
-    """See `gift_jax.pixels.resampling`."""
+    """See `gathers`."""
     source_rows, source_columns = mapped(images.shape, matrices)
     shears = _split(matrices, images.shape[1], steepest, furthest)
 

@@ -37,20 +37,35 @@ def loss(params):
     return sum(jnp.sum((array - 1) ** 2) for array in jax.tree.leaves(params))
 
 
-def step_of(transformation, *, reads_loss):
+def make(optimizer):
+    return make_optimizer(optimizer, make_schedule(Schedule("constant"), optimizer.learning_rate, 2, 2))
+
+
+def steps_of(optimizer, loss=loss):
+    """`params -> state` and `(params, state) -> (params, state)`."""
+    transformation = make(optimizer)
+
+    def init(params):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return transformation.init(params)
+
     def step(params, state):
         value, gradient = jax.value_and_grad(loss)(params)
-        asked = {"value": value, "grad": gradient, "value_fn": loss, "obj_fn": loss} if reads_loss else {}
+        asked = {"value": value, "grad": gradient, "value_fn": loss, "obj_fn": loss}
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            updates, state = transformation.update(gradient, state, params, **asked)
+            extra = asked if optimizer.name in LOSS_READERS else {}
+            updates, state = transformation.update(gradient, state, params, **extra)
         return optax.apply_updates(params, updates), state
 
-    return step
+    return init, step
 
 
-def make(optimizer, restarts=()):
-    schedule = make_schedule(Schedule("constant"), optimizer.learning_rate, 2, 2)
-    return make_optimizer(optimizer, schedule, restarts)
+def after_steps(optimizer, params, count=1, **options):
+    init, step = steps_of(optimizer, **options)
+    state = init(params)
+    for _ in range(count):
+        params, state = step(params, state)
+    return params
 
 
 def test_each_that_optax_has_is_taken_or_refused():
@@ -63,30 +78,25 @@ def test_each_that_optax_has_is_taken_or_refused():
 @pytest.mark.parametrize("name", RATES)
 def test_each_is_built_and_steps_within_one_shape(name):
     """Two steps, traced; the state keeps its shapes and types, as a state that is donated and saved must."""
-    optimizer = Optimizer(name)
-    transformation = make(optimizer)
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        state = jax.eval_shape(transformation.init, PARAMS)
-    step = step_of(transformation, reads_loss=name in LOSS_READERS)
+    init, step = steps_of(Optimizer(name))
+    state = jax.eval_shape(init, PARAMS)
     kind = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)  # noqa: E731
     assert kind(jax.eval_shape(step, PARAMS, state)) == kind((PARAMS, state))
 
 
-@pytest.mark.parametrize("name", ["sgd", "polyak_sgd", "momo", "sam", "rprop", "sm3"])
+DESCENDING = ("sgd", "polyak_sgd", "momo", "sam", "rprop", "sm3")
+DESCENDING += ("rmsprop", "adagrad", "lion", "lamb", "adafactor", "muon", "yogi", "lars")
+
+
+@pytest.mark.parametrize("name", DESCENDING)
 def test_a_step_goes_downhill(name):
-    transformation = make(Optimizer(name, 1e-2, 1e-2))
-    params, state = PARAMS, transformation.init(PARAMS)
-    step = jax.jit(step_of(transformation, reads_loss=name in LOSS_READERS))
-    for _ in range(3):
-        params, state = step(params, state)
-    assert loss(params) < loss(PARAMS)
+    assert loss(after_steps(Optimizer(name, 1e-2, 1e-2), PARAMS, 3)) < loss(PARAMS)
 
 
 def test_weight_decay_is_part_of_the_loss_that_is_read():
     """Polyak's step by hand: loss over squared norm of the gradient, both with the penalty."""
     decay, params = 0.1, {"w": jnp.array([2.0, 3.0])}
-    transformation = make(Optimizer("polyak_sgd", 1.0, decay))
-    changed, _ = step_of(transformation, reads_loss=True)(params, transformation.init(params))
+    changed = after_steps(Optimizer("polyak_sgd", 1.0, decay), params)
     w = np.array([2.0, 3.0])
     value, gradient = np.sum((w - 1) ** 2) + decay / 2 * np.sum(w**2), 2 * (w - 1) + decay * w
     np.testing.assert_allclose(changed["w"], w - min(1, value / np.sum(gradient**2)) * gradient, rtol=1e-6)
@@ -95,8 +105,7 @@ def test_weight_decay_is_part_of_the_loss_that_is_read():
 def test_sharpness_aware_minimisation_by_hand():
     rho, rate, w = 0.5, 0.1, np.array([2.0, 3.0])
     optimizer = Optimizer("sam", rate, 0.0, momentum=0.0, options=(("rho", rho),))
-    transformation, params = make(optimizer), {"w": jnp.asarray(w, jnp.float32)}
-    changed, _ = step_of(transformation, reads_loss=True)(params, transformation.init(params))
+    changed = after_steps(optimizer, {"w": jnp.asarray(w, jnp.float32)})
     gradient = 2 * (w - 1)
     worst = w + rho * gradient / np.linalg.norm(gradient)
     np.testing.assert_allclose(changed["w"], w - rate * 2 * (worst - 1), rtol=1e-6)
@@ -107,11 +116,8 @@ def test_a_fresh_state_shares_no_array_and_its_keys_are_the_seeds():
     state = copy_and_rekey_state(make(Optimizer("prodigy")).init(PARAMS), key)
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((state, PARAMS))]
     assert len(set(pointers)) == len(pointers)
-    drawn = [make(Optimizer("noisy_sgd")).init(PARAMS) for _ in range(2)]
-    first, second = (
-        step_of(make(Optimizer("noisy_sgd")), reads_loss=False)(PARAMS, copy_and_rekey_state(s, k))[0]
-        for s, k in zip(drawn, jax.random.split(key), strict=True)
-    )
+    init, step = steps_of(Optimizer("noisy_sgd"))
+    first, second = (step(PARAMS, copy_and_rekey_state(init(PARAMS), each))[0] for each in jax.random.split(key))
     assert not np.array_equal(first["matrix"], second["matrix"])
 
 
@@ -128,20 +134,6 @@ DECAY_ALL |= {"schedule_free_adamw", "schedule_free_sgd"}
 SETTINGS = {"momentum": 0.9, "nesterov": True, "betas": (0.9, 0.999), "epsilon": 1e-8}
 
 
-def first_update(optimizer, *, gradient):
-    """The update of a vector alone, by a gradient."""
-    params = {"vector": jnp.linspace(0.5, 1.5, 5)}
-    transformation = make(optimizer)
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        value = lambda params: gradient * jnp.sum(params["vector"])  # noqa: E731
-        asked = {"value": jnp.asarray(1.0), "grad": jax.grad(value)(params), "value_fn": value, "obj_fn": value}
-        state = transformation.init(params)
-        updates, _ = optax.with_extra_args_support(transformation).update(
-            jax.grad(value)(params), state, params, **(asked if optimizer.name in LOSS_READERS else {})
-        )
-    return np.asarray(updates["vector"])
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", RATES)
 def test_each_spares_vectors_or_refuses_to(name):
@@ -150,8 +142,10 @@ def test_each_spares_vectors_or_refuses_to(name):
         with pytest.raises(GiftError, match=f"'{name}' decays all arrays"):
             make(Optimizer(name, weight_decay=0.5, decay_vectors=False))
     decay = 0.0 if name in DECAY_ALL else 0.5
+    vector, loss = {"vector": jnp.linspace(0.5, 1.5, 5)}, lambda params: 1e-3 * jnp.sum(params["vector"])
     spared, none = Optimizer(name, weight_decay=decay, decay_vectors=False), Optimizer(name, weight_decay=0.0)
-    np.testing.assert_array_equal(first_update(spared, gradient=1e-3), first_update(none, gradient=1e-3))
+    moved = [after_steps(each, vector, loss=loss)["vector"] for each in (spared, none)]
+    np.testing.assert_array_equal(*moved)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -167,17 +161,8 @@ def test_each_reads_a_setting_or_refuses_it(name, setting):
     assert (
         dataclasses.replace(dataclasses.replace(usual, learning_rate=0.5), learning_rate=usual.learning_rate) == usual
     )
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        found = [after_steps(each) for each in (changed, usual)]
+    found = [after_steps(each, PARAMS, 5)["matrix"] for each in (changed, usual)]
     assert not np.array_equal(*found) or (name, setting) == ("mechanize", "betas")  # whose first steps are tiny
-
-
-def after_steps(optimizer):
-    transformation = make(optimizer)
-    params, state = PARAMS, transformation.init(PARAMS)
-    for _ in range(5):
-        params, state = step_of(transformation, reads_loss=optimizer.name in LOSS_READERS)(params, state)
-    return np.asarray(params["matrix"])
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,9 @@ def test_each_operation_equals_torchvisions(side, channels, magnitude):
     kinds, amounts = ra.torchvision_operations(magnitude, side)
     images = draw_images(len(kinds), side, channels)
     wanted = np.stack([by_torchvision(image, magnitude, number) for number, image in enumerate(images)])
-    kind, amount = jnp.asarray(kinds), jnp.asarray(amounts, jnp.float32)
     places = jnp.asarray(ra.fixed(ra.matrices_of(kinds, amounts, side, np)))
     given = jnp.asarray(images)
-    found = ra._chosen(kind, ra.move(given, places), ra.blend(given, kind, amount), ra.look_up(given, kind, amount))
+    found = ra.operate(given, jnp.asarray(kinds), jnp.asarray(amounts, jnp.float32), ra.move(given, places))
     difference = np.abs(np.asarray(found).astype(int) - wanted)
     exact = kinds != ra.AUTOCONTRAST
     assert {ra.OPERATIONS[kinds[row]] for row in np.flatnonzero(difference.max(axis=(1, 2, 3))) if exact[row]} == set()

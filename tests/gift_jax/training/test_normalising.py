@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
+from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher, train_digits
 
 from gift_jax import plan
 from gift_jax.data.datasets import DATASETS, DIGITS_NORMALISATION, Normalisation
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
-from gift_jax.task import Task, train
+from gift_jax.task import Task
 from gift_jax.training.identity import differences
 
 OTHER = Normalisation((0.5,), (0.25,))
@@ -26,12 +26,7 @@ def normalised(by, *, told=True):
 
 
 def run(recipe, distilled, teacher):
-    return train(recipe, STUDENT, distilled, teacher, evaluation_set())[0]
-
-
-def said(recipe, distilled, teacher):
-    lines = dict(plan.describe(Task(recipe, STUDENT, distilled, teacher, evaluation_set()), (0,)))
-    return lines["normalisation"]
+    return train_digits(recipe, distilled, teacher)[0]
 
 
 def test_pixels_with_other_statistics_are_normalised_as_the_teachers():
@@ -63,36 +58,25 @@ def test_a_dataset_that_is_described_anew_makes_another_run(monkeypatch):
                                                                                "recipe.normalisation.std"]  # fmt: skip
 
 
+TEACHERS = "mean 0.3056, std 0.3764 (the teacher's), test images too"
+ANEW = "; the set was normalised by mean 0.5, std 0.25 and is normalised anew"
+UNSTATED = "; the set is normalised, but does not state by what: give its mean and std on conversion"
+
+
 @pytest.mark.parametrize(
     ("recipe", "distilled", "teacher", "text"),
     [
-        (RECIPE, distilled_set(), random_teacher(), "mean 0.3056, std 0.3764 (the teacher's), test images too"),
+        (RECIPE, distilled_set(), random_teacher(), TEACHERS),
         (CE, distilled_set(), None, "mean 0.3056, std 0.3764 (the dataset's), test images too"),
         (CE, normalised(OTHER), None, "mean 0.5, std 0.25 (the set's own), test images too"),
-        (
-            RECIPE,
-            normalised(DIGITS_NORMALISATION),
-            random_teacher(),
-            "mean 0.3056, std 0.3764 (the teacher's), test images too",
-        ),
-        (
-            RECIPE,
-            normalised(OTHER),
-            random_teacher(),
-            "mean 0.3056, std 0.3764 (the teacher's), test images too; the set was normalised by mean 0.5, std 0.25 "
-            "and is normalised anew",
-        ),
-        (
-            RECIPE,
-            normalised(OTHER, told=False),
-            random_teacher(),
-            "mean 0.3056, std 0.3764 (the teacher's), test images too; the set is normalised, but does not state by "
-            "what: give its mean and std on conversion",
-        ),
+        (RECIPE, normalised(DIGITS_NORMALISATION), random_teacher(), TEACHERS),
+        (RECIPE, normalised(OTHER), random_teacher(), TEACHERS + ANEW),
+        (RECIPE, normalised(OTHER, told=False), random_teacher(), TEACHERS + UNSTATED),
     ],
 )
 def test_the_plan_names_whose_normalisation_it_is(recipe, distilled, teacher, text):
-    assert said(recipe, distilled, teacher) == text
+    lines = dict(plan.describe(Task(recipe, STUDENT, distilled, teacher, evaluation_set()), (0,)))
+    assert lines["normalisation"] == text
 
 
 def test_cells_that_differ_in_a_sets_statistics_alone_are_different_runs():

@@ -16,14 +16,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from setups import INFO, distilled_set, evaluation_set, random_teacher
+from setups import distilled_set, random_teacher, stopping_after, train_digits
 
 from gift_jax.errors import GiftError, Preempted
-from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.progress import listening
-from gift_jax.task import train
 from gift_jax.training import resume
 from gift_jax.training.resume import Checkpoints, open_store, remove
 
@@ -33,21 +31,13 @@ RECIPE = Recipe(epochs=6, batch_size=8, evaluations=3, augment="flip", optimizer
 
 def run(directory=None, recipe=RECIPE, **options):
     checkpoints = None if directory is None else Checkpoints(directory, epochs=1, **options.pop("saving", {}))
-    parts = (recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
-    return train(*parts, checkpoints=checkpoints, **options)
+    return train_digits(recipe, checkpoints=checkpoints, **options)
 
 
 def interrupted(directory, after, **options):
     """A run that an exception ends after some epochs of all seeds together."""
-    done = []
-
-    def on_epoch(epochs, loss):
-        done.append(epochs)
-        if sum(done) >= after:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run(directory, on_epoch=on_epoch, **options)
+        run(directory, on_epoch=stopping_after(after), **options)
 
 
 def same(found, expected):
@@ -103,20 +93,13 @@ def test_a_finished_run_removes_its_own_checkpoints_only(tmp_path):
     for name in ("seed_0", "seed_1", "seed_10", "seed_0_1"):
         with open_store(settings, name, {}):
             pass
+    with open_store(settings, "seed_0", {}):  # as a repeat of the run with `--no-resume` holds it
+        remove(settings, (0,))
+        assert (settings.directory / "seed_0").is_dir()
     remove(settings, (0,))
     assert {path.name for path in settings.directory.iterdir() if path.is_dir()} == {"seed_1", "seed_10", "seed_0_1"}
     remove(settings, (0, 1, 10))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_checkpoints_of_a_run_that_goes_on_are_not_removed(tmp_path):
-    """A finished run's repeat beside a `--no-resume` of it."""
-    settings = Checkpoints(tmp_path)
-    with open_store(settings, "seed_0", {}):
-        remove(settings, (0,))
-        assert (tmp_path / "seed_0").is_dir()
-    remove(settings, (0,))
-    assert not (tmp_path / "seed_0").exists()
 
 
 def test_seeds_side_by_side(tmp_path):
@@ -125,35 +108,33 @@ def test_seeds_side_by_side(tmp_path):
     same(run(tmp_path, seeds=(0, 1), seed_driver="vmap"), expected)
 
 
-def test_a_finished_run_is_not_repeated(whole, tmp_path):
-    first = run(tmp_path, seeds=(0,))
-    told = []
-    again = run(tmp_path, seeds=(0,), on_epoch=lambda epochs, loss: told.append(epochs))
-    same(again, first)
-    assert told == [6]
-
-
-def test_only_the_newest_are_kept(tmp_path):
-    run(tmp_path, saving={"keep": 3})
+def test_a_finished_run_is_not_repeated_and_only_the_newest_checkpoints_are_kept(tmp_path):
+    first, told = run(tmp_path, saving={"keep": 3}), []
     assert sorted(entry.name for entry in (tmp_path / "seed_0").iterdir()) == ["4", "5", "6"]
+    same(run(tmp_path, on_epoch=lambda epochs, loss: told.append(epochs)), first)
+    assert told == [6]
 
 
 def files_of(directory):
     return sorted((path for path in directory.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "empty"])
+HALF = {
+    "truncate": lambda data, middle: data[:middle],
+    "flip": lambda data, middle: data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
+    "empty": lambda data, middle: b"",
+}
+
+
+@pytest.mark.parametrize("damage", [*HALF, "remove"])
 def test_a_damaged_newest_checkpoint_is_passed_over(damage, whole, tmp_path, caplog, capfd):
     interrupted(tmp_path, 4)
     newest = max(tmp_path.glob("seed_0/*"), key=lambda path: int(path.name))
     largest = files_of(newest)[-1]
     data = largest.read_bytes()
-    middle = len(data) // 2
-    if damage == "remove":
-        largest.unlink()
-    else:
-        content = {"truncate": data[:middle], "flip": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]}
-        largest.write_bytes(content.get(damage, b""))
+    largest.unlink()
+    if damage in HALF:
+        largest.write_bytes(HALF[damage](data, len(data) // 2))
     same(run(tmp_path), whole[:1])
     gc.collect()  # so that what a failed read leaves behind complains in this test
     assert caplog.records == []
@@ -189,11 +170,10 @@ def test_another_configuration_is_refused(changes, named, tmp_path):
 
 def test_another_set_or_teacher_is_refused(tmp_path):
     interrupted(tmp_path, 2)
-    student, checkpoints = get_model(INFO.spec), Checkpoints(tmp_path)
     with pytest.raises(GiftError, match=r"distilled\.images"):
-        train(RECIPE, student, distilled_set(24), random_teacher(), evaluation_set(), checkpoints=checkpoints)
+        run(tmp_path, distilled=distilled_set(24))
     with pytest.raises(GiftError, match=r"teacher\.weights"):
-        train(RECIPE, student, distilled_set(), random_teacher(1), evaluation_set(), checkpoints=checkpoints)
+        run(tmp_path, teacher=random_teacher(1))
 
 
 def test_a_disk_that_is_nearly_full(whole, tmp_path, monkeypatch, capfd):

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from setups import distilled_set, evaluation_set, random_teacher
+from setups import distilled_set, random_teacher, train_digits
 
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule, make_optimizer
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.task import Task, train
+from gift_jax.task import Task
 from gift_jax.training.program import init_state, make_data
 from gift_jax.training.schedule_free import average, make_evaluation_weights
 
@@ -26,11 +26,8 @@ def program_of(name, teacher, schedule=None):
 def test_others_are_tested_as_they_are(key):
     teacher = random_teacher()
     program = program_of("adamw", teacher)
-    state = init_state(program, key, 0.05)
-    assert make_evaluation_weights(program)(state, make_data(distilled_set(), teacher)) == (
-        state.params,
-        state.batch_stats,
-    )
+    state, data = init_state(program, key, 0.05), make_data(distilled_set(), teacher)
+    assert make_evaluation_weights(program)(state, data) == (state.params, state.batch_stats)
 
 
 def test_a_recipes_moving_average_is_tested_with_the_statistics_that_are_there(key):
@@ -67,7 +64,7 @@ def test_the_average_of_gradient_descent_by_hand():
 def test_statistics_are_of_the_average_not_of_the_trained_weights():
     teacher = random_teacher()
     program = program_of("schedule_free_adamw", teacher)
-    [run] = train(program.recipe, program.model, distilled_set(), teacher, evaluation_set())
+    [run] = train_digits(program.recipe)
     data = make_data(distilled_set(), teacher)
     params, batch_stats = make_evaluation_weights(program)(run.state, data)
     differs = jax.tree.map(lambda a, b: bool(np.any(np.asarray(a) != np.asarray(b))), params, run.state.params)

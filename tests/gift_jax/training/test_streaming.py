@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from forms import short_form
-from setups import INFO, distilled_set, evaluation_set, random_teacher
+from setups import INFO, distilled_set, evaluation_set, random_teacher, stopping_after, train_digits
 
 import gift_jax
 from gift_jax import plan
@@ -15,7 +15,7 @@ from gift_jax.optim import Optimizer
 from gift_jax.pixels.dsa import DSA_STRATEGY
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.sharding import make_mesh
-from gift_jax.task import Task, train
+from gift_jax.task import Task
 from gift_jax.training import streaming
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state, make_data
@@ -29,10 +29,8 @@ SOFT = np.random.default_rng(0).normal(size=(22, 10)).astype("f")
 WHITE = np.random.default_rng(1).normal(size=(22, 8, 8, 1)).astype("f")
 
 
-def run(placement, recipe=RECIPE, distilled=None, teacher="random", **options):
-    teacher = random_teacher() if teacher == "random" else teacher
-    distilled = distilled_set() if distilled is None else distilled
-    return train(recipe, STUDENT, distilled, teacher, evaluation_set(), placement=placement, **options)
+def run(placement, recipe=RECIPE, **options):
+    return train_digits(recipe, placement=placement, **options)
 
 
 def assert_same(found, expected):
@@ -136,14 +134,9 @@ def test_a_resumed_stream_gives_the_uninterrupted_bits(tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=3)
     [whole] = run("stream", recipe)
 
-    def stop(epochs, loss, left=[2]):  # noqa: B006
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-
     checkpoints = Checkpoints(tmp_path, epochs=1)
     with pytest.raises(KeyboardInterrupt):
-        run("stream", recipe, checkpoints=checkpoints, on_epoch=stop)
+        run("stream", recipe, checkpoints=checkpoints, on_epoch=stopping_after(3))
     [resumed] = run("stream", recipe, checkpoints=checkpoints)
     assert_same(resumed.state, whole.state)
     assert_same(resumed.losses, whole.losses)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from forms import short_form
-from setups import INFO, distilled_set, evaluation_set, random_teacher
+from setups import INFO, distilled_set, evaluation_set, random_teacher, train_digits
 
 from experiments.continual_learning.subset import restrict, restrict_evaluation
 from gift_jax.data.evaluation import EvaluationSet
@@ -26,15 +26,16 @@ CE = Recipe(loss="ce", epochs=1)
 RECIPE = Recipe(epochs=3, batch_size=8, evaluations=3, optimizer=Optimizer("sgd", 0.05))
 
 
-def run(recipe=RECIPE, distilled=None, teacher="random", **options):
-    teacher = random_teacher() if teacher == "random" else teacher
-    distilled = distilled_set() if distilled is None else distilled
-    return train(recipe, STUDENT, distilled, teacher, evaluation_set(), **options)
+def run(recipe=RECIPE, **options):
+    return train_digits(recipe, **options)
 
 
 @pytest.fixture(scope="module")
 def reference():
-    return run(seeds=(0, 1), driver="loop")
+    told = []
+    runs = run(seeds=(0, 1), driver="loop", on_epoch=lambda epochs, loss: told.append((epochs, np.isfinite(loss))))
+    assert told == [(1, True)] * 6
+    return runs
 
 
 def leaves(state):
@@ -101,23 +102,13 @@ def test_mixing_trains(mix):
     assert np.isfinite(run_.losses).all()
 
 
-def test_stored_soft_labels_replace_the_teacher():
+def test_stored_soft_labels_replace_the_teacher_and_cross_entropy_needs_none():
     soft = np.random.default_rng(0).normal(size=(22, 10)).astype("f")
-    stored = run(distilled=distilled_set(soft_labels=soft), teacher=None)[0]
-    other = run(distilled=distilled_set(soft_labels=soft[::-1].copy()), teacher=None)[0]
-    assert np.isfinite(stored.losses).all()
+    stored, other = (
+        run(distilled=distilled_set(soft_labels=labels), teacher=None)[0] for labels in (soft, soft[::-1].copy())
+    )
+    assert np.isfinite([*stored.losses, *run(CE, teacher=None)[0].losses]).all()
     assert not np.array_equal(stored.losses, other.losses)
-
-
-def test_cross_entropy_needs_no_teacher():
-    assert np.isfinite(run(Recipe(loss="ce", epochs=1), teacher=None)[0].losses).all()
-
-
-def test_progress_is_told_of_every_epoch():
-    told = []
-    run(seeds=(0, 1), on_epoch=lambda epochs, loss: told.append((epochs, loss)))
-    assert [epochs for epochs, _ in told] == [1] * 6
-    assert all(np.isfinite(loss) for _, loss in told)
 
 
 def test_divergence_stops_the_run_with_step_and_cause():
@@ -141,23 +132,20 @@ def test_a_broken_teacher_is_named_as_the_cause():
     ("change", "message"),
     [
         ({"distilled": distilled_set(images=np.zeros((22, 16, 16, 1), np.uint8))}, "create the student for this set"),
+        ({"student": get_model(ModelSpec("conv2", 9, 8, 1))}, "create the student"),
         ({"teacher": None}, "loss 'gift' needs soft labels"),
+        ({"teacher": random_teacher()._replace(info=dataclasses.replace(INFO, dataset="cifar10"))}, "cifar10"),
         (
-            {"teacher": random_teacher()._replace(info=INFO.__class__(**{**vars(INFO), "dataset": "cifar10"}))},
-            "cifar10",
+            {"test_set": EvaluationSet(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int32), "cifar10")},
+            "the evaluation set is cifar10",
         ),
     ],
-    ids=["shape", "no teacher", "other dataset"],
+    ids=["shape", "classes", "no teacher", "other dataset", "other test images"],
 )
 def test_misfits_are_named(change, message):
+    parts = {"student": STUDENT, "distilled": distilled_set(), "teacher": random_teacher()}
     with pytest.raises(GiftError, match=message):
-        run(**change)
-
-
-def test_the_evaluation_set_must_be_of_the_same_dataset():
-    other = EvaluationSet(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int32), "cifar10")
-    with pytest.raises(GiftError, match="the evaluation set is cifar10"):
-        train(RECIPE, STUDENT, distilled_set(), random_teacher(), other)
+        Task(RECIPE, **{**parts, "test_set": evaluation_set(), **change})
 
 
 def test_set_and_test_images_must_count_the_classes_in_one_order():
@@ -188,29 +176,27 @@ def test_official_batch_sizes():
     assert sizes == [10, 50, 50, 100, 100, 200]
 
 
-def test_students_of_other_sizes_are_refused():
-    with pytest.raises(GiftError, match="create the student"):
-        train(RECIPE, get_model(ModelSpec("conv2", 9, 8, 1)), distilled_set(), random_teacher(), evaluation_set())
-
-
 @pytest.mark.parametrize("norm", short_form(["batch", "instance", "layer"], ["batch"]))
 def test_bfloat16_keeps_weights_and_statistics_in_float32_and_the_loss_close(norm):
     options = (("norm", norm), ("width", 4)) if norm != "batch" else (("width", 4),)
     student = get_model(dataclasses.replace(INFO.spec, options=options))
-    runs = []
-    for precision in ("float32", "bfloat16"):
-        recipe = dataclasses.replace(RECIPE, precision=precision)
-        [run] = train(recipe, student, distilled_set(), random_teacher(), evaluation_set())
-        runs.append(run)
-    leaves = jax.tree.leaves((runs[1].state.params, runs[1].state.batch_stats))
+    full, half = (
+        train(
+            dataclasses.replace(RECIPE, precision=precision),
+            student,
+            distilled_set(),
+            random_teacher(),
+            evaluation_set(),
+        )[0]
+        for precision in ("float32", "bfloat16")
+    )
+    leaves = jax.tree.leaves((half.state.params, half.state.batch_stats))
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
     # Eight bits of mantissa: 0.4 % a rounding.
-    np.testing.assert_allclose(runs[1].losses, runs[0].losses, rtol=0.05)
-    assert not np.array_equal(runs[1].losses, runs[0].losses)
+    np.testing.assert_allclose(half.losses, full.losses, rtol=0.05)
+    assert not np.array_equal(half.losses, full.losses)
 
 
 def test_a_directory_of_checkpoints_may_be_text(tmp_path):
-    recipe = Recipe(augment="none", epochs=1, batch_size=11, evaluations=1)
-    checkpoints = Checkpoints(str(tmp_path / "saved"), epochs=1)
-    train(recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set(), checkpoints=checkpoints)
+    run(dataclasses.replace(RECIPE, epochs=1), checkpoints=Checkpoints(str(tmp_path / "saved"), epochs=1))
     assert (tmp_path / "saved" / "seed_0").is_dir()

@@ -1,4 +1,4 @@
-"""Affine maps by shears of whole pixels give the images that gathers do, and PyTorch's golden values."""
+"""Affine maps by shears of whole pixels give the images that gathers do. (PyTorch's golden values: test_dsa.py.)"""
 
 import math
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from forms import short_form
 
-from gift_jax.pixels import dsa, rand_augment, resampling
+from gift_jax.pixels import rand_augment, resampling
 from gift_jax.pixels.resampling import gathers, shears
 from gift_jax.runtime.compiling import tracing_for_platform
 
@@ -26,16 +26,6 @@ def test_a_rotation_is_the_same_to_the_ends_of_its_range(key, size):
     tolerance = 3 * 16 * size * np.finfo(np.float32).eps
     out = jax.jit(shears.rotate, static_argnums=2)(images, angle, MOST)
     np.testing.assert_allclose(out, expected, rtol=0, atol=max(tolerance, 1e-6))
-
-
-def test_golden_rotations(golden):
-    file = np.load(golden / "augment.npz")
-    for case in range(3):
-        draw, expected = (file[f"case{case}/rotate/{name}"] for name in ("u", "out_nchw"))
-        images = jnp.asarray(file[f"case{case}/images_nchw"].transpose(0, 2, 3, 1))
-        with tracing_for_platform("tpu"):
-            out = jax.jit(lambda images, draw: dsa.rotate(images, draw))(images, jnp.asarray(draw, jnp.float32))
-        np.testing.assert_allclose(out.transpose(0, 3, 1, 2), expected, atol=5e-5, rtol=0)
 
 
 def maps(size):

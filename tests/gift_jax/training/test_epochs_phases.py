@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from forms import short_form
-from setups import INFO, distilled_set, evaluation_set, random_teacher
+from setups import INFO, distilled_set, random_teacher, stopping_after, train_digits
 from torch_names import to_variables
 
 from gift_jax.data.pixels import to_input
@@ -14,7 +14,6 @@ from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule
 from gift_jax.recipes.recipe import Phase, Recipe
-from gift_jax.task import train
 from gift_jax.training.resume import Checkpoints
 
 STUDENT = get_model(INFO.spec)
@@ -33,7 +32,7 @@ SHUFFLED = dataclasses.replace(SOFT_HARD_SOFT, augment="flip", batch_size=8, epo
 
 
 def run(recipe=SOFT_HARD_SOFT, **options):
-    return train(recipe, STUDENT, distilled_set(), random_teacher(), evaluation_set(), **options)
+    return train_digits(recipe, **options)
 
 
 def in_pytorch():
@@ -83,14 +82,7 @@ def test_soft_hard_soft_equals_a_loop_in_pytorch():
 @pytest.mark.parametrize("recipe", [SOFT_HARD_SOFT, pytest.param(SHUFFLED, marks=pytest.mark.exhaustive)])
 def test_an_interrupted_run_goes_on_to_the_same_bits(recipe, after, tmp_path):
     """At the beginning, inside and at the end of the hard phase."""
-    after = after * recipe.epochs // 8
-
-    def stop(epochs, loss, done=[]):  # noqa: B006
-        done.append(epochs)
-        if sum(done) >= after + 1:
-            raise KeyboardInterrupt
-
-    saved = Checkpoints(tmp_path, epochs=1)
+    saved, stop = Checkpoints(tmp_path, epochs=1), stopping_after(after * recipe.epochs // 8 + 1)
     with pytest.raises(KeyboardInterrupt):
         run(recipe, checkpoints=saved, on_epoch=stop)
     [whole], [found] = run(recipe), run(recipe, checkpoints=saved)
@@ -108,10 +100,9 @@ def test_every_driver_trains_alike(options):
 def test_epochs_of_hard_labels_alone_need_no_teacher_and_others_do():
     hard = {"loss": "ce", "loss_options": (("smoothing", 0.8),), "phases": ()}
     recipe = dataclasses.replace(SOFT_HARD_SOFT, **hard)  # compiled as the phase of the others is
-    parts = (STUDENT, distilled_set(), None, evaluation_set())
-    assert np.isfinite(train(recipe, *parts)[0].losses).all()
+    assert np.isfinite(run(recipe, teacher=None)[0].losses).all()
     with pytest.raises(GiftError, match="loss 'gift' needs soft labels"):
-        train(dataclasses.replace(recipe, phases=(Phase((1, 2), (1, 1), "gift"),)), *parts)
+        run(dataclasses.replace(recipe, phases=(Phase((1, 2), (1, 1), "gift"),)), teacher=None)
 
 
 def test_the_losses_are_named_in_their_order():
