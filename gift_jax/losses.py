@@ -21,6 +21,20 @@ LossFn = Callable[..., jax.Array]
 """`(student_logits [B, C], teacher_logits [B, C], labels int [B], *, **options) -> float [B]`."""
 
 
+def reading_levels(loss: LossFn) -> LossFn:
+    """Mark a loss that reads more of the teacher's logits than their softmax: a constant added to them changes it.
+
+    With the option `soft="probabilities"` it does not.
+    """
+    loss.reads_levels = True  # type: ignore[attr-defined]
+    return loss
+
+
+def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
+    """Whether a loss of `LOSSES` with these options is so marked."""
+    return getattr(LOSSES[loss], "reads_levels", False) and options.get("soft") != "probabilities"
+
+
 def l2_normalize(vectors: jax.Array) -> jax.Array:
     """Scale vectors to length one: `v / max(|v|, 1e-12)`.
 
@@ -124,6 +138,7 @@ def softce(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Arr
     return optax.softmax_cross_entropy(student_logits, jax.nn.softmax(teacher_logits))
 
 
+@reading_levels
 def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Mean squared difference of the logits: `mean_c (z_c - t_c)^2`.
 
@@ -134,6 +149,7 @@ def mse(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array)
     return jnp.mean(jnp.square(student_logits - teacher_logits), axis=-1)
 
 
+@reading_levels
 def mse_ce(
     student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array, *, ce_weight: float = 0.1
 ) -> jax.Array:
@@ -156,6 +172,7 @@ def softce_ce(
     return softce(student_logits, teacher_logits, labels) + ce_weight * ce(student_logits, teacher_logits, labels)
 
 
+@reading_levels
 def cosine(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Array) -> jax.Array:
     """One minus the cosine similarity: `1 - z . t / (max(|z|, e) max(|t|, e))`, e = 1e-8.
 
@@ -166,6 +183,7 @@ def cosine(student_logits: jax.Array, teacher_logits: jax.Array, labels: jax.Arr
     return optax.cosine_distance(student_logits, teacher_logits, epsilon=_COSINE_EPS**2)
 
 
+@reading_levels
 def gift(
     student_logits: jax.Array,
     teacher_logits: jax.Array,
@@ -201,11 +219,3 @@ LOSSES: Mapping[str, LossFn] = {
     "gift": gift,
 }
 """Every training criterion, by the name that options and recipes take."""
-
-# They read more of the teacher's logits than their softmax: a constant added to these changes the loss.
-LEVEL_READERS = frozenset({"mse", "mse_ce", "cosine", "gift"})
-
-
-def reads_levels(loss: str, options: Mapping[str, Any]) -> bool:
-    """Whether a loss of `LOSSES` is one of `LEVEL_READERS` with these options."""
-    return loss in LEVEL_READERS and options.get("soft") != "probabilities"
