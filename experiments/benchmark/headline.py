@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section, Table
 from gift_jax.reports.significance import Comparison
-from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, listing, what_was_run
+from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, listing, what_was_run
 from gift_jax.reports.tables import Grid, make_grid, name_on
 
 from ..common.reporting import Row, guessing, only
@@ -58,8 +58,8 @@ def read_headline(rows: Sequence[Row]) -> Headline | None:
     return Headline(grids, families, chance, found[0])
 
 
-def summary(rows: Sequence[Row], headline: Headline, title: str = TITLE) -> Section:
-    """The picture of both rates, the comparison with the strongest rival, and the table, under a title."""
+def summary(rows: Sequence[Row], headline: Headline, title: str, compared: str) -> Section:
+    """The picture of both rates, the comparison with the strongest rival, as what it is, and the table."""
     teacher = next((row["top1_last"] for row in only(rows, question="teacher")), None)
     grids, panels, own = headline.grids, {}, only(rows, question="headline")
     for view, name in RATES.items():  # losses side by side, an optimizer a colour
@@ -81,7 +81,7 @@ def summary(rows: Sequence[Row], headline: Headline, title: str = TITLE) -> Sect
         f"default: {grids[DEFAULT_RATE].n if grids[DEFAULT_RATE].cells else 'n = 0'}. {TESTED}"
     )
     stated = (
-        f"{PRIMARY if title == TITLE else 'Compared:'} each seed's mean over the optimizers at tuned rates, against "
+        f"{compared} each seed's mean over the optimizers at tuned rates, against "
         "the strongest rival on validation images; one t-test, with its 95 % interval."
     )
     return Section(title, [about, picture, stated, listing([headline.primary], SUBJECT), Table([header, *body]), note])

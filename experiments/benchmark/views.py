@@ -44,13 +44,14 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
     """The headline first, then what each question gives; what was not run is named."""
     asked = {name_on(row, "question") for row in rows}
     headline = read_headline(rows)
+    wanted = BY_DATASET.get(dataset_of(rows), {}).get("stages", Benchmark.stages)
     sections = [regime_view(rows)] if asked & {"primary", "losses"} else []
     if headline:
         title = "Optimizers, at the default and at tuned rates" if sections else TITLE
-        sections += [summary(rows, headline, title), statistics_section(rows, headline)]
+        compared = "Compared:" if "primary" in wanted else PRIMARY
+        sections += [summary(rows, headline, title, compared), statistics_section(rows, headline)]
     sections = sections or [Section(TITLE, ["Neither losses at the official rate nor the headline were run."])]
     sections += [make(rows) for question, makers in VIEWS.items() if question in asked for make in makers]
-    wanted = BY_DATASET.get(dataset_of(rows), {}).get("stages", Benchmark.stages)
     lacking = [name for name in QUESTIONS if name in wanted and name not in asked]
     missing = [f"questions: {', '.join(lacking)}"] if lacking else []
     return [*sections, *listed_section("Not run", MISSING, [*missing, *missing_cells(rows)])]
