@@ -21,7 +21,8 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.data.stored_info import BY_BATCH, CROPS, StoredBatches, StoredInfo, array_length, array_shapes, problems
 from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.pixels.mixing import MIXINGS
-from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, sha256_tree, write_text
+from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, sha256, write_text
+from gift_jax.runtime.progress import display
 
 INFO = "fkd.json"
 _FORMAT = "gift_jax stored soft labels 1"
@@ -137,8 +138,13 @@ def epoch_path(directory: Path, number: int) -> Path:
 
 
 def content_digest(directory: Path) -> str:
-    """SHA-256 over the files of all epochs."""
-    return sha256_tree(directory, "epoch_*.safetensors")
+    """SHA-256 over the names and digests of the files of all epochs."""
+    paths, listing = sorted(directory.glob("epoch_*.safetensors")), hashlib.sha256()
+    with display("digesting stored labels", len(paths), "files") as advance:  # of ImageNet-1K up to 120 GB
+        for path in paths:
+            listing.update(f"{path.name} {sha256(path)}\n".encode())
+            advance(1, "")
+    return listing.hexdigest()
 
 
 def save_epoch(directory: Path, number: int, flat: StoredBatches) -> None:

@@ -140,10 +140,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_tree(directory: Path, pattern: str = "*") -> str:
-    """Digest of a directory: of the names and digests of all files in it, or of those that fit a pattern."""
+def sha256_tree(directory: Path) -> str:
+    """Digest of a directory: of the names and digests of all files in it."""
     with os_errors_as_gift_error(directory):
-        files = sorted(path for path in directory.rglob(pattern) if path.is_file())
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
     listing = "".join(f"{path.relative_to(directory).as_posix()} {sha256(path)}\n" for path in files)
     return hashlib.sha256(listing.encode()).hexdigest()
 

@@ -69,10 +69,10 @@ def test_a_pushed_set_serves_as_the_converted_one_does(released, imported_fkd, d
     done("push", tmp_path / "set.safetensors", "--out", tmp_path / "pushed")
     arguments = ("fkd", released("cutmix", True), "--distilled", tmp_path / "pushed")
     done(*arguments, "--out", tmp_path / "again")
-    assert load_soft_labels(tmp_path / "again").info == expected.info
     (tmp_path / "pushed" / "data").rename(tmp_path / "elsewhere")
     message = "is not converted yet; run `python -m convert distilled` first"
     refused(*arguments, message=message, names=tmp_path / "pushed")
+    assert load_soft_labels(tmp_path / "again").info == expected.info
 
 
 def test_what_is_stored_and_its_size_are_told(released, imported_fkd):
