@@ -95,7 +95,7 @@ class LabelRequest:
 
     Args:
         source: directory of epoch_0/batch_0.tar (LPQLD: batch_0.tar, HALD: epoch_0.tar) and so on, or the released
-            tar.gz, which is read without unpacking; also hf://OWNER/NAME[@REVISION][/PATH].
+            tar.gz, which is read without unpacking; also `hf://OWNER/NAME[@REVISION][/PATH]`.
         distilled: the distilled set that they belong to, whole, as `convert distilled` or `convert push` wrote it.
         out: directory to write, with a file per epoch.
         epochs: import the first ones only.
