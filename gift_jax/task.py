@@ -150,6 +150,7 @@ class Task:
     def digests(self) -> dict[str, str | None]:
         """What a row cannot spell out, a digest each: all that `identity` has beside recipe and student."""
         identity = self.identity()
+        identity["teacher"] = identity["teacher"] or (identity["soft_labels"] or {}).get("teacher")  # who made these
         return {name: identity[part] and fingerprint(identity[part]) for name, part in _DIGESTS.items()}
 
     @property
@@ -170,7 +171,7 @@ class Task:
             "recipe": dataclasses.asdict(recipe),
             "student": dataclasses.asdict(self.student.spec),
             "teacher_sha256": teacher and teacher.source_sha256,
-            "soft_labels": self.soft_labels.identity if self.soft_labels else None,
+            "soft_labels": self.soft_labels.info.record if self.soft_labels else None,
             "distilled": dict(self.distilled.provenance),
             "digests": self.digests,
         }

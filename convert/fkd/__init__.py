@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.fkd import INFO, content_digest, save_epoch, save_info, set_digest
+from gift_jax.data.fkd import INFO, files_digest, save_epoch, save_info, set_digest
 from gift_jax.data.stored_info import StoredBatches, StoredInfo, problems
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
@@ -71,7 +71,7 @@ def convert_fkd(request: LabelRequest) -> StoredInfo:
     with atomic_write(out, keep=same_content) as temporary:
         temporary.mkdir()
         info = _import(reader, temporary, request)
-        info = dataclasses.replace(info, content=content_digest(temporary))
+        info = dataclasses.replace(info, content=files_digest(temporary))
         save_info(temporary, info)
     print(f"{done:<10}{out}: batches of {info.batch_size}, mixing {info.mix}, order {info.order}")
     print(f"labels    {info.describe()}")

@@ -75,7 +75,10 @@ def open_real(dataset: str, source: str | None, image_size: int, class_order: Pa
     """The real training images of a source. Raises: GiftError about what cannot be read."""
     records = load_records(dataset, source=source, class_order=class_order, train=True)
     transform, labels = make_transform(get_dataset(dataset), image_size), records.labels
-    read = lambda rows: np.stack(list(decoded(records, transform, rows.tolist())))  # noqa: E731
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        return np.stack(list(decoded(records, transform, rows.tolist())))
+
     digest = hashlib.sha256(records.digest.encode() + labels.tobytes()).hexdigest()
     return RealImages(dataset, labels, read, digest, records.class_names)
 

@@ -21,5 +21,8 @@ def train_shown(task: Task, title: str, seeds: Sequence[int], devices: int | Non
         mode = "loop" if devices == 1 else make_mesh(count, batch_size, jax.devices()[:devices])
     with progress.display(title, count * task.recipe.epochs, "epochs") as progressed:
         advance = Estimate(progressed, task.recipe, count, side_by_side=side_by_side(mode))
-        tell = lambda epochs, loss: advance(epochs, f"loss {loss:.4g}")  # noqa: E731
-        return task.train(seeds, seed_driver=mode, on_epoch=tell, **options)
+
+        def on_epoch(epochs: int, loss: float) -> None:
+            advance(epochs, f"loss {loss:.4g}")
+
+        return task.train(seeds, seed_driver=mode, on_epoch=on_epoch, **options)

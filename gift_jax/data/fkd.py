@@ -137,7 +137,7 @@ def epoch_path(directory: Path, number: int) -> Path:
     return directory / f"epoch_{number:04d}.safetensors"
 
 
-def content_digest(directory: Path) -> str:
+def files_digest(directory: Path) -> str:
     """SHA-256 over the names and digests of the files of all epochs."""
     paths, listing = sorted(directory.glob("epoch_*.safetensors")), hashlib.sha256()
     with display("digesting stored labels", len(paths), "files") as advance:  # of ImageNet-1K up to 120 GB
@@ -191,7 +191,7 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
         and info.whole_epochs > 0
     ):
         raise GiftError(f"{directory / INFO}: its mixing or one of its numbers cannot be; {_REMAKE}")
-    digest = content_digest(directory)
+    digest = files_digest(directory)
     if info.content not in ("", digest):  # banks that were imported before it was kept have none
         raise GiftError(f"{directory}: its files are not those that were imported; {_REMAKE}")
     return StoredLabels(directory, dataclasses.replace(info, content=digest))

@@ -49,7 +49,8 @@ def check(module: str) -> None:
         return
     with _mistakes_as_exit_status():
         make = functools.partial(make_command, options, about=about)
-        _parse_options(make, sys.argv[1:], f"python -m {module.removeprefix('gift_jax.')}")
+        program = with_installed_command_names(f"python -m {module.removeprefix('gift_jax.')}")
+        _parse_options(make, sys.argv[1:], program)
         _check_variables()
 
 
@@ -137,7 +138,6 @@ def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Co
 
 
 def _parse_options(make: Callable[..., Command], arguments: list[str], program: str) -> tuple[Command, Any]:
-    program = with_installed_command_names(program)
     for text in arguments:
         if any("\udc80" <= letter <= "\udcff" for letter in text):  # bytes that the locale has no letters for
             raise GiftError(f"{text!a}: is no text in the locale's encoding; set PYTHONUTF8=1, or a UTF-8 locale")
