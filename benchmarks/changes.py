@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import ours
 from benchmarks.workloads import Workload
-from gift_jax.models import convolution, fused, pooling
+from gift_jax.models import convolution, fused, pooling, winograd
 from gift_jax.runtime import compiling
 from gift_jax.runtime.sharding import jit_over
 from gift_jax.training import epochs
@@ -16,7 +16,8 @@ from gift_jax.training.step import make_step
 CHANGES: Mapping[str, tuple[Any, str, Any] | None] = {
     "kernels": (compiling, "OPTIONS", {}),
     "loop": (ours, "make_epoch", functools.partial(epochs.make_epoch, driver="scan")),
-    "few-channels": (convolution, "platform", lambda: "other"),
+    "few-channels": (convolution, "FEW_CHANNELS", 0),
+    "winograd": (winograd, "FEWEST_CHANNELS", 10**9),
     "blocks": (fused, "_OWN_NORMALISE_RELU_POOL", fused._normalise_relu_pool),
     "norms": (fused, "_OWN_NORMALISE", fused._normalise),
     "max-pool": (pooling, "_OWN_MAX_POOL", pooling._max_pool),

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.workloads import WORKLOADS, Workload
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch")
-CHANGED = ("kernels", "loop", "few-channels", "blocks", "norms", "max-pool", "huge-pages", "parts")
+CHANGED = ("kernels", "loop", "few-channels", "winograd", "blocks", "norms", "max-pool", "huge-pages", "parts")
 # Side -> (module, class, further arguments).
 SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "ours": ("benchmarks.ours", "Ours", ()),

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gift_jax.models.convolution import window_places
+from gift_jax.models.windows import window_places
 from gift_jax.runtime.compiling import platform
 
 

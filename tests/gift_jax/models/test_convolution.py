@@ -1,24 +1,35 @@
-"""Convolutions over few channels: their weight gradient against XLA's own, in float64."""
+"""Our own convolutions for the CPU, over few channels and over many, against XLA's."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from gift_jax.models import winograd
 from gift_jax.models.convolution import convolve
+from gift_jax.runtime.compiling import tracing_for_platform
 
 NAMES = ("NHWC", "HWIO", "NHWC")
 
 
 @pytest.mark.parametrize(
-    ("channels", "kernel", "stride", "padding", "side"),
-    [(1, 3, 1, 3, 28), (3, 3, 1, 1, 8), (3, 7, 2, 3, 17), (3, 4, 4, 0, 9), (4, 1, 2, 0, 5)],
+    ("channels", "outputs", "kernel", "stride", "padding", "sides"),
+    [
+        (1, 5, 3, 1, 3, (28, 28)),
+        (3, 5, 3, 1, 1, (8, 8)),
+        (3, 5, 7, 2, 3, (17, 17)),
+        (3, 5, 4, 4, 0, (9, 9)),
+        (4, 5, 1, 2, 0, (5, 5)),
+        *((64, 80, 3, 1, 1, sides) for sides in [(1, 1), (2, 2), (7, 4), (16, 16)]),
+    ],
 )
-def test_gradients_equal_those_of_xla(channels, kernel, stride, padding, side):
+def test_values_and_gradients_equal_those_of_xla(channels, outputs, kernel, stride, padding, sides):
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(0), 3)
-        x = jax.random.normal(keys[0], (2, side, side, channels))
-        weights = jax.random.normal(keys[1], (kernel, kernel, channels, 5))
+        x = jax.random.normal(keys[0], (2, *sides, channels))
+        weights = jax.random.normal(keys[1], (kernel, kernel, channels, outputs))
         arguments = ((stride, stride), ((padding, padding), (padding, padding)))
 
         def plain(x, weights):
@@ -35,7 +46,30 @@ def test_gradients_equal_those_of_xla(channels, kernel, stride, padding, side):
 
         along = jax.random.normal(keys[2], jax.eval_shape(plain, x, weights).shape)
         for mine, theirs in zip(*both(x, weights, along), strict=True):
-            assert jnp.allclose(mine, theirs, rtol=1e-11, atol=1e-11)
+            assert jnp.allclose(mine, theirs, rtol=1e-11, atol=1e-10)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(4, 512), (8, 256), (16, 64)])
+def test_winograds_float32_is_as_exact_as_xlas(side, channels):
+    """Root mean square of the errors against float64, of values and gradients."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    shapes = ((4, side, side, channels), (3, 3, channels, channels), (4, side, side, channels))
+    x, weights, along = (jax.random.normal(*pair) for pair in zip(keys, shapes, strict=True))
+
+    def plain(x, weights):
+        return lax.conv_general_dilated(x, weights, (1, 1), ((1, 1), (1, 1)), dimension_numbers=NAMES)
+
+    def everything(function):
+        values, backward = jax.vjp(function, x, weights)
+        return [values, *backward(along)]
+
+    mine, theirs = (jax.jit(everything, static_argnums=0)(function) for function in (winograd.convolve, plain))
+    with jax.enable_x64(True):
+        x, weights, along = (array.astype(jnp.float64) for array in (x, weights, along))
+        exact = everything(plain)
+        for own, xlas, right in zip(mine, theirs, exact, strict=True):
+            error, xlas_error = (jnp.std(array.astype(jnp.float64) - right) for array in (own, xlas))
+            assert error < 2 * xlas_error
 
 
 def test_on_the_cpu_the_weight_gradient_of_few_channels_is_a_product():
@@ -52,3 +86,30 @@ def test_on_the_cpu_the_weight_gradient_of_few_channels_is_a_product():
 
     assert products(3) == 1
     assert products(8) == products(2, groups=2) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride", "padding", "dtype", "own"),
+    [
+        ((2, 16, 8, 64), (3, 3, 64, 64), 1, 1, "float32", True),
+        ((2, 17, 8, 64), (3, 3, 64, 64), 1, 1, "float32", False),
+        ((2, 17, 8, 128), (3, 3, 128, 128), 1, 1, "float32", True),
+        ((2, 8, 8, 128), (3, 3, 128, 63), 1, 1, "float32", False),
+        ((2, 8, 8, 128), (3, 3, 64, 128), 1, 1, "float32", False),
+        ((2, 8, 8, 64), (5, 5, 64, 64), 1, 1, "float32", False),
+        ((2, 8, 8, 64), (3, 3, 64, 64), 2, 1, "float32", False),
+        ((2, 8, 8, 64), (3, 3, 64, 64), 1, 0, "float32", False),
+        ((2, 8, 8, 64), (3, 3, 64, 64), 1, 1, "bfloat16", False),
+    ],
+)
+def test_winograds_form_is_for_many_channels_on_the_cpu(shape, kernel, stride, padding, dtype, own):
+    x, weights = jnp.ones(shape, dtype), jnp.ones(kernel, dtype)
+    options = {"dimension_numbers": NAMES, "feature_group_count": shape[3] // kernel[2]}
+
+    def products():
+        convolved = functools.partial(convolve, strides=(stride, stride), padding=((padding, padding),) * 2, **options)
+        return str(jax.make_jaxpr(convolved)(x, weights)).count("dot_general")
+
+    assert products() == (16 if own else 0)
+    with tracing_for_platform("gpu"):
+        assert products() == 0
