@@ -1,11 +1,10 @@
 """Where the time of a ConvNet's step goes: its parts alone, with this project's changes for the CPU or without them.
 
 Command: `python -m benchmarks.parts`; writes benchmarks/results/parts-DEVICE.json. XLA runs convolutions beside other
-work, so that a trace does not show what they take: each part is compiled and timed alone.
+work, so that a trace does not show what they take: each part is compiled and timed alone. Convolutions have a command
+of their own, `benchmarks.convolutions`.
 """
 
-import functools
-import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,10 +14,9 @@ import jax.numpy as jnp
 from benchmarks.changes import take_back
 from benchmarks.compare import WorkloadName, file_name, record
 from benchmarks.ours import Ours
-from benchmarks.worker import find_processor, timed
+from benchmarks.worker import find_processor, median_milliseconds
 from benchmarks.workloads import WORKLOADS
 from gift_jax.losses import LOSSES
-from gift_jax.models.convolution import convolve
 from gift_jax.reports.page import Table
 from gift_jax.runtime import cli
 from gift_jax.runtime.compiling import jit
@@ -26,14 +24,13 @@ from gift_jax.runtime.memory import start_with_huge_pages
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.step import make_differentiate, make_update
 
-UNDONE = ("few-channels", "blocks", "norms")  # and huge pages, which are the process's
+UNDONE = ("few-channels", "winograd", "blocks", "norms")  # and huge pages, which are the process's
 ROUNDS, CALLS = 15, 200
 
 
 def _median(function: Callable[[], Any]) -> float:
-    """Milliseconds of a call, of `ROUNDS`, after one that compiles."""
-    seconds = [timed(lambda: jax.block_until_ready(function())) for _ in range(1 + ROUNDS)]
-    return 1000 * statistics.median(seconds[1:])
+    """Milliseconds of a call."""
+    return median_milliseconds(lambda: jax.block_until_ready(function()), ROUNDS)
 
 
 def measure(name: str) -> dict[str, float]:
@@ -59,7 +56,6 @@ def measure(name: str) -> dict[str, float]:
         "student, forward and backward": _median(lambda: backward(*weights, batch.images)),
         "teacher, student and loss": _median(lambda: differentiate(*inputs)),
         "update": _median(lambda: update(state.params, state.opt_state, gradients, state.step)),
-        "all convolutions of both, alone": _convolutions(student.merge(*weights).blocks, batch.images),
         **{f"loss {title}, alone": _loss(loss, *outputs) for title, loss in LOSSES.items()},
     }
 
@@ -68,25 +64,6 @@ def _loss(loss: Callable[..., jax.Array], student: jax.Array, teacher: jax.Array
     """Of a loss and its gradient, which take microseconds: of `CALLS` at once."""
     function = jit(jax.value_and_grad(lambda logits: loss(logits, teacher, labels).mean()))
     return _median(lambda: [function(student) for _ in range(CALLS)][-1]) / CALLS
-
-
-def _convolutions(blocks: Any, x: Any) -> float:
-    """Of all layers: forward twice, for two networks, and by weights and input, which the first layer's needs not."""
-    total, names = 0.0, ("NHWC", "HWIO", "NHWC")
-    for number, layer in enumerate(block.conv for block in blocks):
-        options = {"strides": (layer.strides, layer.strides), "padding": layer.padding, "dimension_numbers": names}
-        kernel, convolved = layer.kernel[...], functools.partial(convolve, **options)
-        forward, y = jit(convolved), convolved(x, kernel)
-        total += 2 * _median(functools.partial(forward, x, kernel))
-        for argument in (1,) if number == 0 else (0, 1):
-            backward = jit(functools.partial(_gradient, convolved, argument))
-            total += _median(functools.partial(backward, x, kernel, y))
-        x = jnp.asarray(y[:, : y.shape[1] // 2, : y.shape[2] // 2])
-    return total
-
-
-def _gradient(function: Callable[..., Any], argument: int, x: Any, kernel: Any, along: Any) -> Any:
-    return jax.vjp(function, x, kernel)[1](along)[argument]
 
 
 def make_table(parts: Mapping[str, Mapping[str, float]]) -> str:

@@ -5,6 +5,7 @@ Started by `benchmarks.compare`; frameworks that share a process share threads a
 
 import importlib
 import json
+import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -72,6 +73,11 @@ def timed(function: Callable[[], Any]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
+
+
+def median_milliseconds(function: Callable[[], Any], rounds: int = 15) -> float:
+    """Of a call, after one that compiles."""
+    return 1000 * statistics.median([timed(function) for _ in range(1 + rounds)][1:])
 
 
 def main(side_name: str, workload_name: str) -> None:
