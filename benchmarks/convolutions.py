@@ -64,11 +64,11 @@ def find_convolutions(name: str) -> Mapping[Convolution, int]:
 
 def _equations(jaxpr: Any) -> Iterator[Any]:
     """Of a traced function, those of the functions that it calls included."""
-    import jax
+    from jax.extend import core
 
     for equation in jaxpr.eqns:
         yield equation
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in core.jaxprs_in_params(equation.params):
             yield from _equations(inner)
 
 

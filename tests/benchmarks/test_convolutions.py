@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("torch")
-from benchmarks.convolutions import SIDES, Convolution, _measure, find_convolutions, make_table  # noqa: E402
+from benchmarks.convolutions import SIDES, Convolution, _measure, find_convolutions, make_table
 
 
 def test_the_convolutions_of_a_network_are_found():
