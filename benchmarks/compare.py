@@ -36,7 +36,7 @@ WorkloadName = Annotated[str, Choices("benchmarks.workloads:WORKLOADS")]
 SideName = Annotated[str, Choices("benchmarks.worker:SIDES")]
 
 
-def _start(side: str, workload: str) -> subprocess.Popen[str]:
+def start(side: str, workload: str) -> subprocess.Popen[str]:
     """A process of its own for a side, which warms up, says how it runs, and then waits for rounds."""
     # PyTorch shares the card; XLA would take three quarters of its memory at once.
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -46,7 +46,7 @@ def _start(side: str, workload: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
     """What a process says next. Raises: GiftError if it stopped."""
     if line := process.stdout.readline():
         return json.loads(line)
@@ -58,15 +58,15 @@ def measure(name: str, sides: Sequence[str], rounds: int, *, at_once: bool = Fal
     """Run the sides of one workload in turns, warmed up one after another or at once. Returns: a row a side."""
     running, described, answers = {}, {}, {side: [] for side in sides}
     with contextlib.ExitStack() as ended:
-        starting = ((side, ended.enter_context(_start(side, name))) for side in sides)
+        starting = ((side, ended.enter_context(start(side, name))) for side in sides)
         for side, process in [*starting] if at_once else starting:
-            running[side], described[side] = process, _answer(process)
+            running[side], described[side] = process, answer(process)
         for number in range(rounds):
             # Every other round backwards, so that no side always follows the same one.
             for side in sides if number % 2 == 0 else sides[::-1]:
                 load = os.getloadavg()[0]
                 print(file=running[side].stdin, flush=True)
-                answers[side].append({**_answer(running[side]), "load": load})
+                answers[side].append({**answer(running[side]), "load": load})
     return [_row(name, side, described[side], answers[side]) for side in sides]
 
 
