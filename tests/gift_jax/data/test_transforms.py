@@ -65,11 +65,6 @@ def test_crops_of_small_images_are_padded_as_torchvisions(transforms, size):
     np.testing.assert_array_equal(np.asarray(center_crop(picture(*size), 40)), np.asarray(expected))
 
 
-def test_an_image_of_the_right_side_is_not_resampled():
-    image = picture(40, 70)
-    assert ours.resize(image, 40) is image
-
-
 @pytest.mark.parametrize("dataset", ["cifar10", "tinyimagenet"])
 def test_small_images_are_taken_as_they_are(dataset):
     spec = get_dataset(dataset)
