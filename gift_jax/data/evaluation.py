@@ -157,8 +157,6 @@ def load_records(
         if class_order:
             raise GiftError("`class_order` is for class folders, and TensorFlow Datasets has an order; drop it")
         return read_tfds(spec, Path(directory) if directory else None, train=train)
-    if not Path(source).exists():
-        raise GiftError(f"{source}: no such directory; give that of the {split} images of {spec.name} ({spec.home})")
     # What options of add_dataset said belongs to the source that they were given with.
     recorded, options = (spec.train, spec.train_reading) if train else (spec.test, spec.test_reading)
     same = recorded is not None and Path(source).resolve() == Path(recorded).resolve()

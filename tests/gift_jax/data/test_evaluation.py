@@ -146,7 +146,7 @@ def test_a_decoding_that_fails_leaves_nothing(root, tmp_path):
     ("change", "message"),
     [
         (lambda root: shutil.rmtree(root / "00004"), "class 4 has 0 folders, but classes 0..9 must have one each"),
-        (shutil.rmtree, "no such directory"),
+        (shutil.rmtree, "no such file or directory"),
         (lambda root: Image.fromarray(pixels(0, 40)).save(root / "00000" / "000.png"), "is 40 x 40 pixels"),
     ],
     ids=["missing", "none", "size"],
