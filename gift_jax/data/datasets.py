@@ -35,10 +35,9 @@ class Normalisation:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or not all(0 < std < math.inf for std in self.std):
-            raise GiftError("a normalisation needs as many means as standard deviations, and these above zero")
-        if not all(map(math.isfinite, self.mean)):
-            raise GiftError("a normalisation's means must be finite")
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != len(self.std) or not finite or not all(std > 0 for std in self.std):
+            raise GiftError("a normalisation needs finite means and as many standard deviations, all above zero")
 
 
 CIFAR_NORMALISATION = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
