@@ -22,7 +22,7 @@ def from_json(kind: type, content: Any, where: str, mend: str) -> Any:
 def typed(kind: Any, value: Any) -> Any:
     """Make a value of an annotated type: a dataclass of an object, a tuple of a list. Raises: TypeError, ValueError."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(value, dict):
         kinds = typing.get_type_hints(kind)
         known = {name: typed(kinds[name], content) for name, content in value.items() if name in kinds}
         return kind(**{**value, **known})
