@@ -38,7 +38,6 @@ class Accuracy(NamedTuple):
 
 
 Evaluator = Callable[[Variables, Variables], Accuracy]
-Ranker = Callable[[Variables, Variables], np.ndarray]
 
 
 def label_ranks(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -67,23 +66,18 @@ def make_batch_ranker(
 
 
 def in_batches(
-    function: Callable[..., Any],
-    size: int,
-    *arrays: np.ndarray,
-    pad: bool = True,
-    ahead: int = 0,
-    mesh: Mesh | None = None,
+    function: Callable[..., Any], size: int, *arrays: np.ndarray, pad: bool = True, mesh: Mesh | None = None
 ) -> Any:
     """What a function of batches gives for all rows of arrays [N, ...], as NumPy arrays, joined along the rows.
 
     With pad, the last batch is filled up with zeros to the common shape, and what comes of these is dropped.
-    Args: ahead, how many batches are read while one is computed; mesh, over which each device reads its share.
+    Args: mesh, over which each device reads its share.
     """
     total, running, parts = len(arrays[0]), [], []
     for start in range(0, total, size):
         count = size if pad else min(size, total - start)
         running.append(function(*(_read(array, start, count, mesh) for array in arrays)))
-        if len(running) > ahead:
+        if len(running) > 1:  # while a batch is computed, the next is read
             parts.append(jax.tree.map(np.asarray, running.pop(0)))
     parts += [jax.tree.map(np.asarray, made) for made in running]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:total], *parts)
@@ -102,7 +96,7 @@ def make_ranker(
     *,
     batch_size: int = BATCH_SIZE,
     mesh: Mesh | None = None,
-) -> Ranker:
+) -> Callable[[Variables, Variables], np.ndarray]:
     """Prepare `(params, batch_stats) -> ranks [N]` over the set, as of `label_ranks`.
 
     Every image counts once. Batches are taken one after another, so that a set that is mapped from disk is never in
@@ -116,7 +110,7 @@ def make_ranker(
 
     def rank(params: Variables, batch_stats: Variables) -> np.ndarray:
         of_batch, tests = functools.partial(rank_batch, params, batch_stats), evaluation_set
-        return in_batches(of_batch, batch_size, tests.images, tests.labels, ahead=1, mesh=mesh)
+        return in_batches(of_batch, batch_size, tests.images, tests.labels, mesh=mesh)
 
     return rank
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +46,7 @@ def cached_images(directory: Path, records: Records, transform: Transform) -> np
             print(f"{place}: these decoded images were damaged or changed; decoding again", file=sys.stderr)
         remove_unfinished(directory)
         _write(place, records, transform)
-    if (found := _open(place)) is None:
-        raise GiftError(f"{place}: the decoded images changed while they were written; check the disk")
-    return found
+        return np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
 
 
 def _write(place: Path, records: Records, transform: Transform) -> None:
@@ -62,36 +59,31 @@ def _write(place: Path, records: Records, transform: Transform) -> None:
         )
     with atomic_write(place) as temporary, os_errors_as_gift_error(temporary):
         temporary.mkdir()
-        _decode(temporary / IMAGES, shape, decoded(records, transform))
-        info = {"format": _FORMAT, "bytes": (temporary / IMAGES).stat().st_size, "sample": _sample(temporary / IMAGES)}
-        (temporary / INFO).write_text(json.dumps(info, indent=2) + "\n")
-
-
-def _decode(path: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:
-    # Not through a memory map: on a disk that fills up it would kill the process instead of raising an error.
-    with path.open("wb") as file, display("decoding", shape[0], "images") as advance:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for image in images:
-            file.write(image.tobytes())
-            advance(1, "")
-        file.flush()
-        os.fsync(file.fileno())
+        # Not through a memory map: on a disk that fills up it would kill the process instead of raising an error.
+        with (temporary / IMAGES).open("wb") as file, display("decoding", shape[0], "images") as advance:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for image in decoded(records, transform):
+                file.write(image.tobytes())
+                advance(1, "")
+            file.flush()
+            os.fsync(file.fileno())
+        (temporary / INFO).write_text(json.dumps(_info(temporary / IMAGES), indent=2) + "\n")
 
 
 def _open(place: Path) -> np.ndarray | None:
     """The images at a place, None if they are missing or not as they were written."""
     try:
         info, path = read_json_object(place / INFO), place / IMAGES
-        found = {"format": _FORMAT, "bytes": path.stat().st_size, "sample": _sample(path)}
-        return np.load(path, mmap_mode="r", allow_pickle=False) if info == found else None
+        return np.load(path, mmap_mode="r", allow_pickle=False) if info == _info(path) else None
     except (GiftError, OSError, ValueError):
         return None
 
 
-def _sample(path: Path) -> str:
+def _info(path: Path) -> dict[str, str | int]:
+    """What tells a file of images from one that was cut or changed: its length and a sample of its blocks."""
     digest, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file:
         for place in np.linspace(0, max(size - _BLOCK, 0), _SAMPLES).astype(int):
             file.seek(int(place))
             digest.update(file.read(_BLOCK))
-    return digest.hexdigest()
+    return {"format": _FORMAT, "bytes": size, "sample": digest.hexdigest()}

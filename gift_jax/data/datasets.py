@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gift_jax.data.typed_json import from_json
 from gift_jax.errors import GiftError, unknown_name
 from gift_jax.readers.class_names import FASHION
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
@@ -23,6 +24,7 @@ from gift_jax.runtime.files import read_json_object, write_text
 DIRECTORY, FILE = Path("data"), "dataset.json"
 DIGEST = "digest"  # a field of the file
 _NAME = re.compile(r"\w[\w.+-]*")
+_REMAKE = "write it again by add_dataset"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +35,9 @@ class Normalisation:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or not all(0 < std < math.inf for std in self.std):
-            raise GiftError("a normalisation needs as many means as standard deviations, and these above zero")
-        if not all(map(math.isfinite, self.mean)):
-            raise GiftError("a normalisation's means must be finite")
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if len(self.mean) != len(self.std) or not finite or not all(std > 0 for std in self.std):
+            raise GiftError("a normalisation needs finite means and as many standard deviations, all above zero")
 
 
 CIFAR_NORMALISATION = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
@@ -78,8 +79,9 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise GiftError(f"dataset name {self.name!r} must be letters, digits, '.', '_', '+' or '-'")
-        if self.num_classes < 2 or self.image_size < 1 or self.channels not in (1, 3):
-            raise GiftError(f"dataset {self.name!r} needs two classes, a pixel, and 1 or 3 channels")
+        sides = (self.image_size, self.convnet_size or 1, *(self.resize or ()))
+        if self.num_classes < 2 or min(sides) < 1 or self.channels not in (1, 3):
+            raise GiftError(f"dataset {self.name!r} needs two classes, sizes above 0, and 1 or 3 channels")
         if len(self.normalisation.mean) != self.channels or len(self.class_names) not in (0, self.num_classes):
             raise GiftError(f"dataset {self.name!r}: statistics or class names do not fit its channels and classes")
 
@@ -172,48 +174,15 @@ def _read(path: Path, _: int) -> DatasetSpec:
 def _parse_file(path: Path) -> DatasetSpec:
     content = read_json_object(path)
     digest = content.pop(DIGEST, None)
-    spec = parse_dataset(content, str(path))
+    spec = from_json(DatasetSpec, content, str(path), _REMAKE)
     if digest != _digest(spec):
-        raise GiftError(f"{path}: does not fit the digest that was stored with it; write it again by add_dataset")
+        raise GiftError(f"{path}: does not fit the digest that was stored with it; {_REMAKE}")
     return spec
 
 
 def _digest(spec: DatasetSpec) -> str:
     """Of what a dataset is: where its images are may be changed by hand."""
     return hashlib.sha256(json.dumps(describe_dataset(identity(spec)), sort_keys=True).encode()).hexdigest()
-
-
-def parse_dataset(content: Mapping[str, Any], where: str) -> DatasetSpec:
-    """Make a spec of the object that `describe_dataset` gave. Raises: GiftError that names where it stood."""
-    try:
-        statistics = {name: tuple(map(float, values)) for name, values in content["normalisation"].items()}
-        listed = {name: tuple(content[name]) for name in ("class_names", "resize") if content.get(name) is not None}
-        readings = {
-            name: SourceOptions(**content[name]) for name in ("train_reading", "test_reading") if name in content
-        }
-        spec = DatasetSpec(**{**content, **listed, **readings, "normalisation": Normalisation(**statistics)})
-        _check_types(spec)
-        return spec
-    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-        raise GiftError(f"{where}: is no description of a dataset ({error}); write it again by add_dataset") from None
-    except GiftError as error:
-        raise GiftError(f"{where}: {error}") from None
-
-
-def _check_types(spec: DatasetSpec) -> None:
-    """JSON may hold anything. Raises: TypeError about the first field that is of another type."""
-    texts = (spec.name, spec.home, *spec.class_names)
-    maybe = (spec.train, spec.test, *dataclasses.astuple(spec.train_reading), *dataclasses.astuple(spec.test_reading))
-    numbers = (spec.num_classes, spec.image_size, spec.channels, *(spec.resize or ()))
-    fits = (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(text, str | None) for text in maybe)
-        and all(type(number) is int and number > 0 for number in (*numbers, spec.convnet_size or 1))
-        and len(spec.resize or (1, 1)) == 2
-        and isinstance(spec.mirrors, bool)
-    )
-    if not fits:
-        raise TypeError("a field is of another type")
 
 
 def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
@@ -253,7 +222,7 @@ def register_embedded_dataset(content: Mapping[str, Any] | None, where: str) -> 
     """Know a dataset by what a teacher or a set says of it. Raises: GiftError if another one has that name here."""
     if content is None:
         return
-    spec = identity(parse_dataset(content, where))
+    spec = identity(from_json(DatasetSpec, content, where, _REMAKE))
     try:
         known = identity(get_dataset(spec.name))
     except GiftError:

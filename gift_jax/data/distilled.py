@@ -15,6 +15,7 @@ import safetensors
 from safetensors.numpy import save_file
 
 from gift_jax.data.datasets import Normalisation, embedded_description, get_dataset, register_embedded_dataset
+from gift_jax.data.typed_json import typed
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import atomic_write, locked, os_errors_as_gift_error, refuse_to_replace
 
@@ -25,6 +26,7 @@ _FORMAT = "gift_jax distilled set 2"
 _OLD_FORMAT = "gift_jax distilled set 1"  # without a digest; still read
 _DIGEST = "sha256"
 _EXTRA = ("class_names", "learning_rate", "formation")
+_JSON = ("ipc", "classes", "normalisation", *_EXTRA)
 _DTYPES = {"U8": np.uint8, "F32": np.float32, "F64": np.float64}  # of images; others are refused as unknown
 _PART = 1024  # images that are checked at a time
 _REMAKE = "make it again with `python -m convert distilled` or an experiment that distils"
@@ -213,32 +215,19 @@ def told_by_file(path: Path) -> dict[str, str] | None:
 def from_parts(parts: StoredSet, where: str) -> DistilledSet:
     """Put a set together. Raises: GiftError, and KeyError, TypeError or ValueError about parts of another kind."""
     arrays, metadata = parts
-    told = metadata.get(_DIGEST)
-    undigested = told is None and metadata["format"] == _OLD_FORMAT
+    digest = metadata.get(_DIGEST)
+    undigested = digest is None and metadata["format"] == _OLD_FORMAT
     rest = {name: value for name, value in metadata.items() if name != _DIGEST}
-    if not undigested and told != content_digest(arrays, rest):
+    if not undigested and digest != content_digest(arrays, rest):
         raise GiftError(f"{where}: its content does not fit the digest that was stored with it; copy it again")
     register_embedded_dataset(json.loads(metadata.get("dataset_description", "null")), where)
-    classes, statistics = (json.loads(metadata.get(name, "null")) for name in ("classes", "normalisation"))
     provenance = json.loads(metadata["provenance"])
-    extra = {name: json.loads(metadata[name]) for name in _EXTRA if name in metadata}
-    extra = _told_by_provenance(provenance, classes) | extra
-    rate = extra["learning_rate"]
-    return DistilledSet(
-        images=arrays["images"],
-        labels=arrays["labels"],
-        soft_labels=arrays.get("soft_labels"),
-        pixel_space=typing.cast(PixelSpace, metadata["pixel_space"]),
-        dataset=metadata["dataset"],
-        method=metadata["method"],
-        ipc=int(metadata["ipc"]),
-        provenance=provenance,
-        classes=tuple(classes) if classes else None,
-        normalisation=statistics and Normalisation(tuple(statistics["mean"]), tuple(statistics["std"])),
-        class_names=tuple(map(str, extra["class_names"])),
-        learning_rate=None if rate is None else float(rate),
-        formation=int(extra["formation"]),
-    )
+    told = {name: json.loads(metadata[name]) for name in _JSON if name in metadata}
+    told = _told_by_provenance(provenance, told.get("classes")) | told
+    kinds = typing.get_type_hints(DistilledSet)
+    fields: dict[str, typing.Any] = {name: metadata[name] for name in ("pixel_space", "dataset", "method")}
+    fields |= {name: typed(kinds[name], value) for name, value in told.items()}
+    return DistilledSet(arrays["images"], arrays["labels"], arrays.get("soft_labels"), provenance=provenance, **fields)
 
 
 def _told_by_provenance(provenance: dict[str, str], classes: Sequence[int] | None) -> dict[str, typing.Any]:
@@ -247,8 +236,8 @@ def _told_by_provenance(provenance: dict[str, str], classes: Sequence[int] | Non
     formation = re.match("each stored image is ([0-9]+) x ", provenance.pop("formation", ""))
     return {
         "class_names": [names[label] for label in classes] if names and classes else names,
-        "learning_rate": provenance.pop("learning_rate", None),
-        "formation": formation[1] if formation else 1,
+        "learning_rate": json.loads(provenance.pop("learning_rate", "null")),
+        "formation": int(formation[1]) if formation else 1,
     }
 
 

@@ -24,8 +24,6 @@ from gift_jax.runtime.files import cache_directory
 DIGITS = "digits"
 BATCH_SIZE = 500
 
-_DTYPES = {"raw": np.dtype(np.uint8), "zca": np.dtype(np.float32)}
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EvaluationSet:
@@ -42,15 +40,13 @@ class EvaluationSet:
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        spec, dtype = get_dataset(self.dataset), _DTYPES.get(self.pixel_space)
-        if dtype is None:
-            problem = f"in pixel space {self.pixel_space!r} is not supported; give {' or '.join(_DTYPES)} images"
-            raise GiftError(f"an evaluation set {problem}")
+        spec, images, kinds = get_dataset(self.dataset), self.images, (("raw", np.uint8), ("zca", np.float32))
         if not self.class_names:
             object.__setattr__(self, "class_names", tuple(map(str, range(spec.num_classes))))
-        if self.images.ndim != 4 or self.images.shape[3] != spec.channels or self.images.dtype != dtype:
-            shape, expected = f"{self.images.dtype}{list(self.images.shape)}", f"{dtype} [N, H, W, {spec.channels}]"
-            raise GiftError(f"the {self.dataset} images are {shape}, expected {expected}")
+        if images.ndim != 4 or images.shape[3] != spec.channels or (self.pixel_space, images.dtype) not in kinds:
+            found = f"{images.dtype}{list(images.shape)} in pixel space {self.pixel_space!r}"
+            expected = f"[N, H, W, {spec.channels}], raw uint8 or zca float32"
+            raise GiftError(f"the {self.dataset} images are {found}, expected {expected}")
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int32 or not len(self.labels):
             shape = f"{self.labels.dtype}{list(self.labels.shape)}"
             raise GiftError(f"the {self.dataset} labels are {shape}, expected int32 [{len(self.images)}], not empty")
@@ -157,8 +153,6 @@ def load_records(
         if class_order:
             raise GiftError("`class_order` is for class folders, and TensorFlow Datasets has an order; drop it")
         return read_tfds(spec, Path(directory) if directory else None, train=train)
-    if not Path(source).exists():
-        raise GiftError(f"{source}: no such directory; give that of the {split} images of {spec.name} ({spec.home})")
     # What options of add_dataset said belongs to the source that they were given with.
     recorded, options = (spec.train, spec.train_reading) if train else (spec.test, spec.test_reading)
     same = recorded is not None and Path(source).resolve() == Path(recorded).resolve()

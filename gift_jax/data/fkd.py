@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.record_set import RecordSet
 from gift_jax.data.stored_info import BY_BATCH, CROPS, StoredBatches, StoredInfo, array_length, array_shapes, problems
+from gift_jax.data.typed_json import from_json
 from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object, sha256, write_text
@@ -172,13 +173,7 @@ def load_soft_labels(directory: Path | str) -> StoredLabels:
     content = read_json_object(directory / INFO)
     if content.pop("format", None) != _FORMAT:
         raise GiftError(f"{directory / INFO}: of another format; {_REMAKE}")
-    fields = dataclasses.fields(StoredInfo)
-    kinds = {field.name: field.type for field in fields}
-    # Banks that were imported before there were others than SRe2L's and G-VBSM's say less.
-    content = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING} | content
-    if content.keys() != kinds.keys() or any(type(content[name]) is not kind for name, kind in kinds.items()):
-        raise GiftError(f"{directory / INFO}: does not hold {', '.join(kinds)} as it should; {_REMAKE}")
-    info = StoredInfo(**content)
+    info = from_json(StoredInfo, content, str(directory / INFO), _REMAKE)
     if not (
         info.mix in MIXINGS
         and info.draw in ("stored", *DRAWS)

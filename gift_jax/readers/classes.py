@@ -100,24 +100,18 @@ def _known(label: str, found: Sequence[str], spec: KnownClasses, kind: str) -> C
 
 def _numbered(label: str, numbers: Mapping[str, int], request: ReadRequest, kind: str) -> ClassOrder:
     """The classes by numbers, which are their ids. Raises: GiftError unless each class has one."""
-    spec, first, found = request.spec, request.first_label, sorted(numbers.values())
-    count = spec.num_classes if spec else len(found)
-    expected = range(first, first + count)
-    if first == 0 and found == list(range(1, count + 1)):
-        raise GiftError(
-            f"{label}: its class {kind}s count from 1 to {count}, expected 0..{count - 1}; "
-            f"{request.first_label_mend}, or give their order by `class_order`"
-        )
-    counts = collections.Counter(found)
-    wrong = next((number for number in (*expected, *found) if counts[number] != 1 or number not in expected), None)
-    may_lack_some = spec and kind == "label" and found[0] == 0 and found[-1] < count
+    spec = request.spec
+    count = spec.num_classes if spec else len(numbers)
+    found = class_ids(label, np.array([*numbers.values()]), request, f"class {kind}").tolist()
+    ids, counts = dict(zip(numbers, found, strict=True)), collections.Counter(found)
+    wrong = next((number for number in range(count) if counts[number] != 1), None)
+    may_lack_some = spec and kind == "label" and 0 in counts
     if wrong is not None and not may_lack_some:
         mend = "check `dataset`" if spec else "let them count from 0"
         raise GiftError(
-            f"{label}: class {wrong} has {counts[wrong]} {kind}s, but classes {first}..{expected[-1]} must have one "
-            f"each; {mend}, or give the order of the class {kind}s by `class_order`"
+            f"{label}: class {wrong} has {counts[wrong]} {kind}s, but classes 0..{count - 1} must have one each; "
+            f"{mend}, or give the order of the class {kind}s by `class_order`"
         )
-    ids = {name: number - first for name, number in numbers.items()}
     by_id = {number: name for name, number in ids.items()}
     names = tuple(by_id.get(number, str(number)) for number in range(count))
     return ClassOrder((spec.class_names if spec else ()) or names, ids, f"the {kind}s' numbers")
@@ -216,17 +210,17 @@ def hard_labels(labels: np.ndarray, spec: KnownClasses | None = None) -> np.ndar
     return labels.argmax(1) if one_hot else None
 
 
-def class_ids(label: str, numbers: np.ndarray, request: ReadRequest) -> np.ndarray:
-    """Class ids, int32 [N], of stored numbers, from which the first class's is subtracted."""
+def class_ids(label: str, numbers: np.ndarray, request: ReadRequest, what: str = "label") -> np.ndarray:
+    """Class ids, int32 [N], of stored numbers, less the first class's. Args: what, that the numbers are of."""
     spec, first, mend = request.spec, request.first_label, request.first_label_mend
     if request.options.class_order is not None:
         raise GiftError(f"{label}: its labels are class ids, and it has no class names; drop `class_order`")
     count = spec.num_classes if spec else MOST_CLASSES
     if first == 0 and len(numbers) and (numbers.min(), numbers.max()) == (1, count):
-        raise GiftError(f"{label}: its labels count from 1 to {count}, expected 0..{count - 1}; {mend}")
+        raise GiftError(f"{label}: its {what}s count from 1 to {count}, expected 0..{count - 1}; {mend}")
     outside = numbers[(numbers < first) | (numbers >= first + count)]
     if len(outside):
-        raise GiftError(f"{label}: has a label {outside[0]}, expected {first}..{first + count - 1}; check `dataset`")
+        raise GiftError(f"{label}: has a {what} {outside[0]}, expected {first}..{first + count - 1}; check `dataset`")
     return (numbers - first).astype(np.int32)
 
 

@@ -45,10 +45,8 @@ def _by_name(path: Path, lines: Sequence[str], images: Sequence[str]) -> dict[st
         where = f"{path}: line {number} ({line[:60]!r})"
         if name is None and number == 1:
             continue  # the heading of a table
-        if name is None:
-            raise GiftError(f"{where} names no image that is there; check the two")
-        if not label:
-            raise GiftError(f"{where} has no label; write `name label` a line")
+        if name is None or not label:
+            raise GiftError(f"{where} is no `name label` of an image that is there; check the two")
         if (columns := _columns(label)) > 1:
             raise GiftError(f"{where} has {columns + 1} columns; keep `name label` alone")
         label = same_text(label.strip('"'))

@@ -105,7 +105,7 @@ def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...] | None:
 def opened(source: Source, shard: str) -> Iterator[pq.ParquetFile]:
     """A shard to read from. Raises: GiftError if it is damaged, also about what is read in the block."""
     label = f"{source.label}: {shard!r}"
-    with readable(label, pa.ArrowException), source.open(shard) as stream:
+    with readable(label), source.open(shard) as stream:
         refuse_stand_in(label, head_of(stream))
         with pq.ParquetFile(stream) as file:
             yield file

@@ -2,32 +2,14 @@
 
 import contextlib
 import hashlib
-import lzma
 import os
 import stat
-import struct
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.runtime.files import os_errors_as_gift_error, sha256
-
-# What the standard library raises about damaged, encrypted or unknown archives and files.
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    tarfile.TarError,
-)
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz")
 HEAD = 64  # bytes that tell a file's kind
@@ -109,13 +91,9 @@ def refuse_stand_in(label: str, head: bytes) -> None:
         raise GiftError(f"{label} is a web page that was saved in place of the file; download the file, not its page")
 
 
-@contextlib.contextmanager
-def readable(label: str, *foreign: type[Exception]) -> Iterator[None]:
-    """Turn what readers, and foreign libraries, raise about a damaged file into a GiftError that names it."""
-    try:
-        yield
-    except (*_UNREADABLE, *foreign) as error:
-        raise GiftError(f"{label} cannot be read ({short_reason(error)}); download it again") from None
+def readable(label: str) -> contextlib.AbstractContextManager[None]:
+    """Turn whatever is raised about a damaged file into a GiftError that names it."""
+    return damage_as_gift_error(f"{label} cannot be read", "download it again")
 
 
 def visible(name: str) -> bool:

@@ -18,6 +18,7 @@ from orbax.checkpoint import v1 as ocp
 from gift_jax.data.datasets import Normalisation, embedded_description, register_embedded_dataset
 from gift_jax.data.distilled import told_by_file
 from gift_jax.data.transforms import Preprocessing
+from gift_jax.data.typed_json import from_json
 from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.models import Model, ModelSpec, Network, Variables, fold, get_model
 from gift_jax.runtime.files import (
@@ -217,33 +218,12 @@ def unflatten(flat: Mapping[str, Any], like: Variables) -> Variables:
     return traverse_util.unflatten_dict({path: flat["/".join(map(str, path))] for path in paths})
 
 
-def _is_size(value: object) -> bool:
-    return type(value) is int and 0 < value <= 10**6
-
-
-def _parse_info(path: Path, value: dict[str, Any]) -> TeacherInfo:
-    try:
-        normalisation = Normalisation(**{k: tuple(map(float, v)) for k, v in value.pop("normalisation").items()})
-        figures = value.pop("verification")
-        verification = None if figures is None else Verification(**figures)
-        own = value.pop("preprocessing", None)
-        preprocessing = None if own is None else Preprocessing(float(own["crop_pct"]), str(own["interpolation"]))
-        info = TeacherInfo(**value, normalisation=normalisation, verification=verification, preprocessing=preprocessing)
-        sizes = (info.num_classes, info.image_size, info.channels)
-        names = (info.architecture, info.dataset, info.source_file, info.source_sha256)
-        valid = (
-            all(map(_is_size, sizes))
-            and all(isinstance(option, str | float) or _is_size(option) for option in info.options.values())
-            and all(isinstance(name, str) for name in names)
-            and all(isinstance(figure, int | float) for figure in (figures or {}).values())
-            and isinstance(info.ema, bool)
-            and isinstance(info.batches_tracked, int)
-            and abs(info.batches_tracked) < 2**63
-            and len(normalisation.mean) == info.channels
-        )
-        hash(info.spec)
-        if not valid:
-            raise ValueError
-    except (GiftError, TypeError, KeyError, ValueError, AttributeError):
-        raise GiftError(f"{path}: fields are missing or of the wrong kind; {_REMAKE}") from None
+def _parse_info(path: Path, content: dict[str, Any]) -> TeacherInfo:
+    info: TeacherInfo = from_json(TeacherInfo, content, str(path), _REMAKE)
+    sizes = [size for size in info.options.values() if isinstance(size, int)]
+    sizes += [info.num_classes, info.image_size, info.channels]
+    if min(sizes) < 1 or max(sizes) > 10**6 or abs(info.batches_tracked) >= 2**63:
+        raise GiftError(f"{path}: one of its numbers cannot be; {_REMAKE}")
+    if len(info.normalisation.mean) != info.channels:
+        raise GiftError(f"{path}: its normalisation is not of {info.channels} channels; {_REMAKE}")
     return info

@@ -291,7 +291,7 @@ def test_damaged_imports_are_named(released, imported_fkd):
     for content, message in (
         (info.replace('"cutmix"', '"blend"'), impossible),
         (info.replace('"batch_size": 8', '"batch_size": 0'), impossible),
-        ('{"format": "gift_jax stored soft labels 1", "epochs": "two"}', "does not hold dataset"),
+        ('{"format": "gift_jax stored soft labels 1", "epochs": "two"}', "fields are missing or of the wrong kind"),
     ):
         described.write_text(content)
         with pytest.raises(GiftError, match=f"fkd.json: {message}"):

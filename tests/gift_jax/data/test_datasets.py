@@ -76,9 +76,9 @@ def test_two_datasets_of_one_name_are_refused(path, stored):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_classes": "three"}, "is no description of a dataset"),
+        ({"num_classes": "three"}, "fields are missing or of the wrong kind"),
         ({"num_classes": 1, "class_names": ["one"]}, "needs two classes"),
-        ({"surprise": 1}, "is no description of a dataset"),
+        ({"surprise": 1}, "fields are missing or of the wrong kind"),
         ({"channels": 2}, "1 or 3 channels"),
         ({"class_names": ["Rose"]}, "class names do not fit"),
         ({"name": "../flowers"}, "must be letters"),

@@ -2,12 +2,7 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from unittest import mock
 
 import numpy as np
@@ -20,6 +15,7 @@ from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.errors import GiftError
 from gift_jax.readers.classes import read_class_order, write_class_order
+from gift_jax.runtime.files import atomic_write, locked
 
 NUMBERS = [f"{label:05d}" for label in range(10)]
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -92,41 +88,15 @@ def test_another_class_order_decodes_nothing(decodes, tmp_path):
     only_cache(tmp_path)
 
 
-def test_two_at_once_decode_once(root, decodes, tmp_path):
+def test_of_several_at_once_one_sweeps_what_was_left_unfinished_and_decodes(root, decodes, tmp_path):
+    unfinished = atomic_write(tmp_path / "cache" / "images")
+    unfinished.__enter__().write_bytes(b"half")
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda _: load(root, tmp_path), range(3)))
-    assert (len(found), decodes.call_count) == (3, 1)
-    only_cache(tmp_path)
-
-
-KILLED = """
-import itertools, sys, time
-from pathlib import Path
-from gift_jax.data import cache, evaluation
-original = cache.decoded
-def stuck(records, transform):
-    yield from itertools.islice(original(records, transform), 3)
-    print("stuck", flush=True)
-    time.sleep(60)
-cache.decoded = stuck
-evaluation.load_evaluation("cifar10", image_size=32, source=sys.argv[1], cache=Path(sys.argv[2]))
-"""
-
-
-def test_what_a_killed_process_left_is_swept_and_another_waits_for_a_living_one(root, decodes, tmp_path, capfd):
-    command = [sys.executable, "-c", KILLED, root, tmp_path / "cache"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout.readline() == "stuck\n"
-        thread = threading.Thread(target=lambda: load(root, tmp_path))
-        thread.start()
-        deadline = time.monotonic() + 20
-        while "another process decodes images" not in (err := capfd.readouterr().err):
-            assert time.monotonic() < deadline, err
-            time.sleep(0.02)
-        assert decodes.call_count == 0
-        assert len(list((tmp_path / "cache").glob(".*.*"))) == 1
-        process.send_signal(signal.SIGKILL)
-    thread.join()
+        with locked(tmp_path / "cache", "another process decodes"):
+            loads = [pool.submit(load, root, tmp_path) for _ in range(3)]
+            wait(loads, timeout=0.5)  # for them to come as far as they may
+            assert decodes.call_count == 0
+        assert [len(one.result().labels) for one in loads] == [20] * 3
     assert decodes.call_count == 1
     only_cache(tmp_path)
 
@@ -138,15 +108,9 @@ def test_a_disk_that_is_too_small_is_said_before_decoding(root, decodes, tmp_pat
     assert decodes.call_count == 0
 
 
-def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(root, tmp_path, monkeypatch):
-    def full(path, shape, images):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "_decode", full)
-        with pytest.raises(GiftError, match="No space left on device; free some space"):
-            load(root, tmp_path)
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(root, full_disk, tmp_path):
+    with full_disk(1000), pytest.raises(GiftError, match="File too large; check the path"):
+        load(root, tmp_path)
     assert [*tmp_path.glob("cache/*")] == []
     assert len(load(root, tmp_path).labels) == 20
 
@@ -182,7 +146,7 @@ def test_a_decoding_that_fails_leaves_nothing(root, tmp_path):
     ("change", "message"),
     [
         (lambda root: shutil.rmtree(root / "00004"), "class 4 has 0 folders, but classes 0..9 must have one each"),
-        (shutil.rmtree, "no such directory"),
+        (shutil.rmtree, "no such file or directory"),
         (lambda root: Image.fromarray(pixels(0, 40)).save(root / "00000" / "000.png"), "is 40 x 40 pixels"),
     ],
     ids=["missing", "none", "size"],

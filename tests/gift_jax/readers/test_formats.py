@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import pixels, write_tree
-from sources import CIFAR10, CONTAINERS, FORMS, NAMES, png, refused, write_mnist, write_shards, zipped
+from sources import CONTAINERS, FORMS, NAMES, png, refused, write_mnist, write_shards, zipped
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation
-from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.data.transforms import open_image
 from gift_jax.errors import GiftError
 from gift_jax.readers.formats import has_test_images, read_images
@@ -220,17 +219,6 @@ def test_test_images_of_a_dataset_may_lack_a_class(tmp_path, capsys):
     records = read_images(tmp_path / "few", train=False, spec=spec())
     assert (records.class_names, records.labels.tolist()) == (NAMES, [0, 0, 1, 1])
     assert "has no images of 1 classes, 'cat' among them" in capsys.readouterr().err
-
-
-def test_a_dataset_in_the_table_is_read_from_its_hub_shards(tmp_path):
-    names = [name.decode() for name in CIFAR10]
-    write_shards(tmp_path, names=names, count=10, size=32)
-    found = load_evaluation("cifar10", image_size=32, source=tmp_path)
-    np.testing.assert_array_equal(found.images, np.stack([pixels(row) for row in range(10)]))
-    assert found.class_names == tuple(names)
-    [(images, labels)] = load_training("CIFAR10", image_size=32, source=tmp_path).batches
-    np.testing.assert_array_equal(images, found.images)
-    np.testing.assert_array_equal(labels, np.arange(10))
 
 
 def test_a_zip_whose_list_has_lost_members_to_a_comment_is_refused(tmp_path):

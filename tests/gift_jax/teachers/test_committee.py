@@ -50,23 +50,22 @@ def test_training_under_two_equal_teachers_is_training_under_one(precision):
     np.testing.assert_allclose(found, expected, atol={"float32": 1e-4, "bfloat16": 2e-2}[precision])
 
 
+WEIGHTS = "2 teachers need as many weights above 0, not"
+
+
 @pytest.mark.parametrize(
-    ("changes", "hint"),
+    ("changes", "weights", "hint"),
     [
-        ({"dataset": "mnist"}, "differ in their dataset: digits, mnist"),
-        ({"image_size": 16}, r"differ in their input: \(8, 8, 1, 10\), \(16, 16, 1, 10\)"),
-        ({"normalisation": Normalisation((0.5,), (0.5,))}, "conv2 and conv1 differ in their normalisation"),
+        ({"dataset": "mnist"}, (), "differ in their dataset: digits, mnist"),
+        ({"image_size": 16}, (), r"differ in their input: \(8, 8, 1, 10\), \(16, 16, 1, 10\)"),
+        ({"normalisation": Normalisation((0.5,), (0.5,))}, (), "conv2 and conv1 differ in their normalisation"),
+        ({}, (1.0,), WEIGHTS),
+        ({}, (1.0, 0.0), WEIGHTS),
     ],
 )
-def test_teachers_that_do_not_fit_are_refused(changes, hint):
+def test_teachers_and_weights_that_do_not_fit_are_refused(changes, weights, hint):
     with pytest.raises(GiftError, match=hint):
-        unite([random_teacher(), other_teacher(**changes)])
-
-
-@pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.0)])
-def test_weights_must_be_of_all(weights):
-    with pytest.raises(GiftError, match="2 teachers need as many weights above 0, not"):
-        unite([random_teacher(), other_teacher()], weights)
+        unite([random_teacher(), other_teacher(**changes)], weights)
 
 
 def test_shares_are_part_of_what_a_run_is_known_by():

@@ -78,5 +78,5 @@ def test_set_and_test_images_are_whitened_both_or_neither_and_once(zca):
 @pytest.mark.parametrize("space", ["normalised", "white"])
 def test_other_pixel_spaces_of_test_images_are_refused(space):
     images, labels = random_digits(5)
-    with pytest.raises(GiftError, match=f"pixel space '{space}' is not supported"):
+    with pytest.raises(GiftError, match=f"in pixel space '{space}', expected"):
         EvaluationSet(images, labels, "digits", space)
