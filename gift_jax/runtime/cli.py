@@ -82,7 +82,7 @@ def _mistakes_as_exit_status() -> Iterator[None]:
     except KeyboardInterrupt:
         _fail("stopped by the user", 130)
     except Exception as error:
-        if reason := devices.missing() or devices.forbidden(error):
+        if reason := devices.forbidden(error):
             _fail(reason, 2)
         raise
 

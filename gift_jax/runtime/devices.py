@@ -22,19 +22,6 @@ def announce() -> None:
             print(f"warning: {warning}", file=sys.stderr, flush=True)
 
 
-def missing() -> str | None:
-    """A sentence if JAX is loaded and has no device, such as by `JAX_PLATFORMS=cuda` without a GPU; else None."""
-    if (jax := sys.modules.get("jax")) is None:
-        return None
-    try:
-        jax.devices()
-    except Exception:
-        name = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), "JAX_PLATFORMS")
-        wanted = os.environ.get(name, getattr(jax.config, "jax_platforms", None))
-        return f"JAX finds no device of {name}={wanted}; unset that variable, or give one that is here, such as cpu"
-    return None
-
-
 # What JAX says where a variable of it forbids what this program does, and the beginnings of these variables' names.
 _FORBIDDEN = {
     "Unknown backend": "JAX_DEFAULT_DEVICE",
@@ -46,7 +33,18 @@ _FORBIDDEN = {
 
 
 def forbidden(error: Exception) -> str | None:
-    """A sentence if JAX raised an error because of a variable that is set; else None."""
+    """A sentence if there was an error because of a variable of JAX that is set; else None.
+
+    By one, such as `JAX_PLATFORMS=cuda` without a GPU, JAX has no device; by others it refuses what this program does.
+    """
+    if (jax := sys.modules.get("jax")) is None:
+        return None
+    try:
+        jax.devices()
+    except Exception:
+        name = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), "JAX_PLATFORMS")
+        wanted = os.environ.get(name, getattr(jax.config, "jax_platforms", None))
+        return f"JAX finds no device of {name}={wanted}; unset that variable, or give one that is here, such as cpu"
     text = f"{type(error).__name__}: {error}"
     begins = tuple(name for words, name in _FORBIDDEN.items() if words in text)
     found = next((name for name in os.environ if name.startswith(begins)), None)

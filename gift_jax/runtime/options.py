@@ -6,7 +6,6 @@ written with commas, a default of None is not shown, and what was given is check
 
 import contextlib
 import dataclasses
-import functools
 import importlib
 import inspect
 import itertools
@@ -127,7 +126,6 @@ class Parameter(NamedTuple):
     name: str
     annotation: Any
     default: Any
-    positional_only: bool = False
 
     @property
     def option(self) -> str:
@@ -137,7 +135,7 @@ class Parameter(NamedTuple):
     @property
     def is_positional(self) -> bool:
         """Whether it is given without a name."""
-        return self.positional_only or "Positional" in repr(self.annotation)
+        return "Positional" in repr(self.annotation)
 
     @property
     def is_required(self) -> bool:
@@ -201,8 +199,7 @@ def make_command(
     parameters, build, owner = _parameters(function)
     for name, value in _by_dataset(parameters, getattr(owner, "DEFAULTS", {}), arguments).items():
         parameters[name] = parameters[name]._replace(default=value)
-    plain = function.func if isinstance(function, functools.partial) else function
-    sources = (plain, *reversed(getattr(owner, "__mro__", ())))
+    sources = (function, *reversed(getattr(owner, "__mro__", ())))
     entries = (entry for source in sources for entry in docstring_parser.parse(source.__doc__ or "").params)
     texts = {entry.arg_name: re.sub(r"\s+", " ", entry.description or "") for entry in entries}
     named: Mapping[str, str] = getattr(owner, "GROUPS", {})
@@ -214,7 +211,7 @@ def make_command(
         grouped = named and not parameter.is_positional
         (groups[group_of.get(parameter.name, next(iter(named)))] if grouped else fields).append(field)
     fields += [_group(name, members) for name, members in groups.items() if members]
-    text, example = _introduction(plain, about)
+    text, example = _introduction(function, about)
     form = dataclasses.make_dataclass("Options", fields, kw_only=True)
     form.__doc__ = text
     return Command(form, lambda parsed: build(_flat(parsed)), text, example, parameters)
@@ -264,19 +261,17 @@ def _parameters(
     function: Callable[..., Any],
 ) -> tuple[dict[str, Parameter], Callable[[dict[str, Any]], Any], type | None]:
     """A command's options by name, how it is called with their values, and their dataclass."""
-    plain, bound = (function.func, function.keywords) if isinstance(function, functools.partial) else (function, {})
-    hints = typing.get_type_hints(plain, include_extras=True)
+    hints, signature = typing.get_type_hints(function, include_extras=True), inspect.signature(function)
     found = {
-        name: Parameter(name, hints.get(name, str), parameter.default, parameter.kind is parameter.POSITIONAL_ONLY)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name not in bound
+        name: Parameter(name, hints.get(name, str), parameter.default)
+        for name, parameter in signature.parameters.items()
     }
     config = next(iter(found.values())).annotation if len(found) == 1 else None
     if isinstance(config, type) and dataclasses.is_dataclass(config):
         parameters, build, _ = _parameters(config)
         return parameters, lambda values: function(build(values)), config
-    first = [name for name, parameter in found.items() if parameter.positional_only]
     owner = function if isinstance(function, type) else None
+    first = [name for name, parameter in signature.parameters.items() if parameter.kind is parameter.POSITIONAL_ONLY]
     return found, lambda values: function(*[values.pop(name) for name in first], **values), owner
 
 
@@ -292,8 +287,6 @@ def _field(parameter: Parameter, text: str, with_choices: bool) -> tuple[str, An
     annotation = parameter.annotation
     if constructor := _constructor(parameter, with_choices):
         annotation = Annotated[annotation, constructor]
-    if parameter.positional_only:
-        annotation = tyro.conf.Positional[annotation]
     default = dataclasses.MISSING if parameter.default is inspect.Parameter.empty else parameter.default
     return (parameter.name, Annotated[annotation, argument], dataclasses.field(default=default))
 
@@ -323,10 +316,10 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
     def read(text: str) -> Any:
         try:
             value = choices.read(text, parameter.option) if choices else read_plain(text)
+            if names and value not in names:
+                raise ValueError(text)
         except ValueError:
             raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}") from None
-        if names and value not in names:
-            raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}")
         for least in parameter.marks(Least):
             least.check(value, parameter.option)
         return value
@@ -378,9 +371,9 @@ def _plain(annotation: Any) -> tuple[Any, bool]:
     return (_plain(parts[0])[0], True) if origin is tuple else (annotation, False)
 
 
-def _introduction(plain: Callable[..., Any], about: str | None) -> tuple[str, str | None]:
+def _introduction(function: Callable[..., Any], about: str | None) -> tuple[str, str | None]:
     """What a command does, in a paragraph, and an example."""
-    module = sys.modules.get(plain.__module__) if plain.__name__ == "main" else None
-    document = about or inspect.getdoc(module or plain) or ""
+    module = sys.modules.get(function.__module__) if function.__name__ == "main" else None
+    document = about or inspect.getdoc(module or function) or ""
     example = re.search(r"(?:Command|Example): `([^`]+)`", document)
     return document.split("\n\n")[0], re.sub(r"\s+", " ", example[1]) if example else None

@@ -1,7 +1,6 @@
 """One of several processes of a training: `python one_host.py DIRECTORY EPOCHS`, with JAX's variables for hosts set."""
 
 import dataclasses
-import functools
 import sys
 from pathlib import Path
 
@@ -50,4 +49,4 @@ def main(directory, epochs):
 
 if __name__ == "__main__":
     arguments, sys.argv = sys.argv[1:], sys.argv[:1]
-    cli.run(functools.partial(main, *arguments), program="one_host")
+    cli.run(lambda: main(*arguments), program="one_host")
