@@ -76,14 +76,6 @@ def test_the_same_digits_or_one_sentence(name, place, expected, tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_two_at_once_give_what_each_gives_alone(place, expected, tmp_path):
-    processes = [start(place, tmp_path / "both", seeds=seed) for seed in "01"]
-    errors = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], errors
-    assert figures(tmp_path / "both") == expected
-
-
-@pytest.mark.exhaustive
 def test_another_generator_is_another_result(place, expected, tmp_path):
     """It gives other digits, under another name, and is never taken for finished."""
     for changes in ({}, {"JAX_DEFAULT_PRNG_IMPL": "rbg"}):

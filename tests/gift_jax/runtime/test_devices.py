@@ -29,27 +29,23 @@ def smi(tmp_path, monkeypatch):
     jax.config.update("jax_platforms", platforms)
 
 
-def device(monkeypatch, kind, platform, client, count=1):
-    one = SimpleNamespace(device_kind=kind, platform=platform, client=SimpleNamespace(platform=client))
-    monkeypatch.setattr(jax, "local_devices", lambda: [one] * count)
-
-
-def test_a_gpu_is_named_with_its_platform(monkeypatch):
-    device(monkeypatch, "NVIDIA H100 80GB HBM3", "gpu", "cuda")
-    assert devices.describe() == "1 x NVIDIA H100 80GB HBM3 (cuda)"
-    device(monkeypatch, "TPU v4", "tpu", "tpu", count=8)
-    assert devices.describe() == "8 x TPU v4 (tpu)"
-
-
-def test_a_cpu_is_named_with_its_cores(monkeypatch):
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 3}, raising=False)
+@pytest.mark.parametrize(
+    ("count", "kind", "platform", "client", "cores", "text"),
+    [
+        (1, "NVIDIA H100 80GB HBM3", "gpu", "cuda", 2, "1 x NVIDIA H100 80GB HBM3 (cuda)"),
+        (8, "TPU v4", "tpu", "tpu", 2, "8 x TPU v4 (tpu)"),
+        (1, "cpu", "cpu", "cpu", 2, "CPU x86_64, 2 cores"),
+        (8, "cpu", "cpu", "cpu", 1, "8 x CPU x86_64, 1 core"),
+    ],
+)
+def test_a_device_is_named_with_its_platform_and_a_cpu_with_its_cores(
+    monkeypatch, count, kind, platform, client, cores, text
+):
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {*range(cores)}, raising=False)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    device(monkeypatch, "cpu", "cpu", "cpu")
-    assert devices.describe() == "CPU x86_64, 2 cores"
-    device(monkeypatch, "cpu", "cpu", "cpu", count=8)
-    assert devices.describe() == "8 x CPU x86_64, 2 cores"
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0}, raising=False)
-    assert devices.describe().endswith(", 1 core")
+    device = SimpleNamespace(device_kind=kind, platform=platform, client=SimpleNamespace(platform=client))
+    monkeypatch.setattr(jax, "local_devices", lambda: [device] * count)
+    assert devices.describe() == text
 
 
 @pytest.mark.parametrize(("version", "extra"), [("12.8", "cuda12"), ("13.0", "cuda13"), ("14.1", "cuda13")])

@@ -7,8 +7,9 @@ import typing
 import jax
 import numpy as np
 import pytest
+from forms import short_form
 from one_host import train_all
-from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
+from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher, stopping_after
 
 from gift_jax.data.datasets import DIGITS_NORMALISATION
 from gift_jax.errors import GiftError
@@ -31,16 +32,10 @@ def expected():
 
 
 # One seed's are parts of these; three seeds over two, by the loop, are what test_sharding_hosts.py trains, too.
-FULL = pytest.mark.exhaustive
-MESHES = [
-    pytest.param((1, 2), "scan", marks=FULL),
-    pytest.param((1, 8), "loop", marks=FULL),
-    pytest.param((2, 2), "loop", marks=FULL),
-    ((3, 2), "scan"),
-]
+MESHES = [((1, 2), "scan"), ((1, 8), "loop"), ((2, 2), "loop"), ((3, 2), "scan")]
 
 
-@pytest.mark.parametrize(("shape", "driver"), MESHES)
+@pytest.mark.parametrize(("shape", "driver"), short_form(MESHES, MESHES[-1:]))
 def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, devices, expected):
     mesh = make_mesh(shape[0], 8, devices(shape[0] * shape[1]))
     assert tuple(mesh.shape.values()) == shape
@@ -123,14 +118,10 @@ def test_evaluation_over_a_mesh(devices):
 @pytest.mark.exhaustive
 def test_a_mesh_goes_on_from_a_checkpoint(devices, tmp_path):
     mesh, checkpoints = make_mesh(2, 8, devices(4)), Checkpoints(tmp_path, epochs=1)
-
-    def stop(epochs, loss):
-        raise KeyboardInterrupt
-
     run = functools.partial(train_all, RECIPE, seeds=(0, 1), seed_driver=mesh, driver="loop")
     whole = run()
     with pytest.raises(KeyboardInterrupt):
-        run(checkpoints=checkpoints, on_epoch=stop)
+        run(checkpoints=checkpoints, on_epoch=stopping_after(1))
     for found, one in zip(run(checkpoints=checkpoints), whole, strict=True):
         jax.tree.map(np.testing.assert_array_equal, found.state, one.state)
         assert found.history == one.history
