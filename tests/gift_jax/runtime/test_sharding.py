@@ -47,23 +47,6 @@ def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, devices, expected
             np.testing.assert_allclose(leaf, other, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "batch_size", "count", "shape"),
-    [
-        (1, 100, 8, (1, 5)),
-        (3, 100, 8, (3, 2)),
-        (8, 100, 8, (8, 1)),
-        (10, 100, 8, (5, 1)),
-        (7, 100, 4, (4, 1)),
-        (2, 50, 8, (2, 2)),
-        (3, 7, 2, (2, 1)),
-        (1, 13, 4, (1, 1)),
-    ],
-)
-def test_seeds_go_first_and_batches_where_devices_are_left(seeds, batch_size, count, shape, devices):
-    assert tuple(make_mesh(seeds, batch_size, devices(count)).shape.values()) == shape
-
-
 class Device(typing.NamedTuple):
     process_index: int
     id: int
@@ -71,9 +54,13 @@ class Device(typing.NamedTuple):
 
 @pytest.mark.parametrize(
     ("seeds", "batch_size", "hosts", "each", "shape"),
-    [(3, 100, 2, 4, (3, 2)), (1, 100, 2, 4, (1, 4)), (8, 100, 4, 4, (8, 2)), (5, 64, 4, 8, (5, 4))],
+    [
+        *((1, 100, 1, 8, (1, 5)), (3, 100, 1, 8, (3, 2)), (8, 100, 1, 8, (8, 1)), (10, 100, 1, 8, (5, 1))),
+        *((7, 100, 1, 4, (4, 1)), (2, 50, 1, 8, (2, 2)), (3, 7, 1, 2, (2, 1)), (1, 13, 1, 4, (1, 1))),
+        *((3, 100, 2, 4, (3, 2)), (1, 100, 2, 4, (1, 4)), (8, 100, 4, 4, (8, 2)), (5, 64, 4, 8, (5, 4))),
+    ],
 )
-def test_every_host_takes_part(seeds, batch_size, hosts, each, shape):
+def test_seeds_go_first_batches_where_devices_are_left_and_every_host_takes_part(seeds, batch_size, hosts, each, shape):
     devices = [Device(index // each, index) for index in range(hosts * each)]
     chosen = choose_devices(seeds, batch_size, devices)
     assert chosen.shape == shape
