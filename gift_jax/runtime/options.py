@@ -6,6 +6,7 @@ written with commas, a default of None is not shown, and what was given is check
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import inspect
 import itertools
@@ -199,7 +200,8 @@ def make_command(
     parameters, build, owner = _parameters(function)
     for name, value in _by_dataset(parameters, getattr(owner, "DEFAULTS", {}), arguments).items():
         parameters[name] = parameters[name]._replace(default=value)
-    sources = (function, *reversed(getattr(owner, "__mro__", ())))
+    plain = function.func if isinstance(function, functools.partial) else function
+    sources = (plain, *reversed(getattr(owner, "__mro__", ())))
     entries = (entry for source in sources for entry in docstring_parser.parse(source.__doc__ or "").params)
     texts = {entry.arg_name: re.sub(r"\s+", " ", entry.description or "") for entry in entries}
     named: Mapping[str, str] = getattr(owner, "GROUPS", {})
@@ -211,7 +213,7 @@ def make_command(
         grouped = named and not parameter.is_positional
         (groups[group_of.get(parameter.name, next(iter(named)))] if grouped else fields).append(field)
     fields += [_group(name, members) for name, members in groups.items() if members]
-    text, example = _introduction(function, about)
+    text, example = _introduction(plain, about)
     form = dataclasses.make_dataclass("Options", fields, kw_only=True)
     form.__doc__ = text
     return Command(form, lambda parsed: build(_flat(parsed)), text, example, parameters)
@@ -261,10 +263,12 @@ def _parameters(
     function: Callable[..., Any],
 ) -> tuple[dict[str, Parameter], Callable[[dict[str, Any]], Any], type | None]:
     """A command's options by name, how it is called with their values, and their dataclass."""
-    hints, signature = typing.get_type_hints(function, include_extras=True), inspect.signature(function)
+    plain, bound = (function.func, function.keywords) if isinstance(function, functools.partial) else (function, {})
+    hints, signature = typing.get_type_hints(plain, include_extras=True), inspect.signature(function)
     found = {
         name: Parameter(name, hints.get(name, str), parameter.default)
         for name, parameter in signature.parameters.items()
+        if name not in bound
     }
     config = next(iter(found.values())).annotation if len(found) == 1 else None
     if isinstance(config, type) and dataclasses.is_dataclass(config):
@@ -371,9 +375,9 @@ def _plain(annotation: Any) -> tuple[Any, bool]:
     return (_plain(parts[0])[0], True) if origin is tuple else (annotation, False)
 
 
-def _introduction(function: Callable[..., Any], about: str | None) -> tuple[str, str | None]:
+def _introduction(plain: Callable[..., Any], about: str | None) -> tuple[str, str | None]:
     """What a command does, in a paragraph, and an example."""
-    module = sys.modules.get(function.__module__) if function.__name__ == "main" else None
-    document = about or inspect.getdoc(module or function) or ""
+    module = sys.modules.get(plain.__module__) if plain.__name__ == "main" else None
+    document = about or inspect.getdoc(module or plain) or ""
     example = re.search(r"(?:Command|Example): `([^`]+)`", document)
     return document.split("\n\n")[0], re.sub(r"\s+", " ", example[1]) if example else None

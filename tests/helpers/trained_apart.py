@@ -5,6 +5,7 @@ are done and whose JAX has not started; answers are lines `started PID` and `end
 """
 
 import dataclasses
+import functools
 import json
 import os
 import resource
@@ -46,19 +47,16 @@ def train_one(directory, pause=0.0, fail_after=None):
     Path(directory, "result.json").write_text(json.dumps(result))
 
 
-def train_logged(log, **options):
-    sys.stdout = open(log, "a")  # noqa: SIM115 -- of the process's whole life
-    os.dup2(sys.stdout.fileno(), 1)
-    os.dup2(sys.stdout.fileno(), 2)
-    sys.argv = ["trained_apart"]
-    cli.run(lambda: train_one(**options), program="trained_apart")
-
-
 def serve():
     for line in sys.stdin:
+        options = json.loads(line)
         child = os.fork()
         if child == 0:
-            train_logged(**json.loads(line))
+            sys.stdout = open(options.pop("log"), "a")  # noqa: SIM115 -- of the process's whole life
+            os.dup2(sys.stdout.fileno(), 1)
+            os.dup2(sys.stdout.fileno(), 2)
+            sys.argv = ["trained_apart"]
+            cli.run(functools.partial(train_one, **options), program="trained_apart")
         print(f"started {child}", flush=True)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print(f"ended {status}", flush=True)
