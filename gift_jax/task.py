@@ -361,16 +361,11 @@ def check_test_set(task: Task, test_set: EvaluationSet) -> None:
             f"the evaluation set has {tested} classes, the distilled set {distilled.num_classes}; restrict both to the "
             "same classes"
         )
-    if distilled.pixel_space == "zca" and test_set.pixel_space != "zca":
+    if (distilled.pixel_space == "zca") != (test_set.pixel_space == "zca"):
         raise GiftError(
-            f"the {distilled.method} set is whitened (zca), the evaluation set is not; give "
-            "`gift_jax.data.evaluation.whiten(test_set, zca)` with the whitening of the real training set, which "
-            "`gift_jax.data.zca.fit_zca` makes and `load_zca` reads"
-        )
-    if test_set.pixel_space == "zca" and distilled.pixel_space != "zca":
-        raise GiftError(
-            f"the evaluation set is whitened, the {distilled.method} set is {distilled.pixel_space}; give the "
-            "evaluation set as it was loaded"
+            f"the {distilled.method} set is {distilled.pixel_space}, the evaluation set {test_set.pixel_space}; whiten "
+            "both (zca) or neither: `gift_jax.data.evaluation.whiten(test_set, zca)` takes the whitening of the real "
+            "training set, which `gift_jax.data.zca.fit_zca` makes and `load_zca` reads"
         )
     ours, theirs = getattr(distilled, "class_names", ()), test_set.class_names
     if found := different_ids(ours, theirs):

@@ -87,16 +87,9 @@ def test_no_module_is_forgotten(wheel):
 def test_metadata(wheel):
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     fields = email.message_from_bytes(wheel.read(name))
-    assert fields["Name"] == "gift-jax"
-    assert fields["License-Expression"] == "Apache-2.0"
-    assert fields["License-File"] == "LICENSE"
-    assert fields["Author"] == "gift_jax contributors"
-    assert fields["Requires-Python"] == ">=3.11"
+    assert (fields["Name"], fields["License-File"]) == ("gift-jax", "LICENSE")
     assert fields["Description-Content-Type"] == "text/markdown"
-    urls = {url.split(",")[0] for url in fields.get_all("Project-URL")}
-    assert urls == {"Homepage", "Repository", "Documentation", "Changelog", "Issues"}
     assert {"torch", "data", "demo", "cuda12", "cuda13", "tpu"} <= set(fields.get_all("Provides-Extra"))
-    assert "Typing :: Typed" in fields.get_all("Classifier")
     scripts = wheel.read(name.replace("METADATA", "entry_points.txt")).decode()
     assert "gift-jax = gift_jax.__main__:main" in scripts
 

@@ -133,7 +133,6 @@ def points(
     *,
     about: str = "",
     label: str = ACCURACY,
-    bars: str = BARS,
     references: Mapping[str, float] | None = None,
     sideways: bool = False,
 ) -> Picture:
@@ -145,7 +144,6 @@ def points(
         title: what is shown.
         about: what was run, under the title.
         label: of the axis of figures.
-        bars: what the bars are.
         references: accuracies to compare with, by their names, such as that of guessing; 0 is not known.
         sideways: whether columns are one below the other, for many of them or long names.
     """
@@ -180,7 +178,7 @@ def points(
             axes.set(ylabel=label if axes is panes[0] else "", xlim=(-0.5, len(grid.columns) - 0.5))
         axes.set_title(heading, fontsize=10)
     _show_references(panes, references or {}, sideways=sideways)
-    note = f"{bars}, {count(cell.n for grid in panels.values() for cell in grid.cells.values())}"
+    note = f"{BARS}, {count(cell.n for grid in panels.values() for cell in grid.cells.values())}"
     alt = f"{', '.join(map(display, first.rows))}; {note}"
     return _finish(name, figure, panes, title, about, note, alt)
 

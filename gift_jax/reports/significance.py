@@ -46,12 +46,7 @@ def compare(
     Seeds decide the student's initial weights and the order and augmentation of its images, so that runs of one seed
     are pairs. Runs of two settings are never compared as one (`names_apart`).
 
-    Args:
-        results: rows of `results.jsonl`.
-        row: field or label of the names that are compared.
-        column: field or label of what they are compared in.
-        subject: the name that is compared with the others.
-        guessing: accuracy in percent that a diverged run counts with.
+    Args: subject, the name that is compared with the others; the rest is as of `tables.make_grid`.
     """
     figures: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     for place, name, result in names_apart(results, column, row):

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import functools
 import hashlib
 import importlib
 import io
@@ -48,9 +47,8 @@ def check(module: str) -> None:
     except Exception:  # such as options that a function makes: `run` then parses them
         return
     with _mistakes_as_exit_status():
-        make = functools.partial(make_command, options, about=about)
         program = with_installed_command_names(f"python -m {module.removeprefix('gift_jax.')}")
-        _parse_options(make, sys.argv[1:], program)
+        _parse_options(options, sys.argv[1:], program, about)
         _check_variables()
 
 
@@ -82,7 +80,7 @@ def _mistakes_as_exit_status() -> Iterator[None]:
     except KeyboardInterrupt:
         _fail("stopped by the user", 130)
     except Exception as error:
-        if reason := devices.missing() or devices.forbidden(error):
+        if reason := devices.forbidden(error):
             _fail(reason, 2)
         raise
 
@@ -134,15 +132,17 @@ def _parse(command: Function | Mapping[str, Function], program: str) -> tuple[Co
             with _tyros_errors_as_sentences():
                 tyro.extras.subcommand_cli_from_dict(forms, prog=program, args=arguments)
         command, program, arguments = command[name], f"{program} {name}", arguments[1:]
-    return _parse_options(functools.partial(make_command, command), arguments, program)
+    return _parse_options(command, arguments, program)
 
 
-def _parse_options(make: Callable[..., Command], arguments: list[str], program: str) -> tuple[Command, Any]:
+def _parse_options(
+    command: Function, arguments: list[str], program: str, about: str | None = None
+) -> tuple[Command, Any]:
     for text in arguments:
         if any("\udc80" <= letter <= "\udcff" for letter in text):  # bytes that the locale has no letters for
             raise GiftError(f"{text!a}: is no text in the locale's encoding; set PYTHONUTF8=1, or a UTF-8 locale")
     helping = bool({"-h", "--help"} & set(arguments))
-    chosen = make(with_choices=helping, arguments=arguments)
+    chosen = make_command(command, with_choices=helping, about=about, arguments=arguments)
     spelt: dict[str, str] = {}
     for option in (text.partition("=")[0].replace("_", "-") for text in arguments if text.startswith("--")):
         if option not in (*chosen.options, "--help"):

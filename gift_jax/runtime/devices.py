@@ -22,19 +22,6 @@ def announce() -> None:
             print(f"warning: {warning}", file=sys.stderr, flush=True)
 
 
-def missing() -> str | None:
-    """A sentence if JAX is loaded and has no device, such as by `JAX_PLATFORMS=cuda` without a GPU; else None."""
-    if (jax := sys.modules.get("jax")) is None:
-        return None
-    try:
-        jax.devices()
-    except Exception:
-        name = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), "JAX_PLATFORMS")
-        wanted = os.environ.get(name, getattr(jax.config, "jax_platforms", None))
-        return f"JAX finds no device of {name}={wanted}; unset that variable, or give one that is here, such as cpu"
-    return None
-
-
 # What JAX says where a variable of it forbids what this program does, and the beginnings of these variables' names.
 _FORBIDDEN = {
     "Unknown backend": "JAX_DEFAULT_DEVICE",
@@ -46,7 +33,18 @@ _FORBIDDEN = {
 
 
 def forbidden(error: Exception) -> str | None:
-    """A sentence if JAX raised an error because of a variable that is set; else None."""
+    """A sentence if there was an error because of a variable of JAX that is set; else None.
+
+    By one, such as `JAX_PLATFORMS=cuda` without a GPU, JAX has no device; by others it refuses what this program does.
+    """
+    if (jax := sys.modules.get("jax")) is None:
+        return None
+    try:
+        jax.devices()
+    except Exception:
+        name = next((name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)), "JAX_PLATFORMS")
+        wanted = os.environ.get(name, getattr(jax.config, "jax_platforms", None))
+        return f"JAX finds no device of {name}={wanted}; unset that variable, or give one that is here, such as cpu"
     text = f"{type(error).__name__}: {error}"
     begins = tuple(name for words, name in _FORBIDDEN.items() if words in text)
     found = next((name for name in os.environ if name.startswith(begins)), None)
@@ -76,10 +74,10 @@ def unused_accelerator() -> str | None:
     wanted = getattr(jax.config, "jax_platforms", None) or ""
     if jax.default_backend() != "cpu" or wanted.split(",")[0] == "cpu":
         return None
-    found = _nvidia() or _tpu()
-    if not found:
+    extra = _cuda_extra() or ("tpu" if _has_tpu() else None)
+    if not extra:
         return None
-    name, extra = found
+    name = "a TPU" if extra == "tpu" else "an NVIDIA GPU"
     if installed(extra):
         return (
             f"{name} is here, but JAX runs on the CPU although its {extra} build is installed; JAX's own messages say "
@@ -91,35 +89,29 @@ def unused_accelerator() -> str | None:
     )
 
 
-def _nvidia(root: Path = Path("/")) -> tuple[str, str] | None:
-    """An NVIDIA GPU's name, and the extra for its driver's CUDA version; None if there is none or it is hidden."""
+def _cuda_extra(root: Path = Path("/")) -> str | None:
+    """The extra for the CUDA version of an NVIDIA GPU's driver; None if there is no GPU or it is hidden."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         return None
-    listed = re.match(r"GPU \d+: (.+?) \(UUID", _nvidia_smi("-L"))
-    if not listed and not (root / "dev" / "nvidia0").exists():
+    printed = ""  # where nvidia-smi is missing, fails or hangs
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        options = {"capture_output": True, "text": True, "timeout": _PATIENCE, "check": True}
+        printed = subprocess.run(["nvidia-smi"], **options).stdout
+    version = re.search(r"CUDA[A-Za-z ]*Version: *(\d+)", printed)
+    if not version and not (root / "dev" / "nvidia0").exists():
         return None
     # A driver that does not tell is of an unknown age: all that jax supports run CUDA 12.
-    version = re.search(r"CUDA[A-Za-z ]*Version: *(\d+)", _nvidia_smi())
-    extra = "cuda13" if version and int(version[1]) >= 13 else "cuda12"
-    return (listed[1] if listed else "an NVIDIA GPU"), extra
+    return "cuda13" if version and int(version[1]) >= 13 else "cuda12"
 
 
-def _nvidia_smi(*arguments: str) -> str:
-    """What `nvidia-smi` prints; nothing where it is missing, fails or hangs."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["nvidia-smi", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=True).stdout
-    return ""
-
-
-def _tpu(root: Path = Path("/")) -> tuple[str, str] | None:
-    """A TPU on the PCI bus, or by its device files, and its extra."""
+def _has_tpu(root: Path = Path("/")) -> bool:
+    """Whether there is a TPU on the PCI bus, or by its device files."""
     for vendor in root.glob("sys/bus/pci/devices/*/vendor"):
         with contextlib.suppress(OSError):
             if vendor.read_text().strip() == _GOOGLE and vendor.with_name("device").read_text().strip() in _TPUS:
-                return "a TPU", "tpu"
+                return True
     # Only Google's machines have an accelerator's files there; the kernel's own are in /dev/accel/.
-    return ("a TPU", "tpu") if any(root.glob("dev/accel[0-9]*")) else None
+    return any(root.glob("dev/accel[0-9]*"))
 
 
 def installed(extra: str) -> bool:

@@ -127,7 +127,6 @@ class Parameter(NamedTuple):
     name: str
     annotation: Any
     default: Any
-    positional_only: bool = False
 
     @property
     def option(self) -> str:
@@ -137,7 +136,7 @@ class Parameter(NamedTuple):
     @property
     def is_positional(self) -> bool:
         """Whether it is given without a name."""
-        return self.positional_only or "Positional" in repr(self.annotation)
+        return "Positional" in repr(self.annotation)
 
     @property
     def is_required(self) -> bool:
@@ -265,18 +264,18 @@ def _parameters(
 ) -> tuple[dict[str, Parameter], Callable[[dict[str, Any]], Any], type | None]:
     """A command's options by name, how it is called with their values, and their dataclass."""
     plain, bound = (function.func, function.keywords) if isinstance(function, functools.partial) else (function, {})
-    hints = typing.get_type_hints(plain, include_extras=True)
+    hints, signature = typing.get_type_hints(plain, include_extras=True), inspect.signature(function)
     found = {
-        name: Parameter(name, hints.get(name, str), parameter.default, parameter.kind is parameter.POSITIONAL_ONLY)
-        for name, parameter in inspect.signature(function).parameters.items()
+        name: Parameter(name, hints.get(name, str), parameter.default)
+        for name, parameter in signature.parameters.items()
         if name not in bound
     }
     config = next(iter(found.values())).annotation if len(found) == 1 else None
     if isinstance(config, type) and dataclasses.is_dataclass(config):
         parameters, build, _ = _parameters(config)
         return parameters, lambda values: function(build(values)), config
-    first = [name for name, parameter in found.items() if parameter.positional_only]
     owner = function if isinstance(function, type) else None
+    first = [name for name, parameter in signature.parameters.items() if parameter.kind is parameter.POSITIONAL_ONLY]
     return found, lambda values: function(*[values.pop(name) for name in first], **values), owner
 
 
@@ -292,8 +291,6 @@ def _field(parameter: Parameter, text: str, with_choices: bool) -> tuple[str, An
     annotation = parameter.annotation
     if constructor := _constructor(parameter, with_choices):
         annotation = Annotated[annotation, constructor]
-    if parameter.positional_only:
-        annotation = tyro.conf.Positional[annotation]
     default = dataclasses.MISSING if parameter.default is inspect.Parameter.empty else parameter.default
     return (parameter.name, Annotated[annotation, argument], dataclasses.field(default=default))
 
@@ -323,10 +320,10 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
     def read(text: str) -> Any:
         try:
             value = choices.read(text, parameter.option) if choices else read_plain(text)
+            if names and value not in names:
+                raise ValueError(text)
         except ValueError:
             raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}") from None
-        if names and value not in names:
-            raise GiftError(f"{parameter.option} takes {metavar}, not {text!r}")
         for least in parameter.marks(Least):
             least.check(value, parameter.option)
         return value

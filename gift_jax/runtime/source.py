@@ -33,7 +33,6 @@ class Placeholder:
         return self
 
     def __iter__(self) -> Iterator[Any]:
-        """Nothing is in one, as far as is known."""
         return iter(())
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:

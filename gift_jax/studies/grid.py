@@ -5,6 +5,7 @@ Cells of one compilation should follow one another: compiled functions are share
 """
 
 import contextlib
+import functools
 import json
 import sys
 import threading
@@ -172,37 +173,33 @@ def known_rows(out: Path, retry_failed: bool = False) -> list[Row]:
     return [row for row in rows if not (retry_failed and "failed" in row)]
 
 
+_ADVANCING = threading.Lock()  # of cells in threads, one at a time tells how far it is
+
+
 def _attempts(cells: Iterable[Cell], jobs: int, advance: progress.Advance, log: Log | None) -> Any:
-    """Rows of cells in their order, so many of which run at once; advance is told one at a time. To be closed."""
-    lock = threading.Lock()
-
-    def attempt(cell: Cell, stop: threading.Event) -> Row:
-        def tell(epochs: int, status: str) -> None:
-            if stop.is_set():
-                raise KeyboardInterrupt
-            with lock:
-                advance(epochs, status)
-
-        return _attempt(cell, tell, log)
-
-    return contextlib.closing(in_order(attempt, cells, jobs))
+    """Rows of cells in their order, so many of which run at once. To be closed."""
+    return contextlib.closing(in_order(functools.partial(_attempt, advance=advance, log=log), cells, jobs))
 
 
-def _attempt(cell: Cell, advance: progress.Advance, log: Log | None) -> Row:
-    """Run a cell, or describe why it failed."""
+def _attempt(cell: Cell, stop: threading.Event, advance: progress.Advance, log: Log | None) -> Row:
+    """Run a cell, or describe why it failed. Raises: KeyboardInterrupt at its next epoch if it is to stop."""
     name, done = name_of(cell.labels, cell.seed), 0
     with log(name) if log else contextlib.nullcontext(lambda *figures: None) as watch:
 
         def on_epoch(epochs: int, loss: float) -> None:
             nonlocal done
+            if stop.is_set():
+                raise KeyboardInterrupt
             done += epochs
-            advance(epochs, f"{name}, loss {loss:.3g}")
+            with _ADVANCING:
+                advance(epochs, f"{name}, loss {loss:.3g}")
             watch("loss", loss, done)
 
         try:
             row = cell.run(on_epoch)
         except Exception as error:
-            advance(cell.epochs - done, f"{name}: failed")
+            with _ADVANCING:
+                advance(cell.epochs - done, f"{name}: failed")
             kind, reason = ("diverged" if isinstance(error, Diverged) else "error"), _reason(error)
             print(f"{name}: {kind}: {reason}", file=sys.stderr)
             known = {"record": cell.record, "configuration": cell.identity()}

@@ -35,9 +35,6 @@ _OF_A_RUN = (
     *("top1_last", "top1_best", "top5_last", "train_seconds", "history", "versions", "device"),
 )  # of a student that was trained and tested, by itself or as a cell
 
-_SETTINGS = ("labels", "recipe", "student", "distilled", "digests", "soft_labels", "versions", "configuration",
-             "record", "device")  # fmt: skip
-
 
 def read_results(path: Path) -> list[dict[str, Any]]:
     """Read a `results.jsonl`; a last line that a stopped writer cut short is passed over with a warning.
@@ -61,8 +58,8 @@ def read_results(path: Path) -> list[dict[str, Any]]:
                 )
             if row is not None:
                 # Settings are most of what rows hold: equal ones are one object, into which nobody writes.
-                same = {name: held.setdefault(json.dumps(row[name]), row[name]) for name in _SETTINGS if name in row}
-                rows.append({**row, **same})
+                settings = {name: value for name, value in row.items() if isinstance(value, dict)}
+                rows.append(row | {name: held.setdefault(json.dumps(one), one) for name, one in settings.items()})
     return rows
 
 

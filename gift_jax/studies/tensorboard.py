@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import needing
 from gift_jax.runtime.files import os_errors_as_gift_error
 from gift_jax.studies.grid import Log, Watch
 
@@ -15,10 +15,8 @@ def make_writer(directory: Path) -> Log:
 
     Raises: GiftError if tensorboardX is not installed, or, when a cell begins, if its directory cannot be written.
     """
-    try:
+    with needing("tensorboard", "`tensorboard` needs tensorboardX"):
         from tensorboardX import SummaryWriter
-    except ImportError:
-        raise GiftError("`tensorboard` needs tensorboardX; run `pip install 'gift-jax[tensorboard]'`") from None
 
     @contextlib.contextmanager
     def log(cell: str) -> Iterator[Watch]:

@@ -17,7 +17,7 @@ from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.grid import Shard, run_grid, take_shard
+from gift_jax.studies.grid import Shard, take_shard
 from gift_jax.task import Task
 from gift_jax.teachers.teacher import make_teacher
 from gift_jax.training import identity
@@ -127,25 +127,13 @@ def test_every_test_image_tells_runs_apart_also_when_changed_in_place(row):
     assert identity_of(test_set=tests) == before
 
 
-def test_arrays_changed_in_place_are_another_run_of_the_same_grid(tmp_path):
-    tests = evaluation_set(100)
-    cells = [Cell({"loss": "gift"}, task(test_set=tests))]
-    [first] = run_grid(cells, tmp_path, experiment="test")
-    tests.images[50:] = 0
-    [second] = run_grid(cells, tmp_path, experiment="test")
-    assert first["cell"] != second["cell"]
-    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
-
-
-OPTIONS = {"prng_impl": "rbg", "matmul_precision": "highest"}
-
-
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         ("jax_threefry_partitionable", False),
         ("jax_random_seed_offset", 5),
-        *((f"jax_default_{name}", value) for name, value in OPTIONS.items()),
+        ("jax_default_prng_impl", "rbg"),
+        ("jax_default_matmul_precision", "highest"),
     ],
 )
 def test_the_random_generator_and_the_precision_of_products_tell_runs_apart(option, value):

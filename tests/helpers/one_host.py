@@ -7,23 +7,18 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from setups import INFO, distilled_set, evaluation_set, random_teacher
+from setups import train_digits
 
-from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import cli
 from gift_jax.runtime.sharding import is_writer, join_hosts
-from gift_jax.task import train
 from gift_jax.training.resume import Checkpoints
 
 RECIPE = Recipe(epochs=2, batch_size=8, evaluations=2, augment="flip_crop", optimizer=Optimizer("sgd", 0.05))
 
 
-def train_all(recipe=RECIPE, seeds=(0, 1, 2), **options):
-    """A small student for each seed."""
-    parts = (recipe, get_model(INFO.spec), distilled_set(), random_teacher(), evaluation_set())
-    return train(*parts, seeds=seeds, **options)
+train_all = functools.partial(train_digits, seeds=(0, 1, 2))
 
 
 def flat(runs):
@@ -50,4 +45,4 @@ def main(directory, epochs):
 
 if __name__ == "__main__":
     arguments, sys.argv = sys.argv[1:], sys.argv[:1]
-    cli.run(functools.partial(main, *arguments), program="one_host")
+    cli.run(lambda: main(*arguments), program="one_host")

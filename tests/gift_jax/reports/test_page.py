@@ -22,19 +22,16 @@ GRID = tables.make_grid([row for row in RESULTS if row["rate"] == "0.1"], "loss"
 PANELS = pictures.panels_by(RESULTS, "optimizer", "loss", "rate", 0.0)
 
 
-def all_pictures():
-    return [
-        pictures.points("points", {"": GRID}, "Points & bars"),
-        pictures.curves("curves", RESULTS, "loss", "Curves"),
-        pictures.lines("panels", PANELS, "rate", "Rates", scale="log"),
-        sheet.contact_sheet("sheet", distilled_set(), random_teacher(), [str(label) for label in range(10)]),
-    ]
-
-
 @pytest.fixture(scope="module")
 def sections():
     table = tables.grid_table(GRID, "loss", worst=True)
-    return [Section("Tables <1>", ["A `code` & **bold** word.", table]), Section("Pictures", all_pictures())]
+    drawn = [
+        pictures.points("points", {"": GRID}, "Points & bars"),
+        pictures.curves("curves", RESULTS, "loss", "Curves"),
+        pictures.lines("panels", PANELS, "rate", "Rates", scale="log"),
+        sheet.contact_sheet("sheet", distilled_set(), random_teacher(), "0123456789"),
+    ]
+    return [Section("Tables <1>", ["A `code` & **bold** word.", table]), Section("Pictures", drawn)]
 
 
 def test_the_page_is_well_formed_and_refers_to_nothing_outside(sections):
@@ -60,8 +57,6 @@ def test_every_picture_says_what_it_shows_and_scrolls_in_its_frame(sections):
     assert len(svgs) == text.count("<svg") == 3
     assert all(alt for alt in re.findall(r'<img src="[^"]*" alt="([^"]*)"', text))
     assert text.count('class="scroll"') == 1 + 4
-    assert "overflow-x: auto" in text
-    assert "@media print" in text
 
 
 def test_markdown_refers_to_the_files_beside_it(sections, tmp_path):

@@ -28,11 +28,6 @@ def test_scores_by_hand(score, first, second, weight, expected):
     assert score(first, second, weight=weight) == pytest.approx(expected, abs=1e-4)
 
 
-def test_scores_rise_with_what_is_gained():
-    values = [ranking.normalise(value / 10) for value in range(-10, 11)]
-    assert values == sorted(set(values))
-
-
 @pytest.mark.parametrize("weight", [-0.1, 1.1])
 def test_a_weight_outside_of_0_to_1_is_refused(weight):
     for name, score in (("lrs", LRS), ("ars", ARS)):

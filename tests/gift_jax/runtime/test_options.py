@@ -61,10 +61,7 @@ class Options(Base):
 
 
 def take(config: Options) -> Options:
-    """Hand back what was parsed.
-
-    Example: `python -m take --model conv3`
-    """
+    """Hand back what was parsed."""
     return config
 
 
@@ -183,9 +180,3 @@ def test_a_function_s_positional_parameter_stays_one():
 
     assert parse("a.pth", "--mean", "0.5", "0.25", function=convert) == (Path("a.pth"), (0.5, 0.25))
     assert parse("a.pth", function=convert) == (Path("a.pth"), None)
-
-
-def test_the_example_is_read_off_the_docstring():
-    command = make_command(take)
-    assert command.description == "Hand back what was parsed."
-    assert command.example == "python -m take --model conv3"

@@ -17,11 +17,8 @@ def lines(calls, monkeypatch, capsys):
     return [re.findall(r"about (\d+) s left", line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_compilation_is_not_taken_for_the_rate(monkeypatch, capsys):
+def test_compilation_and_what_was_done_before_are_not_taken_for_the_rate(monkeypatch, capsys):
     assert lines([(60, 1), (2, 1), (2, 1), (18, 9)], monkeypatch, capsys) == [[], ["20"], ["18"], ["0"]]
-
-
-def test_what_was_done_before_is_not_taken_for_the_rate(monkeypatch, capsys):
     assert lines([(1, 8), (30, 1), (30, 1)], monkeypatch, capsys) == [[], ["90"], ["60"]]
 
 

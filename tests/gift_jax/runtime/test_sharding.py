@@ -7,8 +7,9 @@ import typing
 import jax
 import numpy as np
 import pytest
+from forms import short_form
 from one_host import train_all
-from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher
+from setups import INFO, distilled_set, evaluation_set, make_variables, random_teacher, stopping_after
 
 from gift_jax.data.datasets import DIGITS_NORMALISATION
 from gift_jax.errors import GiftError
@@ -31,16 +32,10 @@ def expected():
 
 
 # One seed's are parts of these; three seeds over two, by the loop, are what test_sharding_hosts.py trains, too.
-FULL = pytest.mark.exhaustive
-MESHES = [
-    pytest.param((1, 2), "scan", marks=FULL),
-    pytest.param((1, 8), "loop", marks=FULL),
-    pytest.param((2, 2), "loop", marks=FULL),
-    ((3, 2), "scan"),
-]
+MESHES = [((1, 2), "scan"), ((1, 8), "loop"), ((2, 2), "loop"), ((3, 2), "scan")]
 
 
-@pytest.mark.parametrize(("shape", "driver"), MESHES)
+@pytest.mark.parametrize(("shape", "driver"), short_form(MESHES, MESHES[-1:]))
 def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, devices, expected):
     mesh = make_mesh(shape[0], 8, devices(shape[0] * shape[1]))
     assert tuple(mesh.shape.values()) == shape
@@ -52,23 +47,6 @@ def test_a_mesh_gives_the_numbers_of_one_device(shape, driver, devices, expected
             np.testing.assert_allclose(leaf, other, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "batch_size", "count", "shape"),
-    [
-        (1, 100, 8, (1, 5)),
-        (3, 100, 8, (3, 2)),
-        (8, 100, 8, (8, 1)),
-        (10, 100, 8, (5, 1)),
-        (7, 100, 4, (4, 1)),
-        (2, 50, 8, (2, 2)),
-        (3, 7, 2, (2, 1)),
-        (1, 13, 4, (1, 1)),
-    ],
-)
-def test_seeds_go_first_and_batches_where_devices_are_left(seeds, batch_size, count, shape, devices):
-    assert tuple(make_mesh(seeds, batch_size, devices(count)).shape.values()) == shape
-
-
 class Device(typing.NamedTuple):
     process_index: int
     id: int
@@ -76,9 +54,13 @@ class Device(typing.NamedTuple):
 
 @pytest.mark.parametrize(
     ("seeds", "batch_size", "hosts", "each", "shape"),
-    [(3, 100, 2, 4, (3, 2)), (1, 100, 2, 4, (1, 4)), (8, 100, 4, 4, (8, 2)), (5, 64, 4, 8, (5, 4))],
+    [
+        *((1, 100, 1, 8, (1, 5)), (3, 100, 1, 8, (3, 2)), (8, 100, 1, 8, (8, 1)), (10, 100, 1, 8, (5, 1))),
+        *((7, 100, 1, 4, (4, 1)), (2, 50, 1, 8, (2, 2)), (3, 7, 1, 2, (2, 1)), (1, 13, 1, 4, (1, 1))),
+        *((3, 100, 2, 4, (3, 2)), (1, 100, 2, 4, (1, 4)), (8, 100, 4, 4, (8, 2)), (5, 64, 4, 8, (5, 4))),
+    ],
 )
-def test_every_host_takes_part(seeds, batch_size, hosts, each, shape):
+def test_seeds_go_first_batches_where_devices_are_left_and_every_host_takes_part(seeds, batch_size, hosts, each, shape):
     devices = [Device(index // each, index) for index in range(hosts * each)]
     chosen = choose_devices(seeds, batch_size, devices)
     assert chosen.shape == shape
@@ -123,14 +105,10 @@ def test_evaluation_over_a_mesh(devices):
 @pytest.mark.exhaustive
 def test_a_mesh_goes_on_from_a_checkpoint(devices, tmp_path):
     mesh, checkpoints = make_mesh(2, 8, devices(4)), Checkpoints(tmp_path, epochs=1)
-
-    def stop(epochs, loss):
-        raise KeyboardInterrupt
-
     run = functools.partial(train_all, RECIPE, seeds=(0, 1), seed_driver=mesh, driver="loop")
     whole = run()
     with pytest.raises(KeyboardInterrupt):
-        run(checkpoints=checkpoints, on_epoch=stop)
+        run(checkpoints=checkpoints, on_epoch=stopping_after(1))
     for found, one in zip(run(checkpoints=checkpoints), whole, strict=True):
         jax.tree.map(np.testing.assert_array_equal, found.state, one.state)
         assert found.history == one.history

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forms import short_form
-from one_host import flat, train_all
+from one_host import RECIPE, flat, train_all
 
 HELPERS = Path(__file__).parents[2] / "helpers"
 
@@ -42,7 +42,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
     processes = start(tmp_path, 2)
     statuses = [process.wait(180) for process in processes]
     assert statuses == [0, 0], "".join((tmp_path / f"log_{number}").read_text() for number in range(2))
-    expected = flat(train_all(seed_driver="loop"))
+    expected = flat(train_all(RECIPE, seed_driver="loop"))
     with np.load(tmp_path / "result.npz") as found:
         assert set(found) == set(expected)
         for name in expected:
