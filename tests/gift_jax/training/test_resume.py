@@ -65,7 +65,7 @@ def test_ctrl_c_saves_as_sigterm_does_and_a_second_one_stops_at_once(whole, tmp_
     def press(epochs, loss):
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Preempted, match="stopped after epoch 1 of 6, which is saved"):
+    with pytest.raises(Preempted, match="stopped after epoch 1 of 6; epoch 1 is saved"):
         run(tmp_path, on_epoch=press, saving={"minutes": 60.0})
     assert "Ctrl-C again stops now" in capfd.readouterr().err
     same(run(tmp_path), whole[:1])
