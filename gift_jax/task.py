@@ -19,7 +19,6 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model, Variables
-from gift_jax.optim import is_reached
 from gift_jax.pixels.colors import GREY
 from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.readers.classes import different_ids
@@ -225,7 +224,7 @@ class Task:
             raise GiftError("JAX's 64-bit mode is on, but students are trained in float32; turn jax_enable_x64 off")
         if self.test_set is None:
             raise GiftError("a task without a test set cannot be tested; give one")
-        if not is_reached(self.recipe.schedule, self.recipe.epochs):
+        if self.recipe.schedule.warmup_epochs >= self.recipe.epochs:
             print(
                 f"warning: the learning rate rises for {self.recipe.schedule.warmup_epochs} epochs and never reaches "
                 f"its value in a run of {self.recipe.epochs}; give more epochs",
