@@ -19,7 +19,6 @@ from gift_jax.data.record_set import RecordSet
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model, Variables
-from gift_jax.optim import is_reached
 from gift_jax.pixels.colors import GREY
 from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.readers.classes import different_ids
@@ -31,7 +30,7 @@ from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.cooling import split_options
 from gift_jax.training.epochs import Driver, Epoch, make_epoch, make_phased_epoch
 from gift_jax.training.identity import fingerprint, random_identity, set_identity, teacher_identity, test_set_identity
-from gift_jax.training.normalising import stated_normalisation, target_normalisation, with_common_normalisation
+from gift_jax.training.normalising import renormalise, stated_normalisation, target_normalisation
 from gift_jax.training.program import Data, Program, State, make_data
 from gift_jax.training.replay import adapt_recipe, check_set
 from gift_jax.training.resume import Checkpoints
@@ -79,14 +78,15 @@ class Task:
     """Whose statistics the networks' inputs are normalised by, and which."""
 
     def __post_init__(self) -> None:
-        parts = (self.recipe, self.distilled, self.teacher)
-        recipe, distilled = with_common_normalisation(*parts)
-        derived = {
+        target = target_normalisation(self.recipe, self.distilled, self.teacher)
+        derived: dict[str, Any] = {
             "stated_normalisation": stated_normalisation(self.distilled),
-            "target_normalisation": target_normalisation(*parts),
-            "recipe": recipe,
-            "distilled": distilled,
+            "target_normalisation": target,
         }
+        if self.teacher is None:  # which has its own; the recipe names it, for a dataset may be described anew
+            derived["recipe"] = dataclasses.replace(self.recipe, normalisation=target[1])
+        if isinstance(self.distilled, DistilledSet):
+            derived["distilled"] = renormalise(self.distilled, target[1])
         for name, value in derived.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "program", _make_program(self))
@@ -225,7 +225,7 @@ class Task:
             raise GiftError("JAX's 64-bit mode is on, but students are trained in float32; turn jax_enable_x64 off")
         if self.test_set is None:
             raise GiftError("a task without a test set cannot be tested; give one")
-        if not is_reached(self.recipe.schedule, self.recipe.epochs):
+        if self.recipe.schedule.warmup_epochs >= self.recipe.epochs:
             print(
                 f"warning: the learning rate rises for {self.recipe.schedule.warmup_epochs} epochs and never reaches "
                 f"its value in a run of {self.recipe.epochs}; give more epochs",

@@ -73,8 +73,8 @@ class ModelSpec:
         """Build the NNX module. Raises: GiftError for an unknown name or option."""
         if self.name not in MODELS:
             raise unknown_name("model", self.name, MODELS)
-        _check_options(self)
         try:
+            _check_options(self)
             return MODELS[self.name].func(
                 **MODELS[self.name].keywords,
                 **dict(self.options),
@@ -88,21 +88,17 @@ class ModelSpec:
 
 
 def _check_options(spec: ModelSpec) -> None:
-    """Raises: GiftError for an option that the family does not have, or a value that is not of its kind."""
+    """Raises: TypeError for an option that the family does not have, ValueError for a value that is not of its kind."""
     model = MODELS[spec.name]
-    defaults = {name: one.default for name, one in inspect.signature(model.func.__init__).parameters.items()}
-    options = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
-    known = [name for name in options if name not in (*model.keywords, "channels")]
+    defaults = inspect.getfullargspec(model.func.__init__).kwonlydefaults or {}
+    options = {name: value for name, value in defaults.items() if name not in (*model.keywords, "channels")}
     for name, value in spec.options:
-        problem = ""
-        if name not in known:
-            problem = f"{name!r} is none of its options, which are {', '.join(known) or 'none'}"
-        elif isinstance(options[name], bool):
-            problem = f"{name} must be 0 or 1" if value not in (0, 1) else ""
-        elif isinstance(options[name], int) and not (isinstance(value, int) and value >= 1):
-            problem = f"{name} must be a whole number from 1"
-        if problem:
-            raise GiftError(f"model {spec.name!r} does not take these options {dict(spec.options)}: {problem}")
+        if name not in options:
+            raise TypeError(f"{name!r} is none of its options, which are {', '.join(options) or 'none'}")
+        if isinstance(options[name], bool) and value not in (0, 1):
+            raise ValueError(f"{name} must be 0 or 1")
+        if type(options[name]) is int and not (isinstance(value, int) and value >= 1):
+            raise ValueError(f"{name} must be a whole number from 1")
 
 
 def create(

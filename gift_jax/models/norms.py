@@ -142,21 +142,19 @@ NORMS: Mapping[str, Callable[[int, int, nnx.Rngs], nnx.Module]] = {
 class ConvNorm(nnx.Module):
     """A convolution and the normalisation behind it: the unit that folding rewrites."""
 
-    def __init__(self, conv: nnx.Conv, norm: nnx.Module) -> None:
+    def __init__(self, conv: nnx.Conv, norm: Any) -> None:
         self.conv, self.norm = conv, norm
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Convolve and normalise x [B, H, W, C_in] -> [B, H', W', C_out]."""
-        norm: Callable[..., jax.Array] = self.norm  # pyright: ignore[reportAssignmentType]
-        return norm(self.conv(x), train=train)
+        return self.norm(self.conv(x), train=train)
 
 
-def norm_relu_pool(norm: nnx.Module, x: jax.Array, *, train: bool) -> jax.Array:
+def norm_relu_pool(norm: Any, x: jax.Array, *, train: bool) -> jax.Array:
     """Normalise x [B, H, W, C], then ReLU and 2x2 mean pooling; as one function where there is one."""
     if (isinstance(norm, BatchNorm) and train) or (isinstance(norm, GroupNorm) and norm.groups == x.shape[-1]):
         return norm.by_own_statistics(normalise_relu_pool, x)
-    normalised: Callable[..., jax.Array] = norm  # pyright: ignore[reportAssignmentType]
-    return avg_pool(nnx.relu(normalised(x, train=train)), 2)
+    return avg_pool(nnx.relu(norm(x, train=train)), 2)
 
 
 def conv_norm(

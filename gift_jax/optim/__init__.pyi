@@ -1,7 +1,6 @@
 from .optax_by_name import LOSS_READERS as LOSS_READERS
 from .optax_by_name import make_optimizer as make_optimizer
 from .pytorch import OPTIMIZERS as OPTIMIZERS
-from .schedules import is_reached as is_reached
 from .schedules import make_schedule as make_schedule
 from .schedules import restart_steps as restart_steps
 from .settings import COMPARED as COMPARED

@@ -28,7 +28,7 @@ def make_optimizer(
     if restarts:
         # The schedule counts all steps: it stays outside of what starts anew.
         direction = make_optimizer(optimizer, optax.constant_schedule(1.0))
-        return optax.chain(restarting(direction, restarts), optax.scale_by_schedule(schedule))
+        return _scaled(restarting(direction, restarts), schedule)
     name = optimizer.name
     if name in REFUSED:
         raise GiftError(f"optimizer {name!r} {REFUSED[name]}")
@@ -37,12 +37,12 @@ def make_optimizer(
             raise GiftError(f"optimizer {name!r} takes no options; set momentum, betas or epsilon")
         return pytorch.OPTIMIZERS[name](optimizer, schedule)
     try:
-        return _BUILDERS.get(name, _usual)(optimizer, schedule)
+        return _BUILDERS.get(name, _usual)(optimizer, schedule, **dict(optimizer.options))
     except (TypeError, ValueError) as error:
         raise GiftError(f"optimizer {name!r}: {error}; give its arguments as options") from None
 
 
-def _usual(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _usual(optimizer: Optimizer, schedule: optax.Schedule, **options: Any) -> optax.GradientTransformation:
     constructor = _find_constructor(optimizer.name)
     parameters = inspect.signature(constructor).parameters
     # optax.contrib.muon calls its mask by another name than optax.adamw.
@@ -53,7 +53,7 @@ def _usual(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTran
             f"optimizer {optimizer.name!r} decays all arrays; leave decay_vectors at True, or weight_decay at 0"
         )
     arguments = _ARGUMENTS.get(optimizer.name, dict)()
-    inner = constructor(learning_rate=schedule, **{**decay, **arguments, **dict(optimizer.options)})
+    inner = constructor(learning_rate=schedule, **{**decay, **arguments, **options})
     return inner if decay else pytorch.coupled(optimizer, inner)
 
 
@@ -94,16 +94,16 @@ _ARGUMENTS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
 }
 
 
-def _polyak_sgd(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
-    # A smaller `scaling` of optax's would make larger steps, for the gradient is scaled before its norm is taken.
-    inner = optax.chain(optax.polyak_sgd(**_options(optimizer)), optax.scale_by_schedule(schedule))
-    return _penalised(optimizer, inner)
+def _scaled(inner: optax.GradientTransformation, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """Steps of inner times the rate, for an inner one that takes a number alone."""
+    return optax.chain(inner, optax.scale_by_schedule(schedule))
 
 
-def _sam(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _sam(
+    optimizer: Optimizer, schedule: optax.Schedule, rho: float = 0.05, **options: Any
+) -> optax.GradientTransformation:
     """Sharpness-aware minimisation: SGD on the gradient at the worst point within rho (Foret et al., 2021)."""
-    options = _options(optimizer)
-    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(options.pop("rho", 0.05)))
+    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(rho))
     inner: Any = optax.contrib.sam(pytorch.sgd(optimizer, schedule), ascent, opaque_mode=True, **options)
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
@@ -113,25 +113,16 @@ def _sam(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransf
     return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
-def _sm3(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
-    # optax's takes a number alone.
-    inner = optax.chain(optax.sm3(1.0, **_options(optimizer)), optax.scale_by_schedule(schedule))
-    return pytorch.coupled(optimizer, inner)
-
-
-_BUILDERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTransformation]] = {
-    "lbfgs": lambda one, schedule: _penalised(one, optax.lbfgs(schedule, **_options(one))),
-    "mechanize": lambda one, schedule: optax.contrib.mechanize(pytorch.adamw(one, schedule), **_options(one)),
-    "polyak_sgd": _polyak_sgd,
+_BUILDERS: Mapping[str, Callable[..., optax.GradientTransformation]] = {
+    "lbfgs": lambda one, schedule, **options: _penalised(one, optax.lbfgs(schedule, **options)),
+    "mechanize": lambda one, schedule, **options: optax.contrib.mechanize(pytorch.adamw(one, schedule), **options),
+    # A smaller `scaling` of optax's would make larger steps, for the gradient is scaled before its norm is taken.
+    "polyak_sgd": lambda one, schedule, **options: _penalised(one, _scaled(optax.polyak_sgd(**options), schedule)),
     # The rate is the first step of each weight; later ones follow from the signs of the gradient alone.
-    "rprop": lambda one, schedule: pytorch.coupled(one, optax.rprop(schedule(0), **_options(one))),
+    "rprop": lambda one, schedule, **options: pytorch.coupled(one, optax.rprop(schedule(0), **options)),
     "sam": _sam,
-    "sm3": _sm3,
+    "sm3": lambda one, schedule, **options: pytorch.coupled(one, _scaled(optax.sm3(1.0, **options), schedule)),
 }
-
-
-def _options(optimizer: Optimizer) -> dict[str, Any]:
-    return dict(optimizer.options)
 
 
 def _penalised(optimizer: Optimizer, inner: optax.GradientTransformation) -> optax.GradientTransformation:

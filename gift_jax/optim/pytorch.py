@@ -10,8 +10,6 @@ import optax
 
 from gift_jax.optim.settings import Optimizer
 
-Builder = Callable[[Optimizer, optax.Schedule], optax.GradientTransformation]
-
 
 def mask(optimizer: Optimizer) -> Callable[[optax.Params], optax.Params] | None:
     """Which arrays an optimizer decays: None for all, or matrices and kernels alone."""
@@ -60,7 +58,7 @@ def adamw(optimizer: Optimizer, schedule: optax.Schedule) -> optax.GradientTrans
     return optax.chain(scale_by_adam(optimizer), decay, optax.scale_by_learning_rate(schedule))
 
 
-OPTIMIZERS: Mapping[str, Builder] = {
+OPTIMIZERS: Mapping[str, Callable[[Optimizer, optax.Schedule], optax.GradientTransformation]] = {
     "sgd": sgd,
     "adam": adam,
     "adamw": adamw,

@@ -62,11 +62,6 @@ def make_schedule(schedule: Schedule, learning_rate: float, epochs: int, steps_p
     return lambda step: by_epoch(jnp.asarray(step) // steps_per_epoch)
 
 
-def is_reached(schedule: Schedule, epochs: int) -> bool:
-    """Whether a run of so many epochs reaches the whole learning rate after the warm-up."""
-    return schedule.warmup_epochs < epochs
-
-
 def restart_steps(schedule: Schedule, epochs: int, steps_per_epoch: int) -> tuple[int, ...]:
     """Steps before which the optimizer starts anew: the milestones of a schedule with restart, else none."""
     milestones = _milestones(schedule, epochs - schedule.warmup_epochs) if schedule.restart else []

@@ -5,11 +5,11 @@ whole batch: pixels are moved by an affine map, blended with a degenerate image,
 Reference: Cubuk et al. (2020); `torchvision.transforms.RandAugment` and `timm.data.auto_augment`.
 """
 
-import dataclasses
+import functools
 import math
 import re
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +20,10 @@ from gift_jax.pixels import Augmentation, resampling
 from gift_jax.pixels.resampling.places import LEVELS, mapped
 
 OPERATIONS = (
-    "identity", "shear_x", "shear_y", "translate_x", "translate_y", "rotate",
-    "brightness", "color", "contrast", "sharpness",
-    "posterize", "solarize", "solarize_add", "invert", "autocontrast", "equalize",
-)  # fmt: skip
-(
     IDENTITY, SHEAR_X, SHEAR_Y, TRANSLATE_X, TRANSLATE_Y, ROTATE,
     BRIGHTNESS, COLOR, CONTRAST, SHARPNESS,
     POSTERIZE, SOLARIZE, SOLARIZE_ADD, INVERT, AUTOCONTRAST, EQUALIZE,
-) = range(len(OPERATIONS))  # fmt: skip
+) = range(16)  # fmt: skip
 
 # Those that each library draws from; timm's default ones, without `inc`.
 TORCHVISION = (
@@ -48,31 +43,6 @@ _STEEPEST, _FURTHEST = math.radians(30), 150 / 331  # rotations of both, and the
 _SOLARIZED, _ADDED = 128, 110  # timm's: levels below the first are raised by up to the second
 _GREY = (19595, 38470, 7471)  # red, green and blue in Pillow's grey, in 2^-16ths
 _CENTRE, _SMOOTH = 5, 13  # the middle of Pillow's 3x3 smoothing kernel, whose other weights are 1, and its sum
-
-
-@dataclasses.dataclass(frozen=True)
-class RandAugment:
-    """Whose operations, how strong they are, and how many there are; deviation is of timm's magnitudes."""
-
-    library: Literal["torchvision", "timm"]
-    magnitude: int
-    layers: int
-    deviation: float = 0.0
-
-
-def parse(text: str) -> RandAugment:
-    """Read `rand-m6-n2-mstd1.0`, as timm does, or `torchvision-rand-m9-n2`. Raises: GiftError for anything else."""
-    found = re.fullmatch(r"(torchvision-)?rand-m(\d+)-n([1-9]\d*)(?:-mstd(\d+(?:\.\d+)?))?", text)
-    if found is None:
-        raise GiftError(
-            f"RandAugment {text!r} is unknown; write rand-m6-n2 or rand-m6-n2-mstd1.0 for timm's, "
-            "torchvision-rand-m9-n2 for torchvision's"
-        )
-    own, magnitude, layers, deviation = found.groups()
-    most = BINS - 1 if own else int(MOST)
-    if int(magnitude) > most or (own and deviation):
-        raise GiftError(f"RandAugment {text!r}: {f'm is at most {most}' if int(magnitude) > most else 'mstd is timm'}")
-    return RandAugment("torchvision" if own else "timm", int(magnitude), int(layers), float(deviation or 0))
 
 
 def split_strategy(augment: str) -> tuple[str, str]:
@@ -220,18 +190,29 @@ def operate(images: jax.Array, kind: jax.Array, amount: jax.Array, moved: jax.Ar
 
 
 def make_rand_augment(text: str) -> Augmentation:
-    """Build `(key, images uint8 [B, S, S, C]) -> images` from a text that `parse` reads, C being 1 or 3.
+    """Build `(key, images uint8 [B, S, S, C]) -> images`, C being 1 or 3, from a text; of "" the identity.
 
-    "" is the identity.
+    Args: text, such as `rand-m6-n2-mstd1.0`, as timm reads it, or `torchvision-rand-m9-n2`.
+    Raises: GiftError for anything else.
     """
     if not text:
         return lambda key, images: images
-    asked = parse(text)
-    layer = {"torchvision": _torchvision_layer, "timm": _timm_layer}[asked.library]
+    found = re.fullmatch(r"(torchvision-)?rand-m(\d+)-n([1-9]\d*)(?:-mstd(\d+(?:\.\d+)?))?", text)
+    if found is None or (found[1] and found[4]):
+        raise GiftError(
+            f"RandAugment {text!r} is unknown; write rand-m6-n2 or rand-m6-n2-mstd1.0 for timm's, "
+            "torchvision-rand-m9-n2 for torchvision's"
+        )
+    magnitude, layers, deviation = int(found[2]), int(found[3]), float(found[4] or 0)
+    layer, most = functools.partial(_timm_layer, magnitude, deviation), int(MOST)
+    if found[1]:
+        layer, most = functools.partial(_torchvision_layer, magnitude), BINS - 1
+    if magnitude > most:
+        raise GiftError(f"RandAugment {text!r}: m is at most {most}")
 
     def augment(key: jax.Array, images: jax.Array) -> jax.Array:
-        for one in jax.random.split(key, asked.layers):
-            images = layer(asked, one, images)
+        for one in jax.random.split(key, layers):
+            images = layer(one, images)
         return images
 
     return augment
@@ -253,8 +234,8 @@ def torchvision_operations(magnitude: int, side: int) -> tuple[np.ndarray, np.nd
     return np.array(kinds, np.int32), np.array([amounts.get(kind, (0.0,) * 2) for kind in TORCHVISION]).reshape(-1)
 
 
-def _torchvision_layer(asked: RandAugment, key: jax.Array, images: jax.Array) -> jax.Array:
-    kinds, amounts = torchvision_operations(asked.magnitude, images.shape[1])
+def _torchvision_layer(magnitude: int, key: jax.Array, images: jax.Array) -> jax.Array:
+    kinds, amounts = torchvision_operations(magnitude, images.shape[1])
     drawn = jax.random.randint(key, images.shape[:1], 0, len(kinds))
     places = jnp.asarray(fixed(matrices_of(kinds, amounts, images.shape[1], np)))
     kind, amount = jnp.asarray(kinds)[drawn], jnp.asarray(amounts, jnp.float32)[drawn]
@@ -273,15 +254,15 @@ def timm_amounts(level: jax.Array, sign: jax.Array, side: int) -> jax.Array:
         SOLARIZE: jnp.floor(LEVELS * share),
         SOLARIZE_ADD: jnp.floor(_ADDED * share),
     }
-    return jnp.stack([amounts.get(kind, zero) for kind in range(len(OPERATIONS))], axis=1)
+    return jnp.stack([amounts.get(kind, zero) for kind in OPERATIONS], axis=1)
 
 
-def _timm_layer(asked: RandAugment, key: jax.Array, images: jax.Array) -> jax.Array:
+def _timm_layer(magnitude: int, deviation: float, key: jax.Array, images: jax.Array) -> jax.Array:
     keys = jax.random.split(key, 5)
     count, side, _, channels = images.shape
     kind = jnp.asarray(TIMM, jnp.int32)[jax.random.randint(keys[0], (count,), 0, len(TIMM))]
     kind = jnp.where(jax.random.bernoulli(keys[1], TIMM_SHARE, (count,)), kind, IDENTITY)
-    level = jnp.clip(asked.magnitude + asked.deviation * jax.random.normal(keys[2], (count,)), 0, MOST)
+    level = jnp.clip(magnitude + deviation * jax.random.normal(keys[2], (count,)), 0, MOST)
     sign = jnp.where(jax.random.bernoulli(keys[3], shape=(count,)), 1.0, -1.0)
     amount = jnp.take_along_axis(timm_amounts(level, sign, side), kind[:, None], axis=1)[:, 0]
     cubic = jax.random.bernoulli(keys[4], shape=(count,))

@@ -19,13 +19,12 @@ LEARNING_RATES = {
 }
 # (learning rate, batch size) where the authors set both for one pair; their student and teacher are alike.
 SPECIAL = {("cifar100", "conv3"): (2e-3, 25)}
-TINY_BATCH = 100
 
 
 def batch_size(setting: Setting) -> int:
     """By images a class (1, 10 or 50; others as the next lower), twice as large for 100 and 1000 classes."""
     if setting.dataset == "tinyimagenet":
-        return TINY_BATCH
+        return 100
     base = next((batch for ipc, batch in ((50, 100), (10, 50)) if setting.ipc >= ipc), 10)
     return base * (2 if get_dataset(setting.dataset).num_classes in (100, 1000) else 1)
 

@@ -38,20 +38,6 @@ def target_normalisation(
     return next(((whose, statistics) for whose, statistics in candidates if statistics), usual)
 
 
-def with_common_normalisation(
-    recipe: Recipe, distilled: DistilledSet | RecordSet, teacher: Teacher | None
-) -> tuple[Recipe, DistilledSet | RecordSet]:
-    """Recipe and set with one normalisation: pixels that are stored with another one are normalised anew.
-
-    Without a teacher, which has its own, the recipe names it: a dataset may be described anew.
-    Raises: GiftError if the dataset is unknown.
-    """
-    _, target = target_normalisation(recipe, distilled, teacher)
-    if teacher is None:
-        recipe = dataclasses.replace(recipe, normalisation=target)
-    return recipe, renormalise(distilled, target) if isinstance(distilled, DistilledSet) else distilled
-
-
 def renormalise(distilled: DistilledSet, target: Normalisation) -> DistilledSet:
     """A set whose pixels are normalised by target; one that does not state how it was normalised stays as it is."""
     stated = distilled.normalisation

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -63,16 +63,10 @@ class Checkpoints:
 class Store:
     """The checkpoints of one run; `configuration` is what must be the same for a run to go on."""
 
-    def __init__(self, settings: Checkpoints, name: str, configuration: Mapping[str, Any]) -> None:
-        self.directory = (settings.directory / name).absolute()
-        self.settings, self.configuration = settings, json.loads(json.dumps(configuration))
+    def __init__(self, settings: Checkpoints, directory: Path, configuration: Mapping[str, Any]) -> None:
+        self.settings, self.directory, self.configuration = settings, directory, json.loads(json.dumps(configuration))
         self.saved_at, self.preempted = time.monotonic(), threading.Event()
         self.saved, self.done, self.began = 0, 0, time.monotonic()  # epochs, and when the one that runs began
-        self._lock = contextlib.ExitStack()
-        if jax.process_index() == 0:
-            self._lock.enter_context(locked(self.directory, _BUSY))
-            if not settings.resume:
-                shutil.rmtree(self.directory, ignore_errors=True)
         newest: Any = ocp.training.preservation_policies.LatestN(settings.keep)  # Orbax's own types differ here
         with self._reported("opened"):
             options = {"preservation_policy": newest, "cleanup_tmp_directories": True}
@@ -117,9 +111,7 @@ class Store:
         left = (time.monotonic() - self.began) * (1 - share) / share
         # Several hosts come to one decision, which they do after an epoch.
         if self.preempted.is_set() and left > LONG_EPOCH and self.saved == self.done and jax.process_count() == 1:
-            self.wait()
-            kept = f"epoch {self.done} is saved in {self.directory}" if self.done else "nothing was to be saved yet"
-            raise Preempted(f"stopped in epoch {self.done + 1}; {kept}; run the same command again to go on")
+            self._stop(f"in epoch {self.done + 1}")
 
     def after_epoch(self, epoch: int, epochs: int, tree: Any, record: Record) -> None:
         """Save, in the background, if enough epochs or minutes went by, after a long epoch, and after the last one.
@@ -132,18 +124,21 @@ class Store:
         due, preempted = _agreed(waited, self.preempted.is_set())
         self.done, self.began = epoch, now
         if due or preempted or epoch == epochs or (every is not None and epoch % every == 0):
-            self.save(epoch, tree, record)
+            self._save(epoch, tree, record)
         if preempted and epoch < epochs:
-            self.wait()
-            raise Preempted(
-                f"stopped after epoch {epoch} of {epochs}, which is saved in {self.directory}; run the same command "
-                "again to go on"
-            )
+            self._stop(f"after epoch {epoch} of {epochs}")
 
-    def save(self, epoch: int, tree: Any, record: Record) -> None:
-        """Save after this epoch, in the background; waits for the save before. Raises: GiftError if that failed."""
+    def _stop(self, place: str) -> NoReturn:
+        with self._reported("saved"):
+            self.orbax.wait()
+        kept = f"epoch {self.saved} is saved in {self.directory}" if self.saved else "nothing was to be saved yet"
+        raise Preempted(f"stopped {place}; {kept}; run the same command again to go on")
+
+    def _save(self, epoch: int, tree: Any, record: Record) -> None:
+        """In the background, once the save before is done."""
         arrays = {_name(path): to_host(leaf) for path, leaf in jax.tree.leaves_with_path(tree) if leaf.size}
-        record = {**record, "configuration": self.configuration, "digest": digest(arrays)}
+        # A copy, in JSON's own types: training goes on with the lists while this is written.
+        record = json.loads(json.dumps({**record, "configuration": self.configuration, "digest": digest(arrays)}))
         self._check_space(sum(array.nbytes for array in arrays.values()))
         with self._reported(f"saved after epoch {epoch}"):
             self.orbax.save_async(epoch, arrays, force=True, overwrite=True, custom_metadata=record)
@@ -159,14 +154,9 @@ class Store:
                 f"{free / 1e6:.2g}; older checkpoints are whole: free some space and run the same command again"
             )
 
-    def wait(self) -> None:
-        """Until what is being saved is on disk. Raises: GiftError if it could not be written."""
-        with self._reported("saved"):
-            self.orbax.wait()
-
     def close(self) -> None:
-        """Let go of the directory, after what is being saved was."""
-        with self._lock, self._reported("saved"):
+        """Wait for what is being saved. Raises: GiftError if it could not be written."""
+        with self._reported("saved"):
             self.orbax.close()
 
     @contextlib.contextmanager
@@ -189,12 +179,16 @@ def open_store(settings: Checkpoints | None, name: str, configuration: Mapping[s
     if settings is None:
         yield None
         return
-    store = Store(settings, name, configuration)
-    try:
-        with _preemption(store.preempted):
-            yield store
-    finally:
-        store.close()
+    directory = (settings.directory / name).absolute()
+    with contextlib.ExitStack() as stack:
+        if jax.process_index() == 0:
+            stack.enter_context(locked(directory, _BUSY))
+            if not settings.resume:
+                shutil.rmtree(directory, ignore_errors=True)
+        store = Store(settings, directory, configuration)
+        stack.callback(store.close)
+        stack.enter_context(_preemption(store.preempted))
+        yield store
 
 
 @contextlib.contextmanager

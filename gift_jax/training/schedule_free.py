@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import optax
 import optax.contrib
 
 from gift_jax.errors import GiftError
@@ -71,11 +72,6 @@ def _moving_average(state: State, data: Data) -> tuple[Variables, Variables]:
 
 def average(state: State) -> Variables:
     """Schedule-Free's x."""
-    free = optax.contrib.ScheduleFreeState
-
-    def is_free(node: Any) -> bool:
-        return isinstance(node, free)
-
-    [found] = [node for node in jax.tree.leaves(state.opt_state, is_leaf=is_free) if is_free(node)]
+    found = optax.tree_utils.tree_get(state.opt_state, "ScheduleFreeState")
     params: Any = optax.contrib.schedule_free_eval_params(found, state.params)
     return params

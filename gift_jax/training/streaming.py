@@ -85,8 +85,8 @@ def make_streamed_epoch(program: Program, distilled: DistilledSet | RecordSet, s
         return step(state, data._replace(**batch._asdict()), rows, key)
 
     stepped = jit_over(over_seeds(on_batch, seeds, (True, False, True, False, True)), seeds)
-    opener = _decoding(program, distilled) if isinstance(distilled, RecordSet) else _gathering(program, distilled)
-    stream = _Stream(opener)
+    permuted = jax.jit(jax.vmap(make_batches(*program.batching), in_axes=(0, None)))
+    stream = _Stream(functools.partial(_open_batches, program, distilled, permuted))
 
     def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:
         order_keys, step_keys = _split_keys(key)
@@ -121,42 +121,30 @@ def _put(tree: Any, seeds: Seeds) -> Any:
     return jax.device_put(jax.tree.map(lambda leaf: leaf[0], tree) if seeds == "loop" else tree)
 
 
-Opener = Callable[[jax.Array, int], Any]
-"""`(keys [seeds], first epoch) -> Grain's iterator` over the batches of all epochs from the first on."""
-
-
-def _gathering(program: Program, distilled: DistilledSet) -> Opener:
-    permuted = jax.jit(jax.vmap(make_batches(*program.batching), in_axes=(0, None)))
-
-    def open_at(keys: jax.Array, first: int) -> Any:
-        def resident(epoch: int) -> np.ndarray:
-            full, rest = permuted(keys, epoch)
-            return np.concatenate([np.reshape(full, (len(keys), -1)), rest], axis=1)
-
-        return gathered(distilled, _order(program, resident, first))
-
-    return open_at
-
-
-def _decoding(program: Program, record_set: RecordSet) -> Opener:
-    def open_at(keys: jax.Array, first: int) -> Any:
+def _open_batches(
+    program: Program, distilled: DistilledSet | RecordSet, permuted: Callable[..., Any], keys: jax.Array, first: int
+) -> Any:
+    """Grain's iterator over the batches of all epochs from the first on. Args: keys, of the orders, [seeds]."""
+    order = functools.partial(
+        Order, batch_size=program.batch_size, steps=program.steps_per_epoch, first=first, epochs=program.recipe.epochs
+    )
+    if isinstance(distilled, RecordSet):
         # Seeds for NumPy, of the order and of the draws of each of keys.
         words = np.asarray(jax.random.key_data(_split_keys(keys))).tolist()
         of_order, of_draws = ([tuple(seed) for seed in half] for half in words)
-        shuffled = functools.partial(permutation, of_order, program.num_images)
-        return decoded_batches(record_set, _order(program, shuffled, first), of_draws)
+        return decoded_batches(distilled, order(functools.partial(permutation, of_order, program.num_images)), of_draws)
 
-    return open_at
+    def resident(epoch: int) -> np.ndarray:
+        full, rest = permuted(keys, epoch)
+        return np.concatenate([np.reshape(full, (len(keys), -1)), rest], axis=1)
 
-
-def _order(program: Program, permuted: Callable[[int], np.ndarray], first: int) -> Order:
-    return Order(permuted, program.batch_size, program.steps_per_epoch, first, program.recipe.epochs)
+    return gathered(distilled, order(resident))
 
 
 class _Stream:
     """An iterator that is kept open between epochs, and the runs and epoch whose first batch it gives next."""
 
-    def __init__(self, open_at: Opener) -> None:
+    def __init__(self, open_at: Callable[[jax.Array, int], Any]) -> None:
         self._open_at = open_at
         self._standing: tuple[bytes, int] | None = None
         self._iterators: list[Any] = []

@@ -16,48 +16,42 @@ class Estimate:
     def __init__(self, advance: Advance, recipe: Recipe, students: int, *, side_by_side: int = 1) -> None:
         """Args: advance, what is called besides; students, how many there will be, so many of them side by side."""
         self._advance, self._recipe, self._students, self._rows = advance, recipe, students, side_by_side
-        self._ended = 0  # epochs, of all rounds of students
-        self._compiled, self._looked, self._told = False, False, False
-        self._last = 0.0
+        self._ended, self._last = 0, 0.0  # epochs, of all rounds of students, and when the last one ended
+        self._compiled, self._evaluated, self._told = False, False, False
         self._epoch: float | None = None
 
     def __call__(self, done: int, status: str) -> None:
         """An epoch has ended. Args: as of `Advance`."""
         self._advance(done, status)
         now, epochs = time.monotonic(), max(done // self._rows, 1)
-        looked = self._looks(self._ended) > self._looks(self._ended - 1)
-        self._ended += epochs
-        if self._compiled and epochs == 1 and not self._told:
-            self._measure(now - self._last, looked)
+        evaluated = self._evaluations(self._ended) > self._evaluations(self._ended - 1)
+        seconds, self._last, self._ended = now - self._last, now, self._ended + epochs
         # Several epochs at once were done before: the next one is the first.
-        self._compiled = self._compiled or epochs == 1
-        self._last = now
-
-    def _measure(self, seconds: float, looked: bool) -> None:
-        """Args: seconds from the end of an epoch to the end of the next, and whether an evaluation was between."""
-        if looked and not self._looked:
-            self._looked = True
-        elif not looked and self._epoch is None:
+        if epochs > 1 or self._told:
+            return
+        if not self._compiled:
+            self._compiled = True
+        elif evaluated and not self._evaluated:
+            self._evaluated = True
+        elif evaluated:
+            self._told, epoch = True, seconds if self._epoch is None else self._epoch
+            evaluation = max(seconds - epoch, 0.0)
+            other = "with its evaluation" if self._epoch is None else f"and {duration(evaluation)} an evaluation"
+            self._say(f"{duration(epoch)} an epoch {other}", epoch, evaluation)
+        elif self._epoch is None:
             self._epoch = seconds
-            self._say(f"{duration(seconds)} an epoch", seconds, 0.0, ", evaluations not counted")
-        elif looked and self._epoch is None:
-            self._told = True
-            self._say(f"{duration(seconds)} an epoch with its evaluation", seconds, 0.0, "")
-        elif looked and self._epoch is not None:
-            self._told = True
-            look = max(seconds - self._epoch, 0.0)
-            self._say(f"{duration(self._epoch)} an epoch and {duration(look)} an evaluation", self._epoch, look, "")
+            self._say(f"{duration(seconds)} an epoch", seconds, note=", evaluations not counted")
 
-    def _looks(self, ended: int) -> int:
-        """How many evaluations follow upon the first so many epochs."""
+    def _evaluations(self, ended: int) -> int:
+        """How many follow upon the first so many epochs."""
         rounds, epochs = divmod(max(ended, 0), self._recipe.epochs)
         return rounds * self._recipe.num_evaluations + sum(map(self._recipe.is_evaluated, range(1, epochs + 1)))
 
-    def _say(self, costs: str, epoch: float, look: float, note: str) -> None:
+    def _say(self, costs: str, epoch: float, evaluation: float = 0.0, note: str = "") -> None:
         total = -(-self._students // self._rows) * self._recipe.epochs
         # The evaluation after the epoch that has just ended is still to come.
-        looks = self._looks(total) - self._looks(self._ended - 1)
-        left = epoch * (total - self._ended) + look * looks
+        evaluations = self._evaluations(total) - self._evaluations(self._ended - 1)
+        left = epoch * (total - self._ended) + evaluation * evaluations
         several = f"{self._students} students of " if self._students > 1 else ""
         print(f"time: {costs}, about {duration(left)} left for {several}{self._recipe.epochs} epochs{note}", flush=True)
 

@@ -1,6 +1,7 @@
 """Training: epochs of one seed after another, or of several side by side, tested now and then."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -107,7 +108,8 @@ def _groups(seeds: tuple[int, ...], mode: Seeds) -> list[tuple[int, ...]]:
     return [seeds[start : start + size] for start in range(0, len(seeds), max(size, 1))]
 
 
-class _Progress(NamedTuple):
+@dataclasses.dataclass
+class _Progress:
     """How far some seeds are: losses [epochs][seeds], histories [seeds][evaluations], seconds of all epochs.
 
     steady are the seconds and the number of those epochs in which nothing was compiled.
@@ -115,18 +117,12 @@ class _Progress(NamedTuple):
 
     losses: list[list[float]]
     histories: list[list[Evaluation]]
-    seconds: float
-    steady: tuple[float, int]
-
-    def after(self, losses: np.ndarray, evaluations: list[list[Evaluation]], seconds: float, *, compiled: bool) -> Self:
-        """One epoch further."""
-        histories = [[*history, *new] for history, new in zip(self.histories, evaluations, strict=True)]
-        steady = self.steady if compiled else (self.steady[0] + seconds, self.steady[1] + 1)
-        return type(self)([*self.losses, losses.tolist()], histories, self.seconds + seconds, steady)
+    seconds: float = 0.0
+    steady: tuple[float, int] = (0.0, 0)
 
     @classmethod
     def read(cls, record: dict[str, Any]) -> Self:
-        """Of what `_asdict` became in JSON."""
+        """Of what its fields became in JSON."""
         histories = [[Evaluation(*evaluation) for evaluation in history] for history in record["histories"]]
         return cls(record["losses"], histories, record["seconds"], tuple(record["steady"]))
 
@@ -147,7 +143,7 @@ def _train_group(
     recipe, mode, count = students.program.recipe, students.mode, len(seeds)
     rows = mode.shape[SEED] if isinstance(mode, Mesh) else count
     padded = seeds + seeds[-1:] * (rows - count)
-    (state, key), progress = _start(students, padded), _Progress([], [[] for _ in seeds], 0.0, (0.0, 0))
+    (state, key), progress = _start(students, padded), _Progress([], [[] for _ in seeds])
     if store and (found := store.restore(state)):
         state, progress = jax.tree.map(jnp.asarray, found[0]), _Progress.read(found[1])
         on_epoch(count * len(progress.losses), sum(progress.losses[-1]) / count)
@@ -163,46 +159,40 @@ def _train_group(
         seconds = time.perf_counter() - start
         check_finite(metrics, seeds, number * students.program.steps_per_epoch)
         on_epoch(count, float(metrics.loss.mean()))
-        due = recipe.is_evaluated(number + 1)
-        evaluations = _evaluate(students, state, seeds, number + 1) if due else [[] for _ in seeds]
-        progress = progress.after(metrics.loss.mean(axis=1), evaluations, seconds, compiled=number == first)
+        progress.losses.append(metrics.loss.mean(axis=1).tolist())
+        progress.seconds += seconds
+        if number > first:
+            progress.steady = (progress.steady[0] + seconds, progress.steady[1] + 1)
+        if recipe.is_evaluated(number + 1):
+            for row, history in enumerate(progress.histories):
+                history.append(_evaluate(students, select_seed(state, row, mode), seeds[row], number + 1))
         if store:
-            store.after_epoch(number + 1, recipe.epochs, state, progress._asdict())
-    return [_finish(students, progress, state, seed, row, count) for row, seed in enumerate(seeds)]
-
-
-def _evaluate(students: Students, state: State, seeds: tuple[int, ...], epoch: int) -> list[list[Evaluation]]:
-    """Test the student of every seed. Raises: Diverged if one has weights or logits that are not finite."""
-    evaluations = []
-    for row, seed in enumerate(seeds):
-        weights = students.evaluation_weights(select_seed(state, row, students.mode), students.data)
-        accuracy = students.evaluate(*weights)
-        numbers = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights))
-        if not (numbers and accuracy.finite):
-            raise Diverged(
-                f"training stopped: the student of seed {seed} has {'logits' if numbers else 'weights'} that are not "
-                f"finite after epoch {epoch}; lower the learning rate"
-            )
-        evaluations.append([Evaluation(epoch, accuracy.top1, accuracy.top5)])
-    return evaluations
-
-
-def _finish(students: Students, progress: _Progress, state: State, seed: int, row: int, count: int) -> Run:
+            store.after_epoch(number + 1, recipe.epochs, state, vars(progress))
     seconds, epochs = progress.steady if progress.steady[1] else (progress.seconds, len(progress.losses))
-    return Run(
-        seed,
-        np.array([losses[row] for losses in progress.losses]),
-        tuple(progress.histories[row]),
-        select_seed(state, row, students.mode),
-        progress.seconds / count,
-        students.program.num_images * count * epochs / seconds,
-    )
+    return [
+        Run(
+            seed,
+            np.array([losses[row] for losses in progress.losses]),
+            tuple(progress.histories[row]),
+            select_seed(state, row, mode),
+            progress.seconds / count,
+            students.program.num_images * count * epochs / seconds,
+        )
+        for row, seed in enumerate(seeds)
+    ]
 
 
-_CAUSES = (
-    ("teacher_finite", "the teacher's logits were not finite; check its images and convert it again"),
-    ("student_finite", "the student's logits were not finite, so its weights diverged; lower the learning rate"),
-)
+def _evaluate(students: Students, state: State, seed: int, epoch: int) -> Evaluation:
+    """Test a seed's student. Raises: Diverged if it has weights or logits that are not finite."""
+    weights = students.evaluation_weights(state, students.data)
+    accuracy = students.evaluate(*weights)
+    numbers = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights))
+    if not (numbers and accuracy.finite):
+        raise Diverged(
+            f"training stopped: the student of seed {seed} has {'logits' if numbers else 'weights'} that are not "
+            f"finite after epoch {epoch}; lower the learning rate"
+        )
+    return Evaluation(epoch, accuracy.top1, accuracy.top5)
 
 
 def check_finite(metrics: Metrics, seeds: Sequence[int], first_step: int) -> None:
@@ -212,6 +202,9 @@ def check_finite(metrics: Metrics, seeds: Sequence[int], first_step: int) -> Non
         return
     seed, step = np.argwhere(broken)[np.argmin(np.argwhere(broken)[:, 1])]
     cause = "the loss overflowed on finite logits; lower the learning rate or the loss's weights"
-    cause = next((text for field, text in _CAUSES if not getattr(metrics, field)[seed, step]), cause)
+    if not metrics.teacher_finite[seed, step]:
+        cause = "the teacher's logits were not finite; check its images and convert it again"
+    elif not metrics.student_finite[seed, step]:
+        cause = "the student's logits were not finite, so its weights diverged; lower the learning rate"
     loss = metrics.loss[seed, step]
     raise Diverged(f"training stopped: the loss is {loss} at step {first_step + step} of seed {seeds[seed]}: {cause}")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set, train_digits
 
-from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import load_distilled, save_distilled
 from gift_jax.data.pixels import to_input
 from gift_jax.errors import GiftError
@@ -172,19 +171,6 @@ def test_soft_hard_soft_is_any_recipes():
 def test_what_has_no_recipe_is_named(name, row, message):
     with pytest.raises(GiftError, match=message):
         make_recipe(name, Setting(*row))
-
-
-def test_a_recipes_normalisation_goes_before_the_teachers():
-    """A raw set under it trains as a set that was normalised with it beforehand."""
-    scaled = Normalisation((0.4,), (0.2,))
-    recipe = Recipe(normalisation=scaled, augment="none", epochs=2, batch_size=11, evaluations=1)
-    raw = distilled_set()
-    images = (raw.images.astype("f") / 255 - np.float32(0.4)) / np.float32(0.2)
-    normalised = distilled_set(images=images, pixel_space="normalised")
-    runs = [train_digits(recipe, one)[0] for one in (raw, normalised)]
-    np.testing.assert_allclose(runs[0].losses, runs[1].losses, rtol=1e-4)
-    usual = train_digits(dataclasses.replace(recipe, normalisation=None), raw)[0]
-    assert not np.allclose(usual.losses, runs[0].losses, rtol=1e-2)
 
 
 @pytest.mark.parametrize("mix_labels", [True, False])

@@ -1,6 +1,5 @@
 """RandAugment against live Pillow, through torchvision's and timm's own functions."""
 
-import functools
 from types import SimpleNamespace
 
 import jax
@@ -25,10 +24,6 @@ from gift_jax.training.program import make_data
 pytest.importorskip("torch")
 from timm_teachers import load_timm
 
-TORCHVISION_NAMES = (
-    "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
-    "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
-)  # fmt: skip
 TIMM_NAMES = {
     "AutoContrast": ra.AUTOCONTRAST, "Equalize": ra.EQUALIZE, "Invert": ra.INVERT, "Rotate": ra.ROTATE,
     "Posterize": ra.POSTERIZE, "Solarize": ra.SOLARIZE, "SolarizeAdd": ra.SOLARIZE_ADD, "Color": ra.COLOR,
@@ -54,22 +49,17 @@ def pixels(image):
     return array[..., None] if array.ndim == 2 else array
 
 
-@functools.cache
-def torchvision_space():
+def by_torchvision(image, magnitude, number):
+    """One of the 28 operations: of its name, with the magnitude or its negative."""
     load_timm()
     from torchvision.transforms import InterpolationMode, RandAugment, autoaugment
 
-    return RandAugment, autoaugment._apply_op, InterpolationMode.NEAREST
-
-
-def by_torchvision(image, magnitude, number):
-    """One of the 28 operations: of its name, with the magnitude or its negative."""
-    RandAugment, apply, nearest = torchvision_space()
-    name, negative = TORCHVISION_NAMES[number // 2], number % 2
-    magnitudes, signed = RandAugment()._augmentation_space(ra.BINS, image.shape[:2])[name]
+    space = RandAugment()._augmentation_space(ra.BINS, image.shape[:2])
+    name, negative = [*space][number // 2], number % 2
+    magnitudes, signed = space[name]
     value = float(magnitudes[magnitude]) if magnitudes.ndim else 0.0
-    made = apply(pillow(image), name, -value if signed and negative else value, nearest, None)
-    return pixels(made)
+    value = -value if signed and negative else value
+    return pixels(autoaugment._apply_op(pillow(image), name, value, InterpolationMode.NEAREST, None))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -83,8 +73,7 @@ def test_each_operation_equals_torchvisions(side, channels, magnitude):
     given = jnp.asarray(images)
     found = ra.operate(given, jnp.asarray(kinds), jnp.asarray(amounts, jnp.float32), ra.move(given, places))
     difference = np.abs(np.asarray(found).astype(int) - wanted)
-    exact = kinds != ra.AUTOCONTRAST
-    assert {ra.OPERATIONS[kinds[row]] for row in np.flatnonzero(difference.max(axis=(1, 2, 3))) if exact[row]} == set()
+    assert set(kinds[difference.max(axis=(1, 2, 3)) > 0]) <= {ra.AUTOCONTRAST}
     assert difference.max() <= 1
 
 
@@ -175,14 +164,14 @@ def test_timms_layers_change_about_half_of_the_images_each():
     [
         ("rand-m11-n2", "m is at most 10"),
         ("torchvision-rand-m31-n2", "m is at most 30"),
-        ("torchvision-rand-m9-n2-mstd0.5", "mstd is timm"),
+        ("torchvision-rand-m9-n2-mstd0.5", "write rand-m6-n2"),
         ("rand-m9-n0", "write rand-m6-n2"),
         ("rand-n2-m9", "write rand-m6-n2"),
     ],
 )
 def test_other_texts_are_refused(text, hint):
     with pytest.raises(GiftError, match=hint):
-        ra.parse(text)
+        ra.make_rand_augment(text)
 
 
 def test_a_step_sees_pixels_from_before_normalisation(key):

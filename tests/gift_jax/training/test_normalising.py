@@ -16,7 +16,7 @@ from gift_jax.training.identity import differences
 
 OTHER = Normalisation((0.5,), (0.25,))
 RECIPE = Recipe(augment="none", epochs=2, batch_size=11, evaluations=1)
-CE = dataclasses.replace(RECIPE, loss="ce")
+CE, BY_OTHER = dataclasses.replace(RECIPE, loss="ce"), dataclasses.replace(RECIPE, normalisation=OTHER)
 STUDENT = get_model(INFO.spec)
 
 
@@ -66,6 +66,7 @@ UNSTATED = "; the set is normalised, but does not state by what: give its mean a
 @pytest.mark.parametrize(
     ("recipe", "distilled", "teacher", "text"),
     [
+        (BY_OTHER, distilled_set(), random_teacher(), "mean 0.5, std 0.25 (the recipe's), test images too"),
         (RECIPE, distilled_set(), random_teacher(), TEACHERS),
         (CE, distilled_set(), None, "mean 0.3056, std 0.3764 (the dataset's), test images too"),
         (CE, normalised(OTHER), None, "mean 0.5, std 0.25 (the set's own), test images too"),

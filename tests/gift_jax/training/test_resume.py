@@ -61,17 +61,18 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(after, whole, tmp_path):
     assert epochs[0] == {1: 1, 4: 3, 6: 5, 9: 6}[after]  # it was told before it was saved
 
 
-def test_ctrl_c_saves_as_sigterm_does_and_a_second_one_stops_at_once(whole, tmp_path, capfd):
-    def press(epochs, loss):
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Preempted, match="stopped after epoch 1 of 6, which is saved"):
-        run(tmp_path, on_epoch=press, saving={"minutes": 60.0})
-    assert "Ctrl-C again stops now" in capfd.readouterr().err
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_run_once_it_is_saved(number, whole, tmp_path, capfd):
+    with pytest.raises(Preempted, match="stopped after epoch 1 of 6; epoch 1 is saved"):
+        run(tmp_path, on_epoch=lambda epochs, loss: os.kill(os.getpid(), number), saving={"minutes": 60.0})
+    assert ("Ctrl-C again stops now" in capfd.readouterr().err) == (number == signal.SIGINT)
     same(run(tmp_path), whole[:1])
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "twice", on_epoch=lambda epochs, loss: (press(epochs, loss), press(epochs, loss)))
+        run(tmp_path, on_epoch=lambda epochs, loss: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
     assert signal.getsignal(signal.SIGINT) is handler
 
 
@@ -115,80 +116,71 @@ def test_a_finished_run_is_not_repeated_and_only_the_newest_checkpoints_are_kept
     assert told == [6]
 
 
-def files_of(directory):
-    return sorted((path for path in directory.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
-
-
-HALF = {
+DAMAGE = {
     "truncate": lambda data, middle: data[:middle],
     "flip": lambda data, middle: data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
     "empty": lambda data, middle: b"",
+    "remove": None,
 }
 
 
-@pytest.mark.parametrize("damage", [*HALF, "remove"])
-def test_a_damaged_newest_checkpoint_is_passed_over(damage, whole, tmp_path, caplog, capfd):
+@pytest.mark.parametrize(("damage", "count"), [*((damage, 1) for damage in DAMAGE), ("empty", 2)])
+def test_the_newest_checkpoints_that_are_damaged_are_passed_over(damage, count, whole, tmp_path, caplog, capfd):
+    """The newest one, or all there are."""
     interrupted(tmp_path, 4)
-    newest = max(tmp_path.glob("seed_0/*"), key=lambda path: int(path.name))
-    largest = files_of(newest)[-1]
-    data = largest.read_bytes()
-    largest.unlink()
-    if damage in HALF:
-        largest.write_bytes(HALF[damage](data, len(data) // 2))
+    damaged = sorted(tmp_path.glob("seed_0/*"), key=lambda path: -int(path.name))[:count]
+    for checkpoint in damaged:
+        largest = max(filter(Path.is_file, checkpoint.rglob("*")), key=lambda path: path.stat().st_size)
+        data = largest.read_bytes()
+        largest.unlink()
+        if DAMAGE[damage]:
+            largest.write_bytes(DAMAGE[damage](data, len(data) // 2))
     same(run(tmp_path), whole[:1])
     gc.collect()  # so that what a failed read leaves behind complains in this test
     assert caplog.records == []
-    (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"warning: {newest}: damaged (")
+    warnings = [line.partition(": damaged (")[0] for line in capfd.readouterr().err.splitlines()]
+    assert warnings == [f"warning: {checkpoint}" for checkpoint in damaged]
 
 
-def test_every_checkpoint_damaged(whole, tmp_path, capfd):
-    interrupted(tmp_path, 4)
-    for checkpoint in tmp_path.glob("seed_0/*"):
-        files_of(checkpoint)[-1].write_bytes(b"")
-    same(run(tmp_path), whole[:1])
-    assert capfd.readouterr().err.count("warning: ") == 2
+def with_recipe(**changes):
+    return {"recipe": dataclasses.replace(RECIPE, **changes)}
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"loss": "kl"}, "recipe.loss: 'gift' there, 'kl' here"),
-        ({"optimizer": Optimizer("adamw", 2e-3)}, "recipe.optimizer.learning_rate: 0.001 there, 0.002 here"),
-        ({"epochs": 7}, "recipe.epochs: 6 there, 7 here"),
+        (with_recipe(loss="kl"), ["recipe.loss: 'gift' there, 'kl' here"]),
+        (with_recipe(optimizer=Optimizer("adamw", 2e-3)), ["recipe.optimizer.learning_rate: 0.001 there, 0.002 here"]),
+        (with_recipe(epochs=7), ["recipe.epochs: 6 there, 7 here"]),
+        ({"distilled": distilled_set(24)}, ["distilled.images: ", "distilled.labels: "]),
+        ({"teacher": random_teacher(1)}, ["teacher.weights: "]),
     ],
+    ids=["loss", "rate", "epochs", "set", "teacher"],
 )
 def test_another_configuration_is_refused(changes, named, tmp_path):
     interrupted(tmp_path, 2)
-    recipe = dataclasses.replace(RECIPE, **changes)
     with pytest.raises(GiftError, match="unfinished here") as refused:
-        run(tmp_path, recipe)
-    assert named in str(refused.value)
-    assert str(refused.value).count(" there, ") == 1
-    run(tmp_path, recipe, saving={"resume": False})  # starts over
-
-
-def test_another_set_or_teacher_is_refused(tmp_path):
-    interrupted(tmp_path, 2)
-    with pytest.raises(GiftError, match=r"distilled\.images"):
-        run(tmp_path, distilled=distilled_set(24))
-    with pytest.raises(GiftError, match=r"teacher\.weights"):
-        run(tmp_path, teacher=random_teacher(1))
+        run(tmp_path, **changes)
+    assert all(text in str(refused.value) for text in named)
+    assert str(refused.value).count(" there, ") == len(named)
+    run(tmp_path, **changes, saving={"resume": False})  # starts over
 
 
 def test_a_disk_that_is_nearly_full(whole, tmp_path, monkeypatch, capfd):
-    full = []
-
-    def on_epoch(epochs, loss):
-        full.append(epochs)
-        if sum(full) == 3:
-            usage = shutil.disk_usage(tmp_path)._replace(free=100)
-            monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-
+    usage = shutil.disk_usage(tmp_path)
+    usages = iter([usage, usage, usage._replace(free=100)])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: next(usages))
     with pytest.raises(GiftError, match=r"needs 0\.0\d+ MB, .* 0\.0001;"):
-        run(tmp_path, on_epoch=on_epoch)
+        run(tmp_path)
     assert "Traceback" not in capfd.readouterr().err
     monkeypatch.undo()
+    same(run(tmp_path), whole[:1])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Orbax's threads
+def test_a_full_disk(whole, tmp_path, full_disk):
+    with contextlib.ExitStack() as limits, pytest.raises(GiftError, match="the training state could not be saved"):
+        run(tmp_path, on_epoch=lambda epochs, loss: limits.enter_context(full_disk(1000)))
     same(run(tmp_path), whole[:1])
 
 
@@ -198,109 +190,54 @@ def test_impossible_settings(options, tmp_path):
         Checkpoints(tmp_path, **options)
 
 
-# Processes of their own.
+@pytest.fixture
+def train_apart(tmp_path):
+    """A function that trains in a directory, in a process that is killed after so many seconds; its exit status."""
+    helpers = Path(__file__).parents[2] / "helpers"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{helpers}:{helpers.parents[1]}",
+        "PYTHONWARNINGS": "default",
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled_programs"),
+    }
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([sys.executable, helpers / "trained_apart.py"], **pipes) as server:
 
+        def train(directory, seconds=None):
+            directory.mkdir(exist_ok=True)
+            print(directory, file=server.stdin, flush=True)
+            child = int(server.stdout.readline())
+            if seconds is not None:
+                time.sleep(seconds)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            return int(server.stdout.readline())
 
-class Trainer:
-    """`trained_apart.py`: forks a training a request."""
-
-    def __init__(self, directory):
-        helpers = Path(__file__).parents[2] / "helpers"
-        environment = {**os.environ, "PYTHONPATH": f"{helpers}:{helpers.parents[1]}", "PYTHONWARNINGS": "default"}
-        environment |= {
-            "JAX_ENABLE_COMPILATION_CACHE": "true",
-            "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),
-        }
-        command = [sys.executable, str(helpers / "trained_apart.py")]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-        self.process, self.directory = subprocess.Popen(command, **pipes), directory
-
-    def start(self, name, **options):
-        (self.directory / name).mkdir(exist_ok=True)
-        request = {"directory": str(self.directory / name), "log": str(self.log(name)), **options}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline().removeprefix("started "))
-
-    def log(self, name):
-        return self.directory / f"{name}.log"
-
-    def ended(self):
-        return int(self.process.stdout.readline().removeprefix("ended "))
-
-    def result(self, name):
-        return json.loads((self.directory / name / "result.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def trainer(tmp_path_factory):
-    trainer = Trainer(tmp_path_factory.mktemp("apart"))
-    yield trainer
-    trainer.process.stdin.close()
-    trainer.process.wait()
-    trainer.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(trainer):
-    for name in ("compiled", "undisturbed"):
-        trainer.start(name)
-        start = time.monotonic()
-        assert trainer.ended() == 0, trainer.log(name).read_text()
-    assert trainer.result("undisturbed") == trainer.result("compiled")
-    return trainer.result("undisturbed"), time.monotonic() - start
-
-
-def wait_for(path, text):
-    limit = time.monotonic() + 60
-    while not path.exists() or text not in path.read_text():
-        assert time.monotonic() < limit, f"no {text!r} in {path}"
-        time.sleep(0.01)
+        yield train
 
 
 @pytest.mark.parametrize("count", [1, pytest.param(20, marks=pytest.mark.exhaustive)])
-def test_killed_at_twenty_instants(count, trainer, undisturbed):
+def test_killed_at_twenty_instants(count, train_apart, tmp_path):
     """Of a run's life, drawn evenly; seed 0; one instant in short. (Compilations come from the cache.)"""
-    result, seconds = undisturbed
-    instants, kills = random.Random(0), 0
-    while kills < count:
-        child = trainer.start("killed")
-        time.sleep(instants.uniform(0.0, seconds))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        kills += 1
-        if trainer.ended() == 0:
-            assert trainer.result("killed") == result
-            (trainer.directory / "killed").rename(trainer.directory / f"killed_{kills}")
-    trainer.start("killed")
-    assert trainer.ended() == 0, trainer.log("killed").read_text()
-    assert trainer.result("killed") == result
-    assert "Traceback" not in trainer.log("killed").read_text()
 
+    def result(name):
+        return json.loads((tmp_path / name / "result.json").read_text())
 
-def test_sigterm_saves_and_exits(trainer, undisturbed):
-    child = trainer.start("preempted", pause=0.2)
-    wait_for(trainer.log("preempted"), "epoch 5")
-    os.kill(child, signal.SIGTERM)
-    assert trainer.ended() == 143
-    text = trainer.log("preempted").read_text()
-    assert "error: stopped after epoch" in text
-    assert "Traceback" not in text
-    trainer.start("preempted")
-    assert trainer.ended() == 0
-    assert trainer.result("preempted") == undisturbed[0]
-    assert "epoch 1\n" not in trainer.log("preempted").read_text().removeprefix(text)
-
-
-def test_a_full_disk(trainer, undisturbed):
-    trainer.start("full", fail_after=5)
-    assert trainer.ended() == 2
-    text = trainer.log("full").read_text()
-    assert "the training state could not be saved" in text
-    trainer.start("full")
-    assert trainer.ended() == 0
-    assert trainer.result("full") == undisturbed[0]
-    assert "epoch 1\n" not in trainer.log("full").read_text().removeprefix(text)
+    for name in ("compiled", "undisturbed"):
+        start = time.monotonic()
+        assert train_apart(tmp_path / name) == 0, (tmp_path / name / "log").read_text()
+    whole, seconds = result("undisturbed"), time.monotonic() - start
+    assert result("compiled") == whole
+    instants, killed = random.Random(0), tmp_path / "killed"
+    for number in range(count):
+        if train_apart(killed, instants.uniform(0.0, seconds)) == 0:
+            assert result("killed") == whole
+            killed.rename(tmp_path / f"killed_{number}")
+    status, log = train_apart(killed), (killed / "log").read_text()
+    assert status == 0, log
+    assert result("killed") == whole
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("epochs", [0, 2])
