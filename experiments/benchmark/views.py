@@ -13,19 +13,11 @@ from gift_jax.training.timing import duration
 
 from ..common.label_gains import HARD
 from ..common.reporting import MISSING, QUESTION, Row, guessing, listed_section, only, unfilled
-from .cells import QUESTIONS, rates_on_validation
+from .cells import OFFICIAL, QUESTIONS, rates_on_validation
 from .headline import PRIMARY, read_headline, statistics_section, summary
-from .inputs import OFFICIAL
-from .published import PUBLISHED, TEACHERS
+from .published import LITERATURE, PUBLISHED, SOURCE, TEACHERS
 from .setup import BY_DATASET, Benchmark
 
-SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
-# Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. There are no
-# figures of DM and MTT for Fashion-MNIST.
-LITERATURE: Mapping[str, Mapping[int, float]] = {
-    "DC": {1: 70.5, 10: 82.3, 50: 83.6},
-    "DSA": {1: 70.6, 10: 84.6, 50: 88.7},
-}
 # Axes of the questions that are whole grids, and what tells the grids of a question apart.
 AXES: Mapping[str, tuple[str, ...]] = {
     "headline": ("loss", "optimizer", "view"),
