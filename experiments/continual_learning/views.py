@@ -13,7 +13,7 @@ from gift_jax.reports.summary import SUBJECT, TITLE, differences, summary, what_
 from gift_jax.reports.tables import SPREAD, grid_table, make_grid
 
 from ..common.reporting import Row, curves, fold, only
-from .class_steps import class_steps, forgetting
+from .subset import class_steps
 
 PROTOCOL = (
     "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order of "
@@ -28,6 +28,18 @@ PROTOCOL = (
 def stage_name(step: int, steps: int) -> str:
     """A step's name along the study's axis."""
     return f"step {step} of {steps}"
+
+
+def forgetting(accuracies: Sequence[Sequence[float]]) -> float:
+    """How far accuracy on earlier tasks fell: the mean over tasks but the last of (best earlier - final) accuracy.
+
+    Args: accuracies, row k of which holds, after step k, the accuracy on each of the tasks 0..k, two at least; a task
+    is the classes of one step. Returns: in the accuracies' unit, negative if earlier tasks gained.
+    Reference: Chaudhry et al. (2018), Riemannian Walk for Incremental Learning, section 3.3.
+    """
+    *earlier, final = accuracies
+    falls = [max(row[task] for row in earlier[task:]) - final[task] for task in range(len(earlier))]
+    return float(np.mean(falls))
 
 
 class Point(NamedTuple):
