@@ -1,7 +1,6 @@
 """Real training images that pruning methods keep: scored here from a training, or named by index files."""
 
 import dataclasses
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 
 from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
+from gift_jax.errors import damage_as_gift_error
 from gift_jax.models import Model
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
@@ -63,13 +63,11 @@ def parse_file(text: str) -> tuple[str, Path]:
 
 def read_rows(path: Path) -> np.ndarray:
     """Row numbers, int [N], of a `.npy` file or of text with one a line. Raises: GiftError."""
-    with os_errors_as_gift_error(path):
-        try:
-            if path.suffix == ".npy":
-                return np.load(path, allow_pickle=False)
-            return np.array([int(line) for line in path.read_text(encoding="utf-8").split()], np.int64)
-        except ValueError as error:
-            raise GiftError(f"{path}: holds no row numbers ({error}); give a .npy of them, or one a line") from None
+    damaged = damage_as_gift_error(f"{path}: holds no row numbers", "give a .npy of them, or one a line")
+    with damaged, os_errors_as_gift_error(path):
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        return np.array([int(line) for line in path.read_text(encoding="utf-8").split()], np.int64)
 
 
 def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) -> Dynamics:
@@ -90,6 +88,6 @@ def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) 
         print(f"scored    {len(images.labels)} real images; {right:.1f} % are right at last")
         with atomic_write(path) as temporary, os_errors_as_gift_error(path), temporary.open("wb") as file:
             np.savez(file, **dynamics._asdict())
-    damaged = (ValueError, KeyError, zipfile.BadZipFile)
-    with os_errors_as_gift_error(path, *damaged), np.load(path, allow_pickle=False) as stored:
+    damaged = damage_as_gift_error(f"{path}: not readable", "remove it; it is made again")
+    with damaged, os_errors_as_gift_error(path), np.load(path, allow_pickle=False) as stored:
         return Dynamics(*(stored[name] for name in Dynamics._fields))
