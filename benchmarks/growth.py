@@ -322,7 +322,7 @@ def grow(name: str, scale: float) -> dict:
 
 def make_table(found: Mapping[str, Mapping]) -> str:
     """A line a task in Markdown."""
-    table = [("task", "sizes", "seconds", "MB", "exponent of time", "of memory")]
+    table: list[Sequence[str]] = [("task", "sizes", "seconds", "MB", "exponent of time", "of memory")]
     for name, one in found.items():
         series = (" / ".join(f"{value:,}" for value in one[key]) for key in ("sizes", "seconds", "megabytes"))
         powers = (one[f"exponent of {key}"] for key in ("seconds", "megabytes"))

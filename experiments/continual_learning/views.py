@@ -88,7 +88,7 @@ def _point(row: Row, tasks: Sequence[Sequence[int]]) -> Point:
 def accuracy_rows(sequences: Mapping[Key, Sequence[Point]], steps: int) -> list[dict[str, Any]]:
     """Rows by loss and number of classes seen, of the sequences of so many steps."""
     return [
-        _row(key, "classes", str(point.classes), top1_last=point.last)
+        {"labels": {"loss": key.loss, "classes": str(point.classes)}, "seed": key.seed, "top1_last": point.last}
         for key, points in sequences.items()
         if key.steps == steps
         for point in points
@@ -103,13 +103,10 @@ def sequence_rows(sequences: Mapping[Key, Sequence[Point]]) -> list[dict[str, An
     rows = []
     for key, points in sequences.items():
         last, best = (float(np.mean([getattr(point, name) for point in points])) for name in ("last", "best"))
-        forgot = forgetting([point.tasks for point in points])
-        rows.append(_row(key, "sequence", f"{key.steps} steps", top1_last=last, top1_best=best, forgetting=forgot))
+        labels = {"loss": key.loss, "sequence": f"{key.steps} steps"}
+        figures = {"top1_last": last, "top1_best": best, "forgetting": forgetting([point.tasks for point in points])}
+        rows.append({"labels": labels, "seed": key.seed, **figures})
     return rows
-
-
-def _row(key: Key, axis: str, name: str, **figures: float) -> dict[str, Any]:
-    return {"labels": {"loss": key.loss, axis: name}, "seed": key.seed, **figures}
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:
