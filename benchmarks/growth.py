@@ -36,13 +36,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path("benchmarks/results/growth.json")
 
 
-class Cost(NamedTuple):
-    """Seconds and the largest resident set in MB, of a process from its start to its end."""
-
-    seconds: float
-    megabytes: float
-
-
 class Task(NamedTuple):
     """What grows: the unit, three sizes in one ratio, what is written beforehand, and what is then measured.
 
@@ -55,7 +48,7 @@ class Task(NamedTuple):
     run: Callable[[int, Path], None] | Sequence[str]
 
 
-def exponent(sizes: tuple[int, int, int], costs: tuple[float, float, float], noise: float) -> float | None:
+def exponent(sizes: Sequence[int], costs: Sequence[float], noise: float) -> float | None:
     """p of a + b n^p through three points whose sizes have one ratio; None where growth is within noise."""
     first, second = costs[1] - costs[0], costs[2] - costs[1]
     if min(first, second) <= 0 or costs[2] - costs[0] < noise:
@@ -282,8 +275,11 @@ TASKS: Mapping[str, Task] = {
 }
 
 
-def measure(arguments: Sequence[str], place: Path) -> Cost:
-    """Run Python with these arguments in a directory. Raises: subprocess.CalledProcessError if it fails."""
+def measure(arguments: Sequence[str], place: Path) -> tuple[float, float]:
+    """Run Python with these arguments in a directory, from its start to its end.
+
+    Returns: seconds, and the largest resident set in MB. Raises: subprocess.CalledProcessError if it fails.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache")}
     start = os.times().elapsed
     child = subprocess.Popen([sys.executable, "-m", *arguments], cwd=place, env=environment, stdout=subprocess.DEVNULL)
@@ -291,7 +287,7 @@ def measure(arguments: Sequence[str], place: Path) -> Cost:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, arguments)
-    return Cost(os.times().elapsed - start, usage.ru_maxrss / 1e3)
+    return os.times().elapsed - start, usage.ru_maxrss / 1e3
 
 
 def grow(name: str, scale: float) -> dict:
@@ -299,7 +295,7 @@ def grow(name: str, scale: float) -> dict:
     task = TASKS[name]
     first, ratio = max(round(task.sizes[0] * scale), 2), round(task.sizes[1] / task.sizes[0], 3)
     sizes = (first, round(first * ratio), round(first * ratio**2))
-    costs = []
+    seconds, megabytes = [], []
     for size in sizes:
         with tempfile.TemporaryDirectory() as directory:
             place = Path(directory)
@@ -307,14 +303,15 @@ def grow(name: str, scale: float) -> dict:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 pool.submit(task.prepare, size, place).result()
             own = ("benchmarks.growth", "--task", name, "--size", str(size), "--place", directory)
-            costs.append(measure(own if callable(task.run) else task.run, place))
-            print(f"{name}: {size:,} {task.unit}, {costs[-1].seconds:.1f} s, {costs[-1].megabytes:.0f} MB", flush=True)
-    seconds, megabytes = zip(*costs, strict=True)
+            elapsed, memory = measure(own if callable(task.run) else task.run, place)
+            seconds.append(elapsed)
+            megabytes.append(memory)
+            print(f"{name}: {size:,} {task.unit}, {elapsed:.1f} s, {memory:.0f} MB", flush=True)
     return {
         "unit": task.unit,
         "sizes": sizes,
-        "seconds": [round(cost.seconds, 2) for cost in costs],
-        "megabytes": [round(cost.megabytes) for cost in costs],
+        "seconds": [round(value, 2) for value in seconds],
+        "megabytes": [round(value) for value in megabytes],
         "exponent of seconds": exponent(sizes, seconds, noise=1.0),
         "exponent of megabytes": exponent(sizes, megabytes, noise=20.0),
     }
