@@ -99,11 +99,7 @@ def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) 
     path = out / "pruning" / f"{fingerprint(parts)}.npz"
     if not path.is_file():
         with progress.display("scoring real images", epochs, "epochs") as advance:
-
-            def on_epoch(count: int, loss: float) -> None:
-                advance(count, f"loss {loss:.3g}")
-
-            dynamics = record_dynamics(recipe, network, images, on_epoch)
+            dynamics = record_dynamics(recipe, network, images, lambda count, loss: advance(count, f"loss {loss:.3g}"))
         right = 100 * dynamics.correct[-1].mean()
         print(f"scored    {len(images.labels)} real images; {right:.1f} % are right at last")
         with atomic_write(path) as temporary, os_errors_as_gift_error(path), temporary.open("wb") as file:
