@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from benchmarks import hlo
 from benchmarks.ours import make_task
 from benchmarks.targets import TARGETS, Target, devices
-from benchmarks.workloads import KINDS, Kind, Size, Workload, find
+from benchmarks.workloads import COMPILED, KINDS, Kind, Size, Workload
 from gift_jax.data.datasets import get_dataset
 from gift_jax.evaluate import BATCH_SIZE, largest_batch, make_batch_ranker
 from gift_jax.models import ModelSpec, get_model
@@ -74,7 +74,7 @@ def _placed(tree: Any, sharding: NamedSharding) -> Any:
 
 def compile_for(target_name: str, workload_name: str, kind_name: str) -> dict[str, Any]:
     """Compile a program and say what it does, of one step and one device. Returns: a row of the results."""
-    target, kind, workload = TARGETS[target_name], KINDS[kind_name], find(workload_name)
+    target, kind, workload = TARGETS[target_name], KINDS[kind_name], COMPILED[workload_name]
     if kind.devices > 1:  # batches that all devices share evenly, without a smaller one at the end
         size = workload.accelerator
         even = size.batch - size.batch % kind.devices

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from benchmarks.worker import find_processor
+from gift_jax.reports.page import Table
 from gift_jax.runtime import cli, provenance
 from gift_jax.runtime.files import write_text
 
@@ -35,26 +36,19 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path("benchmarks/results/growth.json")
 
 
-class Cost(NamedTuple):
-    """Seconds and the largest resident set in MB, of a process from its start to its end."""
-
-    seconds: float
-    megabytes: float
-
-
 class Task(NamedTuple):
     """What grows: the unit, three sizes in one ratio, what is written beforehand, and what is then measured.
 
-    prepare and run take the size and a directory; run is called in a process of its own, or gives a command line.
+    prepare and run take the size and a directory, in which a command line is run; both run in processes of their own.
     """
 
     unit: str
     sizes: tuple[int, int, int]
     prepare: Callable[[int, Path], None]
-    run: Callable[[int, Path], list[str] | None]
+    run: Callable[[int, Path], None] | Sequence[str]
 
 
-def exponent(sizes: tuple[int, int, int], costs: tuple[float, float, float], noise: float) -> float | None:
+def exponent(sizes: Sequence[int], costs: Sequence[float], noise: float) -> float | None:
     """p of a + b n^p through three points whose sizes have one ratio; None where growth is within noise."""
     first, second = costs[1] - costs[0], costs[2] - costs[1]
     if min(first, second) <= 0 or costs[2] - costs[0] < noise:
@@ -76,26 +70,30 @@ def tiny_teacher(dataset: str, classes: int, channels: int) -> "Teacher":
     return make_teacher(info, *model.init(jax.random.key(0)))
 
 
+def digits(ipc: int) -> "DistilledSet":
+    """A set of so many digits of each class, some of them many times."""
+    from gift_jax import DistilledSet
+    from gift_jax.data.digits import load_split
+
+    split = load_split()
+    rows = np.concatenate([np.resize(np.flatnonzero(split.train_labels == label), ipc) for label in range(10)])
+    return DistilledSet(split.train_images[rows], split.train_labels[rows], None, "raw", "digits", "real", ipc)
+
+
 def study_cells(count: int) -> list:
     """Cells of a study on a set that is brought to the teacher's normalisation, which once made a copy for each."""
     from gift_jax.data.datasets import Normalisation
-    from gift_jax.data.digits import load_split
-    from gift_jax.data.distilled import DistilledSet
     from gift_jax.data.evaluation import load_digits_test
     from gift_jax.models import get_model
     from gift_jax.recipes.recipe import Recipe
     from gift_jax.studies.cells import Cell
     from gift_jax.task import Task as Training
 
-    teacher, split = tiny_teacher("digits", 10, 1), load_split()
+    teacher, raw = tiny_teacher("digits", 10, 1), digits(10)
     model = get_model(teacher.info.spec)
-    labels = np.repeat(np.arange(10, dtype=np.int32), 10)
-    images = np.concatenate([split.train_images[split.train_labels == label][:10] for label in range(10)])
-    mean, std = np.float32(0.5), np.float32(0.25)
-    pixels = (images.astype(np.float32) / 255 - mean) / std
-    distilled = DistilledSet(
-        pixels, labels, None, "normalised", "digits", "rded", 10, normalisation=Normalisation((0.5,), (0.25,))
-    )
+    pixels = (raw.images / np.float32(255) - np.float32(0.5)) / np.float32(0.25)
+    normalisation = Normalisation((0.5,), (0.25,))
+    distilled = dataclasses.replace(raw, images=pixels, pixel_space="normalised", normalisation=normalisation)
     recipe = Recipe(epochs=1, batch_size=100, augment="none", evaluations=1)
     test = load_digits_test()
     return [Cell({}, Training(recipe, model, distilled, teacher, test), seed) for seed in range(count)]
@@ -130,12 +128,6 @@ def write_rows(count: int, place: Path) -> None:
             file.write(json.dumps({**row, "seed": number // len(rows), "cell": f"{number:016x}"}) + "\n")
 
 
-def report(count: int, place: Path) -> list[str]:
-    """One report of all rows."""
-    del count
-    return ["experiments.report", str(place), "--out", str(place / "report")]
-
-
 def _pngs() -> list[bytes]:
     """A hundred small images, which are written over and over."""
     from PIL import Image
@@ -167,13 +159,6 @@ def write_archive(count: int, place: Path) -> None:
     (place / "images").rename(place / "images.tar")
 
 
-def add_dataset(count: int, place: Path) -> list[str]:
-    """Describe the images."""
-    del count
-    [source] = place.glob("images*")
-    return ["experiments.add_dataset", "grown", "--data", str(source)]
-
-
 def describe_evaluation(count: int, place: Path) -> None:
     """Small test images in folders, with what `experiments.evaluate` needs beside them; they are decoded once."""
     import jax
@@ -182,7 +167,7 @@ def describe_evaluation(count: int, place: Path) -> None:
     from gift_jax.models import get_model
 
     write_folders(count, place)
-    measure([*add_dataset(count, place), "--test-data", "images", "--image-size", "8"], place)
+    measure((*ADD_FOLDERS, "--test-data", "images", "--image-size", "8"), place)
     with contextlib.chdir(place):
         info = tiny_teacher("grown", 10, 3).info
         model = get_model(info.spec)
@@ -190,14 +175,16 @@ def describe_evaluation(count: int, place: Path) -> None:
         images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8)
         labels = np.arange(10, dtype=np.int32)
         save_distilled(place / "set.safetensors", DistilledSet(images, labels, None, "raw", "grown", "own", 1))
-    measure(dry_run(count, place), place)
+    measure(DRY_RUN, place)
 
 
-def dry_run(count: int, place: Path) -> list[str]:
-    """A student's dry run, which reads every file."""
-    del count, place
-    options = "--dataset grown --model conv1 --method own --ipc 1 --distilled set.safetensors --teacher teacher"
-    return ["experiments.evaluate", *options.split(), "--student-options", "width=2", "--dry-run"]
+REPORT = ("experiments.report", ".", "--out", "report")
+ADD_FOLDERS = ("experiments.add_dataset", "grown", "--data", "images")
+ADD_ARCHIVE = (*ADD_FOLDERS[:-1], "images.tar")
+DRY_RUN = (
+    *("experiments.evaluate", "--dataset", "grown", "--model", "conv1", "--method", "own", "--ipc", "1"),
+    *("--distilled", "set.safetensors", "--teacher", "teacher", "--student-options", "width=2", "--dry-run"),
+)
 
 
 def write_bank(epochs: int, place: Path) -> None:
@@ -205,7 +192,7 @@ def write_bank(epochs: int, place: Path) -> None:
     from gift_jax.data.fkd import save_epoch, save_info, set_digest
     from gift_jax.data.stored_info import StoredBatches, StoredInfo
 
-    distilled, rng = many_digits(), np.random.default_rng(0)
+    distilled, rng = digits(1000), np.random.default_rng(0)
     count, batch = len(distilled.labels), 1000
     for epoch in range(epochs):
         order, logits = rng.permutation(count).astype(np.int32), rng.normal(size=(count, 10)).astype(np.float16)
@@ -214,16 +201,6 @@ def write_bank(epochs: int, place: Path) -> None:
         save_epoch(place, epoch, StoredBatches(order, boxes, np.zeros(count, bool), unmixed, whole, none, logits))
     told = {"distilled": set_digest(distilled), "order": "stored", "source": "random logits"}
     save_info(place, StoredInfo("digits", count, 10, 8, epochs, batch, "none", **told))
-
-
-def many_digits() -> "DistilledSet":
-    """A set of 10,000 digits, some of them many times."""
-    from gift_jax import DistilledSet
-    from gift_jax.data.digits import load_split
-
-    split = load_split()
-    rows = np.concatenate([np.resize(np.flatnonzero(split.train_labels == label), 1000) for label in range(10)])
-    return DistilledSet(split.train_images[rows], split.train_labels[rows], None, "raw", "digits", "real", 1000)
 
 
 def replay(epochs: int, place: Path) -> None:
@@ -236,7 +213,7 @@ def replay(epochs: int, place: Path) -> None:
 
     model = get_model(tiny_teacher("digits", 10, 1).info.spec)
     recipe = Recipe(epochs=epochs, batch_size=1000, augment="none", evaluations=1)
-    Training(recipe, model, many_digits(), None, load_digits_test(), load_soft_labels(place)).train((0,))
+    Training(recipe, model, digits(1000), None, load_digits_test(), load_soft_labels(place)).train((0,))
 
 
 def synthesize(classes: int, place: Path) -> None:
@@ -263,10 +240,8 @@ def save_history(epochs: int, place: Path) -> None:
             raise GiftError("stopped, as it was to be")
 
     left = epochs + 1
-    try:
+    with contextlib.suppress(GiftError):
         _train(epochs, place, stop)
-    except GiftError:
-        return
 
 
 def resume(epochs: int, place: Path) -> None:
@@ -290,18 +265,21 @@ def nothing(count: int, place: Path) -> None:
 TASKS: Mapping[str, Task] = {
     "a study of finished cells": Task("cells", (50, 200, 800), finish_cells, train_cells),
     "a study of cells of one step": Task("cells", (50, 140, 392), nothing, train_cells),
-    "a report": Task("rows", (1_000, 10_000, 100_000), write_rows, report),
-    "add_dataset, folders": Task("images", (10_000, 55_000, 302_500), write_folders, add_dataset),
-    "add_dataset, one archive": Task("images", (10_000, 55_000, 302_500), write_archive, add_dataset),
-    "a dry run, its images decoded": Task("test images", (10_000, 55_000, 302_500), describe_evaluation, dry_run),
+    "a report": Task("rows", (1_000, 10_000, 100_000), write_rows, REPORT),
+    "add_dataset, folders": Task("images", (10_000, 55_000, 302_500), write_folders, ADD_FOLDERS),
+    "add_dataset, one archive": Task("images", (10_000, 55_000, 302_500), write_archive, ADD_ARCHIVE),
+    "a dry run, its images decoded": Task("test images", (10_000, 55_000, 302_500), describe_evaluation, DRY_RUN),
     "a label bank": Task("epochs", (10, 55, 302), write_bank, replay),
     "RDED": Task("classes", (10, 100, 1_000), nothing, synthesize),
     "a restart": Task("epochs before it", (10, 100, 1_000), save_history, resume),
 }
 
 
-def measure(arguments: list[str], place: Path) -> Cost:
-    """Run Python with these arguments in a directory. Raises: subprocess.CalledProcessError if it fails."""
+def measure(arguments: Sequence[str], place: Path) -> tuple[float, float]:
+    """Run Python with these arguments in a directory, from its start to its end.
+
+    Returns: seconds, and the largest resident set in MB. Raises: subprocess.CalledProcessError if it fails.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(place / "cache")}
     start = os.times().elapsed
     child = subprocess.Popen([sys.executable, "-m", *arguments], cwd=place, env=environment, stdout=subprocess.DEVNULL)
@@ -309,7 +287,7 @@ def measure(arguments: list[str], place: Path) -> Cost:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, arguments)
-    return Cost(os.times().elapsed - start, usage.ru_maxrss / 1e3)
+    return os.times().elapsed - start, usage.ru_maxrss / 1e3
 
 
 def grow(name: str, scale: float) -> dict:
@@ -317,43 +295,37 @@ def grow(name: str, scale: float) -> dict:
     task = TASKS[name]
     first, ratio = max(round(task.sizes[0] * scale), 2), round(task.sizes[1] / task.sizes[0], 3)
     sizes = (first, round(first * ratio), round(first * ratio**2))
-    costs = []
+    seconds, megabytes = [], []
     for size in sizes:
         with tempfile.TemporaryDirectory() as directory:
             place = Path(directory)
             # In a process of its own: a child's largest resident set is at least what its parent has at the start.
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 pool.submit(task.prepare, size, place).result()
-            own = ["benchmarks.growth", "--task", name, "--size", str(size), "--place", directory]
-            asked = own if task.run in IN_PROCESS else task.run(size, place)
-            costs.append(measure(asked or own, place))
-            print(f"{name}: {size:,} {task.unit}, {costs[-1].seconds:.1f} s, {costs[-1].megabytes:.0f} MB", flush=True)
-    seconds, megabytes = zip(*costs, strict=True)
+            own = ("benchmarks.growth", "--task", name, "--size", str(size), "--place", directory)
+            elapsed, memory = measure(own if callable(task.run) else task.run, place)
+            seconds.append(elapsed)
+            megabytes.append(memory)
+            print(f"{name}: {size:,} {task.unit}, {elapsed:.1f} s, {memory:.0f} MB", flush=True)
     return {
         "unit": task.unit,
         "sizes": sizes,
-        "seconds": [round(cost.seconds, 2) for cost in costs],
-        "megabytes": [round(cost.megabytes) for cost in costs],
+        "seconds": [round(value, 2) for value in seconds],
+        "megabytes": [round(value) for value in megabytes],
         "exponent of seconds": exponent(sizes, seconds, noise=1.0),
         "exponent of megabytes": exponent(sizes, megabytes, noise=20.0),
     }
 
 
-IN_PROCESS = (train_cells, replay, synthesize, resume)
-
-
 def make_table(found: Mapping[str, Mapping]) -> str:
     """A line a task in Markdown."""
-    lines = [
-        "| task | sizes | seconds | MB | exponent of time | of memory |",
-        "| --- | --- | --- | --- | ---: | ---: |",
-    ]
+    table: list[Sequence[str]] = [("task", "sizes", "seconds", "MB", "exponent of time", "of memory")]
     for name, one in found.items():
         series = (" / ".join(f"{value:,}" for value in one[key]) for key in ("sizes", "seconds", "megabytes"))
         powers = (one[f"exponent of {key}"] for key in ("seconds", "megabytes"))
-        cells = [f"{name}, {one['unit']}", *series, *("flat" if p is None else f"{p:.2f}" for p in powers)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        shown = ("flat" if power is None else f"{power:.2f}" for power in powers)
+        table.append((f"{name}, {one['unit']}", *series, *shown))
+    return Table(table).markdown
 
 
 def main(

@@ -60,12 +60,12 @@ class Array(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """An operation: what it makes, of what, and the text of its attributes; calls are the computations it runs."""
+    """An operation: what it makes, of which others, and the text of its attributes; calls are computations it runs."""
 
     name: str
     opcode: str
     arrays: tuple[Array, ...]
-    operands: tuple[str, ...]
+    operands: "tuple[Instruction, ...]"
     attributes: str
     calls: tuple[str, ...]
     is_root: bool
@@ -102,6 +102,11 @@ class Module(NamedTuple):
     computations: Mapping[str, Computation]
     entry: str
 
+    @property
+    def instructions(self) -> Iterator[Instruction]:
+        """The operations of all computations."""
+        return (instruction for computation in self.computations.values() for instruction in computation.values())
+
     def inside(self, instruction: Instruction) -> Computation:
         """The operations that a fusion joins; of others, none."""
         return self.computations.get(instruction.calls[0], {}) if instruction.opcode == "fusion" else {}
@@ -127,19 +132,19 @@ def parse(text: str) -> Module:
             computations[current] = {}
             entry = current if head[1] else entry
         elif current and (found := _INSTRUCTION.match(line)):
-            instruction = _parse_instruction(found[2], found[3], is_root=bool(found[1]))
-            computations[current][instruction.name] = instruction
+            known = computations[current]
+            known[found[2]] = _parse_instruction(found[2], found[3], known, is_root=bool(found[1]))
     return Module(computations, entry)
 
 
-def _parse_instruction(name: str, text: str, *, is_root: bool) -> Instruction:
+def _parse_instruction(name: str, text: str, known: Computation, *, is_root: bool) -> Instruction:
     shape = text[: _closing(text)] if text.startswith("(") else text.split(" ", 1)[0]
     rest = text[len(shape) :].lstrip()
     opcode = rest[: rest.index("(")]
     inner = rest[len(opcode) :]
     end = _closing(inner)
     calls = [word.strip().lstrip("%") for match in _CALLED.finditer(inner[end:]) for word in match[2].split(",")]
-    operands = tuple(re.findall(r"%([\w.\-]+)", inner[:end]))
+    operands = tuple(known[word] for word in re.findall(r"%([\w.\-]+)", inner[:end]) if word in known)
     attributes = inner if opcode == "parameter" else inner[end:]
     return Instruction(name, opcode, _parse_arrays(shape), operands, attributes, tuple(calls), is_root)
 
@@ -163,32 +168,25 @@ def _parse_arrays(shape: str) -> tuple[Array, ...]:
 
 def step_of(module: Module) -> str:
     """The computation of one training step: the body of the loop that does most of the arithmetic; else the entry."""
-    loops = (
-        body
-        for computation in module.computations.values()
-        for instruction in computation.values()
-        if instruction.opcode == "while"
-        for body in instruction.calls
-    )
+    loops = (body for one in module.instructions if one.opcode == "while" for body in one.calls)
     flops = {body: sum(cost.flops for cost in costs(module, body)) for body in loops}
     largest = max(flops, key=flops.__getitem__, default=module.entry)
     return largest if flops.get(largest) else module.entry
 
 
-def executed(module: Module, name: str, times: float = 1.0) -> Iterator[tuple[Instruction, Computation, float]]:
+def executed(module: Module, name: str, times: float = 1.0) -> Iterator[tuple[Instruction, float]]:
     """The operations that run when a computation does, with how often: loops as often as XLA knows, else once.
 
     Of a conditional's branches each runs in its share of the batches.
     """
-    computation = module.computations[name]
-    for instruction in computation.values():
+    for instruction in module.computations[name].values():
         inside = times
         if instruction.opcode == "while":
             inside *= int(instruction.attribute(r"known_trip_count[^\d]*(\d+)", "1"))
         elif instruction.opcode == "conditional":
             inside /= len(instruction.calls)
         elif instruction.opcode not in ("call", "async-start"):
-            yield instruction, computation, times
+            yield instruction, times
             continue
         for called in instruction.calls:
             if called in module.computations:
@@ -201,11 +199,11 @@ def costs(module: Module, name: str) -> list[Cost]:
         Cost(
             instruction,
             times,
-            times * _flops(module, instruction, computation),
-            times * _bytes(module, instruction, computation),
+            times * _flops(module, instruction),
+            times * _bytes(module, instruction),
             times * int(instruction.attribute(r'"estimated_cycles":"(\d+)"', "0")),
         )
-        for instruction, computation, times in executed(module, name)
+        for instruction, times in executed(module, name)
     ]
 
 
@@ -249,13 +247,9 @@ def convolutions(module: Module, costs: Sequence[Cost]) -> list[dict[str, Any]]:
         source = one.source or cost.instruction.source
         is_convolution = one.opcode == "convolution" or one.target.startswith("__cudnn$conv")
         if is_convolution and "conv_general_dilated" in source:
-            kinds = sorted({kind for operand in one.operands for kind in _kinds(module, operand)})
+            kinds = sorted({array.kind for operand in one.operands for array in operand.arrays})
             found.append({"call": one.target or one.opcode, "kinds": kinds, "of": source})
     return found
-
-
-def _kinds(module: Module, name: str) -> set[str]:
-    return {array.kind for part in module.computations.values() if name in part for array in part[name].arrays}
 
 
 def layout_changes(module: Module, costs: Sequence[Cost], least: int) -> list[dict[str, Any]]:
@@ -275,8 +269,7 @@ def transfers(module: Module) -> list[str]:
     opcodes = ("infeed", "outfeed", "send", "recv", "send-done", "recv-done")
     return [
         instruction.name
-        for computation in module.computations.values()
-        for instruction in computation.values()
+        for instruction in module.instructions
         if instruction.opcode in opcodes or "callback" in instruction.target or "MoveToHost" in instruction.target
     ]
 
@@ -287,11 +280,7 @@ def gathered(module: Module, costs: Sequence[Cost]) -> float:
     return sum(cost.times * array.size for cost, one in gathers for array in one.arrays)
 
 
-def _arrays_of(name: str, computation: Computation) -> tuple[Array, ...]:
-    return computation[name].arrays if name in computation else ()
-
-
-def _bytes(module: Module, instruction: Instruction, computation: Computation) -> float:
+def _bytes(module: Module, instruction: Instruction) -> float:
     if instruction.opcode in _FREE or instruction.opcode.endswith("-done"):
         return 0.0
     written = sum(array.bytes for array in instruction.arrays)
@@ -301,12 +290,11 @@ def _bytes(module: Module, instruction: Instruction, computation: Computation) -
     if instruction.opcode in _PARTIAL:
         return 2 * written
     if instruction.opcode == "dynamic-update-slice":
-        return 2 * sum(array.bytes for array in _arrays_of(instruction.operands[1], computation))
+        return 2 * sum(array.bytes for array in instruction.operands[1].arrays)
     parts = _partly_read(module.inside(instruction))
     read = 0.0
     for place, operand in enumerate(instruction.operands):
-        arrays = _arrays_of(operand, computation)
-        whole = sum(array.bytes for array in arrays)
+        whole = sum(array.bytes for array in operand.arrays)
         read += min(whole, parts.get(place, whole))
     return read + written
 
@@ -316,8 +304,8 @@ def _partly_read(inside: Computation) -> Mapping[int, float]:
     users: dict[str, list[Instruction]] = {}
     for instruction in inside.values():
         for operand in instruction.operands[:1]:
-            users.setdefault(operand, []).append(instruction)
-    elsewhere = {operand for instruction in inside.values() for operand in instruction.operands[1:]}
+            users.setdefault(operand.name, []).append(instruction)
+    elsewhere = {operand.name for instruction in inside.values() for operand in instruction.operands[1:]}
     return {
         int(parameter.attribute(r"\((\d+)\)")): sum(array.size for user in used for array in user.arrays)
         for parameter in inside.values()
@@ -326,30 +314,25 @@ def _partly_read(inside: Computation) -> Mapping[int, float]:
     }
 
 
-def _flops(module: Module, instruction: Instruction, computation: Computation) -> float:
+def _flops(module: Module, instruction: Instruction) -> float:
     if instruction.opcode == "fusion":
-        inside = module.inside(instruction)
-        return sum(_flops(module, inner, inside) for inner in inside.values())
+        return sum(_flops(module, inner) for inner in module.inside(instruction).values())
     name = instruction.target if instruction.opcode == "custom-call" else instruction.opcode
     if name in _PRODUCTS:
-        return _product_flops(instruction, computation)
-    return _convolution_flops(instruction, computation, _CONVOLUTIONS[name]) if name in _CONVOLUTIONS else 0.0
+        return _product_flops(instruction)
+    return _convolution_flops(instruction, _CONVOLUTIONS[name]) if name in _CONVOLUTIONS else 0.0
 
 
-def _arrays_read(instruction: Instruction, computation: Computation) -> list[Array]:
-    return [array for operand in instruction.operands for array in _arrays_of(operand, computation)[:1]]
-
-
-def _product_flops(instruction: Instruction, computation: Computation) -> float:
-    left = _arrays_read(instruction, computation)[0]
+def _product_flops(instruction: Instruction) -> float:
+    left = instruction.operands[0].arrays[0]
     listed = instruction.attribute(r'lhs_contracting_dim[a-z]*"?[=:][{\[]([^}\]]*)')
     contracted = math.prod(left.dimensions[int(place)] for place in re.findall(r"\d+", listed))
     return 2.0 * instruction.arrays[0].elements * contracted
 
 
-def _convolution_flops(instruction: Instruction, computation: Computation, order: tuple[int, int, int]) -> float:
+def _convolution_flops(instruction: Instruction, order: tuple[int, int, int]) -> float:
     """Args: order, the places of image, kernel and output among the two operands and the result."""
-    arrays = (*_arrays_read(instruction, computation)[:2], instruction.arrays[0])
+    arrays = [one.arrays[0] for one in (*instruction.operands[:2], instruction)]
     labels = re.split("_|->", instruction.attribute(r"dim_labels=(\S+?)(?:,|$)"))
     image, kernel, output = (
         dict(zip(names, arrays[place].dimensions, strict=True)) for names, place in zip(labels, order, strict=True)

@@ -20,7 +20,7 @@ class Target(NamedTuple):
     platform, as `jax.default_backend()` has it; kind, of TPUs what `TPU_ACCELERATOR_TYPE` names for four chips;
     topologies, by the number of devices; flops, a second by precision (float32 is what XLA uses for it by default: TF32
     on GPUs, one bfloat16 pass on TPUs); bandwidth and link, bytes a second of memory and of one device's links to
-    others, in one direction; memory, bytes; source, of the figures.
+    others, in one direction; memory, bytes.
     """
 
     platform: str
@@ -30,21 +30,19 @@ class Target(NamedTuple):
     bandwidth: float
     link: float
     memory: float
-    source: str
 
 
 def _tpu(name: str, kind: str, flops: float, *figures: float) -> Target:
-    topologies, source = {1: f"{name}:2x2", 8: f"{name}:2x4"}, f"https://cloud.google.com/tpu/docs/{name}"
-    return Target("tpu", kind, topologies, {"bfloat16": flops, "float32": flops}, *figures, source=source)
+    topologies = {1: f"{name}:2x2", 8: f"{name}:2x4"}
+    return Target("tpu", kind, topologies, {"bfloat16": flops, "float32": flops}, *figures)
 
 
+# Figures are those of https://cloud.google.com/tpu/docs/NAME and https://www.nvidia.com/en-us/data-center/h100/ (SXM,
+# without sparsity).
 TARGETS: Mapping[str, Target] = {
     "v5e": _tpu("v5e", "v5litepod-4", 197e12, 819e9, 200e9, 16e9),
     "v6e": _tpu("v6e", "v6e-4", 918e12, 1640e9, 400e9, 32e9),
-    "h100": Target(
-        *("gpu", "", {1: "1x1x1", 8: "1x1x8"}, {"bfloat16": 989e12, "float32": 494e12}, 3350e9, 450e9, 80e9),
-        "https://www.nvidia.com/en-us/data-center/h100/ (SXM, without sparsity)",
-    ),
+    "h100": Target("gpu", "", {1: "1x1x1", 8: "1x1x8"}, {"bfloat16": 989e12, "float32": 494e12}, 3350e9, 450e9, 80e9),
 }
 
 

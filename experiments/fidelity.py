@@ -113,7 +113,7 @@ def cropped(materials: Materials, pixels: str) -> Materials:
     return replaced(materials, images=levels if pixels == "floats" else levels.astype(np.uint8))
 
 
-def first_half(materials: Materials, *, by_name: bool) -> Materials:
+def first_half(materials: Materials, *, by_name: bool = True) -> Materials:
     """Half of a set of twice the images: the first by name, or in an order such as a directory's, of hashed names."""
     double = synthesized(materials, CROPS, times=2)
     names = [f"class{label:05d}_id{index:05d}.jpg" for index, label in enumerate(double.labels)]
@@ -138,7 +138,7 @@ def with_logits(materials: Materials, *, disordered: bool = False) -> Materials:
     return replaced(materials, soft_labels=logits[order])
 
 
-def whitened(materials: Materials, *, normalised: bool) -> Materials:
+def whitened(materials: Materials, *, normalised: bool = False) -> Materials:
     """Set and test images whitened as DATM's are, the set normalised by the dataset's statistics too, or not."""
     zca, labelled = fit_zca([training_digits().images]), with_logits(materials)
     images = zca.whiten(labelled.sets[METHOD].images)
@@ -159,89 +159,40 @@ Change = Callable[[Materials], Materials]
 
 
 class Deviation(NamedTuple):
-    """Both behaviours in words, the recipe's fields that both share, and what either changes in recipe or materials.
+    """What either side changes, in the recipe's fields or in the materials, and the recipe's fields that both share.
 
     A set that stores soft labels is trained without the teacher.
     """
 
-    official: str
-    ours: str
+    official: Mapping[str, Any] | Change | None = None
+    ours: Mapping[str, Any] | Change | None = None
     shared: Mapping[str, Any] = {}
-    officially: Mapping[str, Any] | Change | None = None
-    here: Mapping[str, Any] | Change | None = None
 
 
+# docs/fidelity.md describes both behaviours.
 DEVIATIONS: Mapping[str, Deviation] = {
     "convex labels": Deviation(
-        "GIFT's README: `(1 - w) soft + w hard` with w = 0.1",
-        "GIFT's code: `soft + w hard`",
+        {"loss_options": (("form", "convex"),)},
         shared={"evaluations": EVERY_EPOCH},  # for "Ways of reporting" below
-        officially={"loss_options": (("form", "convex"),)},
     ),
     "KL without T^2, SGD": Deviation(
-        "GIFT's code: KL at T = 20 as it is",
-        "as asked for: times T^2 (Hinton et al.)",
-        shared={"loss": "kl", "optimizer": SGD},
-        here={"loss_options": (("t_squared", True),)},
+        ours={"loss_options": (("t_squared", True),)}, shared={"loss": "kl", "optimizer": SGD}
     ),
     "CutMix by one label": Deviation(
-        "G-VBSM: the hard label of the image that is pasted into",
-        "both images' hard labels, by their shares",
-        shared={"loss": "mse_ce", "mix": "cutmix", "optimizer": SGD},
-        officially={"mix_labels": False},
+        {"mix_labels": False}, shared={"loss": "mse_ce", "mix": "cutmix", "optimizer": SGD}
     ),
-    "other statistics": Deviation(
-        "GIFT and RDED normalise for one teacher file by different statistics",
-        "those that the teacher was trained with",
-        officially={"normalisation": Normalisation((0.5,), (0.5,))},
-    ),
-    "one-hot targets": Deviation(
-        "without a teacher, one-hot labels take the place of logits in silence",
-        "refused; instead cross-entropy with the hard labels",
-        here={"loss": "ce"},
-        officially=with_one_hot,
-    ),
-    "stored labels of another order": Deviation(
-        "soft labels of another set or order are trained on in silence",
-        "refused; instead those of the set",
-        officially=functools.partial(with_logits, disordered=True),
-        here=with_logits,
-    ),
-    "untrained teacher": Deviation(
-        "`load_model` forgets to load CIFAR's teachers, which stay random",
-        "the teacher that the file holds",
-        officially=with_untrained_teacher,
-    ),
-    "whitened and normalised": Deviation(
-        "DATM with GIFT's code: training images whitened and normalised, test images whitened",
-        "all images whitened",
-        officially=functools.partial(whitened, normalised=True),
-        here=functools.partial(whitened, normalised=False),
-    ),
+    "other statistics": Deviation({"normalisation": Normalisation((0.5,), (0.5,))}),
+    "one-hot targets": Deviation(with_one_hot, {"loss": "ce"}),
+    "stored labels of another order": Deviation(functools.partial(with_logits, disordered=True), with_logits),
+    "untrained teacher": Deviation(with_untrained_teacher),
+    "whitened and normalised": Deviation(functools.partial(whitened, normalised=True), whitened),
     "crops in 8 bits": Deviation(
-        "SRe2L and G-VBSM resize crops as 8-bit pixels",
-        "as floats",
-        officially=functools.partial(cropped, pixels="8 bits"),
-        here=functools.partial(cropped, pixels="floats"),
+        functools.partial(cropped, pixels="8 bits"), functools.partial(cropped, pixels="floats")
     ),
-    "order of the directory": Deviation(
-        "RDED's reader takes the first images as the directory lists them",
-        "by sorted names",
-        officially=functools.partial(first_half, by_name=False),
-        here=functools.partial(first_half, by_name=True),
-    ),
-    "truncated pixels": Deviation(
-        "RDED cuts pixels to whole numbers",
-        "rounds them",
-        officially=functools.partial(cropped, pixels="cut"),
-        here=functools.partial(cropped, pixels="whole"),
-    ),
-    "JPEG": Deviation("RDED stores JPEG", "pixels without loss", officially=as_jpeg),
-    "small crops": Deviation(
-        "RDED cuts crops of 8 % and more",
-        "the digits' set: of half and more",
-        officially=of_small_crops,
-    ),
+    "order of the directory": Deviation(functools.partial(first_half, by_name=False), first_half),
+    "truncated pixels": Deviation(functools.partial(cropped, pixels="cut"), functools.partial(cropped, pixels="whole")),
+    "JPEG": Deviation(as_jpeg),
+    "small crops": Deviation(of_small_crops),
 }
 
 
@@ -249,7 +200,7 @@ def make_cells(config: Fidelity, materials: Materials) -> Iterator[Cell]:
     """Both sides of every pair; sides that are equal between pairs are run once."""
     for name in config.deviations or DEVIATIONS:
         deviation = DEVIATIONS[name]
-        for side, own in (("official", deviation.officially), ("ours", deviation.here)):
+        for side, own in (("official", deviation.official), ("ours", deviation.ours)):
             changed, changes = (own(materials), {}) if callable(own) else (materials, own or {})
             recipe = {"evaluations": 4, **deviation.shared, **changes}
             yield from changed.cells(config, {"deviation": name, "side": side}, METHOD, **recipe)

@@ -36,16 +36,13 @@ from .cells import QUESTIONS, StudyInputs, choose, needs_search, not_searched
 from .setup import MADE, Benchmark, Resources, load_resources, set_path, teacher_seconds
 from .views import make_sections
 
-__all__ = ["Benchmark", "main", "make_sections"]
 
-
-def run_questions(config: Benchmark, resources: Resources) -> None:
-    """Run each chosen question; the search comes before those that need what it chose."""
-    options = {"retry_failed": config.retry_failed, "jobs": config.jobs}
-    for name in (stage for stage in QUESTIONS if stage in config.stages):
-        choice = choose(known_rows(config), config) if needs_search(name, config) else not_searched(config)
-        if cells := [*QUESTIONS[name](StudyInputs(config, resources, choice))]:
-            grid.run_grid(cells, config.out, experiment=config.name, **options)
+def make_cells(config: Benchmark, resources: Resources, question: str, *, planned: bool = False) -> list[Cell]:
+    """A question's cells, at the rates that the search found if it needs them; planned before it, at any rate."""
+    rows = known_rows(config)
+    searched = not planned or any(row["labels"]["question"] == "search" for row in rows)
+    choice = choose(rows, config) if searched and needs_search(question, config) else not_searched(config)
+    return [*QUESTIONS[question](StudyInputs(config, resources, choice))]
 
 
 def known_rows(config: Benchmark) -> list[Row]:
@@ -60,27 +57,24 @@ def known_rows(config: Benchmark) -> list[Row]:
     return [*rows.values()]
 
 
-def all_cells(config: Benchmark, resources: Resources) -> list[Cell]:
-    """The cells of the chosen questions, at the rates that the search found, if it has been run."""
-    rows = known_rows(config)
-    searched = any(row["labels"]["question"] == "search" for row in rows)
-    choice = choose(rows, config) if searched else not_searched(config)
-    inputs = StudyInputs(config, resources, choice)
-    return [cell for name, make in QUESTIONS.items() if name in config.stages for cell in make(inputs)]
-
-
 def main(config: Benchmark) -> None:
     """Run the stages, and write the report of all that is in the run's directory."""
     resources = load_resources(config)
-    if config.dry_run:  # from a few steps of each kind
-        print_plan(grid_plan.make_plan(all_cells(config, resources), config.out, jobs=config.jobs))
-        seconds = teacher_seconds(config, resources)
-        print(f"the teacher: {duration(seconds) if seconds else 'is there'}; making the sets takes some minutes more")
+    questions = [name for name in QUESTIONS if name in config.stages]
+    if config.dry_run or config.rekey:
+        cells = [cell for name in questions for cell in make_cells(config, resources, name, planned=True)]
+        if config.dry_run:
+            print_plan(grid_plan.make_plan(cells, config.out, jobs=config.jobs))  # from a few steps of each kind
+            seconds = teacher_seconds(config, resources)
+            time = duration(seconds) if seconds else "is there"
+            print(f"the teacher: {time}; making the sets takes some minutes more")
+        else:
+            rekey_results(cells, config.out)
         return
-    if config.rekey:
-        rekey_results(all_cells(config, resources), config.out)
-        return
-    run_questions(config, resources)
+    options = {"experiment": config.name, "retry_failed": config.retry_failed, "jobs": config.jobs}
+    for name in questions:
+        if cells := make_cells(config, resources, name):
+            grid.run_grid(cells, config.out, **options)
     rows = known_rows(config)
     if "report" in config.stages:
         made = [name for name in MADE if set_path(config, name, config.ipc).is_file()]

@@ -1,36 +1,101 @@
 """The questions of the study of a benchmark, each as cells: a label `question`, and its own axes."""
 
+import dataclasses
 import functools
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from gift_jax import GiftError
+from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
+from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.models import Model
+from gift_jax.optim import compared
+from gift_jax.recipes import make_recipe, setting_of
+from gift_jax.reports.summary import SUBJECT
 from gift_jax.reports.tables import figure, name_on
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.studies.cells import Cell, OnEpoch
+from gift_jax.task import Task
 from gift_jax.training.batch import make_prepare
 from gift_jax.training.program import Program, init_state
 from gift_jax.training.step import make_differentiate
 
+from ..common.inputs import make_student
 from ..common.rate_views import chosen_rates
+from ..common.rates import at_rate, loss_changes
 from ..common.reporting import Row, only
+from ..common.sources import convert_once
 from ..common.students import parse_student
-from .inputs import SUBJECT, Choice, StudyInputs
-from .published import dc, other_teacher, rded, relabelled
-from .setup import DRAWN, MADE, MAIN, Benchmark
+from .setup import DRAWN, MADE, MAIN, Benchmark, Resources
 
+OFFICIAL = "adamw"
 RIVALS = 2  # losses beside GIFT that get as many seeds as it
 SEARCH_SEED = 1000  # the students of the search are none of those that are reported
 DEFAULT_RATE, TUNED_RATE = "customary", "tuned"  # as rows are labelled
 WEIGHTS, SMOOTHINGS = (0.0, 0.03, 0.1, 0.3, 1.0), (0.0, 0.1, 0.3)
 DEFAULT = (0.1, 0.1)  # weight and smoothing of GIFT
+
+
+class Choice(NamedTuple):
+    """What the search decided: the multiple of the default rate by (loss, optimizer), and GIFT's rivals."""
+
+    rates: Mapping[tuple[str, str], str]
+    rivals: tuple[str, ...]
+
+
+class StudyInputs(NamedTuple):
+    """Options, what is trained with, and the choice of the search."""
+
+    config: Benchmark
+    resources: Resources
+    choice: Choice
+
+    def cells(
+        self, question: str, labels: Mapping[str, str], seeds: Iterable[int], *, optimizer: str = OFFICIAL,
+        multiple: str | None = None, steps: int | None = None, student: Model | None = None,
+        tested: EvaluationSet | None = None, kind: type[Cell] = Cell, **changes: Any,
+    ) -> Iterator[Cell]:  # fmt: skip
+        """One setting of a question with each seed, under GIFT's official recipe; random images are by seed.
+
+        Args: labels, by which loss, images, images a class, optimizer and rate go if they are among them; multiple, of
+        the default rate, if not that of --others-at; steps, in place of --steps; student, if not the teacher's
+        architecture; tested, images in place of the test images; changes, to the recipe.
+        """
+        loss, images = labels.get("loss", SUBJECT), labels.get("images", MAIN)
+        optimizer, ipc = labels.get("optimizer", optimizer), int(labels.get("ipc", self.config.ipc))
+        rate = multiple or labels.get("rate")
+        if rate is None:
+            rate = self.choice.rates[loss, optimizer] if self.config.others_at == "tuned" else "1"
+        model, settings = student or self.resources.student, compared(optimizer)
+        for seed in seeds:
+            distilled = self.resources.find_set(f"{DRAWN}-{seed}" if images == DRAWN else images, ipc)
+            official, count = make_recipe("gift", setting_of(distilled, model.spec.name)), len(distilled.labels)
+            own = {
+                "optimizer": at_rate(settings.optimizer, float(rate)),
+                "schedule": settings.schedule,
+                "evaluations": 1,
+            }
+            if wanted := steps or self.config.steps:
+                own["epochs"] = max(wanted // -(-count // official.resolve_batch_size(count)), 1)
+            recipe = dataclasses.replace(official, **{**own, **loss_changes(loss), **changes})
+            task = Task(recipe, model, distilled, self.resources.teacher, tested or self.resources.test)
+            yield kind({"question": question, **labels}, task, seed)
+
+    def by_recipe(
+        self, name: str, labels: Mapping[str, str], seeds: int, distilled: DistilledSet, student: Model,
+        teacher: Teacher | None, **changes: Any,
+    ) -> Iterator[Cell]:  # fmt: skip
+        """Students of a set by a named recipe, tested once, at the end. Args: changes, further ones to the recipe."""
+        recipe = make_recipe(name, setting_of(distilled, student.spec.name))
+        recipe = dataclasses.replace(recipe, evaluations=1, **changes)
+        task = Task(recipe, student, distilled, teacher, self.resources.test)
+        yield from (Cell(labels, task, seed) for seed in range(seeds))
 
 
 def choose(rows: Sequence[Row], config: Benchmark) -> Choice:
@@ -63,6 +128,59 @@ def needs_search(question: str, config: Benchmark) -> bool:
     """Whether a question's students have rates, or its losses are rivals, that the search chose."""
     tuned = config.others_at == "tuned" and question in ("sizes", "students", "refinement", "augmentation")
     return tuned or question in ("headline", "length")
+
+
+def rded(inputs: StudyInputs) -> Iterator[Cell]:
+    """RDED's own recipe on its sets, under the teacher's normalisation: a set, its labels and its student share one."""
+    resources = inputs.resources
+    for ipc in inputs.config.sizes:
+        parts = (resources.find_set(MAIN, ipc), resources.student, resources.teacher)
+        labels = {"question": "rded", "ipc": str(ipc)}
+        yield from inputs.by_recipe("rded", labels, inputs.config.other_seeds, *parts, normalisation=None)
+
+
+def dc(inputs: StudyInputs) -> Iterator[Cell]:
+    """DC's published sets with hard labels under DC's recipe, no teacher."""
+    for ipc, distilled in dc_sets(inputs.config):
+        student = make_student(inputs.config.model, "dc", distilled)
+        labels = {"question": "dc", "ipc": str(ipc)}
+        yield from inputs.by_recipe("dc", labels, inputs.config.num_seeds, distilled, student, None)
+
+
+def relabelled(inputs: StudyInputs) -> Iterator[Cell]:
+    """The same sets and students under GIFT's recipe, with hard labels and with the teacher's."""
+    for ipc, distilled in dc_sets(inputs.config):
+        student = make_student(inputs.config.model, "dc", distilled)
+        for loss, teacher in (("ce", None), (SUBJECT, inputs.resources.teacher)):
+            labels, seeds = {"question": "relabelled", "ipc": str(ipc), "loss": loss}, inputs.config.other_seeds
+            yield from inputs.by_recipe("gift", labels, seeds, distilled, student, teacher, loss=loss)
+
+
+def other_teacher(inputs: StudyInputs) -> Iterator[Cell]:
+    """Soft losses on the main set under a second teacher, whose normalisation the student then has."""
+    config, resources = inputs.config, inputs.resources
+    if config.other_teacher is None:
+        return
+    teacher = load_teacher(config.other_teacher)
+    parts = (resources.find_set(MAIN, config.ipc), resources.student, teacher)
+    for loss in ("kl", "softce", SUBJECT):
+        labels = {"question": "other_teacher", "teacher": teacher.info.architecture, "loss": loss}
+        yield from inputs.by_recipe("gift", labels, config.other_seeds, *parts, loss=loss)
+
+
+def dc_sets(config: Benchmark) -> Iterator[tuple[int, DistilledSet]]:
+    """DC's published sets of the sizes that are asked for, converted, with their images a class. Raises: GiftError."""
+    if config.published_sets is None:
+        return
+    name = config.dataset.replace("-", "").lower()
+    for ipc in config.sizes:
+        options = ("--method", "dc", "--dataset", config.dataset, "--ipc", str(ipc))
+        for path in sorted(config.published_sets.glob(f"res_DC_*_ConvNet_{ipc}ipc.pt")):
+            if path.name.split("_")[2].lower() == name:
+                distilled = load_distilled(convert_once("distilled", path, options, "set.safetensors"))
+                if distilled.ipc != ipc:
+                    raise GiftError(f"{path}: holds {distilled.ipc} images a class, not {ipc} as its name says")
+                yield ipc, distilled
 
 
 def search(inputs: StudyInputs) -> Iterator[Cell]:

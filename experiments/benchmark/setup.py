@@ -230,14 +230,12 @@ def find_teacher(config: Benchmark, test_images: int) -> Teacher:
     if not (asked.out / INFO).is_file():
         teacher_training.run(asked)
     teacher = load_teacher(asked.out)
-    found, wanted = (_described(spec) for spec in (teacher.info.spec, teacher_training.model_spec(asked)))
-    if found != wanted:
-        mend = "give --model and --width that fit it, or another --out"
-        raise GiftError(f"{asked.out}: is a {found}, not a {wanted}; {mend}")
     [row] = read_results(asked.out / "results.jsonl")
-    if (trained := row["epochs"]) != config.teacher_epochs:
-        mend = f"give --teacher-epochs {trained}, or another --out"
-        raise GiftError(f"{asked.out}: was trained for {trained} epochs; {mend}")
+    trained = ((teacher.info.spec, row["epochs"]), (teacher_training.model_spec(asked), config.teacher_epochs))
+    found, wanted = (f"{_described(spec)} after {epochs} epochs" for spec, epochs in trained)
+    if found != wanted:
+        mend = "give --model, --width and --teacher-epochs that fit it, or another --out"
+        raise GiftError(f"{asked.out}: is a {found}, not a {wanted}; {mend}")
     known = [row for row in known_rows(config.out) if row["labels"].get("question") == "teacher"]
     if any((one["recipe"], one["top1_last"]) != (row["recipe"], row["top1_last"]) for one in known):
         raise GiftError(f"{config.out}: its results are of another teacher than {asked.out}; give another --out")

@@ -13,30 +13,12 @@ from gift_jax.training.timing import duration
 
 from ..common.label_gains import HARD
 from ..common.reporting import MISSING, QUESTION, Row, guessing, listed_section, only, unfilled
-from .cells import QUESTIONS, rates_on_validation
+from .cells import OFFICIAL, QUESTIONS, rates_on_validation
 from .headline import PRIMARY, read_headline, statistics_section, summary
-from .inputs import OFFICIAL
-from .published import PUBLISHED, TEACHERS
+from .published import LITERATURE, PUBLISHED, SOURCE, TEACHERS
 from .setup import BY_DATASET, Benchmark
 
-SOURCE = "https://github.com/VICO-UoE/DatasetCondensation, readme.md, Tables 1 and 2"
-# Top-1 in percent by images per class, of a ConvNet-3 of width 128 with InstanceNorm and no teacher. There are no
-# figures of DM and MTT for Fashion-MNIST.
-LITERATURE: Mapping[str, Mapping[int, float]] = {
-    "DC": {1: 70.5, 10: 82.3, 50: 83.6},
-    "DSA": {1: 70.6, 10: 84.6, 50: 88.7},
-}
-# Axes of the questions that are whole grids, and what tells the grids of a question apart.
-AXES: Mapping[str, tuple[str, ...]] = {
-    "headline": ("loss", "optimizer", "view"),
-    "sizes": ("images", "loss"),
-    "students": ("student", "loss"),
-    "length": ("ipc", "loss"),
-    "losses": ("loss",),
-    "epochs": ("epochs", "loss"),
-    "augmentation": ("augmentation", "loss"),
-    "search": ("loss", "rate"),
-}
+# What tells the grids of a question apart, whose names are not all run with one another.
 APART: Mapping[str, str] = {"sizes": "ipc", "losses": "ipc", "length": "images", "search": "optimizer"}
 
 
@@ -115,16 +97,18 @@ def epochs_view(rows: Sequence[Row]) -> Section:
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:
-    """The cells that would fill each question's grids."""
+    """The cells that would fill each question's grids; of refinement, no grid but a cross is run."""
     parts: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         question = name_on(row, "question")
-        parts[question, name_on(row, APART[question]) if question in APART else ""].append({**row, "seed": 0})
-    return [
-        " of ".join(filter(None, (cell, question, part)))
-        for (question, part), own in parts.items()
-        for cell in unfilled(own, AXES.get(question, ()))
-    ]
+        if question != "refinement":
+            part = name_on(row, APART[question]) if question in APART else ""
+            parts[question, part].append({**row, "seed": 0})
+    missing = []
+    for (question, part), own in parts.items():
+        axes = [axis for axis in own[0]["labels"] if axis not in (QUESTION, APART.get(question))]
+        missing += [" of ".join(filter(None, (cell, question, part))) for cell in unfilled(own, axes)]
+    return missing
 
 
 def teacher_view(rows: Sequence[Row]) -> Section:

@@ -16,17 +16,21 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
+from gift_jax.evaluate import make_ranker
 from gift_jax.recipes.recipe import official_batch_size
 from gift_jax.runtime.options import Count, Losses
 from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
+from gift_jax.training.train import Run
 
 from ..common.study import Materials, Method, Study, load_materials, run_study
-from .class_steps import ClassCell, class_steps
-from .subset import restrict, restrict_evaluation, restrict_model, restrict_teacher
+from .subset import class_steps, restrict, restrict_evaluation, restrict_model, restrict_teacher
 from .views import make_sections, stage_name
 
 NAME = "continual_learning"
@@ -53,6 +57,30 @@ class ContinualLearning(Study):
         classes = get_dataset(self.dataset).num_classes
         if not self.steps or min(self.steps) < 2 or max(self.steps) > classes:
             raise GiftError(f"--steps must be numbers from 2 to {classes}, the classes of {self.dataset}, such as 5 10")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassCell(Cell):
+    """A cell whose row also says, by class, how many test images there are and how many the student gets right."""
+
+    whole: Task = dataclasses.field(kw_only=True)
+    """The task of all classes. Each seed has its own order of them, so that seeds share none but its digests."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """That of a cell, with the digests of all classes."""
+        return super().record | {"digests": self.whole.digests}
+
+    def measure(self, run: Run) -> dict[str, Any]:
+        """Adds `by_class`: [class id, images, hits] of every class of the set, after the last epoch; all's digests."""
+        task, tests = self.task, self.task.test_set
+        assert tests is not None  # or there would be no run
+        rank, count = make_ranker(task.student, tests, task.normalisation), task.distilled.num_classes
+        labels, right = tests.labels, rank(*task.evaluation_weights(run.state)) == 0
+        images, hits = (np.bincount(chosen, minlength=count).tolist() for chosen in (labels, labels[right]))
+        classes = getattr(task.distilled, "classes", None) or range(count)
+        by_class = [list(each) for each in zip(classes, images, hits, strict=True)]
+        return {**super().measure(run), "digests": self.whole.digests, "by_class": by_class}
 
 
 def restrict_materials(materials: Materials, classes: tuple[int, ...]) -> Materials:

@@ -1,4 +1,4 @@
-"""Some classes of a dataset: sets, teachers and evaluation sets restricted alike."""
+"""Some classes of a dataset: those of a step, and sets, teachers and evaluation sets restricted alike."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,6 +12,12 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import Model, get_model
 from gift_jax.teachers.teacher import Teacher, make_teacher
+
+
+def class_steps(num_classes: int, steps: int, seed: int) -> tuple[tuple[int, ...], ...]:
+    """Class ids in the order of a seed, however many steps, cut into steps of equal size (larger ones first)."""
+    order = np.random.default_rng(seed).permutation(num_classes)
+    return tuple(tuple(part.tolist()) for part in np.array_split(order, steps))
 
 
 def restrict(distilled: DistilledSet, classes: Sequence[int]) -> DistilledSet:

@@ -13,7 +13,7 @@ from gift_jax.reports.summary import SUBJECT, TITLE, differences, summary, what_
 from gift_jax.reports.tables import SPREAD, grid_table, make_grid
 
 from ..common.reporting import Row, curves, fold, only
-from .class_steps import class_steps, forgetting
+from .subset import class_steps
 
 PROTOCOL = (
     "As in GIFT, one teacher knows all classes and one set is distilled under it. Each seed has its own order of "
@@ -28,6 +28,18 @@ PROTOCOL = (
 def stage_name(step: int, steps: int) -> str:
     """A step's name along the study's axis."""
     return f"step {step} of {steps}"
+
+
+def forgetting(accuracies: Sequence[Sequence[float]]) -> float:
+    """How far accuracy on earlier tasks fell: the mean over tasks but the last of (best earlier - final) accuracy.
+
+    Args: accuracies, row k of which holds, after step k, the accuracy on each of the tasks 0..k, two at least; a task
+    is the classes of one step. Returns: in the accuracies' unit, negative if earlier tasks gained.
+    Reference: Chaudhry et al. (2018), Riemannian Walk for Incremental Learning, section 3.3.
+    """
+    *earlier, final = accuracies
+    falls = [max(row[task] for row in earlier[task:]) - final[task] for task in range(len(earlier))]
+    return float(np.mean(falls))
 
 
 class Point(NamedTuple):
@@ -76,7 +88,7 @@ def _point(row: Row, tasks: Sequence[Sequence[int]]) -> Point:
 def accuracy_rows(sequences: Mapping[Key, Sequence[Point]], steps: int) -> list[dict[str, Any]]:
     """Rows by loss and number of classes seen, of the sequences of so many steps."""
     return [
-        _row(key, "classes", str(point.classes), top1_last=point.last)
+        {"labels": {"loss": key.loss, "classes": str(point.classes)}, "seed": key.seed, "top1_last": point.last}
         for key, points in sequences.items()
         if key.steps == steps
         for point in points
@@ -91,13 +103,10 @@ def sequence_rows(sequences: Mapping[Key, Sequence[Point]]) -> list[dict[str, An
     rows = []
     for key, points in sequences.items():
         last, best = (float(np.mean([getattr(point, name) for point in points])) for name in ("last", "best"))
-        forgot = forgetting([point.tasks for point in points])
-        rows.append(_row(key, "sequence", f"{key.steps} steps", top1_last=last, top1_best=best, forgetting=forgot))
+        labels = {"loss": key.loss, "sequence": f"{key.steps} steps"}
+        figures = {"top1_last": last, "top1_best": best, "forgetting": forgetting([point.tasks for point in points])}
+        rows.append({"labels": labels, "seed": key.seed, **figures})
     return rows
-
-
-def _row(key: Key, axis: str, name: str, **figures: float) -> dict[str, Any]:
-    return {"labels": {"loss": key.loss, axis: name}, "seed": key.seed, **figures}
 
 
 def make_sections(rows: Sequence[Row]) -> list[Section]:

@@ -41,8 +41,7 @@ from ..common.students import parse_student
 from ..common.study import Materials, Method, Study, load_materials, run_study
 from .pruned_images import Pruned, load_pruned, parse_file
 from .relabel import MadeLabels, make_labels
-from .rows import ALL, HARD, LIVE, MIDDLE, MORE, RANDOM
-from .views import make_sections
+from .views import ALL, HARD, LIVE, MIDDLE, MORE, RANDOM, make_sections
 
 NAME = "label_regimes"
 Regime = Literal["one", "few", "bank", "live"]

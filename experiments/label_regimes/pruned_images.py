@@ -1,23 +1,44 @@
 """Real training images that pruning methods keep: scored here from a training, or named by index files."""
 
 import dataclasses
-import zipfile
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from gift_jax import DistilledSet, GiftError
-from gift_jax.data.datasets import get_dataset
-from gift_jax.models import Model
+from gift_jax.data.datasets import Normalisation, get_dataset
+from gift_jax.data.distilled import PixelSpace
+from gift_jax.data.pixels import to_input
+from gift_jax.errors import damage_as_gift_error
+from gift_jax.evaluate import in_batches
+from gift_jax.models import Model, Variables
+from gift_jax.optim import Optimizer, Schedule
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime import progress
+from gift_jax.runtime.compiling import cached_factory, jit
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
+from gift_jax.studies.cells import OnEpoch
+from gift_jax.task import Task
+from gift_jax.training.epochs import make_epoch
 from gift_jax.training.identity import fingerprint, random_identity, set_identity
+from gift_jax.training.program import init_state
+from gift_jax.training.train import check_finite
 
 from ..common.real_images import RealImages
-from .dynamics import RECIPE, record_dynamics
-from .pruning import METHODS, Dynamics, choose_rows, ranked_rows
+from .pruning import METHODS, Dynamics, choose_rows, observe, ranked_rows
+
+BATCH_SIZE, SEED = 500, 0  # of the looks, and of the training
+# Hard labels, SGD with momentum and a cosine, as CCS's authors train the network that they score images by.
+RECIPE = Recipe(
+    loss="ce",
+    optimizer=Optimizer("sgd", 0.1, 5e-4, momentum=0.9),
+    schedule=Schedule("cosine"),
+    batch_size=128,
+)
 
 
 class Pruned(NamedTuple):
@@ -43,9 +64,8 @@ def load_pruned(
     def choose(name: str, ipc: int) -> DistilledSet:
         if name in orders:
             rows, made = ranked_rows(orders[name], real.labels, ipc, str(named[name])), f"named by {named[name].name}"
-        elif dynamics is None:
-            raise GiftError(f"nothing chooses images as {name!r}; give --subsets {name}, or --indices {name}=FILE")
         else:
+            assert dynamics is not None  # names are those of files, or of methods that score
             made = f"kept by {name} after {epochs} epochs of {network.spec.name}"
             rows = choose_rows(name, dynamics, real.labels, ipc)
         return real.take(rows, name, ipc, made)
@@ -63,13 +83,11 @@ def parse_file(text: str) -> tuple[str, Path]:
 
 def read_rows(path: Path) -> np.ndarray:
     """Row numbers, int [N], of a `.npy` file or of text with one a line. Raises: GiftError."""
-    with os_errors_as_gift_error(path):
-        try:
-            if path.suffix == ".npy":
-                return np.load(path, allow_pickle=False)
-            return np.array([int(line) for line in path.read_text(encoding="utf-8").split()], np.int64)
-        except ValueError as error:
-            raise GiftError(f"{path}: holds no row numbers ({error}); give a .npy of them, or one a line") from None
+    damaged = damage_as_gift_error(f"{path}: holds no row numbers", "give a .npy of them, or one a line")
+    with damaged, os_errors_as_gift_error(path):
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        return np.array([int(line) for line in path.read_text(encoding="utf-8").split()], np.int64)
 
 
 def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) -> Dynamics:
@@ -81,15 +99,40 @@ def load_dynamics(out: Path, network: Model, images: DistilledSet, epochs: int) 
     path = out / "pruning" / f"{fingerprint(parts)}.npz"
     if not path.is_file():
         with progress.display("scoring real images", epochs, "epochs") as advance:
-
-            def on_epoch(count: int, loss: float) -> None:
-                advance(count, f"loss {loss:.3g}")
-
-            dynamics = record_dynamics(recipe, network, images, on_epoch)
+            dynamics = record_dynamics(recipe, network, images, lambda count, loss: advance(count, f"loss {loss:.3g}"))
         right = 100 * dynamics.correct[-1].mean()
         print(f"scored    {len(images.labels)} real images; {right:.1f} % are right at last")
         with atomic_write(path) as temporary, os_errors_as_gift_error(path), temporary.open("wb") as file:
             np.savez(file, **dynamics._asdict())
-    damaged = (ValueError, KeyError, zipfile.BadZipFile)
-    with os_errors_as_gift_error(path, *damaged), np.load(path, allow_pickle=False) as stored:
+    damaged = damage_as_gift_error(f"{path}: not readable", "remove it; it is made again")
+    with damaged, os_errors_as_gift_error(path), np.load(path, allow_pickle=False) as stored:
         return Dynamics(*(stored[name] for name in Dynamics._fields))
+
+
+def record_dynamics(recipe: Recipe, network: Model, images: DistilledSet, on_epoch: OnEpoch) -> Dynamics:
+    """Train a network on all images and record, after each epoch, how it sees each of them, not augmented.
+
+    Args: recipe, such as `RECIPE`, with hard labels; on_epoch is told of each epoch and its mean loss.
+    Raises: GiftError if the parts do not fit each other, Diverged if a loss is not finite.
+    """
+    task = Task(recipe, network, images)
+    program, data, epoch = task.program, task.data(), make_epoch(task.program)
+    predict = _make_predict(network, images.pixel_space, program.normalisation)
+    init_key, run_key = jax.random.split(jax.random.key(SEED))
+    state, looks = init_state(program, init_key, task.learning_rate), []
+    for number in range(recipe.epochs):
+        state, metrics = epoch(state, data, run_key, number)
+        metrics = jax.tree.map(lambda leaf: np.asarray(leaf)[None], metrics)
+        check_finite(metrics, (SEED,), number * program.steps_per_epoch)
+        on_epoch(1, float(metrics.loss.mean()))
+        look = functools.partial(predict, *task.evaluation_weights(state))
+        looks.append(observe(in_batches(look, min(BATCH_SIZE, len(images.labels)), images.images), images.labels))
+    return Dynamics(*(np.concatenate(arrays) for arrays in zip(*looks, strict=True)))
+
+
+@cached_factory
+def _make_predict(network: Model, pixel_space: PixelSpace, normalisation: Normalisation) -> Callable[..., jax.Array]:
+    def predict(params: Variables, batch_stats: Variables, images: jax.Array) -> jax.Array:
+        return network.apply(params, batch_stats, to_input(images, pixel_space, normalisation))[0]
+
+    return jit(predict)

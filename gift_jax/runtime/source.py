@@ -54,7 +54,8 @@ def _path(module: str) -> Path:
     package, *names = module.split(".")
     spec = importlib.util.find_spec(package)
     path = Path(((spec and spec.submodule_search_locations) or [""])[0], *names)
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    init = path / "__init__.py"  # not there where a package has become a module and left its cache
+    return init if init.is_file() else path.with_suffix(".py")
 
 
 @functools.cache

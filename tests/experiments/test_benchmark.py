@@ -72,7 +72,7 @@ def test_idx_files_become_a_report(succeed, refuse, tmp_path):
     succeed(report, out, "--out", tmp_path / "joined")
     assert "\n## Differences\n" in (tmp_path / "joined" / "report.md").read_text()
     assert "holds runs of different settings" in refuse(*options, "--steps", 3, "--stages", "search", "report")
-    assert "is a conv3 width=2, not a conv3 width=3" in refuse(*options, "--width", 3)
+    assert "is a conv3 width=2 after 1 epochs, not a conv3 width=3" in refuse(*options, "--width", 3)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_an_archive_of_cifar10_becomes_a_report_part_by_part(succeed, refuse, ar
     assert "losses" in text.split("## Not run")[1]
     succeed(*options, "--stages", "losses", "epochs", "relabelled", "dc", "report")
     sentence = refuse(*options, "--teacher-epochs", 2, "--stages", "report")
-    assert "was trained for 1 epochs; give --teacher-epochs 1" in sentence
+    assert "is a conv3 width=2 after 1 epochs, not a conv3 width=2 after 2 epochs" in sentence
     rows = read_results(out / "results.jsonl")
     asked = [(row["labels"]["question"], row["labels"].get("ipc")) for row in rows]
     counts = {key: asked.count(key) for key in asked}

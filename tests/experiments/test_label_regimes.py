@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from setups import INFO, distilled_set
 
-from experiments import label_regimes, report
+from experiments import label_regimes
 from experiments.common.inputs import load_real
 from experiments.label_regimes import LabelRegimes, pruned_images
 from experiments.label_regimes.pruned_images import load_dynamics, load_pruned, parse_file, read_rows
@@ -152,23 +152,3 @@ def test_dynamics_are_recorded_once(tmp_path, monkeypatch):
     with jax.threefry_partitionable(not jax.config.jax_threefry_partitionable):
         load_dynamics(tmp_path, network, images, 3)
     assert len(told) == 4
-
-
-@pytest.mark.exhaustive
-def test_a_reduced_grid_runs_to_its_report(succeed, save_random_teacher, tmp_path):
-    save_random_teacher(tmp_path / "teacher")
-    options = ("--out", tmp_path, "--epochs", 3, "--num-seeds", 2, "--ipc", 2, "--views", 2, "--score-epochs", 2)
-    options += ("--losses", "gift", "--subsets", "ccs")
-    succeed(label_regimes, *options)
-    text = (tmp_path / "report.md").read_text()
-    headings = ["Summary", "The set and random images", "Labels under gift", "At equal label bytes", "Training curves"]
-    for heading in [*headings, "The distilled images", "Configuration"]:
-        assert f"\n## {heading}" in text
-    assert "n = 2" in text
-    assert not {"nan", "Incomplete"} & set(text.split())
-    written = (tmp_path / "results.jsonl").read_bytes()
-    assert len(written.splitlines()) == 3 * 9 * 2 + 2 * 2 + 2  # 20 images, 400 bytes: 400 more; a bank: all there are
-    succeed(label_regimes, *options)
-    assert (tmp_path / "results.jsonl").read_bytes() == written  # nothing is run again
-    succeed(report, tmp_path, "--out", tmp_path / "joined")
-    assert "\n## At equal label bytes" in (tmp_path / "joined" / "report.md").read_text()

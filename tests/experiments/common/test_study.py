@@ -18,6 +18,7 @@ from experiments import (
     cross_optimizer,
     fidelity,
     label_quality,
+    label_regimes,
     loss_comparison,
     report,
 )
@@ -64,6 +65,11 @@ STUDIES = {
         "--losses ce gift --methods kmeans --real-epochs 1",
         2 * 2 * 2 * 2 + 2,
         ["Summary", "Shares of labels and images", "DD-Ranking's scores", "Without augmentation"],
+    ),
+    label_regimes: (
+        "--epochs 3 --views 2 --score-epochs 2 --losses gift --subsets ccs",
+        3 * 9 * 2 + 2 * 2 + 2,  # 20 images, 400 bytes: 400 more; a bank: all there are
+        ["At equal label bytes", "The set and random images", "Labels under gift"],
     ),
 }
 

@@ -4,10 +4,7 @@ import re
 
 import pytest
 
-from experiments.common.reporting import guessing
 from experiments.label_regimes import views
-from experiments.label_regimes.byte_views import bought, bytes_section, regime_bytes
-from experiments.label_regimes.rows import Results
 
 SIZES = {"hard": 20, "one": 400, "bank": 9000, "live": 5000}
 
@@ -35,14 +32,9 @@ ROWS = [
 ]
 
 
-def results(rows):
-    axes = ("labels", "hard-labelled", "all real images")
-    return Results(*([each for each in rows if axis in each["labels"]] for axis in axes), guessing(rows))
-
-
 def test_the_primary_comparison_by_hand():
     # 1, 2 and 3 points: mean 2, standard deviation 1; half of the interval is 4.3027 / sqrt(3).
-    [found], _ = views.against_others(results(ROWS))
+    [found], _ = views.against_others(views.read_results(ROWS))
     assert (found.difference, found.std, found.n) == pytest.approx((2, 1, 3))
     lines = views.make_sections(ROWS)[0].blocks[3]
     assert lines == "```\nbank, gift: rded - random: +2.0 [-0.5, +4.5], n = 3, p = 0.074\n```"
@@ -57,7 +49,7 @@ def test_what_was_not_run_is_no_error(lacking):
 
 
 def test_the_primary_comparison_is_not_corrected_and_the_others_are():
-    _, found = views.against_others(results(ROWS))
+    _, found = views.against_others(views.read_results(ROWS))
     assert {(one.column, one.other) for one in found} == {("hard", "random"), ("one, gift", "random")}
     smallest = min(found, key=lambda one: one.p)
     assert smallest.p_holm == pytest.approx(2 * smallest.p)
@@ -76,14 +68,15 @@ def test_gift_is_set_against_soft_hard_soft_on_the_same_images_and_labels():
 def test_a_diverged_student_guesses():
     failed = {"labels": {"images": "rded", "labels": "bank, gift"}, "seed": 0, "failed": "diverged"}
     others = [each for each in ROWS if each["labels"] != failed["labels"] or each["seed"] != 0]
-    [found], _ = views.against_others(results([*others, failed]))
+    [found], _ = views.against_others(views.read_results([*others, failed]))
     assert found.difference == pytest.approx((10 - 90 + 2 + 3) / 3)
 
 
 def test_bytes_buy_images_and_all_there_are_at_most():
-    assert regime_bytes(results(ROWS)) == {"hard": 20, "one": 400, "bank": 9000}
-    assert [(one.count, one.size) for one in bought(results(ROWS))] == [(400, 400), (897, 897)]
-    table = bytes_section(results(ROWS), "gift").blocks[1]
+    results = views.read_results(ROWS)
+    assert results.label_bytes == {"hard": 20, "one": 400, "bank": 9000}
+    assert [(one.count, one.size) for one in results.bought] == [(400, 400), (897, 897)]
+    table = views.bytes_section(results, "gift").blocks[1]
     assert table.rows[1:] == [
         ["`one`", "400", "61.0 ± 2.5", "70.0 ± 0.0", "400", "400", "81.0 ± 2.5", "-"],
         ["`bank`", "9,000", "92.3 ± 3.8", "90.3 ± 1.4", "897", "897", "-", "96.0 ± 2.5"],

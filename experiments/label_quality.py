@@ -16,22 +16,28 @@ by default about as many steps as the others on the digits.
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from gift_jax import GiftError
 from gift_jax.reports import ranking
+from gift_jax.reports.page import Section, Table
+from gift_jax.reports.summary import ACCURACY, SUBJECT, TITLE, best_evaluations, differences, summary
+from gift_jax.reports.tables import grid_table, make_grid
+from gift_jax.runtime import cli
 from gift_jax.runtime.options import Count, Least, Losses
 from gift_jax.studies.cells import Cell
 
-from ..common.inputs import load_real
-from ..common.real_images import RealImages
-from ..common.study import Materials, Method, Study, load_materials, run_study
-from .views import make_sections
+from .common.inputs import load_real
+from .common.label_gains import HARD, RANDOM, WITH, WITHOUT, read_accuracies, score_section, share_section
+from .common.real_images import RealImages
+from .common.reporting import Row, curves, fold, guessing, only
+from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "label_quality"
 AUGMENTATIONS = {"dsa": {}, "none": {"augment": "none"}}  # what each changes in the official recipe
+ABOUT = f"{ACCURACY} `ce` takes hard labels and the others the teacher's; each seed draws its own random images."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +93,41 @@ def make_real_cells(config: LabelQuality, materials: Materials, real: RealImages
         yield from everything.cells(config, labels, "real", loss="ce", epochs=config.real_epochs, batch_size=None)
 
 
+def make_sections(rows: Sequence[Row], *, lrs_weight: float = 0.5, ars_weight: float = 0.5) -> list[Section]:
+    """Accuracies, shares, scores and differences. Args: weights of the scores, see `ranking`."""
+    placed = [row for row in rows if "images" in row["labels"]]
+    augmented, plain = (only(placed, augmentation=name) for name in (WITH, WITHOUT))
+    if not augmented:
+        return [Section(TITLE, ["No student with augmentation finished."])]
+    chance, accuracies = guessing(rows), read_accuracies(rows)
+    names = {axis: list(dict.fromkeys(row["labels"][axis] for row in placed)) for axis in ("images", "loss")}
+    methods = [name for name in names["images"] if name != RANDOM]
+    soft = [name for name in names["loss"] if name != HARD]
+    axes = {"row": "loss", "column": "images", "guessing": chance}
+    sections = [
+        summary(augmented, **axes, subject=SUBJECT, note=ABOUT),
+        *best_evaluations(augmented, **axes),
+        share_section(accuracies, methods, soft),
+        score_section(accuracies, methods, names["loss"], lrs_weight, ars_weight),
+        *fold("Differences", _differences(augmented, methods, chance)),
+    ]
+    if plain:
+        grid = make_grid(plain, "loss", "images", guessing=chance)
+        blocks = [grid_table(grid, "loss"), *_differences(plain, methods, chance)]
+        sections.append(Section("Without augmentation", blocks, folded=True))
+    first = names["images"][0]
+    return [*sections, *curves(only(augmented, images=first), "loss", f"Images: {first}")]
+
+
+def _differences(rows: Sequence[Row], methods: Sequence[str], chance: float) -> list[Table]:
+    """GIFT against the other losses, and each set against random images."""
+    found = differences(rows, "loss", "images", SUBJECT, guessing=chance)
+    for method in methods:
+        pair = [row for row in rows if row["labels"]["images"] in (method, RANDOM)]
+        found += differences(pair, "images", "loss", method, guessing=chance)
+    return found
+
+
 def main(config: LabelQuality) -> None:
     """Run the study."""
     materials = load_materials(config, config.methods)
@@ -96,3 +137,7 @@ def main(config: LabelQuality) -> None:
     sections = functools.partial(make_sections, lrs_weight=config.lrs_weight, ars_weight=config.ars_weight)
     shown = {name: distilled for name, distilled in materials.sets.items() if name in (*config.methods, "random-0")}
     run_study(config, NAME, materials._replace(sets=shown), cells, sections)
+
+
+if __name__ == "__main__":
+    cli.run(main, program=f"python -m experiments.{NAME}")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from setups import INFO, distilled_set
 
-from experiments.label_regimes.dynamics import RECIPE, SEED, record_dynamics
+from experiments.label_regimes.pruned_images import RECIPE, SEED, record_dynamics
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import get_model
 from gift_jax.task import train
