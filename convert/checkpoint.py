@@ -204,7 +204,7 @@ def _read_state(
         raise GiftError(f"{where}: {reason}")
     official = reading.spelling.adapt(reading.state)
     if rows is not None:
-        official |= head_rows(where, family.head, official, rows)
+        official |= head_rows(where, family.head(spec), official, rows)
     try:
         spec = family.read_spec(where, spec, official)
     except GiftError as error:

@@ -115,8 +115,6 @@ class Reference(nn.Module):
 
 FAMILY = Family(
     _rules,
-    stem="layers.conv.0.weight",
-    head="classifier",
     reference=Reference,
     spellings=(Spelling(_sequential_names),),
     checks=_checks,

@@ -85,6 +85,4 @@ def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     )
 
 
-FAMILY = Family(
-    rules(), stem="conv1.weight", head="fc", reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks
-)
+FAMILY = Family(rules(), reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks)

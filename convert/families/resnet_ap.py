@@ -77,8 +77,6 @@ class Reference(nn.Module):
 
 FAMILY = Family(
     rules(stem="layer0.", norm=2),  # those of running statistics find nothing where the norm has none
-    stem="layer0.conv1.weight",
-    head="fc",
     reference=Reference,
     checks=_checks,
     read_options=_read_options,

@@ -77,8 +77,6 @@ class Reference(nn.Module):
 
 FAMILY = Family(
     rules(shortcut="shortcut", head="linear"),
-    stem="conv1.weight",
-    head="linear",
     reference=Reference,
     spellings=(TORCHVISIONS,),
     checks=_checks,

@@ -51,8 +51,6 @@ def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
 
 FAMILY = Family(
     RULES,
-    stem="conv_proj.weight",
-    head="heads.head",
     reference=lambda spec: torchvision_module(spec, image_size=spec.image_size),
     spellings=(OLDER, TIMM),
     checks=_checks,
