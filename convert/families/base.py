@@ -16,11 +16,9 @@ from ..vision import load_torchvision_models
 from .spelling import Spelling, State
 
 Options = Mapping[str, int | float | str]
-Check = tuple[object, object, str]
-"""(found, wanted, message), the message a template of the first two."""
-
 CHANNELS = "takes {0}-channel images, but the dataset's have {1}; check --dataset"
 CLASSES = "has {0} outputs, but the dataset has {1} classes; check --dataset"
+OTHER_MODEL = "the file holds a {0}, but --model is {1}; give the model that was trained"
 MORE_CLASSES = f"{CLASSES}, or give --rows, the outputs of the dataset's {{1}} classes in its order"
 
 
@@ -34,14 +32,13 @@ class Family(NamedTuple):
 
     table: its rules, or spec -> rules; the first is that of the first convolution's weights, the last that of the last
     linear layer's biases: these two layers tell channels and classes. reference: spec -> the PyTorch module. spellings:
-    other code's names of the same weights. checks: the family's own. read_options: (file name, requested spec, state)
-    -> the options that the weights tell, of which a spec names those that are not the defaults.
+    other code's names of the same weights. read_options: (file name, requested spec, state) -> the options that the
+    weights tell, of which a spec names those that are not the defaults; it refuses weights that contradict the spec.
     """
 
     table: Sequence[Rule] | Callable[[ModelSpec], Sequence[Rule]]
     reference: Callable[[ModelSpec], nn.Module] = torchvision_module
     spellings: Sequence[Spelling] = ()
-    checks: Callable[[ModelSpec, State], Sequence[Check]] = lambda spec, state: ()
     read_options: Callable[[str, ModelSpec, State], Options] = lambda where, spec, state: dict(spec.options)
     defaults: Mapping[str, int | float | str] = {}
 
@@ -59,19 +56,15 @@ class Family(NamedTuple):
         first, last = state.get(stem), state.get(head)
         if first is None or last is None or first.ndim != 4 or last.ndim != 2 or not len(first):
             raise GiftError(f"{where}: holds no {spec.name} ({stem}, {head}){_beginning(state)}; check --model")
-        known = (
-            (first.shape[1], spec.channels, CHANNELS),
-            *self.checks(spec, state),
-            (last.shape[0], spec.num_classes, MORE_CLASSES if last.shape[0] > spec.num_classes else CLASSES),
-        )
-        _compare(where, known)
-        told = self.read_options(where, spec, state)
+        compare(where, first.shape[1], spec.channels, CHANNELS)
+        told, classes = self.read_options(where, spec, state), last.shape[0]
+        compare(where, classes, spec.num_classes, MORE_CLASSES if classes > spec.num_classes else CLASSES)
         stated = sorted((name, value) for name, value in told.items() if value != self.defaults.get(name))
         spec = dataclasses.replace(spec, options=tuple(stated))
         width = flatten(get_model(spec).abstract()[0])[_first_name(self.rules(spec)[0].target)].shape[-1]
         relative = f"a {'narrower' if len(first) < width else 'wider'} relative, which is not supported"
         message = f"its first convolution makes {{0}} channels, {spec.name}'s {{1}}: {relative}"
-        _compare(where, [(len(first), width, message)])
+        compare(where, len(first), width, message)
         return spec
 
 
@@ -80,10 +73,10 @@ def _first_name(template: str) -> str:
     return re.sub(r"\{\w+\}", "0", template)
 
 
-def _compare(where: str, checks: Sequence[Check]) -> None:
-    for found, wanted, message in checks:
-        if found != wanted:
-            raise GiftError(f"{where}: {message.format(found, wanted)}")
+def compare(where: str, stored: object, expected: object, message: str) -> None:
+    """Raises: GiftError with the message, a template of both values, if they differ."""
+    if stored != expected:
+        raise GiftError(f"{where}: {message.format(stored, expected)}")
 
 
 def _beginning(state: State) -> str:
