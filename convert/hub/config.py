@@ -94,7 +94,7 @@ def read_config(weights: Path, image_size: int | None = None) -> Described:
 
 
 def _described(path: Path, architecture: str, content: Mapping[str, Any], image_size: int | None) -> Described:
-    find_family(architecture)
+    find_family(architecture)  # refuses one that is not known
     arguments = {"global_pool": content.get("global_pool"), **(content.get("model_args") or {})}
     pool = _pool(official_name(architecture))
     for name, value in arguments.items():

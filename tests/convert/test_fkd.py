@@ -1,8 +1,8 @@
 """Stored soft labels: imported, and replayed as the authors' loader shows them."""
 
 import dataclasses
+import functools
 import json
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -38,14 +38,11 @@ VARIANTS = [("cutmix", False), ("cutmix", True), ("mixup", False), ("none", Fals
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
     """Released folders by (mixing, with numbers), written once."""
-    written = {}
 
+    @functools.cache
     def get(mix="cutmix", with_numbers=False):
-        if (mix, with_numbers) not in written:
-            folder = tmp_path_factory.mktemp("released") / "FKD"
-            further = {"further": numbers} if with_numbers else {}
-            written[mix, with_numbers] = write_fkd(folder, epochs=EPOCHS, mix=mix, **further)
-        return written[mix, with_numbers]
+        further = {"further": numbers} if with_numbers else {}
+        return write_fkd(tmp_path_factory.mktemp("released") / "FKD", epochs=EPOCHS, mix=mix, **further)
 
     return get
 
@@ -94,7 +91,7 @@ def test_the_order_is_that_of_torchs_sampler_over_many_epochs():
 
 
 @pytest.mark.parametrize(
-    ("suffix", "pack"), [("tar.gz", partial(tarred, mode="w:gz")), ("tar", tarred), ("zip", zipped)]
+    ("suffix", "pack"), [("tar.gz", functools.partial(tarred, mode="w:gz")), ("tar", tarred), ("zip", zipped)]
 )
 def test_an_archive_is_read_in_any_order_of_files(released, imported_fkd, tmp_path, suffix, pack):
     files = sorted(released().rglob("*.tar"), key=lambda path: path.name)
