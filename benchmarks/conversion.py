@@ -26,6 +26,7 @@ def convert_once(source: Path) -> dict[str, float]:
     return_freed_memory()
     import jax
 
+    from convert.request import TeacherRequest
     from convert.teacher import convert_teacher
     from convert.vision import load_torchvision_models
 
@@ -42,7 +43,7 @@ def convert_once(source: Path) -> dict[str, float]:
     threading.Thread(target=watch, daemon=True).start()
     with contextlib.redirect_stdout(io.StringIO()):
         seconds = timed(
-            lambda: convert_teacher(source, dataset="imagenet-1k", model="resnet50", out=source.with_suffix(""))
+            lambda: convert_teacher(TeacherRequest(source, source.with_suffix(""), "imagenet-1k", "resnet50"))
         )
     return {"seconds": seconds, "megabytes": (peak - before) / 1e6}
 

@@ -3,44 +3,14 @@
 import contextlib
 import ctypes
 from pathlib import Path
-from typing import Literal
 
 from gift_jax.runtime import cli, options
-from gift_jax.runtime.options import Dataset, ModelName
 
-from .request import LabelRequest, Request, Source, given_normalisation
+from .request import LabelRequest, Request, Source, TeacherRequest
 
 
-def teacher(
-    source: Source,
-    /,
-    *,
-    dataset: Dataset | None = None,
-    model: ModelName | None = None,
-    out: Path,
-    norm: Literal["batch", "instance", "group", "layer", "none"] | None = None,
-    image_size: options.Count | None = None,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    ema: bool = False,
-    key: str | None = None,
-    rows: tuple[int, ...] | None = None,
-) -> None:
+def teacher(request: TeacherRequest) -> None:
     """Convert a PyTorch teacher (.pth, .pt, .safetensors) and verify it against PyTorch.
-
-    Args:
-        source: checkpoint of a trainer, a bare state dict, or a directory with a config.json, as on the Hub; also
-            hf://OWNER/NAME[@REVISION].
-        dataset: dataset that it was trained on.
-        model: its architecture, where no config.json tells it.
-        out: directory to write.
-        norm: the ConvNet's normalisation, where weights cannot tell: instance, DC's default, or group, of 4 groups.
-        image_size: side of its input in pixels, if not config.json's or the dataset's usual one.
-        mean: mean of each colour channel, if not config.json's or the dataset's usual ones; with std.
-        std: standard deviation of each colour channel.
-        ema: take the averaged weights (model_ema, state_dict_ema, ...) of the checkpoint rather than the last ones.
-        key: of the weights in the checkpoint, where several fit, such as net or state_dict.student.
-        rows: outputs of a head with more classes than the dataset to keep, from 0, one a class in the dataset's order.
 
     Example: `python -m convert teacher cifar10_conv3.pth --dataset cifar10 --model conv3 --out teachers/cifar10_conv3`
     """
@@ -49,18 +19,7 @@ def teacher(
     from .teacher import convert_teacher
 
     announce()
-    convert_teacher(
-        source,
-        dataset=dataset,
-        model=model,
-        out=out,
-        norm=norm,
-        image_size=image_size,
-        normalisation=given_normalisation(mean, std),
-        ema=ema,
-        key=key,
-        rows=rows,
-    )
+    convert_teacher(request)
 
 
 def zoo(source: Source, /, *, out: Path) -> None:

@@ -1,15 +1,15 @@
 """Which of a checkpoint's state dicts is the network, and its weights as this library's variables."""
 
-import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from gift_jax.data.datasets import Normalisation
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.models import MODELS, ModelSpec, Variables, get_model
 from gift_jax.runtime.files import read_json_object
 from gift_jax.teachers.teacher import flatten, unflatten
@@ -84,18 +84,9 @@ def _told_architectures(path: Path, content: object) -> Iterator[object]:
             yield from (told.get(name) for name in ("arch", "architecture"))
 
 
-@contextlib.contextmanager
-def blamed_on(path: Path) -> Iterator[None]:
+def blamed_on(path: Path) -> AbstractContextManager[None]:
     """Whatever a file makes PyTorch or NumPy raise becomes one sentence about it."""
-    try:
-        yield
-    except GiftError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {short_reason(error)}"
-        raise GiftError(
-            f"{path}: holds what cannot be read as weights ({reason}); save `model.state_dict()` as float32"
-        ) from error
+    return damage_as_gift_error(f"{path}: holds what cannot be read as weights", "save `model.state_dict()` as float32")
 
 
 def _recognised(state: State, spec: ModelSpec, family: Family) -> int:
@@ -213,7 +204,7 @@ def _read_state(
         raise GiftError(f"{where}: {reason}")
     official = reading.spelling.adapt(reading.state)
     if rows is not None:
-        official |= head_rows(where, family.head, official, rows)
+        official |= head_rows(where, family.head(spec), official, rows)
     try:
         spec = family.read_spec(where, spec, official)
     except GiftError as error:

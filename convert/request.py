@@ -1,4 +1,4 @@
-"""What is asked for when a distilled set or stored soft labels are converted: the options of the two commands."""
+"""What is asked for when a teacher, a distilled set or stored soft labels are converted: the commands' options."""
 
 import dataclasses
 from pathlib import Path
@@ -10,7 +10,7 @@ from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset
 from gift_jax.errors import GiftError
 from gift_jax.readers.request import ReadRequest, SourceOptions
 from gift_jax.runtime import options
-from gift_jax.runtime.options import Choices, Count, Dataset
+from gift_jax.runtime.options import Choices, Count, Dataset, ModelName
 from gift_jax.runtime.seeds import check_seeds
 
 Source = Annotated[options.Source, tyro.conf.Positional]
@@ -22,6 +22,43 @@ def given_normalisation(mean: tuple[float, ...] | None, std: tuple[float, ...] |
     if (mean is None) != (std is None):
         raise GiftError("--mean and --std go together; give both, one value for each channel")
     return Normalisation(mean, std) if mean and std else None
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherRequest:
+    """A PyTorch teacher to convert, and what its file does not say.
+
+    Args:
+        source: checkpoint of a trainer, a bare state dict, or a directory with a config.json, as on the Hub; also
+            hf://OWNER/NAME[@REVISION].
+        out: directory to write.
+        dataset: dataset that it was trained on.
+        model: its architecture, where no config.json tells it.
+        norm: the ConvNet's normalisation, where weights cannot tell: instance, DC's default, or group, of 4 groups.
+        image_size: side of its input in pixels, if not config.json's or the dataset's usual one.
+        mean: mean of each colour channel, if not config.json's or the dataset's usual ones; with std.
+        std: standard deviation of each colour channel.
+        ema: take the averaged weights (model_ema, state_dict_ema, ...) of the checkpoint rather than the last ones.
+        key: of the weights in the checkpoint, where several fit, such as net or state_dict.student.
+        rows: outputs of a head with more classes than the dataset to keep, from 0, one a class in the dataset's order.
+    Raises: GiftError if a number cannot be, or options contradict each other.
+    """
+
+    source: Source
+    out: Path
+    dataset: Dataset | None = None
+    model: ModelName | None = None
+    norm: Literal["batch", "instance", "group", "layer", "none"] | None = None
+    image_size: Count | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    ema: bool = False
+    key: str | None = None
+    rows: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        options.check_numbers(self)
+        given_normalisation(self.mean, self.std)
 
 
 @dataclasses.dataclass(frozen=True)

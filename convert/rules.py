@@ -50,10 +50,6 @@ class Rule(NamedTuple):
     group: str = "params"
     buffers: Mapping[str, Array] = {}
 
-    def pattern(self) -> re.Pattern[str]:
-        """The source template as an expression: `{i}` stands for a number."""
-        return as_pattern(self.source)
-
 
 def as_pattern(template: str) -> re.Pattern[str]:
     """A template of names as an expression: `{i}` stands for a number."""
@@ -123,7 +119,7 @@ def from_torch(
             if tensor.shape != buffer.shape or not np.allclose(tensor.numpy(), buffer, atol=1e-6):
                 raise GiftError(f"{called} is not what this architecture has; check --model")
             continue
-        for rule, match in ((rule, match) for rule in rules if (match := rule.pattern().fullmatch(name))):
+        for rule, match in ((rule, match) for rule in rules if (match := as_pattern(rule.source).fullmatch(name))):
             target = rule.target.format(**match.groupdict())
             if (want := expected[rule.group].get(target)) is not None:
                 flat[rule.group][target] = _transformed(called, tensor, rule.transform, tuple(want.shape))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import torch
 
-from gift_jax.data.datasets import DatasetSpec, Normalisation, get_dataset, known_spelling
+from gift_jax.data.datasets import DatasetSpec, get_dataset, known_spelling
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, fold, get_model
 from gift_jax.readers import hub
@@ -18,6 +18,7 @@ from gift_jax.teachers import teacher as teachers
 from .checkpoint import blamed_on, is_averaged, read_checkpoint
 from .families import ASSUMPTIONS, Family, find_family, official_name
 from .hub.config import Described, find_weights, read_config
+from .request import TeacherRequest, given_normalisation
 from .rules import batches_tracked, shown
 
 VERIFICATION_IMAGES, VERIFICATION_BATCH = 16, 2
@@ -63,47 +64,30 @@ def make_reference(family: Family, spec: ModelSpec, state: Mapping[str, torch.Te
     return module
 
 
-def convert_teacher(
-    source: Path,
-    *,
-    dataset: str | None,
-    model: str | None,
-    out: Path,
-    norm: str | None = None,
-    image_size: int | None = None,
-    normalisation: Normalisation | None = None,
-    ema: bool = False,
-    key: str | None = None,
-    rows: Sequence[int] | None = None,
-) -> teachers.TeacherInfo:
-    """Convert, verify against PyTorch and write a teacher directory; print what was found.
-
-    Args: source, a file, a directory with a config.json, or a place on the Hub; dataset, model, image_size in pixels
-    and normalisation, where config.json does not tell them; ema, take the averaged weights that the trainer kept beside
-    the last ones; key, of the state dict, where several fit; rows, of the head, one a class of the dataset.
-    """
-    source = find_weights(hub.local(source, "teacher"))
+def convert_teacher(request: TeacherRequest) -> teachers.TeacherInfo:
+    """Convert, verify against PyTorch and write a teacher directory; print what was found."""
+    source, out = find_weights(hub.local(request.source, "teacher")), request.out
     _check_place(out, source)
-    told = read_config(source, image_size)
-    dataset, named = _dataset(source, dataset, told), _model(source, model, told)
+    told = read_config(source, request.image_size)
+    dataset, named = _dataset(source, request.dataset, told), _model(source, request.model, told)
     family, data, model = find_family(named), get_dataset(dataset), official_name(named)
-    norm = norm or told.norm
+    norm, normalisation = request.norm or told.norm, given_normalisation(request.mean, request.std)
     options = (("norm", norm),) if norm else ()
-    if rows is None:
+    if request.rows is None:
         _check_order(source, told.names, data)
     if normalisation and len(normalisation.mean) != data.channels:
         raise GiftError(
             f"--mean and --std have {len(normalisation.mean)} values, but {dataset} has {data.channels} channels; "
             "give one a channel"
         )
-    size = image_size or told.image_size or data.input_size(model)
+    size = request.image_size or told.image_size or data.input_size(model)
     requested = ModelSpec(model, data.num_classes, size, data.channels, options)
     known = normalisation is not None
     spec, params, batch_stats, state, key, layer = read_checkpoint(
-        source, requested, family, ema=ema, key=key, rows=rows, normalised=known
+        source, requested, family, ema=request.ema, key=request.key, rows=request.rows, normalised=known
     )
     normalisation = normalisation or layer or told.normalisation or data.normalisation
-    averaged = ema or is_averaged(key) or told.ema
+    averaged = request.ema or is_averaged(key) or told.ema
     with blamed_on(source):
         reference = make_reference(family, spec, state)
         theirs = np.concatenate([reference_logits(reference, batch) for batch in verification_batches(spec)])

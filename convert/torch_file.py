@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.readers.source import check_file, refuse_stand_in
 from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
@@ -57,10 +56,8 @@ def load_object(path: Path) -> Any:
         head = file.read(HEAD)
     refuse_stand_in(str(path), head)
     if is_safetensors(head):
-        try:
+        with damage_as_gift_error(f"{path}: not a readable safetensors file", _AGAIN):
             return safetensors.torch.load_file(path)
-        except (safetensors.SafetensorError, ValueError, OSError) as error:
-            raise GiftError(f"{path}: not a readable safetensors file ({error}); {_AGAIN}") from None
     return _load_torch(path, str(path), head)
 
 
@@ -158,7 +155,7 @@ def find_states(where: str, content: Any) -> dict[str, dict[str, torch.Tensor]]:
                 below += [(f"{key}.{name}" if key else str(name), part) for name, part in _parts(value)]
         level = below
     if not found:
-        raise GiftError(f"{where}: holds no state dict, but {_describe(content)}; save `model.state_dict()`")
+        raise GiftError(f"{where}: holds no state dict, but {describe(content)}; save `model.state_dict()`")
     return found
 
 
@@ -176,7 +173,7 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(value) if isinstance(value, list | tuple) else ()
 
 
-def _describe(content: Any) -> str:
+def describe(content: Any) -> str:
     """What a file's content is, in a few words."""
     if isinstance(content, Mapping):
         strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
@@ -186,8 +183,11 @@ def _describe(content: Any) -> str:
             return f"{count} tensor{'s' * (count != 1)} beside {shown(first)!r}, of type {kind}"
         return f"a mapping of {', '.join(shown(name) for name in list(content)[:4]) or 'nothing'}"
     if isinstance(content, list | tuple):
-        return f"a {type(content).__name__} of {len(content)} things"
-    return f"a {type(content).__name__}"
+        kinds = ", ".join(type(entry).__name__ for entry in content[:3])
+        return f"a {type(content).__name__} of {len(content)} ({kinds})"
+    if isinstance(content, torch.Tensor):
+        return f"a tensor {list(content.shape)} alone"
+    return f"an object of type {type(content).__name__}"
 
 
 def _network_names(where: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -15,6 +15,7 @@ from gift_jax.runtime.progress import display
 from gift_jax.teachers.published import ZOO, Published
 from gift_jax.teachers.teacher import TeacherInfo, load_teacher
 
+from .request import TeacherRequest
 from .teacher import convert_teacher
 
 SUFFIXES = (".pth", ".pt", ".th", ".tar", ".safetensors")
@@ -80,7 +81,7 @@ def convert_one(teacher: Published, files: Sequence[Path], out: Path) -> Outcome
             if (info := load_teacher(out).info).source_sha256 == sha256(path):
                 return Outcome(teacher, "there", "converted before from the same file", info)
         with contextlib.redirect_stdout(io.StringIO()):  # the table says it
-            info = convert_teacher(path, dataset=teacher.dataset, model=teacher.model, out=out)
+            info = convert_teacher(TeacherRequest(path, out, teacher.dataset, teacher.model))
     except GiftError as error:
         return Outcome(teacher, "failed", str(error))
     return Outcome(teacher, "converted", str(out), info)

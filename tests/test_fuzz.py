@@ -1,7 +1,6 @@
 """Hundreds of damaged files, or thousands: each loads or is refused in one line; none hangs or leaves a part behind."""
 
 import argparse
-import functools
 import gc
 import json
 import shutil
@@ -17,12 +16,16 @@ from modules import official, spec
 
 from convert.checkpoint import read_checkpoint
 from convert.families import find_family
+from convert.request import TeacherRequest
 from convert.teacher import convert_teacher
 from gift_jax import load_teacher
 from gift_jax.runtime.files import sha256_tree
 
 SPEC = spec(depth=1, width=4, size=32)
-convert = functools.partial(convert_teacher, dataset="cifar10", model="conv1")
+
+
+def convert(source, out, **options):
+    return convert_teacher(TeacherRequest(source, out, "cifar10", "conv1", **options))
 
 
 @pytest.fixture(params=[200, pytest.param(1000, marks=pytest.mark.exhaustive)])
@@ -60,7 +63,7 @@ def test_damaged_checkpoints(kind, examples, tmp_path, capfd):
             assert all(np.isfinite(array).all() for array in arrays)
         # A tenth of those that can be read, and of the others, through the whole command.
         if counts[found] % 10 == 1:
-            info = loads_or_is_refused(lambda: convert(path, out=out / "teacher"))
+            info = loads_or_is_refused(lambda: convert(path, out / "teacher"))
             assert (info is not None) == (out / "teacher").exists()
             assert not out.exists() or {entry.name for entry in out.iterdir()} <= {"teacher"}
             if info:
@@ -82,7 +85,7 @@ def test_extreme_weights(norm, value, tmp_path):
     names = [name for name, tensor in original.items() if tensor.is_floating_point()]
     for name in names:
         torch.save({**original, name: torch.full_like(original[name], value)}, tmp_path / "seed.pth")
-        if loads_or_is_refused(lambda: convert(tmp_path / "seed.pth", norm=norm, out=tmp_path / "teacher")):
+        if loads_or_is_refused(lambda: convert(tmp_path / "seed.pth", tmp_path / "teacher", norm=norm)):
             assert load_teacher(tmp_path / "teacher").params
             shutil.rmtree(tmp_path / "teacher")
             converted += 1
@@ -94,7 +97,7 @@ def test_extreme_weights(norm, value, tmp_path):
 def teacher(tmp_path_factory):
     directory = tmp_path_factory.mktemp("teacher")
     SEEDS["zip"](directory / "seed.pth")
-    convert(directory / "seed.pth", out=directory / "teacher")
+    convert(directory / "seed.pth", directory / "teacher")
     return directory / "teacher"
 
 

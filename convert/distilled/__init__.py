@@ -90,10 +90,10 @@ def _keep_part(label: str, told: Mapping[str, str], load: Callable[[], Distilled
             f"{label}: is the {method} set of {dataset}, not {request.method}'s of {request.spec.name}; "
             f"give --method {method} --dataset {dataset}"
         )
-    given = {name: getattr(request, name) for name in ("pixel_space", "mean", *OPTIONS)}
-    given |= {"first_label": request.first_label or None}
-    if option := next((name for name, value in given.items() if value is not None), None):
-        raise GiftError(f"{label}: says everything of itself; drop --{option.replace('_', '-')}")
+    for field in dataclasses.fields(request):
+        told_by_set = field.name in OPTIONS | {"pixel_space", "mean", "first_label"}
+        if told_by_set and getattr(request, field.name) != field.default:
+            raise GiftError(f"{label}: says everything of itself; drop --{field.name.replace('_', '-')}")
     if request.ipc and request.ipc > int(told["ipc"]):
         raise GiftError(f"{label}: has {told['ipc']} images per class, but --ipc is {request.ipc}; lower it")
     whole = load()
@@ -120,12 +120,13 @@ def _keep(out: Path, own: DistilledSet, how: str) -> DistilledSet:
 
 
 def _check_options(path: Path, layout: str, request: Request) -> None:
-    for name, layouts in OPTIONS.items():
-        if getattr(request, name) is not None and layout not in layouts:
-            option, titles = f"--{name.replace('_', '-')}", " or ".join(LAYOUTS[other].title for other in layouts)
-            raise GiftError(f"{path}: {option} is for {titles}, and this is {LAYOUTS[layout].title}; drop it")
+    title, allowed = LAYOUTS[layout].title, LAYOUTS[layout].options
+    for name, value in vars(request).items():
+        if value is not None and name in OPTIONS and name not in allowed:
+            titles = " or ".join(other.title for other in LAYOUTS.values() if name in other.options)
+            raise GiftError(f"{path}: --{name.replace('_', '-')} is for {titles}, and this is {title}; drop it")
     factors, method = release_of(request.method).factors, request.method
-    if factors and request.factor is None and layout in OPTIONS["factor"]:
+    if factors and request.factor is None and "factor" in allowed:
         raise GiftError(
             f"{path}: an image of --method {method} may hold several smaller ones, and the file does not say how many; "
             f"say --factor, 1 if it holds one ({factors})"

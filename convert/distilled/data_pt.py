@@ -10,10 +10,10 @@ import torch
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.source import Source
-from gift_jax.readers.splits_and_pairs import choose_pair, listed
+from gift_jax.readers.splits_and_pairs import choose_pair
 
 from ..request import Request
-from ..torch_file import load_object, load_stream
+from ..torch_file import describe, load_object, load_stream
 from .content import FIRST, Content, content_of_pair
 
 NAME = "data.pt"
@@ -72,7 +72,7 @@ def _tensors(source: Source, name: str, request: Request) -> _Tensors:
     pair, notes = _pair(label, content, request)
     images, labels = (torch.as_tensor(value) if _is_numbers(value) else value for value in pair)
     if not all(map(_has_values, (images, labels))):
-        raise GiftError(f"{label}: its images and labels must be tensors, found {_kinds(pair)}; write the file again")
+        raise GiftError(f"{label}: its images and labels must be tensors, found {describe(pair)}; write the file again")
     return _Tensors(images, labels, notes)
 
 
@@ -88,7 +88,7 @@ def _pair(label: str, content: object, request: Request) -> tuple[Sequence[Any],
     if _is_pair(content):
         return content, {}  # pyright: ignore[reportReturnType]
     if not isinstance(content, Mapping):
-        raise GiftError(f"{label}: holds {_kinds(content)}; {_EXPECTED}")
+        raise GiftError(f"{label}: holds {describe(content)}; {_EXPECTED}")
     if strangers := [name for name in content if not isinstance(name, str)]:
         raise GiftError(f"{label}: holds a dictionary with the key {strangers[0]!r}; {_EXPECTED}")
     images, labels = choose_pair(label, content, request.for_readers())[:2]
@@ -112,14 +112,6 @@ def _is_numbers(value: object) -> bool:
 def _has_values(value: object) -> bool:
     """Whether something is a tensor, not sparse, and not a shape alone."""
     return isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
-
-
-def _kinds(value: object) -> str:
-    if isinstance(value, torch.Tensor):
-        return f"a tensor {list(value.shape)} alone"
-    if isinstance(value, list | tuple):
-        return f"a list of {len(value)} ({', '.join(type(entry).__name__ for entry in value[:3])})"
-    return listed([type(value).__name__])
 
 
 def from_tensors(label: str, images: torch.Tensor, labels: torch.Tensor, request: Request) -> Content:

@@ -1,4 +1,4 @@
-"""Which layout a source has, and which options are for which layout: two tables."""
+"""Which layout a source has, and which options each one takes: a table."""
 
 import functools
 import re
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.archives import open_inner
-from gift_jax.readers.formats import FORMS, open_files
+from gift_jax.readers.formats import FORMS, Form, open_files
 from gift_jax.readers.source import Source, openable, readable
 from gift_jax.readers.splits_and_pairs import listed
 
@@ -20,16 +20,23 @@ from .content import Content
 
 
 class Layout(NamedTuple):
-    """A layout: its name in sentences, whether a file of a base name is of it, and its reader."""
+    """A layout: its name in sentences, whether a file of a base name is of it, its reader, and options for it alone."""
 
     title: str
     has: Callable[[str], object]
     read: Callable[[Source, Request], Content]
+    options: tuple[str, ...]
 
 
 _DATM = re.compile(r"(images|labels|lr)(_best|_[0-9]+)?\.pt|images_zca_.*\.pt", re.IGNORECASE)
+_OF_TENSORS = ("soft_labels", "factor")
 # Those of encoded images, whose pixels cannot be normalised or whitened ones.
 ENCODED = tuple(name for name in FORMS if name != "arrays")
+
+
+def _of_form(form: Form, read: Callable[[Source, Request], Content], *further: str) -> Layout:
+    return Layout(form.title, form.has, read, (*form.options, *further))
+
 
 # The first that has a file is taken: authors put pictures to look at beside their tensors.
 LAYOUTS: Mapping[str, Layout] = {
@@ -37,31 +44,23 @@ LAYOUTS: Mapping[str, Layout] = {
         "one torch file of images and labels (data.pt, [images, labels] or {'data': [[images, labels], ...]})",
         lambda base: base.lower() == data_pt.NAME,
         data_pt.read,
+        ("split", "repetition", *_OF_TENSORS),
     ),
     "datm": Layout(
         "DATM's images_best.pt, labels_best.pt and lr_best.pt (MTT's pair, images.pt and labels.pt, or those of an "
         "iteration, images_5000.pt)",
         _DATM.fullmatch,
         datm.read,
+        ("iteration", *_OF_TENSORS),
     ),
-    "arrays": Layout(FORMS["arrays"].title, FORMS["arrays"].has, arrays.read),
+    "arrays": _of_form(FORMS["arrays"], arrays.read, *_OF_TENSORS),
     **{
-        name: Layout(FORMS[name].title, FORMS[name].has, functools.partial(encoded.read_images, FORMS[name]))
+        name: _of_form(FORMS[name], functools.partial(encoded.read_images, FORMS[name]), "image_size")
         for name in ENCODED
     },
 }
-
-# Options that say what a source does not, and the layouts that they are for.
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "class_order": ("images", "parquet", "cifar"),
-    "soft_labels": ("data.pt", "datm", "arrays"),
-    "repetition": ("data.pt",),
-    "split": ("images", "parquet", "arrays", "data.pt"),
-    "label_column": ("parquet",),
-    "factor": ("data.pt", "datm", "arrays"),
-    "iteration": ("datm",),
-    "image_size": ENCODED,
-}
+# All options that only some layouts take.
+OPTIONS = {option for layout in LAYOUTS.values() for option in layout.options}
 
 
 def find_layout(source: Source) -> str | None:

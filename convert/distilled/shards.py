@@ -5,13 +5,13 @@ so that nobody takes the preview for the pixels. The schema's metadata hold the 
 Hugging Face's `datasets` reads about the columns.
 """
 
-import contextlib
 import io
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from PIL import Image
 
 from gift_jax.data.datasets import get_dataset
 from gift_jax.data.distilled import DistilledSet, StoredSet, from_parts, to_parts
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.readers import parquet
 from gift_jax.readers.classes import ClassOrder
 from gift_jax.readers.records import Records
@@ -152,13 +152,8 @@ def read_shards(source: Source, told: Mapping[str, str]) -> DistilledSet:
         return from_parts(StoredSet(arrays, metadata), source.label)
 
 
-@contextlib.contextmanager
-def _whole(source: Source) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, pa.ArrowException) as error:
-        reason = short_reason(error)
-        raise GiftError(f"{source.label}: its shards are not as they were written ({reason}); {_DAMAGED}") from None
+def _whole(source: Source) -> AbstractContextManager[None]:
+    return damage_as_gift_error(f"{source.label}: its shards are not as they were written", _DAMAGED)
 
 
 def _read_columns(source: Source, shards: Sequence[str]) -> dict[str, np.ndarray]:

@@ -71,7 +71,7 @@ def find_family(model: str) -> Family:
         for pattern, family in FAMILIES.items():
             if re.fullmatch(pattern, name):
                 return family
-    raise GiftError(f"--model {model!r} is unknown; known are {', '.join((*MODELS, *ALIASES))}")
+    raise GiftError(f"the architecture {model!r} is unknown; known are {', '.join((*MODELS, *ALIASES))}")
 
 
 def official_name(model: str) -> str:

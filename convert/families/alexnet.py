@@ -9,4 +9,4 @@ RULES = (
     *affine("classifier.4", "fc2", LINEAR),
     *affine("classifier.6", "fc3", LINEAR),
 )
-FAMILY = Family(RULES, stem="features.0.weight", head="classifier.6")
+FAMILY = Family(RULES)

@@ -10,7 +10,7 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.convnet import feature_side, first_padding
 
 from ..rules import CHW, CONV, SAME, Rule, flattened
-from .base import Check, Family, Options
+from .base import OTHER_MODEL, Family, Options, compare
 from .spelling import Spelling, State
 
 DEFAULTS: Options = {"width": 128, "norm": "batch"}
@@ -41,17 +41,14 @@ def _sequential_names(state: State) -> dict[str, str]:
     return {f"features.{n}.": f"layers.{parts[n % stride]}.{n // stride}." for n in weights if n % stride in parts}
 
 
-def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
-    inputs = len(state["layers.conv.0.weight"]) * feature_side(depth, spec.channels, spec.image_size) ** 2
-    features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
-    told = "the file holds a {0}, but --model is {1}; give the model that was trained"
-    return (f"conv{depth}", spec.name, told), (state["classifier.weight"].shape[1], inputs, features)
-
-
 def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
-    norm = agreed_norm(where, dict(spec.options).get("norm"), _told_norm(state))
-    return {"width": len(state["layers.conv.0.weight"]), "norm": norm}
+    depth = len([name for name in state if re.fullmatch(r"layers\.conv\.\d+\.weight", name)])
+    compare(where, f"conv{depth}", spec.name, OTHER_MODEL)
+    width = len(state["layers.conv.0.weight"])
+    inputs = width * feature_side(depth, spec.channels, spec.image_size) ** 2
+    features = f"its classifier reads {{0}} features, but {spec.image_size} pixels give {{1}}; check --image-size"
+    compare(where, state["classifier.weight"].shape[1], inputs, features)
+    return {"width": width, "norm": agreed_norm(where, dict(spec.options).get("norm"), _told_norm(state))}
 
 
 def agreed_norm(where: str, asked: object, told: str | None) -> str:
@@ -115,11 +112,8 @@ class Reference(nn.Module):
 
 FAMILY = Family(
     _rules,
-    stem="layers.conv.0.weight",
-    head="classifier",
     reference=Reference,
     spellings=(Spelling(_sequential_names),),
-    checks=_checks,
     read_options=_read_options,
     defaults=DEFAULTS,
 )

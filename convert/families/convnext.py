@@ -58,4 +58,4 @@ def _with_flat_scales(arrays: Arrays) -> Arrays:
 
 
 TIMM = Spelling(_names(), _with_wide_scales, restore=_with_flat_scales)
-FAMILY = Family(RULES, stem="features.0.0.weight", head="classifier.2", spellings=(TIMM,))
+FAMILY = Family(RULES, spellings=(TIMM,))

@@ -39,4 +39,4 @@ def _names() -> dict[str, str]:
 
 
 TIMM = Spelling(_names())
-FAMILY = Family(RULES, stem="features.0.0.weight", head="classifier.1", spellings=(TIMM,))
+FAMILY = Family(RULES, spellings=(TIMM,))

@@ -9,7 +9,7 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_cifar import WIDTHS
 
 from ..rules import CONV, LINEAR, Rule, affine, batch_norm
-from .base import Check, Family, torchvision_module
+from .base import Family, Options, compare, torchvision_module
 from .spelling import Spelling, State
 
 
@@ -70,8 +70,8 @@ def model_for_cifar(state: State) -> str:
     return f"resnet{6 * blocks + 2}"
 
 
-def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    """The width of the first convolution tells the stem, and its outputs a ResNet for CIFAR."""
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
+    """None are told; the width of the first convolution tells the stem, and its outputs a ResNet for CIFAR."""
     depth, stem = _taken_apart(spec.name)
     outputs, _, found, _ = state["conv1.weight"].shape
     small = outputs == WIDTHS[0] and not any(name.startswith("layer4.") for name in state)
@@ -79,12 +79,10 @@ def checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
     other = next(
         (f"give --model {depth}{end}" for end, size in STEMS.items() if size == found), "such stems are not known"
     )
-    return (
-        (told, spec.name, "the file holds a {0} for CIFAR, of three stages; give --model {0}"),
-        (found, STEMS[stem], f"its first convolution is {{0}} pixels wide, {spec.name}'s is {{1}}; {other}"),
-    )
+    compare(where, told, spec.name, "the file holds a {0} for CIFAR, of three stages; give --model {0}")
+    wide = f"its first convolution is {{0}} pixels wide, {spec.name}'s is {{1}}; {other}"
+    compare(where, found, STEMS[stem], wide)
+    return dict(spec.options)
 
 
-FAMILY = Family(
-    rules(), stem="conv1.weight", head="fc", reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), checks=checks
-)
+FAMILY = Family(rules(), reference=reference, spellings=(*SHORTCUTS, STAGES_FROM_TWO), read_options=_read_options)

@@ -8,7 +8,7 @@ from torch import nn
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_ap import STRIDES, stem_shape
 
-from .base import Check, Family, Options
+from .base import Family, Options, compare
 from .convnet import agreed_norm, torch_norm
 from .resnet import rules
 from .spelling import State
@@ -16,12 +16,9 @@ from .spelling import State
 DEFAULTS: Options = {"width": 64, "norm": "instance"}
 
 
-def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    stem = f"its first convolution is {{0}} pixels wide, but {spec.image_size} pixels take {{1}}; check --image-size"
-    return ((state["layer0.conv1.weight"].shape[2], stem_shape(spec.image_size)[0], stem),)
-
-
 def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
+    stem = f"its first convolution is {{0}} pixels wide, but {spec.image_size} pixels take {{1}}; check --image-size"
+    compare(where, state["layer0.conv1.weight"].shape[2], stem_shape(spec.image_size)[0], stem)
     told = "batch" if "layer0.bn1.running_mean" in state else None
     usual = None if told else DEFAULTS["norm"]
     norm = agreed_norm(where, dict(spec.options).get("norm", usual), told)
@@ -77,10 +74,7 @@ class Reference(nn.Module):
 
 FAMILY = Family(
     rules(stem="layer0.", norm=2),  # those of running statistics find nothing where the norm has none
-    stem="layer0.conv1.weight",
-    head="fc",
     reference=Reference,
-    checks=_checks,
     read_options=_read_options,
     defaults=DEFAULTS,
 )

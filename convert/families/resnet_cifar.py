@@ -7,7 +7,7 @@ from torch.nn import functional
 from gift_jax.models import ModelSpec
 from gift_jax.models.resnet_cifar import WIDTHS, blocks_per_stage
 
-from .base import Check, Family, Options
+from .base import OTHER_MODEL, Family, Options, compare
 from .resnet import model_for_cifar, rules
 from .spelling import Spelling, State
 
@@ -16,12 +16,9 @@ DEFAULTS: Options = {"shortcut": "padded"}
 TORCHVISIONS = Spelling({"layer{s}.{b}.downsample.": "layer{s}.{b}.shortcut.", "fc.": "linear."})
 
 
-def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
-    told = model_for_cifar(state) if len(state["conv1.weight"]) == WIDTHS[0] else spec.name
-    return ((told, spec.name, "the file holds a {0}, but --model is {1}; give the model that was trained"),)
-
-
 def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
+    told = model_for_cifar(state) if len(state["conv1.weight"]) == WIDTHS[0] else spec.name
+    compare(where, told, spec.name, OTHER_MODEL)
     shortcut = "projected" if any(".shortcut." in name for name in state) else "padded"
     return {**dict(spec.options), "shortcut": shortcut}
 
@@ -77,11 +74,8 @@ class Reference(nn.Module):
 
 FAMILY = Family(
     rules(shortcut="shortcut", head="linear"),
-    stem="conv1.weight",
-    head="linear",
     reference=Reference,
     spellings=(TORCHVISIONS,),
-    checks=_checks,
     read_options=_read_options,
     defaults=DEFAULTS,
 )

@@ -30,4 +30,4 @@ RULES = (
     *conv_norm("conv5", "head"),
     *affine("fc", "fc", LINEAR),
 )
-FAMILY = Family(RULES, stem="conv1.0.weight", head="fc")
+FAMILY = Family(RULES)

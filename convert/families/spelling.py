@@ -69,7 +69,7 @@ class Reading(NamedTuple):
 
 def nearest(state: State, rules: Sequence[Rule], spellings: Sequence[Spelling]) -> Reading:
     """The spelling, and the shared prefix left out, under which most names are official; of equals the plainer one."""
-    known = re.compile("|".join(re.sub(r"\?P<\w+>", "?:", rule.pattern().pattern) for rule in rules))
+    known = re.compile("|".join(re.sub(r"\?P<\w+>", "?:", as_pattern(rule.source).pattern) for rule in rules))
     readings = [
         Reading(spelling, official, sum(bool(known.fullmatch(name)) for name in official))
         for rest in _without_shared_prefixes(state)

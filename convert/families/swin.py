@@ -89,5 +89,5 @@ def _unknown_window(spec: ModelSpec) -> str:
 
 
 TIMM = Spelling(_names(), _with_whole_biases, _other_windows, _with_parts_of_biases)
-FAMILY = Family(RULES, stem="features.0.0.weight", head="head", spellings=(TIMM._replace(refusal=_unknown_window),))
+FAMILY = Family(RULES, spellings=(TIMM._replace(refusal=_unknown_window),))
 WINDOW_8 = FAMILY._replace(spellings=(TIMM,))

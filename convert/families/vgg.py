@@ -42,4 +42,4 @@ def _as_convolutions(arrays: Arrays) -> Arrays:
 
 _NAMES = {"pre_logits.fc1.": "classifier.0.", "pre_logits.fc2.": "classifier.3.", "head.fc.": "classifier.6."}
 TIMM = Spelling(_NAMES, _flat, _too_large, _as_convolutions)
-FAMILY = Family(RULES, stem="features.0.weight", head="classifier.6", spellings=(TIMM,))
+FAMILY = Family(RULES, spellings=(TIMM,))

@@ -4,7 +4,7 @@ from gift_jax.models import ModelSpec
 from gift_jax.models.vit import PATCH
 
 from ..rules import CONV, LINEAR, Rule, affine, norm
-from .base import Check, Family, torchvision_module
+from .base import Family, Options, compare, torchvision_module
 from .spelling import Spelling, State
 
 _BLOCK = "encoder.layers.encoder_layer_{i}"
@@ -43,17 +43,16 @@ TIMM = Spelling(
 )
 
 
-def _checks(spec: ModelSpec, state: State) -> tuple[Check, ...]:
+def _read_options(where: str, spec: ModelSpec, state: State) -> Options:
     found = state["encoder.pos_embedding"].shape[1] if "encoder.pos_embedding" in state else None
     message = f"its position embedding has {{0}} tokens, but {spec.image_size} pixels give {{1}}; check --image-size"
-    return ((found, (spec.image_size // PATCH) ** 2 + 1, message),)
+    compare(where, found, (spec.image_size // PATCH) ** 2 + 1, message)
+    return dict(spec.options)
 
 
 FAMILY = Family(
     RULES,
-    stem="conv_proj.weight",
-    head="heads.head",
     reference=lambda spec: torchvision_module(spec, image_size=spec.image_size),
     spellings=(OLDER, TIMM),
-    checks=_checks,
+    read_options=_read_options,
 )

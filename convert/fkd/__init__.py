@@ -15,9 +15,9 @@ from gift_jax.data.fkd import INFO, files_digest, save_epoch, save_info, set_dig
 from gift_jax.data.stored_info import StoredBatches, StoredInfo, problems
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
-from gift_jax.readers.archives import open_archive
-from gift_jax.readers.source import Source, check_file, directory
-from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error, same_content
+from gift_jax.readers.formats import open_files
+from gift_jax.readers.source import Source, check_file
+from gift_jax.runtime.files import atomic_write, same_content
 from gift_jax.runtime.progress import display
 
 from ..distilled import open_distilled
@@ -55,18 +55,14 @@ def convert_fkd(request: LabelRequest) -> StoredInfo:
     if out.exists() and not (out / INFO).is_file():
         raise GiftError(f"{out}: exists and is not a directory of stored soft labels; choose another --out")
     source = hub.local(request.source, "set")
-    with os_errors_as_gift_error(source):
-        paths = filter(Path.is_file, source.rglob("*")) if source.is_dir() else [source]
-        size = sum(map(check_file, paths))
     images = open_distilled(request.distilled)
-    files = directory(source) if source.is_dir() else open_archive(source)
-    if files is None:
+    if (files := open_files(source)) is None:
         raise GiftError(f"{source}: neither a directory nor a zip or tar archive; give the released one or its folder")
     bank = find_bank(files, request.epochs, len(images.labels))
     if request.centre and not bank.epoch_per_file:
         raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
     reader = _Reader(files, bank, images, request.temperature if bank.epoch_per_file else 0.0)
-    _announce(reader, size, out)
+    _announce(reader, out)
     done = "is there" if out.exists() else "written"
     with atomic_write(out, keep=same_content) as temporary:
         temporary.mkdir()
@@ -91,12 +87,14 @@ def sampler_order(count: int, epochs: int, seed: int) -> np.ndarray:
     return orders
 
 
-def _announce(reader: _Reader, size: int, out: Path) -> None:
+def _announce(reader: _Reader, out: Path) -> None:
     """Say how much is read and, by a first file, how much is written. Raises: GiftError if there is no room for it."""
     places, epochs = reader.bank.places, reader.bank.epochs
     records = reader.records(next(iter(places)))
     first, batches = records[0].batch, len(places) * len(records)
-    print(f"reads     {reader.files.path}: {_gigabytes(size)} on disk", flush=True)
+    source, sizes = reader.files.path, reader.files.sizes
+    size = sum(sizes.values()) if source.is_dir() else check_file(source)
+    print(f"reads     {source}: {_gigabytes(size)} on disk", flush=True)
     image = _BYTES_BESIDE_LOGITS + sum(
         array.nbytes // len(first.flips) for array in (first.logits, first.classes, first.weights) if array is not None
     )

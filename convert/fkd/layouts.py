@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.readers.source import Source
 
 from ..distilled.data_pt import load_torch
@@ -165,17 +165,12 @@ def _read_order(files: Source, base: str, count: int) -> Mapping[int, np.ndarray
     if not any(name.rpartition("/")[2] == base for name in files.sizes):
         return None
     label = files.title(name := files.find(base))
-    try:
+    with damage_as_gift_error(f"{label}: is no JSON file", AGAIN):
         content: Any = json.loads(files.read(name, _LARGEST)) if base.endswith(".json") else load_torch(files, name)
-    except (ValueError, RecursionError):
-        raise GiftError(f"{label}: is no JSON file; {AGAIN}") from None
-    try:
+    with damage_as_gift_error(f"{label}: is no dictionary of lists of images' numbers", AGAIN):
         order = {int(number): np.asarray(rows) for number, rows in content.items()}
-        whole = bool(order) and all(rows.ndim == 1 and rows.dtype.kind == "i" and rows.size for rows in order.values())
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        whole, order = False, {}
-    if not whole:
-        raise GiftError(f"{label}: is no dictionary of lists of images' numbers; {AGAIN}")
+        if not order or any(rows.ndim != 1 or rows.dtype.kind != "i" or not rows.size for rows in order.values()):
+            raise ValueError("empty, or not of whole numbers")
     if any(rows.min() < 0 or rows.max() >= count for rows in order.values()):
         raise GiftError(f"{label}: names images beyond the {count} of the set; give the whole set by --distilled")
     return {number: rows.astype(np.int32) for number, rows in order.items()}

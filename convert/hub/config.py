@@ -12,7 +12,7 @@ from typing import Any
 
 from gift_jax.data.datasets import Normalisation, embedded_description, get_dataset, register_embedded_dataset
 from gift_jax.data.transforms import Preprocessing
-from gift_jax.errors import GiftError, short_reason
+from gift_jax.errors import GiftError, damage_as_gift_error
 from gift_jax.models import ModelSpec
 from gift_jax.readers.hub import CONFIG
 from gift_jax.runtime.files import os_errors_as_gift_error, read_json_object
@@ -87,20 +87,14 @@ def read_config(weights: Path, image_size: int | None = None) -> Described:
         return Described()
     check_arch(str(path), architecture)
     try:
-        return _described(path, str(architecture), content, image_size)
+        with damage_as_gift_error(f"{path}: a field is of another kind than timm writes", "save it again"):
+            return _described(path, str(architecture), content, image_size)
     except GiftError as error:
         raise error if str(error).startswith(str(path)) else GiftError(f"{path}: {error}") from None
-    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
-        reason = short_reason(error)
-        raise GiftError(f"{path}: a field is of another kind than timm writes ({reason}); save it again") from None
 
 
 def _described(path: Path, architecture: str, content: Mapping[str, Any], image_size: int | None) -> Described:
-    try:
-        find_family(architecture)
-    except GiftError as error:
-        known = str(error).partition("; ")[2]
-        raise GiftError(f"{path}: holds a {architecture}, which is not converted; {known}") from None
+    find_family(architecture)  # refuses one that is not known
     arguments = {"global_pool": content.get("global_pool"), **(content.get("model_args") or {})}
     pool = _pool(official_name(architecture))
     for name, value in arguments.items():

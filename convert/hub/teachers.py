@@ -42,7 +42,7 @@ def write_teacher(source: Path, directory: Path, repo: str) -> tuple[Card, str]:
     """Write weights and config.json into a directory that is there. Returns: its card, and what it is, in words."""
     info, params, batch_stats = load_weights(source)
     official, (name, spelling) = official_state(info, params, batch_stats), written_form(info.spec)
-    head = f"{find_family(info.architecture).head}.weight"
+    head = f"{find_family(info.architecture).head(info.spec)}.weight"
     [classifier] = spelling.back({head: official[head]})
     save_state(directory / _WEIGHTS, spelling.back(official))
     config = make_config(info, classifier.removesuffix(".weight"))

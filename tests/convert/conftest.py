@@ -40,15 +40,15 @@ def done(convert):
 
 @pytest.fixture
 def refused(convert, tmp_path):
-    """Run a conversion that must fail: status 2, one line that names the file, nothing left behind."""
+    """Run a conversion that must fail: status 2, one line that names its source (or `names`), nothing left behind."""
 
-    def run(*arguments, message, names):
+    def run(*arguments, message, names=None):
         out = tmp_path / "out"
         status, _, err = convert(*arguments, "--out", out / "result")
         assert status == 2
         assert err.startswith("error: ")
         assert err.count("\n") == 1
-        assert str(names) in err
+        assert str(arguments[1] if names is None else names) in err
         assert message in err
         assert "Traceback" not in err
         assert not out.exists() or list(out.iterdir()) == []
@@ -96,9 +96,8 @@ def imported_fkd(done, tmp_path):
 def refused_fkd(refused, tmp_path):
     """Run a conversion of stored soft labels that must fail."""
 
-    def run(source, *options, message, distilled=None, names=None):
+    def run(source, *options, message, distilled=None):
         save_distilled(tmp_path / "set.safetensors", distilled or make_set())
-        arguments = ("fkd", source, "--distilled", tmp_path / "set.safetensors", *options)
-        refused(*arguments, message=message, names=names or source)
+        refused("fkd", source, "--distilled", tmp_path / "set.safetensors", *options, message=message)
 
     return run

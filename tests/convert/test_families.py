@@ -337,16 +337,12 @@ def test_a_vit_under_the_older_names_of_its_released_file(read):
         ("resnet18_modified", "resnet20", 10, "makes 64 channels, resnet20's 16"),
         ("resnet_ap10", "resnet18", 10, "holds no resnet18"),
         ("resnet_ap10", "resnet_ap10", 9, "has 10 outputs, but the dataset has 9 classes"),
+        ("vit_b_16", "vit_b_16", 10, r"has 5 tokens, but 48 pixels give 10; check --image-size"),
     ],
 )
 def test_other_architectures_are_refused(file_model, asked, classes, message, read):
     with pytest.raises(GiftError, match=message):
-        converted(reference(spec(file_model)), spec(asked, classes), read)
-
-
-def test_a_vit_of_another_input_size_is_refused(read):
-    with pytest.raises(GiftError, match=r"has 5 tokens, but 48 pixels give 10; check --image-size"):
-        converted(reference(spec("vit_b_16", size=32)), spec("vit_b_16", size=48), read)
+        converted(reference(spec(file_model)), spec(asked, classes, 48 if asked == "vit_b_16" else 32), read)
 
 
 def test_swin_tables_are_checked_and_demanded(read):

@@ -11,6 +11,7 @@ from modules import images_of, nhwc, scaled
 from torch.nn import functional
 
 from convert.families import find_family
+from convert.request import TeacherRequest
 from convert.teacher import convert_teacher
 from gift_jax.data.datasets import CIFAR_NORMALISATION, IMAGENET_NORMALISATION
 from gift_jax.data.evaluation import load_evaluation
@@ -113,7 +114,7 @@ def test_a_published_file_is_converted_and_exported_bit_for_bit(name, done, tmp_
 @pytest.mark.exhaustive
 def test_a_published_file_tells_imagenets_statistics_though_accuracy_does_not(tmp_path):
     """With CIFAR's, ResNet-56 scores 83.32 % on this copy of the test images, with ImageNet's, its own, 83.20 %."""
-    info = convert_teacher(REAL / "resnet56-4bfd9763.th", dataset="cifar10", model="resnet56", out=tmp_path / "t")
+    info = convert_teacher(TeacherRequest(REAL / "resnet56-4bfd9763.th", tmp_path / "t", "cifar10", "resnet56"))
     assert info.normalisation == CIFAR_NORMALISATION
     images = load_evaluation(
         "cifar10", image_size=32, source=str(REAL.parent / "cifar10" / "cifar10-jpeg.tar.xz")

@@ -1,15 +1,15 @@
 """Stored soft labels: imported, and replayed as the authors' loader shows them."""
 
 import dataclasses
+import functools
 import json
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from fkd_files import BATCH, IMAGES, LABELS, NORMALISATION, batches, make_set, pictures, read_fkd, sampler, write_fkd
+from fkd_files import BATCH, IMAGES, LABELS, NORMALISATION, batches, make_set, numbers, read_fkd, sampler, write_fkd
 from label_banks import REPLAY
 from setups import INFO
 from trees import pixels, tarred, zipped
@@ -29,7 +29,7 @@ from gift_jax.teachers.teacher import make_teacher
 from gift_jax.training.program import init_state, make_data
 from gift_jax.training.step import make_step
 
-SIDE, COUNT, EPOCHS = 32, 30, 2
+SIDE, EPOCHS = IMAGES.shape[1], 2
 STUDENT = get_model(ModelSpec("conv2", 10, SIDE, 3, (("width", 4),)))
 RECIPE = Recipe(loss="kl", epochs=2, evaluations=1, optimizer=Optimizer("sgd", 0.1), normalisation=NORMALISATION)
 VARIANTS = [("cutmix", False), ("cutmix", True), ("mixup", False), ("none", False)]
@@ -38,14 +38,11 @@ VARIANTS = [("cutmix", False), ("cutmix", True), ("mixup", False), ("none", Fals
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
     """Released folders by (mixing, with numbers), written once."""
-    written = {}
 
+    @functools.cache
     def get(mix="cutmix", with_numbers=False):
-        if (mix, with_numbers) not in written:
-            folder = tmp_path_factory.mktemp("released") / "FKD"
-            labels = {"epochs": EPOCHS, "mix": mix, "with_numbers": with_numbers}
-            written[mix, with_numbers] = write_fkd(folder, pictures(IMAGES), LABELS, **labels)
-        return written[mix, with_numbers]
+        further = {"further": numbers} if with_numbers else {}
+        return write_fkd(tmp_path_factory.mktemp("released") / "FKD", epochs=EPOCHS, mix=mix, **further)
 
     return get
 
@@ -54,7 +51,7 @@ def released(tmp_path_factory):
 def test_batches_are_those_of_the_authors_loader(released, imported_fkd, mix, with_numbers):
     folder = released(mix, with_numbers)
     labels, _ = imported_fkd(folder)
-    for epoch, theirs in enumerate(read_fkd(folder, pictures(IMAGES), EPOCHS)):
+    for epoch, theirs in enumerate(read_fkd(folder, EPOCHS)):
         ours = batches(labels, epoch)
         assert len(ours) == len(theirs) == 4
         for batch, (rows, images, logits) in zip(ours, theirs, strict=True):
@@ -78,7 +75,7 @@ def test_a_pushed_set_serves_as_the_converted_one_does(released, imported_fkd, d
 def test_what_is_stored_and_its_size_are_told(released, imported_fkd):
     labels, out = imported_fkd(released())
     info = labels.info
-    assert (info.epochs, info.batch_size, info.mix, info.num_images) == (EPOCHS, BATCH, "cutmix", COUNT)
+    assert (info.epochs, info.batch_size, info.mix, info.num_images) == (EPOCHS, BATCH, "cutmix", len(IMAGES))
     assert info.order == "of torch's RandomSampler, seed 42"
     assert out.startswith("reads     ")
     assert "GB on disk" in out
@@ -94,7 +91,7 @@ def test_the_order_is_that_of_torchs_sampler_over_many_epochs():
 
 
 @pytest.mark.parametrize(
-    ("suffix", "pack"), [("tar.gz", partial(tarred, mode="w:gz")), ("tar", tarred), ("zip", zipped)]
+    ("suffix", "pack"), [("tar.gz", functools.partial(tarred, mode="w:gz")), ("tar", tarred), ("zip", zipped)]
 )
 def test_an_archive_is_read_in_any_order_of_files(released, imported_fkd, tmp_path, suffix, pack):
     files = sorted(released().rglob("*.tar"), key=lambda path: path.name)
@@ -134,7 +131,7 @@ def test_the_loss_is_of_the_loaders_images_and_the_stored_logits(released, impor
         make_data(make_set(), None),
         jax.jit(make_step(program)),
     )
-    theirs = next(read_fkd(folder, pictures(IMAGES), 1))
+    theirs = next(read_fkd(folder, 1))
     for batch, (_, images, logits) in zip(batches(labels, 0), theirs, strict=True):
         seen = jnp.asarray(images.numpy().transpose(0, 2, 3, 1))
         student, _ = STUDENT.apply(state.params, state.batch_stats, seen, train=True, key=key)
@@ -219,7 +216,7 @@ def replaced(place, change):
 
 CHANGES = {
     "no list": (lambda record: {"logits": record[5]}, "is no list of six to eight parts"),
-    "coordinates": (replaced(0, lambda coords: coords + 0.003), "its crops are not of whole pixels of a 32 pixel"),
+    "coordinates": (replaced(0, lambda coords: coords + 0.003), "its crops are not of whole pixels of a 28 pixel"),
     "outside": (replaced(0, lambda coords: coords + 0.5), "a crop lies outside its image"),
     "flips": (replaced(1, lambda flips: flips.float()), "its flips are float32[8], expected a tensor [8]"),
     "partners": (replaced(2, lambda partners: partners + 1), "a partner lies outside its batch"),
@@ -233,14 +230,14 @@ CHANGES = {
 
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
 def test_a_batch_that_does_not_fit_is_named(change, message, refused_fkd, tmp_path):
-    folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=1, with_numbers=True)
+    folder = write_fkd(tmp_path / "FKD", epochs=1, further=numbers)
     path = folder / "epoch_0" / "batch_2.tar"
     torch.save(change(torch.load(path, weights_only=False)), path)
     refused_fkd(folder, message=message)
 
 
 def test_missing_batches_and_sources_are_named(released, refused_fkd, tmp_path):
-    folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=2)
+    folder = write_fkd(tmp_path / "FKD", epochs=2)
     (folder / "epoch_1" / "batch_2.tar").unlink()
     refused_fkd(folder, message="epoch_1/batch_2.tar is not there")
     refused_fkd(folder, "--epochs", "3", message="has 2 epochs, but --epochs is 3")

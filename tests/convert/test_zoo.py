@@ -67,6 +67,6 @@ def test_one_that_fails_does_not_keep_the_others(source, convert, tmp_path, monk
 
 
 def test_a_directory_without_teachers_is_an_error(refused, tmp_path):
-    refused("zoo", tmp_path / "empty", message="there is no such file or directory", names=tmp_path / "empty")
+    refused("zoo", tmp_path / "empty", message="there is no such file or directory")
     (tmp_path / "empty").mkdir()
-    refused("zoo", tmp_path / "empty", message="the published teachers", names=tmp_path / "empty")
+    refused("zoo", tmp_path / "empty", message="the published teachers")

@@ -25,8 +25,13 @@ sys.addaudithook(audit)
 
 
 class Payload:
+    """What a malicious pickle does: it runs a command when it is loaded."""
+
+    def __init__(self, command="true"):
+        self.command = command
+
     def __reduce__(self):
-        return os.system, ("true",)
+        return os.system, (self.command,)
 
 
 def settings(examples):

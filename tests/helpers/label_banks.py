@@ -6,27 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from fkd_files import MEAN, NORMALISATION, STD, functional, make_set, recorder, sampler, shown
-from trees import pixels
+from fkd_files import IMAGES, MEAN, NORMALISATION, SIDE, STD, functional, make_set, recorder, sampler, shown
 
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.task import train
 from gift_jax.training.replay import replay
 
-SIDE = 28  # float16 does not tell the crops of it exactly
-IMAGES = pixels(30, SIDE)
 STUDENT = get_model(ModelSpec("conv1", 10, SIDE, 3, (("width", 4),)))
-
-
-def bank_set():
-    return make_set(IMAGES)
 
 
 def trained(labels, recipe, **options):
     """A student that was trained from stored labels, whose loss has fallen."""
     seen = EvaluationSet(IMAGES[:12], np.arange(12, dtype=np.int32) % 10, "cifar10")
-    run = train(recipe, STUDENT, bank_set(), None, seen, soft_labels=labels, **options)[0]
+    run = train(recipe, STUDENT, make_set(), None, seen, soft_labels=labels, **options)[0]
     assert run.losses[-1] < run.losses[0]
     return run
 
@@ -43,12 +36,12 @@ REPLAY = jax.jit(replay, static_argnums=(2, 3, 4))
 # ---- LPLD ----------------------------------------------------------------------------------------------
 
 
-def write_lpld(folder, images, labels, *, batch, epochs, kept):
+def write_lpld(folder, *, batch, epochs, kept):
     """Pruned to the first kept batches: each epoch lacks its smaller last batch, the last epoch may lack more."""
-    record_of, order, written = recorder(images, labels), {}, 0
+    record_of, order, written = recorder(), {}, 0
     for epoch in range(epochs):
         (folder / f"epoch_{epoch}").mkdir(parents=True)
-        whole = [rows for rows in sampler_of(len(images), batch, epoch) if len(rows) == batch]
+        whole = [rows for rows in sampler_of(batch, epoch) if len(rows) == batch]
         for number, rows in enumerate(whole[: kept - written]):
             torch.save(record_of(rows), folder / f"epoch_{epoch}" / f"batch_{number}.tar")
             order.setdefault(str(epoch), []).extend(rows)
@@ -57,15 +50,15 @@ def write_lpld(folder, images, labels, *, batch, epochs, kept):
     return folder
 
 
-def sampler_of(count, batch, epoch):
+def sampler_of(batch, epoch):
     """One epoch of the sampler's batches."""
-    batches = sampler(count, batch)
+    batches = sampler(len(IMAGES), batch)
     for _ in range(epoch):
         list(batches)
     return list(batches)
 
 
-def read_lpld(folder, images, *, batch):
+def read_lpld(folder, *, batch):
     """(rows, images, logits) of each batch, numbered through all epochs, whose rows the list tells."""
     order = json.loads((folder / "sampler_indices_epoch.json").read_text())
     steps = len(order["0"]) // batch
@@ -73,16 +66,16 @@ def read_lpld(folder, images, *, batch):
         epoch, place = divmod(number, steps)
         rows = order[str(epoch)][place * batch :][:batch]
         parts = torch.load(folder / f"epoch_{epoch}" / f"batch_{place}.tar", weights_only=False)
-        yield rows, shown(parts, images, rows), parts[5].float()
+        yield rows, shown(parts, rows), parts[5].float()
 
 
 # ---- LPQLD ---------------------------------------------------------------------------------------------
 
 
-def write_lpqld(folder, images, labels, *, batch, count, top):
+def write_lpqld(folder, *, batch, count, top):
     """A pool of count batches, numbered through: the largest logits and their classes, crops in float16."""
     folder.mkdir(parents=True)
-    record_of, order, number, batches = recorder(images, labels), {}, 0, sampler(len(images), batch)
+    record_of, order, number, batches = recorder(), {}, 0, sampler(len(IMAGES), batch)
     while number < count:
         for rows in batches:
             if len(rows) < batch or number == count:
@@ -97,12 +90,12 @@ def write_lpqld(folder, images, labels, *, batch, count, top):
     return folder
 
 
-def read_lpqld(folder, images):
+def read_lpqld(folder):
     """(rows, images, probabilities at T = 20) of each batch: a softmax over the largest logits alone ("MR")."""
     order = json.loads((folder / "sampler_indices_batch.json").read_text())
     for number, rows in order.items():
         parts = torch.load(folder / f"batch_{number}.tar", weights_only=False)
-        yield rows, shown(parts, images, rows), parts[5].float(), parts[6].long()
+        yield rows, shown(parts, rows), parts[5].float(), parts[6].long()
 
 
 def lpqld_targets(values, classes, temperature, num_classes=10):
@@ -112,14 +105,14 @@ def lpqld_targets(values, classes, temperature, num_classes=10):
 # ---- HALD ----------------------------------------------------------------------------------------------
 
 
-def write_hald(folder, images, labels, *, batch, epochs, temperature=20):
+def write_hald(folder, *, batch, epochs, temperature=20):
     """A list of batches an epoch: crops in float16, softmax probabilities."""
     folder.mkdir(parents=True)
-    record_of, order = recorder(images, labels), {}
+    record_of, order = recorder(), {}
     for epoch in range(epochs):
-        order[str(epoch)] = torch.randperm(len(images), generator=torch.Generator().manual_seed(42 + epoch)).tolist()
+        order[str(epoch)] = torch.randperm(len(IMAGES), generator=torch.Generator().manual_seed(42 + epoch)).tolist()
         stored = []
-        for start in range(0, len(images), batch):
+        for start in range(0, len(IMAGES), batch):
             rows = order[str(epoch)][start : start + batch]
             coords, *middle, logits = record_of(rows)
             stored.append([coords.half(), *middle, torch.softmax(logits.float() / temperature, dim=1).half()])
@@ -131,29 +124,29 @@ def write_hald(folder, images, labels, *, batch, epochs, temperature=20):
 def on_tensors(whole):
     """Prepare an image as a tensor, with a box of whole pixels."""
 
-    def prepare(image, box, flipped, size):
+    def prepare(image, box, flipped):
         image = functional.to_tensor(image)
         top, left, height, width = map(whole, box)
-        image = functional.resized_crop(image, top, left, height, width, [size, size], antialias=True)
+        image = functional.resized_crop(image, top, left, height, width, [SIDE, SIDE], antialias=True)
         image = functional.hflip(image) if flipped else image
         return functional.normalize(image, MEAN, STD)
 
     return prepare
 
 
-def read_hald(folder, images, *, batch):
+def read_hald(folder, *, batch):
     """(rows, images, probabilities) of each batch of each epoch; coordinates are cut off to whole pixels."""
     order = torch.load(folder / "sampler_indices_dict.pt", weights_only=True)
     for epoch, rows in order.items():
         for number, parts in enumerate(torch.load(folder / f"epoch_{epoch}.tar", weights_only=False)):
             chosen = rows[number * batch :][:batch]
-            yield chosen, shown(parts, images, chosen, on_tensors(int)), parts[5].float()
+            yield chosen, shown(parts, chosen, on_tensors(int)), parts[5].float()
 
 
 # ---- EDC -----------------------------------------------------------------------------------------------
 
 
-def read_edc(folder, images, epoch):
+def read_edc(folder, epoch):
     """(rows, images, logits): crops of tensors, whose boxes are rounded.
 
     `ShufflePatchesWithIndex` cuts a tensor into strips, orders them by the last part, and joins those it had cut.
@@ -161,4 +154,4 @@ def read_edc(folder, images, epoch):
     for number in range(len(list((folder / f"epoch_{epoch}").iterdir()))):
         parts = torch.load(folder / f"epoch_{epoch}" / f"batch_{number}.tar", weights_only=False)
         rows = parts[6].tolist()
-        yield rows, shown(parts, images, rows, on_tensors(round)), parts[5].float()
+        yield rows, shown(parts, rows, on_tensors(round)), parts[5].float()

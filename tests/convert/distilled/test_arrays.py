@@ -91,7 +91,7 @@ UNSAID = {
 def test_what_labels_are_is_never_guessed(labels, told, message, refused, tmp_path):
     path = npz(tmp_path / "set.npz", labels=labels)
     options = ("--soft-labels", *told) if told else ()
-    refused("distilled", path, *RAW, *options, message=message, names=path)
+    refused("distilled", path, *RAW, *options, message=message)
 
 
 def test_labels_from_1_are_shifted_where_it_is_said(imported, refused, tmp_path):
@@ -144,7 +144,7 @@ def test_ipc_is_found_and_what_is_left_out_is_said(done, tmp_path):
 def test_classes_of_different_sizes_need_an_ipc(refused, imported, tmp_path):
     path = npz(tmp_path / "set.npz", IMAGES[:39], LABELS[:39])
     arguments = (*MINE[:4], "--pixel-space", "raw")
-    refused("distilled", path, *arguments, message="from 3 to 4 images; say how many of each", names=path)
+    refused("distilled", path, *arguments, message="from 3 to 4 images; say how many of each")
     assert imported(path, *arguments, "--ipc", "3").ipc == 3
 
 
@@ -174,7 +174,7 @@ BAD = {
 @pytest.mark.parametrize(("arrays", "message"), BAD.values(), ids=BAD)
 def test_pairs_that_do_not_fit_are_refused(arrays, message, refused, tmp_path):
     path = npz(tmp_path / "set.npz", *arrays)
-    refused("distilled", path, *RAW, message=message, names=path)
+    refused("distilled", path, *RAW, message=message)
 
 
 def test_floats_that_float32_cannot_hold_are_not_finite(convert, tmp_path):
@@ -212,4 +212,4 @@ def test_damaged_npz_files_are_refused(refused, tmp_path):
     path.write_bytes(content)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() == "images.npy"
-    refused("distilled", path, *RAW, message="cannot be read", names=path)
+    refused("distilled", path, *RAW, message="cannot be read")

@@ -59,10 +59,10 @@ def test_of_several_repetitions_an_option_says_which_and_it_is_said(convert, imp
     np.testing.assert_array_equal(distilled.images, IMAGES.permute(0, 2, 3, 1) + 1)
     assert distilled.provenance["repetition"] == "2 of 2"
     message = "holds 2 repetitions, but --repetition is 3; give 1 to 2"
-    refused("distilled", path, *MINE, "--repetition", "3", message=message, names=path)
+    refused("distilled", path, *MINE, "--repetition", "3", message=message)
     refused("distilled", path, *MINE, "--repetition", "0", message="--repetition must be 1 or more", names="")
     torch.save(PAIR, path)
-    refused("distilled", path, *MINE, "--repetition", "1", message="holds one set", names=path)
+    refused("distilled", path, *MINE, "--repetition", "1", message="holds one set")
 
 
 def test_a_directory_with_one_torch_file_is_that_file(imported, refused, tmp_path):
@@ -76,10 +76,10 @@ def test_a_directory_with_one_torch_file_is_that_file(imported, refused, tmp_pat
     np.testing.assert_array_equal(imported(tmp_path / "x.zip", *MINE).images, IMAGES.permute(0, 2, 3, 1))
     torch.save(PAIR, folder / "other.pt")
     message = "it holds 2 archives or torch files ('other.pt', 'res.pt'), give one of them"
-    refused("distilled", folder, *MINE, message=message, names=folder)
+    refused("distilled", folder, *MINE, message=message)
     (folder / "vis.png").write_bytes(b"")
     message = "'vis.png' is in no class folder; give a directory of class folders alone, or the file 'other.pt' itself"
-    refused("distilled", folder, *MINE[:4], "--pixel-space", "raw", message=message, names=folder)
+    refused("distilled", folder, *MINE[:4], "--pixel-space", "raw", message=message)
 
 
 def test_safetensors_with_usual_names_are_read(imported, tmp_path):
@@ -90,21 +90,21 @@ def test_safetensors_with_usual_names_are_read(imported, tmp_path):
 GOOD = {"dataset": "cifar10", "data": torch.zeros(20, 3, 32, 32), "label": torch.arange(20) % 10}
 DATM = ("--method", "datm", *RDED[2:])
 STRANGE = {
-    "no data": ({**GOOD, "data": None}, RDED, "must be tensors, found a list of 2 (NoneType, Tensor)"),
+    "no data": ({**GOOD, "data": None}, RDED, "must be tensors, found a tuple of 2 (NoneType, Tensor)"),
     "other dataset": ({**GOOD, "dataset": "cifar100"}, RDED, "is of 'cifar100'"),
     "beyond float32": ({**GOOD, "data": torch.full((20, 3, 32, 32), 3e38)}, RDED, "must be in [0, 1]"),
     "space unknown": (GOOD, DATM, "does not tell its pixel space"),
     "dataset unknown": (GOOD, ("--method", "rded", "--dataset", "cifar"), "'cifar' is unknown"),
     "images alone": (IMAGES, MINE, "holds a tensor [30, 3, 8, 8] alone; expected [images, labels]"),
     "three": ([IMAGES, LABELS, LABELS], MINE, "holds a list of 3 (Tensor, Tensor, Tensor); expected [images, labels]"),
-    "a number": (3, MINE, "holds 'int'; expected [images, labels]"),
-    "a list of images": ({"data": [IMAGES, 3], "label": LABELS}, MINE, "found a list of 2 (list, Tensor)"),
+    "a number": (3, MINE, "holds an object of type int; expected [images, labels]"),
+    "a list of images": ({"data": [IMAGES, 3], "label": LABELS}, MINE, "found a tuple of 2 (list, Tensor)"),
     "numbered keys": ({0: IMAGES, 1: LABELS}, MINE, "holds a dictionary with the key 0"),
     "whole numbers": ([IMAGES.long(), LABELS], MINE, "its images are torch.int64, expected uint8 or floats"),
     "flat images": ([IMAGES.flatten(1), LABELS], MINE, "is [30, 192], expected square images"),
     "sparse": ([IMAGES.to_sparse(), LABELS], MINE, "must be tensors"),
     "no values": ([torch.empty(30, 3, 8, 8, device="meta"), LABELS], MINE, "must be tensors"),
-    "large numbers": ({"images": IMAGES, "labels": [2**70] * 30}, MINE, "found a list of 2 (Tensor, list)"),
+    "large numbers": ({"images": IMAGES, "labels": [2**70] * 30}, MINE, "found a tuple of 2 (Tensor, list)"),
     "logits": ([IMAGES, torch.randn(30, 10)], MINE, "are rows of numbers that are not one-hot; say what they are"),
     "bytes that are not raw": ([IMAGES.byte(), LABELS], MINE, "normalised images are uint8"),
     "empty": ({"data": []}, MINE, "holds 'data', expected images and labels by usual names"),
@@ -140,12 +140,12 @@ def test_files_that_share_a_class_are_sets_of_their_own(refused, tmp_path):
     images, labels = IMAGES[15:], LABELS[15:]
     for other in ([images[:, :, :4, :4], labels], [images, labels[1:]], [images, torch.eye(10)[labels]]):
         torch.save(other, folder / "ipc3_5_phase1" / "data.pt")
-        refused("distilled", folder, *MINE, message=twice, names=folder)
+        refused("distilled", folder, *MINE, message=twice)
     folder = phases(tmp_path / "c", slice(0, 15), slice(15, 30))
     torch.save(PAIR, folder / "data.pt")
-    refused("distilled", folder, *MINE, message="data.pt lies there 3 times", names=folder)
+    refused("distilled", folder, *MINE, message="data.pt lies there 3 times")
     (folder / "data.pt").unlink()
     for phase in (0, 1):
         (folder / f"ipc3_5_phase{phase}").rename(folder / f"ipc{phase}")
-    refused("distilled", folder, *MINE, message=twice, names=folder)
+    refused("distilled", folder, *MINE, message=twice)
     refused("distilled", folder / "ipc0", *MINE, message="class 5 has 0 images", names=folder)

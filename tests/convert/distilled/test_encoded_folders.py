@@ -109,7 +109,7 @@ BAD = {
 @pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
 def test_trees_that_are_not_the_dataset_are_refused(change, message, refused, tmp_path):
     folder = write(tmp_path / "SYN", change(tree()))
-    refused("distilled", folder, *RDED[:-1], "3", message=message, names=folder)
+    refused("distilled", folder, *RDED[:-1], "3", message=message)
 
 
 def test_one_folder_may_be_linked_from_two(imported, tmp_path):
@@ -124,9 +124,8 @@ def test_of_several_splits_an_option_says_which(imported, refused, tmp_path):
     train, test = tree(ipc=2), tree(ipc=2, side=4)
     folder = write(tmp_path / "x", {f"train/{name}": content for name, content in train.items()})
     write(folder, {f"val/{name}": content for name, content in test.items()})
-    message = "several splits (train, validation); say which by --split"
-    refused("distilled", folder, *RDED, message=message, names=folder)
-    refused("distilled", folder, *RDED, "--split", "test", message="has no split 'test', it holds", names=folder)
+    refused("distilled", folder, *RDED, message="several splits (train, validation); say which by --split")
+    refused("distilled", folder, *RDED, "--split", "test", message="has no split 'test', it holds")
     assert_same(imported(folder, *RDED, "--split", "train"), *expected(train, 2))
     distilled = imported(folder, *RDED, "--split", "val")
     assert_same(distilled, *expected(test, 2))
@@ -188,4 +187,4 @@ def test_cao2_s_images_from_before_optimisation_do_not_count(imported, refused, 
     assert_same(distilled, resized(folder, 16)[0][::2], np.arange(10))
     assert distilled.provenance["left out"] == "10 folders of images before optimisation (*_ss)"
     message = "'n02086240_ss', which is no class of imagenet-woof"
-    refused("distilled", folder, "--method", "minimax", *arguments, message=message, names=folder)
+    refused("distilled", folder, "--method", "minimax", *arguments, message=message)

@@ -23,7 +23,7 @@ def test_an_own_methods_encoded_images_are_raw(refused, imported, tmp_path):
     files = tree(NAMES["gvbsm"])
     folder = write(tmp_path / "SYN", files)
     arguments = ("--method", "mine", *RDED[2:])
-    refused("distilled", folder, *arguments, "--pixel-space", "zca", message="whose 8-bit pixels are raw", names=folder)
+    refused("distilled", folder, *arguments, "--pixel-space", "zca", message="whose 8-bit pixels are raw")
     for told in ((), ("--pixel-space", "raw")):
         distilled = imported(folder, *arguments, *told)
         assert_same(distilled, *expected(files, 2))
@@ -35,7 +35,7 @@ def test_a_file_of_no_layout_lists_what_is_understood(content, refused, tmp_path
     path = tmp_path / "x"
     path.write_bytes(content)
     titles = "; ".join(layout.title for layout in LAYOUTS.values())
-    refused("distilled", path, *RDED, message=titles, names=path)
+    refused("distilled", path, *RDED, message=titles)
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
@@ -64,7 +64,7 @@ def test_what_was_downloaded_in_place_of_a_set_is_named(file, content, message, 
     write(tmp_path, {file: content} | ({"d/labels.npy": content} if file == "d/images.npy" else {}))
     path = tmp_path / "d" if file.startswith("d/") else tmp_path / file
     arguments = ("--method", "mine", *RDED[2:], "--pixel-space", "raw")
-    refused("distilled", path, *arguments, message=message, names=path)
+    refused("distilled", path, *arguments, message=message)
 
 
 def test_a_converted_set_is_known_under_any_ending(imported, refused, tmp_path):
@@ -72,7 +72,7 @@ def test_a_converted_set_is_known_under_any_ending(imported, refused, tmp_path):
     again = (tmp_path / "set.safetensors").rename(tmp_path / "set.bin")
     assert_same(imported(again, *RDED[:-1], "1"), first.images[::2], first.labels[::2])
     message = "is the rded set of cifar10, not sre2l's of cifar10; give --method rded"
-    refused("distilled", again, "--method", "sre2l", *RDED[2:], message=message, names=again)
+    refused("distilled", again, "--method", "sre2l", *RDED[2:], message=message)
 
 
 def test_files_of_one_set_are_not_taken_alone(refused, tmp_path):
@@ -99,4 +99,4 @@ REFUSED = {
 @pytest.mark.parametrize(("files", "arguments", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_set_of_the_method_is_refused(files, arguments, message, refused, tmp_path):
     folder = write(tmp_path / "SYN", files)
-    refused("distilled", folder, *arguments, message=message, names=folder)
+    refused("distilled", folder, *arguments, message=message)

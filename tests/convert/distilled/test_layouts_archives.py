@@ -119,7 +119,7 @@ def test_unsafe_and_damaged_archives_are_refused(name, refused, tmp_path):
     content, message = BAD[name]
     path = tmp_path / "set.zip"
     path.write_bytes(content() if callable(content) else content)
-    refused("distilled", path, *RDED, message=message, names=path)
+    refused("distilled", path, *RDED, message=message)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["set.zip"]
 
 
@@ -138,12 +138,10 @@ def test_archives_that_declare_too_much_are_not_read(limit, content, message, re
 
 def test_one_image_beside_an_archive_is_a_tree(refused, tmp_path):
     folder = write(tmp_path / "x", {"preview.png": encoded(pixels(1)[0]), "set.zip": zipped(FILES)})
-    refused("distilled", folder, *RDED, message="'preview.png' is in no class folder", names=folder)
+    refused("distilled", folder, *RDED, message="'preview.png' is in no class folder")
 
 
-def test_a_folder_of_one_archive_is_that_archive_and_of_several_none(imported, refused, tmp_path):
+def test_a_folder_of_one_archive_is_that_archive(imported, tmp_path):
+    """Of several none, as of torch files (`test_data_pt.py`)."""
     folder = write(tmp_path / "x", {"SYN.zip": zipped(FILES), "readme.md": b""})
     assert_same(imported(folder, *RDED), *expected(FILES, 2))
-    write(folder, {"IPC50.tar.gz": zipped(FILES)})
-    message = "it holds 2 archives or torch files ('IPC50.tar.gz', 'SYN.zip'), give one of them"
-    refused("distilled", folder, *RDED, message=message, names=folder)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from fkd_files import LABELS, batches, pictures, write_fkd
-from label_banks import IMAGES, assert_shows, bank_set, read_hald, trained, write_hald
+from fkd_files import batches, write_fkd
+from label_banks import assert_shows, read_hald, trained, write_hald
 
 from gift_jax.errors import GiftError
 from gift_jax.losses import kl
@@ -22,15 +22,15 @@ BATCH, EPOCHS = 5, 2
 
 @pytest.fixture
 def bank(tmp_path):
-    return write_hald(tmp_path / "rded_bs5_slc6_ipc3", pictures(IMAGES), LABELS, batch=BATCH, epochs=EPOCHS)
+    return write_hald(tmp_path / "rded_bs5_slc6_ipc3", batch=BATCH, epochs=EPOCHS)
 
 
 def test_batches_are_those_of_the_authors_loader_in_turns(bank, imported_fkd):
-    labels, out = imported_fkd(bank, distilled=bank_set())
+    labels, out = imported_fkd(bank)
     info = labels.info
     assert (info.draw, info.temperature, info.crops, info.steps, info.all_batches) == ("in_turns", 20, "floats", 6, 12)
     assert "10 logits of an image, known up to a constant by probabilities at T = 20; 6 of 12 batches an epoch" in out
-    theirs = {tuple(rows): rest for rows, *rest in read_hald(bank, pictures(IMAGES), batch=BATCH)}
+    theirs = {tuple(rows): rest for rows, *rest in read_hald(bank, batch=BATCH)}
     for turn in ((0, 1), (2, 3)):
         shown = [batch for epoch in turn for batch in batches(labels, epoch)]
         assert sorted(tuple(batch.indices.tolist()) for batch in shown) == sorted(theirs)
@@ -45,8 +45,8 @@ def test_batches_are_those_of_the_authors_loader_in_turns(bank, imported_fkd):
 def test_banks_of_other_labels_are_known_apart(tmp_path, imported_fkd):
     for name, temperature in (("a", 20), ("b", 20), ("c", 10)):
         folder = tmp_path / name / "rded_bs5_slc6_ipc3"
-        write_hald(folder, pictures(IMAGES), LABELS, batch=BATCH, epochs=EPOCHS, temperature=temperature)
-    found = [imported_fkd(tmp_path / name / "rded_bs5_slc6_ipc3", distilled=bank_set())[0].info for name in "abc"]
+        write_hald(folder, batch=BATCH, epochs=EPOCHS, temperature=temperature)
+    found = [imported_fkd(tmp_path / name / "rded_bs5_slc6_ipc3")[0].info for name in "abc"]
     assert found[0] == found[1] != found[2]
     assert found[2] == dataclasses.replace(found[0], content=found[2].content)
 
@@ -58,7 +58,7 @@ def test_float16_crops_rounded_down_are_a_pixel_low(bank, imported_fkd):
         for side in (28, 32, 224)
     }
     assert {side: round(100 * share) for side, share in low.items()} == {28: 50, 32: 0, 224: 44}
-    labels, _ = imported_fkd(bank, distilled=bank_set())
+    labels, _ = imported_fkd(bank)
     ours = np.concatenate([batch.boxes for epoch in (0, 1) for batch in batches(labels, epoch)])
     files = [torch.load(bank / f"epoch_{epoch}.tar", weights_only=False) for epoch in (0, 1)]
     stored = torch.cat([parts[0] for parts in (*files[0], *files[1])]).double() * 28
@@ -67,7 +67,7 @@ def test_float16_crops_rounded_down_are_a_pixel_low(bank, imported_fkd):
 
 
 def test_logits_of_probabilities_have_their_softmax(bank, imported_fkd):
-    labels, _ = imported_fkd(bank, distilled=bank_set())
+    labels, _ = imported_fkd(bank)
     batch = batches(labels, 0)[0]
     target = torch.from_numpy(batch.logits.astype("f"))
     logits = logits_of(batch, labels.info)
@@ -79,11 +79,11 @@ def test_logits_of_probabilities_have_their_softmax(bank, imported_fkd):
 
 
 def test_losses_that_read_logits_need_centred_ones(bank, imported_fkd):
-    labels, _ = imported_fkd(bank, distilled=bank_set())
+    labels, _ = imported_fkd(bank)
     with pytest.raises(GiftError, match=r"are probabilities \(T = 20\), which tell logits up to a constant"):
         adapt_recipe(Recipe(loss="gift"), labels.info)
     assert adapt_recipe(Recipe(loss="softce"), labels.info).loss == "softce"
-    centred, out = imported_fkd(bank, "--centre", distilled=bank_set())
+    centred, out = imported_fkd(bank, "--centre")
     assert "known with a mean of 0 by probabilities at T = 20" in out
     assert adapt_recipe(Recipe(loss="gift"), centred.info).loss == "gift"
     batch = batches(centred, 0)[0]
@@ -94,14 +94,14 @@ def test_losses_that_read_logits_need_centred_ones(bank, imported_fkd):
 
 @pytest.mark.exhaustive
 def test_a_student_trains_from_the_pool(bank, imported_fkd):
-    labels, _ = imported_fkd(bank, "--centre", distilled=bank_set())
+    labels, _ = imported_fkd(bank, "--centre")
     recipe = Recipe(loss="gift", epochs=5, evaluations=1, optimizer=Optimizer("sgd", 0.1))
     assert int(trained(labels, recipe).state.step) == 5 * 6
 
 
 def test_an_epochs_smaller_last_batch_is_left_out(imported_fkd, tmp_path):
-    bank = write_hald(tmp_path / "bank", pictures(IMAGES), LABELS, batch=8, epochs=2)
-    labels, _ = imported_fkd(bank, distilled=bank_set())
+    bank = write_hald(tmp_path / "bank", batch=8, epochs=2)
+    labels, _ = imported_fkd(bank)
     assert (labels.info.steps, labels.info.all_batches, labels.info.drop_last) == (3, 6, True)
 
 
@@ -109,26 +109,22 @@ def test_logits_are_no_probabilities_nor_the_other_way_round(bank, refused_fkd, 
     stored = torch.load(bank / "epoch_1.tar", weights_only=False)
     stored[2][5] = torch.log(stored[2][5]) * 20
     torch.save(stored, bank / "epoch_1.tar")
-    refused_fkd(bank, distilled=bank_set(), message="batch 2: its labels are no probabilities, which sum to 1")
-    other = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=1)
+    refused_fkd(bank, message="batch 2: its labels are no probabilities, which sum to 1")
+    other = write_fkd(tmp_path / "FKD", epochs=1)
     parts = torch.load(other / "epoch_0" / "batch_1.tar", weights_only=False)
     parts[5] = torch.softmax(parts[5].float(), dim=1)
     torch.save(parts, other / "epoch_0" / "batch_1.tar")
-    refused_fkd(other, distilled=bank_set(), message="its logits are probabilities, which sum to 1")
-    refused_fkd(
-        other, "--centre", distilled=bank_set(), message="its labels are not HALD's probabilities; drop --centre"
-    )
+    refused_fkd(other, message="its logits are probabilities, which sum to 1")
+    refused_fkd(other, "--centre", message="its labels are not HALD's probabilities; drop --centre")
 
 
 def test_other_files_of_these_names_are_refused(bank, refused_fkd, tmp_path):
     with tarfile.open(bank / "epoch_0.tar", "w") as archive:
         archive.add(bank / "epoch_1.tar", "epoch_0/batch_0.tar")
-    refused_fkd(
-        bank, distilled=bank_set(), message="not a PyTorch checkpoint, but a tar archive; unpack it first", names=""
-    )
+    refused_fkd(bank, message="not a PyTorch checkpoint, but a tar archive; unpack it first")
     torch.save(torch.zeros(3), bank / "epoch_0.tar")
-    refused_fkd(bank, distilled=bank_set(), message="is no list of an epoch's batches")
+    refused_fkd(bank, message="is no list of an epoch's batches")
     (bank / "epoch_0.tar").unlink()
-    refused_fkd(bank, distilled=bank_set(), message="epoch_0.tar is not there")
+    refused_fkd(bank, message="epoch_0.tar is not there")
     (bank / "sampler_indices_dict.pt").unlink()
-    refused_fkd(bank, distilled=bank_set(), message="holds epoch_1.tar, but no sampler_indices_dict.pt")
+    refused_fkd(bank, message="holds epoch_1.tar, but no sampler_indices_dict.pt")

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from fkd_files import LABELS, batches, pictures, write_fkd
-from label_banks import IMAGES, assert_shows, bank_set, lpqld_targets, read_lpqld, trained, write_lpqld
+from fkd_files import batches, write_fkd
+from label_banks import assert_shows, lpqld_targets, read_lpqld, trained, write_lpqld
 
 from gift_jax.errors import GiftError
 from gift_jax.losses import kl, softce
@@ -19,12 +19,12 @@ BATCH, COUNT, TOP = 8, 7, 4
 
 @pytest.fixture
 def pool(tmp_path):
-    return write_lpqld(tmp_path / "bank", pictures(IMAGES), LABELS, batch=BATCH, count=COUNT, top=TOP)
+    return write_lpqld(tmp_path / "bank", batch=BATCH, count=COUNT, top=TOP)
 
 
 @pytest.fixture
 def imported(pool, imported_fkd):
-    return imported_fkd(pool, distilled=bank_set())
+    return imported_fkd(pool)
 
 
 def test_drawn_batches_are_those_of_the_authors_loader(pool, imported):
@@ -32,7 +32,7 @@ def test_drawn_batches_are_those_of_the_authors_loader(pool, imported):
     info = labels.info
     assert (info.draw, info.top, info.steps, info.all_batches, info.epochs) == ("without_replacement", TOP, 3, COUNT, 3)
     assert "labels    the 4 largest of 10 logits of an image; 3 of 7 batches an epoch, drawn without replacement" in out
-    theirs = {tuple(rows): rest for rows, *rest in read_lpqld(pool, pictures(IMAGES))}
+    theirs = {tuple(rows): rest for rows, *rest in read_lpqld(pool)}
     seen = set()
     for epoch in range(12):
         drawn = batches(labels, epoch)
@@ -50,9 +50,7 @@ def test_drawn_batches_are_those_of_the_authors_loader(pool, imported):
 def test_the_loss_is_of_a_softmax_over_the_largest_logits(pool, imported):
     labels, _ = imported
     batch = batches(labels, 0)[0]
-    [[_, values, classes]] = [
-        rest for rows, *rest in read_lpqld(pool, pictures(IMAGES)) if rows == batch.indices.tolist()
-    ]
+    [[_, values, classes]] = [rest for rows, *rest in read_lpqld(pool) if rows == batch.indices.tolist()]
     student = torch.randn(BATCH, 10, generator=torch.Generator().manual_seed(3))
     logits, none = logits_of(batch, labels.info), jnp.zeros(BATCH, jnp.int32)
     for temperature in (20.0, 2.0):
@@ -76,7 +74,7 @@ def test_a_pool_of_all_logits_is_read_too(pool, imported_fkd):
     for path in pool.glob("*.tar"):
         *parts, values, classes = torch.load(path, weights_only=False)
         torch.save([*parts, torch.full((BATCH, 10), -3.0).half().scatter_(1, classes.long(), values)], path)
-    labels, out = imported_fkd(pool, distilled=bank_set())
+    labels, out = imported_fkd(pool)
     assert "10 logits of an image; 3 of 7 batches an epoch" in out
     assert adapt_recipe(Recipe(loss="gift", epochs=9), labels.info).loss == "gift"
 
@@ -98,9 +96,9 @@ def test_a_student_trains_from_the_pool(driver, imported):
 
 
 def test_an_epoch_of_another_bank_is_no_pool(refused_fkd, tmp_path):
-    folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=1) / "epoch_0"
+    folder = write_fkd(tmp_path / "FKD", epochs=1) / "epoch_0"
     message = "batch_0.tar, but no sampler_indices_batch.json, which tells each batch's images; give the folder with it"
-    refused_fkd(folder, distilled=bank_set(), message=message)
+    refused_fkd(folder, message=message)
 
 
 REFUSED = {
@@ -116,16 +114,16 @@ REFUSED = {
 @pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
 def test_records_that_are_not_lpqlds_are_named(pool, refused_fkd, change, message):
     torch.save(change(torch.load(pool / "batch_0.tar", weights_only=False)), pool / "batch_0.tar")
-    refused_fkd(pool, distilled=bank_set(), message=message)
+    refused_fkd(pool, message=message)
 
 
 def test_missing_files_and_lists_are_named(pool, refused_fkd):
     (pool / "batch_3.tar").unlink()
-    refused_fkd(pool, distilled=bank_set(), message="batch_3.tar is not there")
+    refused_fkd(pool, message="batch_3.tar is not there")
     for content, message in (
         ("[1, 2", "is no JSON file"),
         ('{"0": [1.5, 2]}', "is no dictionary of lists of images' numbers"),
         ('{"0": [1, 99]}', "names images beyond the 30 of the set"),
     ):
         (pool / "sampler_indices_batch.json").write_text(content)
-        refused_fkd(pool, distilled=bank_set(), message=message)
+        refused_fkd(pool, message=message)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from fkd_files import LABELS, NORMALISATION, batches, pictures, write_fkd
-from label_banks import IMAGES, REPLAY, STUDENT, assert_shows, bank_set, read_edc, trained
+from fkd_files import IMAGES, NORMALISATION, batches, make_set, numbers, write_fkd
+from label_banks import REPLAY, STUDENT, assert_shows, read_edc, trained
 
 from gift_jax.losses import kl
 from gift_jax.optim import Optimizer
@@ -35,15 +35,15 @@ def weights_of_rows(rows):
 
 
 def written(folder, further):
-    return write_fkd(folder / "FKD", pictures(IMAGES), LABELS, epochs=1, further=further)
+    return write_fkd(folder / "FKD", epochs=1, further=further)
 
 
 @pytest.mark.parametrize("further", [numbers_and_cells, numbers_and_no_order], ids=["an order", "no order"])
 def test_edcs_images_are_crops_of_tensors_whatever_order_of_cells_is_stored(imported_fkd, tmp_path, further):
     folder = written(tmp_path, further)
-    labels, _ = imported_fkd(folder, distilled=bank_set())
+    labels, _ = imported_fkd(folder)
     assert (labels.info.crops, labels.info.order) == ("floats", "as stored")
-    theirs = list(read_edc(folder, pictures(IMAGES), 0))
+    theirs = list(read_edc(folder, 0))
     for batch, (rows, images, logits) in zip(batches(labels, 0), theirs, strict=True):
         np.testing.assert_array_equal(batch.indices, rows)
         np.testing.assert_array_equal(batch.logits.astype("f"), logits)
@@ -53,13 +53,13 @@ def test_edcs_images_are_crops_of_tensors_whatever_order_of_cells_is_stored(impo
 
 def test_images_numbers_alone_are_of_pillows_crops(imported_fkd, tmp_path):
     """As G-VBSM's, and EDC's on CIFAR and Tiny-ImageNet."""
-    labels, _ = imported_fkd(written(tmp_path, lambda rows: [torch.tensor(rows)]), distilled=bank_set())
+    labels, _ = imported_fkd(written(tmp_path, numbers))
     assert (labels.info.crops, labels.info.order) == ("bytes", "as stored")
     assert adapt_recipe(Recipe(loss="mse_ce", epochs=1, shuffle=2), labels.info).shuffle == 1
 
 
 def test_wmdds_weights_are_of_the_images_losses(imported_fkd, tmp_path):
-    labels, _ = imported_fkd(written(tmp_path, weights_of_rows), distilled=bank_set())
+    labels, _ = imported_fkd(written(tmp_path, weights_of_rows))
     assert (labels.info.weighted, labels.info.order) == (True, "of torch's RandomSampler, seed 42")
     batch = batches(labels, 0)[0]
     np.testing.assert_allclose(batch.weights, WEIGHTS[batch.indices], rtol=1e-6)
@@ -75,24 +75,24 @@ def test_wmdds_weights_are_of_the_images_losses(imported_fkd, tmp_path):
 
 @pytest.mark.exhaustive
 def test_the_step_weighs_losses_at_the_epochs_temperature(imported_fkd, tmp_path, key):
-    labels, _ = imported_fkd(written(tmp_path, weights_of_rows), distilled=bank_set())
+    labels, _ = imported_fkd(written(tmp_path, weights_of_rows))
     options = (("temperature", 20.0), ("cooling", "step"), ("cooling_every", 1))
     recipe = Recipe(loss="kl", loss_options=options, epochs=1, normalisation=NORMALISATION)
-    program = Task(recipe, STUDENT, bank_set(), None, soft_labels=labels).program
+    program = Task(recipe, STUDENT, make_set(), None, soft_labels=labels).program
     state, step = init_state(program, key, 1e-3), jax.jit(make_step(program))
     batch = batches(labels, 0)[0]
     images, _ = REPLAY(jnp.asarray(IMAGES[batch.indices]), batch, labels.info, "raw", NORMALISATION)
     logits, _ = STUDENT.apply(state.params, state.batch_stats, images, train=True, key=key)
     losses = kl(logits, jnp.asarray(batch.logits, jnp.float32), jnp.zeros(8, jnp.int32), temperature=10.0)
-    _, metrics = step(state, make_data(bank_set(), None), batch, key)
+    _, metrics = step(state, make_data(make_set(), None), batch, key)
     np.testing.assert_allclose(metrics.loss, (weights_of(batch) * losses).mean(), rtol=1e-4)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("further", [numbers_and_cells, weights_of_rows])
 def test_students_train_from_them(imported_fkd, tmp_path, further):
-    folder = write_fkd(tmp_path / "FKD", pictures(IMAGES), LABELS, epochs=4, further=further)
-    labels, _ = imported_fkd(folder, distilled=bank_set())
+    folder = write_fkd(tmp_path / "FKD", epochs=4, further=further)
+    labels, _ = imported_fkd(folder)
     recipe = Recipe(loss="softce", epochs=4, evaluations=1, optimizer=Optimizer("sgd", 0.1), shuffle=2)
     assert int(trained(labels, recipe).state.step) == 4 * 4
 
@@ -108,4 +108,4 @@ def test_students_train_from_them(imported_fkd, tmp_path, further):
     ids=["weights", "two kinds", "cells", "nine parts"],
 )
 def test_what_is_neither_is_refused(refused_fkd, tmp_path, further, message):
-    refused_fkd(written(tmp_path, further), distilled=bank_set(), message=message)
+    refused_fkd(written(tmp_path, further), message=message)

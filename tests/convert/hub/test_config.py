@@ -102,7 +102,7 @@ def changed(directory, **changes):
 
 REFUSED = {
     "other padding": ({"architecture": "tf_efficientnet_b0"}, (), "pads and normalises as TensorFlow does"),
-    "unknown": ({"architecture": "resnet50d"}, (), "holds a resnet50d, which is not converted; known are conv1"),
+    "unknown": ({"architecture": "resnet50d"}, (), "the architecture 'resnet50d' is unknown; known are conv1"),
     "activation": ({"model_args": {"num_classes": 10, "act_layer": "silu"}}, (), "built with act_layer='silu', which"),
     "pool": ({"model_args": {"global_pool": "max"}}, (), "built with global_pool='max', which computes something else"),
     "crop": ({"own_crop_mode": "squash"}, (), "cropped as crop_mode 'squash', which is not known here"),
@@ -123,13 +123,13 @@ REFUSED = {
 def test_what_config_json_tells_is_not_passed_over(changes, options, message, directory, refused):
     changed(directory, **changes)
     options = options if "--dataset" in options else (*options, "--dataset", "cifar10")
-    refused("teacher", directory, *options, message=message, names=directory)
+    refused("teacher", directory, *options, message=message)
 
 
 def test_nothing_is_guessed_that_nobody_tells(directory, refused):
-    refused("teacher", directory, message="does not tell what it was trained on; give --dataset", names=directory)
+    refused("teacher", directory, message="does not tell what it was trained on; give --dataset")
     (directory / "model.safetensors").unlink()
-    refused("teacher", directory, message="has a config.json, but holds no weights", names=directory)
+    refused("teacher", directory, message="has a config.json, but holds no weights")
 
 
 def test_weights_are_the_safe_ones_or_the_only_ones(tmp_path):
@@ -190,7 +190,7 @@ def test_classes_in_another_order_are_not_taken_for_the_datasets(directory, refu
     names = [*get_dataset("fashion-mnist").class_names]
     changed(directory, label_names=names[::-1], own_mean=[0.3], own_std=[0.3])
     message = "has the classes of fashion-mnist in another order; give --rows 9 8 7 6 5 4 3 2 1 0"
-    refused("teacher", directory, "--dataset", "fashion-mnist", message=message, names=directory)
+    refused("teacher", directory, "--dataset", "fashion-mnist", message=message)
 
 
 def test_transformers_configuration_tells_nothing(directory, tmp_path):
@@ -226,4 +226,4 @@ def test_weights_in_shards_are_refused_as_such(config, refused, tmp_path):
         (folder / "config.json").write_text("{}")
     arguments = ("--dataset", "cifar10", "--model", "resnet18")
     for source in (folder, folder / "model-00002-of-00002.safetensors"):
-        refused("teacher", source, *arguments, message="is in shards (model-0000", names=source)
+        refused("teacher", source, *arguments, message="is in shards (model-0000")
