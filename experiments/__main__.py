@@ -7,15 +7,15 @@ import rich
 from rich.table import Table
 
 from gift_jax.runtime.cli import exit_quietly_on_broken_pipe, with_installed_command_names
+from gift_jax.runtime.source import parse
 
 HERE = Path(__file__).parent
 
 
 def commands() -> dict[str, str]:
     """What each command says of itself: the first line of its module, which is not imported for that."""
-    paths = {path.stem: path for path in HERE.glob("[!_]*.py")}
-    paths |= {path.parent.name: path.with_name("__init__.py") for path in HERE.glob("*/__main__.py")}
-    trees = {name: ast.parse(paths[name].read_text(encoding="utf-8")) for name in sorted(paths)}
+    names = {path.stem for path in HERE.glob("[!_]*.py")} | {path.parent.name for path in HERE.glob("*/__main__.py")}
+    trees = {name: parse(f"{__package__}.{name}") for name in sorted(names)}
     return {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in trees.items()}
 
 

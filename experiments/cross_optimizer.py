@@ -17,15 +17,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gift_jax.optim import COMPARED, compared
-from gift_jax.reports.page import Section, Table
-from gift_jax.reports.tables import name_on
+from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 
 from .common import rate_views
 from .common.rates import RateStudy, at_rate, loss_changes
-from .common.reporting import Row
+from .common.reporting import Row, optimizer_settings
 from .common.study import Materials, load_materials, run_study
 
 NAME = "cross_optimizer"
@@ -53,20 +52,9 @@ def make_cells(config: CrossOptimizer, materials: Materials) -> Iterator[Cell]:
         yield from materials.cells(config, labels, config.method, **changes)
 
 
-def settings(rows: Sequence[Row]) -> Section:
-    """The optimizers' settings and their sources."""
-    names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in COMPARED]
-    body = [["optimizer", "learning rate", "weight decay", "schedule", "source"]]
-    for name in names:
-        optimizer, source, schedule = COMPARED[name]
-        rates = (optimizer.learning_rate, optimizer.weight_decay)
-        body.append([f"`{name}`", *(f"{rate:g}" for rate in rates), schedule.name, source])
-    return Section("Default settings", [Table(body, text=True)], folded=True)
-
-
 def make_sections(rows: Sequence[Row]) -> list[Section]:
     """Three views of the learning rate, and the default settings."""
-    return [*rate_views.make_sections(rows, "optimizer"), settings(rows)]
+    return [*rate_views.make_sections(rows, "optimizer"), optimizer_settings(rows)]
 
 
 def main(config: CrossOptimizer) -> None:

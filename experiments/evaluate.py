@@ -105,11 +105,6 @@ class Evaluate(Inputs):
         """Architecture of a single teacher, after which the official layout names its file."""
         return self.tar_model or self.model
 
-    @property
-    def set_model(self) -> str:
-        """Architecture that the official layout names the set's directory after: the student, for DATM the teacher."""
-        return self.teacher_model if self.method == "datm" else self.model
-
 
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
@@ -152,7 +147,9 @@ def resolve_recipe(config: Evaluate, setting: Setting) -> Recipe:
 
 def load_task(config: Evaluate) -> Task:
     """Find, convert and load everything. Raises: GiftError about the first thing that is missing or wrong."""
-    distilled = find_distilled(config.distilled, config.method, config.dataset, config.set_model, config.ipc)
+    # The official layout names a set's directory after the student, but DATM's after the teacher.
+    model = config.teacher_model if config.method == "datm" else config.model
+    distilled = find_distilled(config.distilled, config.method, config.dataset, model, config.ipc)
     if config.train_data and distilled.pixel_space != "zca":
         print("warning: --train-data is read for whitened sets only, and this one is not", file=sys.stderr)
     if config.batch_size and config.batch_size > (count := len(distilled.labels)):

@@ -19,11 +19,9 @@ from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import save_new_distilled
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
-from gift_jax.optim import Optimizer
+from gift_jax.optim import compared
 from gift_jax.recipes import make_recipe, setting_of
-from gift_jax.reports.page import Picture, Section, Table, write_page
-from gift_jax.reports.sheet import contact_sheet
-from gift_jax.reports.summary import SUBJECT, best_evaluations, summary
+from gift_jax.reports.page import Section
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, check_numbers
@@ -32,17 +30,12 @@ from gift_jax.studies.grid import run_grid
 from gift_jax.task import Task
 
 from .common.digits_setup import at_once, example_teacher
-from .common.reporting import Row, configuration, guessing, print_summary
+from .common.reporting import Row, optimizer_settings, two_axes
 from .common.set_making import CROPS
-from .common.study import check_failures
+from .common.study import check_failures, report, save_sheets
 
 LOSSES = ("kl", "softce", "mse_ce", "cosine", "gift")
-# The torchvision reference's SGD, Adam as torch.optim has it, the official GIFT recipe's AdamW.
-OPTIMIZERS = (
-    Optimizer("sgd", learning_rate=0.1, momentum=0.9, weight_decay=1e-4),
-    Optimizer("adam", learning_rate=1e-3, weight_decay=0.0),
-    Optimizer("adamw", learning_rate=1e-3, weight_decay=1e-4),
-)
+OPTIMIZERS = ("sgd", "adam", "adamw")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,28 +73,16 @@ def train_students(config: Quickstart, teacher: Teacher, distilled: DistilledSet
     student, test = get_model(teacher.info.spec), load_digits_test()
     official = make_recipe("gift", setting_of(distilled, student.spec.name))
     cells = []
-    for loss, optimizer in itertools.product(LOSSES, OPTIMIZERS):
-        recipe = dataclasses.replace(official, loss=loss, optimizer=optimizer, epochs=config.epochs)
+    for loss, name in itertools.product(LOSSES, OPTIMIZERS):
+        recipe = dataclasses.replace(official, loss=loss, optimizer=compared(name).optimizer, epochs=config.epochs)
         task = Task(recipe, student, distilled, teacher, test)
-        labels = {"loss": loss, "optimizer": optimizer.name}
-        cells += [Cell(labels, task, seed) for seed in range(config.num_seeds)]
+        cells += [Cell({"loss": loss, "optimizer": name}, task, seed) for seed in range(config.num_seeds)]
     return run_grid(cells, config.out, experiment="quickstart", jobs=at_once())
 
 
-def make_sections(results: Sequence[Row], images: Picture) -> list[Section]:
-    """The report: accuracies and differences, the setting, the best of all evaluations, and the distilled images."""
-    axes = {"row": "loss", "column": "optimizer", "guessing": guessing(results)}
-    rates = [
-        [o.name, f"{o.learning_rate:g}", f"{o.weight_decay:g}", f"{o.momentum:g}" if o.name == "sgd" else "-"]
-        for o in OPTIMIZERS
-    ]
-    about = "Learning rates were fixed beforehand, and no setting was chosen with the test images."
-    return [
-        summary(results, **axes, subject=SUBJECT, worst=True),
-        Section("Setting", [about, Table([["optimizer", "learning rate", "weight decay", "momentum"], *rates])]),
-        *best_evaluations(results, **axes),
-        Section("The distilled images", [images], folded=True),
-    ]
+def make_sections(rows: Sequence[Row]) -> list[Section]:
+    """The sections of a study of losses and optimizers, and the optimizers' settings."""
+    return [*two_axes(rows, "loss", "optimizer"), optimizer_settings(rows)]
 
 
 def main(config: Quickstart) -> None:
@@ -110,12 +91,9 @@ def main(config: Quickstart) -> None:
     teacher = example_teacher(config.out)
     distilled = distill(config, teacher)
     results = train_students(config, teacher, distilled)
-    images = contact_sheet("sheet_rded", distilled, teacher, load_digits_test().class_names)
-    sections = make_sections(results, images)
-    write_page(config.out, "Losses and optimizers on a distilled set of digits", [*sections, configuration(results)])
-    print_summary(sections)
+    save_sheets(config.out, {"rded": distilled}, teacher, load_digits_test().class_names)
+    report(config.out, "Losses and optimizers on a distilled set of digits", "quickstart", make_sections, results)
     check_failures(results)
-    print(f"\nWritten: {config.out}/report.html, report.md, pictures/, results.jsonl")
 
 
 if __name__ == "__main__":

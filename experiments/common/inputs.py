@@ -159,9 +159,6 @@ def load_real(inputs: Inputs, image_size: int) -> RealImages:
 
 def check_alike(sets: Iterable[DistilledSet]) -> None:
     """Raises: GiftError if sets cannot share test images."""
-    kinds = {(distilled.pixel_space == "zca", distilled.images.shape[1:]) for distilled in sets}
-    if len({whitened for whitened, _ in kinds}) > 1:
-        raise GiftError("--methods mixes whitened (DATM) and raw sets, which are tested differently; study them apart")
+    kinds = {f"{list(one.images.shape[1:])}{', whitened' * (one.pixel_space == 'zca')}" for one in sets}
     if len(kinds) > 1:
-        sizes = " and ".join(sorted(str(list(shape)) for _, shape in kinds))
-        raise GiftError(f"--methods mixes sets of images {sizes}; study them apart")
+        raise GiftError(f"--methods mixes sets of images {' and '.join(sorted(kinds))}; study them apart")

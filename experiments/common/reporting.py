@@ -14,6 +14,7 @@ import rich.table
 from gift_jax import GiftError
 from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import short_reason
+from gift_jax.optim import COMPARED
 from gift_jax.readers.splits_and_pairs import listed
 from gift_jax.reports import pictures
 from gift_jax.reports.page import Block, Picture, Section, Table, write_page
@@ -158,6 +159,17 @@ def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
         *best_evaluations(rows, row, column, guessing=chance),
         *curves(only(rows, **{column: first}), row, f"{column.capitalize()}: {first}"),
     ]
+
+
+def optimizer_settings(rows: Sequence[Row]) -> Section:
+    """The compared optimizers' default settings and their sources."""
+    names = [name for name in dict.fromkeys(name_on(row, "optimizer") for row in rows) if name in COMPARED]
+    body = [["optimizer", "learning rate", "weight decay", "schedule", "source"]]
+    for name in names:
+        optimizer, source, schedule = COMPARED[name]
+        rates = (optimizer.learning_rate, optimizer.weight_decay)
+        body.append([f"`{name}`", *(f"{rate:g}" for rate in rates), schedule.name, source])
+    return Section("Default settings", [Table(body, text=True)], folded=True)
 
 
 def fold(title: str, blocks: Sequence[Block]) -> list[Section]:

@@ -71,9 +71,7 @@ def herded_images(images: np.ndarray, ipc: int) -> np.ndarray:
     chosen: list[int] = []
     for count in range(1, ipc + 1):
         means = (pixels[chosen].sum(axis=0) + pixels) / count
-        distances = np.square(means - pixels.mean(axis=0)).sum(axis=1)
-        distances[chosen] = np.inf
-        chosen.append(int(np.argmin(distances)))
+        chosen.append(_nearest(means, pixels.mean(axis=0), chosen))
     return images[chosen]
 
 
@@ -86,10 +84,15 @@ def medoids(images: np.ndarray, ipc: int) -> np.ndarray:
     """The real images nearest to the centres of k-means clusters, each taken once."""
     pixels, chosen = _pixels(images), []
     for centre in _centres(images, ipc):
-        distances = np.square(pixels - centre).sum(axis=1)
-        distances[chosen] = np.inf
-        chosen.append(int(np.argmin(distances)))
+        chosen.append(_nearest(pixels, centre, chosen))
     return images[chosen]
+
+
+def _nearest(points: np.ndarray, target: np.ndarray, taken: list[int]) -> int:
+    """The row of the point that is nearest to the target, but for those that are taken."""
+    distances = np.square(points - target).sum(axis=1)
+    distances[taken] = np.inf
+    return int(np.argmin(distances))
 
 
 def _centres(images: np.ndarray, ipc: int) -> np.ndarray:

@@ -59,7 +59,6 @@ _MIRRORED, _MIRRORED_IPC = frozenset({"sre2l", "cda", "rded", "gvbsm", "lpld", "
 Method = Annotated[str, Choices(f"{__name__}:SETS", has_others=True)]
 Split = Literal["train", "val"]
 SUFFIXES = (".pth", ".pt", ".th", ".safetensors")
-OFFICIAL_SETS, OFFICIAL_TEACHERS = Path("syn_data"), Path("data/pretrain_models")
 
 
 def run_convert(*arguments: str) -> None:
@@ -98,19 +97,12 @@ def teacher_directory(path: Path, dataset: str | None = None) -> Path:
     return convert_once("teacher", path, ("--dataset", dataset) if dataset else (), path.name)
 
 
-def _check_given(path: Path, official: Path, option: str) -> None:
-    """Raises: GiftError if a path that was given is not there; what is missing in the official place is said later."""
-    if path != official and not path.exists():
-        raise GiftError(f"{path}: no such file or directory; check `{option}`")
-
-
 def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
     """Load a teacher: converted, a checkpoint, one of the Hub, or a directory of them under their official names.
 
     Raises: GiftError that says what is missing, where it is published and what to run.
     """
     path = hub.local(path, "teacher")
-    _check_given(path, OFFICIAL_TEACHERS, "teacher")
     if path.is_file() and told_by_file(path):
         raise GiftError(f"{path}: is a distilled set; give it as `distilled`, and a teacher as `teacher`")
     name = f"{dataset}_{model}"
@@ -142,7 +134,6 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
     Raises: GiftError that says what is missing and what to run, or that the set is another one.
     """
     path = hub.local(path, "set")
-    _check_given(path, OFFICIAL_SETS, "distilled")
     if (path / INFO).is_file():
         raise GiftError(f"{path}: is a teacher; give it as `teacher`, and a distilled set as `distilled`")
     official = path / method / f"{dataset}_{model}" / f"ipc{ipc}"

@@ -6,15 +6,14 @@ from gift_jax import GiftError
 from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.optim import OptionValue
 
-FORM = "a name, or name:option=value,...; such as conv2:norm=instance"
 Options = tuple[tuple[str, OptionValue], ...]
 
 
-def parse_options(text: str, option: str, form: str = "name=value,...; such as norm=instance,width=64") -> Options:
+def parse_options(text: str, option: str) -> Options:
     """Read `name=value,...`, sorted by name. Raises: GiftError that names the option and what form it has."""
     pairs = [pair.partition("=") for pair in text.split(",") if pair]
     if not all(key and value for key, _, value in pairs):
-        raise GiftError(f"{option} {text!r} must be {form}")
+        raise GiftError(f"{option}: options {text!r} must be name=value,...; such as norm=instance,width=64")
     return tuple(sorted((key, _value(value)) for key, _, value in pairs))
 
 
@@ -23,7 +22,7 @@ def parse_student(text: str, teacher: ModelSpec) -> Model:
     name, _, options = text.partition(":")
     family = name.rstrip("0123456789")
     inherited = dict(teacher.options) if family == teacher.name.rstrip("0123456789") else {}
-    chosen = {**inherited, **dict(parse_options(options, "--students", FORM))}
+    chosen = {**inherited, **dict(parse_options(options, "--students"))}
     sizes = (teacher.num_classes, teacher.image_size, teacher.channels)
     return get_model(ModelSpec(name, *sizes, tuple(sorted(chosen.items()))))
 

@@ -24,7 +24,7 @@ from gift_jax.runtime.files import append_json_line, locked, make_directory, ref
 from gift_jax.runtime.options import Count, Dataset, ModelName, NonNegative, Seed, Source, check_numbers
 from gift_jax.studies.results import read_results
 from gift_jax.task import Task
-from gift_jax.teachers.teacher import INFO, WEIGHTS, TeacherInfo, load_weights, new_teacher, save_arrays, write_info
+from gift_jax.teachers.teacher import WEIGHTS, TeacherInfo, new_teacher, save_arrays, write_info
 from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.train import Run
@@ -171,22 +171,14 @@ def make_info(config: TrainTeacher) -> TeacherInfo:
     )
 
 
-def check_place(out: Path, info: TeacherInfo) -> None:
-    """Raises: GiftError if something else than such a teacher is there, as far as that is told without its images."""
-    if not out.exists():
-        return
-    found = load_weights(out)[0] if (out / INFO).is_file() and (out / RESULTS).is_file() else None
-    if found is None or dataclasses.replace(found, source_sha256="", versions=info.versions) != info:
-        refuse_to_replace(out)
-
-
 def run(config: TrainTeacher) -> None:
     """Train, test, and write the teacher and its results.jsonl; nothing if it is there. Raises: GiftError."""
     check_numbers(config)
     make_recipe(config, count=1)  # mistakes in options are told before images are read
     student, info = get_model(model_spec(config)), make_info(config)
     size = info.image_size
-    check_place(config.out, info)
+    if config.out.exists() and not (config.out / RESULTS).is_file():
+        refuse_to_replace(config.out)  # before images are read, by which a teacher that was trained here is known
     source = find_images(config.test_data, config.dataset, "val", "--test-data")
     test = load_evaluation(config.dataset, image_size=size, source=source, class_order=config.class_order)
     images = load_images(config, size)

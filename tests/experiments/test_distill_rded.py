@@ -114,21 +114,18 @@ def test_two_processes_do_not_make_one_set(distill, teacher, tmp_path, monkeypat
         (("--class-order", "order.txt"), "the digits come with scikit-learn"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_is_made(options, message, distill, teacher, tmp_path, monkeypatch):
+def test_what_cannot_be_is_said_before_anything_is_made(options, message, refuse, teacher, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "order.txt").touch()
-    status, _, err = distill("--teacher", teacher, *options, "--out", tmp_path / "s.safetensors")
-    assert (status, err.count("\n")) == (2, 1)
-    assert message in err
+    assert message in refuse(distill_rded, "--teacher", teacher, *options, "--out", tmp_path / "s.safetensors")
 
 
-def test_class_folders_are_streamed(distill, save_random_teacher, tmp_path):
+def test_class_folders_are_streamed(succeed, refuse, save_random_teacher, tmp_path):
     root = write_tree(tmp_path / "train", [f"{label:05d}" for label in range(10)], per_class=3)
     save_random_teacher(tmp_path / "teacher", dataset="cifar10")
-    arguments = ("--teacher", tmp_path / "teacher", "--data", root, "--out", tmp_path / "s.safetensors")
-    assert distill(*arguments, "--ipc", 2)[0] == 0
+    arguments = (distill_rded, "--teacher", tmp_path / "teacher", "--data", root)
+    succeed(*arguments, "--out", tmp_path / "s.safetensors", "--ipc", 2)
     assert load_distilled(tmp_path / "s.safetensors").images.shape == (20, 32, 32, 3)
-    status, _, err = distill(*arguments[:4], "--out", tmp_path / "t.safetensors", "--ipc", 4)
-    assert status == 2
-    assert "class 0 has 3 usable images, but ipc 4 with factor 1 needs 4" in err
+    sentence = refuse(*arguments, "--out", tmp_path / "t.safetensors", "--ipc", 4)
+    assert "class 0 has 3 usable images, but ipc 4 with factor 1 needs 4" in sentence

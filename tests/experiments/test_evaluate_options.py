@@ -78,12 +78,6 @@ def test_the_loss_has_two_names(refuse, tmp_path):
     assert "--loss and --criterion-name are one option" in sentence
 
 
-def test_a_teacher_beside_stored_labels_is_refused(refuse, tmp_path):
-    (tmp_path / "bank").mkdir()
-    sentence = refuse(evaluate, "--soft-labels", tmp_path / "bank", "--teacher", tmp_path)
-    assert "--soft-labels and --teacher are given" in sentence
-
-
 def test_a_pipe_is_no_set(refuse, tmp_path):
     os.mkfifo(tmp_path / "set.safetensors")
     sentence = refuse(evaluate, "--distilled", tmp_path / "set.safetensors")

@@ -6,6 +6,7 @@ from experiments import quickstart
 from gift_jax import load_distilled, load_teacher
 from gift_jax.data.evaluation import load_digits_test
 from gift_jax.models import get_model
+from gift_jax.optim import compared
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import tables
 from gift_jax.studies.results import read_results
@@ -24,7 +25,7 @@ def test_quickstart_goes_from_teacher_to_report(command, tmp_path):
     status, out, err = command(quickstart, "--out", tmp_path / "q", "--ipc", 2, "--num-seeds", 2, "--epochs", 4)
     assert status == 0, err
     assert {path.name for path in (tmp_path / "q").iterdir()} == {
-        "teacher.pth", "teacher", "rded.safetensors", "results.jsonl", "report.md", "report.html", "pictures",
+        "teacher.pth", "teacher", "rded.safetensors", "results.jsonl", "report.md", "report.html", "pictures", "sheets",
     }  # fmt: skip
     results = read_results(tmp_path / "q" / "results.jsonl")
     assert len(results) == 5 * 3 * 2
@@ -46,7 +47,7 @@ def test_bfloat16_is_as_accurate_within_a_standard_deviation(tmp_path):
     distilled, test = quickstart.distill(config, teacher), load_digits_test()
     cells = []
     for precision in ("float32", "bfloat16"):
-        recipe = Recipe(optimizer=quickstart.OPTIMIZERS[2], epochs=config.epochs, precision=precision)
+        recipe = Recipe(optimizer=compared("adamw").optimizer, epochs=config.epochs, precision=precision)
         runs = train(recipe, get_model(teacher.info.spec), distilled, teacher, test, seeds=range(config.num_seeds))
         cells.append(tables.summarize([run.top1_last for run in runs]))
     assert cells[0].mean > 90

@@ -1,6 +1,7 @@
 """A teacher from scratch: trained, written like a converted one, loaded, and given to PyTorch."""
 
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -10,13 +11,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-import torch
 import tyro
-from PIL import Image
+from folders import write_tree
 
 from convert.export import compare, export
-from convert.families import find_family
-from convert.teacher import make_reference
 from experiments import train_teacher
 from experiments.common import teacher_training
 from gift_jax import load_teacher
@@ -48,11 +46,6 @@ def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(succeed, tmp_pat
     assert 100 * (logits.argmax(1) == digits.labels).mean() == pytest.approx(row["top1_last"])
     assert compare(out, export(out, tmp_path / "t.pth"), "digits") == 0
     assert "compared  on 602 test images with PyTorch: equal predictions on all of them" in capfd.readouterr().out
-    state = torch.load(tmp_path / "t.pth", weights_only=True)["model"]
-    module = make_reference(find_family("conv2"), teacher.info.spec, state).eval()
-    with torch.inference_mode():
-        theirs = module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
-    np.testing.assert_allclose(logits, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
 def test_of_a_training_that_diverged_nothing_stays(refuse, tmp_path):
@@ -93,16 +86,12 @@ def test_two_processes_do_not_train_into_one_directory(succeed, refuse, tmp_path
     ("arguments", "message"),
     [
         (("--dataset", "cifar10"), "missing (https://www.cs.toronto.edu/~kriz/cifar.html); give --test-data DIRECTORY"),
-        (("--model", "conv33"), "--model: 'conv33' is unknown"),
         (("--epochs", 0), "epochs must be 1 or more"),
-        (("--workers", 0), "--workers must be 1 or more, not 0"),
         (("--save-minutes", -1), "minutes must be 0 or more, not -1"),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, message, command, tmp_path):
-    status, _, err = command(train_teacher, *SMALL, *arguments, "--out", tmp_path / "out" / "t")
-    assert (status, err.count("\n")) == (2, 1)
-    assert message in err
+def test_mistakes_are_one_sentence(arguments, message, refuse, tmp_path):
+    assert message in refuse(train_teacher, *SMALL, *arguments, "--out", tmp_path / "out" / "t")
     assert not (tmp_path / "out").exists()
 
 
@@ -136,20 +125,15 @@ def test_a_weak_teacher_is_said(command, tmp_path):
     assert (status, "weak teacher" in err) == (0, False)
 
 
-FOLDERS = [f"n{1440764 + 1000 * label:08d}" for label in range(10)]
-
-
-def write_photographs(root, per_class=5):
-    """JPEGs of several sizes, redder from class to class."""
-    rng = np.random.default_rng(per_class)
-    for label, folder in enumerate(FOLDERS):
-        (root / folder).mkdir(parents=True)
-        for number in range(per_class):
-            width, height = rng.integers(70, 130, 2).tolist()
-            pixels = rng.integers(0, 100, (height, width, 3), np.uint8)
-            pixels[..., 0] += np.uint8(15 * label)
-            Image.fromarray(pixels).save(root / folder / f"{number}.JPEG")
-    return root
+@pytest.fixture
+def imagenet_10(monkeypatch, tmp_path):
+    """Options of a training on images that are decoded on the fly."""
+    monkeypatch.setattr(teacher_training, "LARGEST", 1000)
+    folders = [f"n{1440764 + 1000 * label:08d}" for label in range(10)]
+    splits = (("--data", "train", 5), ("--test-data", "val", 2))
+    places = [(option, write_tree(tmp_path / name, folders, count, 96)) for option, name, count in splits]
+    options = ("--dataset", "imagenet-10", "--model", "conv2", "--image-size", 64, "--batch-size", 16)
+    return (*options, "--learning-rate", 0.02, *itertools.chain(*places))
 
 
 def read_bits(directory):
@@ -157,14 +141,11 @@ def read_bits(directory):
 
 
 @pytest.mark.exhaustive
-def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, succeed, tmp_path):
+def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(imagenet_10, succeed, tmp_path):
     """Fifty images in batches of 16, so that there is a remainder; the bits do not depend on the number of workers."""
-    monkeypatch.setattr(teacher_training, "LARGEST", 1000)
-    data, test = write_photographs(tmp_path / "train"), write_photographs(tmp_path / "val", per_class=2)
-    options = ("--image-size", 64, "--epochs", 2, "--batch-size", 16, "--learning-rate", 0.02)
     for workers in (1, 2):
-        place = ("--data", data, "--test-data", test, "--out", tmp_path / f"t{workers}", "--workers", workers)
-        printed = succeed(train_teacher, "--dataset", "imagenet-10", "--model", "conv2", *options, *place)
+        options = ("--epochs", 2, "--out", tmp_path / f"t{workers}", "--workers", workers)
+        printed = succeed(train_teacher, *imagenet_10, *options)
         assert "50 to train on, decoded on the fly" in printed
         assert "on 20 test images" in printed
     assert read_bits(tmp_path / "t1") == read_bits(tmp_path / "t2")
@@ -176,14 +157,11 @@ def test_a_set_that_is_not_held_in_memory_is_decoded_on_the_fly(monkeypatch, suc
     assert (row["method"], row["ipc"], row["epochs"]) == ("real", 5, 2)
 
 
-def test_a_damaged_image_stops_training_in_one_sentence(monkeypatch, refuse, tmp_path):
-    monkeypatch.setattr(teacher_training, "LARGEST", 1000)
-    data = write_photographs(tmp_path / "train", per_class=1)
-    (data / FOLDERS[3] / "0.JPEG").write_bytes(b"no picture")
-    place = ("--data", data, "--test-data", write_photographs(tmp_path / "val", per_class=2), "--workers", 1)
-    options = ("--dataset", "imagenet-10", "--model", "conv2", "--image-size", 64, "--epochs", 1)
-    sentence = refuse(train_teacher, *options, *place, "--out", tmp_path / "t")
-    assert f"{data / FOLDERS[3] / '0.JPEG'}: is no readable image" in sentence
+def test_a_damaged_image_stops_training_in_one_sentence(imagenet_10, refuse, tmp_path):
+    damaged = min((tmp_path / "train").rglob("*.png"))
+    damaged.write_bytes(b"no picture")
+    sentence = refuse(train_teacher, *imagenet_10, "--epochs", 1, "--workers", 1, "--out", tmp_path / "t")
+    assert f"{damaged}: is no readable image" in sentence
     assert not (tmp_path / "t").exists()
 
 

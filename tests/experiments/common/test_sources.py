@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from setups import distilled_set
@@ -17,49 +18,39 @@ OWN = Preprocessing(0.6, "nearest")
 
 @pytest.fixture
 def converted(save_random_teacher, tmp_path):
+    """A teacher and a set, by the command that made them."""
     save_random_teacher(tmp_path / "t", preprocessing=OWN)
-    return tmp_path / "t"
+    save_distilled(tmp_path / "set.safetensors", distilled_set(20))
+    return {"teacher": tmp_path / "t", "distilled": tmp_path / "set.safetensors"}
 
 
-def test_a_teacher_of_the_hub_is_converted_once(converted, monkeypatch, tmp_path):
-    """With the dataset that is said, or with what its config.json tells."""
-    asked = []
-
-    def convert_once(*arguments):
-        asked.append(arguments)
-        return converted
-
-    repository = tmp_path / "repository"
-    repository.mkdir()
+def test_a_repository_of_the_hub_is_converted_once(converted, monkeypatch, tmp_path):
+    """A teacher with the dataset that is said, or with what its config.json tells."""
+    convert_once = mock.Mock(side_effect=lambda command, *_: converted[command])
+    (repository := tmp_path / "repository").mkdir()
     (repository / "config.json").touch()
     monkeypatch.setattr(sources, "convert_once", convert_once)
     monkeypatch.setattr(sources.hub, "download", lambda *_: repository)
     for dataset, options in (("digits", ("--dataset", "digits")), (None, ())):
-        assert sources.teacher_directory(Path("hf://me/t"), dataset) == converted
-        assert asked.pop() == ("teacher", repository, options, "repository")
+        assert sources.teacher_directory(Path("hf://me/t"), dataset) == converted["teacher"]
+        convert_once.assert_called_with("teacher", repository, options, "repository")
     assert sources.find_teacher(Path("hf://me/t"), "digits", "conv2").info.preprocessing == OWN
-    assert asked == [("teacher", repository, ("--dataset", "digits", "--model", "conv2"), "digits_conv2")]
-    assert sources.teacher_directory(converted) == converted
-
-
-def test_a_set_of_the_hub_is_converted_once(monkeypatch, tmp_path):
-    asked = []
-
-    def convert_once(*arguments):
-        asked.append(arguments)
-        save_distilled(tmp_path / "set.safetensors", distilled_set(20))
-        return tmp_path / "set.safetensors"
-
-    (tmp_path / "repository" / "data").mkdir(parents=True)
-    monkeypatch.setattr(sources, "convert_once", convert_once)
-    monkeypatch.setattr(sources.hub, "download", lambda *_: tmp_path / "repository")
+    convert_once.assert_called_with("teacher", repository, ("--dataset", "digits", "--model", "conv2"), "digits_conv2")
     assert len(sources.find_distilled(Path("hf://me/s"), "random", "digits", "conv2", 2).labels) == 20
     options = ("--method", "random", "--dataset", "digits", "--ipc", "2")
-    assert asked == [("distilled", tmp_path / "repository", options, "set.safetensors")]
+    convert_once.assert_called_with("distilled", repository, options, "set.safetensors")
+    assert sources.teacher_directory(converted["teacher"]) == converted["teacher"]
+    assert convert_once.call_count == 4
 
 
-def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_again(tmp_path, monkeypatch):
+@pytest.fixture
+def empty_conversion(monkeypatch):
+    """Whatever is converted is an empty directory."""
     monkeypatch.setattr(sources, "run_convert", lambda *arguments: Path(arguments[-1]).mkdir(parents=True))
+
+
+@pytest.mark.usefixtures("empty_conversion")
+def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_again(tmp_path):
     (path := tmp_path / "set.pt").write_bytes(b"one")
     found = [sources.convert_once("distilled", path, (), "set") for _ in range(2)]
     state = path.stat()
@@ -68,9 +59,9 @@ def test_a_source_that_was_replaced_by_one_of_its_size_and_time_is_converted_aga
     assert found[0] == found[1] != sources.convert_once("distilled", path, (), "set")
 
 
+@pytest.mark.usefixtures("empty_conversion")
 def test_a_dataset_that_is_described_anew_has_its_teacher_converted_anew(tmp_path, monkeypatch):
     """The normalisation of a teacher is that of its dataset."""
-    monkeypatch.setattr(sources, "run_convert", lambda *arguments: Path(arguments[-1]).mkdir(parents=True))
     (path := tmp_path / "teacher.pth").touch()
     described, found = get_dataset("digits"), []
     for mirrors in (True, True, False):
@@ -79,11 +70,11 @@ def test_a_dataset_that_is_described_anew_has_its_teacher_converted_anew(tmp_pat
     assert found[0] == found[1] != found[2]
 
 
-def test_a_set_given_as_a_teacher_and_a_teacher_given_as_a_set_are_told(converted, tmp_path):
-    save_distilled(path := tmp_path / "set.safetensors", distilled_set())
+def test_a_set_given_as_a_teacher_and_a_teacher_given_as_a_set_are_told(converted):
+    path = converted["distilled"]
     with pytest.raises(GiftError, match=r"set\.safetensors: is a distilled set; give it as `distilled`"):
         sources.find_teacher(path, "digits", "conv2")
     with pytest.raises(GiftError, match=r"set\.safetensors: is a distilled set, no teacher"):
         load_teacher(sources.teacher_directory(path))
     with pytest.raises(GiftError, match="t: is a teacher; give it as `teacher`"):
-        sources.find_distilled(converted, "random", "digits", "conv2", 2)
+        sources.find_distilled(converted["teacher"], "random", "digits", "conv2", 2)
