@@ -51,9 +51,9 @@ class Module:
 
 
 def _path(module: str) -> Path:
-    package, *names = module.split(".")
-    spec = importlib.util.find_spec(package)
-    path = Path(((spec and spec.submodule_search_locations) or [""])[0], *names)
+    package, _, name = module.rpartition(".")  # which may lie elsewhere than what it is said to be inside of
+    spec = importlib.util.find_spec(package or name)
+    path = Path(((spec and spec.submodule_search_locations) or [""])[0], name if package else "")
     init = path / "__init__.py"  # not there where a package has become a module and left its cache
     return init if init.is_file() else path.with_suffix(".py")
 
