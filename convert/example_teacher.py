@@ -16,7 +16,7 @@ from gift_jax.models import ModelSpec
 from gift_jax.runtime.seeds import check_seeds
 
 from .families.convnet import Reference
-from .torch_file import save_object
+from .torch_file import check_ending, save_object
 
 SPEC = ModelSpec("conv2", 10, 8, 1, (("width", 32),))
 BATCH_SIZE = 64
@@ -31,6 +31,7 @@ def to_tensor(images: np.ndarray) -> torch.Tensor:
 
 def train_example(out: Path, *, epochs: int, seed: int) -> None:
     """Train, save `{"model", "optimizer", "lr_scheduler", "epoch", "args"}`, and say how accurate it is."""
+    check_ending(out)
     torch.set_num_threads(1)  # on images this small more threads only wait for one another
     check_seeds([seed])
     torch.manual_seed(seed)

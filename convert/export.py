@@ -14,9 +14,10 @@ from gift_jax.models import Variables
 from gift_jax.teachers.teacher import TeacherInfo, flatten, load_teacher, load_weights
 
 from .families import find_family
+from .hub.config import make_config
 from .rules import to_torch
 from .teacher import make_reference, reference_logits
-from .torch_file import save_state
+from .torch_file import check_ending, save_state
 
 BATCH = 500
 
@@ -31,13 +32,18 @@ def official_state(info: TeacherInfo, params: Variables, batch_stats: Variables)
 def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
     """Write a teacher's weights under the official PyTorch names, as `save_state` does; they load with `strict=True`.
 
-    Returns: the state dict. Raises: GiftError if something else is there.
+    Returns: the state dict. Raises: GiftError if something else is there, or out has another ending.
     """
+    check_ending(out)
     info, *variables = load_weights(directory)
     state = official_state(info, *variables)
     done = "is there" if out.exists() else "written"
-    save_state(out, state)
+    save_state(out, state, make_config(info, find_family(info.architecture).head(info.spec)))
     print(f"{done:<10}{out}: {len(state)} tensors of {info.architecture}")
+    mean, std = (" ".join(map(str, values)) for values in (info.normalisation.mean, info.normalisation.std))
+    known = out.suffix.lower() == ".safetensors"
+    told = "as its metadata tell `convert teacher`" if known else "give these to convert it back"
+    print(f"images    normalised by --mean {mean} --std {std}; {told}")
     return state
 
 

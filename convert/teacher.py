@@ -1,6 +1,6 @@
 """`python -m convert teacher`: a PyTorch checkpoint becomes a verified teacher directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -74,7 +74,7 @@ def convert_teacher(request: TeacherRequest) -> teachers.TeacherInfo:
     norm, normalisation = request.norm or told.norm, given_normalisation(request.mean, request.std)
     options = (("norm", norm),) if norm else ()
     if request.rows is None:
-        _check_order(source, told.names, data)
+        _check_order(source, told, data)
     if normalisation and len(normalisation.mean) != data.channels:
         raise GiftError(
             f"--mean and --std have {len(normalisation.mean)} values, but {dataset} has {data.channels} channels; "
@@ -87,6 +87,7 @@ def convert_teacher(request: TeacherRequest) -> teachers.TeacherInfo:
         source, requested, family, ema=request.ema, key=request.key, rows=request.rows, normalised=known
     )
     normalisation = normalisation or layer or told.normalisation or data.normalisation
+    _check_sizes(source, told, spec, chosen=request.rows is not None)
     averaged = request.ema or is_averaged(key) or told.ema
     with blamed_on(source):
         reference = make_reference(family, spec, state)
@@ -138,7 +139,7 @@ def _check_place(out: Path, source: Path) -> None:
 def _dataset(source: Path, given: str | None, told: Described) -> str:
     given = given and known_spelling(given)
     if given and told.dataset and given != told.dataset:
-        raise GiftError(f"{source}: was trained on {told.dataset}, as its config.json says, but --dataset is {given}")
+        raise GiftError(f"{source}: was trained on {told.dataset}, as its {told.by} says, but --dataset is {given}")
     if found := given or told.dataset:
         return found
     raise GiftError(f"{source}: does not tell what it was trained on; give --dataset")
@@ -148,7 +149,7 @@ def _model(source: Path, given: str | None, told: Described) -> str:
     # CIFAR's stem, with which a ResNet is a `_modified` one, has no place in timm's configuration; the weights tell it.
     plain = {official_name(name).removesuffix("_modified") for name in (given, told.architecture) if name}
     if len(plain) > 1:
-        raise GiftError(f"{source}: is a {told.architecture}, as its config.json says, but --model is {given}; drop it")
+        raise GiftError(f"{source}: is a {told.architecture}, as its {told.by} says, but --model is {given}; drop it")
     if given and (given.endswith("_modified") or not told.architecture):
         return given
     if told.architecture:
@@ -156,11 +157,28 @@ def _model(source: Path, given: str | None, told: Described) -> str:
     raise GiftError(f"{source}: does not tell its architecture; give --model")
 
 
-def _check_order(source: Path, names: Sequence[str], data: DatasetSpec) -> None:
+def _check_sizes(source: Path, told: Described, spec: ModelSpec, *, chosen: bool) -> None:
+    """Raises: GiftError if weights are told to be of other sizes. Args: chosen, whether some classes were."""
+    classes = None if chosen else told.classes
+    for what, said, found in (("classes", classes, spec.num_classes), ("channels", told.channels, spec.channels)):
+        if said not in (None, found):
+            raise GiftError(
+                f"{source}: its {told.by} tells of {said} {what}, its weights have {found}; correct it there"
+            )
+
+
+def _check_order(source: Path, told: Described, data: DatasetSpec) -> None:
     """Compare class names with the dataset's, where both are known. Raises: GiftError if their order is another one."""
-    if names != data.class_names and sorted(names) == sorted(data.class_names):
-        rows = " ".join(str(names.index(name)) for name in data.class_names)
-        raise GiftError(f"{source}: config.json has the classes of {data.name} in another order; give --rows {rows}")
+    names, known = told.names, data.class_names
+    if names != known and sorted(names) == sorted(known):
+        rows = " ".join(str(names.index(name)) for name in known)
+        raise GiftError(f"{source}: {told.by} has the classes of {data.name} in another order; give --rows {rows}")
+    moved = [pair for pair in zip(names, known, strict=False) if pair[0] != pair[1] and pair[0] in known]
+    if moved and len(names) == len(known):
+        name, other = moved[0]
+        raise GiftError(
+            f"{source}: {told.by} has the class {name} where {data.name} has {other}; correct its label_names"
+        )
 
 
 def _summary(info: teachers.TeacherInfo, key: str, check: teachers.Verification, count: int, *, layer: bool) -> str:

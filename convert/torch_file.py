@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import pickle
 import re
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 
@@ -38,6 +40,7 @@ EMA_KEYS += ("ema_model_state_dict", "averaged_model")
 COUNTERS = re.compile(r"n_averaged|(.*\.)?total_(ops|params)")
 # Attributes that DataParallel, torch.compile and FSDP put into names, in front of all or of a wrapped part.
 WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+CONFIG_KEY = "gift_jax"  # of safetensors' metadata
 # How far down mappings of tensors are looked for, as under `checkpoint["state"]["net"]`.
 DEEPEST = 4
 
@@ -59,6 +62,16 @@ def load_object(path: Path) -> Any:
         with damage_as_gift_error(f"{path}: not a readable safetensors file", _AGAIN):
             return safetensors.torch.load_file(path)
     return _load_torch(path, str(path), head)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The config that `save_state` wrote into a safetensors file's metadata; {} if there is none."""
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            config = json.loads((file.metadata() or {}).get(CONFIG_KEY, "{}"))
+    except (safetensors.SafetensorError, OSError, ValueError):  # which is said when the weights are read
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def load_stream(content: bytes, label: str) -> Any:
@@ -204,17 +217,24 @@ def _network_names(where: str, state: Mapping[str, torch.Tensor]) -> dict[str, t
     return bare
 
 
-def save_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
+def check_ending(path: Path) -> None:
+    """Raises: GiftError if a file to write does not end as PyTorch's checkpoints do."""
+    if not CHECKPOINT.fullmatch(path.name):
+        raise GiftError(f"{path}: weights are written as .safetensors, or by torch.save as .pth or .pt; name it so")
+
+
+def save_state(path: Path, state: Mapping[str, np.ndarray], config: Mapping[str, Any] | None = None) -> None:
     """Write a state dict, whole or not at all: safetensors by that suffix, else `{"model": ...}` by torch.save.
 
+    Args: config, what a config.json says of the weights, which goes into the metadata of safetensors.
     Raises: GiftError if something else is there, or if it cannot be written.
     """
     tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in state.items()}
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         save_object(path, {"model": tensors})
         return
     with atomic_write(path, keep=same_content) as temporary, os_errors_as_gift_error(path):
-        safetensors.torch.save_file(tensors, temporary)
+        safetensors.torch.save_file(tensors, temporary, {CONFIG_KEY: json.dumps(config)} if config else None)
 
 
 def save_object(path: Path, value: Any) -> None:

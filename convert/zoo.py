@@ -10,7 +10,7 @@ import rich
 from rich.table import Column, Table
 
 from gift_jax.errors import GiftError
-from gift_jax.runtime.files import os_errors_as_gift_error, sha256
+from gift_jax.runtime.files import files_below, sha256
 from gift_jax.runtime.progress import display
 from gift_jax.teachers.published import ZOO, Published
 from gift_jax.teachers.teacher import TeacherInfo, load_teacher
@@ -34,8 +34,7 @@ def find_files(directory: Path) -> dict[str, list[Path]]:
     """Files below a directory with a published teacher's name, by that teacher's name; sorted paths."""
     if not directory.is_dir():
         raise GiftError(f"{directory}: no such directory; give the one that the published teachers were saved in")
-    with os_errors_as_gift_error(directory):
-        files = sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix in SUFFIXES)
+    files = [path for path in files_below(directory) if path.suffix in SUFFIXES]
     names = {stem: name for name, teacher in ZOO.items() for stem in (teacher.file_name, name)}
     found: dict[str, list[Path]] = {}
     for path in files:

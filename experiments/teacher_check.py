@@ -25,7 +25,7 @@ from gift_jax.models import get_model
 from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime import cli
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Dataset, Source
+from gift_jax.runtime.options import Dataset, NonNegative, Percent, Source
 from gift_jax.teachers import diagnose
 from gift_jax.teachers.published import ZOO
 from gift_jax.teachers.teacher import load_weights, make_teacher
@@ -54,8 +54,8 @@ class TeacherCheck:
     dataset: Dataset | None = None
     data: Images | None = None
     class_order: Source | None = None
-    expected: float | None = None
-    margin: float = 3.0
+    expected: Percent | None = None
+    margin: NonNegative = 3.0
     write_class_order: Path | None = None
 
 
@@ -110,6 +110,8 @@ def main(config: TeacherCheck) -> None:
     """Measure, compare, explain."""
     announce()
     info, params, batch_stats = load_weights(teacher_directory(config.teacher, config.dataset))
+    if config.dataset not in (None, info.dataset):
+        raise GiftError(f"{config.teacher}: was trained on {info.dataset}, but --dataset is {config.dataset}; drop it")
     teacher = make_teacher(info, params, batch_stats)
     source = find_images(config.data, info.dataset, "val", "--data")
     options = {"class_order": config.class_order, "preprocessing": info.preprocessing}

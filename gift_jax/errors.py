@@ -50,6 +50,8 @@ def damage_as_gift_error(what: str, mend: str) -> Iterator[None]:
         yield
     except GiftError:
         raise
+    except PermissionError as error:
+        raise GiftError(f"{what} ({short_reason(error)}); check its permissions") from None
     except Exception as error:
         raise GiftError(f"{what} ({short_reason(error)}); {mend}") from None
 

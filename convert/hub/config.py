@@ -20,6 +20,7 @@ from gift_jax.teachers.teacher import TeacherInfo
 
 from ..families import TIMM, check_arch, find_family, official_name
 from ..families.spelling import OFFICIAL, Spelling
+from ..torch_file import read_metadata
 
 OURS = "gift_jax"
 LARGEST_SIDE = 2048  # pixels
@@ -35,7 +36,7 @@ class Described:
     """What a config.json tells of the weights beside it; None, or nothing, where it does not.
 
     architecture: a name of `--model`. image_size: side of the input in pixels. dataset, norm (of a ConvNet) and ema are
-    told only by files that this project wrote. names: of the classes, in the order of the outputs.
+    told only by files that this project wrote. names: of the classes, in the order of the outputs. by: what tells it.
     """
 
     architecture: str | None = None
@@ -46,6 +47,9 @@ class Described:
     norm: str | None = None
     ema: bool = False
     names: tuple[str, ...] = ()
+    classes: int | None = None
+    channels: int | None = None
+    by: str = CONFIG
 
 
 def find_weights(source: Path) -> Path:
@@ -76,19 +80,22 @@ def _weights_in(directory: Path) -> list[Path]:
 
 
 def read_config(weights: Path, image_size: int | None = None) -> Described:
-    """What the config.json beside weights tells, if there is one of timm's form, and of these weights.
+    """What the config.json beside weights, or else their metadata, tells of them, if it is of timm's form.
 
     Args: image_size, that is asked for in place of its own.
     """
-    path = weights.parent / CONFIG
-    content = read_json_object(path) if path.is_file() and _weights_in(weights.parent) == [weights] else {}
+    path, by = weights.parent / CONFIG, CONFIG
+    if path.is_file() and _weights_in(weights.parent) == [weights]:
+        content = read_json_object(path)
+    else:
+        path, by, content = weights, "metadata", read_metadata(weights)
     architecture = content.get("architecture")
     if architecture is None:
         return Described()
     check_arch(str(path), architecture)
     try:
         with damage_as_gift_error(f"{path}: a field is of another kind than timm writes", "save it again"):
-            return _described(path, str(architecture), content, image_size)
+            return dataclasses.replace(_described(path, str(architecture), content, image_size), by=by)
     except GiftError as error:
         raise error if str(error).startswith(str(path)) else GiftError(f"{path}: {error}") from None
 
@@ -104,21 +111,24 @@ def _described(path: Path, architecture: str, content: Mapping[str, Any], image_
                 f"same names and is not converted; train the plain {architecture}"
             )
     own = content.get("pretrained_cfg") or content  # once, everything was at the top
-    size = _square(path, own["input_size"]) if own.get("input_size") else None
+    channels, size = _input(path, own["input_size"]) if own.get("input_size") else (None, None)
     # As timm does where the weights are tested at another size than they were trained at.
-    tested = own.get("test_input_size") and image_size == _square(path, own["test_input_size"])
+    tested = own.get("test_input_size") and image_size == _input(path, own["test_input_size"])[1]
     share = "test_crop_pct" if tested and own.get("test_crop_pct") else "crop_pct"
-    ours, names = content.get(OURS) or {}, content.get("label_names") or own.get("label_names")
+    ours, preprocessing = content.get(OURS) or {}, _preprocessing(path, own, share)
+    classes, names = _classes(path, content, own, arguments)
     register_embedded_dataset(ours.get("dataset_description"), str(path))
     return Described(
         architecture=architecture,
         image_size=size,
         normalisation=_statistics(path, own),
-        preprocessing=None if ours.get(USUAL) is True else _preprocessing(path, own, share),
+        preprocessing=None if ours.get(USUAL) is True else preprocessing,
         dataset=_text(ours.get("dataset")),
         norm=_text((ours.get("options") or {}).get("norm")),
         ema=ours.get("ema") is True,
-        names=tuple(map(str, names)) if isinstance(names, list) else (),
+        names=names,
+        classes=classes,
+        channels=_whole(arguments.get("in_chans")) or channels,
     )
 
 
@@ -132,13 +142,35 @@ def _text(value: Any) -> str | None:
     return value
 
 
-def _square(path: Path, size: Any) -> int:
-    _, height, width = map(int, size)
+def _whole(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _classes(
+    path: Path, content: Mapping[str, Any], own: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> tuple[int | None, tuple[str, ...]]:
+    """How many classes, and their names. As timm has it, pretrained_cfg may be of before tuning."""
+    before, count = (_whole(part.get("num_classes")) for part in (own, content))
+    count = before if count is None else count
+    names = content.get("label_names") or (own.get("label_names") if before == count else None)
+    names = tuple(map(str, names)) if isinstance(names, list) else ()
+    told = {"num_classes": count, "model_args": _whole(arguments.get("num_classes")), "label_names": len(names) or None}
+    if len({number for number in told.values() if number is not None}) > 1:
+        found = ", ".join(f"{number} by {name}" for name, number in told.items() if number is not None)
+        raise GiftError(f"{path}: contradicts itself in the number of classes ({found}); correct it there")
+    return next((number for number in told.values() if number is not None), None), names
+
+
+def _input(path: Path, size: Any) -> tuple[int, int]:
+    """Channels and side."""
+    channels, height, width = map(int, size)
     if height != width or not 1 <= height <= LARGEST_SIDE:
         raise GiftError(
             f"{path}: takes images of {height} x {width} pixels; only square ones of up to {LARGEST_SIDE} are converted"
         )
-    return height
+    return channels, height
 
 
 def _statistics(path: Path, own: Mapping[str, Any]) -> Normalisation | None:

@@ -16,7 +16,7 @@ from gift_jax.models import Model, ModelSpec, get_model
 from gift_jax.rded import RDED
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import append_json_line, os_errors_as_gift_error, write_text
-from gift_jax.runtime.options import Alias, ComparedName, Count, Dataset, Existing, ModelName, check_numbers
+from gift_jax.runtime.options import Alias, ComparedName, Count, Dataset, Existing, ModelName, check_numbers, check_once
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows
 from gift_jax.studies.grid_plan import measure
@@ -144,6 +144,7 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+        check_once(self)
         check_rates(self.sgd_rates, "--sgd-rates")
         check_rates(self.adam_rates, "--adam-rates")
         if self.others_at == "tuned" and (unsearched := set(self.fewer_losses) - set(self.losses)):

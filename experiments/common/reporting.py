@@ -21,6 +21,7 @@ from gift_jax.reports.page import Block, Picture, Section, Table, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differences, summary
 from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, name_on
+from gift_jax.studies.results import read_results
 from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]
@@ -273,12 +274,14 @@ def check_runs(runs: Sequence[Path]) -> None:
 
 
 def missing_parts(runs: Iterable[Path]) -> list[Path]:
-    """Files of a study's parts (`results-2-of-4.jsonl`) that lack beside others; a `results.jsonl` has the rest."""
+    """Files of a study's parts (`results-2-of-4.jsonl`) that lack beside others; its `results.jsonl` has the rest."""
     found = {path for run in runs for path in (run.glob("results*.jsonl") if run.is_dir() else [run])}
     parts = {(path, re.fullmatch(r"results-\d+-of-(\d+)", path.stem)) for path in found}
     names = []
+    studies = {path: {row.get("experiment") for row in read_results(path)} for path in found}
     for directory, count in sorted({(path.parent, int(match[1])) for path, match in parts if match}):
-        if directory / "results.jsonl" not in found:
+        own = {study for path, match in parts if match and path.parent == directory for study in studies[path]}
+        if not own & studies.get(directory / "results.jsonl", set()):
             names += [directory / f"results-{number}-of-{count}.jsonl" for number in range(1, count + 1)]
     return [path for path in names if path not in found]
 

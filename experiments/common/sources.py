@@ -19,7 +19,7 @@ from gift_jax.data.distilled import told_by_file
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.readers import hub
 from gift_jax.runtime.cli import NO_TORCH, with_installed_command_names
-from gift_jax.runtime.files import cache_directory, os_errors_as_gift_error
+from gift_jax.runtime.files import cache_directory, file_state, files_below, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices
 from gift_jax.teachers.published import RDED, ZOO
 from gift_jax.teachers.teacher import INFO
@@ -73,10 +73,8 @@ def run_convert(*arguments: str) -> None:
 def convert_once(command: str, source: Path, options: Sequence[str], name: str) -> Path:
     """The result of converting source, in the cache: made unless it is there, of this source, options and dataset."""
     with os_errors_as_gift_error(source):
-        files = sorted(filter(Path.is_file, source.rglob("*"))) if source.is_dir() else [source]
-        # When a file was last written to is copied with it; when that was set is not.
-        found = [(path.as_posix(), path.stat()) for path in files]
-    state = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in found]
+        files = files_below(source) if source.is_dir() else [source]
+        state = [(path.as_posix(), *file_state(path)) for path in files]
     asked = dict(itertools.pairwise(options))
     described = get_dataset(asked["--dataset"]) if "--dataset" in asked else None
     decides = (source.resolve().as_posix(), state, tuple(options), described)

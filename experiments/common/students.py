@@ -14,6 +14,9 @@ def parse_options(text: str, option: str) -> Options:
     pairs = [pair.partition("=") for pair in text.split(",") if pair]
     if not all(key and value for key, _, value in pairs):
         raise GiftError(f"{option}: options {text!r} must be name=value,...; such as norm=instance,width=64")
+    names = [key for key, _, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise GiftError(f"{option}: options {text!r} give {twice} twice; give it once")
     return tuple(sorted((key, _value(value)) for key, _, value in pairs))
 
 

@@ -16,7 +16,7 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
-from gift_jax.runtime.options import Choices, Count, Dataset, ModelName, SeedList
+from gift_jax.runtime.options import Choices, Count, Dataset, ModelName, SeedList, check_once
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
@@ -72,6 +72,7 @@ class Study(Inputs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_once(self)
         if not self.seeds:
             object.__setattr__(self, "seeds", tuple(range(self.num_seeds)))
         check_seeds(self.seeds)

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from gift_jax.data.typed_json import from_json
 from gift_jax.errors import GiftError, unknown_name
 from gift_jax.readers.class_names import FASHION
 from gift_jax.readers.request import NO_READING_OPTIONS, SourceOptions
-from gift_jax.runtime.files import read_json_object, write_text
+from gift_jax.runtime.files import file_state, read_json_object, write_text
 
 DIRECTORY, FILE = Path("data"), "dataset.json"
 DIGEST = "digest"  # a field of the file
@@ -35,9 +34,13 @@ class Normalisation:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        finite = all(map(math.isfinite, (*self.mean, *self.std)))
-        if len(self.mean) != len(self.std) or not finite or not all(std > 0 for std in self.std):
-            raise GiftError("a normalisation needs finite means and as many standard deviations, all above zero")
+        shares = all(0 <= value <= 1 for value in (*self.mean, *self.std))
+        if len(self.mean) != len(self.std) or not shares or not all(self.std):
+            mean, std = (" ".join(map(str, values)) for values in (self.mean, self.std))
+            raise GiftError(
+                f"mean {mean} and std {std} are not of pixels in [0, 1]: as many of each, none above 1, and std "
+                "above zero; divide those of pixels from 0 to 255 by 255"
+            )
 
 
 CIFAR_NORMALISATION = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
@@ -159,11 +162,11 @@ def known_spelling(name: str) -> str:
 
 def read_dataset(path: Path) -> DatasetSpec:
     """Read a `dataset.json`. Raises: GiftError if it is damaged, or contradicts the table."""
-    return _read(path.resolve(), path.stat().st_mtime_ns)
+    return _read(path.resolve(), file_state(path))
 
 
 @functools.lru_cache
-def _read(path: Path, _: int) -> DatasetSpec:
+def _read(path: Path, _: tuple[int, int, int]) -> DatasetSpec:
     spec = _parse_file(path)
     known = DATASETS.get(spec.name)
     if known is not None and identity(known) != identity(spec):

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from gift_jax.data.cache import cached_images
-from gift_jax.data.datasets import DatasetSpec, get_dataset
+from gift_jax.data.datasets import DIRECTORY, FILE, DatasetSpec, get_dataset
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.transforms import Preprocessing, make_transform
@@ -156,6 +156,11 @@ def load_records(
     # What options of add_dataset said belongs to the source that they were given with.
     recorded, options = (spec.train, spec.train_reading) if train else (spec.test, spec.test_reading)
     same = recorded is not None and Path(source).resolve() == Path(recorded).resolve()
+    if same and not Path(source).exists():
+        raise GiftError(
+            f"{source}: no such file or directory, but {DIRECTORY / spec.name / FILE} says that the {split} images of "
+            f"{spec.name} are there; give their place as an option, or correct it in that file"
+        )
     reading = options if same else NO_READING_OPTIONS
     reading = dataclasses.replace(reading, class_order=str(class_order)) if class_order else reading
     return read_images(Path(source), train=train, reading=reading, spec=spec)

@@ -24,7 +24,7 @@ from typing import IO, Any, TypeVar
 from gift_jax.errors import GiftError
 from gift_jax.readers.image_files import SUFFIXES
 from gift_jax.readers.source import Source, head_of, readable, refuse_stand_in, visible
-from gift_jax.runtime.files import atomic_write, cache_directory, os_errors_as_gift_error
+from gift_jax.runtime.files import atomic_write, cache_directory, file_state, os_errors_as_gift_error
 
 CHUNK = 4 << 20  # bytes
 SPARED = 1 << 30  # bytes of the cache's disk that unpacking leaves free
@@ -72,8 +72,7 @@ def _opened(path: Path, label: str, stream: IO[bytes], plain: Path | None, insid
 
 def _in_cache(path: Path, stream: IO[bytes], inside: str) -> Path | None:
     """A plain zip or tar in the cache, copied there unless it is; None if the stream holds neither."""
-    state = path.stat()
-    named = (str(path.resolve()), state.st_size, state.st_mtime_ns, *([inside] if inside else []))
+    named = (str(path.resolve()), *file_state(path), *([inside] if inside else []))
     target = cache_directory("unpacked") / f"{hashlib.sha256(repr(named).encode()).hexdigest()[:24]}.tar"
     if target.is_file():
         return target

@@ -14,7 +14,7 @@ from gift_jax.errors import GiftError
 from gift_jax.readers.classes import ClassOrder
 from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.source import Source
-from gift_jax.runtime.files import os_errors_as_gift_error
+from gift_jax.runtime.files import file_state, os_errors_as_gift_error
 
 THREADS, WAITING = 16, 64
 
@@ -45,9 +45,9 @@ class Records(NamedTuple):
 
 
 def listing_digest(root: Path, paths: Sequence[Path]) -> str:
-    """Digest of files' names below root, sizes and times, and their order: contents are not read for it."""
+    """Digest of files' names below root, `file_state`s and their order: contents are not read for it."""
     with os_errors_as_gift_error(root):
-        state = [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        state = [(path.relative_to(root).as_posix(), *file_state(path)) for path in paths]
     return hashlib.sha256(repr((root.resolve().as_posix(), state)).encode()).hexdigest()
 
 

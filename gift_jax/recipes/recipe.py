@@ -33,10 +33,9 @@ class Phase:
         if not 0 <= self.start[0] / self.start[1] < self.stop[0] / self.stop[1] <= 1:
             raise GiftError(f"a phase goes from a share of the epochs to a later one, not {self.start} to {self.stop}")
 
-    def covers(self, epoch: int, epochs: int) -> bool:
-        """Whether an epoch, counted from 0, of so many is in it."""
-        first, end = (numerator * epochs // denominator for numerator, denominator in (self.start, self.stop))
-        return first <= epoch < end
+    def span(self, epochs: int) -> range:
+        """Which of so many epochs, counted from 0, are in it."""
+        return range(*(numerator * epochs // denominator for numerator, denominator in (self.start, self.stop)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,19 +98,27 @@ class Recipe:
         make_strategy(strategy)
 
     @property
+    def parts(self) -> tuple[tuple[range, "Recipe"], ...]:
+        """The epochs from one border of phases to the next, and the recipe as it is in them."""
+        spans = [phase.span(self.epochs) for phase in self.phases]
+        borders = sorted({0, self.epochs, *(border for span in spans for border in (span.start, span.stop))})
+        return tuple((range(*pair), self.during(pair[0])) for pair in itertools.pairwise(borders))
+
+    @property
     def losses(self) -> tuple[str, ...]:
         """The losses in the order in which the epochs have them; one, unless there are phases."""
-        return tuple(loss for loss, _ in itertools.groupby(self.during(epoch).loss for epoch in range(self.epochs)))
+        return tuple(loss for loss, _ in itertools.groupby(one.loss for _, one in self.parts))
 
     def soft_epochs(self, before: int) -> int:
         """How many of the epochs before this one, counted from 0, read soft labels: all but phases of `ce`."""
-        return sum(not self.phases or self.during(epoch).loss != "ce" for epoch in range(before))
+        soft = (epochs for epochs, one in self.parts if not self.phases or one.loss != "ce")
+        return sum(len(range(epochs.start, min(epochs.stop, before))) for epochs in soft)
 
     def during(self, epoch: int) -> "Recipe":
         """The recipe as it is in an epoch, counted from 0: with that epoch's loss, and without phases."""
         if not self.phases:
             return self
-        found = next((phase for phase in self.phases if phase.covers(epoch, self.epochs)), self)
+        found = next((phase for phase in self.phases if epoch in phase.span(self.epochs)), self)
         return dataclasses.replace(self, loss=found.loss, loss_options=found.loss_options, phases=())
 
     def resolve_batch_size(self, num_images: int) -> int:
@@ -123,10 +130,15 @@ class Recipe:
         every = max(self.epochs // self.evaluations, 1)
         return epoch == self.epochs or epoch % every == 0
 
+    def evaluations_until(self, epoch: int) -> int:
+        """How often the student is evaluated up to the end of this epoch, counted from 1."""
+        every = max(self.epochs // self.evaluations, 1)
+        return epoch // every + (epoch == self.epochs and epoch % every > 0)
+
     @property
     def num_evaluations(self) -> int:
         """How often the student is evaluated: more often than `evaluations` where that does not divide `epochs`."""
-        return sum(map(self.is_evaluated, range(1, self.epochs + 1)))
+        return self.evaluations_until(self.epochs)
 
 
 def official_batch_size(num_images: int) -> int:

@@ -79,6 +79,10 @@ def _mistakes_as_exit_status() -> Iterator[None]:
         _fail(NO_TORCH, 2)
     except KeyboardInterrupt:
         _fail("stopped by the user", 130)
+    except PermissionError as error:  # of a directory in which a file was looked for
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}; check its permissions", 2)
     except Exception as error:
         if reason := devices.forbidden(error):
             _fail(reason, 2)

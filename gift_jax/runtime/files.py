@@ -140,11 +140,30 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_below(directory: Path) -> list[Path]:
+    """All files below a directory, sorted. Raises: GiftError about a folder that cannot be read."""
+    with os_errors_as_gift_error(directory):
+        found = [Path(folder) / name for folder, _, names in os.walk(directory, onerror=_raise) for name in names]
+        return sorted(path for path in found if path.is_file())
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def file_state(path: Path) -> tuple[int, int, int]:
+    """What tells a file from one that replaced it, without reading it: its size, and times of writing and of change.
+
+    When a file was last written to is copied with it; when that was set is not.
+    """
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
 def sha256_tree(directory: Path) -> str:
     """Digest of a directory: of the names and digests of all files in it."""
-    with os_errors_as_gift_error(directory):
-        files = sorted(path for path in directory.rglob("*") if path.is_file())
-    listing = "".join(f"{path.relative_to(directory).as_posix()} {sha256(path)}\n" for path in files)
+    files = ((path.relative_to(directory).as_posix(), path) for path in files_below(directory))
+    listing = "".join(f"{name} {sha256(path)}\n" for name, path in files)
     return hashlib.sha256(listing.encode()).hexdigest()
 
 

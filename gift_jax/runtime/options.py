@@ -68,14 +68,17 @@ class Existing:
 
 @dataclasses.dataclass(frozen=True)
 class Least:
-    """Marks an option whose numbers are at least so much: on the command line, and where `check_numbers` is called."""
+    """Marks an option whose numbers are at least, and at most, so much: on the command line and for `check_numbers`."""
 
     number: int
+    most: float = math.inf
 
     def check(self, value: float, option: str) -> None:
-        """Raises: GiftError if a value is less."""
+        """Raises: GiftError if a value is less, or more."""
         if value < self.number:
             raise GiftError(f"{option} must be {self.number} or more, not {value:g}")
+        if value > self.most:
+            raise GiftError(f"{option} must be {self.most} or less, not {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +107,9 @@ def read_seeds(texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(range(seeds[0]))
 
 
-Count = Annotated[int, Least(1)]
+Count = Annotated[int, Least(1, 2**31 - 1)]  # as counters on devices have it
 NonNegative = Annotated[float, Least(0)]
+Percent = Annotated[float, Least(0, 100)]
 Seed = Annotated[int, Least(0)]
 Source = Annotated[Path, Existing()]
 Loss = Annotated[str, Choices("gift_jax.losses:LOSSES")]
@@ -347,7 +351,7 @@ def _constructor(parameter: Parameter, with_choices: bool) -> tyro.constructors.
 
 
 def check_numbers(config: Any) -> None:
-    """Raises: GiftError if an option of a dataclass, which may have been made in Python, is less than its least."""
+    """Raises: GiftError if an option of a dataclass, which may have been made in Python, is out of its range."""
     parameters, _, _ = _parameters(type(config))
     for parameter in parameters.values():
         given = getattr(config, parameter.name)
@@ -381,3 +385,11 @@ def _introduction(plain: Callable[..., Any], about: str | None) -> tuple[str, st
     document = about or inspect.getdoc(module or plain) or ""
     example = re.search(r"(?:Command|Example): `([^`]+)`", document)
     return document.split("\n\n")[0], re.sub(r"\s+", " ", example[1]) if example else None
+
+
+def check_once(config: Any) -> None:
+    """Raises: GiftError if an option that lists names has one of them twice."""
+    for option, values in vars(config).items():
+        names = values if isinstance(values, tuple) else ()
+        if twice := [name for name in names if isinstance(name, str) and names.count(name) > 1]:
+            raise GiftError(f"--{option.replace('_', '-')}: {twice[0]} is given twice; give each once")

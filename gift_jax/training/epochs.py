@@ -64,7 +64,7 @@ def make_phased_epoch(program: Program, make: Callable[[Program], Epoch]) -> Epo
             )
         return found
 
-    programs = {one: phase(one) for one in map(recipe.during, range(recipe.epochs))}
+    programs = {one: phase(one) for _, one in recipe.parts}
     epochs = {one: make(found) for one, found in programs.items()}
 
     def epoch(state: State, data: Data, key: jax.Array, number: int) -> tuple[State, Metrics]:

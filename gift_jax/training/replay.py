@@ -40,7 +40,7 @@ def adapt_recipe(recipe: Recipe, info: StoredInfo) -> Recipe:
         )
     if recipe.max_steps not in (None, info.steps):
         raise GiftError("max_steps cannot cut epochs of stored soft labels short; leave it out")
-    for one in {recipe.during(epoch) for epoch in range(recipe.epochs)}:
+    for _, one in recipe.parts:
         _check_loss(one, info)
     stored = {"batch_size": info.batch_size, "mix": info.mix, "max_steps": info.steps if info.drop_last else None}
     if recipe.phases:

@@ -45,7 +45,7 @@ class Estimate:
     def _evaluations(self, ended: int) -> int:
         """How many follow upon the first so many epochs."""
         rounds, epochs = divmod(max(ended, 0), self._recipe.epochs)
-        return rounds * self._recipe.num_evaluations + sum(map(self._recipe.is_evaluated, range(1, epochs + 1)))
+        return rounds * self._recipe.num_evaluations + self._recipe.evaluations_until(epochs)
 
     def _say(self, costs: str, epoch: float, evaluation: float = 0.0, note: str = "") -> None:
         total = -(-self._students // self._rows) * self._recipe.epochs

@@ -76,11 +76,34 @@ def test_export_gives_the_same_bits_back(suffix, full_disk, golden, convert, don
     assert (status, exported.read_bytes()) == (2, b"another file"), err
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_an_export_keeps_or_tells_the_normalisation(suffix, golden, done, tmp_path):
+    given = ("--mean", 0.1, 0.1, 0.1, "--std", 0.2, 0.2, 0.2)
+    done("teacher", golden / "cifar10_conv3.pth", *CIFAR, *given, "--out", tmp_path / "t")
+    told = done("export", tmp_path / "t", "--out", tmp_path / f"back.{suffix}")
+    assert "--mean 0.1 0.1 0.1 --std 0.2 0.2 0.2" in told
+    options = () if suffix == "safetensors" else (*CIFAR, *given)
+    done("teacher", tmp_path / f"back.{suffix}", *options, "--out", tmp_path / "again")
+    first, again = (load_weights(tmp_path / name)[0] for name in ("t", "again"))
+    assert (again.normalisation, again.spec, again.dataset) == (first.normalisation, first.spec, first.dataset)
+    done(
+        "teacher", tmp_path / f"back.{suffix}", *CIFAR, "--mean", 0, 0, 0, "--std", 1, 1, 1, "--out", tmp_path / "other"
+    )
+    assert load_weights(tmp_path / "other")[0].normalisation.std == (1.0, 1.0, 1.0)
+
+
+def test_a_file_of_weights_has_an_ending_of_pytorchs(refused, tmp_path):
+    sources = {"export": (tmp_path,), "example-teacher": ()}
+    for command, source in sources.items():
+        refused(command, *source, message="weights are written as .safetensors", names="result")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         (("--mean", "0.1", "--std", "0.5"), "--mean and --std have 1 values, but cifar10 has 3 channels"),
-        (("--mean", "0.1", "0.1", "0.1", "--std", "0.5", "0.5", "0"), "above zero"),
+        (("--mean", "0.1", "0.1", "0.1", "--std", "0.5", "0.5", "0"), "std above zero;"),
+        (("--mean", "123.7", "116.3", "103.5", "--std", "58.4", "57.1", "57.4"), "from 0 to 255 by 255"),
         (("--mean", "0.1", "0.1", "nan", "--std", "0.5", "0.5", "1"), "--mean takes FLOAT, not 'nan'"),
         (("--mean", "0.5"), "--mean and --std go together"),
     ],

@@ -62,6 +62,18 @@ def test_a_right_teacher_passes(teacher, succeed):
     assert "as expected" in succeed(teacher_check, teacher(), "--expected", 90)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--margin", -5), "--margin must be 0 or more, not -5"),
+        (("--expected", 1000), "--expected must be 100 or less, not 1000"),
+        (("--dataset", "cifar10"), "was trained on digits, but --dataset is cifar10; drop it"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, message, teacher, refuse):
+    assert message in refuse(teacher_check, teacher(), *options)
+
+
 def test_permuted_classes_are_written(teacher, refuse, tmp_path):
     path = tmp_path / "order.txt"
     arguments = (teacher_check, teacher(order=ORDER), "--expected", 90, "--write-class-order", path)

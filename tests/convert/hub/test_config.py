@@ -62,7 +62,9 @@ def timms_configuration(directory):
 def test_what_timm_wrote_is_taken_and_test_images_are_timms(saved, tmp_path):
     directory = saved[1]
     told = read_config(find_weights(directory))
-    assert told == Described("resnet18", SIDE, Normalisation(**STATISTICS), Preprocessing(0.9, "bicubic"))
+    assert told == Described(
+        "resnet18", SIDE, Normalisation(**STATISTICS), Preprocessing(0.9, "bicubic"), classes=10, channels=3
+    )
     paths = write_pictures(tmp_path / "val")
     ours = make_transform(get_dataset("cifar10"), SIDE, told.preprocessing)
     transform = importlib.import_module("timm.data").create_transform(**timms_configuration(directory), normalize=False)
@@ -115,6 +117,14 @@ REFUSED = {
     "another stem": ({}, ("--model", "resnet18_modified"), "its first convolution is 7 pixels wide"),
     "classes": ({}, ("--dataset", "cifar100"), "has 10 outputs, but the dataset has 100 classes"),
     "another dataset": ({"gift_jax": {"dataset": "svhn"}}, (), "was trained on svhn, as its config.json says, but"),
+    "classes at the top": (
+        {"num_classes": 3, "model_args": {"num_classes": 10}},
+        (),
+        "contradicts itself in the number of classes (3 by num_classes, 10",
+    ),
+    "classes as text": ({"num_classes": "10"}, (), "a field is of another kind than timm writes"),
+    "names": ({"label_names": ["cat", "dog"]}, (), "2 by label_names); correct it there"),
+    "channels": ({"model_args": {"in_chans": 1}}, (), "tells of 1 channels, its weights have 3; correct it there"),
     "no architecture": ({"architecture": None}, (), "does not tell its architecture; give --model"),
 }
 
@@ -150,7 +160,7 @@ def test_everything_at_the_top_as_timm_once_wrote_it(directory):
     flat = {**content.pop("pretrained_cfg"), "architecture": "resnet18", "num_features": 512}
     (directory / "config.json").write_text(json.dumps(flat))
     assert read_config(directory / "model.safetensors") == Described(
-        "resnet18", SIDE, Normalisation(**STATISTICS), Preprocessing(0.9, "bicubic")
+        "resnet18", SIDE, Normalisation(**STATISTICS), Preprocessing(0.9, "bicubic"), classes=10, channels=3
     )
 
 
@@ -190,6 +200,13 @@ def test_classes_in_another_order_are_not_taken_for_the_datasets(directory, refu
     names = [*get_dataset("fashion-mnist").class_names]
     changed(directory, label_names=names[::-1], own_mean=[0.3], own_std=[0.3])
     message = "has the classes of fashion-mnist in another order; give --rows 9 8 7 6 5 4 3 2 1 0"
+    refused("teacher", directory, "--dataset", "fashion-mnist", message=message)
+
+
+def test_a_class_in_the_place_of_another_is_refused(directory, refused):
+    names = [*get_dataset("fashion-mnist").class_names]
+    changed(directory, label_names=[*names[:-1], names[0]], own_mean=[0.3], own_std=[0.3])
+    message = f"has the class {names[0]} where fashion-mnist has {names[-1]}; correct its label_names"
     refused("teacher", directory, "--dataset", "fashion-mnist", message=message)
 
 

@@ -202,12 +202,16 @@ def test_cells_and_seeds_that_are_missing_are_named(tmp_path):
 
 
 def test_parts_whose_files_are_missing_are_named(tmp_path):
+    [study, *_] = read_results(DOCUMENTED / "loss_comparison" / "results.jsonl")
+    evaluation = {name: value for name, value in study.items() if name not in ("experiment", "cell", "labels")}
     for name in ("results-1-of-4.jsonl", "results-3-of-4.jsonl"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text(f"{json.dumps(study)}\n")
+    (tmp_path / "results.jsonl").write_text(f"{json.dumps(evaluation)}\n")  # which is no part of the study
     missing = [path.name for path in reporting.missing_parts([tmp_path])]
     assert missing == ["results-2-of-4.jsonl", "results-4-of-4.jsonl"]
     assert len(reporting.missing_parts([tmp_path / "results-1-of-4.jsonl"])) == 3
-    (tmp_path / "results.jsonl").touch()  # of a run of the whole, which adds what the parts lack
+    # Of a run of the whole, which adds what the parts lack.
+    (tmp_path / "results.jsonl").write_text(f"{json.dumps(study)}\n")
     assert reporting.missing_parts([tmp_path]) == []
 
 

@@ -1,9 +1,12 @@
 """What surrounds a command: exit statuses, the sentence on standard error, examples, and names of commands."""
 
+import sys
+
 import pytest
 
 import gift_jax
 from gift_jax.errors import GiftError, Preempted
+from gift_jax.runtime import cli
 from gift_jax.runtime.cli import with_installed_command_names
 
 
@@ -70,3 +73,15 @@ def test_commands_are_named_as_they_are_run_here(monkeypatch, tmp_path):
     assert with_installed_command_names(text) == text  # in a checkout
     monkeypatch.setattr(gift_jax, "__path__", [str(tmp_path / "site-packages" / "gift_jax")])
     assert with_installed_command_names(text) == "run `gift-jax convert teacher`, then `gift-jax evaluate`"
+
+
+def test_no_permission_is_one_sentence(monkeypatch, capsys):
+    def main() -> None:
+        """Look for a file in a directory that may not be read."""
+        raise PermissionError(13, "Permission denied", "sets/one")
+
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(main, program="program")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: sets/one: Permission denied; check its permissions\n"

@@ -13,7 +13,7 @@ from gift_jax import save_distilled
 from gift_jax.data.zca import fit_zca, save_zca
 from gift_jax.errors import GiftError
 from gift_jax.reports.page import Picture, Section, write_page
-from gift_jax.runtime.files import append_json_line, write_text
+from gift_jax.runtime.files import append_json_line, file_state, write_text
 from gift_jax.studies.results import end_last_line
 from gift_jax.teachers.teacher import save_teacher
 
@@ -61,3 +61,15 @@ def test_a_set_may_be_read_by_whom_the_umask_allows(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "set.safetensors").stat().st_mode) == 0o640
+
+
+def test_a_file_that_replaced_one_of_its_size_and_time_is_another(tmp_path):
+    path, other = tmp_path / "images.npy", tmp_path / "other.npy"
+    for one, content in ((path, b"first"), (other, b"other")):
+        one.write_bytes(content)
+        os.utime(one, (1e9, 1e9))
+    before = file_state(path)
+    assert file_state(path) == before
+    other.replace(path)
+    assert file_state(path)[:2] == before[:2]
+    assert file_state(path) != before

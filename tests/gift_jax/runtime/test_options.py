@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Annotated, Literal
 
 import pytest
@@ -20,6 +20,7 @@ from gift_jax.runtime.options import (
     NonNegative,
     ReadAs,
     Source,
+    check_once,
     make_command,
 )
 
@@ -124,6 +125,12 @@ def test_a_number_below_the_least_is_refused(option, value, least):
     assert parse(option, least)
 
 
+def test_a_number_above_the_most_is_refused():
+    with pytest.raises(GiftError, match=r"^--epochs must be 2147483647 or less, not 2147483648$"):
+        parse("--epochs", 2**31)
+    assert parse("--epochs", 2**31 - 1)
+
+
 def test_a_file_that_must_exist_is_looked_for_before_the_command_is_called(tmp_path):
     def read(*, data: Annotated[str, Existing("tfds")] | None = None, sets: tuple[Source, ...] = ()) -> object:
         """Read."""
@@ -180,3 +187,10 @@ def test_a_function_s_positional_parameter_stays_one():
 
     assert parse("a.pth", "--mean", "0.5", "0.25", function=convert) == (Path("a.pth"), (0.5, 0.25))
     assert parse("a.pth", function=convert) == (Path("a.pth"), None)
+
+
+def test_a_name_given_twice_is_refused():
+    config = SimpleNamespace(losses=("kl", "gift", "gift"), mean=(0.5, 0.5))
+    with pytest.raises(GiftError, match="--losses: gift is given twice"):
+        check_once(config)
+    check_once(SimpleNamespace(losses=("kl", "gift"), mean=(0.5, 0.5)))

@@ -112,6 +112,18 @@ def test_the_losses_are_named_in_their_order():
     assert dataclasses.replace(SOFT_HARD_SOFT, epochs=300).soft_epochs(300) == 150
 
 
+def test_a_plan_of_many_epochs_walks_over_none_of_them():
+    many = dataclasses.replace(SOFT_HARD_SOFT, epochs=2**31 - 1, evaluations=4)
+    assert (many.losses, many.soft_epochs(many.epochs), many.num_evaluations) == (("kl", "ce", "kl"), 2**30 - 1, 5)
+
+
+@pytest.mark.parametrize("evaluations", [1, 3, 4, 9])
+def test_evaluations_are_counted_as_they_happen(evaluations):
+    recipe = Recipe(epochs=7, evaluations=evaluations)
+    counts = [sum(map(recipe.is_evaluated, range(1, epoch + 1))) for epoch in range(8)]
+    assert [recipe.evaluations_until(epoch) for epoch in range(8)] == counts
+
+
 @pytest.mark.parametrize(
     ("phase", "message"),
     [

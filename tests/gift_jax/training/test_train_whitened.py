@@ -53,7 +53,7 @@ def test_test_images_are_whitened_once_and_never_normalised(zca, key):
     whitened = whiten(raw, zca)
     logits, _ = STUDENT.apply(params, batch_stats, jnp.asarray(zca.whiten(raw.images)))
     top1 = 100 * np.mean(np.asarray(logits).argmax(1) == raw.labels)
-    assert make_evaluator(STUDENT, whitened, Normalisation((9.0,), (0.1,)))(params, batch_stats).top1 == top1
+    assert make_evaluator(STUDENT, whitened, Normalisation((0.9,), (0.1,)))(params, batch_stats).top1 == top1
     np.testing.assert_array_equal(whitened.images, zca.whiten(raw.images))
     assert (whitened.pixel_space, raw.pixel_space) == ("zca", "raw")
 
