@@ -87,7 +87,7 @@ HELD: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "student": (*_OF_A_SET, "student", "stage"),
     "ipc": (*_OF_A_SET, "ipc", "hard-labelled", "all real images"),
     "distilled": (*_OF_A_SET, *_CHANGED, "ipc"),
-    "recipe.epochs": (*_OF_A_SET, "ipc"),
+    "recipe.epochs": (*_OF_A_SET, "ipc", "epochs"),
     "recipe.optimizer.name": (*_CHANGED, "optimizer"),
     "recipe.schedule": (*_CHANGED, "optimizer"),
     "recipe.augment": (*_OF_A_SET, *_CHANGED, "augmentation", "labels"),

@@ -183,6 +183,11 @@ def test_rows_are_parted_by_what_a_study_holds_fixed_and_not_by_what_its_axes_de
     assert [*by_setting([one, one])] == [""]
 
 
+def test_lengths_that_a_question_compares_are_one_part():
+    rows = [rows_of({(str(n), "gift"): [50.0]}, ("epochs", "loss"), recipe={"epochs": n}) for n in (100, 300)]
+    assert [*by_setting([row for own in rows for row in own])] == [""]
+
+
 def test_a_diverged_run_stays_with_the_runs_of_its_teacher():
     """What failed says of itself what finished runs do."""
     kept = {"teacher_sha256": "a1" * 16, "dataset": "mine"}
