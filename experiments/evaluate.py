@@ -31,7 +31,7 @@ from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts
-from gift_jax.studies.results import end_last_line, read_results
+from gift_jax.studies.results import check_place, end_last_line, read_results
 from gift_jax.task import Task
 from gift_jax.teachers.committee import unite
 from gift_jax.training.identity import fingerprint
@@ -216,6 +216,7 @@ def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
 
     runs = []
     if pending:
+        check_place(results)
         runs = train_shown(task, "students", pending, config.devices, checkpoints=checkpoints, on_run=on_run)
     remove(checkpoints, config.seeds)  # also those of a run that was stopped between its row and this
     return runs, [rows[seed] for seed in config.seeds]

@@ -20,7 +20,7 @@ from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import append_json_line, locked
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.results import end_last_line, read_results
+from gift_jax.studies.results import check_place, end_last_line, read_results
 from gift_jax.training.identity import fingerprint
 
 Row = dict[str, Any]
@@ -147,6 +147,8 @@ def run_grid(
     rows = {row["cell"]: row for row in known}
     recorded = {_key(row["experiment"], row["cell"], row["labels"]) for row in known}
     pending = {identity: cell for identity, cell in part if identity not in rows}
+    if pending:
+        check_place(path)
     total, answer = sum(cell.epochs for cell in pending.values()), []
     title = f"{experiment}, {len(pending)} of {len(part)} students to train"
     with (

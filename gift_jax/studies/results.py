@@ -11,6 +11,7 @@ from typing import Any
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import os_errors_as_gift_error
+from gift_jax.teachers.teacher import INFO
 
 # What fields of a row are, if it has them: objects hold at least these, lists hold these, and one at least.
 _FIELDS: dict[str, Any] = {
@@ -34,6 +35,15 @@ _OF_A_RUN = (
     *("method", "dataset", "model", "loss", "optimizer", "ipc", "seed", "epochs", "recipe", "student", "distilled"),
     *("top1_last", "top1_best", "top5_last", "train_seconds", "history", "versions", "device"),
 )  # of a student that was trained and tested, by itself or as a cell
+
+
+def check_place(path: Path) -> None:
+    """Before anything is trained. Raises: GiftError if no row can be added to a file, or a teacher is beside it."""
+    if (path.parent / INFO).is_file():
+        raise GiftError(f"{path.parent}: holds a teacher; give another --out")
+    if path.exists():
+        with os_errors_as_gift_error(path), path.open("ab"):
+            pass
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

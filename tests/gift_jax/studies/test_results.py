@@ -7,7 +7,7 @@ import pytest
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import append_json_line
-from gift_jax.studies.results import end_last_line, read_results
+from gift_jax.studies.results import check_place, end_last_line, read_results
 
 OTHER = {"experiment": "e", "cell": "c", "labels": {}, "seed": 0}
 ROWS = [{**OTHER, "method": "a set\u2028of two lines\x85 and\x0c three"}, {**OTHER, "method": "b"}]
@@ -87,3 +87,14 @@ def test_a_result_whose_fields_are_not_those_of_one_is_named_by_its_line(name, v
     (path := tmp_path / "results.jsonl").write_text(f"{json.dumps(other)}\n{json.dumps(row)}\n")
     with pytest.raises(GiftError, match=rf"results\.jsonl: line 2 is no result: .*'{name}'.*put it into another file"):
         read_results(path)
+
+
+def test_a_place_that_takes_no_results_is_refused(tmp_path):
+    path = tmp_path / "results.jsonl"
+    check_place(path)
+    path.mkdir()
+    with pytest.raises(GiftError, match="directory"):
+        check_place(path)
+    (path / "teacher.json").touch()
+    with pytest.raises(GiftError, match="holds a teacher; give another --out"):
+        check_place(path / "results.jsonl")
