@@ -35,7 +35,7 @@ def test_operations_have_kinds():
 
 @pytest.mark.exhaustive
 def test_its_own_parts_run_in_small(tmp_path):
-    gpu_check.main(tmp_path, parts=("imagenet", "students", "profile"), small=True)
+    gpu_check.main(tmp_path, minutes=60, parts=("imagenet", "students", "profile"), small=True)
     assert set(statuses(tmp_path).values()) == {"0"}
     for name in gpu_check.OWN:
         found = json.loads((tmp_path / f"{name}.json").read_text())
