@@ -6,14 +6,12 @@ timed alone, each framework in a process of its own.
 
 import collections
 import functools
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 from benchmarks.compare import WorkloadName, file_name, record
-from benchmarks.worker import find_processor, median_milliseconds
+from benchmarks.worker import find_processor, in_own_process, median_milliseconds
 from benchmarks.workloads import WORKLOADS
 from gift_jax.reports.page import Table
 from gift_jax.runtime import cli
@@ -117,19 +115,9 @@ def pytorch(layer: Convolution) -> list[Callable[[], Any]]:
 SIDES: Mapping[str, Callable[[Convolution], list[Callable[[], Any]]]] = {"ours": ours, "PyTorch": pytorch}
 
 
-def _measure(side: str, layers: Sequence[Convolution]) -> list[list[float]]:
+def measure(side: str, layers: Sequence[Convolution]) -> list[list[float]]:
     """Milliseconds of each pass of each layer, in this process."""
     return [[median_milliseconds(call) for call in SIDES[side](layer)] for layer in layers]
-
-
-def measure(side: str, layers: Sequence[Convolution]) -> list[list[float]]:
-    """Milliseconds of each pass of each layer, in a process of its own."""
-    with _process() as process:
-        return process.submit(_measure, side, layers).result()
-
-
-def _process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def make_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -143,12 +131,11 @@ def make_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def main(workload: WorkloadName = "resnet18_modified-32") -> None:
     """Measure, write the results and print the table. Args: workload, of benchmarks/workloads.py."""
-    with _process() as process:
-        counts = process.submit(find_convolutions, workload).result()
+    counts = in_own_process(find_convolutions, workload)
     layers = list(counts)
-    times = {"PyTorch": measure("PyTorch", layers)}
+    times = {"PyTorch": in_own_process(measure, "PyTorch", layers)}
     os.environ.update(TUNABLES)  # as our commands start themselves
-    times["ours"] = measure("ours", layers)
+    times["ours"] = in_own_process(measure, "ours", layers)
     rows = [
         {"convolution": str(layer), "layers": counts[layer], **{side: times[side][index] for side in SIDES}}
         for index, layer in enumerate(layers)

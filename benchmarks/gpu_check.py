@@ -86,16 +86,13 @@ def imagenet(out: Path, small: bool) -> list[dict[str, Any]]:
     import jax
     from PIL import Image
 
+    from benchmarks.ours import random_info
     from gift_jax import DistilledSet, save_distilled, save_teacher
-    from gift_jax.data.datasets import get_dataset
     from gift_jax.models import ModelSpec, get_model
-    from gift_jax.teachers.teacher import TeacherInfo
 
     network, side = ("conv4", 64) if small else ("resnet18", 224)
     model = get_model(ModelSpec(network, CLASSES, side))
-    normalisation = get_dataset("imagenet-1k").normalisation
-    info = TeacherInfo(network, "imagenet-1k", CLASSES, side, 3, {}, normalisation, "random", "0" * 64, None, {})
-    save_teacher(out / "teacher", info, *model.init(jax.random.key(0)))
+    save_teacher(out / "teacher", random_info(model.spec, "imagenet-1k"), *model.init(jax.random.key(0)))
     labels = np.repeat(np.arange(CLASSES, dtype=np.int32), PER_CLASS)
     noise = np.random.default_rng(0)
     images = noise.integers(0, 256, (len(labels), side, side, 3), np.uint8)

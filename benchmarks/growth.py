@@ -11,20 +11,18 @@ import dataclasses
 import io
 import json
 import math
-import multiprocessing
 import os
 import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmarks.worker import find_processor
+from benchmarks.worker import find_processor, in_own_process
 from gift_jax.reports.page import Table
 from gift_jax.runtime import cli, provenance
 from gift_jax.runtime.files import write_text
@@ -60,14 +58,12 @@ def tiny_teacher(dataset: str, classes: int, channels: int) -> "Teacher":
     """A teacher of random weights, of images of 8 pixels."""
     import jax
 
-    from gift_jax.data.datasets import get_dataset
+    from benchmarks.ours import random_info
     from gift_jax.models import ModelSpec, get_model
-    from gift_jax.teachers.teacher import TeacherInfo, make_teacher
+    from gift_jax.teachers.teacher import make_teacher
 
     model = get_model(ModelSpec("conv1", classes, 8, channels, (("width", 2),)))
-    normalisation = get_dataset(dataset).normalisation
-    info = TeacherInfo("conv1", dataset, classes, 8, channels, {"width": 2}, normalisation, "none", "", None, {})
-    return make_teacher(info, *model.init(jax.random.key(0)))
+    return make_teacher(random_info(model.spec, dataset), *model.init(jax.random.key(0)))
 
 
 def digits(ipc: int) -> "DistilledSet":
@@ -300,8 +296,7 @@ def grow(name: str, scale: float) -> dict:
         with tempfile.TemporaryDirectory() as directory:
             place = Path(directory)
             # In a process of its own: a child's largest resident set is at least what its parent has at the start.
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                pool.submit(task.prepare, size, place).result()
+            in_own_process(task.prepare, size, place)
             own = ("benchmarks.growth", "--task", name, "--size", str(size), "--place", directory)
             elapsed, memory = measure(own if callable(task.run) else task.run, place)
             seconds.append(elapsed)

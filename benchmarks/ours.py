@@ -15,9 +15,16 @@ from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import compiler_options
 from gift_jax.task import Task
-from gift_jax.teachers.teacher import TeacherInfo, Verification, make_teacher
+from gift_jax.teachers.teacher import TeacherInfo, make_teacher
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state
+
+
+def random_info(spec: ModelSpec, dataset: str) -> TeacherInfo:
+    """What a teacher of random weights says of itself."""
+    sizes, options = (spec.num_classes, spec.image_size, spec.channels), dict(spec.options)
+    normalisation = get_dataset(dataset).normalisation
+    return TeacherInfo(spec.name, dataset, *sizes, options, normalisation, "random", "0" * 64, None, {})
 
 
 def make_task(workload: Workload, size: Size, loss: str = "gift", precision: str = "float32") -> Task:
@@ -29,12 +36,10 @@ def make_task(workload: Workload, size: Size, loss: str = "gift", precision: str
         batch_size=size.batch,
         precision=precision,
     )
-    sizes = (workload.classes, workload.side, workload.channels)
-    student = get_model(ModelSpec(workload.model, *sizes))
+    student = get_model(ModelSpec(workload.model, workload.classes, workload.side, workload.channels))
     pixels = make_pixels(workload, size.images, 0)
     distilled = DistilledSet(*pixels, None, "raw", workload.dataset, "random", 10)
-    normalisation, verified = get_dataset(workload.dataset).normalisation, Verification(0, 0.0, 0.0, 1.0)
-    info = TeacherInfo(workload.model, workload.dataset, *sizes, {}, normalisation, "random", "0" * 64, verified, {})
+    info = random_info(student.spec, workload.dataset)
     # Hard labels ask no teacher; what a step with one costs more is what the teacher does.
     teacher = None if loss == "ce" else make_teacher(info, *student.init(jax.random.key(100)))
     return Task(recipe, student, distilled, teacher)

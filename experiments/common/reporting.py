@@ -278,12 +278,16 @@ def missing_parts(runs: Iterable[Path]) -> list[Path]:
     found = {path for run in runs for path in (run.glob("results*.jsonl") if run.is_dir() else [run])}
     parts = {(path, re.fullmatch(r"results-\d+-of-(\d+)", path.stem)) for path in found}
     names = []
-    studies = {path: {row.get("experiment") for row in read_results(path)} for path in found}
     for directory, count in sorted({(path.parent, int(match[1])) for path, match in parts if match}):
-        own = {study for path, match in parts if match and path.parent == directory for study in studies[path]}
-        if not own & studies.get(directory / "results.jsonl", set()):
+        own = {path for path, match in parts if match and path.parent == directory}
+        if not _studies(own) & _studies(found & {directory / "results.jsonl"}):
             names += [directory / f"results-{number}-of-{count}.jsonl" for number in range(1, count + 1)]
     return [path for path in names if path not in found]
+
+
+def _studies(paths: Iterable[Path]) -> set[str | None]:
+    """The experiments whose rows are in files; None is that of evaluations."""
+    return {row.get("experiment") for path in paths for row in read_results(path)}
 
 
 def missing_cells(rows: Sequence[Row]) -> list[str]:

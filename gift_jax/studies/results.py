@@ -11,7 +11,6 @@ from typing import Any
 
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import os_errors_as_gift_error
-from gift_jax.teachers.teacher import INFO
 
 # What fields of a row are, if it has them: objects hold at least these, lists hold these, and one at least.
 _FIELDS: dict[str, Any] = {
@@ -39,6 +38,8 @@ _OF_A_RUN = (
 
 def check_place(path: Path) -> None:
     """Before anything is trained. Raises: GiftError if no row can be added to a file, or a teacher is beside it."""
+    from gift_jax.teachers.teacher import INFO  # here, since results are read without JAX
+
     if (path.parent / INFO).is_file():
         raise GiftError(f"{path.parent}: holds a teacher; give another --out")
     if path.exists():

@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("torch")
-from benchmarks.convolutions import SIDES, Convolution, _measure, find_convolutions, make_table
+from benchmarks.convolutions import SIDES, Convolution, find_convolutions, make_table, measure
 
 
 def test_the_convolutions_of_a_network_are_found():
@@ -15,7 +15,7 @@ def test_the_convolutions_of_a_network_are_found():
 
 def test_each_pass_is_timed_on_both_sides():
     layer = Convolution((2, 4, 4, 3), (3, 3, 3, 5), 2, 1)
-    times = {side: _measure(side, [layer])[0] for side in SIDES}
+    times = {side: measure(side, [layer])[0] for side in SIDES}
     assert all(len(passes) == 3 and min(passes) > 0 for passes in times.values())
     table = make_table([{"convolution": str(layer), "layers": 1, **times}]).splitlines()
     assert len(table) == 3
