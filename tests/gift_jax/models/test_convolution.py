@@ -48,9 +48,8 @@ def test_values_and_gradients_equal_those_of_xla(channels, outputs, kernel, stri
             assert jnp.allclose(mine, theirs, rtol=1e-11, atol=1e-10)
 
 
-# XLA leaves out a small image's padding, which a product adds up.
-@pytest.mark.parametrize(("side", "channels", "factor"), [(2, 512, 3), (4, 256, 2), (8, 512, 2), (16, 64, 2)])
-def test_float32_is_as_exact_as_xlas(side, channels, factor):
+@pytest.mark.parametrize(("side", "channels"), [(2, 512), (4, 256), (4, 512), (8, 512), (16, 64)])
+def test_float32_has_less_than_twice_the_rounding_of_xlas(side, channels):
     """Root mean square of the errors against float64, of values and gradients, beside XLA's own."""
     keys = jax.random.split(jax.random.key(0), 3)
     shapes = ((50, side, side, channels), (3, 3, channels, channels), (50, side, side, channels))
@@ -69,7 +68,7 @@ def test_float32_is_as_exact_as_xlas(side, channels, factor):
         exact = everything(lax.conv_general_dilated, *(array.astype(jnp.float64) for array in arguments))
         for own, xlas, right in zip(mine, theirs, exact, strict=True):
             error, xlas_error = (jnp.std(array.astype(jnp.float64) - right) for array in (own, xlas))
-            assert 0 < error < factor * xlas_error
+            assert 0 < error < 2 * xlas_error
 
 
 def test_on_the_cpu_the_weight_gradient_of_few_channels_is_a_product():
@@ -98,10 +97,9 @@ def test_images_smaller_than_the_kernel_are_one_product():
 @pytest.mark.parametrize(
     ("shape", "kernel", "stride", "padding", "dtype", "own"),
     [
-        ((2, 16, 8, 64), (3, 3, 64, 64), 1, 1, "float32", True),
-        ((2, 17, 8, 64), (3, 3, 64, 64), 1, 1, "float32", False),
-        ((2, 17, 8, 128), (3, 3, 128, 128), 1, 1, "float32", True),
-        ((2, 4, 4, 512), (3, 3, 512, 512), 1, 1, "float32", False),
+        ((2, 32, 8, 64), (3, 3, 64, 64), 1, 1, "float32", True),
+        ((2, 33, 8, 64), (3, 3, 64, 64), 1, 1, "float32", False),
+        ((2, 33, 8, 128), (3, 3, 128, 128), 1, 1, "float32", True),
         ((2, 8, 8, 128), (3, 3, 128, 63), 1, 1, "float32", False),
         ((2, 8, 8, 128), (3, 3, 64, 128), 1, 1, "float32", False),
         ((2, 8, 8, 64), (5, 5, 64, 64), 1, 1, "float32", False),
