@@ -24,17 +24,22 @@ def convolve(
     if platform() == "cpu":
         if kernel.shape[2] == x.shape[3] <= FEW_CHANNELS:  # and so not grouped
             return _convolve(x, kernel, tuple(strides), tuple(padding))
-        if kernel.shape[2] == x.shape[3] and min(x.shape[1:3]) < max(kernel.shape[:2]):
+        if kernel.shape[2] == x.shape[3] and (kernel.shape[:2] == (1, 1) or _small(x, kernel)):
             return _as_product(x, kernel, strides, padding)
         if winograd.suits(x, kernel, strides, padding):
             return winograd.convolve(x, kernel)
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
 
 
+def _small(x: jax.Array, kernel: jax.Array) -> bool:
+    """Whether images are smaller than the kernel, where XLA:CPU takes a hundred times as long as one product."""
+    return min(x.shape[1:3]) < max(kernel.shape[:2])
+
+
 def _as_product(x: jax.Array, kernel: jax.Array, strides: Any, padding: Any) -> jax.Array:
-    """A convolution of images smaller than the kernel, where XLA:CPU takes a hundred times as long."""
     rows, counts = _patches(x, kernel, strides, padding)
-    return _in_blocks(rows, kernel.reshape(-1, kernel.shape[3])).reshape(len(x), *counts, -1)
+    times = _in_blocks if _small(x, kernel) else jnp.matmul
+    return times(rows, kernel.reshape(-1, kernel.shape[3])).reshape(len(x), *counts, -1)
 
 
 def _in_blocks(rows: jax.Array, weights: jax.Array) -> jax.Array:

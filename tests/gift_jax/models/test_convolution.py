@@ -21,6 +21,7 @@ NAMES = ("NHWC", "HWIO", "NHWC")
         (3, 5, 7, 2, 3, (17, 17)),
         (3, 5, 4, 4, 0, (9, 9)),
         (4, 5, 1, 2, 0, (5, 5)),
+        (9, 5, 1, 2, 0, (5, 5)),
         *((64, 80, 3, 1, 1, sides) for sides in [(1, 1), (2, 2), (7, 4), (16, 16)]),
     ],
 )
@@ -48,17 +49,20 @@ def test_values_and_gradients_equal_those_of_xla(channels, outputs, kernel, stri
             assert jnp.allclose(mine, theirs, rtol=1e-11, atol=1e-10)
 
 
-@pytest.mark.parametrize(("side", "channels"), [(2, 512), (4, 256), (4, 512), (8, 512), (16, 64)])
-def test_float32_has_less_than_twice_the_rounding_of_xlas(side, channels):
+@pytest.mark.parametrize(
+    ("side", "channels", "size"),
+    [(2, 512, 3), (4, 256, 3), (4, 512, 3), (8, 512, 3), (16, 64, 3), (16, 64, 1), (4, 2048, 1)],
+)
+def test_float32_has_less_than_twice_the_rounding_of_xlas(side, channels, size):
     """Root mean square of the errors against float64, of values and gradients, beside XLA's own."""
     keys = jax.random.split(jax.random.key(0), 3)
-    shapes = ((50, side, side, channels), (3, 3, channels, channels), (50, side, side, channels))
+    shapes = ((50, side, side, channels), (size, size, channels, channels), (50, side, side, channels))
     arguments = [jax.random.normal(*pair) for pair in zip(keys, shapes, strict=True)]
 
     @functools.partial(jax.jit, static_argnums=0)
     def everything(function, x, weights, along):
         def convolved(x, weights):
-            return function(x, weights, (1, 1), ((1, 1), (1, 1)), dimension_numbers=NAMES)
+            return function(x, weights, (1, 1), ((size // 2, size // 2),) * 2, dimension_numbers=NAMES)
 
         values, backward = jax.vjp(convolved, x, weights)
         return [values, *backward(along)]
@@ -87,10 +91,11 @@ def test_on_the_cpu_the_weight_gradient_of_few_channels_is_a_product():
     assert products(8) == products(2, groups=2) == 0
 
 
-def test_images_smaller_than_the_kernel_are_one_product():
-    options = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dimension_numbers": NAMES}
+@pytest.mark.parametrize(("side", "size"), [(2, 3), (8, 1)])
+def test_small_images_and_kernels_are_one_product(side, size):
+    options = {"strides": (1, 1), "padding": ((size // 2, size // 2),) * 2, "dimension_numbers": NAMES}
     convolved = functools.partial(convolve, **options)
-    text = str(jax.make_jaxpr(convolved)(jnp.ones((2, 2, 2, 5)), jnp.ones((3, 3, 5, 6))))
+    text = str(jax.make_jaxpr(convolved)(jnp.ones((2, side, side, 5)), jnp.ones((size, size, 5, 6))))
     assert (text.count("dot_general"), text.count("conv_general_dilated")) == (1, 0)
 
 
