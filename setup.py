@@ -15,8 +15,9 @@ class Editable(editable_wheel):
     """An editable install, in which `python -m convert` works from every directory, as in the checkout."""
 
     def run(self) -> None:
-        """Name the packages of the checkout, too."""
-        self.distribution.packages = [*self.distribution.packages, *BESIDE]
+        """Name the checkout's packages: by a path, which a directory above it called gift_jax does not hide."""
+        self.distribution.packages = [*LIBRARY, *BESIDE]
+        self.package_dir = self.distribution.package_dir = {"": "."}
         super().run()
 
 

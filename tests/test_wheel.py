@@ -143,7 +143,6 @@ print(setuptools.build_meta.build_editable({str(tmp_path)!r}))
     done = command(sys.executable, "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as file:
-        (finder,) = (file.read(name).decode() for name in file.namelist() if name.endswith("_finder.py"))
-    (mapping,) = (line for line in finder.splitlines() if line.startswith("MAPPING"))
-    for name in ("convert", "experiments", "gift_jax", "gift_jax.convert", "gift_jax.experiments"):
-        assert f"'{name}': " in mapping
+        (path,) = (file.read(name).decode().strip() for name in file.namelist() if name.endswith(".pth"))
+    assert Path(path).resolve() == source.resolve()
+    assert all((source / name / "__init__.py").is_file() for name in ("convert", "experiments", "gift_jax"))
