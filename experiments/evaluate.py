@@ -5,7 +5,7 @@ experiments.loss_comparison has the paper's figures that are known. RDED reports
 Command: `python -m experiments.evaluate --method rded --dataset cifar100 --model conv3 --ipc 10`, with the
 official options and directories: sets in `syn_data/METHOD/DATASET_MODEL/ipcN/`, teachers in
 `data/pretrain_models/`, test images in `data/DATASET/val/`. Converted files and unconverted ones are both read.
-Time: the plan says what is going to be done and how much memory it takes; after the first epoch, how long.
+Time: the plan says what is going to be done and how much memory it takes; the progress, how long it takes.
 """
 
 import dataclasses
