@@ -6,14 +6,13 @@ after imports: pages of libraries and of the mapped checkpoint, which the system
 
 import contextlib
 import io
-import multiprocessing
 import statistics
 import tempfile
 import threading
 import time
 from pathlib import Path
 
-from benchmarks.worker import status_bytes, timed
+from benchmarks.worker import in_own_process, status_bytes, timed
 from gift_jax.runtime import cli
 
 INTERVAL = 0.01  # s between two looks at the memory
@@ -63,8 +62,7 @@ def main(runs: int = 5) -> None:
         path = Path(directory) / "resnet50.pth"
         torch.save(find_family("resnet50").reference(ModelSpec("resnet50", 1000, 224)).state_dict(), path)
         size = path.stat().st_size / 1e6
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            results = [pool.apply(convert_once, (path,)) for _ in range(runs)]
+        results = [in_own_process(convert_once, path) for _ in range(runs)]
     for name in ("seconds", "megabytes"):
         values = sorted(result[name] for result in results)
         print(f"{name}: median {statistics.median(values):.1f}, {values[0]:.1f} to {values[-1]:.1f}, n = {runs}")

@@ -22,9 +22,8 @@ from gift_jax.training.program import init_state
 
 def random_info(spec: ModelSpec, dataset: str) -> TeacherInfo:
     """What a teacher of random weights says of itself."""
-    sizes, options = (spec.num_classes, spec.image_size, spec.channels), dict(spec.options)
-    normalisation = get_dataset(dataset).normalisation
-    return TeacherInfo(spec.name, dataset, *sizes, options, normalisation, "random", "0" * 64, None, {})
+    source = {"source_file": "random", "source_sha256": "0" * 64, "verification": None, "versions": {}}
+    return TeacherInfo.of(spec, dataset=dataset, normalisation=get_dataset(dataset).normalisation, **source)
 
 
 def make_task(workload: Workload, size: Size, loss: str = "gift", precision: str = "float32") -> Task:

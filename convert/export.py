@@ -10,6 +10,7 @@ import torch
 
 from gift_jax.data.evaluation import load_evaluation
 from gift_jax.data.pixels import to_input
+from gift_jax.evaluate import in_batches
 from gift_jax.models import Variables
 from gift_jax.teachers.teacher import TeacherInfo, flatten, load_teacher, load_weights
 
@@ -57,12 +58,13 @@ def compare(directory: Path, state: Mapping[str, np.ndarray], data: str) -> int:
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
     module = make_reference(find_family(info.architecture), info.spec, tensors)
     images = load_evaluation(info.dataset, image_size=info.image_size, source=data).images
-    differing, largest = 0, 0.0
-    for start in range(0, len(images), BATCH):
-        inputs = np.asarray(to_input(jnp.asarray(images[start : start + BATCH]), "raw", info.normalisation))
-        theirs, ours = reference_logits(module, inputs), np.asarray(teacher.logits(inputs))
-        differing += int((ours.argmax(1) != theirs.argmax(1)).sum())
-        largest = max(largest, float(np.abs(ours - theirs).max()))
+
+    def logits(batch: np.ndarray) -> tuple[np.ndarray, jax.Array]:
+        inputs = np.asarray(to_input(jnp.asarray(batch), "raw", info.normalisation))
+        return reference_logits(module, inputs), teacher.logits(inputs)
+
+    theirs, ours = in_batches(logits, BATCH, images, pad=False)
+    differing, largest = int((ours.argmax(1) != theirs.argmax(1)).sum()), float(np.abs(ours - theirs).max())
     found = "equal predictions on all of them" if not differing else f"other predictions on {differing} of them"
     print(f"compared  on {len(images)} test images with PyTorch: {found}, largest logit difference {largest:.1e}")
     return differing

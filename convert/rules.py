@@ -81,9 +81,10 @@ def norm(source: str, target: str) -> tuple[Rule, Rule]:
     return Rule(f"{source}.weight", f"{target}/scale"), Rule(f"{source}.bias", f"{target}/bias")
 
 
-def conv_norm(source: str, target: str) -> tuple[Rule, ...]:
-    """The rules of torchvision's `Conv2dNormActivation`, a Sequential of convolution and BatchNorm."""
-    return (Rule(f"{source}.0.weight", f"{target}/conv/kernel", CONV), *batch_norm(f"{source}.1", f"{target}/norm"))
+def conv_norm(source: str, target: str, place: int = 0) -> tuple[Rule, ...]:
+    """The rules of a convolution and its BatchNorm, one after another from that place of a Sequential on."""
+    convolution = Rule(f"{source}.{place}.weight", f"{target}/conv/kernel", CONV)
+    return convolution, *batch_norm(f"{source}.{place + 1}", f"{target}/norm")
 
 
 def batch_norm(source: str, target: str) -> tuple[Rule, ...]:

@@ -107,13 +107,9 @@ def convert_teacher(request: TeacherRequest) -> teachers.TeacherInfo:
                 f"{source}: converted logits differ from PyTorch's by {verification.max_relative:.1e} of the largest "
                 f"one, more than {TOLERANCE:.0e}; nothing was written, please report this file"
             )
-        info = teachers.TeacherInfo(
-            architecture=spec.name,
+        info = teachers.TeacherInfo.of(
+            spec,
             dataset=dataset,
-            num_classes=spec.num_classes,
-            image_size=spec.image_size,
-            channels=spec.channels,
-            options=dict(spec.options),
             normalisation=normalisation,
             source_file=hub.title(source),
             source_sha256=sha256(source),

@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from gift_jax import GiftError, Teacher, load_distilled, load_teacher, rded, save_distilled
-from gift_jax.data.datasets import get_dataset
-from gift_jax.data.evaluation import DIGITS, check_digits
 from gift_jax.runtime import cli, progress
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, locked, os_errors_as_gift_error, refuse_to_replace
@@ -24,7 +22,7 @@ from gift_jax.runtime.options import Count, Dataset, Seed, Source, check_numbers
 from gift_jax.training.identity import digest, random_identity
 
 from .common.options import GROUPS, Images
-from .common.real_images import RealImages, all_digits, open_real
+from .common.real_images import RealImages, open_real
 from .common.sources import find_images, teacher_directory
 
 IDENTITY = "identity"  # in the provenance: what decides the set
@@ -68,19 +66,10 @@ class DistillRDED:
         return rded.RDED(self.factor, self.num_crops, self.images_per_class, self.smallest_area)
 
 
-def open_images(config: DistillRDED, teacher: Teacher) -> RealImages:
-    """The real images of the teacher's dataset. Raises: GiftError."""
-    info, source = teacher.info, find_images(config.data, teacher.info.dataset, "train", "--data")
-    if info.dataset != DIGITS:
-        return open_real(info.dataset, source, info.image_size, config.class_order)
-    check_digits(get_dataset(DIGITS), info.image_size, config.class_order)
-    return all_digits()
-
-
-def identify(config: DistillRDED, teacher: Teacher, images: str) -> str:
-    """Tells runs apart that make other sets. Args: images, a digest of the real ones."""
+def identify(config: DistillRDED, teacher: Teacher, real: RealImages) -> str:
+    """Tells runs apart that make other sets."""
     info, weights = teacher.info, digest(teacher.params)
-    decides = (config.settings, config.ipc, config.seed, weights, str(info.spec), info.normalisation, images)
+    decides = (config.settings, config.ipc, config.seed, weights, str(info.spec), info.normalisation, real.identity)
     return hashlib.sha256(repr((*decides, random_identity())).encode()).hexdigest()[:12]
 
 
@@ -121,8 +110,9 @@ def main(config: DistillRDED) -> None:
         raise GiftError(f"{config.teacher}: is a teacher of {teacher.info.dataset}, not of {config.dataset}")
     if settings.factor > teacher.info.image_size:
         raise GiftError(f"--factor must be at most {teacher.info.image_size}, the pixels of a side of the images")
-    real = open_images(config, teacher)
-    identity = identify(config, teacher, real.digest)
+    source = find_images(config.data, teacher.info.dataset, "train", "--data")
+    real = open_real(teacher.info.dataset, source, teacher.info.image_size, config.class_order)
+    identity = identify(config, teacher, real)
     if is_done(config.out, identity):
         print(f"is there  {config.out}: made with the same settings from the same images")
         return

@@ -5,11 +5,10 @@ experiments.loss_comparison has the paper's figures that are known. RDED reports
 Command: `python -m experiments.evaluate --method rded --dataset cifar100 --model conv3 --ipc 10`, with the
 official options and directories: sets in `syn_data/METHOD/DATASET_MODEL/ipcN/`, teachers in
 `data/pretrain_models/`, test images in `data/DATASET/val/`. Converted files and unconverted ones are both read.
-Time: the plan says what is going to be done and how much memory it takes; after the first epoch, how long.
+Time: the plan says what is going to be done and how much memory it takes; the progress, how long it takes.
 """
 
 import dataclasses
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from gift_jax.optim import default_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.reports.tables import summarize
 from gift_jax.runtime import cli, files
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
@@ -224,15 +224,11 @@ def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
 
 def summary(rows: Sequence[dict]) -> str:
     """Last and best accuracy over the seeds, mean ± sample standard deviation, in percent."""
-
-    def spread(name: str) -> str:
-        values = [row[name] for row in rows]
-        deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-        return f"{statistics.mean(values):.2f}{deviation}"
-
+    figures = (summarize(row[name] for row in rows) for name in ("top1_last", "top1_best", "top5_last"))
+    last, best, top5 = (figure.text(".2f") for figure in figures)
     return (
-        f"top-1 {spread('top1_last')} % after the last epoch, {spread('top1_best')} % at the best of "
-        f"{len(rows[0]['history'])} evaluations on the test images; top-5 {spread('top5_last')} %; n = {len(rows)}"
+        f"top-1 {last} % after the last epoch, {best} % at the best of {len(rows[0]['history'])} evaluations on the "
+        f"test images; top-5 {top5} %; n = {len(rows)}"
     )
 
 

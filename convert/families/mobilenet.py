@@ -1,6 +1,6 @@
 """MobileNetV2: torchvision's names, and timm's."""
 
-from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
+from ..rules import LINEAR, Rule, affine, conv_norm
 from .base import Family
 from .spelling import Spelling
 
@@ -13,8 +13,7 @@ def _block(number: int) -> tuple[Rule, ...]:
     return (
         *(conv_norm(f"{source}.0", f"{target}/expand") if number else ()),
         *conv_norm(f"{source}.{first}", f"{target}/filter"),
-        Rule(f"{source}.{first + 1}.weight", f"{target}/project/conv/kernel", CONV),
-        *batch_norm(f"{source}.{first + 2}", f"{target}/project/norm"),
+        *conv_norm(source, f"{target}/project", first + 1),
     )
 
 

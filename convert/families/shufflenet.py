@@ -2,16 +2,8 @@
 
 from gift_jax.models.shufflenet import STAGES
 
-from ..rules import CONV, LINEAR, Rule, affine, batch_norm, conv_norm
+from ..rules import LINEAR, affine, conv_norm
 from .base import Family
-
-
-def _layer(source: str, place: int, target: str) -> tuple[Rule, ...]:
-    return (
-        Rule(f"{source}.{place}.weight", f"{target}/conv/kernel", CONV),
-        *batch_norm(f"{source}.{place + 1}", f"{target}/norm"),
-    )
-
 
 RULES = (
     *conv_norm("conv1", "stem"),
@@ -25,7 +17,7 @@ RULES = (
             ("branch2", 3, "filter"),
             ("branch2", 5, "project"),
         )
-        for rule in _layer(f"stage{stage + 2}.{{b}}.{branch}", place, f"stages/{stage}/{{b}}/{name}")
+        for rule in conv_norm(f"stage{stage + 2}.{{b}}.{branch}", f"stages/{stage}/{{b}}/{name}", place)
     ),
     *conv_norm("conv5", "head"),
     *affine("fc", "fc", LINEAR),

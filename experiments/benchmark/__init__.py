@@ -26,9 +26,9 @@ Of Fashion-MNIST:
 
 from gift_jax import GiftError
 from gift_jax.reports.pictures import display
+from gift_jax.runtime.progress import duration
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
-from gift_jax.training.timing import duration
 
 from ..common.reporting import Row
 from ..common.study import check_failures, print_plan, rekey_results, report, save_sheets

@@ -9,7 +9,7 @@ from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Block, Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differences, listing, what_was_run
 from gift_jax.reports.tables import grid_table, in_order, make_grid, name_on
-from gift_jax.training.timing import duration
+from gift_jax.runtime.progress import duration
 
 from ..common.label_gains import HARD
 from ..common.reporting import MISSING, QUESTION, Row, guessing, listed_section, only, unfilled

@@ -4,32 +4,26 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
 from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import get_dataset
-from gift_jax.data.digits import load_split
-from gift_jax.data.evaluation import DIGITS, EvaluationSet, load_records
-from gift_jax.data.transforms import make_transform
-from gift_jax.readers.records import decoded
+from gift_jax.data.evaluation import DIGITS, EvaluationSet, TrainingSet, load_training
 from gift_jax.runtime.seeds import check_seeds
 
 HELD_OUT = 4  # every fourth training digit is for choosing settings; no set is made from it
 
 
-class RealImages(NamedTuple):
-    """Real training images: labels int32 [N], and what reads rows of them, uint8 [rows, S, S, C].
+class RealImages(TrainingSet):
+    """Real training images as sets to train on or to choose settings on."""
 
-    digest: of where they are from. class_names: by class id.
-    """
-
-    dataset: str
-    labels: np.ndarray
-    read: Callable[[np.ndarray], np.ndarray]
-    digest: str = ""
-    class_names: tuple[str, ...] = ()
+    @property
+    def identity(self) -> str:
+        """A digest of where they are from, and of their labels."""
+        files = hashlib.sha256(self.digest.encode() + self.labels.tobytes()).hexdigest()
+        return files if self.records else self.digest
 
     @property
     def images(self) -> np.ndarray:
@@ -68,30 +62,18 @@ class RealImages(NamedTuple):
 
     def as_test_images(self) -> EvaluationSet:
         """All images, to test on."""
-        return EvaluationSet(self.images, self.labels, self.dataset, class_names=self.class_names)
+        names = self.records.class_names if self.records else ()
+        return EvaluationSet(self.images, self.labels, self.dataset, class_names=names)
 
 
 def open_real(dataset: str, source: str | None, image_size: int, class_order: Path | None = None) -> RealImages:
-    """The real training images of a source. Raises: GiftError about what cannot be read."""
-    records = load_records(dataset, source=source, class_order=class_order, train=True)
-    transform, labels = make_transform(get_dataset(dataset), image_size), records.labels
-
-    def read(rows: np.ndarray) -> np.ndarray:
-        return np.stack(list(decoded(records, transform, rows.tolist())))
-
-    digest = hashlib.sha256(records.digest.encode() + labels.tobytes()).hexdigest()
-    return RealImages(dataset, labels, read, digest, records.class_names)
-
-
-def all_digits() -> RealImages:
-    """All real training digits, 8 x 8 pixels."""
-    split = load_split()
-    return RealImages(DIGITS, split.train_labels, lambda rows: split.train_images[rows], DIGITS)
+    """The real training images of a source, or all training digits. Raises: GiftError about what cannot be read."""
+    return RealImages(*load_training(dataset, image_size=image_size, source=source, class_order=class_order))
 
 
 def training_digits(*, held_out: bool = False) -> RealImages:
     """The training digits that sets are made of, or those that are held out for choosing settings."""
-    digits = all_digits()
+    digits = open_real(DIGITS, None, get_dataset(DIGITS).image_size)
     held, kept = hold_out(len(digits.labels), HELD_OUT)
     return digits.part(held if held_out else kept)
 

@@ -21,8 +21,8 @@ from gift_jax.reports.page import Block, Picture, Section, Table, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differences, summary
 from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, name_on
+from gift_jax.runtime.progress import duration
 from gift_jax.studies.results import read_results
-from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]

@@ -17,13 +17,13 @@ from gift_jax.reports.sheet import contact_sheet
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.files import atomic_write, os_errors_as_gift_error
 from gift_jax.runtime.options import Choices, Count, Dataset, ModelName, SeedList, check_once
+from gift_jax.runtime.progress import duration
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.rekey import rekey
 from gift_jax.studies.tensorboard import make_writer
 from gift_jax.task import Task
-from gift_jax.training.timing import duration
 
 from . import sources
 from .digits_setup import at_once, example_teacher

@@ -155,14 +155,9 @@ def model_spec(config: TrainTeacher) -> ModelSpec:
 
 def make_info(config: TrainTeacher) -> TeacherInfo:
     """What the teacher says of itself: trained here, so that there is no PyTorch to be verified against."""
-    spec = model_spec(config)
-    return TeacherInfo(
-        architecture=spec.name,
+    return TeacherInfo.of(
+        model_spec(config),
         dataset=config.dataset,
-        num_classes=spec.num_classes,
-        image_size=spec.image_size,
-        channels=spec.channels,
-        options=dict(spec.options),
         normalisation=get_dataset(config.dataset).normalisation,
         source_file=f"experiments.train_teacher, seed {config.seed}",
         source_sha256="",

@@ -6,9 +6,8 @@ from typing import Any
 import jax
 
 from gift_jax.runtime import progress
-from gift_jax.runtime.sharding import make_mesh, side_by_side
+from gift_jax.runtime.sharding import make_mesh
 from gift_jax.task import Task
-from gift_jax.training.timing import Estimate
 from gift_jax.training.train import Run, choose_seeds
 
 
@@ -19,10 +18,6 @@ def train_shown(task: Task, title: str, seeds: Sequence[int], devices: int | Non
         mode = choose_seeds(count, batch_size)
     else:
         mode = "loop" if devices == 1 else make_mesh(count, batch_size, jax.devices()[:devices])
-    with progress.display(title, count * task.recipe.epochs, "epochs") as progressed:
-        advance = Estimate(progressed, task.recipe, count, side_by_side=side_by_side(mode))
-
-        def on_epoch(epochs: int, loss: float) -> None:
-            advance(epochs, f"loss {loss:.4g}")
-
-        return task.train(seeds, seed_driver=mode, on_epoch=on_epoch, **options)
+    with progress.display(title, count * task.recipe.epochs, "epochs") as advance:
+        options["on_epoch"] = lambda epochs, loss: advance(epochs, f"loss {loss:.4g}")
+        return task.train(seeds, seed_driver=mode, **options)

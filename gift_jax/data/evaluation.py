@@ -1,8 +1,7 @@
 """Real labelled images: evaluation sets to measure students on, and training sets in batches."""
 
 import dataclasses
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -97,36 +96,42 @@ def load_evaluation(
 
 
 class TrainingSet(NamedTuple):
-    """Real training images: labels int32 [N], and what gives batches (images uint8 [B, S, S, C], labels [B]).
+    """Real training images: labels int32 [N], and what reads rows of them, uint8 [rows, S, S, C].
 
     digest: of what the source holds, as far as it can be told without reading it. records: the files, with which
     they can be shown in other ways; None for the digits.
     """
 
+    dataset: str
     labels: np.ndarray
-    batches: Iterator[tuple[np.ndarray, np.ndarray]]
+    read: Callable[[np.ndarray], np.ndarray]
     digest: str
     records: Records | None = None
+
+    @property
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images uint8 [B, S, S, C] and labels [B], in the source's order, decoded as they are taken."""
+        for start in range(0, len(self.labels), BATCH_SIZE):
+            rows = np.arange(start, min(start + BATCH_SIZE, len(self.labels)))
+            yield self.read(rows), self.labels[rows]
 
 
 def load_training(
     dataset: str, *, image_size: int, source: Path | str | None = None, class_order: Path | None = None
 ) -> TrainingSet:
-    """Load training images, in their source's order, decoded as batches are taken. Args: as of `load_evaluation`."""
+    """List training images, which are decoded as they are read. Args: as of `load_evaluation`."""
     spec = get_dataset(dataset)
     if dataset == DIGITS:
         check_digits(spec, image_size, class_order)
         split = load_split()
-        return TrainingSet(split.train_labels, _batched(iter(split.train_images), split.train_labels), DIGITS)
+        return TrainingSet(dataset, split.train_labels, split.train_images.__getitem__, DIGITS)
     records = load_records(dataset, source=source, class_order=class_order, train=True)
-    images = decoded(records, make_transform(spec, image_size))
-    return TrainingSet(records.labels, _batched(images, records.labels), records.digest, records)
+    transform = make_transform(spec, image_size)
 
+    def read(rows: np.ndarray) -> np.ndarray:
+        return np.stack(list(decoded(records, transform, rows.tolist())))
 
-def _batched(images: Iterator[np.ndarray], labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, len(labels), BATCH_SIZE):
-        rows = labels[start : start + BATCH_SIZE]
-        yield np.stack(list(itertools.islice(images, len(rows)))), rows
+    return TrainingSet(dataset, records.labels, read, records.digest, records)
 
 
 def check_digits(spec: DatasetSpec, image_size: int, class_order: Path | str | None) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.transforms import TrainingTransform
 from gift_jax.errors import GiftError
 from gift_jax.readers.records import Records, decode
+from gift_jax.runtime.devices import cores
 
 Words = tuple[int, ...]
 
@@ -76,14 +76,10 @@ def decoded_batches(record_set: RecordSet, order: Order, words: Sequence[Words])
     source = grain.MapDataset.source(order).map(functools.partial(_decode, record_set, words))
     # Processes, for decoding is the cost, and parts of it (small images, draws, joining) hold Python's lock. A worker
     # makes whole batches, one after another, and hands them over in shared memory.
-    workers = min(record_set.workers or _cores(), len(order))
+    workers = min(record_set.workers or cores(), len(order))
     options = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=1)
     read = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     return iter(source.to_iter_dataset(read).mp_prefetch(options, _ignore_interrupt))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ignore_interrupt(worker: int, workers: int) -> None:

@@ -1,10 +1,8 @@
 """Labelled image files, wherever they are: what every source of images is read into."""
 
-import collections
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -15,8 +13,9 @@ from gift_jax.readers.classes import ClassOrder
 from gift_jax.readers.image_files import LARGEST_FILE
 from gift_jax.readers.source import Source
 from gift_jax.runtime.files import file_state, os_errors_as_gift_error
+from gift_jax.runtime.threads import in_order
 
-THREADS, WAITING = 16, 64
+THREADS = 16
 
 
 class Records(NamedTuple):
@@ -92,14 +91,5 @@ def decoded(
     records: Records, transform: Callable[[bytes, str], Read], rows: Sequence[int] | None = None
 ) -> Iterator[Read]:
     """Decode images, all or some rows, in order, on all cores. Raises: GiftError about the first bad one."""
-    waiting: collections.deque[Future[Read]] = collections.deque()
-    pool = ThreadPoolExecutor(THREADS)  # not processes: Pillow decodes without holding Python's lock
-    try:
-        for row in range(len(records.labels)) if rows is None else rows:
-            waiting.append(pool.submit(decode, records, transform, row))
-            if len(waiting) > WAITING:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    chosen = range(len(records.labels)) if rows is None else rows
+    return in_order(lambda row, _: decode(records, transform, row), chosen, THREADS)

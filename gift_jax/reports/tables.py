@@ -33,8 +33,8 @@ class Summary(NamedTuple):
         return self.text() + (f" ({self.diverged} of {self.n} diverged)" if self.diverged else "")
 
     def text(self, form: str = ".1f") -> str:
-        """`50.0 ± 1.2`, without a spread `50.0`, and `-` without a mean. Args: form, of the mean."""
-        spread = "" if math.isnan(self.std) else f" ± {self.std:.1f}"
+        """`50.0 ± 1.2`, without a spread `50.0`, and `-` without a mean. Args: form, of both; `+` is the mean's."""
+        spread = "" if math.isnan(self.std) else f" ± {self.std:{form.lstrip('+')}}"
         return "-" if math.isnan(self.mean) else f"{self.mean:{form}}{spread}"
 
 

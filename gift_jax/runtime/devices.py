@@ -60,8 +60,12 @@ def describe() -> str:
     words, kind = provenance.device(), jax.local_devices()[0]
     if kind.platform != "cpu":
         return f"{words} ({getattr(kind.client, 'platform', kind.platform)})"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{words.removeprefix('1 x ')}, {cores} core{'s' if cores > 1 else ''}"
+    return f"{words.removeprefix('1 x ')}, {cores()} core{'s' if cores() > 1 else ''}"
+
+
+def cores() -> int:
+    """Of the CPU, those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def unused_accelerator() -> str | None:

@@ -85,7 +85,7 @@ def _lines(title: str, total: int, unit: str) -> Iterator[tuple[Advance, Part]]:
         began, before = first = first or (now, done)
         if now - last >= LINE_EVERY or done == total:
             last = now
-            left = f", about {(now - began) * (total - done) / (done - before):.0f} s left" if done > before else ""
+            left = f", about {duration((now - began) * (total - done) / (done - before))} left" if done > before else ""
             print(f"{title}: {text}/{total} {unit}, {now - start:.0f} s{left}  {status}", file=sys.stderr, flush=True)
 
     def advance(done: int, new: str) -> None:
@@ -94,3 +94,10 @@ def _lines(title: str, total: int, unit: str) -> Iterator[tuple[Advance, Part]]:
         show(count, str(count))
 
     yield advance, lambda share: show(count + share, f"{count + share:.1f}") if share < 1 else None
+
+
+def duration(seconds: float) -> str:
+    """A time in two or three digits: `0.84 s`, `95 s`, `14 min`, `3.2 h`."""
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -171,11 +171,6 @@ def lost_hosts_reported() -> Iterator[None]:
         ) from None
 
 
-def side_by_side(seeds: Seeds) -> int:
-    """How many seeds train at once; of `vmap` all, which is not known here."""
-    return seeds.shape[SEED] if isinstance(seeds, Mesh) else 1
-
-
 def is_writer() -> bool:
     """Whether this process writes what all hosts share."""
     return jax.process_index() == 0

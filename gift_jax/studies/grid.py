@@ -10,15 +10,15 @@ import json
 import sys
 import threading
 import traceback
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import append_json_line, locked
+from gift_jax.runtime.threads import in_order
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import check_place, end_last_line, read_results
 from gift_jax.training.identity import fingerprint
@@ -217,28 +217,3 @@ def _reason(error: Exception) -> str:
         return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
-
-
-def in_order(
-    function: Callable[[Any, threading.Event], Any], items: Iterable[Any], workers: int
-) -> Generator[Any, None, None]:
-    """Yield function's answers in the order of items, so many of which are worked on at once, in threads.
-
-    Args: function, of an item and an event that is set when its answer is not wanted any more, so that it should raise.
-    At most 2 * workers answers wait to be taken. JAX lets go of the interpreter while the device computes.
-    """
-    stop, running = threading.Event(), deque[Future[Any]]()
-    if workers == 1:
-        yield from (function(item, stop) for item in items)
-        return
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for item in items:
-            running.append(pool.submit(function, item, stop))
-            if len(running) == 2 * workers:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)

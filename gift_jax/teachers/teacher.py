@@ -7,7 +7,7 @@ import json
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +73,12 @@ class TeacherInfo:
     ema: bool = False
     batches_tracked: int = 0
     preprocessing: Preprocessing | None = None
+
+    @classmethod
+    def of(cls, spec: ModelSpec, **others: Any) -> Self:
+        """What a teacher of this architecture says of itself. Args: others, the fields that the spec does not have."""
+        sizes = {name: getattr(spec, name) for name in ("num_classes", "image_size", "channels")}
+        return cls(architecture=spec.name, **sizes, options=dict(spec.options), **others)
 
     @property
     def spec(self) -> ModelSpec:

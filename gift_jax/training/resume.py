@@ -21,7 +21,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from gift_jax.errors import GiftError, Preempted, short_reason
+from gift_jax.errors import GiftError, Preempted, damage_as_gift_error, short_reason
 from gift_jax.optim import is_key
 from gift_jax.runtime.files import locked, os_errors_as_gift_error
 from gift_jax.runtime.quiet_orbax import quiet_orbax
@@ -159,15 +159,9 @@ class Store:
         with self._reported("saved"):
             self.orbax.close()
 
-    @contextlib.contextmanager
-    def _reported(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # of the file system, by way of Orbax and TensorStore, which have their own types
-            raise GiftError(
-                f"{self.directory}: the training state could not be {verb} ({short_reason(error)}); older checkpoints "
-                "are whole: free some space or mend the path, and run the same command again"
-            ) from None
+    def _reported(self, verb: str) -> contextlib.AbstractContextManager[None]:
+        mend = "older checkpoints are whole: free some space or mend the path, and run the same command again"
+        return damage_as_gift_error(f"{self.directory}: the training state could not be {verb}", mend)
 
 
 @contextlib.contextmanager

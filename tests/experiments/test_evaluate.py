@@ -1,7 +1,6 @@
 """The main experiment on the digits: releases in the official directories, converted when needed."""
 
 import dataclasses
-import re
 
 import numpy as np
 import pytest
@@ -107,7 +106,6 @@ def test_a_release_is_converted_trained_on_and_tested(method, command, succeed, 
     assert row["recipe"]["epochs"] == 3
     assert f"top-1 {row['top1_last']:.2f} % after the last epoch" in out
     assert "GiB on the device while training" in out
-    assert re.search(r"^time: \S+ s an epoch with its evaluation, about \S+ s left for 3 epochs$", out, re.M)
     if method == "rded":  # once converted, it is taken from the cache; another student, and a dry run
         other = ["conv1" if word == "conv2" else word for word in arguments]
         where = ("--distilled", f"syn_data/rded/digits_conv2/ipc{IPC}")

@@ -1,5 +1,6 @@
 """Every optimizer of optax that is not refused, by its name: trained, stopped, taken up again, and at what rate."""
 
+import contextlib
 import os
 import signal
 
@@ -9,10 +10,10 @@ import pytest
 from setups import distilled_set
 
 from experiments import evaluate
-from experiments.common import training
 from gift_jax.data.distilled import save_distilled
 from gift_jax.errors import GiftError, Preempted
 from gift_jax.optim import LOSS_READERS, RATES, REFUSED
+from gift_jax.runtime import progress
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +48,12 @@ def test_each_trains_and_goes_on_after_a_stop_as_if_there_had_been_none(name, ev
     told = " ".join(capsys.readouterr().out.split())
     assert f"{RATES[name].value:g}, default for {name}: {RATES[name].source}" in told
 
-    class Stopped(training.Estimate):
-        def __call__(self, *arguments):
-            super().__call__(*arguments)
-            os.kill(os.getpid(), signal.SIGTERM)
+    @contextlib.contextmanager
+    def stopping(*arguments):
+        yield lambda *advanced: os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "Estimate", Stopped)
+        patched.setattr(progress, "display", stopping)
         with pytest.raises(Preempted, match="after epoch 1 of 2"):
             evaluated(name, "stopped")
     [resumed] = evaluated(name, "stopped")

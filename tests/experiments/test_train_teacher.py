@@ -38,7 +38,6 @@ def test_a_teacher_of_the_digits_is_trained_loaded_and_exported(succeed, tmp_pat
     assert row["top1_last"] > 85
     assert f"top-1 {row['top1_last']:.2f} % on 602 test images" in printed
     assert "none mirrored" in printed
-    assert " left for 6 epochs" in printed
     teacher, digits = load_teacher(out), load_digits_test()
     assert teacher.info.verification is None
     images = np.asarray(to_input(digits.images, "raw", teacher.info.normalisation))

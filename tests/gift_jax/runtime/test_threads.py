@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gift_jax.runtime.compiling import cached_factory
-from gift_jax.studies.grid import in_order
+from gift_jax.runtime.threads import in_order
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
