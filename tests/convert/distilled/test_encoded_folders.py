@@ -39,14 +39,6 @@ def test_released_trees_come_back_in_sorted_order(method, ipc, imported, tmp_pat
     assert distilled.provenance["classes"] == "the folders' numbers"
 
 
-def test_the_wide_folders_of_imagenet_21k(imported, tmp_path):
-    image = encoded(pixels(1, 2)[0], "jpg")
-    files = {f"new{label:05d}/class{label:05d}_id000.jpg": image for label in range(10450)}
-    arguments = ("--method", "cda", "--dataset", "imagenet-21k", "--ipc", "1")
-    distilled = imported(write(tmp_path / "SYN", files), *arguments)
-    np.testing.assert_array_equal(distilled.labels, np.arange(10450))
-
-
 def test_two_runs_over_files_in_another_order_give_the_same_digest(imported, tmp_path):
     files = tree()
     there = imported(write(tmp_path / "a", files), *RDED)

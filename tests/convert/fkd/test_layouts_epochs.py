@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 from fkd_files import batches, write_fkd
-from label_banks import assert_shows, read_hald, trained, write_hald
+from label_banks import assert_shows, read_hald, write_hald
 
 from gift_jax.errors import GiftError
 from gift_jax.losses import kl
-from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.replay import adapt_recipe, logits_of
 
@@ -90,13 +89,6 @@ def test_losses_that_read_logits_need_centred_ones(bank, imported_fkd):
     found, known = logits_of(batch, centred.info), logits_of(batch, labels.info)
     np.testing.assert_allclose(found.mean(1), np.zeros(BATCH), atol=1e-5)
     np.testing.assert_allclose(found, known - known.mean(1, keepdims=True), atol=1e-5)
-
-
-@pytest.mark.exhaustive
-def test_a_student_trains_from_the_pool(bank, imported_fkd):
-    labels, _ = imported_fkd(bank, "--centre")
-    recipe = Recipe(loss="gift", epochs=5, evaluations=1, optimizer=Optimizer("sgd", 0.1))
-    assert int(trained(labels, recipe).state.step) == 5 * 6
 
 
 def test_an_epochs_smaller_last_batch_is_left_out(imported_fkd, tmp_path):

@@ -14,7 +14,7 @@ from gift_jax.data import cache as cache_module
 from gift_jax.data.digits import load_split
 from gift_jax.data.evaluation import load_evaluation, load_training
 from gift_jax.errors import GiftError
-from gift_jax.readers.classes import read_class_order, write_class_order
+from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime.files import atomic_write, locked
 
 NUMBERS = [f"{label:05d}" for label in range(10)]
@@ -37,20 +37,6 @@ def test_class_folders_are_read_in_their_order(folders, tmp_path):
     np.testing.assert_array_equal(found.images, images)
     np.testing.assert_array_equal(found.labels, labels)
     assert found.class_names == tuple(folders)
-
-
-def test_a_class_order_file_orders_and_selects(tmp_path):
-    """As a subset of ImageNet is read out of the whole: other folders are left alone."""
-    root = write_tree(tmp_path / "val", [*NAMES, "zebra"])
-    chosen = ["zebra", *NAMES[:0:-1]]
-    write_class_order(tmp_path / "order.txt", chosen)
-    assert read_class_order(tmp_path / "order.txt", 10) == tuple(chosen)
-    found = load(root, tmp_path, class_order=tmp_path / "order.txt")
-    rows = np.argsort(found.labels, kind="stable")
-    np.testing.assert_array_equal(found.images[rows[0]], pixels(100 * 10))
-    np.testing.assert_array_equal(found.images[rows[2]], pixels(100 * 9))
-    assert len(rows) == 20
-    assert found.class_names == tuple(chosen)
 
 
 @pytest.fixture
