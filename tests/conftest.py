@@ -22,6 +22,7 @@ import re
 import resource
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +97,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def fresh_console(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables are as wide as COLUMNS says in this test, not in the one that printed first."""
     monkeypatch.setattr("rich._console", None)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is unpacked, converted, decoded or downloaded is kept for this test only; made where it is needed."""
+    place = tmp_path_factory.getbasetemp() / "caches" / uuid.uuid4().hex
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+    return place
 
 
 @pytest.fixture(autouse=True)

@@ -464,9 +464,3 @@ def test_another_architecture_is_named(resnet, refused_as):
         "holds no conv2 (layers.conv.0.weight, classifier.weight), but 122 tensors: conv1.weight [64, 3, 3, 3], "
         "bn1.weight [64], ...; check --model; its names are those of a resnet18 or a relative of it",
     )
-
-
-def test_a_config_beside_the_weights_tells_what_they_are(refused_as, tmp_path):
-    """As hubs have it: a bare state dict, and `architecture` in config.json."""
-    (tmp_path / "config.json").write_text('{"architecture": "tf_efficientnet_b0"}')
-    refused_as(network().state_dict(), "holds a tf_efficientnet_b0, which pads", names="config.json")

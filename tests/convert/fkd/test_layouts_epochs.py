@@ -50,21 +50,6 @@ def test_banks_of_other_labels_are_known_apart(tmp_path, imported_fkd):
     assert found[2] == dataclasses.replace(found[0], content=found[2].content)
 
 
-def test_float16_crops_rounded_down_are_a_pixel_low(bank, imported_fkd):
-    """Of 224 pixels 44 % of all coordinates are, and none where the side is a power of two."""
-    low = {
-        side: np.mean((np.arange(1, side + 1) / side).astype(np.float16) * np.float64(side) < np.arange(1, side + 1))
-        for side in (28, 32, 224)
-    }
-    assert {side: round(100 * share) for side, share in low.items()} == {28: 50, 32: 0, 224: 44}
-    labels, _ = imported_fkd(bank)
-    ours = np.concatenate([batch.boxes for epoch in (0, 1) for batch in batches(labels, epoch)])
-    files = [torch.load(bank / f"epoch_{epoch}.tar", weights_only=False) for epoch in (0, 1)]
-    stored = torch.cat([parts[0] for parts in (*files[0], *files[1])]).double() * 28
-    assert sorted(ours.sum(1).tolist()) == sorted(stored.floor().sum(1).tolist())
-    assert ours.sum() < stored.round().sum() - 10
-
-
 def test_logits_of_probabilities_have_their_softmax(bank, imported_fkd):
     labels, _ = imported_fkd(bank)
     batch = batches(labels, 0)[0]

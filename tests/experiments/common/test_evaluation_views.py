@@ -21,10 +21,7 @@ def runs(top1, **changes):
 
 CHANGES = {
     "teacher": ({"teacher_sha256": "b2" * 16}, "teacher b2b2b2b2"),
-    "rate": ({"recipe": {**RECIPE, "optimizer": {"name": "sgd", "learning_rate": 0.01}}}, "learning rate 0.01"),
-    "precision": ({"recipe": {**RECIPE, "precision": "bfloat16"}}, "precision bfloat16"),
     "epochs": ({"epochs": 200, "recipe": {**RECIPE, "epochs": 200}}, "epochs 200"),
-    "set": ({"distilled": {"seed": "1"}}, "set seed 1"),
     "method": ({"method": "datm"}, "method datm"),
     "student": ({"student": {**ROW["student"], "options": [["width", 64]]}}, "student width 64"),
     "what no other field says": ({"setting": "c3c3c3c3c3c3"}, "setting c3c3c3c3c3c3"),

@@ -23,12 +23,6 @@ def examples(request):
     return request.param
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 def flat(root):
     """With two lists; the mutants are of the lists and of the images."""
     root.mkdir()

@@ -14,7 +14,6 @@ from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.recipes.recipe import Recipe, official_batch_size
 from gift_jax.task import Task, train
 from gift_jax.training.resume import Checkpoints
@@ -40,13 +39,6 @@ def reference():
 
 def leaves(state):
     return [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.batch_stats, state.opt_state))]
-
-
-def test_two_runs_of_a_seed_give_identical_bits(reference):
-    again = run(seeds=(0,), driver="loop")[0]
-    np.testing.assert_array_equal(again.losses, reference[0].losses)
-    jax.tree.map(np.testing.assert_array_equal, leaves(again.state), leaves(reference[0].state))
-    assert again.history == reference[0].history
 
 
 @pytest.mark.parametrize("seeds", [(0, 0), (0, 2**32), (-1, 2**32 - 1), (2**64,), ()])
@@ -87,19 +79,6 @@ def test_losses_and_history_are_of_every_epoch_and_look(reference):
     assert reference[0].top1_best == max(look.top1 for look in reference[0].history)
     assert reference[0].top1_last == reference[0].history[-1].top1
     assert reference[0].images_per_second > 0
-
-
-def test_training_learns(key):
-    """A hundred epochs on the teacher's own logits at least halve the angle's loss."""
-    recipe = Recipe(loss="cosine", epochs=100, optimizer=Optimizer("adam", 3e-2), augment="none", evaluations=1)
-    losses = run(recipe)[0].losses
-    assert losses[-1] < losses[0] / 2
-
-
-@pytest.mark.parametrize("mix", short_form(MIXINGS, ["cutmix"]))
-def test_mixing_trains(mix):
-    run_ = run(Recipe(loss="gift", mix=mix, epochs=1, batch_size=8, factor=2))[0]
-    assert np.isfinite(run_.losses).all()
 
 
 def test_stored_soft_labels_replace_the_teacher_and_cross_entropy_needs_none():
