@@ -139,14 +139,6 @@ def test_names_rate_and_formation_come_back_and_are_read_from_old_provenance(tmp
     assert from_parts(to_parts(restricted), "x").class_names == ("d", "f")
 
 
-def test_a_failed_write_leaves_the_old_file(path, full_disk, tmp_path):
-    before = path.read_bytes()
-    with full_disk(100), pytest.raises(GiftError, match="File too large"):
-        gift_jax.save_distilled(path, distilled_set(5))
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
-
-
 def test_of_two_that_write_a_set_at_once_the_second_is_refused(tmp_path):
     path, (first, second) = tmp_path / "set.safetensors", (distilled_set(4), distilled_set(4, ipc=1))
     with ThreadPoolExecutor() as pool:
