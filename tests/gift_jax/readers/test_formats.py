@@ -89,8 +89,11 @@ def test_names_that_are_numbers_are_the_class_ids_and_others_are_the_datasets(tm
 
 
 def test_of_several_label_columns_an_option_or_the_number_of_classes_decides(tmp_path):
-    root = write_shards(tmp_path / "data", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1])
+    root = write_shards(tmp_path / "data", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1], note=["x"] * 6)
     refused(root, "say by `label_column` which of fine_label, coarse_label is meant")
+    for column in ("note", "nothing"):
+        message = f"`label_column` is '{column}', which is none of whole numbers"
+        refused(root, message, reading=SourceOptions(label_column=column))
     assert read_images(root, train=True, spec=spec()).labels.max() == 2
     assert read_images(root, train=True, reading=SourceOptions(label_column="coarse_label")).labels.max() == 1
 
