@@ -121,6 +121,7 @@ DRAWN = {"shufflenet_v2_x0_5"}
 # compared with a smaller head.
 COMPARED = {name for name in CASES if not re.match(r"resnet(18$|32|34|44|50$|56|101|110|152)|vgg11", name)}
 LARGE_HEADS = ("alexnet", "vgg11")
+FOLDED = ("resnet18_modified", "shufflenet_v2_x0_5")  # of the ways to place BatchNorm
 FULL = pytest.mark.exhaustive
 # Options that decide a training step.
 VARIANTS = {f"conv2 {norm}": {"norm": norm, "width": 8} for norm in NORMS}
@@ -289,7 +290,7 @@ def test_initial_distribution_is_torchvisions(name):
             assert abs(np.abs(one).max() / np.abs(other).max() - 1) < 0.5, key
 
 
-@pytest.mark.parametrize("name", ["resnet18_modified", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2_x0_5"])
+@pytest.mark.parametrize("name", short_form([*FOLDED, "mobilenet_v2", "efficientnet_b0"], FOLDED))
 def test_the_command_converts_folds_verifies_and_exports(name, done, tmp_path):
     """With every way of placing BatchNorm; PyTorch takes the exported file strictly."""
     module = scaled(reference(spec(name)))
