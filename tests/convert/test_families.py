@@ -148,11 +148,9 @@ def test_every_model_is_tested():
 
 @pytest.mark.parametrize("name", CASES)
 def test_parameter_counts_are_torchvisions(name):
+    """Golden; a conversion, which is strict, compares the arrays one by one."""
     params, _ = get_model(spec(name, 1000, 224)).abstract()
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == CASES[name].count
-    with torch.device("meta"):  # shapes alone
-        theirs = reference(spec(name, 1000, 224))
-    assert sum(parameter.numel() for parameter in theirs.parameters()) == CASES[name].count
 
 
 def converted(module, model_spec, read):
