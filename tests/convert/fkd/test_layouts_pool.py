@@ -88,11 +88,10 @@ def test_more_epochs_than_batches_suffice_for_can_be_trained(imported):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("driver", ["loop", "scan"])
-def test_a_student_trains_from_the_pool(driver, imported):
+def test_a_student_trains_from_the_pool(imported):
     cooling = (("temperature", 4.0), ("t_squared", True), ("cooling", "cosine"), ("cooling_epochs", 4))
     recipe = Recipe(loss="kl", loss_options=cooling, epochs=4, evaluations=1, optimizer=Optimizer("sgd", 0.1))
-    [run] = train_from(imported[0], recipe, driver=driver)
+    [run] = train_from(imported[0], recipe)
     assert (int(run.state.step), run.losses[-1] < run.losses[0]) == (4 * 3, True)
 
 
