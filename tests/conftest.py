@@ -124,6 +124,12 @@ def memory_given_back() -> Iterator[None]:
                 ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+@pytest.fixture(params=[20, pytest.param(400, marks=pytest.mark.exhaustive)])
+def examples(request: pytest.FixtureRequest) -> int:
+    """How many damaged files of a kind."""
+    return request.param
+
+
 @pytest.fixture
 def golden() -> Path:
     return GOLDEN

@@ -18,11 +18,6 @@ from gift_jax.readers.formats import read_images
 from gift_jax.readers.request import SourceOptions
 
 
-@pytest.fixture(params=[20, pytest.param(400, marks=pytest.mark.exhaustive)])
-def examples(request):
-    return request.param
-
-
 def flat(root):
     """With two lists; the mutants are of the lists and of the images."""
     root.mkdir()
