@@ -22,6 +22,7 @@ import re
 import resource
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,14 @@ def fresh_console(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is unpacked, converted, decoded or downloaded is kept for this test only; made where it is needed."""
+    place = tmp_path_factory.getbasetemp() / "caches" / uuid.uuid4().hex
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+    return place
+
+
+@pytest.fixture(autouse=True)
 def memory_given_back() -> Iterator[None]:
     """After a long test, for that one has compiled much: glibc keeps what the compiler frees, gigabytes a worker.
 
@@ -113,6 +122,12 @@ def memory_given_back() -> Iterator[None]:
                 jax.clear_caches()
                 gc.collect()
                 ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+@pytest.fixture(params=[20, pytest.param(400, marks=pytest.mark.exhaustive)])
+def examples(request: pytest.FixtureRequest) -> int:
+    """How many damaged files of a kind."""
+    return request.param
 
 
 @pytest.fixture

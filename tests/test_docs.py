@@ -19,7 +19,6 @@ from gift_jax.runtime.options import make_command
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-README_LINES = 145
 
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -133,14 +132,6 @@ def test_command_lines_are_found():
     assert len(COMMAND_LINES) > 20
 
 
-@pytest.mark.parametrize(
-    "line", ["convert teacher a.pth --dataset digits --modle conv2 --out b", "gift-jax ablation x"]
-)
-def test_a_wrong_command_line_is_noticed(line):
-    with pytest.raises((AssertionError, SystemExit)):
-        test_every_command_line_can_be_typed(line.split())
-
-
 def resolve(name):
     """A dotted name: a module, or what is in one. Raises: AttributeError or ImportError."""
     try:
@@ -182,7 +173,3 @@ def test_the_version_is_one():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     assert re.findall(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version
-
-
-def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES

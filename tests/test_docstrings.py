@@ -1,4 +1,4 @@
-"""What ruff's rules of docstrings cannot say: arrays have shapes, measures units, and published work a source."""
+"""What ruff's rules of docstrings cannot say: arrays have shapes, and published work a source."""
 
 import inspect
 import re
@@ -14,14 +14,6 @@ from gift_jax.losses import LOSSES
 from gift_jax.recipes import RECIPES
 
 SHAPE = r"(?:\[[^\]]*\]|\(H, W, C\)|\(height, width, channels\))"
-# What the name of a parameter or field measures, and the word that says so.
-UNITS = {
-    r"(image|input|convnet)_size": "pixel",
-    r"top[15]_.*|accuracy": "percent",
-    r".*seconds?": "second",
-    r"minutes": "minute",
-    r"ipc": "images a class",
-}
 # Published work that is implemented; losses and recipes besides.
 PUBLISHED = ("Optimizer", "RDED", "Recipe", "Schedule", "make_recipe", "refine_labels", "synthesize")
 PUBLIC = {name: thing for name in gift_jax.__all__ if callable(thing := getattr(gift_jax, name))}
@@ -51,14 +43,6 @@ def test_shapes_of_arrays(name):
         if parameter != "key" and is_array(hint):
             place = result if parameter == "return" else rf"\b{parameter}\b"
             assert re.search(rf"{place}[^.;]*{SHAPE}", text), f"{parameter}: what shape?"
-
-
-@every_public_name
-def test_units(name):
-    for measured in parameters(PUBLIC[name]):
-        for pattern, unit in UNITS.items():
-            if re.fullmatch(pattern, measured):
-                assert unit in document(PUBLIC[name]).lower(), f"{measured}: of what unit?"
 
 
 @pytest.mark.parametrize("name", [*PUBLISHED, *(f"LOSSES[{name}]" for name in LOSSES)])

@@ -70,14 +70,3 @@ def test_the_same_digits_or_one_sentence(name, place, expected, tmp_path):
     assert process.returncode == 0, error.decode()
     assert b"Traceback" not in error
     assert figures(out) == expected[:1]
-
-
-@pytest.mark.exhaustive
-def test_another_generator_is_another_result(place, expected, tmp_path):
-    """It gives other digits, under another name, and is never taken for finished."""
-    for changes in ({}, {"JAX_DEFAULT_PRNG_IMPL": "rbg"}):
-        process = start(place, tmp_path / "out", **changes)
-        _, error = process.communicate()
-        assert process.returncode == 0, error.decode()
-    assert len(figures(tmp_path / "out")) == 2
-    assert figures(tmp_path / "out")[0] == expected[0]

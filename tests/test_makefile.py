@@ -49,30 +49,27 @@ def ready(tmp_path, name):
     (tmp_path / ".venv" / name).touch()
 
 
-def test_without_an_accelerator_nothing_speaks_of_one(plan):
-    text = plan("demo")
-    assert "python3 -m venv  .venv" in text
-    assert "-e '.[torch,data,demo,test,lint,docs]'" in text
-    assert "touch .venv/ready\n" in text
-    assert "-m experiments.quickstart" in text
+WITHOUT, MIRROR = (",docs]'", "touch .venv/ready\n"), "https://mirror.example/cpu"
+EXTRAS = {"12.8 ": "cuda12", "13.0 ": "cuda13", "14.1 ": "cuda13", "11.8 ": None, "N/A  ": None, "1.2  ": None}
+PLANS = [
+    ("demo", None, ("python3 -m venv  .venv", "-e '.[torch,data,demo,test,lint,docs]'", "-m experiments.quickstart")),
+    ("demo", None, WITHOUT),
+    *(
+        ("demo", f"CUDA Version: {version}", (f",docs,{extra}]'", f"touch .venv/ready-{extra}\n") if extra else WITHOUT)
+        for version, extra in EXTRAS.items()
+    ),
+    ("demo", "CUDA UMD Version: 13.2 ", (",docs,cuda13]'",)),
+    # What is given goes before what is found.
+    ("demo ACCELERATOR=tpu", "CUDA Version: 12.8 ", (",docs,tpu]'",)),
+    ("demo ACCELERATOR=", "CUDA Version: 12.8 ", (",docs]'",)),
+    (f"test TORCH_INDEX={MIRROR}", None, (f"--extra-index-url {MIRROR} torch",)),
+]
 
 
-@pytest.mark.parametrize(
-    ("version", "extra"),
-    [
-        ("CUDA Version: 12.8 ", "cuda12"),
-        ("CUDA Version: 13.0 ", "cuda13"),
-        ("CUDA Version: 14.1 ", "cuda13"),
-        ("CUDA UMD Version: 13.2 ", "cuda13"),
-        ("CUDA Version: 11.8 ", None),
-        ("CUDA Version: N/A  ", None),
-        ("CUDA Version: 1.2  ", None),
-    ],
-)
-def test_the_driver_decides(plan, version, extra):
-    text = plan("demo", smi=version)
-    assert f"touch .venv/ready{f'-{extra}' if extra else ''}\n" in text
-    assert (f",docs,{extra}]'" if extra else ",docs]'") in text
+@pytest.mark.parametrize(("words", "smi", "planned"), PLANS)
+def test_what_is_given_or_found_decides(plan, words, smi, planned):
+    text = plan(*words.split(), smi=smi)
+    assert [part for part in planned if part not in text] == []
 
 
 def test_pytorch_without_cuda_comes_first(plan):
@@ -99,15 +96,8 @@ def test_an_index_that_does_not_answer_is_passed_over_with_a_word(answers, plan,
     assert ("pip install" in done.stdout, "does not answer" in done.stdout) == (answers, not answers)
 
 
-def test_pytorch_s_index_is_the_user_s_choice(plan):
+def test_without_an_index_pytorch_comes_with_the_rest(plan):
     assert plan("test", "ACCELERATOR=tpu", "TORCH_INDEX=").count("pip install") == 1
-    mirror = "https://mirror.example/cpu"
-    assert f"--extra-index-url {mirror} torch" in plan("test", f"TORCH_INDEX={mirror}")
-
-
-def test_what_is_given_goes_before_what_is_found(plan):
-    assert ",docs,tpu]'" in plan("demo", "ACCELERATOR=tpu", smi="CUDA Version: 12.8 ")
-    assert ",docs]'" in plan("demo", "ACCELERATOR=", smi="CUDA Version: 12.8 ")
 
 
 def test_an_unknown_accelerator_is_one_sentence(plan):

@@ -100,6 +100,8 @@ def test_the_demo_prints_what_the_readme_shows(command_line, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     status, out, error = command_line(find("experiments.quickstart"), "python -m experiments.quickstart")
     assert status == 0, error
+    files = "teacher.pth teacher rded.safetensors results.jsonl report.md report.html pictures sheets"
+    assert {path.name for path in Path("runs/quickstart").iterdir()} >= set(files.split())
     [shown] = [block for kind, block in BLOCKS if not kind and "Top-1 accuracy" in block]
     assert re.sub(FIGURES, "", "\n".join(table(shown))) == re.sub(FIGURES, "", "\n".join(table(out)))
     ours, theirs = ([float(mean) for mean, _ in FIGURES.findall("\n".join(table(text)))] for text in (shown, out))

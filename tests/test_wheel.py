@@ -114,15 +114,6 @@ def test_commands_help_without_a_checkout(installed, tmp_path, name):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize(("arguments", "shown"), [((), "quickstart"), (("convert", "--help"), "example-teacher")])
-def test_gift_jax_runs_the_commands(installed, tmp_path, arguments, shown):
-    done = command(installed.with_name("gift-jax"), *arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert shown in done.stdout
-    assert "python -m" not in done.stdout
-
-
-@pytest.mark.exhaustive
 def test_the_demo_runs_without_a_checkout(installed, tmp_path):
     pytest.importorskip("torch")
     options = ("--epochs", 2, "--num-seeds", 1, "--out", tmp_path / "demo")

@@ -14,12 +14,6 @@ from gift_jax.data.distilled import save_distilled
 from gift_jax.data.fkd import load_soft_labels
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    """Where archives are unpacked that cannot be read in place."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
-
 @pytest.fixture
 def convert(command_line):
     """Run `python -m convert ...`. Returns (exit status, standard output, standard error)."""

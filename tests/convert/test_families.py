@@ -121,6 +121,7 @@ DRAWN = {"shufflenet_v2_x0_5"}
 # compared with a smaller head.
 COMPARED = {name for name in CASES if not re.match(r"resnet(18$|32|34|44|50$|56|101|110|152)|vgg11", name)}
 LARGE_HEADS = ("alexnet", "vgg11")
+FOLDED = ("resnet18_modified", "shufflenet_v2_x0_5")  # of the ways to place BatchNorm
 FULL = pytest.mark.exhaustive
 # Options that decide a training step.
 VARIANTS = {f"conv2 {norm}": {"norm": norm, "width": 8} for norm in NORMS}
@@ -147,11 +148,9 @@ def test_every_model_is_tested():
 
 @pytest.mark.parametrize("name", CASES)
 def test_parameter_counts_are_torchvisions(name):
+    """Golden; a conversion, which is strict, compares the arrays one by one."""
     params, _ = get_model(spec(name, 1000, 224)).abstract()
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == CASES[name].count
-    with torch.device("meta"):  # shapes alone
-        theirs = reference(spec(name, 1000, 224))
-    assert sum(parameter.numel() for parameter in theirs.parameters()) == CASES[name].count
 
 
 def converted(module, model_spec, read):
@@ -289,7 +288,7 @@ def test_initial_distribution_is_torchvisions(name):
             assert abs(np.abs(one).max() / np.abs(other).max() - 1) < 0.5, key
 
 
-@pytest.mark.parametrize("name", ["resnet18_modified", "mobilenet_v2", "efficientnet_b0", "shufflenet_v2_x0_5"])
+@pytest.mark.parametrize("name", short_form([*FOLDED, "mobilenet_v2", "efficientnet_b0"], FOLDED))
 def test_the_command_converts_folds_verifies_and_exports(name, done, tmp_path):
     """With every way of placing BatchNorm; PyTorch takes the exported file strictly."""
     module = scaled(reference(spec(name)))
@@ -329,14 +328,11 @@ def test_a_vit_under_the_older_names_of_its_released_file(read):
         ("resnet18", "resnet18", 9, "has 10 outputs, but the dataset has 9 classes"),
         ("resnet18", "resnet50", 10, "check --model"),
         ("resnet18", "mobilenet_v2", 10, "holds no mobilenet_v2"),
-        ("mobilenet_v2", "resnet18", 10, "holds no resnet18"),
         ("efficientnet_b0", "mobilenet_v2", 10, r"features\.\S+ is not part of this architecture"),
         ("resnet18", "resnet_ap10", 10, "holds no resnet_ap10"),
         ("resnet20", "resnet18_modified", 10, "holds a resnet20 for CIFAR, of three stages; give --model resnet20"),
         ("resnet32", "resnet20", 10, "holds a resnet32, but --model is resnet20; give the model that was trained"),
         ("resnet18_modified", "resnet20", 10, "makes 64 channels, resnet20's 16"),
-        ("resnet_ap10", "resnet18", 10, "holds no resnet18"),
-        ("resnet_ap10", "resnet_ap10", 9, "has 10 outputs, but the dataset has 9 classes"),
         ("vit_b_16", "vit_b_16", 10, r"has 5 tokens, but 48 pixels give 10; check --image-size"),
     ],
 )

@@ -10,27 +10,25 @@ import numpy as np
 import pytest
 import torch
 from fkd_files import BATCH, IMAGES, LABELS, NORMALISATION, batches, make_set, numbers, read_fkd, sampler, write_fkd
-from label_banks import REPLAY
+from label_banks import REPLAY, STUDENT, train_from
 from setups import INFO
-from trees import pixels, tarred, zipped
+from trees import tarred, zipped
 
 from convert.fkd import sampler_order
 from convert.torch_file import load_object
-from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import load_soft_labels
 from gift_jax.errors import GiftError
 from gift_jax.losses import kl
-from gift_jax.models import ModelSpec, get_model
+from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.hald import soft_hard_soft
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.task import Task, train
+from gift_jax.task import Task
 from gift_jax.teachers.teacher import make_teacher
 from gift_jax.training.program import init_state, make_data
 from gift_jax.training.step import make_step
 
 SIDE, EPOCHS = IMAGES.shape[1], 2
-STUDENT = get_model(ModelSpec("conv2", 10, SIDE, 3, (("width", 4),)))
 RECIPE = Recipe(loss="kl", epochs=2, evaluations=1, optimizer=Optimizer("sgd", 0.1), normalisation=NORMALISATION)
 VARIANTS = [("cutmix", False), ("cutmix", True), ("mixup", False), ("none", False)]
 
@@ -114,14 +112,6 @@ def test_numpys_numbers_load_under_both_of_its_names(tmp_path):
 # ---- training ------------------------------------------------------------------------------------------
 
 
-def evaluation_set():
-    return EvaluationSet(pixels(12, SIDE, seed=9), np.arange(12, dtype=np.int32) % 10, "cifar10")
-
-
-def train_from(labels, recipe=RECIPE, **options):
-    return train(recipe, STUDENT, make_set(), None, evaluation_set(), soft_labels=labels, **options)
-
-
 def test_the_loss_is_of_the_loaders_images_and_the_stored_logits(released, imported_fkd, key):
     folder = released()
     labels, _ = imported_fkd(folder)
@@ -144,7 +134,7 @@ def test_the_loss_is_of_the_loaders_images_and_the_stored_logits(released, impor
 def test_every_driver_trains_alike_and_as_often_as_stored(released, imported_fkd):
     labels, _ = imported_fkd(released())
     runs = {
-        drivers: train_from(labels, seeds=(0, 1), driver=drivers[0], seed_driver=drivers[1])
+        drivers: train_from(labels, RECIPE, seeds=(0, 1), driver=drivers[0], seed_driver=drivers[1])
         for drivers in (("loop", "loop"), ("scan", "loop"), ("loop", "vmap"))
     }
     expected = runs.pop(("loop", "loop"))
@@ -195,7 +185,7 @@ def test_what_does_not_fit_stored_labels_is_named(released, imported_fkd):
         (RECIPE, plain, teacher, "a teacher and stored soft labels are given; give one of them"),
     ):
         with pytest.raises(GiftError, match=message):
-            train(recipe, STUDENT, distilled, asked, evaluation_set(), soft_labels=labels)
+            train_from(labels, recipe, distilled, asked)
 
 
 # ---- what is refused -----------------------------------------------------------------------------------
@@ -269,16 +259,13 @@ def exchange(directory):
     second.write_bytes(content)
 
 
-def test_files_that_were_not_imported_are_refused(released, imported_fkd):
-    labels, _ = imported_fkd(released())
-    exchange(labels.directory)
-    with pytest.raises(GiftError, match="its files are not those that were imported"):
-        load_soft_labels(labels.directory)
-
-
 def test_damaged_imports_are_named(released, imported_fkd):
     labels, _ = imported_fkd(released())
     path, described = labels.directory / "epoch_0001.safetensors", labels.directory / "fkd.json"
+    exchange(labels.directory)
+    with pytest.raises(GiftError, match="its files are not those that were imported"):
+        load_soft_labels(labels.directory)
+    exchange(labels.directory)
     path.write_bytes(path.read_bytes()[:-100])
     for damage in (lambda: None, path.unlink):
         damage()

@@ -11,12 +11,6 @@ from gift_jax.models import get_model
 from gift_jax.teachers.teacher import save_teacher
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    """What is converted, decoded or downloaded is kept for this test only."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
-
 @pytest.fixture
 def command(command_line):
     """Run `main` of an experiment's module with arguments. Returns (exit status, standard output, standard error)."""

@@ -126,15 +126,6 @@ def test_what_does_not_fit_is_one_sentence(arguments, message, place, refuse):
     assert not (place / "data").exists()
 
 
-def test_class_folders_of_a_known_dataset_are_counted_as_its_classes(place, succeed):
-    for name in ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]:
-        (place / "train" / name).mkdir(parents=True)
-        Image.fromarray(pixels(0)).save(place / "train" / name / "0.png")
-    out = succeed(add_dataset, "cifar10", "--data", "train")
-    assert re.search(r"0 +│ airplane +│ 1 ", out)
-    assert re.search(r"9 +│ truck +│ 1 ", out)
-
-
 @pytest.mark.parametrize(
     ("test", "shared"), [("train", "10 of 10"), ("copy", "10 of 10"), ("mixed", "5 of 10"), ("own", "")]
 )
@@ -173,14 +164,6 @@ def test_a_recorded_split_goes_with_its_folder_however_it_is_spelt(spelt, place,
         write_pictures(place / "pictures" / split, count, count)
     succeed(add_dataset, "flowers", "--data", "pictures", "--test-split", "validation", "--image-size", 8)
     assert len(load_records("flowers", source=spelt, train=False).labels) == 2 * len(CLASSES)
-
-
-def test_a_class_without_test_images_is_said(place, command):
-    write_pictures(place / "train", 2, 0)
-    write_pictures(place / "test", 2, 0, CLASSES[:4])
-    status, _, error = command(add_dataset, "flowers", "--data", "train", "--test-data", "test", "--image-size", 8)
-    assert status == 0
-    assert "has no images of 1 classes, '0 weed' among them" in error
 
 
 def test_what_names_alone_tell_is_told_before_an_image_is_read(refuse, place, monkeypatch):

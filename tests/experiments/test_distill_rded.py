@@ -48,17 +48,24 @@ def test_the_set_is_the_librarys(succeed, teacher, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.safetensors", "teacher"]
 
 
-def test_a_run_that_stopped_goes_on_and_gives_the_same_set(distill, teacher, tmp_path, monkeypatch):
-    arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 20, "--out")
-    assert distill(*arguments, tmp_path / "whole.safetensors")[0] == 0
+@pytest.mark.parametrize(("name", "goes_on"), [("t0", True), ("t1", False)])
+def test_a_run_that_stopped_goes_on_under_its_own_teacher(
+    name, goes_on, distill, save_random_teacher, tmp_path, monkeypatch
+):
+    """Two teachers that were trained here: nothing but their weights tells them apart."""
+    for seed in (0, 1):
+        save_random_teacher(tmp_path / f"t{seed}", seed, source_sha256="")
+    options, out = ("--ipc", 1, "--images-per-class", 20, "--out"), tmp_path / "set.safetensors"
+    assert distill("--teacher", tmp_path / name, *options, tmp_path / "whole.safetensors")[0] == 0
     made = stop_once_at_4(monkeypatch)
-    assert distill(*arguments, tmp_path / "set.safetensors")[0] == 130
-    assert not (tmp_path / "set.safetensors").exists()
-    status, out, _ = distill(*arguments, tmp_path / "set.safetensors")
-    assert (status, made) == (0, [0, 1, 2, 3, "stopped", 4, 5, 6, 7, 8, 9])
-    assert "going on: 4 of 10 classes" in out
-    one, other = (load_distilled(tmp_path / f"{name}.safetensors") for name in ("whole", "set"))
-    np.testing.assert_array_equal(one.images, other.images)
+    assert distill("--teacher", tmp_path / "t0", *options, out)[0] == 130
+    assert not out.exists()
+    status, told, _ = distill("--teacher", tmp_path / name, *options, out)
+    assert (status, "going on: 4 of 10 classes" in told) == (0, goes_on)
+    assert made == [0, 1, 2, 3, "stopped", *range(4 if goes_on else 0, 10)]
+    found, whole = (load_distilled(path) for path in (out, tmp_path / "whole.safetensors"))
+    np.testing.assert_array_equal(found.images, whole.images)
+    assert len(found.provenance["teacher_sha256"]) == 64
 
 
 def test_the_same_command_again_is_done_and_another_one_replaces_nothing(succeed, refuse, teacher, tmp_path):
@@ -72,21 +79,6 @@ def test_the_same_command_again_is_done_and_another_one_replaces_nothing(succeed
     (tmp_path / "s.safetensors").write_text("precious")
     assert "holds something else, and is not replaced" in refuse(distill_rded, *arguments)
     assert (tmp_path / "s.safetensors").read_text() == "precious"
-
-
-def test_classes_of_another_teacher_are_not_taken_over(distill, save_random_teacher, tmp_path, monkeypatch):
-    """Two teachers that were trained here: nothing but their weights tells them apart."""
-    for seed in (0, 1):
-        save_random_teacher(tmp_path / f"t{seed}", seed, source_sha256="")
-    options = ("--ipc", 1, "--images-per-class", 20, "--out")
-    assert distill("--teacher", tmp_path / "t1", *options, tmp_path / "whole.safetensors")[0] == 0
-    stop_once_at_4(monkeypatch)
-    assert distill("--teacher", tmp_path / "t0", *options, tmp_path / "s.safetensors")[0] == 130
-    status, out, _ = distill("--teacher", tmp_path / "t1", *options, tmp_path / "s.safetensors")
-    assert (status, "going on" in out) == (0, False)
-    found, whole = (load_distilled(tmp_path / f"{name}.safetensors") for name in ("s", "whole"))
-    np.testing.assert_array_equal(found.images, whole.images)
-    assert len(found.provenance["teacher_sha256"]) == 64
 
 
 def test_two_processes_do_not_make_one_set(distill, teacher, tmp_path, monkeypatch):
@@ -110,13 +102,11 @@ def test_two_processes_do_not_make_one_set(distill, teacher, tmp_path, monkeypat
     ("options", "message"),
     [
         (("--factor", 9), "--factor must be at most 8"),
-        (("--data", "images"), "the digits come with scikit-learn"),
         (("--class-order", "order.txt"), "the digits come with scikit-learn"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_made(options, message, refuse, teacher, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "images").mkdir()
     (tmp_path / "order.txt").touch()
     assert message in refuse(distill_rded, "--teacher", teacher, *options, "--out", tmp_path / "s.safetensors")
 

@@ -22,6 +22,8 @@ from gift_jax.studies.results import read_results
 IPC = 2
 CHOSEN = ("--dataset", "digits", "--model", "conv2", "--ipc", IPC)
 SHORT = ("--epochs", 3, "--seeds", 0, "--batch-size", 10)
+FIELDS = """method dataset model teacher loss optimizer ipc seed epochs recipe versions device
+            top1_last top1_best top5_last train_seconds images_per_second"""  # that outside code may rely on
 
 
 def chosen_digits():
@@ -99,6 +101,7 @@ def test_a_release_is_converted_trained_on_and_tested(method, command, succeed, 
     arguments = ("--method", method, *CHOSEN, *SHORT, "--criterion_name", "gift", "--out", tmp_path / "out")
     out = succeed(evaluate, *arguments)
     [row] = read_results(tmp_path / "out" / "results.jsonl")
+    assert row.keys() >= set(FIELDS.split())
     named = [row[name] for name in ("method", "dataset", "model", "loss", "ipc")]
     assert named == [method, "digits", "conv2", "gift", 2]
     assert row["teacher"] == (None if method == "datm" else "conv2")
@@ -138,13 +141,10 @@ def test_a_release_is_converted_trained_on_and_tested(method, command, succeed, 
         (("--method", "rded", *CHOSEN, "--model", "conv3", "--ipc", 10), "no rded set of digits with 10"),
         (("--method", "rdde", *CHOSEN), "no rdde set of digits"),
         (("--method", "rded", *CHOSEN, "--recipe", "rdde"), "--recipe: 'rdde' is unknown"),
-        (("--method", "rded", *CHOSEN, "--optimizer", "sdg"), "optimizer 'sdg' is unknown"),
         (("--method", "rded", *CHOSEN, "--tar_model", "conv2", "--teacher", "none"), "--teacher none takes none"),
         (("--method", "none", "--dataset", "imagenet", "--model", "conv3"), "dataset 'imagenet' is unknown"),
         (("--method", "rded", *CHOSEN, "--teacher", "nowhere"), "nowhere: "),
         (("--method", "rded", *CHOSEN, "--seeds", 0, 0), "--seeds 0 0: give each seed once"),
-        (("--method", "rded", *CHOSEN, "--student-options", "norm"), "options 'norm' must be name=value,..."),
-        (("--method", "rded", *CHOSEN, "--student-options", "norm=instanse"), "norm 'instanse' is unknown; choose one"),
         (("--method", "none", *CHOSEN, "--devices", 99), "--devices must be from 1 to "),
         (("--method", "none", *CHOSEN, "--save-minutes", -1), "minutes must be 0 or more"),
         (("--method", "rded", *CHOSEN, "--hosts"), "--hosts: the other processes could not be joined"),

@@ -7,10 +7,9 @@ import signal
 import jax
 import numpy as np
 import pytest
-from setups import distilled_set
+from environments import write_set
 
 from experiments import evaluate
-from gift_jax.data.distilled import save_distilled
 from gift_jax.errors import GiftError, Preempted
 from gift_jax.optim import LOSS_READERS, RATES, REFUSED
 from gift_jax.runtime import progress
@@ -19,10 +18,8 @@ from gift_jax.runtime import progress
 @pytest.fixture(scope="module")
 def small_set(tmp_path_factory):
     """Twenty digits with labels of their own, so that no teacher is asked."""
-    path = tmp_path_factory.mktemp("set") / "digits.safetensors"
-    labels = 4 * np.eye(10, dtype=np.float32)[np.arange(20) % 10]
-    save_distilled(path, distilled_set(20, soft_labels=labels))
-    return path
+    write_set(place := tmp_path_factory.mktemp("set"))
+    return place / "set.safetensors"
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from grids import rows_of
 
 from experiments import label_quality
 from experiments.common import label_gains
@@ -9,19 +10,11 @@ from experiments.common.inputs import load_real
 from experiments.label_quality import LabelQuality
 from gift_jax import GiftError
 
-
-def label_row(images, loss, top1, seed=0, augmentation="dsa"):
-    labels = {"images": images, "loss": loss, "augmentation": augmentation}
-    return {"labels": labels, "seed": seed, "dataset": "digits", "top1_last": top1, "top1_best": top1}
-
-
-ROWS = [
-    *(label_row("random", "ce", 60.0), label_row("random", "gift", 80.0)),
-    *(label_row("rded", "ce", 50.0), label_row("rded", "gift", 90.0)),
-    *(label_row("random", "ce", 55.0, augmentation="none"), label_row("random", "gift", 70.0, augmentation="none")),
-    *(label_row("rded", "ce", 45.0, augmentation="none"), label_row("rded", "gift", 60.0, augmentation="none")),
-    {"labels": {"reference": "all"}, "seed": 0, "dataset": "digits", "top1_last": 95.0},
-]
+FIGURES = {("random", "ce", "dsa"): [60.0], ("random", "gift", "dsa"): [80.0], ("rded", "ce", "dsa"): [50.0]}
+FIGURES |= {("rded", "gift", "dsa"): [90.0], ("random", "ce", "none"): [55.0], ("random", "gift", "none"): [70.0]}
+FIGURES |= {("rded", "ce", "none"): [45.0], ("rded", "gift", "none"): [60.0]}
+ROWS = rows_of(FIGURES, ("images", "loss", "augmentation"), dataset="digits")
+ROWS += rows_of({("all",): [95.0]}, ("reference",), dataset="digits")
 
 
 def test_shares_of_labels_and_images_by_hand():

@@ -46,6 +46,7 @@ def named(found, **labels):
 
 
 def test_every_kind_of_labels_is_on_every_kind_of_images(cells):
+    """In as many steps under one normalisation; losses share stored labels, and seeds do not."""
     found = cells()
     soft = itertools.product(("one", "few", "bank", "live"), ("gift", "kl", "kl_soft_hard_soft"))
     labels = ["hard", *map(", ".join, soft)]
@@ -55,12 +56,17 @@ def test_every_kind_of_labels_is_on_every_kind_of_images(cells):
         assert {len(cell.task.distilled.labels) for cell in own} == {30}
     assert {cell.task.recipe.loss for cell in named(found, images="ccs", labels="hard")} == {"ce"}
     assert len({fingerprint(cell.identity()) for cell in found}) == len(found)
-
-
-def test_all_take_as_many_steps(cells):
-    programs = {id(cell): cell.program for cell in cells()}
+    programs = {id(cell): cell.program for cell in found}
     assert {(each.batch_size, each.steps_per_epoch, each.recipe.epochs) for each in programs.values()} == {(30, 1, 30)}
     assert {each.normalisation for each in programs.values()} == {INFO.normalisation}
+    gift, kl = (named(found, images="random", labels=f"bank, {loss}") for loss in ("gift", "kl"))
+    assert gift[0].task.soft_labels is kl[0].task.soft_labels
+    assert gift[0].task.soft_labels is not gift[1].task.soft_labels
+    pruned = [cell.task.distilled for cell in named(found, images="aum", labels="hard")]
+    np.testing.assert_array_equal(pruned[0].images, pruned[1].images)
+    whole, middle = (named(found, images="rded", labels=f"bank, {loss}")[0] for loss in ("kl", "kl_soft_hard_soft"))
+    assert middle.task.recipe == soft_hard_soft(whole.task.recipe)
+    assert middle.label_bytes == whole.label_bytes
 
 
 def test_bytes_of_labels_by_hand(cells):
@@ -70,31 +76,13 @@ def test_bytes_of_labels_by_hand(cells):
     # 30 images: an id of one byte, or ten logits of two bytes, for each of 1, 10 or 30 views.
     for name, size in {"hard": 30, "one, gift": 600, "few, gift": 6000, "bank, kl": 18000}.items():
         assert {cell.label_bytes for cell in named(found, images="rded", labels=name)} == {size}
-
-
-def test_more_images_have_hard_labels_of_as_many_bytes(cells):
-    found = [cell for cell in cells() if "labels" not in cell.labels]
-    counts = {len(cell.task.distilled.labels): cell.label_bytes for cell in found}
+    more = [cell for cell in found if "labels" not in cell.labels]  # images with hard labels of as many bytes
+    counts = {len(cell.task.distilled.labels): cell.label_bytes for cell in more}
     assert counts == {600: 600, 897: 897}  # one soft label an image buys 60 a class; more of them buy all there are
-    kinds = {cell.labels["images"] for cell in found if len(cell.task.distilled.labels) == 600}
+    kinds = {cell.labels["images"] for cell in more if len(cell.task.distilled.labels) == 600}
     assert kinds == {"random", "aum", "ccs"}
-    assert {(cell.task.recipe.loss, cell.task.teacher, cell.task.soft_labels) for cell in found} == {("ce", None, None)}
+    assert {(cell.task.recipe.loss, cell.task.teacher, cell.task.soft_labels) for cell in more} == {("ce", None, None)}
     assert all("labels" in cell.labels for cell in cells(dataclasses.replace(CONFIG, more_images=False)))
-
-
-def test_soft_hard_soft_is_the_loss_with_hard_labels_in_the_middle(cells):
-    whole, middle = (named(cells(), images="rded", labels=f"bank, {loss}")[0] for loss in ("kl", "kl_soft_hard_soft"))
-    assert middle.task.recipe == soft_hard_soft(whole.task.recipe)
-    assert middle.label_bytes == whole.label_bytes
-
-
-def test_losses_share_stored_labels_and_seeds_do_not(cells):
-    found = cells()
-    gift, kl = (named(found, images="random", labels=f"bank, {loss}") for loss in ("gift", "kl"))
-    assert gift[0].task.soft_labels is kl[0].task.soft_labels
-    assert gift[0].task.soft_labels is not gift[1].task.soft_labels
-    pruned = [cell.task.distilled for cell in named(found, images="aum", labels="hard")]
-    np.testing.assert_array_equal(pruned[0].images, pruned[1].images)
 
 
 def test_digits_are_mirrored_as_the_dataset_says(cells, monkeypatch):

@@ -6,52 +6,30 @@ import jax
 import numpy as np
 import pytest
 from folders import write_tree
-from setups import BATCH_SPEC, INFO, settled
+from setups import BATCH_SPEC, INFO, PLAIN_SPEC, SEEN, settled, trained_on_digits
 
 from experiments import teacher_check
 from gift_jax import load_teacher, save_teacher
 from gift_jax.data.datasets import CIFAR_NORMALISATION, DIGITS_NORMALISATION, get_dataset
-from gift_jax.data.digits import load_split
-from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.evaluation import load_digits_test
 from gift_jax.data.pixels import to_input
 from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.evaluate import Accuracy
-from gift_jax.models import ModelSpec, get_model
-from gift_jax.optim import Optimizer
 from gift_jax.readers.classes import read_class_order
-from gift_jax.recipes.recipe import Recipe
-from gift_jax.task import train
 from gift_jax.teachers.diagnose import KNOWN, Finding
 
-SPEC = ModelSpec("conv2", 10, 8, 1, (("norm", "none"), ("width", 16)))
 ORDER = np.array([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])
 
 
-@pytest.fixture(scope="module")
-def weights():
-    """A student of the real training digits, seen as pixels in [-1, 1]: (params, batch_stats)."""
-    split = load_split()
-    digits = DistilledSet(split.train_images, split.train_labels, None, "raw", "digits", "real", 100)
-    recipe = Recipe(
-        loss="ce", epochs=40, augment="none", evaluations=1, optimizer=Optimizer("adam", 5e-3, 0.0),
-        normalisation=KNOWN["half, grey"],
-    )  # fmt: skip
-    [run] = train(recipe, get_model(SPEC), digits, None, load_digits_test())
-    assert run.top1_last > 90
-    return run.state.params, run.state.batch_stats
-
-
 @pytest.fixture
-def teacher(weights, tmp_path):
+def teacher(tmp_path):
     """Save a teacher. Returns its directory."""
 
-    def save(normalisation=KNOWN["half, grey"], order=None):
-        params, stats = weights
+    def save(normalisation=SEEN, order=None):
+        params, stats = trained_on_digits()
         if order is not None:
             classifier = {name: array[..., order] for name, array in params["classifier"].items()}
             params = {**params, "classifier": classifier}
-        info = dataclasses.replace(INFO, options=dict(SPEC.options), normalisation=normalisation)
+        info = dataclasses.replace(INFO, options=dict(PLAIN_SPEC.options), normalisation=normalisation)
         save_teacher(tmp_path / "teacher", info, params, stats)
         return tmp_path / "teacher"
 

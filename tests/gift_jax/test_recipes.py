@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from setups import INFO, distilled_set, train_digits
+from setups import INFO, distilled_set
 
 from gift_jax.data.distilled import load_distilled, save_distilled
 from gift_jax.data.pixels import to_input
@@ -187,15 +187,6 @@ def test_partners_hard_labels_weigh_only_if_asked_for(mix_labels, key):
     loss = jax.jit(make_step(program))(state, data, order, key)[1].loss
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     assert abs(float(own - others)) > 1e-3
-
-
-@pytest.mark.parametrize("name", ["sre2l", "rded", "gvbsm"])
-def test_a_source_methods_recipe_trains(name):
-    row = (name, {"sre2l": "imagenet-1k", "rded": "imagenet-nette", "gvbsm": "cifar100"}[name], "conv5", 10)
-    recipe = dataclasses.replace(
-        make_recipe(name, make_setting(name, row)), epochs=2, batch_size=11, evaluations=1, normalisation=None
-    )
-    assert np.isfinite(train_digits(recipe)[0].losses).all()
 
 
 if __name__ == "__main__":

@@ -98,3 +98,18 @@ def loads_or_is_refused(load):
         assert "\n" not in message
         assert len(message) < 1000
         assert time.monotonic() - start < LONGEST
+
+
+def of_mutants(path, load, examples):
+    """What loading gives of so many mutants of a file, None where it is refused."""
+    whole, found = path.read_bytes(), []
+
+    @settings(examples)
+    @hypothesis.given(MUTATIONS)
+    def check(mutations):
+        path.unlink()
+        path.write_bytes(mutate(whole, mutations))
+        found.append(loads_or_is_refused(load))
+
+    check()
+    return found

@@ -6,17 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.data.datasets import DIGITS_NORMALISATION
+from gift_jax.data.datasets import DIGITS_NORMALISATION, Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.evaluation import EvaluationSet
+from gift_jax.data.evaluation import EvaluationSet, load_digits_test
 from gift_jax.data.pixels import to_input
 from gift_jax.models import ModelSpec, get_model
+from gift_jax.optim import Optimizer
+from gift_jax.recipes.recipe import Recipe
 from gift_jax.task import train
 from gift_jax.teachers.teacher import TeacherInfo, Verification, make_teacher
 
 SOURCE = ("t.pth", "0" * 64, Verification(64, 0.0, 0.0, 1.0), {"jax": "0"})
 BATCH_SPEC = ModelSpec("conv2", 10, 8, 1, (("width", 16),))
+PLAIN_SPEC = ModelSpec("conv2", 10, 8, 1, (("norm", "none"), ("width", 16)))
+SEEN = Normalisation((0.5,), (0.5,))
 INFO = TeacherInfo("conv2", "digits", 10, 8, 1, {"width": 4}, DIGITS_NORMALISATION, *SOURCE)
 
 
@@ -42,6 +46,18 @@ def settled(normalisation, augment=lambda pixels: pixels, after=lambda images: i
     for _ in range(100):
         _, stats = step(params, stats, images)
     return params, stats
+
+
+@functools.cache
+def trained_on_digits():
+    """A ConvNet that was trained on the real digits, seen as `SEEN`: (params, batch_stats)."""
+    split = load_split()
+    digits = DistilledSet(split.train_images, split.train_labels, None, "raw", "digits", "real", 100)
+    optimizer = Optimizer("adam", 5e-3, 0.0)
+    recipe = Recipe(loss="ce", epochs=40, augment="none", evaluations=1, optimizer=optimizer, normalisation=SEEN)
+    [run] = train(recipe, get_model(PLAIN_SPEC), digits, None, load_digits_test())
+    assert run.top1_last > 90
+    return run.state.params, run.state.batch_stats
 
 
 def random_teacher(seed=0):

@@ -1,7 +1,6 @@
 """Datasets in the forms that people have them in, in small."""
 
 import gzip
-import io
 import json
 import pickle
 import tarfile
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import pixels, write_tree
-from PIL import Image
+from trees import encoded
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.formats import read_images
@@ -21,18 +20,12 @@ NAMES = ("ant", "bee", "cat")
 CIFAR10 = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
 
 
-def png(array):
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "PNG")
-    return stream.getvalue()
-
-
 def write_shards(root, label="label", names=NAMES, splits=("train", "test"), count=6, size=8, **columns):
     """Shards of a hub dataset, two a split, whose images are pixels(row, size); returns the root."""
     root.mkdir(parents=True, exist_ok=True)
     features = {label: {"names": names, "_type": "ClassLabel"}} if names else {}
     for split in splits:
-        rows = [{"bytes": png(pixels(row, size)), "path": None} for row in range(count)]
+        rows = [{"bytes": encoded(pixels(row, size)), "path": None} for row in range(count)]
         table = pa.table({"img": rows, label: [row % len(names or NAMES) for row in range(count)], **columns})
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
         for part in range(2):

@@ -1,7 +1,5 @@
 """Array pairs: an .npz, or a directory with images.npy and labels.npy."""
 
-import zipfile
-
 import numpy as np
 import pytest
 from trees import assert_same, pixels
@@ -132,15 +130,6 @@ def test_floats_from_0_to_255_are_told_by_their_values(fraction, imported, tmp_p
     assert distilled.provenance["values"] == "floats from 0 to 255"
 
 
-def test_ipc_is_found_and_what_is_left_out_is_said(done, tmp_path):
-    path, arguments = npz(tmp_path / "set.npz"), (*MINE[:4], "--pixel-space", "raw")
-    text = done("distilled", path, *arguments, "--out", tmp_path / "out.safetensors")
-    assert "check     class 0: 4 images, of 10 classes; pixels 0 to 255, mean" in text
-    assert "0 of 40 images left out" in text
-    text = done("distilled", path, *RAW, "--out", tmp_path / "two.safetensors")
-    assert ("class 0: 2 images" in text, "20 of 40 images left out" in text) == (True, True)
-
-
 def test_classes_of_different_sizes_need_an_ipc(refused, imported, tmp_path):
     path = npz(tmp_path / "set.npz", IMAGES[:39], LABELS[:39])
     arguments = (*MINE[:4], "--pixel-space", "raw")
@@ -203,13 +192,3 @@ def test_a_header_that_declares_more_than_there_is_takes_no_memory(refused, tmp_
             file.write(whole[128:])
         refused("distilled", path, *RAW, message="not as long as its header says", names=name)
         (path / name).write_bytes(whole)
-
-
-def test_damaged_npz_files_are_refused(refused, tmp_path):
-    path = npz(tmp_path / "set.npz")
-    content = bytearray(path.read_bytes())
-    content[1000:1008] = b"\0" * 8
-    path.write_bytes(content)
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() == "images.npy"
-    refused("distilled", path, *RAW, message="cannot be read")

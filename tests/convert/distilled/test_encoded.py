@@ -1,6 +1,5 @@
 """Decoding: damaged, truncated, mixed and gigantic images are one sentence that names the file, at once."""
 
-import io
 import struct
 import time
 import zlib
@@ -26,8 +25,6 @@ def png_header(width, height):
 BAD = {
     "empty": (b"", "is no readable image"),
     "text": (b"not found", "is no readable image"),
-    "a web page": (b"\n<!DOCTYPE html><html>not found</html>", "is a web page"),
-    "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a git-lfs pointer"),
     "truncated header": (encoded(pixels(1)[0])[:20], "is no readable image"),
     "truncated pixels": (encoded(pixels(1)[0])[:100], "is no readable image"),
     "no pixels": (png_header(8, 8), "is no readable image"),
@@ -35,7 +32,6 @@ BAD = {
     "another size": (encoded(pixels(1, 16)[0]), "is 16 pixels a side, but the first image is 8"),
     "not square": (encoded(pixels(1, 16)[0][:8]), "is 16 x 8 pixels, not square"),
     "large": (png_header(3000, 3000), "larger than 2048"),
-    "hundred megapixels": (png_header(10_000, 10_000), "exceeds limit"),
     "ten gigapixels": (png_header(100_000, 100_000), "exceeds limit"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", "is no readable image"),  # Ghostscript's
 }
@@ -62,18 +58,12 @@ def test_a_file_that_is_too_long_is_not_read(refused, tmp_path):
     refused("distilled", folder, *RDED, message="1,099,511,627,776 bytes", names=VICTIM)
 
 
-def saved(array, suffix):
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, suffix)
-    return stream.getvalue()
-
-
 @pytest.mark.parametrize("suffix", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_are_scaled_and_never_clipped(suffix, imported, tmp_path):
     deep = np.random.default_rng(0).integers(0, 2**16, (10, 8, 8)).astype(np.uint16)
     deep[0].flat[:4] = 0, 128, 129, 65535
     name = {"PPM": "pgm"}.get(suffix, suffix.lower())
-    files = {f"{number}/x.{name}": saved(deep[number], suffix) for number in range(10)}
+    files = {f"{number}/x.{name}": encoded(deep[number], suffix) for number in range(10)}
     distilled = imported(write(tmp_path / "x", files), "--method", "random", "--dataset", "cifar10")
     expected = np.rint(deep / 257.0).astype(np.uint8)
     np.testing.assert_array_equal(distilled.images, np.repeat(expected[..., None], 3, -1))
@@ -83,6 +73,6 @@ def test_sixteen_bits_are_scaled_and_never_clipped(suffix, imported, tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_pixels_without_a_known_range_are_refused(dtype, refused, tmp_path):
-    files = {f"{number}/x.tif": saved(np.full((8, 8), 300, dtype), "TIFF") for number in range(10)}
+    files = {f"{number}/x.tif": encoded(np.full((8, 8), 300, dtype), "tiff") for number in range(10)}
     folder = write(tmp_path / "x", files)
     refused("distilled", folder, *RDED[:4], message="whose range is not known; save it with 8 bits", names="x.tif")

@@ -1,11 +1,8 @@
 """Class folders of images, as SRe2L, CDA, G-VBSM and RDED write them, and ImageFolder trees of the user's own."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from trees import NAMES, RDED, assert_same, encoded, expected, pixels, tree, write
 
 from convert.vision import load_torchvision_models
@@ -39,14 +36,6 @@ def test_released_trees_come_back_in_sorted_order(method, ipc, imported, tmp_pat
     assert distilled.provenance["classes"] == "the folders' numbers"
 
 
-def test_the_wide_folders_of_imagenet_21k(imported, tmp_path):
-    image = encoded(pixels(1, 2)[0], "jpg")
-    files = {f"new{label:05d}/class{label:05d}_id000.jpg": image for label in range(10450)}
-    arguments = ("--method", "cda", "--dataset", "imagenet-21k", "--ipc", "1")
-    distilled = imported(write(tmp_path / "SYN", files), *arguments)
-    np.testing.assert_array_equal(distilled.labels, np.arange(10450))
-
-
 def test_two_runs_over_files_in_another_order_give_the_same_digest(imported, tmp_path):
     files = tree()
     there = imported(write(tmp_path / "a", files), *RDED)
@@ -74,17 +63,6 @@ def test_a_class_order_file_decides(imported, tmp_path):
     assert_same(distilled, images.reshape(10, 2, 8, 8, 3)[rank].reshape(20, 8, 8, 3), labels)
     assert "order.txt, SHA-256" in distilled.provenance["classes"]
     assert distilled.class_names == tuple(WNIDS)
-
-
-def test_colours_are_converted_as_the_readers_do(imported, tmp_path):
-    files = tree(ipc=2)
-    grey, palette = Image.fromarray(pixels(1)[0]).convert("L"), Image.fromarray(pixels(1)[0]).quantize(16)
-    alpha = Image.fromarray(np.dstack([pixels(1)[0], np.full((8, 8), 7, np.uint8)]))
-    for name, image in zip(sorted(files), (grey, palette, alpha), strict=False):
-        stream = io.BytesIO()
-        image.save(stream, "PNG")
-        files[name] = stream.getvalue()
-    assert_same(imported(write(tmp_path / "SYN", files), *RDED), *expected(files, 2))
 
 
 def test_grey_datasets_are_read_as_grey(imported, tmp_path):

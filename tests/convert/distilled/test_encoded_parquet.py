@@ -88,18 +88,6 @@ def test_shards_that_declare_too_much_are_not_read(limit, number, message, refus
     refused("distilled", folder, *RDED, message=message)
 
 
-def test_of_several_label_columns_an_option_says_which(imported, refused, tmp_path):
-    table = columns(label="fine_label").append_column("coarse_label", pa.array(LABELS[::-1].tolist()))
-    folder = shards(tmp_path / "data", table.append_column("note", pa.array(["x"] * 40)))
-    refused("distilled", folder, *RDED, message="say by --label-column which of fine_label, coarse_label")
-    told = (*RDED, "--label-column")
-    refused("distilled", folder, *told, "note", message="'note', which is none of whole numbers")
-    refused("distilled", folder, *told, "nothing", message="--label-column is 'nothing'")
-    distilled = imported(folder, *told, "fine_label")
-    assert_same(distilled, IMAGES[KEPT], LABELS[KEPT])
-    assert distilled.provenance["label_column"] == "fine_label"
-
-
 def test_class_names_keep_their_order_unless_a_file_says_another(imported, refused, tmp_path):
     names, rded = [*"jihgfedcba"], ("--method", "rded", "--dataset", "imagenet-10", "--ipc", "2")
     folder, order = shards(tmp_path / "data", named(names)), tmp_path / "order.txt"

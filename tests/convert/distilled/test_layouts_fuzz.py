@@ -21,11 +21,6 @@ IMAGES, LABELS = pixels(10), np.arange(10)
 NCHW = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2).copy())
 
 
-@pytest.fixture(params=[20, pytest.param(400, marks=pytest.mark.exhaustive)])
-def examples(request):
-    return request.param
-
-
 def saved(content, **options):
     stream = io.BytesIO()
     torch.save(content, stream, **options)

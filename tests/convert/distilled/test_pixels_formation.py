@@ -62,14 +62,6 @@ def test_cim_s_mosaics_stay_whole(imported, refused, tmp_path):
     refused("distilled", tmp_path / "data.pt", "--method", "cim", *IDC[2:], "--factor", "2", message=message, names="")
 
 
-def test_what_was_done_is_said(convert, tmp_path):
-    torch.save(list(condensed()), tmp_path / "data.pt")
-    _, out, _ = convert("distilled", tmp_path / "data.pt", *IDC, "--factor", "3", "--out", tmp_path / "x")
-    assert "270 normalised images" in out
-    assert "class 0: 27 images, of 10 classes" in out
-    assert "0 of 30 images left out; formation: each stored image is 3 x 3 images of 3 pixels, enlarged to 8" in out
-
-
 def test_classes_in_any_order_are_taken_apart_class_by_class(imported, tmp_path):
     images, labels = condensed()
     order = torch.randperm(30, generator=torch.Generator().manual_seed(1))

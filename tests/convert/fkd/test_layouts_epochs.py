@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 from fkd_files import batches, write_fkd
-from label_banks import assert_shows, read_hald, trained, write_hald
+from label_banks import assert_shows, read_hald, write_hald
 
 from gift_jax.errors import GiftError
 from gift_jax.losses import kl
-from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.training.replay import adapt_recipe, logits_of
 
@@ -51,21 +50,6 @@ def test_banks_of_other_labels_are_known_apart(tmp_path, imported_fkd):
     assert found[2] == dataclasses.replace(found[0], content=found[2].content)
 
 
-def test_float16_crops_rounded_down_are_a_pixel_low(bank, imported_fkd):
-    """Of 224 pixels 44 % of all coordinates are, and none where the side is a power of two."""
-    low = {
-        side: np.mean((np.arange(1, side + 1) / side).astype(np.float16) * np.float64(side) < np.arange(1, side + 1))
-        for side in (28, 32, 224)
-    }
-    assert {side: round(100 * share) for side, share in low.items()} == {28: 50, 32: 0, 224: 44}
-    labels, _ = imported_fkd(bank)
-    ours = np.concatenate([batch.boxes for epoch in (0, 1) for batch in batches(labels, epoch)])
-    files = [torch.load(bank / f"epoch_{epoch}.tar", weights_only=False) for epoch in (0, 1)]
-    stored = torch.cat([parts[0] for parts in (*files[0], *files[1])]).double() * 28
-    assert sorted(ours.sum(1).tolist()) == sorted(stored.floor().sum(1).tolist())
-    assert ours.sum() < stored.round().sum() - 10
-
-
 def test_logits_of_probabilities_have_their_softmax(bank, imported_fkd):
     labels, _ = imported_fkd(bank)
     batch = batches(labels, 0)[0]
@@ -90,13 +74,6 @@ def test_losses_that_read_logits_need_centred_ones(bank, imported_fkd):
     found, known = logits_of(batch, centred.info), logits_of(batch, labels.info)
     np.testing.assert_allclose(found.mean(1), np.zeros(BATCH), atol=1e-5)
     np.testing.assert_allclose(found, known - known.mean(1, keepdims=True), atol=1e-5)
-
-
-@pytest.mark.exhaustive
-def test_a_student_trains_from_the_pool(bank, imported_fkd):
-    labels, _ = imported_fkd(bank, "--centre")
-    recipe = Recipe(loss="gift", epochs=5, evaluations=1, optimizer=Optimizer("sgd", 0.1))
-    assert int(trained(labels, recipe).state.step) == 5 * 6
 
 
 def test_an_epochs_smaller_last_batch_is_left_out(imported_fkd, tmp_path):

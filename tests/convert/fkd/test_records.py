@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from fkd_files import IMAGES, NORMALISATION, batches, make_set, numbers, write_fkd
-from label_banks import REPLAY, STUDENT, assert_shows, read_edc, trained
+from label_banks import REPLAY, STUDENT, assert_shows, read_edc
 
 from gift_jax.losses import kl
-from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.task import Task
 from gift_jax.training.program import init_state, make_data
@@ -86,15 +85,6 @@ def test_the_step_weighs_losses_at_the_epochs_temperature(imported_fkd, tmp_path
     losses = kl(logits, jnp.asarray(batch.logits, jnp.float32), jnp.zeros(8, jnp.int32), temperature=10.0)
     _, metrics = step(state, make_data(make_set(), None), batch, key)
     np.testing.assert_allclose(metrics.loss, (weights_of(batch) * losses).mean(), rtol=1e-4)
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("further", [numbers_and_cells, weights_of_rows])
-def test_students_train_from_them(imported_fkd, tmp_path, further):
-    folder = write_fkd(tmp_path / "FKD", epochs=4, further=further)
-    labels, _ = imported_fkd(folder)
-    recipe = Recipe(loss="softce", epochs=4, evaluations=1, optimizer=Optimizer("sgd", 0.1), shuffle=2)
-    assert int(trained(labels, recipe).state.step) == 4 * 4
 
 
 @pytest.mark.parametrize(

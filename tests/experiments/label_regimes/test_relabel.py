@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from setups import INFO, distilled_set, evaluation_set, random_teacher
+from setups import INFO, distilled_set, random_teacher
 
 from experiments.label_regimes.relabel import make_labels
 from gift_jax.data.datasets import Normalisation
@@ -15,7 +15,6 @@ from gift_jax.data.stored_info import StoredBatches, problems
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.tables import make_grid
-from gift_jax.studies.cells import Cell
 from gift_jax.task import Task
 from gift_jax.training import epochs
 from gift_jax.training.replay import replay
@@ -93,12 +92,3 @@ def test_labels_of_a_teacher_under_another_normalisation_are_others():
     labels = {"images": "rded", "labels": "bank"}
     rows = [{**task.record, "labels": labels, "seed": seed, "top1_last": 50.0} for seed, task in enumerate(tasks)]
     assert [result.n for result in make_grid(rows, "images", "labels").cells.values()] == [1, 1]
-
-
-@pytest.mark.exhaustive
-def test_students_replay_them():
-    made = [make_labels(SET, TEACHER, RECIPE, seed=seed) for seed in (0, 1)]
-    cells = [Cell({}, Task(RECIPE, STUDENT, SET, None, evaluation_set(), labels)) for labels in made]
-    rows = [cell.run(lambda count, loss: None) for cell in cells]
-    assert [row["soft_labels"]["order"] for row in rows] == ["seed 0", "seed 1"]
-    assert rows[0]["losses"] != rows[1]["losses"]

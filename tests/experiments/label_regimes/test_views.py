@@ -3,32 +3,28 @@
 import re
 
 import pytest
+from grids import rows_of
 
 from experiments.label_regimes import views
 
 SIZES = {"hard": 20, "one": 400, "bank": 9000, "live": 5000}
 
 
-def row(labels, top1, seed=0, **more):
-    heading = {"labels": labels, "seed": seed, "dataset": "digits", "num_images": 20}
-    curves = {"history": [{"epoch": 1, "top1": top1}], "losses": [[1, 1.0]]}
-    return {**heading, **curves, "top1_last": top1, "top1_best": top1 + 1, **more}
+RUN = {"dataset": "digits", "num_images": 20}
 
 
-def rows_of(images, accuracies):
+def labelled(images, accuracies):
     """Rows of `{labels: [accuracy by seed]}`."""
-    return [
-        row({"images": images, "labels": labels}, top1, seed, label_bytes=SIZES[labels.partition(",")[0]])
-        for labels, found in accuracies.items()
-        for seed, top1 in enumerate(found)
-    ]
+    for labels, found in accuracies.items():
+        size = SIZES[labels.partition(",")[0]]
+        yield from rows_of({(images, labels): found}, ("images", "labels"), label_bytes=size, **RUN)
 
 
 ROWS = [
-    *rows_of("rded", {"hard": [50.0, 54.0, 52.0], "one, gift": [60.0, 62.0, 61.0], "bank, gift": [91.0, 92.0, 94.0]}),
-    *rows_of("random", {"hard": [60.0, 60.0, 60.0], "one, gift": [70.0, 70.0, 70.0], "bank, gift": [90.0, 90.0, 91.0]}),
-    *(row({"images": "random", "hard-labelled": "400"}, 80.0 + s, s, label_bytes=400) for s in range(3)),
-    *(row({"all real images": "897"}, 95.0 + s, s, label_bytes=897) for s in range(3)),
+    *labelled("rded", {"hard": [50.0, 54.0, 52.0], "one, gift": [60.0, 62.0, 61.0], "bank, gift": [91.0, 92.0, 94.0]}),
+    *labelled("random", {"hard": [60.0] * 3, "one, gift": [70.0] * 3, "bank, gift": [90.0, 90.0, 91.0]}),
+    *rows_of({("random", "400"): [80.0, 81.0, 82.0]}, ("images", "hard-labelled"), label_bytes=400, **RUN),
+    *rows_of({("897",): [95.0, 96.0, 97.0]}, ("all real images",), label_bytes=897, **RUN),
 ]
 
 
@@ -60,7 +56,7 @@ def test_the_primary_comparison_is_not_corrected_and_the_others_are():
 def test_gift_is_set_against_soft_hard_soft_on_the_same_images_and_labels():
     title = "Differences: gift and soft-hard-soft"
     assert title not in {section.title for section in views.make_sections(ROWS)}
-    middle = rows_of("rded", {"bank, kl_soft_hard_soft": [88.0, 90.0, 91.0]})
+    middle = labelled("rded", {"bank, kl_soft_hard_soft": [88.0, 90.0, 91.0]})
     [section] = [found for found in views.make_sections([*ROWS, *middle]) if found.title == title]
     assert section.blocks[0].rows[1] == ["gift - kl_soft_hard_soft", "+2.7 [+1.2, +4.1]*"]
 

@@ -53,23 +53,15 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
 def test_a_damaged_set_is_refused_or_the_same(soft, tmp_path):
-    rng, path, refused = np.random.default_rng(0), tmp_path / "x.safetensors", []
-    labels = rng.normal(size=(22, 10)).astype("f") if soft else None
-    distilled = distilled_set(soft_labels=labels, provenance={"note": "mine"})
+    labels = np.random.default_rng(0).normal(size=(22, 10)).astype("f") if soft else None
+    path, distilled = tmp_path / "x.safetensors", distilled_set(soft_labels=labels, provenance={"note": "mine"})
     gift_jax.save_distilled(path, distilled)
-    whole = path.read_bytes()
 
-    @fuzzing.settings(1000)
-    @given(fuzzing.MUTATIONS)
-    def check(mutations):
-        path.write_bytes(fuzzing.mutate(whole, mutations))
-        found = fuzzing.loads_or_is_refused(lambda: gift_jax.load_distilled(path))
-        refused.append(found is None)
-        if found:
-            assert_same(found, distilled)
+    def load():
+        assert_same(gift_jax.load_distilled(path), distilled)
+        return True
 
-    check()
-    assert sum(refused) > 900
+    assert fuzzing.of_mutants(path, load, 1000).count(None) > 900
 
 
 def test_sets_without_a_digest_still_load_but_only_those_of_the_old_format(tmp_path):
@@ -137,14 +129,6 @@ def test_names_rate_and_formation_come_back_and_are_read_from_old_provenance(tmp
     assert found.provenance == {"source": "x"}
     restricted = dataclasses.replace(plain, labels=plain.labels % 2, classes=(3, 5), provenance=old)
     assert from_parts(to_parts(restricted), "x").class_names == ("d", "f")
-
-
-def test_a_failed_write_leaves_the_old_file(path, full_disk, tmp_path):
-    before = path.read_bytes()
-    with full_disk(100), pytest.raises(GiftError, match="File too large"):
-        gift_jax.save_distilled(path, distilled_set(5))
-    assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
 
 
 def test_of_two_that_write_a_set_at_once_the_second_is_refused(tmp_path):

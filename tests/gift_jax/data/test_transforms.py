@@ -73,14 +73,6 @@ def test_small_images_are_taken_as_they_are(dataset):
         transform(encoded(picture(40, 40), "PNG"), "x.png")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"hello", encoded(picture(64, 64), "EPS"), encoded(picture(64, 64), "JPEG")[:200]]
-)
-def test_a_damaged_image_is_named(content):
-    with pytest.raises(GiftError, match=r"y\.jpg: is no readable image"):
-        Transform(None, 64, 3)(content, "y.jpg")
-
-
 class TorchDraws:
     """PyTorch's draws, in the place of a NumPy generator."""
 

@@ -96,11 +96,6 @@ def test_what_does_not_fit_is_refused(make, message):
         make()
 
 
-def test_progress_is_shown_where_the_total_is_known(capsys):
-    fit_zca([smooth(5), smooth(5)], total=10)
-    assert "fitting ZCA: 10/10 images" in capsys.readouterr().err
-
-
 def test_whitening_equals_kornias():
     """Which the official code uses."""
     torch = pytest.importorskip("torch")

@@ -28,14 +28,6 @@ def test_whole_images_are_their_own_crop(key):
     np.testing.assert_allclose(random_resized_box(key, images, 1.0), images, atol=1e-5)
 
 
-def test_random_resized_boxs_differ_and_stay_within_the_values(key):
-    images = jnp.broadcast_to(jax.random.uniform(key, (1, 16, 16, 1)), (50, 16, 16, 1))
-    out = np.asarray(random_resized_box(key, images, 0.08))
-    assert len(np.unique(out.round(5).reshape(50, -1), axis=0)) > 45
-    assert out.min() >= float(images.min()) - 1e-5
-    assert out.max() <= float(images.max()) + 1e-5
-
-
 def test_shuffled_cells_are_where_the_orders_say():
     images = jnp.arange(2 * 5 * 5.0).reshape(2, 5, 5, 1)
     rows, columns = jnp.array([[1, 0], [0, 1]]), jnp.array([[0, 1], [1, 0]])

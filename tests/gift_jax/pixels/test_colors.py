@@ -3,11 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from setups import INFO, distilled_set
+from setups import distilled_set
 
 from gift_jax.data.datasets import get_dataset
-from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.pixels import colors
 from gift_jax.recipes.recipe import Recipe
@@ -60,11 +58,6 @@ def test_draws_are_an_image_and_within_their_strength(key):
     scale = 0.1 * np.linalg.norm(np.multiply(colors.EIGENVECTORS[0], colors.EIGENVALUES))
     assert 0.7 < lit[:, 0, 0, 0].std() / scale < 1.4
     np.testing.assert_array_equal(colors.random_colors(key, images, 0.0, 0.0), images)
-
-
-def test_grey_images_have_no_colours_to_change():
-    with pytest.raises(GiftError, match="changes the colours of 3 channels, but digits has 1"):
-        Task(Recipe(loss="ce", jitter=0.4), get_model(INFO.spec), distilled_set())
 
 
 def test_a_jittered_step_sees_pixels_from_before_normalisation(key):

@@ -185,12 +185,6 @@ def test_a_step_sees_pixels_from_before_normalisation(key):
     np.testing.assert_array_equal(batch.images, to_input(changed, "raw", DIGITS_NORMALISATION))
 
 
-def test_pixels_that_are_no_bytes_are_refused():
-    distilled = distilled_set(20, images=np.zeros((20, 8, 8, 1), np.float32), pixel_space="normalised")
-    with pytest.raises(GiftError, match="changes 8-bit grey or RGB pixels, but the set's are normalised, float32"):
-        Task(Recipe(loss="ce", augment="rand-m6-n2+flip"), get_model(INFO.spec), distilled)
-
-
 @pytest.mark.parametrize(("shape", "refused"), [((8, 8, 3), ""), ((8, 8, 4), "of 4 channels")])
 def test_pixels_are_grey_or_of_three_colours(shape, refused):
     images = SimpleNamespace(image_shape=shape, pixel_space="raw", images=np.zeros((1, *shape), np.uint8))

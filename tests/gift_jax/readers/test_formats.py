@@ -11,18 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from folders import pixels, write_tree
-from sources import CONTAINERS, FORMS, NAMES, png, refused, write_mnist, write_shards, zipped
+from sources import CONTAINERS, FORMS, NAMES, refused, write_mnist, write_shards, zipped
+from trees import encoded
 
 from gift_jax.data.datasets import DatasetSpec, Normalisation
 from gift_jax.data.transforms import open_image
 from gift_jax.errors import GiftError
 from gift_jax.readers.formats import has_test_images, read_images
 from gift_jax.readers.request import SourceOptions
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def content(records):
@@ -44,7 +40,7 @@ def test_every_form_is_read_in_place_out_of_every_container(form, container, tmp
         np.testing.assert_array_equal(content(packed), expected)
         for records in (plain, packed):  # as processes that decode have them
             np.testing.assert_array_equal(content(cloudpickle.loads(cloudpickle.dumps(records))), expected)
-    assert {path.name for path in tmp_path.iterdir()} <= {"plain", container, "cache"}
+    assert {path.name for path in tmp_path.iterdir()} == {"plain", container}
 
 
 def test_a_compressed_tar_is_unpacked_once(tmp_path, monkeypatch):
@@ -93,8 +89,11 @@ def test_names_that_are_numbers_are_the_class_ids_and_others_are_the_datasets(tm
 
 
 def test_of_several_label_columns_an_option_or_the_number_of_classes_decides(tmp_path):
-    root = write_shards(tmp_path / "data", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1])
+    root = write_shards(tmp_path / "data", "fine_label", coarse_label=[0, 1, 0, 1, 0, 1], note=["x"] * 6)
     refused(root, "say by `label_column` which of fine_label, coarse_label is meant")
+    for column in ("note", "nothing"):
+        message = f"`label_column` is '{column}', which is none of whole numbers"
+        refused(root, message, reading=SourceOptions(label_column=column))
     assert read_images(root, train=True, spec=spec()).labels.max() == 2
     assert read_images(root, train=True, reading=SourceOptions(label_column="coarse_label")).labels.max() == 1
 
@@ -181,7 +180,7 @@ def write_tiny(root, moved):
     tree = write_tree(root / "val" / ("" if moved else "classes"), [f"{name}/images" for name in NAMES], 1, size=8)
     (root / "val" / "images").mkdir()
     (root / "test" / "images").mkdir(parents=True)
-    (root / "test" / "images" / "test_0.png").write_bytes(png(pixels(9, 8)))
+    (root / "test" / "images" / "test_0.png").write_bytes(encoded(pixels(9, 8)))
     lines = []
     for label, name in enumerate(NAMES):  # whose images are sorted otherwise
         lines.append(f"{9 - label}.png\t{name}\t0\t0\t7\t7\n")
@@ -205,7 +204,7 @@ def test_a_leftover_of_tiny_imagenet_does_not_outrank_class_folders(moved, place
 
 def test_five_thousand_classes_and_names_in_any_script(tmp_path):
     names = [f"類{number:04d} ñ" for number in range(5000)]
-    blob = png(pixels(0, 8))
+    blob = encoded(pixels(0, 8))
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for name in names:
             archive.writestr(f"{name}/0.png", blob)

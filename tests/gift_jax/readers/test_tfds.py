@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 from folders import pixels
-from sources import CIFAR10, png
+from sources import CIFAR10
+from trees import encoded
 
 from gift_jax.data.batches import Order
 from gift_jax.data.datasets import get_dataset
@@ -39,7 +40,7 @@ def prepared(tmp_path):
     )
     writer.initialize_splits(["test", "train"])
     for split, first, count in (("test", 0, 20), ("train", 100, 30)):
-        rows = [(i, io.BytesIO(png(pixels(i)))) for i in range(first, first + count)]
+        rows = [(i, io.BytesIO(encoded(pixels(i)))) for i in range(first, first + count)]
         writer.add_examples({split: [{"id": str(i), "image": image, "label": i % 7} for i, image in rows]})
     writer.close_all()
     return tmp_path

@@ -86,13 +86,6 @@ def test_what_is_folded_is_whole_in_markdown_and_in_html(sections):
     assert words[0] == words[1]
 
 
-def test_svg_ids_get_the_prefix():
-    svg = '<?xml?><!DOCTYPE svg><svg width="1"><metadata>http://x</metadata><g id="a"/><use xlink:href="#a"/>'
-    found = page.inline_svg(svg + '<path clip-path="url(#a)"/></svg>', "A & b", "p-")
-    assert found.startswith('<svg role="img" width="1"><title>A &amp; b</title>')
-    assert (found.count("p-a"), found.count("http")) == (3, 0)
-
-
 def test_a_contact_sheet_tells_what_it_shows(tmp_path):
     made = sheet.contact_sheet("sheet_x", distilled_set(), random_teacher(), "abcdefghij")
     path = tmp_path / "sheet_x.png"

@@ -34,16 +34,6 @@ RUN = {"dataset": "digits", "method": "rded", "ipc": 10, "teacher": "conv2", "mo
        "recipe": RECIPE, "student": {"num_classes": 10}, "seed": 0}  # fmt: skip
 
 
-def test_what_was_run_in_a_line():
-    rows = [RUN, {**RUN, "seed": 1, "optimizer": "adam", "teacher_top1": None}]
-    assert summary.what_was_run(rows) == (
-        "digits · RDED set, 10 images per class · conv2 teacher · conv3 student · 200 steps · SGD, Adam optimizers · "
-        "2 seeds"
-    )
-    assert "conv2 teacher (98.7 %)" in summary.what_was_run([{**RUN, "teacher_top1": 98.66}])
-    assert summary.what_was_run([{"failed": "diverged", "seed": 0}]) == ""
-
-
 @pytest.mark.parametrize(
     ("changes", "count"),
     [({}, 200), ({"batch_size": 30}, 400), ({"max_steps": 1}, 100), ({"batch_size": 200}, 100)],

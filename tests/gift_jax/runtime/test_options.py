@@ -9,7 +9,6 @@ import pytest
 import tyro
 
 from gift_jax.errors import GiftError
-from gift_jax.losses import LOSSES
 from gift_jax.runtime.options import (
     Alias,
     Count,
@@ -155,14 +154,6 @@ def test_an_option_has_a_second_name_and_reads_its_texts_in_its_own_way():
     assert parse("--criterion_name", "kl", "--seeds", "4", "5", function=read) == ("kl", 2)
 
 
-def test_help_lists_names_and_shows_no_none(shown):
-    text = shown(take, with_choices=True)
-    assert "--losses {" + ",".join(LOSSES) + "}" in text
-    assert "conv3" in text
-    assert "--epochs INT" in text
-    assert "None" not in text
-
-
 def test_help_groups_many_options_with_the_words_of_the_classes_they_are_of(shown):
     text = shown(take)
     assert "where results go" in text
@@ -170,14 +161,6 @@ def test_help_groups_many_options_with_the_words_of_the_classes_they_are_of(show
     places = [text.index(f"{group} options") for group in ("what", "training", "where", "machine")]
     assert places == sorted(places)
     assert places[1] < text.index("--epochs") < places[2] < text.index("--out") < places[3] < text.index("--devices")
-
-
-def test_few_options_are_not_grouped(shown):
-    def few(*, out: Path, epochs: int = 3) -> None:
-        """Do little."""
-
-    assert "what options" not in shown(few)
-    assert "Do little." in shown(few)
 
 
 def test_a_function_s_positional_parameter_stays_one():

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from forms import short_form
-from setups import INFO, distilled_set, evaluation_set, random_teacher, stopping_after, train_digits
+from setups import INFO, distilled_set, evaluation_set, random_teacher, train_digits
 
 import gift_jax
 from gift_jax import plan
@@ -19,7 +19,6 @@ from gift_jax.task import Task
 from gift_jax.training import streaming
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.program import init_state, make_data
-from gift_jax.training.resume import Checkpoints
 from gift_jax.training.streaming import make_streamed_data, make_streamed_epoch, place
 
 STUDENT = get_model(INFO.spec)
@@ -127,16 +126,3 @@ def test_seeds_side_by_side_stream_their_own_batches(seeds, devices):
     for streamed, resident in zip(*runs, strict=True):
         np.testing.assert_allclose(streamed.losses, resident.losses, rtol=1e-5)
         jax.tree.map(lambda *pair: np.testing.assert_allclose(*pair, atol=2e-5), streamed.state, resident.state)
-
-
-@pytest.mark.exhaustive
-def test_a_resumed_stream_gives_the_uninterrupted_bits(tmp_path):
-    recipe = dataclasses.replace(RECIPE, epochs=3)
-    [whole] = run("stream", recipe)
-
-    checkpoints = Checkpoints(tmp_path, epochs=1)
-    with pytest.raises(KeyboardInterrupt):
-        run("stream", recipe, checkpoints=checkpoints, on_epoch=stopping_after(3))
-    [resumed] = run("stream", recipe, checkpoints=checkpoints)
-    assert_same(resumed.state, whole.state)
-    assert_same(resumed.losses, whole.losses)

@@ -10,11 +10,11 @@ from forms import short_form
 from setups import INFO, distilled_set, evaluation_set, random_teacher, train_digits
 
 from experiments.continual_learning.subset import restrict, restrict_evaluation
+from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.errors import GiftError
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer, Schedule
-from gift_jax.pixels.mixing import MIXINGS
 from gift_jax.recipes.recipe import Recipe, official_batch_size
 from gift_jax.task import Task, train
 from gift_jax.training.resume import Checkpoints
@@ -40,13 +40,6 @@ def reference():
 
 def leaves(state):
     return [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.batch_stats, state.opt_state))]
-
-
-def test_two_runs_of_a_seed_give_identical_bits(reference):
-    again = run(seeds=(0,), driver="loop")[0]
-    np.testing.assert_array_equal(again.losses, reference[0].losses)
-    jax.tree.map(np.testing.assert_array_equal, leaves(again.state), leaves(reference[0].state))
-    assert again.history == reference[0].history
 
 
 @pytest.mark.parametrize("seeds", [(0, 0), (0, 2**32), (-1, 2**32 - 1), (2**64,), ()])
@@ -89,19 +82,6 @@ def test_losses_and_history_are_of_every_epoch_and_look(reference):
     assert reference[0].images_per_second > 0
 
 
-def test_training_learns(key):
-    """A hundred epochs on the teacher's own logits at least halve the angle's loss."""
-    recipe = Recipe(loss="cosine", epochs=100, optimizer=Optimizer("adam", 3e-2), augment="none", evaluations=1)
-    losses = run(recipe)[0].losses
-    assert losses[-1] < losses[0] / 2
-
-
-@pytest.mark.parametrize("mix", short_form(MIXINGS, ["cutmix"]))
-def test_mixing_trains(mix):
-    run_ = run(Recipe(loss="gift", mix=mix, epochs=1, batch_size=8, factor=2))[0]
-    assert np.isfinite(run_.losses).all()
-
-
 def test_stored_soft_labels_replace_the_teacher_and_cross_entropy_needs_none():
     soft = np.random.default_rng(0).normal(size=(22, 10)).astype("f")
     stored, other = (
@@ -128,24 +108,38 @@ def test_a_broken_teacher_is_named_as_the_cause():
     check_finite(Metrics(ones * 1.0, ones, ones), (4,), 0)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"distilled": distilled_set(images=np.zeros((22, 16, 16, 1), np.uint8))}, "create the student for this set"),
-        ({"student": get_model(ModelSpec("conv2", 9, 8, 1))}, "create the student"),
-        ({"teacher": None}, "loss 'gift' needs soft labels"),
-        ({"teacher": random_teacher()._replace(info=dataclasses.replace(INFO, dataset="cifar10"))}, "cifar10"),
-        (
-            {"test_set": EvaluationSet(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int32), "cifar10")},
-            "the evaluation set is cifar10",
-        ),
-    ],
-    ids=["shape", "classes", "no teacher", "other dataset", "other test images"],
+FLOATS, ZEROS = np.zeros((22, 8, 8, 1), np.float32), np.zeros(22, np.int32)
+LARGE, FLOAT, WHITE = (
+    distilled_set(images=images, pixel_space=space)
+    for images, space in ((np.zeros((22, 16, 16, 1), np.uint8), "raw"), (FLOATS, "normalised"), (FLOATS, "zca"))
 )
+WHITE_TESTS, COLOURED = EvaluationSet(FLOATS, ZEROS, "digits", "zca"), np.zeros((3, 32, 32, 3), np.uint8)
+CIFAR, FEW = DistilledSet(COLOURED, ZEROS[:3], None, "raw", "cifar10", "x", 1), restrict(distilled_set(), (1, 4, 7))
+ONE_PIXEL = {"student": get_model(ModelSpec("resnet18", 10, 32)), "distilled": CIFAR, "teacher": None, "test_set": None}
+NARROW = {"recipe": CE, "teacher": None, "student": get_model(dataclasses.replace(INFO.spec, num_classes=3))}
+JITTER, BYTES = Recipe(loss="ce", jitter=0.4), Recipe(augment="rand-m6-n2+flip")
+MISFITS = [
+    ({"distilled": LARGE}, "create the student for this set"),
+    ({"student": get_model(ModelSpec("conv2", 9, 8, 1))}, "create the student"),
+    ({"teacher": None}, "loss 'gift' needs soft labels"),
+    ({"teacher": random_teacher()._replace(info=dataclasses.replace(INFO, dataset="cifar10"))}, "cifar10"),
+    ({"test_set": EvaluationSet(COLOURED, ZEROS[:3], "cifar10")}, "the evaluation set is cifar10"),
+    ({"distilled": WHITE}, r"set is zca, the evaluation set raw; .*whiten\(.*fit_zca"),
+    ({"test_set": WHITE_TESTS}, "the random set is raw, the evaluation set zca"),
+    ({**NARROW, "distilled": FEW}, "the evaluation set has 10 classes, the distilled set 3"),
+    ({"recipe": JITTER, "teacher": None}, "changes the colours of 3 channels, but digits has 1"),
+    ({"recipe": BYTES, "distilled": FLOAT}, "changes 8-bit grey or RGB pixels, but the set's are normalised, float32"),
+    # ResNet-18 with ImageNet's stem halves 32 pixels five times. The last batch counts too.
+    ({**ONE_PIXEL, "recipe": dataclasses.replace(CE, batch_size=1)}, "BatchNorm would normalise single values"),
+    ({**ONE_PIXEL, "recipe": dataclasses.replace(CE, batch_size=2)}, "BatchNorm would normalise single values"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), MISFITS)
 def test_misfits_are_named(change, message):
-    parts = {"student": STUDENT, "distilled": distilled_set(), "teacher": random_teacher()}
+    parts = {"recipe": RECIPE, "student": STUDENT, "distilled": distilled_set(), "teacher": random_teacher()}
     with pytest.raises(GiftError, match=message):
-        Task(RECIPE, **{**parts, "test_set": evaluation_set(), **change})
+        Task(**{**parts, "test_set": evaluation_set(), **change})
 
 
 def test_set_and_test_images_must_count_the_classes_in_one_order():
