@@ -7,7 +7,7 @@ from typing import Any
 
 from gift_jax.runtime.files import write_text
 from gift_jax.studies.cells import Cell
-from gift_jax.studies.grid import Row, name_of
+from gift_jax.studies.grid import GRIDS, Row, name_of
 from gift_jax.studies.results import read_results
 from gift_jax.training.identity import differences, fingerprint
 
@@ -40,6 +40,8 @@ def rekey(cells: Sequence[Cell], out: Path) -> tuple[int, list[str]]:
             row["cell"], row["recipe"], count = key, record["recipe"], count + 1
             given.add(key)
         if count > before:
+            for grid in out.glob(GRIDS):  # of the old keys; a part that is run again writes the new ones
+                grid.unlink()
             write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return count, others
 

@@ -108,7 +108,9 @@ def test_parts_are_joined_and_what_is_missing_is_named(succeed, save_random_teac
     rows = read_results(tmp_path / "results-1-of-4.jsonl")
     other = tmp_path / "other.jsonl"
     other.write_text("".join(json.dumps({**row, "top1_last": 0.0}) + "\n" for row in rows[:1]))
-    assert "6 results of 2 runs; 1 contradiction" in succeed(report, tmp_path, other, "--out", tmp_path / "joined")
+    printed = succeed(report, tmp_path, other, "--out", tmp_path / "joined")
+    assert "6 results of 2 runs; 1 contradiction" in printed
+    assert "results-4-of-4.jsonl`: 2 of 2 students" in printed
     text = (tmp_path / "joined" / "report.md").read_text()
     assert "random, gift, seed 0: top1_last differ" in text
     assert "results-4-of-4.jsonl" in text.split("## Incomplete")[1]

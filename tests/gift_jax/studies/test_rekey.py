@@ -37,7 +37,9 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     old.append({**old[3], "labels": {"loss": "mse"}})
     path.write_text("".join(json.dumps(row) + "\n" for row in old))
     assert grid_plan.make_plan(cells, tmp_path).pending == 4
+    (listed := tmp_path / "grid-0123456789abcdef.json").write_text("{}")  # by the old keys
     count, others = rekey(cells, tmp_path)
+    assert not listed.exists()
     assert count == 2
     assert [line.partition(":")[0] for line in others] == ["gift, seed 1", "kl, seed 0", "mse, seed 1"]
     assert "recipe.optimizer.learning_rate: 1.0 there" in others[0]
