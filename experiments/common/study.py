@@ -183,11 +183,11 @@ def run_study(
     """Run the cells, or list them, and write the report of all results in the study's directory."""
     cells = [*cells]
     shard = grid.parse_shard(study.shard)
-    if study.rekey:
-        rekey_results(cells, study.out)
-        return
     if study.dry_run:
         print_plan(grid_plan.make_plan(cells, study.out, shard, jobs=study.at_once))
+        return
+    if study.rekey:
+        rekey_results(cells, study.out)
         return
     save_sheets(study.out, materials.sets, materials.teacher, materials.evaluation_set.class_names)
     log = make_writer(study.out / "tensorboard") if study.tensorboard else None

@@ -89,6 +89,13 @@ class Alias:
 
 
 @dataclasses.dataclass(frozen=True)
+class InPlaceOf:
+    """Marks an option that says what another one says, so that only one of them is given."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ReadAs:
     """Marks an option of several values that a function makes of the texts that were given."""
 
@@ -121,7 +128,7 @@ Dataset = Annotated[
     str,
     Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:resolve_dataset_name"),
 ]
-SeedList = Annotated[tuple[int, ...], ReadAs(read_seeds)]
+SeedList = Annotated[tuple[int, ...], ReadAs(read_seeds), InPlaceOf("num_seeds")]
 RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 
 

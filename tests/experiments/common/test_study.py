@@ -15,10 +15,12 @@ from experiments import (
     continual_learning,
     cross_architecture,
     cross_optimizer,
+    evaluate,
     fidelity,
     label_quality,
     label_regimes,
     loss_comparison,
+    quickstart,
     report,
 )
 from experiments.common import digits_setup
@@ -165,6 +167,10 @@ def test_seeds_are_a_list_or_a_number_of_them_and_one_alone_is_read_as_before(ca
     [
         (loss_comparison, ("--loss", "gfit"), "--losses: 'gfit' is unknown"),
         (loss_comparison, ("--seeds", "one"), "--seeds takes numbers from 0, not 'one'"),
+        (loss_comparison, ("--seeds", 0, 1, "--num_seeds", 2), "--seeds and --num-seeds are given; give one of them"),
+        (loss_comparison, ("--losses", "kl", "--loss=gift"), "--losses and --loss are one option"),
+        (evaluate, ("--loss", "kl", "--criterion_name", "gift"), "--loss and --criterion-name are one option"),
+        (quickstart, ("--num-seeds", 2, "--seeds", 3), "--num-seeds and --seeds are one option"),
         (loss_comparison, ("--methods", "sre2l"), "method 'sre2l' is unknown here"),
         (loss_comparison, ("--ipc", 500), "--ipc must be from 1 to"),
         (loss_comparison, ("--shard", "5/4"), "--shard '5/4' must be i/n"),
