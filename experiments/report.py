@@ -16,6 +16,7 @@ import tyro
 from gift_jax import GiftError
 from gift_jax.runtime import cli
 from gift_jax.studies import grid
+from gift_jax.studies.results import check_directory
 
 from . import (
     ablation,
@@ -70,6 +71,7 @@ other_sections: MakeSections = functools.partial(two_axes, row="loss", column="o
 def main(config: Report) -> None:
     """Read, join, report."""
     check_runs(config.runs)
+    check_directory(config.out)
     rows, contradictions = grid.merge(grid.read_rows(config.runs))
     rows = [{"experiment": evaluation_views.NAME, **row} for row in rows]
     names = dict.fromkeys(row["experiment"] for row in rows)

@@ -21,6 +21,7 @@ from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.rekey import rekey
+from gift_jax.studies.results import check_directory
 from gift_jax.studies.tensorboard import make_writer
 from gift_jax.task import Task
 from gift_jax.training.timing import duration
@@ -146,6 +147,7 @@ class Materials(NamedTuple):
 
 def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     """Make the digits' pieces, or find and convert real ones. Raises: GiftError about what is missing."""
+    check_directory(study.out)
     if study.dataset == DIGITS:
         announce()
         return load_digits(study.out, study.ipc, methods)

@@ -5,6 +5,7 @@ import json
 import shlex
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from forms import short_form
 
 from experiments import (
     ablation,
+    benchmark,
     continual_learning,
     cross_architecture,
     cross_optimizer,
@@ -30,6 +32,8 @@ from gift_jax import GiftError
 from gift_jax.runtime.options import read_seeds
 from gift_jax.studies.results import read_results
 from gift_jax.studies.tensorboard import make_writer
+
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "results"
 
 SMALL = ("--epochs", 2, "--num-seeds", 2, "--ipc", 2)
 
@@ -197,6 +201,15 @@ def test_mistakes_are_told_before_a_teacher_is_trained(module, options, message,
         options = ("--out", tmp_path, *options)
     assert message in refuse(module, *options)
     assert not list(tmp_path.glob("results*"))
+
+
+@pytest.mark.parametrize("module", [evaluate, loss_comparison, benchmark, quickstart, report])
+def test_nothing_is_written_into_a_teacher(module, refuse, tmp_path):
+    (tmp_path / "teacher.json").touch()
+    options = (DOCUMENTED / "ablation",) if module is report else ("--epochs", 1)
+    options = ("--smallest-area", 0.5) if module is benchmark else options
+    assert refuse(module, *options, "--out", tmp_path).endswith("holds a teacher; give another --out")
+    assert [path.name for path in tmp_path.iterdir()] == ["teacher.json"]
 
 
 def test_sets_are_made_of_training_digits_that_nothing_is_chosen_on(save_random_teacher, tmp_path):
