@@ -25,6 +25,7 @@ import tyro
 
 from gift_jax.errors import GiftError, unknown_name
 from gift_jax.runtime import source
+from gift_jax.runtime.files import check_links
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +189,7 @@ class Command(NamedTuple):
             for path, mark in itertools.product(paths, parameter.marks(Existing)):
                 if re.fullmatch(mark.unless, str(path)) or (place := Path(path)).is_file() or place.is_dir():
                     continue
+                check_links(place)
                 what = "is a pipe, a socket or a device" if place.exists() else "there is no such file or directory"
                 label = parameter.name.upper() if parameter.is_positional else parameter.option
                 raise GiftError(f"{path}: {what}; check {label}")

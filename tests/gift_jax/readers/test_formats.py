@@ -158,6 +158,13 @@ def test_what_is_no_file_is_named_and_does_not_hang(tmp_path):
     (root / "ant" / "x.png").unlink()
     (root / "ant" / "x.png").symlink_to("nowhere.png")
     refused(root, r"ant/x.png: is a link to nowhere.png, which is not there")
+    (root / "ant" / "x.png").unlink()
+    (root / "dog").symlink_to("nowhere")
+    refused(root, r"set/dog: is a link to nowhere, which is not there")
+    (root / "dog").unlink()
+    (root / "x.zip").symlink_to("nowhere.zip")
+    for path in (root, root / "x.zip"):
+        refused(path, r"set/x.zip: is a link to nowhere.zip, which is not there")
 
 
 def test_one_class_name_in_two_unicode_spellings_is_one_class(tmp_path):
