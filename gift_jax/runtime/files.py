@@ -41,6 +41,8 @@ def atomic_write(target: Path, *, keep: Callable[[Path, Path], bool] | None = No
             if target.is_dir():
                 target.rename(workspace / "replaced")
             temporary.replace(target)
+    except GiftError as error:  # the temporary path is gone
+        raise type(error)(str(error).replace(str(temporary), str(target))) from None
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
 

@@ -34,6 +34,7 @@ def test_one_sentence_and_nothing_left(name, full_disk, tmp_path, caplog, capfd)
         WRITERS[name](tmp_path / name)
     message = str(refused.value)
     assert str(tmp_path) in message
+    assert f"/.{name}." not in message  # a path that is gone
     assert "File too large" in message
     assert "free" in message
     assert "\n" not in message
