@@ -23,12 +23,14 @@ from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differ
 from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, name_on
 from gift_jax.studies.grid import GRIDS, Shard, read_grid, row_key
 from gift_jax.studies.results import read_results
+from gift_jax.training.identity import fingerprint
 from gift_jax.training.timing import duration
 
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
 
 QUESTION = "question"  # axis of a study that asks several, each of its own grid
+LONGEST = 150  # letters of a part in its pictures' names, of which file systems take 255 bytes
 MISSING = "These results are missing."
 NAMED = 20  # missing results that are named one by one
 
@@ -136,6 +138,8 @@ def _of_part(prefix: str, section: Section) -> Section:
     if not prefix:
         return section
     stem, blocks = re.sub(r"\W+", "_", prefix), section.blocks
+    if len(stem) > LONGEST:
+        stem = f"{stem[:LONGEST]}_{fingerprint({'part': prefix})}"
     named = [one._replace(name=f"{stem}_{one.name}") if isinstance(one, Picture) else one for one in blocks]
     return section._replace(title=f"{prefix}: {section.title}", blocks=named)
 

@@ -152,6 +152,18 @@ def test_two_settings_of_one_study_are_two_reports(tmp_path):
     assert "10.5 ± 0.7" in text_of([second])
 
 
+def test_pictures_of_settings_that_differ_in_much_have_names_that_files_may_have(tmp_path):
+    rows = []
+    for letter in "ab":
+        record = {f"{letter}_{number:03d}": letter for number in range(40)}
+        rows += rows_of({("gift", "sgd"): [90.0], ("kl", "sgd"): [80.0]}, experiment="x", distilled=record)
+    first, second, *_ = write_report(tmp_path, "X", {"x": report.other_sections}, rows, [])
+    assert len(first.title) > 255
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert len(names) >= 2
+    assert first.title != second.title
+
+
 def run(loss="kl", seed=0, labels=None, **fields):
     return {"labels": labels or {"loss": loss, "optimizer": "sgd"}, "seed": seed, "top1_last": 90.0, **fields}
 
