@@ -239,6 +239,8 @@ def save_state(path: Path, state: Mapping[str, np.ndarray], config: Mapping[str,
 
 def save_object(path: Path, value: Any) -> None:
     """Write what `torch.save` takes. Raises: GiftError if something else is there, or if it cannot be written."""
-    # PyTorch raises RuntimeError where the disk is full.
-    with atomic_write(path, keep=same_content) as temporary, os_errors_as_gift_error(path, RuntimeError):
-        torch.save(value, temporary)
+    with atomic_write(path, keep=same_content) as temporary, os_errors_as_gift_error(path):
+        try:
+            torch.save(value, temporary)
+        except RuntimeError:  # which names places in PyTorch's own code where the disk is full
+            raise GiftError(f"{path}: PyTorch could not write all of it; free some space") from None

@@ -31,7 +31,7 @@ from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts
-from gift_jax.studies.results import check_place, end_last_line, read_results
+from gift_jax.studies.results import check_directory, check_place, end_last_line, read_results
 from gift_jax.task import Task
 from gift_jax.teachers.committee import unite
 from gift_jax.training.identity import fingerprint
@@ -108,6 +108,7 @@ class Evaluate(Inputs):
 
 def check_options(config: Evaluate) -> None:
     """Refuse what no set and no student would fit, before anything is looked for. Raises: GiftError."""
+    check_directory(config.out)
     check_seeds(config.seeds)
     if config.devices is not None and not 1 <= config.devices <= jax.device_count():
         raise GiftError(f"--devices must be from 1 to {jax.device_count()}, which are there, not {config.devices}")

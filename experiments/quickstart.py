@@ -27,6 +27,7 @@ from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, check_numbers
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import run_grid
+from gift_jax.studies.results import check_directory
 from gift_jax.task import Task
 
 from .common.digits_setup import at_once, example_teacher
@@ -87,6 +88,7 @@ def make_sections(rows: Sequence[Row]) -> list[Section]:
 
 def main(config: Quickstart) -> None:
     """Run the whole path: teacher, conversion, distillation, students, report."""
+    check_directory(config.out)
     announce()
     teacher = example_teacher(config.out)
     distilled = distill(config, teacher)

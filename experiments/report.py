@@ -16,6 +16,7 @@ import tyro
 from gift_jax import GiftError
 from gift_jax.runtime import cli
 from gift_jax.studies import grid
+from gift_jax.studies.results import check_directory
 
 from . import (
     ablation,
@@ -29,12 +30,24 @@ from . import (
     loss_comparison,
 )
 from .common import evaluation_views
-from .common.reporting import QUESTION, MakeSections, check_runs, report_title, two_axes, write_report
+from .common.reporting import (
+    MISSING,
+    QUESTION,
+    MakeSections,
+    check_runs,
+    first_of,
+    missing_cells,
+    missing_parts,
+    report_title,
+    two_axes,
+    write_report,
+)
 
 STUDIES = (
     *(loss_comparison, cross_optimizer, cross_architecture, ablation, fidelity, continual_learning, label_quality),
     label_regimes,
 )
+PRINTED = 4  # missing results that the terminal names; the report names more
 EXPERIMENTS: Mapping[str, MakeSections] = MappingProxyType({study.NAME: study.make_sections for study in STUDIES})
 
 
@@ -58,6 +71,7 @@ other_sections: MakeSections = functools.partial(two_axes, row="loss", column="o
 def main(config: Report) -> None:
     """Read, join, report."""
     check_runs(config.runs)
+    check_directory(config.out)
     rows, contradictions = grid.merge(grid.read_rows(config.runs))
     rows = [{"experiment": evaluation_views.NAME, **row} for row in rows]
     names = dict.fromkeys(row["experiment"] for row in rows)
@@ -68,10 +82,13 @@ def main(config: Report) -> None:
     others = [row for row in rows if row["experiment"] not in known]
     if unknown := [row["experiment"] for row in others if not {"loss", "optimizer"} <= {*row["labels"]}]:
         raise GiftError(f"experiment {unknown[0]!r} has no report here; known are {', '.join(EXPERIMENTS)}")
-    write_report(config.out, report_title(names, rows), makers, rows, config.runs, contradictions)
+    missing = [*missing_parts(rows, config.runs), *missing_cells(rows)]
+    write_report(config.out, report_title(names, rows), makers, rows, config.runs, contradictions, missing)
     counts = ((rows, "result"), (config.runs, "run"), (contradictions, "contradiction"))
     results, runs, contradicting = (f"{len(found)} {noun}{'s' * (len(found) != 1)}" for found, noun in counts)
     print(f"{results} of {runs}; {contradicting}")
+    if missing:
+        print(MISSING, *first_of(missing, PRINTED), sep="\n- ")
     print(f"Written: {config.out}/report.html, report.md, pictures/")
 
 

@@ -20,7 +20,7 @@ from gift_jax.runtime.options import Alias, ComparedName, Count, Dataset, Existi
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.grid import known_rows
 from gift_jax.studies.grid_plan import measure
-from gift_jax.studies.results import read_results
+from gift_jax.studies.results import check_directory, read_results
 from gift_jax.task import Task
 from gift_jax.teachers.teacher import INFO, make_teacher
 from gift_jax.training.identity import digest, fingerprint
@@ -182,6 +182,7 @@ class Resources(NamedTuple):
 
 def load_resources(config: Benchmark) -> Resources:
     """Make, or take from the run's directory, the teacher; open the images that sets are made of. Raises: GiftError."""
+    check_directory(config.out)
     size = get_dataset(config.dataset).input_size(config.model)
     # A default place that is not there says where the images are published.
     data = None if config.data == FASHION["data"] and not Path(config.data).exists() else config.data

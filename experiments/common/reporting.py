@@ -22,14 +22,17 @@ from gift_jax.reports.sheet import read_png
 from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differences, summary
 from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, name_on
 from gift_jax.runtime.progress import duration
+from gift_jax.studies.grid import GRIDS, Shard, read_grid, row_key
 from gift_jax.studies.results import read_results
+from gift_jax.training.identity import fingerprint
 
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
 
 QUESTION = "question"  # axis of a study that asks several, each of its own grid
+LONGEST = 150  # letters of a part in its pictures' names, of which file systems take 255 bytes
 MISSING = "These results are missing."
-NAMED = 20  # missing cells that are named one by one
+NAMED = 20  # missing results that are named one by one
 
 
 def write_report(
@@ -39,6 +42,7 @@ def write_report(
     rows: Sequence[Row],
     runs: Sequence[Path],
     contradictions: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> list[Section]:
     """Write report.md, report.html and pictures/ in out. Returns: what was written.
 
@@ -49,6 +53,7 @@ def write_report(
         rows: of all experiments.
         runs: directories whose `sheets/` of distilled images are shown.
         contradictions: sentences about rows that contradict one another.
+        missing: names of results that are not there.
     """
     usable, summaries, others = [row for row in rows if row.get("failed") != "error"], [], []
     for name, make_sections in experiments.items():
@@ -62,7 +67,8 @@ def write_report(
             summaries.append(first)
             others += rest
     contradicting = listed_section("Contradictions", "The first result of each is shown.", contradictions)
-    flaws = [*incomplete(rows, runs), *contradicting, *failures(rows)]
+    incomplete = listed_section("Incomplete", MISSING, first_of(missing, NAMED))
+    flaws = [*incomplete, *contradicting, *failures(rows)]
     sections = [*summaries, *flaws, *others, *sheets(runs), configuration(rows)]
     write_page(out, title, sections)
     return sections
@@ -132,6 +138,8 @@ def _of_part(prefix: str, section: Section) -> Section:
     if not prefix:
         return section
     stem, blocks = re.sub(r"\W+", "_", prefix), section.blocks
+    if len(stem) > LONGEST:
+        stem = f"{stem[:LONGEST]}_{fingerprint({'part': prefix})}"
     named = [one._replace(name=f"{stem}_{one.name}") if isinstance(one, Picture) else one for one in blocks]
     return section._replace(title=f"{prefix}: {section.title}", blocks=named)
 
@@ -253,11 +261,9 @@ def listed_section(title: str, about: str, lines: Sequence[str]) -> list[Section
     return [Section(title, ["\n".join([f"{about}\n", *(f"- {line}" for line in lines)])])] if lines else []
 
 
-def incomplete(rows: Sequence[Row], runs: Sequence[Path]) -> list[Section]:
-    """Files of parts that are not there, and cells and seeds without a result; nothing if nothing is missing."""
-    missing = [f"`{path}`" for path in missing_parts(runs)] + missing_cells(rows)
-    more = [f"{len(missing) - NAMED} more"] if len(missing) > NAMED else []
-    return listed_section("Incomplete", MISSING, [*missing[:NAMED], *more])
+def first_of(names: Sequence[str], count: int) -> list[str]:
+    """So many names, and how many more there are."""
+    return [*names[:count], *([f"{len(names) - count} more"] if len(names) > count else [])]
 
 
 def check_runs(runs: Sequence[Path]) -> None:
@@ -273,16 +279,31 @@ def check_runs(runs: Sequence[Path]) -> None:
             raise GiftError(f"{run}: holds no results*.jsonl; {mend}")
 
 
-def missing_parts(runs: Iterable[Path]) -> list[Path]:
-    """Files of a study's parts (`results-2-of-4.jsonl`) that lack beside others; its `results.jsonl` has the rest."""
+def missing_parts(rows: Iterable[Row], runs: Sequence[Path]) -> list[str]:
+    """Parts of studies of which not all is there, by the cells that `run_grid` lists beside their results.
+
+    Earlier versions listed none: there, the files of parts that lack beside others are missing, unless the study's
+    `results.jsonl` has the rest.
+    """
     found = {path for run in runs for path in (run.glob("results*.jsonl") if run.is_dir() else [run])}
     parts = {(path, re.fullmatch(r"results-\d+-of-(\d+)", path.stem)) for path in found}
-    names = []
+    grids = [path for directory in sorted({path.parent for path in found}) for path in sorted(directory.glob(GRIDS))]
+    cells: dict[Path, dict[str, str]] = defaultdict(dict)  # a study that was grown has two grids
+    for path in {path.name: path for path in grids}.values():  # several machines' directories list one grid
+        for name, own in read_grid(path).items():
+            cells[path.parent / name] |= own
+    known = {row_key(row["experiment"], row["cell"], row["labels"]) for row in rows if {"cell", "labels"} <= row.keys()}
+    missing = []
+    for path, names in cells.items():
+        if lacking := [name for key, name in names.items() if key not in known]:
+            missing.append(f"`{path}`: {len(lacking)} of {len(names)} students, {lacking[0]} among them")
     for directory, count in sorted({(path.parent, int(match[1])) for path, match in parts if match}):
         own = {path for path, match in parts if match and path.parent == directory}
-        if not _studies(own) & _studies(found & {directory / "results.jsonl"}):
-            names += [directory / f"results-{number}-of-{count}.jsonl" for number in range(1, count + 1)]
-    return [path for path in names if path not in found]
+        listed = any(path.parent == directory for path in grids)
+        if not listed and not _studies(own) & _studies(found & {directory / "results.jsonl"}):
+            names = [directory / Shard(number, count).file_name for number in range(1, count + 1)]
+            missing += [f"`{path}`" for path in names if path not in found]
+    return missing
 
 
 def _studies(paths: Iterable[Path]) -> set[str | None]:

@@ -22,6 +22,7 @@ from gift_jax.runtime.seeds import check_seeds
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.rekey import rekey
+from gift_jax.studies.results import check_directory
 from gift_jax.studies.tensorboard import make_writer
 from gift_jax.task import Task
 
@@ -146,6 +147,7 @@ class Materials(NamedTuple):
 
 def load_materials(study: Study, methods: Sequence[str]) -> Materials:
     """Make the digits' pieces, or find and convert real ones. Raises: GiftError about what is missing."""
+    check_directory(study.out)
     if study.dataset == DIGITS:
         announce()
         return load_digits(study.out, study.ipc, methods)
@@ -183,11 +185,11 @@ def run_study(
     """Run the cells, or list them, and write the report of all results in the study's directory."""
     cells = [*cells]
     shard = grid.parse_shard(study.shard)
-    if study.rekey:
-        rekey_results(cells, study.out)
-        return
     if study.dry_run:
         print_plan(grid_plan.make_plan(cells, study.out, shard, jobs=study.at_once))
+        return
+    if study.rekey:
+        rekey_results(cells, study.out)
         return
     save_sheets(study.out, materials.sets, materials.teacher, materials.evaluation_set.class_names)
     log = make_writer(study.out / "tensorboard") if study.tensorboard else None

@@ -54,6 +54,13 @@ def order_classes(label: str, found: Sequence[str], request: ReadRequest, kind: 
         return _ordered_by_file(label, found, request, kind)
     if spec and not request.first_label and (known := _known(label, found, spec, kind)):
         return known
+    # A file that numbers its names may have both, as ImageNet has Cardigan, a dog, and cardigan, a jacket.
+    by_letters = {name.casefold(): name for name in found} if kind != "name" else {}
+    if other := next((name for name in found if by_letters.get(name.casefold(), name) != name), None):
+        raise GiftError(
+            f"{label}: the class {kind}s {other!r} and {by_letters[other.casefold()]!r} differ in case alone; rename "
+            "or join them, or name both by `class_order`"
+        )
     numbers = {name: int(match[1]) for name in found if (match := _NUMBERED.fullmatch(name))}
     if numbers and len(numbers) == len(found):
         return _numbered(label, numbers, request, kind)

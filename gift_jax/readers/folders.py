@@ -1,6 +1,8 @@
 """Image files: trees of class folders, Tiny-ImageNet's validation images, or a list of labels."""
 
+import functools
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -8,7 +10,7 @@ import numpy as np
 
 from gift_jax.errors import GiftError
 from gift_jax.readers.classes import order_classes
-from gift_jax.readers.image_files import SUFFIXES
+from gift_jax.readers.image_files import SUFFIXES, UNREAD, unread_endings
 from gift_jax.readers.label_list import read_labels
 from gift_jax.readers.records import Records, file_records
 from gift_jax.readers.request import ReadRequest
@@ -38,6 +40,7 @@ def read(source: Source, request: ReadRequest) -> Records:
     the order of their folders' names whatever the classes are, and in a folder in that of their own.
     """
     images, options, kind = _images(source), request.options, "folder"
+    _say_left_out(source)
     if options.labels is not None:
         by_class = read_labels(Path(options.labels), _of_split(source, images, request), options.class_order)
         kind, notes = "label", {"labels": options.labels}
@@ -56,6 +59,9 @@ def read(source: Source, request: ReadRequest) -> Records:
     order = order_classes(source.label, sorted(by_class), request, kind)
     empty = next((name for name in order.ids if not by_class[name]), None)
     if empty is not None:
+        inside = (name for name in source.sizes if empty in map(same_text, PurePosixPath(name).parts))
+        if endings := unread_endings(inside):
+            raise GiftError(f"{source.label}: the class {empty!r} has no images but {endings}; save them as PNG")
         raise GiftError(f"{source.label}: the class {empty!r} has no images; take them from the source again")
     # Not in the order of the classes: with another class order the decoded images stay where they are.
     by_name = sorted(order.ids.items())
@@ -66,6 +72,19 @@ def read(source: Source, request: ReadRequest) -> Records:
 
 def _images(source: Source) -> list[str]:
     return sorted(filter(is_image, source.sizes), key=lambda name: name.split("/"))
+
+
+def _say_left_out(source: Source) -> None:
+    left_out = sorted(name for name in source.sizes if name.lower().endswith(UNREAD))
+    if left_out:
+        files = f"{len(left_out)} image{'s' * (len(left_out) != 1)} ({unread_endings(left_out)}; {left_out[0]!r} first)"
+        _warn(f"{source.label}: {files} are left out, since such files are not read; save them as PNG")
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    """Once, though a source may be read for training and for test images."""
+    print(f"warning: {text}", file=sys.stderr)
 
 
 def _in_splits(images: Iterable[str]) -> bool:

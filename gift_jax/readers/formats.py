@@ -12,6 +12,7 @@ from gift_jax.errors import GiftError
 from gift_jax.readers import arrays, cifar, folders, idx
 from gift_jax.readers.archives import open_archive, open_inner
 from gift_jax.readers.classes import names_with_ids
+from gift_jax.readers.image_files import unread_endings
 from gift_jax.readers.records import Records
 from gift_jax.readers.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
 from gift_jax.readers.source import HEAD, Source, check_file, directory, openable, refuse_stand_in, single_file
@@ -153,4 +154,6 @@ def _found(source: Source | None) -> str:
         arrays.find_pair(source, ReadRequest(train=None))  # which says how they should be named
     if not source.sizes:
         return "holds no files"
+    if endings := unread_endings(source.sizes):
+        return f"holds images that are not read ({endings}), and none that are; save them as PNG"
     return f"holds {listed(source.sizes, 3)}, and nothing that is understood"

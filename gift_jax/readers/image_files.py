@@ -1,16 +1,29 @@
 """Encoded images: which files are read as such, and 16-bit grey values as 8-bit ones."""
 
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from gift_jax.errors import GiftError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+UNREAD = (  # of images of other kinds
+    *(".gif", ".apng", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".jpx", ".jpe", ".jfif", ".jif", ".tga"),
+    *(".ico", ".psd", ".svg", ".eps", ".exr", ".hdr", ".dds", ".pbm", ".pnm", ".pcx", ".dib", ".dcm", ".dng", ".cr2"),
+    *(".nef", ".arw", ".raw"),
+)
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")  # for some others, Pillow starts other programs
 LARGEST_FILE = 256 << 20  # bytes of an image file
 MODES = {1: "L", 3: "RGB"}  # Pillow's, by the number of channels
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")  # of 16-bit grey, of which Pillow's `convert` keeps 0 to 255 only
 GREY_MODES = frozenset({"1", "L", "LA", *_SIXTEEN, "I"})  # of images without colour
+
+
+def unread_endings(names: Iterable[str]) -> str:
+    """The endings of those files that are images, but not read: `.gif, .heic`."""
+    return ", ".join(sorted({PurePosixPath(name).suffix.lower() for name in names} & {*UNREAD}))
 
 
 def is_deep(label: str, image: Image.Image) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from gift_jax.errors import GiftError, damage_as_gift_error
-from gift_jax.runtime.files import os_errors_as_gift_error, sha256
+from gift_jax.runtime.files import check_links, os_errors_as_gift_error, sha256
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz")
 HEAD = 64  # bytes that tell a file's kind
@@ -103,9 +103,8 @@ def visible(name: str) -> bool:
 
 def check_file(path: Path) -> int:
     """The bytes of a file, which links may lead to. Raises: GiftError if it is missing, or no file at all."""
-    if path.is_symlink() and not path.exists():
-        raise GiftError(f"{path}: is a link to {os.readlink(path)}, which is not there; remove the link or mend it")
     if not path.exists():
+        check_links(path)
         raise GiftError(f"{path}: no such file or directory; check the path")
     with os_errors_as_gift_error(path):
         state = path.stat()

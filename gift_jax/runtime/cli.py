@@ -19,7 +19,7 @@ from gift_jax.errors import GiftError, Preempted
 from gift_jax.runtime import devices, source
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.interrupts import raise_on_interrupt
-from gift_jax.runtime.options import Command, make_command
+from gift_jax.runtime.options import Command, InPlaceOf, make_command
 
 Function: TypeAlias = Callable[..., Any]
 NO_TORCH = "this command needs PyTorch; run `pip install 'gift-jax[torch]'`"
@@ -153,6 +153,10 @@ def _parse_options(
             raise GiftError(f"{option} is no option of `{program}`{_nearest(option, chosen.options, program)}")
         if spelt.setdefault(name := chosen.options.get(option, option), option) != option:
             raise GiftError(f"{spelt[name]} and {option} are one option; give one of them")
+    for one in chosen.parameters.values():
+        for other in (mark.name for mark in one.marks(InPlaceOf)):
+            if {one.name, other} <= spelt.keys():
+                raise GiftError(f"{spelt[one.name]} and {spelt[other]} are given; give one of them")
     needed = [each.option for name, each in chosen.parameters.items() if each.is_required and name not in spelt]
     if needed and not helping:
         raise GiftError(f"`{program}` needs {' and '.join(needed)}; see --help")

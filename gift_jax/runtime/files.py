@@ -41,6 +41,8 @@ def atomic_write(target: Path, *, keep: Callable[[Path, Path], bool] | None = No
             if target.is_dir():
                 target.rename(workspace / "replaced")
             temporary.replace(target)
+    except GiftError as error:  # the temporary path is gone
+        raise type(error)(str(error).replace(str(temporary), str(target))) from None
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
 
@@ -120,9 +122,18 @@ def os_errors_as_gift_error(path: Path, *foreign: type[Exception]) -> Iterator[N
     except GiftError:
         raise
     except (OSError, safetensors.SafetensorError, *foreign) as error:
+        if isinstance(error, FileNotFoundError):
+            check_links(Path(error.filename or path))
         reason = getattr(error, "strerror", None) or short_reason(error)
         mend = _MENDS.get(getattr(error, "errno", None), "check the path, its permissions and the free space")
         raise GiftError(f"{path}: {reason}; {mend}") from None
+
+
+def check_links(path: Path) -> None:
+    """Raises: GiftError that names the link, if a path, or a folder above it, is one to what is not there."""
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            raise GiftError(f"{link}: is a link to {os.readlink(link)}, which is not there; remove the link or mend it")
 
 
 def cache_directory(kind: str) -> Path:

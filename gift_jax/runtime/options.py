@@ -25,6 +25,7 @@ import tyro
 
 from gift_jax.errors import GiftError, unknown_name
 from gift_jax.runtime import source
+from gift_jax.runtime.files import check_links
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,13 @@ class Alias:
 
 
 @dataclasses.dataclass(frozen=True)
+class InPlaceOf:
+    """Marks an option that says what another one says, so that only one of them is given."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ReadAs:
     """Marks an option of several values that a function makes of the texts that were given."""
 
@@ -121,7 +129,7 @@ Dataset = Annotated[
     str,
     Choices("gift_jax.data.datasets:DATASETS", ("NAME of your own",), "gift_jax.data.datasets:resolve_dataset_name"),
 ]
-SeedList = Annotated[tuple[int, ...], ReadAs(read_seeds)]
+SeedList = Annotated[tuple[int, ...], ReadAs(read_seeds), InPlaceOf("num_seeds")]
 RecipeName = Annotated[str, Choices("gift_jax.recipes:RECIPES")]
 
 
@@ -181,6 +189,7 @@ class Command(NamedTuple):
             for path, mark in itertools.product(paths, parameter.marks(Existing)):
                 if re.fullmatch(mark.unless, str(path)) or (place := Path(path)).is_file() or place.is_dir():
                     continue
+                check_links(place)
                 what = "is a pipe, a socket or a device" if place.exists() else "there is no such file or directory"
                 label = parameter.name.upper() if parameter.is_positional else parameter.option
                 raise GiftError(f"{path}: {what}; check {label}")

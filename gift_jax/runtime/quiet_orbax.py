@@ -9,7 +9,9 @@ import threading
 import warnings
 from collections.abc import Iterator
 
-_ONE_AT_A_TIME = threading.RLock()  # what is replaced below belongs to all threads
+_LOCK = threading.Lock()
+_REPLACED = contextlib.ExitStack()  # belongs to all threads: the first that is inside replaces, the last restores
+_INSIDE: list[int] = []
 
 
 class _FinishingLoop(asyncio.SelectorEventLoop):
@@ -31,13 +33,25 @@ def quiet_orbax() -> Iterator[None]:
     Orbax reads and writes all arrays at once and closes its loop at the first that fails. The others would then end on
     a closed loop or be collected half way, and Python would print a traceback for each, at any later time.
     """
+    with _LOCK:
+        if not _INSIDE:
+            _replace()
+        _INSIDE.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _INSIDE.pop()
+            if not _INSIDE:
+                _REPLACED.close()
+
+
+def _replace() -> None:
     # Orbax takes uvloop's where a loop is running already.
     makers = [importlib.import_module(name) for name in ("asyncio", "uvloop") if importlib.util.find_spec(name)]
-    with _ONE_AT_A_TIME, contextlib.ExitStack() as replaced:
-        replacements = ((maker, "new_event_loop", _FinishingLoop) for maker in makers)
-        for place, name, value in ((logging.getLogger("absl"), "disabled", True), *replacements):
-            replaced.callback(setattr, place, name, getattr(place, name))
-            setattr(place, name, value)
-        replaced.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        yield
+    replacements = ((maker, "new_event_loop", _FinishingLoop) for maker in makers)
+    for place, name, value in ((logging.getLogger("absl"), "disabled", True), *replacements):
+        _REPLACED.callback(setattr, place, name, getattr(place, name))
+        setattr(place, name, value)
+    _REPLACED.enter_context(warnings.catch_warnings())
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)

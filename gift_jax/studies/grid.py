@@ -4,6 +4,7 @@ Cells of one compilation should follow one another: compiled functions are share
 `gift_jax.training.epochs`.
 """
 
+import bisect
 import contextlib
 import functools
 import json
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.runtime import progress
-from gift_jax.runtime.files import append_json_line, locked
+from gift_jax.runtime.files import append_json_line, locked, read_json_object, write_text
 from gift_jax.runtime.threads import in_order
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import check_place, end_last_line, read_results
@@ -40,6 +41,11 @@ class Shard(NamedTuple):
     number: int = 1
     parts: int = 1
 
+    @property
+    def file_name(self) -> str:
+        """Of its results: each part has a file, since network file systems do not append for several machines."""
+        return "results.jsonl" if self.parts == 1 else f"results-{self.number}-of-{self.parts}.jsonl"
+
 
 def parse_shard(text: str) -> Shard:
     """Read `i/n`. Raises: GiftError unless 1 <= i <= n."""
@@ -50,18 +56,38 @@ def parse_shard(text: str) -> Shard:
 
 
 def take_shard(cells: Iterable[Cell], shard: Shard) -> list[tuple[str, Cell]]:
-    """The cells of a part with their identities' fingerprints, each of which is made once, in their order.
+    """The cells of a part with their identities' fingerprints, each of which is made once, in their order."""
+    return split_grid(cells, shard.parts)[shard.number - 1]
 
-    They are of neighbouring settings, which share compiled functions, with all of their seeds.
+
+def split_grid(cells: Iterable[Cell], parts: int) -> list[list[tuple[str, Cell]]]:
+    """All parts, as `take_shard` gives one.
+
+    A part has neighbouring settings, which share compiled functions, with all of their seeds.
     """
     named = []
     for cell in cells:
         identity = cell.identity()
         named.append((fingerprint({**identity, "seed": None}), fingerprint(identity), cell))
     settings = [*dict.fromkeys(setting for setting, _, _ in named)]
-    start, stop = (len(settings) * number // shard.parts for number in (shard.number - 1, shard.number))
-    own = {*settings[start:stop]}
-    return [(identity, cell) for setting, identity, cell in named if setting in own]
+    ends = [len(settings) * number // parts for number in range(1, parts + 1)]
+    part_of = {setting: bisect.bisect(ends, place) for place, setting in enumerate(settings)}
+    split: list[list[tuple[str, Cell]]] = [[] for _ in ends]
+    for setting, identity, cell in named:
+        split[part_of[setting]].append((identity, cell))
+    return split
+
+
+GRIDS = "grid-*.json"
+"""Beside the files of parts: what each part has to run, as names of cells by `row_key` by the part's file."""
+
+
+def read_grid(path: Path) -> dict[str, dict[str, str]]:
+    """Read a file of `GRIDS`. Raises: GiftError."""
+    grid = read_json_object(path)
+    if not all(isinstance(names, dict) for names in grid.values()):
+        raise GiftError(f"{path}: does not list the cells of a study's parts; remove it, and run a part again")
+    return grid
 
 
 def read_rows(runs: Iterable[Path]) -> list[Row]:
@@ -84,7 +110,11 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
     contradictions = []
     for row in rows:
         labels = row.get("labels", {})  # which rows of experiments.evaluate lack, as they lack an experiment
-        key = _key(row.get("experiment", ""), row["cell"], labels) if "cell" in row else json.dumps(row, sort_keys=True)
+        key = (
+            row_key(row.get("experiment", ""), row["cell"], labels)
+            if "cell" in row
+            else json.dumps(row, sort_keys=True)
+        )
         known = kept.setdefault(key, row)
         if "failed" in known:
             kept[key] = row
@@ -96,7 +126,8 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
     return [*kept.values()], contradictions
 
 
-def _key(experiment: str, cell: str, labels: Mapping[str, str]) -> str:
+def row_key(experiment: str, cell: str, labels: Mapping[str, str]) -> str:
+    """What tells the rows of several studies apart: one cell may stand in each, and under several labels."""
     return json.dumps([experiment, cell, dict(labels)], sort_keys=True)
 
 
@@ -136,19 +167,26 @@ def run_grid(
         GiftError: if results in out cannot be read or written, or if another process runs the same part.
     """
     shard = shard or Shard()
-    # A file for each part: network file systems do not append for several machines at once.
-    path = out / ("results.jsonl" if shard.parts == 1 else f"results-{shard.number}-of-{shard.parts}.jsonl")
+    path = out / shard.file_name
     end_last_line(path)
-    part = take_shard(cells, shard)
-    for key, count in Counter(_key(experiment, identity, cell.labels) for identity, cell in part).items():
+    split = split_grid(cells, shard.parts)
+    part = split[shard.number - 1]
+    for key, count in Counter(row_key(experiment, identity, cell.labels) for identity, cell in part).items():
         if count > 1:
             raise GiftError(f"{key}: is there {count} times; give each cell, and each seed, once")
     known = known_rows(out, retry_failed)
     rows = {row["cell"]: row for row in known}
-    recorded = {_key(row["experiment"], row["cell"], row["labels"]) for row in known}
+    recorded = {row_key(row["experiment"], row["cell"], row["labels"]) for row in known}
     pending = {identity: cell for identity, cell in part if identity not in rows}
     if pending:
         check_place(path)
+    if shard.parts > 1:
+        names = [
+            {row_key(experiment, key, cell.labels): name_of(cell.labels, cell.seed) for key, cell in own}
+            for own in split
+        ]
+        grid = {Shard(number, shard.parts).file_name: own for number, own in enumerate(names, 1)}
+        write_text(out / GRIDS.replace("*", fingerprint(grid)), json.dumps(grid), keep=lambda *_: True)
     total, answer = sum(cell.epochs for cell in pending.values()), []
     title = f"{experiment}, {len(pending)} of {len(part)} students to train"
     with (
@@ -161,7 +199,7 @@ def run_grid(
                 rows[identity] = next(rows_of)
             heading = {"experiment": experiment, "cell": identity, "labels": dict(cell.labels)}
             row = {**rows[identity], **heading}
-            if (key := _key(**heading)) not in recorded:
+            if (key := row_key(**heading)) not in recorded:
                 append_json_line(path, {**heading, **row})
                 recorded.add(key)
             answer.append(row)

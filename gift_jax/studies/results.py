@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from numbers import Real
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gift_jax.errors import GiftError
+from gift_jax.readers.image_files import SUFFIXES
+from gift_jax.readers.splits_and_pairs import SPLITS, listed
 from gift_jax.runtime.files import os_errors_as_gift_error
 
 # What fields of a row are, if it has them: objects hold at least these, lists hold these, and one at least.
@@ -36,12 +39,33 @@ _OF_A_RUN = (
 )  # of a student that was trained and tested, by itself or as a cell
 
 
-def check_place(path: Path) -> None:
-    """Before anything is trained. Raises: GiftError if no row can be added to a file, or a teacher is beside it."""
-    from gift_jax.teachers.teacher import INFO  # here, since results are read without JAX
+_DATA = {"teacher.json": "a teacher", "fkd.json": "stored labels", "dataset.json": "a dataset"}
 
-    if (path.parent / INFO).is_file():
-        raise GiftError(f"{path.parent}: holds a teacher; give another --out")
+
+def check_directory(directory: Path) -> None:
+    """Raises: GiftError if a directory of results or of a report is one of data, which they would become part of."""
+    with os_errors_as_gift_error(directory):
+        names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+        found = [what for name, what in _DATA.items() if name in names]
+        # Beside its results and its teacher an experiment writes sets and sheets of images.
+        written = any(re.fullmatch(r"results.*\.jsonl|report\.md", name) for name in names)
+        if not written and not (directory / "teacher" / "teacher.json").is_file():
+            found += [f"the distilled set {name}" for name in names if name.endswith(".safetensors")]
+            for root in (directory, *(directory / name for name in names if name.lower() in SPLITS)):
+                if len(classes := _class_folders(root)) > 1:
+                    found.append(f"class folders of images ({listed(classes, 2)})")
+    if found:
+        raise GiftError(f"{directory}: holds {found[0]}; give another --out")
+
+
+def _class_folders(root: Path) -> list[str]:
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return [folder.name for folder in folders if any(path.name.lower().endswith(SUFFIXES) for path in folder.iterdir())]
+
+
+def check_place(path: Path) -> None:
+    """Before anything is trained. Raises: GiftError if no row can be added to a file, or data are beside it."""
+    check_directory(path.parent)
     if path.exists():
         with os_errors_as_gift_error(path), path.open("ab"):
             pass

@@ -179,6 +179,7 @@ def open_store(settings: Checkpoints | None, name: str, configuration: Mapping[s
             stack.enter_context(locked(directory, _BUSY))
             if not settings.resume:
                 shutil.rmtree(directory, ignore_errors=True)
+        stack.enter_context(quiet_orbax())  # which saves in the background, in threads of its own
         store = Store(settings, directory, configuration)
         stack.callback(store.close)
         stack.enter_context(_preemption(store.preempted))

@@ -293,3 +293,18 @@ def test_other_labels_are_not_replaced_and_the_same_ones_are_there(released, imp
     status, _, err = convert(*again, "--epochs", 1)
     assert (status, "holds something else, and is not replaced" in err) == (2, True)
     assert {path: path.read_bytes() for path in labels.directory.iterdir()} == before
+
+
+def test_an_average_of_the_weights_is_tested_and_changes_no_training(released, imported_fkd):
+    """With a decay of almost nothing the average is the student itself."""
+    labels, _ = imported_fkd(released())
+    [plain], [follows], [averaged] = (
+        train_from(labels, dataclasses.replace(RECIPE, ema=ema, evaluations=2)) for ema in (None, 1e-9, 0.9)
+    )
+    np.testing.assert_array_equal(follows.losses, plain.losses)
+    np.testing.assert_array_equal(averaged.losses, plain.losses)
+    assert follows.history == plain.history
+    recipe = dataclasses.replace(RECIPE, ema=0.9)
+    params, _ = Task(recipe, STUDENT, make_set(), None, soft_labels=labels).evaluation_weights(averaged.state)
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(averaged.state.params), strict=True)
+    assert any(np.abs(average - last).max() > 1e-6 for average, last in pairs)

@@ -59,6 +59,7 @@ def test_export_gives_the_same_bits_back(suffix, full_disk, golden, convert, don
     with full_disk(1000):
         status, _, err = convert("export", tmp_path / "t", "--out", exported)
     assert (status, len(err.splitlines()), f"back.{suffix}: " in err, "space" in err) == (2, 1, True, True)
+    assert "[enforce fail" not in err
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
     done("export", tmp_path / "t", "--out", exported)
     with torch.serialization.safe_globals([argparse.Namespace]):

@@ -1,5 +1,8 @@
-"""Rows of results that are made up, for the tests of reports, and what these say."""
+"""Cells and rows of results that are made up, for the tests of grids and reports, and what these say."""
 
+import dataclasses
+
+from gift_jax.errors import Diverged
 from gift_jax.reports.page import Picture, Table
 
 
@@ -19,3 +22,38 @@ def text_of(sections):
     """The words and tables of sections."""
     blocks = [block for section in sections for block in section.blocks if not isinstance(block, Picture)]
     return "\n".join(block.markdown if isinstance(block, Table) else block for block in blocks)
+
+
+RUNS = []  # of `Echo`
+
+
+@dataclasses.dataclass(frozen=True)
+class Echo:
+    """A cell whose result is its setting."""
+
+    value: float
+    seed: int = 0
+    name: str = "echo"
+    epochs: int = 2
+
+    num_evaluations, num_tested = 1, 10
+    program = property(lambda self: self.value)
+    workload = property(lambda self: self.name)
+    record = property(lambda self: {"optimizer": self.name})
+    labels = property(lambda self: {"value": f"{self.name} {self.value:g}"})
+
+    def identity(self):
+        return {"value": self.value, "seed": self.seed}
+
+    def shortened(self, epochs, tested):
+        return dataclasses.replace(self, epochs=epochs)
+
+    def run(self, on_epoch):
+        RUNS.append((self.value, self.seed))
+        for _ in range(self.epochs):
+            on_epoch(1, self.value)
+        if self.value < 0:
+            raise Diverged("training stopped: the loss is nan")
+        if self.value == 0:
+            raise ZeroDivisionError("value is zero")
+        return {"top1_last": self.value, "epochs": self.epochs, "seed": self.seed, "seconds": 1.0}

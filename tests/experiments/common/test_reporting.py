@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 from forms import short_form
-from grids import rows_of, text_of
+from grids import Echo, rows_of, text_of
 
 from experiments import ablation, fidelity, report
 from experiments.common import rate_views, reporting
 from experiments.common.reporting import by_setting, write_report
 from gift_jax import GiftError
+from gift_jax.studies import grid
 from gift_jax.studies.results import read_results
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "results"
@@ -151,6 +152,18 @@ def test_two_settings_of_one_study_are_two_reports(tmp_path):
     assert "10.5 ± 0.7" in text_of([second])
 
 
+def test_pictures_of_settings_that_differ_in_much_have_names_that_files_may_have(tmp_path):
+    rows = []
+    for letter in "ab":
+        record = {f"{letter}_{number:03d}": letter for number in range(40)}
+        rows += rows_of({("gift", "sgd"): [90.0], ("kl", "sgd"): [80.0]}, experiment="x", distilled=record)
+    first, second, *_ = write_report(tmp_path, "X", {"x": report.other_sections}, rows, [])
+    assert len(first.title) > 255
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert len(names) >= 2
+    assert first.title != second.title
+
+
 def run(loss="kl", seed=0, labels=None, **fields):
     return {"labels": labels or {"loss": loss, "optimizer": "sgd"}, "seed": seed, "top1_last": 90.0, **fields}
 
@@ -200,24 +213,70 @@ def test_a_diverged_run_stays_with_the_runs_of_its_teacher():
 def test_cells_and_seeds_that_are_missing_are_named(tmp_path):
     rows = rows_of({("gift", "sgd"): [1, 2], ("gift", "adam"): [1, 2], ("kl", "sgd"): [1]}, experiment="x")
     assert reporting.missing_cells(rows) == ["kl, sgd, seed 1", "kl, adam"]
-    write_report(tmp_path, "X", {"x": report.other_sections}, rows, [])
+    write_report(tmp_path, "X", {"x": report.other_sections}, rows, [], missing=reporting.missing_cells(rows))
     shown = "## Incomplete\n\nThese results are missing.\n\n- kl, sgd, seed 1\n- kl, adam"
     assert shown in (tmp_path / "report.md").read_text()
     assert reporting.missing_cells(rows[:4]) == []
 
 
-def test_parts_whose_files_are_missing_are_named(tmp_path):
+def lacking(*runs):
+    """What a report says of parts of studies, by their file's name."""
+    lines = [line.split("`") for line in reporting.missing_parts(grid.merge(grid.read_rows(runs))[0], runs)]
+    return {Path(path).name: text for _, path, text in lines}
+
+
+def test_parts_of_earlier_versions_whose_files_are_missing_are_named(tmp_path):
     [study, *_] = read_results(DOCUMENTED / "loss_comparison" / "results.jsonl")
     evaluation = {name: value for name, value in study.items() if name not in ("experiment", "cell", "labels")}
     for name in ("results-1-of-4.jsonl", "results-3-of-4.jsonl"):
         (tmp_path / name).write_text(f"{json.dumps(study)}\n")
     (tmp_path / "results.jsonl").write_text(f"{json.dumps(evaluation)}\n")  # which is no part of the study
-    missing = [path.name for path in reporting.missing_parts([tmp_path])]
-    assert missing == ["results-2-of-4.jsonl", "results-4-of-4.jsonl"]
-    assert len(reporting.missing_parts([tmp_path / "results-1-of-4.jsonl"])) == 3
+    assert [*lacking(tmp_path)] == ["results-2-of-4.jsonl", "results-4-of-4.jsonl"]
+    assert len(lacking(tmp_path / "results-1-of-4.jsonl")) == 3
     # Of a run of the whole, which adds what the parts lack.
     (tmp_path / "results.jsonl").write_text(f"{json.dumps(study)}\n")
-    assert reporting.missing_parts([tmp_path]) == []
+    assert lacking(tmp_path) == {}
+
+
+def run_cells(out, seeds, shard="1/1", experiment="echo", values=(1.0, 2.0)):
+    cells = [Echo(value, seed) for value in values for seed in seeds]
+    grid.run_grid(cells, out, experiment=experiment, shard=grid.parse_shard(shard))
+
+
+def test_parts_of_two_grids_do_not_make_one_whole(tmp_path):
+    run_cells(tmp_path, (0, 1), "1/2")
+    run_cells(tmp_path, (2, 3), "2/2")
+    assert lacking(tmp_path) == {
+        "results-1-of-2.jsonl": ": 2 of 4 students, echo 1, seed 2 among them",
+        "results-2-of-2.jsonl": ": 2 of 4 students, echo 2, seed 0 among them",
+    }
+    run_cells(tmp_path, range(4))  # the rest, in one piece
+    assert lacking(tmp_path) == {}
+
+
+def test_a_part_is_missed_until_it_is_there_wherever_that_is(tmp_path):
+    for directory, shard in ((tmp_path / "a", "1/2"), (tmp_path / "b", "2/2")):
+        run_cells(directory, (0,), shard)
+    assert [*lacking(tmp_path / "a")] == ["results-2-of-2.jsonl"]
+    assert [*lacking(tmp_path / "b" / "results-2-of-2.jsonl")] == ["results-1-of-2.jsonl"]
+    assert lacking(tmp_path / "a", tmp_path / "b") == {}
+    # Parts without a setting write no results, and none are missed.
+    for number in (1, 2, 3):
+        run_cells(tmp_path / "few", (0,), f"{number}/3")
+    assert len([*(tmp_path / "few").glob("results*")]) == 2
+    assert lacking(tmp_path / "few") == {}
+    # A cell that another study ran is not this one's result.
+    run_cells(tmp_path / "c", (0,), "1/2")
+    run_cells(tmp_path / "d", (0,), experiment="other")
+    assert [*lacking(tmp_path / "c", tmp_path / "d")] == ["results-2-of-2.jsonl"]
+
+
+def test_a_list_of_cells_that_was_edited_is_named(tmp_path):
+    run_cells(tmp_path, (0,), "1/2")
+    [path] = tmp_path.glob(grid.GRIDS)
+    path.write_text('{"results-1-of-2.jsonl": []}')
+    with pytest.raises(GiftError, match=rf"{path.name}: does not list"):
+        lacking(tmp_path)
 
 
 def claims():

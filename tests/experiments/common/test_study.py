@@ -5,6 +5,7 @@ import json
 import shlex
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from forms import short_form
 
 from experiments import (
     ablation,
+    benchmark,
     continual_learning,
     cross_architecture,
     cross_optimizer,
+    evaluate,
     fidelity,
     label_quality,
     label_regimes,
     loss_comparison,
+    quickstart,
     report,
 )
 from experiments.common import digits_setup
@@ -28,6 +32,8 @@ from gift_jax import GiftError
 from gift_jax.runtime.options import read_seeds
 from gift_jax.studies.results import read_results
 from gift_jax.studies.tensorboard import make_writer
+
+DOCUMENTED = Path(__file__).parents[3] / "docs" / "results"
 
 SMALL = ("--epochs", 2, "--num-seeds", 2, "--ipc", 2)
 
@@ -108,7 +114,9 @@ def test_parts_are_joined_and_what_is_missing_is_named(succeed, save_random_teac
     rows = read_results(tmp_path / "results-1-of-4.jsonl")
     other = tmp_path / "other.jsonl"
     other.write_text("".join(json.dumps({**row, "top1_last": 0.0}) + "\n" for row in rows[:1]))
-    assert "6 results of 2 runs; 1 contradiction" in succeed(report, tmp_path, other, "--out", tmp_path / "joined")
+    printed = succeed(report, tmp_path, other, "--out", tmp_path / "joined")
+    assert "6 results of 2 runs; 1 contradiction" in printed
+    assert "results-4-of-4.jsonl`: 2 of 2 students" in printed
     text = (tmp_path / "joined" / "report.md").read_text()
     assert "random, gift, seed 0: top1_last differ" in text
     assert "results-4-of-4.jsonl" in text.split("## Incomplete")[1]
@@ -163,6 +171,10 @@ def test_seeds_are_a_list_or_a_number_of_them_and_one_alone_is_read_as_before(ca
     [
         (loss_comparison, ("--loss", "gfit"), "--losses: 'gfit' is unknown"),
         (loss_comparison, ("--seeds", "one"), "--seeds takes numbers from 0, not 'one'"),
+        (loss_comparison, ("--seeds", 0, 1, "--num_seeds", 2), "--seeds and --num-seeds are given; give one of them"),
+        (loss_comparison, ("--losses", "kl", "--loss=gift"), "--losses and --loss are one option"),
+        (evaluate, ("--loss", "kl", "--criterion_name", "gift"), "--loss and --criterion-name are one option"),
+        (quickstart, ("--num-seeds", 2, "--seeds", 3), "--num-seeds and --seeds are one option"),
         (loss_comparison, ("--methods", "sre2l"), "method 'sre2l' is unknown here"),
         (loss_comparison, ("--ipc", 500), "--ipc must be from 1 to"),
         (loss_comparison, ("--shard", "5/4"), "--shard '5/4' must be i/n"),
@@ -186,6 +198,15 @@ def test_mistakes_are_told_before_a_teacher_is_trained(module, options, message,
         options = ("--out", tmp_path, *options)
     assert message in refuse(module, *options)
     assert not list(tmp_path.glob("results*"))
+
+
+@pytest.mark.parametrize("module", [evaluate, loss_comparison, benchmark, quickstart, report])
+def test_nothing_is_written_into_a_teacher(module, refuse, tmp_path):
+    (tmp_path / "teacher.json").touch()
+    options = (DOCUMENTED / "ablation",) if module is report else ("--epochs", 1)
+    options = ("--smallest-area", 0.5) if module is benchmark else options
+    assert refuse(module, *options, "--out", tmp_path).endswith("holds a teacher; give another --out")
+    assert [path.name for path in tmp_path.iterdir()] == ["teacher.json"]
 
 
 def test_sets_are_made_of_training_digits_that_nothing_is_chosen_on(save_random_teacher, tmp_path):

@@ -42,6 +42,7 @@ def test_numbers_are_class_ids_and_new_datasets_keep_their_order():
     assert order(numbered[::-1], "cifar10").ids == {name: label for label, name in enumerate(numbered)}
     assert order([str(label) for label in range(1, 11)], "svhn", first_label=1).ids["10"] == 9
     assert order(["b", "a", "10"], None).ids == {"b": 0, "a": 1, "10": 2}
+    assert order(["Cardigan", "cardigan"], None, "name").ids == {"Cardigan": 0, "cardigan": 1}
     assert order(["a", "b_c", "A"], LETTERS).ids == {"A": 0, "a": 1, "b_c": 2}  # names as they are go first
     assert order([f"{number}" for number in (2, 0, 1)], LETTERS).names == LETTERS.class_names
 
@@ -58,6 +59,11 @@ REFUSED = {
     "numbers twice": (([*map(str, range(9)), "00"], "cifar10"), "class 0 has 2 folders"),
     "too few": ((sorted(NETTE)[:9], "imagenet-10"), "has 9 class folders"),
     "a list that does not start": ((["1", "3"], "cifar10", "label"), "class 0 has 0 labels"),
+    "one case apart": ((["Cat", "ape", "cat"], None), "'Cat' and 'cat' differ in case alone; rename .* `class_order`"),
+    "labels one case apart": (
+        (["cat", "dog", "CAT"], None, "label"),
+        "the class labels 'cat' and 'CAT' differ in case",
+    ),
     "a name twice": ((["x", "x"], None, "name"), "has the class name 'x' twice"),
 }
 
@@ -72,6 +78,8 @@ def test_a_class_order_file_decides_unless_the_dataset_says_otherwise(tmp_path):
     path = tmp_path / "order.txt"
     path.write_text("zebra\ncafe\u0301\n")
     assert order(["caf\u00e9", "left out", "zebra"], None, path=path).ids == {"zebra": 0, "caf\u00e9": 1}
+    path.write_text("cat\nCat\n")
+    assert order(["Cat", "cat"], None, path=path).ids == {"cat": 0, "Cat": 1}
     path.write_text("a\nA\nb c\n")
     with pytest.raises(GiftError, match="has 'A' as class 1, but letters has it as class 0; give the order of letters"):
         order(["A", "a", "b c"], LETTERS, path=path)

@@ -157,6 +157,13 @@ def test_what_is_no_file_is_named_and_does_not_hang(tmp_path):
     (root / "ant" / "x.png").unlink()
     (root / "ant" / "x.png").symlink_to("nowhere.png")
     refused(root, r"ant/x.png: is a link to nowhere.png, which is not there")
+    (root / "ant" / "x.png").unlink()
+    (root / "dog").symlink_to("nowhere")
+    refused(root, r"set/dog: is a link to nowhere, which is not there")
+    (root / "dog").unlink()
+    (root / "x.zip").symlink_to("nowhere.zip")
+    for path in (root, root / "x.zip"):
+        refused(path, r"set/x.zip: is a link to nowhere.zip, which is not there")
 
 
 def test_one_class_name_in_two_unicode_spellings_is_one_class(tmp_path):
@@ -170,8 +177,36 @@ def test_a_class_folder_without_images_is_said(tmp_path):
     root = write_tree(tmp_path / "set", NAMES, size=8)
     (root / "dog").mkdir()
     refused(root, "the class 'dog' has no images")
-    (root / "dog" / "x.heic").write_bytes(b"x")
-    refused(root, "the class 'dog' has no images")
+    (root / "dog" / "x.txt").write_bytes(b"x")
+    refused(root, "the class 'dog' has no images; take")
+    for name in ("x.heic", "y.GIF"):
+        (root / "dog" / name).write_bytes(b"x")
+    refused(root, r"the class 'dog' has no images but \.gif, \.heic; save them as PNG")
+    shutil.rmtree(root / "ant"), shutil.rmtree(root / "bee"), shutil.rmtree(root / "cat")
+    refused(root, r"holds images that are not read \(\.gif, \.heic\)")
+
+
+@pytest.mark.parametrize("container", [None, *CONTAINERS])
+def test_images_of_kinds_that_are_not_read_are_told_once(container, tmp_path, capsys):
+    root = tmp_path / "set"
+    for split in ("train", "test"):
+        write_tree(root / split, NAMES, size=8)
+    path = root if container is None else tmp_path / container
+    left_out = ("train/ant/a.heic", "train/bee/b.HEIC", "test/cat/c.gif")
+    others = ("Thumbs.db", "readme.txt", "list.csv", "about.md", "info.json", ".DS_Store", "train/ant/.hidden.gif")
+    for name in (*left_out, *others):
+        (root / name).write_bytes(b"x")
+    if container:
+        CONTAINERS[container](root, path)
+    for train in (True, False, True):
+        assert len(read_images(path, train=train).labels) == 6
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {path}: 3 images (.gif, .heic; ")
+    assert "test/cat/c.gif' first" in line
+    for name in left_out:
+        (root / name).unlink()
+    read_images(root, train=True)
+    assert capsys.readouterr().err == ""
 
 
 def write_tiny(root, moved):

@@ -31,6 +31,17 @@ def read(flat, labels, order=None, spec=None):
     return read_images(flat, train=False, spec=spec, reading=reading)
 
 
+@pytest.mark.parametrize("name", ["labels.txt", "order.txt"])
+def test_a_list_that_is_a_dangling_link_is_named_as_one(name, flat):
+    for listed in ("labels.txt", "order.txt"):
+        (flat.parent / listed).write_text("0\n" * len(IMAGES))
+    (flat.parent / name).unlink()
+    (flat.parent / name).symlink_to("gone.txt")
+    reading = SourceOptions(labels=str(flat.parent / "labels.txt"), class_order=str(flat.parent / "order.txt"))
+    with pytest.raises(GiftError, match=f"/{name}: is a link to gone.txt, which is not there"):
+        read_images(flat, train=False, reading=reading)
+
+
 def lines(form, labels=("n01", "n02", "n03") * 2):
     return "".join(f"{form.format(name, name[:-4], label)}\n" for name, label in zip(IMAGES, labels, strict=True))
 

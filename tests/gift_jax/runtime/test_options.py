@@ -142,6 +142,10 @@ def test_a_file_that_must_exist_is_looked_for_before_the_command_is_called(tmp_p
     for option in ("--data", "--sets"):
         with pytest.raises(GiftError, match=r"^nope: there is no such file or directory"):
             parse(option, "nope", function=read)
+    (tmp_path / "link").symlink_to("gone")
+    for path in ("link", "link/set.safetensors"):
+        with pytest.raises(GiftError, match=f"^{tmp_path}/link: is a link to gone, which is not there"):
+            parse("--data", tmp_path / path, function=read)
 
 
 def test_an_option_has_a_second_name_and_reads_its_texts_in_its_own_way():

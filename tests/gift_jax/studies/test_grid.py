@@ -1,15 +1,15 @@
 """Grids of runs: what is run, what is not run again, what fails, and how parts come together."""
 
 import contextlib
-import dataclasses
 import json
 from collections import defaultdict
 
 import numpy as np
 import pytest
+from grids import RUNS, Echo
 from setups import distilled_set, evaluation_set, random_teacher
 
-from gift_jax.errors import Diverged, GiftError
+from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
@@ -20,40 +20,6 @@ from gift_jax.task import Task
 from gift_jax.training.epochs import make_epoch
 from gift_jax.training.identity import fingerprint
 
-
-@dataclasses.dataclass(frozen=True)
-class Echo:
-    """A cell whose result is its setting."""
-
-    value: float
-    seed: int = 0
-    name: str = "echo"
-    epochs: int = 2
-
-    num_evaluations, num_tested = 1, 10
-    program = property(lambda self: self.value)
-    workload = property(lambda self: self.name)
-    record = property(lambda self: {"optimizer": self.name})
-    labels = property(lambda self: {"value": f"{self.name} {self.value:g}"})
-
-    def identity(self):
-        return {"value": self.value, "seed": self.seed}
-
-    def shortened(self, epochs, tested):
-        return dataclasses.replace(self, epochs=epochs)
-
-    def run(self, on_epoch):
-        RUNS.append((self.value, self.seed))
-        for _ in range(self.epochs):
-            on_epoch(1, self.value)
-        if self.value < 0:
-            raise Diverged("training stopped: the loss is nan")
-        if self.value == 0:
-            raise ZeroDivisionError("value is zero")
-        return {"top1_last": self.value, "epochs": self.epochs, "seed": self.seed, "seconds": 1.0}
-
-
-RUNS = []
 CELLS = [Echo(value, seed) for value in (1.0, 2.0, 3.0) for seed in (0, 1)]
 
 
@@ -90,7 +56,7 @@ def test_a_failing_cell_is_a_row_and_is_retried_only_when_asked(tmp_path, capsys
     rows = run(cells, tmp_path)
     assert [row.get("failed") for row in rows] == ["diverged", "error", None]
     assert rows[0]["reason"] == "training stopped: the loss is nan"
-    assert rows[1]["reason"].startswith("ZeroDivisionError: value is zero (test_grid.py, line ")
+    assert rows[1]["reason"].startswith("ZeroDivisionError: value is zero (grids.py, line ")
     assert rows[0]["configuration"] == {"value": -1.0, "seed": 0}
     assert "echo -1, seed 0: diverged: training stopped" in capsys.readouterr().err
     run(cells, tmp_path)
@@ -147,7 +113,12 @@ def test_parts_are_disjoint_complete_and_keep_seeds_together(tmp_path):
     assert sorted(cell.value for part in parts for cell in part) == [1, 1, 2, 2, 3, 3]
     for index in (1, 2):
         run(CELLS, tmp_path, shard=grid.Shard(index, 2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results-1-of-2.jsonl", "results-2-of-2.jsonl"]
+    listed, *results = sorted(path.name for path in tmp_path.iterdir())
+    assert results == ["results-1-of-2.jsonl", "results-2-of-2.jsonl"]
+    names = {part: [*cells.values()] for part, cells in grid.read_grid(tmp_path / listed).items()}
+    assert names == {
+        file: [grid.name_of(cell.labels, cell.seed) for cell in part] for file, part in zip(results, parts, strict=True)
+    }
     assert len(run(CELLS, tmp_path)) == 6  # all parts are known: nothing is run again
     assert len(RUNS) == 6
 

@@ -7,8 +7,10 @@ import json
 import pytest
 from setups import INFO, distilled_set, evaluation_set, random_teacher
 
+from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.recipes.recipe import Recipe
+from gift_jax.runtime.files import locked
 from gift_jax.studies import grid, grid_plan
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.rekey import rekey
@@ -37,7 +39,9 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     old.append({**old[3], "labels": {"loss": "mse"}})
     path.write_text("".join(json.dumps(row) + "\n" for row in old))
     assert grid_plan.make_plan(cells, tmp_path).pending == 4
+    (listed := tmp_path / "grid-0123456789abcdef.json").write_text("{}")  # by the old keys
     count, others = rekey(cells, tmp_path)
+    assert not listed.exists()
     assert count == 2
     assert [line.partition(":")[0] for line in others] == ["gift, seed 1", "kl, seed 0", "mse, seed 1"]
     assert "recipe.optimizer.learning_rate: 1.0 there" in others[0]
@@ -48,6 +52,15 @@ def test_only_rows_that_record_the_cells_setting_get_its_key(cells, tmp_path):
     found = read_results(path)
     assert [{**row, "cell": ""} for row in found] == [{**row, "cell": ""} for row in old]
     assert rekey(cells, tmp_path)[0] == 0
+
+
+def test_results_that_another_process_writes_are_left_alone(cells, tmp_path):
+    path = tmp_path / "results-1-of-2.jsonl"
+    path.write_text("")
+    with locked(path, "busy"), pytest.raises(GiftError, match=r"results-1-of-2\.jsonl: another process"):
+        rekey(cells, tmp_path)
+    assert rekey(cells, tmp_path) == (0, [])
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_row_of_this_version_and_a_second_one_of_a_setting_keep_their_keys(cells, tmp_path):

@@ -95,6 +95,30 @@ def test_a_place_that_takes_no_results_is_refused(tmp_path):
     path.mkdir()
     with pytest.raises(GiftError, match="directory"):
         check_place(path)
-    (path / "teacher.json").touch()
-    with pytest.raises(GiftError, match="holds a teacher; give another --out"):
-        check_place(path / "results.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        (["teacher.json", "results.jsonl"], "a teacher"),
+        (["fkd.json"], "stored labels"),
+        (["dataset.json"], "a dataset"),
+        (["rded.safetensors"], "the distilled set rded.safetensors"),
+        (["cat/1.png", "dog/2.JPEG"], r"class folders of images \('cat', 'dog'\)"),
+        (["train/cat/1.png", "train/dog/1.png"], "class folders of images .*"),
+        # What experiments write themselves.
+        (["teacher/teacher.json", "rded.safetensors", "sheets/a.png", "sheets/b.png"], None),
+        (["results-1-of-2.jsonl", "mine/a.png", "other/b.png", "rded.safetensors"], None),
+        (["sets/rded.safetensors", "sheets/a.png", "report.md"], None),
+        (["train"], None),
+    ],
+)
+def test_results_are_not_written_among_data(files, what, tmp_path):
+    for name in files:
+        (path := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    if what:
+        with pytest.raises(GiftError, match=f"holds {what}; give another --out"):
+            check_place(tmp_path / "results.jsonl")
+    else:
+        check_place(tmp_path / "new.jsonl")

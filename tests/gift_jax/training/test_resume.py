@@ -178,11 +178,11 @@ def test_a_disk_that_is_nearly_full(whole, tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Orbax's threads
-# Orbax's threads report to an event loop that has ended with the error.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_full_disk(whole, tmp_path, full_disk):
+def test_a_full_disk(whole, tmp_path, full_disk, caplog, capfd):
     with contextlib.ExitStack() as limits, pytest.raises(GiftError, match="the training state could not be saved"):
         run(tmp_path, on_epoch=lambda epochs, loss: limits.enter_context(full_disk(1000)))
+    gc.collect()
+    assert (caplog.records, capfd.readouterr().err) == ([], "")
     same(run(tmp_path), whole[:1])
 
 
