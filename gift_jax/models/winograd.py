@@ -25,9 +25,7 @@ _A: Matrix = ((1, 1, 1, 0), (0, 1, -1, -1))
 def suits(x: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Sequence[tuple[int, int]]) -> bool:
     """Whether `convolve` can take these arguments, and is faster than XLA's own convolution."""
     plain = tuple(strides) == (1, 1) and tuple(map(tuple, padding)) == ((1, 1), (1, 1))
-    ungrouped, channels = kernel.shape[2] == x.shape[3], min(kernel.shape[2:])
-    # Products gain more the more channels there are; the tiles of large images take longer to move than that.
-    faster = channels >= max(FEWEST_CHANNELS, 2 * max(x.shape[1:3]))
+    ungrouped, faster = kernel.shape[2] == x.shape[3], min(kernel.shape[2:]) >= FEWEST_CHANNELS
     return plain and kernel.shape[:2] == (3, 3) and ungrouped and faster and x.dtype != jnp.bfloat16
 
 
