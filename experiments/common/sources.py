@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
-from gift_jax.data.datasets import DATASETS, get_dataset
+from gift_jax.data.datasets import DATASETS, DIRECTORY, FILE, get_dataset
 from gift_jax.data.distilled import told_by_file
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.readers import hub
@@ -163,9 +163,13 @@ def find_images(given: str | None, dataset: str, split: Split, option: str) -> s
         raise GiftError(f"{option} {given}: the digits come with scikit-learn; drop it, or give another dataset")
     if (source := known_images(given, dataset, split)) or dataset == DIGITS:
         return source
-    kind, home = "training" if split == "train" else "test", get_dataset(dataset).home
+    kind, spec = "training" if split == "train" else "test", get_dataset(dataset)
+    if dataset not in DATASETS:
+        again = "--test-data DIRECTORY" if spec.train and split == "val" else "--data DIRECTORY"
+        mend = f"give {option} DIRECTORY, or run `python -m experiments.add_dataset {dataset}` again with {again}"
+        raise GiftError(f"{DIRECTORY / dataset / FILE}: names no {kind} images of {dataset}; {mend}")
     raise GiftError(
-        f"{Path('data') / dataset / split}: the {kind} images of {dataset} are missing ({home}); give {option} "
+        f"{Path('data') / dataset / split}: the {kind} images of {dataset} are missing ({spec.home}); give {option} "
         f"DIRECTORY of class folders, or {option} tfds for what TensorFlow Datasets has prepared"
     )
 
