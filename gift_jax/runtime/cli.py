@@ -194,7 +194,8 @@ def with_installed_command_names(text: str) -> str:
     """A text with commands as they are run here: without a checkout, as `gift-jax convert` and `gift-jax evaluate`."""
     if (Path(gift_jax.__path__[0]).parent / "convert" / "families").is_dir():
         return text
-    return text.replace("python -m convert", "gift-jax convert").replace("python -m experiments.", "gift-jax ")
+    text = text.replace("python -m convert", "gift-jax convert").replace("python -m experiments.", "gift-jax ")
+    return text.replace("python -m experiments", "gift-jax")
 
 
 @contextlib.contextmanager
