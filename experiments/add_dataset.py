@@ -201,7 +201,9 @@ def next_commands(spec: DatasetSpec, images: int) -> Iterator[tuple[str, str]]:
     command = f"python -m experiments.train_teacher --dataset {name} --model {model}{test_data} --out {teacher}"
     yield command, work_of(training, images)
     yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}", "minutes, no training"
-    options = f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}{data}"
+    options = (
+        f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}{data}"
+    )
     recipe, count = make_recipe("gift", Setting("rded", name, model, 10)), 10 * spec.num_classes
     yield f"python -m experiments.evaluate {options}", f"students of {work_of(recipe, count)}"
     command = f"python -m experiments.loss_comparison {options.replace('--method ', '--methods ')}"

@@ -193,7 +193,10 @@ def test_what_names_alone_tell_is_told_before_an_image_is_read(refuse, place, mo
     write_pictures(place / "single", 2, 0, names=("ant",))
     monkeypatch.setattr(add_dataset, "survey_images", lambda *_, **__: pytest.fail("images were read"))
     for arguments, message in (
-        (("mine", "--data", "train", "--test-data", "tset"), "tset: there is no such file or directory; check --test-data"),
+        (
+            ("mine", "--data", "train", "--test-data", "tset"),
+            "tset: there is no such file or directory; check --test-data",
+        ),
         (("mine", "--data", "train", "--class-order", "order"), "order: there is no such file or directory"),
         (("my shapes", "--data", "train"), "must be letters, digits"),
         (("mine", "--data", "single"), "single: has one class, 'ant', and students tell classes apart"),
