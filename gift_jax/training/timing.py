@@ -3,7 +3,7 @@
 import time
 
 from gift_jax.recipes.recipe import Recipe
-from gift_jax.runtime.progress import Advance
+from gift_jax.runtime.progress import Advance, duration
 
 
 class Estimate:
@@ -23,10 +23,12 @@ class Estimate:
     def __call__(self, done: int, status: str) -> None:
         """An epoch has ended. Args: as of `Advance`."""
         self._advance(done, status)
+        if not done:  # what came before was taken up: the next epoch is the first
+            self._compiled, self._last = False, time.monotonic()
+            return
         now, epochs = time.monotonic(), max(done // self._rows, 1)
         evaluated = self._evaluations(self._ended) > self._evaluations(self._ended - 1)
         seconds, self._last, self._ended = now - self._last, now, self._ended + epochs
-        # Several epochs at once were done before: the next one is the first.
         if epochs > 1 or self._told:
             return
         if not self._compiled:
@@ -54,10 +56,3 @@ class Estimate:
         left = epoch * (total - self._ended) + evaluation * evaluations
         several = f"{self._students} students of " if self._students > 1 else ""
         print(f"time: {costs}, about {duration(left)} left for {several}{self._recipe.epochs} epochs{note}", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """A time in two or three digits: `0.84 s`, `95 s`, `14 min`, `3.2 h`."""
-    if seconds < 100:
-        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -14,12 +14,17 @@ def lines(calls, monkeypatch, capsys):
         for seconds, units in calls:
             now[0] += seconds
             advance(units, "")
-    return [re.findall(r"about (\d+) s left", line) for line in capsys.readouterr().err.splitlines()]
+    return [re.findall(r"about (\d+ \w+) left", line) for line in capsys.readouterr().err.splitlines()]
 
 
 def test_compilation_and_what_was_done_before_are_not_taken_for_the_rate(monkeypatch, capsys):
-    assert lines([(60, 1), (2, 1), (2, 1), (18, 9)], monkeypatch, capsys) == [[], ["20"], ["18"], ["0"]]
-    assert lines([(1, 8), (30, 1), (30, 1)], monkeypatch, capsys) == [[], ["90"], ["60"]]
+    assert lines([(60, 1), (2, 1), (2, 1), (18, 9)], monkeypatch, capsys) == [[], ["20 s"], ["18 s"], ["0 s"]]
+    assert lines([(1, 8), (30, 1), (30, 1)], monkeypatch, capsys) == [[], ["90 s"], ["60 s"]]
+
+
+def test_what_was_done_before_is_not_timed_with_what_follows(monkeypatch, capsys):
+    """An epoch that a checkpoint holds, one that is compiled, and others."""
+    assert lines([(1, 1), (0, 0), (60, 1), (20, 1)], monkeypatch, capsys) == [[], [], ["3 min"]]
 
 
 def test_parts_of_a_long_unit_are_told_with_the_time_that_is_left(monkeypatch, capsys):
@@ -33,8 +38,11 @@ def test_parts_of_a_long_unit_are_told_with_the_time_that_is_left(monkeypatch, c
         advance(1, "loss 1")
         now[0] += 20
         progress.tell_part(0.25)
-    shown = [line.split(", ")[:1] + re.findall(r"about (\d+) s", line) for line in capsys.readouterr().err.splitlines()]
+    shown = [
+        line.split(", ")[:1] + re.findall(r"about (\d+ \w+) left", line)
+        for line in capsys.readouterr().err.splitlines()
+    ]
     assert shown == [
-        ["teacher: 0.2/2 epochs"], ["teacher: 0.5/2 epochs", "120"], ["teacher: 0.8/2 epochs", "100"],
-        ["teacher: 1/2 epochs", "80"], ["teacher: 1.2/2 epochs", "60"],
+        ["teacher: 0.2/2 epochs"], ["teacher: 0.5/2 epochs", "2 min"], ["teacher: 0.8/2 epochs", "2 min"],
+        ["teacher: 1/2 epochs", "80 s"], ["teacher: 1.2/2 epochs", "60 s"],
     ]  # fmt: skip

@@ -56,6 +56,17 @@ def test_a_run_that_goes_on_and_students_side_by_side(monkeypatch, capsys):
     ]
 
 
+def test_an_epoch_that_a_checkpoint_holds_is_not_the_one_in_which_the_step_is_compiled(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
+    estimate = timing.Estimate(lambda done, status: None, Recipe(epochs=300), 1)
+    for done, seconds in ((1, 1.0), (0, 0.0), (1, 60.0), (1, 2.0)):
+        now[0] += seconds
+        estimate(done, "")
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith("time: 2.0 s an epoch, about 10 min left")
+
+
 def test_where_every_epoch_is_evaluated_they_count_together(tell):
     """The first such epoch is left out too: its evaluation is compiled."""
     assert tell(4, 1, 2.0, 3.0) == [("time: 5.0 s an epoch with its evaluation, about 5.0 s left for 4 epochs", 8.0)]
