@@ -291,7 +291,7 @@ def incomplete(rows: Sequence[Row], runs: Sequence[Path]) -> list[Section]:
 def check_runs(runs: Sequence[Path]) -> None:
     """Whether every directory holds results. Raises: GiftError that names what else it holds to choose from."""
     if not runs:
-        raise GiftError("give directories or results.jsonl files of runs to report on")
+        raise GiftError("give directories or results.jsonl files of runs to report on; see --help")
     for run in runs:
         if run.is_dir() and not any(run.glob("results*.jsonl")):
             mend = "give a directory that an experiment wrote"

@@ -160,6 +160,11 @@ def _parse_options(
         with _tyros_errors_as_sentences():
             text = with_installed_command_names(chosen.description)
             parsed = tyro.cli(chosen.form, prog=program, description=text, args=arguments)
+    except GiftError as error:
+        places = [name.upper() for name, each in chosen.parameters.items() if each.is_positional]
+        if not places or not str(error).startswith("Missing from"):
+            raise
+        raise GiftError(f"`{program}` needs {' and '.join(places)}; see --help") from None
     except SystemExit:
         if chosen.example:
             print(f"example: {with_installed_command_names(chosen.example)}")
