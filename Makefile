@@ -65,6 +65,6 @@ clean:
 $(READY): pyproject.toml setup.py constraints.txt
 	@echo "Installing into .venv, once: 2.5 GB, some minutes."
 	$(PYTHON) -m venv $(if $(filter-out $(READY),$(wildcard .venv/ready*)),--clear) .venv
-	$(if $(TORCH_INDEX),if $(ANSWERS); then $(PIP) --extra-index-url $(TORCH_INDEX) torch torchvision; else echo "$(SILENT)"; fi)
+	@$(if $(TORCH_INDEX),if $(ANSWERS); then $(PIP) --extra-index-url $(TORCH_INDEX) torch torchvision; else echo "$(SILENT)"; fi)
 	$(PIP) -e '.[torch,data,demo,test,lint,docs$(ACCELERATOR:%=,%)]'
 	touch $@

@@ -38,7 +38,7 @@ def export(directory: Path, out: Path) -> dict[str, np.ndarray]:
     check_ending(out)
     info, *variables = load_weights(directory)
     state = official_state(info, *variables)
-    done = "is there" if out.exists() else "written"
+    done = "exists " if out.exists() else "written"
     save_state(out, state, make_config(info, find_family(info.architecture).head(info.spec)))
     print(f"{done:<10}{out}: {len(state)} tensors of {info.architecture}")
     mean, std = (" ".join(map(str, values)) for values in (info.normalisation.mean, info.normalisation.std))

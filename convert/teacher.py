@@ -97,7 +97,7 @@ def convert_teacher(request: TeacherRequest) -> teachers.TeacherInfo:
     counted = batches_tracked(state)
     del state, reference  # one copy of the weights makes room for the next
     count = sum(array.size for array in jax.tree.leaves(params))
-    done = "is there" if out.exists() else "written"
+    done = "exists " if out.exists() else "written"
     with teachers.new_teacher(out, keep=teachers.same_teacher) as directory:
         teachers.save_arrays(directory / teachers.WEIGHTS, params, batch_stats)
         del params, batch_stats

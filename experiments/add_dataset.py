@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from rich.table import Table
 
 from gift_jax import GiftError
-from gift_jax.data.datasets import DATASETS, DIRECTORY, FILE, DatasetSpec, known_spelling, write_dataset
+from gift_jax.data.datasets import DATASETS, DIRECTORY, FILE, DatasetSpec, check_name, known_spelling, write_dataset
 from gift_jax.data.evaluation import DIGITS, load_records
 from gift_jax.data.survey import Survey, count_shared, survey_images
 from gift_jax.data.transforms import make_transform
@@ -36,6 +36,7 @@ from gift_jax.runtime.files import atomic_write
 from gift_jax.runtime.options import Count, Source, check_numbers
 
 from .common import teacher_training
+from .common.sources import known_images
 
 SHOWN_CLASSES, SHOWN_IMAGES = 10, 10
 CELL, NAMES = 64, 140  # pixels of an image on the contact sheet, and of the names beside them
@@ -52,6 +53,8 @@ class AddDataset:
         test_data: its test images; by default where the training images are, if both splits lie there.
         split: of the training images, where the source has several and none of them is called train.
         test_split: of the test images, by default test, or else validation.
+        hold_out: share of each class's training images, evenly spread over its files, that becomes its test images and
+            is never trained on, such as 0.2; for sources without test images.
         labels: list of labels for training images in one flat folder, `name label` a line.
         test_labels: likewise for test images; or a number a line, in the images' order, with class_order.
         label_column: which of several label columns of Parquet shards, such as fine_label.
@@ -66,6 +69,7 @@ class AddDataset:
     test_data: Source | None = None
     split: str | None = None
     test_split: str | None = None
+    hold_out: float | None = None
     labels: Source | None = None
     test_labels: Source | None = None
     label_column: str | None = None
@@ -76,17 +80,25 @@ class AddDataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", known_spelling(self.name))
+        check_name(self.name)
         if self.name == DIGITS:
             raise GiftError(f"{DIGITS}: these images come with scikit-learn; give the dataset another name")
         check_numbers(self)
         if self.channels not in (None, 1, 3):
             raise GiftError(f"--channels must be 1 or 3, not {self.channels}")
+        if self.hold_out is not None:
+            if not 0 < self.hold_out < 1:
+                raise GiftError(f"--hold-out must be a share between 0 and 1, not {self.hold_out:g}")
+            for option in ("test_data", "test_split", "test_labels"):
+                if getattr(self, option):
+                    raise GiftError(f"--hold-out and --{option.replace('_', '-')} both say what to test on; give one")
 
     def reading(self, *, train: bool) -> SourceOptions:
         """What the options say about a split's source."""
-        split, labels = (self.split, self.labels) if train else (self.test_split, self.test_labels)
+        own = train or self.hold_out is not None
+        split, labels = (self.split, self.labels) if own else (self.test_split, self.test_labels)
         listed, order = (path and str(path.resolve()) for path in (labels, self.class_order))
-        return SourceOptions(split, listed, self.label_column, order)
+        return SourceOptions(split, listed, self.label_column, order, self.hold_out)
 
 
 def choose_size(config: AddDataset, found: Survey) -> tuple[int, tuple[int, int] | None]:
@@ -104,7 +116,8 @@ def choose_size(config: AddDataset, found: Survey) -> tuple[int, tuple[int, int]
 
 def describe(config: AddDataset, records: Records, known: DatasetSpec | None) -> tuple[DatasetSpec, Survey]:
     """The dataset as it is written, of one in the table with its own figures, and what its training images are."""
-    test = config.test_data or (config.data if has_test_images(config.data) else None)
+    has_test = config.hold_out is not None or has_test_images(config.data)
+    test = config.test_data or (config.data if has_test else None)
     places = {
         "train": str(config.data.resolve()),
         "test": str(test.resolve()) if test else None,
@@ -182,12 +195,15 @@ def print_found(spec: DatasetSpec, found: Survey, train: Records, test: Records 
 def next_commands(spec: DatasetSpec, images: int) -> Iterator[tuple[str, str]]:
     """What one does with a new dataset of so many training images, and how much work it is."""
     name, model = spec.name, "conv3"
+    test_data, data = ("", "") if known_images(None, name, "val") else (" --test-data DIR", " --data DIR")
     teacher, distilled = f"teachers/{name}_{model}", f"sets/{name}_ipc10.safetensors"
     training = teacher_training.make_recipe(teacher_training.TrainTeacher(name, model, Path(teacher)), images)
-    command = f"python -m experiments.train_teacher --dataset {name} --model {model} --out {teacher}"
+    command = f"python -m experiments.train_teacher --dataset {name} --model {model}{test_data} --out {teacher}"
     yield command, work_of(training, images)
     yield f"python -m experiments.distill_rded --teacher {teacher} --ipc 10 --out {distilled}", "minutes, no training"
-    options = f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}"
+    options = (
+        f"--method rded --dataset {name} --model {model} --ipc 10 --distilled {distilled} --teacher {teacher}{data}"
+    )
     recipe, count = make_recipe("gift", Setting("rded", name, model, 10)), 10 * spec.num_classes
     yield f"python -m experiments.evaluate {options}", f"students of {work_of(recipe, count)}"
     command = f"python -m experiments.loss_comparison {options.replace('--method ', '--methods ')}"
@@ -203,7 +219,11 @@ def work_of(recipe: Recipe, images: int) -> str:
 def main(config: AddDataset) -> None:
     """Read, measure, write, and say what comes next."""
     known = DATASETS.get(config.name)
-    records = read_images(config.data, train=True, reading=config.reading(train=True), spec=known)
+    try:
+        records = read_images(config.data, train=True, reading=config.reading(train=True), spec=known)
+    except GiftError as error:  # which calls things as commands with --dataset do
+        text = str(error).replace("`dataset` and the path", "NAME and --data").replace("`dataset`", "NAME")
+        raise GiftError(text) from None
     if len(records.class_names) < 2:
         raise GiftError(
             f"{config.data}: has one class, {records.class_names[0]!r}, and students tell classes apart; give the "
@@ -220,6 +240,9 @@ def main(config: AddDataset) -> None:
     write_dataset(path, spec)
     write_sheet(path.with_name("sheet.png"), records, spec)
     print_found(spec, found, records, test)
+    if known_images(None, spec.name, "val") is None:
+        remedy = "run this again with --test-data DIR, or hold some out of the training images with --hold-out 0.2"
+        print(f"warning: {spec.name} has no test images; {remedy} (after `rm {path}`)", file=sys.stderr)
     print(f"written   {path}, {path.with_name('sheet.png')}\n\nnext:")
     for command, cost in next_commands(spec, len(records.labels)):
         print(cli.with_installed_command_names(f"{command}  # {cost}"))

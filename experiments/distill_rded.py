@@ -114,7 +114,7 @@ def main(config: DistillRDED) -> None:
     real = open_real(teacher.info.dataset, source, teacher.info.image_size, config.class_order)
     identity = identify(config, teacher, real)
     if is_done(config.out, identity):
-        print(f"is there  {config.out}: made with the same settings from the same images")
+        print(f"exists    {config.out}: made with the same settings from the same images")
         return
     # Where finished classes wait for the others: beside the set.
     parts = config.out.with_name(f".{config.out.name}.{identity}")

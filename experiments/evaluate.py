@@ -10,7 +10,7 @@ Time: the plan says what is going to be done and how much memory it takes; the p
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,8 +29,11 @@ from gift_jax.reports.tables import summarize
 from gift_jax.runtime import cli, files
 from gift_jax.runtime.devices import announce
 from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
+from gift_jax.runtime.progress import duration
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts
+from gift_jax.studies import grid_plan
+from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import check_directory, check_place, end_last_line, read_results
 from gift_jax.task import Task
 from gift_jax.teachers.committee import unite
@@ -39,6 +42,7 @@ from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.train import Run
 
 from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student, student_options, usual_spec
+from .common.reporting import at_guessing
 from .common.sources import Method, find_distilled, find_teacher
 from .common.training import train_shown
 
@@ -193,16 +197,37 @@ def print_plan(config: Evaluate, task: Task) -> None:
     rich.print(table)
 
 
+def name_seeds(config: Evaluate, task: Task) -> dict[int, str]:
+    """What the row of each seed's student is called."""
+    identity = task.identity()
+    return {seed: fingerprint({**identity, "validation": None, "seed": seed}) for seed in config.seeds}
+
+
+def find_rows(config: Evaluate, names: Mapping[int, str]) -> dict[int, dict[str, Any]]:
+    """The rows of seeds whose students are not trained again, as they are in results.jsonl."""
+    results = config.out / "results.jsonl"
+    found = read_results(results) if config.resume and results.is_file() else []
+    known = {row["cell"]: row for row in found if "cell" in row and "failed" not in row}
+    return {seed: known[name] for seed, name in names.items() if name in known}
+
+
+def estimate(config: Evaluate, task: Task) -> str:
+    """How long the students that are not there yet take, one after another, from a few epochs of the first one."""
+    names = name_seeds(config, task)
+    pending = [seed for seed in names if seed not in find_rows(config, names)]
+    if config.hosts or task.soft_labels is not None:  # of which a few epochs cannot be run alone
+        return ""
+    plan = grid_plan.make_plan([Cell({}, task, seed) for seed in pending], config.out)
+    time = "" if plan.seconds is None else f", about {duration(plan.seconds)}"
+    return f"; {plan.pending} of {len(names)} students to train, {plan.epochs} epochs{time} ({plan.source})"
+
+
 def run_students(config: Evaluate, task: Task) -> tuple[list[Run], list[dict]]:
     """Train a student for each seed that is not in results.jsonl yet. Returns: the new runs, and all seeds' rows."""
-    results, identity = config.out / "results.jsonl", task.identity()
-    names = {seed: fingerprint({**identity, "validation": None, "seed": seed}) for seed in config.seeds}
-    rows: dict[int, dict[str, Any]] = {}
+    results, names = config.out / "results.jsonl", name_seeds(config, task)
     if config.resume:
         end_last_line(results)
-        found = read_results(results) if results.is_file() else []
-        known = {row["cell"]: row for row in found if "cell" in row and "failed" not in row}
-        rows = {seed: known[name] for seed, name in names.items() if name in known}
+    rows = find_rows(config, names)
     for seed in rows:
         print(f"seed {seed}: finished before, in {results}; --no-resume trains it again")
     pending = [seed for seed in config.seeds if seed not in rows]
@@ -243,13 +268,14 @@ def run(config: Evaluate) -> list[Run]:
         announce()
     print_plan(config, task)
     if config.dry_run:
-        print("a dry run: every file is usable, nothing was trained")
+        print(f"a dry run: every file is usable, nothing was trained{estimate(config, task)}")
         return []
     if task.teacher and is_writer():
         print(f"teacher: top-1 {task.teacher_top1:.2f} % on the {len(task.test_set.labels)} test images")
     files.make_directory(config.out)  # now, and not when the first student is ready
     runs, rows = run_students(config, task)
     print(summary(rows))
+    print(*(f"warning: {text}\n" for text in at_guessing(rows)), sep="", end="", file=sys.stderr)
     return runs
 
 

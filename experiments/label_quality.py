@@ -1,4 +1,4 @@
-"""Tell what distilled images are worth from what their soft labels are worth.
+"""Find out what distilled images are worth from what their soft labels are worth.
 
 Question: what do distilled images gain over as many random real ones once both have a teacher's labels, and what do
 GIFT's labels gain over hard and other soft ones on either? Beyond the paper, which compares labels on distilled images

@@ -33,10 +33,10 @@ def main() -> NoReturn:
         module, arguments = find_package("convert"), arguments[1:]
     else:
         module = f"{find_package('experiments')}.{arguments[0]}"
-        if not arguments[0].isidentifier() or not is_command(module):
-            print(f"error: there is no command {arguments[0]!r}; run `gift-jax` alone to list them", file=sys.stderr)
-            sys.exit(2)
-        arguments = arguments[1:]
+        if arguments[0].isidentifier() and is_command(module):
+            arguments = arguments[1:]
+        else:  # the list says which command is meant
+            module = find_package("experiments")
     sys.argv = [sys.argv[0], *arguments]
     if "." in module.removeprefix("gift_jax."):
         cli.check(module)

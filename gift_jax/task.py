@@ -208,7 +208,8 @@ class Task:
             seed_driver: how seeds run together, see `gift_jax.training.train.choose_seeds`.
             checkpoints: where the state is saved and taken up again.
             placement: whether the set stays on the device or streams to it; by itself the former if it fits.
-            on_epoch: called with the epochs done since the last call, of any seed, and their mean loss.
+            on_epoch: called with the epochs done since the last call, of any seed, and their mean loss; with 0 after
+                those that a checkpoint holds.
             on_run: called with each finished run.
 
         Returns:

@@ -114,7 +114,7 @@ def _keep_part(label: str, told: Mapping[str, str], load: Callable[[], Distilled
 
 def _keep(out: Path, own: DistilledSet, how: str) -> DistilledSet:
     """Write the set, unless it is there already. Raises: GiftError if something else is."""
-    done = "written  " if save_new_distilled(out, own) else "is there "
+    done = "written  " if save_new_distilled(out, own) else "exists   "
     print(f"{done} {out}: {len(own.labels)} {own.pixel_space} images, {own.images.shape[1]} pixels, {how}")
     return own
 

@@ -63,7 +63,7 @@ def convert_fkd(request: LabelRequest) -> StoredInfo:
         raise GiftError(f"{source}: its labels are not HALD's probabilities; drop --centre")
     reader = _Reader(files, bank, images, request.temperature if bank.epoch_per_file else 0.0)
     _announce(reader, out)
-    done = "is there" if out.exists() else "written"
+    done = "exists " if out.exists() else "written"
     with atomic_write(out, keep=same_content) as temporary:
         temporary.mkdir()
         info = _import(reader, temporary, request)

@@ -5,7 +5,7 @@ A view is rows again, one for each loss, column (optimizer or student) and seed,
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,18 +14,22 @@ from gift_jax.data.evaluation import DIGITS
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Block, Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differences, listing, what_was_run
-from gift_jax.reports.tables import figure, grid_table, in_order, make_grid, name_on
+from gift_jax.reports.tables import Grid, arranged, figure, grid_table, in_order, make_grid, name_on
 
 from .reporting import Row, curves, guessing, only
 
 
 class View(NamedTuple):
-    """A heading, a short name, how rates are chosen, and its rows: labels of loss and column, a seed, an accuracy."""
+    """A heading, a short name, how rates are chosen, and its rows: labels of loss and column, a seed, an accuracy.
+
+    chosen: the rate of each loss and column, where rates are chosen.
+    """
 
     title: str
     name: str
     about: str
     rows: list[Row]
+    chosen: Mapping[tuple[str, str], str] = {}  # never written to
 
 
 def by_pair(rows: Sequence[Row], column: str) -> dict[tuple[str, str], list[Row]]:
@@ -61,16 +65,23 @@ def at_chosen(rows: Sequence[Row], chance: float, column: str) -> View:
         return View(*names, about, [])
     chosen, rates = chosen_rates(rows, chance, column), rates_of(rows)
     edges = sum(rate in (rates[0], rates[-1]) for rate in chosen.values())
+    wider = "; give more `--rates` beyond it, for the best ones may lie there" if edges else ""
     # Sets of other datasets may be made from all training images.
     datasets = {row["dataset"] for row in rows if "dataset" in row}
     unseen = " that no set is made from" if datasets == {DIGITS} else ""
     about = (
         f"Each loss has, for each {column}, the rate of the best mean accuracy on validation images: real training "
         f"images{unseen}, never test images. Rates are {', '.join(rates)} times the default; choices at an end of this "
-        f"grid: {edges} of {len(chosen)}."
+        f"grid: {edges} of {len(chosen)}{wider}."
     )
     kept = [run for pair, runs in by_pair(rows, column).items() for run in only(runs, rate=chosen[pair])]
-    return View(*names, about, kept)
+    return View(*names, about, kept, chosen)
+
+
+def chosen_table(view: View, grid: Grid) -> Table:
+    """The rate that was chosen for each loss and column of a grid."""
+    body = [[f"`{row}`", *(view.chosen.get((row, column), "-") for column in grid.columns)] for row in grid.rows]
+    return Table([["rate, times the default", *grid.columns], *body])
 
 
 def over_rates(rows: Sequence[Row], chance: float, column: str) -> View:
@@ -90,14 +101,14 @@ def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
     chance = guessing(rows)
     about = "The optimizer's standard default, fixed beforehand."
     default = View("At the default learning rate", "default rate", about, only(rows, rate="1"))
-    views = [default, at_chosen(rows, chance, column), over_rates(rows, chance, column)]
+    views = in_one_order([default, at_chosen(rows, chance, column), over_rates(rows, chance, column)], chance, column)
     sections = [summary(rows, [view for view in views if view.rows], chance, column)]
     for view in views:
         blocks: list[Block] = [view.about]
         if view.rows:
             grid = make_grid(view.rows, "loss", column, guessing=chance)
             tests = differences(view.rows, "loss", column, SUBJECT, guessing=chance)
-            blocks += [grid_table(grid, "loss"), *tests]
+            blocks += [grid_table(grid, "loss"), *([chosen_table(view, grid)] if view.chosen else []), *tests]
         sections.append(Section(view.title, blocks, folded=bool(view.rows)))
     panels = pictures.panels_by(rows, column, "loss", "rate", chance)
     xlabel, first = "learning rate, times the default", name_on(rows[0], column)
@@ -107,6 +118,14 @@ def make_sections(rows: Sequence[Row], column: str) -> list[Section]:
         Section("Accuracy by learning rate", [drawn], folded=True),
         *curves(only(rows, rate="1", **{column: first}), "loss", f"{column.capitalize()}: {first}"),
     ]
+
+
+def in_one_order(views: Sequence[View], chance: float, column: str) -> list[View]:
+    """The views with the losses best first, by their means over the columns at the chosen rate, or else the default."""
+    default, chosen, _ = views
+    means = make_grid(significance.means_over(chosen.rows or default.rows, "loss", column, chance), "loss", column)
+    order = sorted(means.rows, key=lambda loss: -means.cell(loss, "mean").mean)
+    return [view._replace(rows=arranged(view.rows, "loss", order)) for view in views]
 
 
 def summary(rows: Sequence[Row], views: Sequence[View], chance: float, column: str) -> Section:
@@ -119,14 +138,12 @@ def summary(rows: Sequence[Row], views: Sequence[View], chance: float, column: s
     ]
     joined = make_grid(means, "loss", "view")
     tests = significance.compare(means, row="loss", column="view", subject=SUBJECT)
-    fair = "chosen rate" if "chosen rate" in grids else next(iter(grids))
     losses = dict.fromkeys(row for grid in grids.values() for row in grid.rows)
-    order = sorted(losses, key=lambda loss: -np.nan_to_num(joined.cell(loss, fair).mean, nan=-1.0))
     count = joined.n if joined.cells else "n = 0"
     header = [f"loss ({count})", *(f"{name}, {kind}" for name in grids for kind in ("mean", "worst"))]
     body = [
         [f"`{loss}`"] + [str(cell) for name in grids for cell in (joined.cell(loss, name), grids[name].worst(loss))]
-        for loss in order
+        for loss in losses
     ]
     blocks: list[Block] = [about := what_was_run(rows)]
     if joined.cells:

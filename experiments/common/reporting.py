@@ -20,7 +20,18 @@ from gift_jax.reports import pictures
 from gift_jax.reports.page import Block, Picture, Section, Table, write_page
 from gift_jax.reports.sheet import read_png
 from gift_jax.reports.summary import ACCURACY, SUBJECT, best_evaluations, differences, summary
-from gift_jax.reports.tables import differing, fact_text, facts, flatten, is_part, known_text, name_on
+from gift_jax.reports.tables import (
+    arranged,
+    differing,
+    fact_text,
+    facts,
+    flatten,
+    is_part,
+    known_text,
+    make_grid,
+    name_on,
+    summarize,
+)
 from gift_jax.runtime.progress import duration
 from gift_jax.studies.grid import GRIDS, Shard, read_grid, row_key
 from gift_jax.studies.results import read_results
@@ -31,6 +42,7 @@ MakeSections = Callable[[Sequence[Row]], list[Section]]
 
 QUESTION = "question"  # axis of a study that asks several, each of its own grid
 LONGEST = 150  # letters of a part in its pictures' names, of which file systems take 255 bytes
+GUESSING = 1.2  # times the accuracy of guessing: what is no higher is at guessing
 MISSING = "These results are missing."
 NAMED = 20  # missing results that are named one by one
 
@@ -61,6 +73,7 @@ def write_report(
             prefix = ", ".join(text for text in (name if len(experiments) > 1 else "", setting) if text)
             try:
                 first, *rest = [_of_part(prefix, section) for section in make_sections(own)]
+                first = first._replace(blocks=[*first.blocks, *at_guessing(own)])
             except (KeyError, ValueError) as error:  # of a file that was edited
                 what = f"{error} is not there, or not its value" if isinstance(error, KeyError) else short_reason(error)
                 raise GiftError(f"the labels of results of {name} are not as the study writes them: {what}") from error
@@ -162,6 +175,7 @@ def curves(rows: Sequence[Row], axis: str, title: str) -> list[Section]:
 def two_axes(rows: Sequence[Row], row: str, column: str) -> list[Section]:
     """The sections of a study of two axes: accuracies, the subject's differences, and curves in the first column."""
     chance, first = guessing(rows), name_on(rows[0], column)
+    rows = arranged(rows, row, make_grid(rows, row, column, guessing=chance).ranking)
     return [
         summary(rows, row=row, column=column, subject=SUBJECT, guessing=chance, worst=True),
         *fold("Differences", differences(rows, row, column, SUBJECT, guessing=chance)),
@@ -194,6 +208,20 @@ def guessing(rows: Sequence[Row]) -> float:
     # The student's own: a report may be made where the dataset is not known.
     spec = finished.get("student")
     return 100 / (spec["num_classes"] if spec else get_dataset(finished["dataset"]).num_classes)
+
+
+def at_guessing(rows: Sequence[Row]) -> list[str]:
+    """A sentence if at least half of the settings are no better than guessing, which their differences then are not."""
+    chance, settings = guessing(rows), defaultdict(list)
+    for row in rows:
+        settings[tuple(row.get("labels", {}).items())].append(None if "failed" in row else row["top1_last"])
+    means = [summarize(values, chance) for values in settings.values()]
+    count = sum(mean.mean <= GUESSING * chance or mean.mean - mean.std <= chance for mean in means)
+    if 2 * count < len(means) or not count:
+        return []
+    where = "" if len(means) == 1 else f" in {count} of {len(means)} settings"
+    mend = "train for more --epochs, and check the order of the classes and the teacher"
+    return [f"Accuracy is at guessing ({chance:.1f} %){where}; {mend}."]
 
 
 def only(rows: Sequence[Row], **names: str) -> list[Row]:
@@ -269,7 +297,7 @@ def first_of(names: Sequence[str], count: int) -> list[str]:
 def check_runs(runs: Sequence[Path]) -> None:
     """Whether every directory holds results. Raises: GiftError that names what else it holds to choose from."""
     if not runs:
-        raise GiftError("give directories or results.jsonl files of runs to report on")
+        raise GiftError("give directories or results.jsonl files of runs to report on; see --help")
     for run in runs:
         if run.is_dir() and not any(run.glob("results*.jsonl")):
             mend = "give a directory that an experiment wrote"

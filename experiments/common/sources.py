@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from gift_jax import DistilledSet, GiftError, Teacher, load_distilled, load_teacher
-from gift_jax.data.datasets import DATASETS, get_dataset
+from gift_jax.data.datasets import DATASETS, DIRECTORY, FILE, get_dataset
 from gift_jax.data.distilled import told_by_file
 from gift_jax.data.evaluation import DIGITS
 from gift_jax.readers import hub
@@ -111,12 +111,13 @@ def find_teacher(path: Path, dataset: str, model: str) -> Teacher:
             return load_teacher(place)
         if place.is_file() or (place / hub.CONFIG).is_file():
             return load_teacher(convert_once("teacher", place, ("--dataset", dataset, "--model", model), name))
-    where = f"it is published on {ZOO[name].where if name in ZOO else RDED}; " if dataset in DATASETS else ""
     wanted = " or ".join(f"{stem}.pth" for stem in names)
-    raise GiftError(
-        f"{path}: holds no teacher {model} of {dataset} ({wanted}, or a directory {name}); {where}"
-        f"run `python -m convert teacher FILE --dataset {dataset} --model {model} --out {path / name}`"
-    )
+    options = f"--dataset {dataset} --model {model}"
+    mend = f"give `teacher`, or make one: `python -m experiments.train_teacher {options} --out teachers/{name}`"
+    if dataset in DATASETS:
+        where = f"it is published on {ZOO[name].where if name in ZOO else RDED}"
+        mend = f"{where}; run `python -m convert teacher FILE {options} --out {path / name}`"
+    raise GiftError(f"{path}: holds no teacher {model} of {dataset} ({wanted}, or a directory {name}); {mend}")
 
 
 def published(method: str, dataset: str, ipc: int) -> str:
@@ -143,18 +144,25 @@ def find_distilled(path: Path, method: str, dataset: str, model: str, ipc: int) 
         command = " ".join(("convert distilled RELEASE", *options))
         if method == "rded":
             command = f"experiments.distill_rded --teacher TEACHER --ipc {ipc}"
-        mend = f"run `python -m {command} --out {official / 'set.safetensors'}`"
+        mend = f"give `distilled`, or run `python -m {command} --out {official / 'set.safetensors'}`"
         raise GiftError(f"{official}: no {method} set of {dataset} with {ipc} images per class here{where}; {mend}")
     if len(converted) != 1 or converted[0].suffix != ".safetensors":
         converted = [convert_once("distilled", source, options, "set.safetensors")]
     distilled = load_distilled(converted[0])
-    found, wanted = (distilled.method, distilled.dataset, distilled.ipc), (method, dataset, ipc)
-    if found != wanted:
-        raise GiftError(
-            f"{source}: is the {found[0]} set of {found[1]} with {found[2]} images per class, not {wanted[0]}'s of "
-            f"{wanted[1]} with {wanted[2]}; give the options that fit it, or convert the other one"
-        )
+    if text := misfit(distilled, method, dataset, ipc):
+        raise GiftError(f"{source}: {text}, or another `distilled`")
     return distilled
+
+
+def misfit(distilled: DistilledSet, method: str, dataset: str, ipc: int) -> str:
+    """How a set differs from what options say, in the first of them that does, and what fits it; "" if it fits."""
+    found = distilled
+    texts = {
+        f"is a set of {found.dataset}, but `dataset` is {dataset}; give {found.dataset}": found.dataset != dataset,
+        f"is a set of the method {found.method}, not {method}; give that method": found.method != method,
+        f"holds {found.ipc} images per class, but `ipc` is {ipc}; give `ipc` {found.ipc}": found.ipc != ipc,
+    }
+    return next((text for text, differs in texts.items() if differs), "")
 
 
 def find_images(given: str | None, dataset: str, split: Split, option: str) -> str | None:
@@ -163,9 +171,13 @@ def find_images(given: str | None, dataset: str, split: Split, option: str) -> s
         raise GiftError(f"{option} {given}: the digits come with scikit-learn; drop it, or give another dataset")
     if (source := known_images(given, dataset, split)) or dataset == DIGITS:
         return source
-    kind, home = "training" if split == "train" else "test", get_dataset(dataset).home
+    kind, spec = "training" if split == "train" else "test", get_dataset(dataset)
+    if dataset not in DATASETS:
+        again = "--test-data DIRECTORY" if spec.train and split == "val" else "--data DIRECTORY"
+        mend = f"give {option} DIRECTORY, or run `python -m experiments.add_dataset {dataset}` again with {again}"
+        raise GiftError(f"{DIRECTORY / dataset / FILE}: names no {kind} images of {dataset}; {mend}")
     raise GiftError(
-        f"{Path('data') / dataset / split}: the {kind} images of {dataset} are missing ({home}); give {option} "
+        f"{Path('data') / dataset / split}: the {kind} images of {dataset} are missing ({spec.home}); give {option} "
         f"DIRECTORY of class folders, or {option} tfds for what TensorFlow Datasets has prepared"
     )
 

@@ -182,7 +182,7 @@ def run(config: TrainTeacher) -> None:
     task = Task(recipe, student, images, test_set=test)
     name = fingerprint({**task.identity(), "seed": config.seed})
     if is_done(config.out, name):
-        print(f"is there  {config.out}: trained with the same settings on the same images")
+        print(f"exists    {config.out}: trained with the same settings on the same images")
         return
     place, mirrored = "decoded on the fly" if decoded else "held in memory", "half of them" if flips(config) else "none"
     print(f"images    {len(images.labels)} to train on, {place}, {mirrored} mirrored")

@@ -26,6 +26,12 @@ _NAME = re.compile(r"\w[\w.+-]*")
 _REMAKE = "write it again by add_dataset"
 
 
+def check_name(name: str) -> None:
+    """Raises: GiftError if a dataset cannot have that name, which is a directory's too."""
+    if not _NAME.fullmatch(name):
+        raise GiftError(f"dataset name {name!r} must be letters, digits, '.', '_', '+' or '-'")
+
+
 @dataclasses.dataclass(frozen=True)
 class Normalisation:
     """Colour statistics of [0, 1] pixels, one entry a channel: images enter a network as `(x - mean) / std`."""
@@ -80,8 +86,7 @@ class DatasetSpec:
     test_reading: SourceOptions = NO_READING_OPTIONS
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise GiftError(f"dataset name {self.name!r} must be letters, digits, '.', '_', '+' or '-'")
+        check_name(self.name)
         sides = (self.image_size, self.convnet_size or 1, *(self.resize or ()))
         if self.num_classes < 2 or min(sides) < 1 or self.channels not in (1, 3):
             raise GiftError(f"dataset {self.name!r} needs two classes, sizes above 0, and 1 or 3 channels")
@@ -145,8 +150,9 @@ def get_dataset(dataset: str | DatasetSpec) -> DatasetSpec:
         return read_dataset(path)
     if (known := DATASETS.get(name) or _embedded.get(name)) is not None:
         return known
-    mend = "describe your own by `python -m experiments.add_dataset NAME --data DIRECTORY`"
-    raise GiftError(f"{unknown_name('dataset', dataset, _known_names())}; {mend}")
+    text = str(unknown_name("dataset", dataset, _known_names()))
+    join = " Or" if text.endswith("?") else ", or"
+    raise GiftError(f"{text}{join} describe your own by `python -m experiments.add_dataset NAME --data DIRECTORY`")
 
 
 def _known_names() -> list[str]:
@@ -190,18 +196,27 @@ def _digest(spec: DatasetSpec) -> str:
 
 def describe_dataset(spec: DatasetSpec) -> dict[str, Any]:
     """The spec as JSON."""
-    return json.loads(json.dumps(dataclasses.asdict(spec)))
+    content = json.loads(json.dumps(dataclasses.asdict(spec)))
+    for reading in (content["train_reading"], content["test_reading"]):
+        if reading["hold_out"] is None:  # as in descriptions, and digests of them, from before there was one
+            del reading["hold_out"]
+    return content
 
 
 def write_dataset(path: Path, spec: DatasetSpec) -> None:
-    """Write a `dataset.json` with a digest of what the dataset is, unless a sound one describes something else."""
+    """Write a `dataset.json` with a digest of what the dataset is, unless a sound one describes something else.
+
+    Test images may be added to a description that has none.
+    """
     differing = []
     with contextlib.suppress(GiftError):
         found, wanted = (describe_dataset(one) for one in (_parse_file(path), spec))
-        differing = [name for name in wanted if name != "home" and found[name] != wanted[name]]
+        free = ("home",) if found["test"] else ("home", "test", "test_reading")
+        differing = [name for name in wanted if name not in free and found[name] != wanted[name]]
     if differing:
         text = f"{spec.name} otherwise ({', '.join(differing)} differ)"
-        raise GiftError(f"{path}: describes {text}, and is not replaced; choose another name, or remove it")
+        mend = f"choose another name, or remove the description (`rm {path}`)"
+        raise GiftError(f"{path}: describes {text}, and is not replaced; {mend}")
     content = {**describe_dataset(spec), DIGEST: _digest(spec)}
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 

@@ -13,7 +13,7 @@ from gift_jax.readers import arrays, cifar, folders, idx
 from gift_jax.readers.archives import open_archive, open_inner
 from gift_jax.readers.classes import names_with_ids
 from gift_jax.readers.image_files import unread_endings
-from gift_jax.readers.records import Records
+from gift_jax.readers.records import Records, hold_out
 from gift_jax.readers.request import NO_READING_OPTIONS, KnownClasses, ReadRequest, SourceOptions
 from gift_jax.readers.source import HEAD, Source, check_file, directory, openable, refuse_stand_in, single_file
 from gift_jax.readers.splits_and_pairs import is_shard, listed, shards_of, split_of_shard
@@ -80,12 +80,14 @@ def read_images(
     """
     form, source = _opened(path)
     for option, value in vars(reading).items():
-        if value is not None and option not in form.options:
+        if value is not None and option not in (*form.options, "hold_out"):
             name = option if train or option not in ("split", "labels") else f"test_{option}"
             raise GiftError(f"{path}: is {form.title}, for which `{name}` has no meaning; drop it")
-    records = form.read(source, ReadRequest(train, reading, spec))
+    share = reading.hold_out
+    records = form.read(source, ReadRequest(train or share is not None, reading, spec))
     if not len(records.labels):
         raise GiftError(f"{path}: has no images; check the path")
+    records = records if share is None else hold_out(records, share, train=train)
     counts = np.bincount(records.labels, minlength=len(records.class_names))
     missing = [name for name, count in zip(records.class_names, counts, strict=True) if not count]
     if missing:

@@ -76,6 +76,29 @@ def file_records(
     return Records(labels, classes, read, lambda row: source.title(name_of(row)), source_digest(source, names), notes)
 
 
+def hold_out(records: Records, share: float, *, train: bool) -> Records:
+    """The training images, or those held out of them to test on: a share of each class, evenly spread over its rows.
+
+    A class of two or more images keeps one of each kind.
+    """
+    held = np.zeros(len(records.labels), bool)
+    for label in range(len(records.class_names)):
+        rows = np.flatnonzero(records.labels == label)
+        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        held[[rows[len(rows) * part // count - 1] for part in range(1, count + 1)]] = True
+    rows = np.flatnonzero(held != train)
+    part = f"{'all but' if train else 'only'} {share:g} of each class"
+    digest = hashlib.sha256(f"{records.digest} {part}".encode()).hexdigest()
+    read, where, notes = records.read, records.where, {**records.notes, "images": part}
+    return records._replace(
+        labels=records.labels[rows],
+        read=lambda row: read(int(rows[row])),
+        where=lambda row: where(int(rows[row])),
+        digest=digest,
+        notes=notes,
+    )
+
+
 Read = TypeVar("Read")
 
 

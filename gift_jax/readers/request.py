@@ -9,13 +9,14 @@ class SourceOptions:
     """What a source of images does not say of itself, as options say it. Paths are text, as JSON has them.
 
     split: which of several. labels: a list of labels of a flat folder. label_column: of Parquet shards. class_order: a
-    file of class names by class id.
+    file of class names by class id. hold_out: the share of each class's training images that are its test images.
     """
 
     split: str | None = None
     labels: str | None = None
     label_column: str | None = None
     class_order: str | None = None
+    hold_out: float | None = dataclasses.field(default=None, repr=False)  # caches are named by a spec's `repr`
 
 
 NO_READING_OPTIONS = SourceOptions()

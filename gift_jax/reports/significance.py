@@ -32,9 +32,13 @@ class Comparison(NamedTuple):
     p_holm: float
 
     def __str__(self) -> str:
-        """`-3.0 [-3.5, -2.6]`, the difference and its 95 % interval by Student's t; one seed has none."""
+        """`-3.0 [-3.5, -2.6]`, the difference and its 95 % interval by Student's t.
+
+        One seed has none, nor have seeds that all differ by the same number, whose spread is not known.
+        """
         half = half_interval(self.std, self.n)
-        interval = "" if math.isnan(half) else f" [{self.difference - half:+.1f}, {self.difference + half:+.1f}]"
+        known = self.n > 1 and self.std >= GRAIN
+        interval = f" [{self.difference - half:+.1f}, {self.difference + half:+.1f}]" if known else ""
         return f"{self.difference:+.1f}{interval}"
 
 

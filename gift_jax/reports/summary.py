@@ -11,8 +11,8 @@ TITLE = "Summary"
 SUBJECT = "gift"
 ACCURACY = f"Top-1 accuracy after the last epoch, %, {SPREAD}."
 TESTED = (
-    "Differences are in points, paired by seed, with 95 % intervals; p of two-sided t-tests, corrected by Holm "
-    "(* below 0.05)."
+    "Differences are in points, paired by seed, with 95 % intervals, which are not corrected; p of two-sided t-tests, "
+    "corrected by Holm (* below 0.05)."
 )
 SHORT = 4  # names of a kind that are listed; of more their number is given
 

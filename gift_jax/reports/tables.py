@@ -55,6 +55,11 @@ class Grid(NamedTuple):
         return min(cells, key=lambda cell: cell.mean) if all(cell.n for cell in cells) else Summary()
 
     @property
+    def ranking(self) -> list[str]:
+        """The rows by their worst column, the best first."""
+        return sorted(self.rows, key=lambda row: -np.nan_to_num(self.worst(row).mean, nan=-1.0))
+
+    @property
     def n(self) -> str:
         """How many runs a cell has: `n = 3`, or `n = 2 to 3`."""
         return count(cell.n for cell in self.cells.values())
@@ -99,6 +104,12 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
         return found
 
 
+def arranged(results: Sequence[Result], axis: str, order: Sequence[str]) -> list[Result]:
+    """Results in the order of their names on an axis, so that all tables have one; those of other names come last."""
+    ranks = {name: rank for rank, name in enumerate(order)}
+    return sorted(results, key=lambda result: ranks.get(name_on(result, axis), len(ranks)))
+
+
 def name_on(result: Result, axis: str) -> str:
     """A result's name along an axis: its label, or else its field."""
     labels = result.get("labels", {})
@@ -120,11 +131,8 @@ def summarize(values: Iterable[float | None], guessing: float = 0.0) -> Summary:
 
 def grid_table(grid: Grid, corner: str, *, worst: bool = False) -> Table:
     """A grid with its n as a table; with worst, rows are ordered by their worst column, which ends them."""
-    rows, header, body = list(grid.rows), [f"{corner} ({grid.n})", *grid.columns], []
-    if worst:
-        rows.sort(key=lambda row: -np.nan_to_num(grid.worst(row).mean, nan=-1.0))
-        header.append("worst")
-    for row in rows:
+    header, body = [f"{corner} ({grid.n})", *grid.columns, *["worst"] * worst], []
+    for row in grid.ranking if worst else grid.rows:
         cells = [grid.cell(row, column) for column in grid.columns] + [grid.worst(row)] * worst
         body.append([f"`{row}`", *map(str, cells)])
     return Table([header, *body])

@@ -164,6 +164,11 @@ def _parse_options(
         with _tyros_errors_as_sentences():
             text = with_installed_command_names(chosen.description)
             parsed = tyro.cli(chosen.form, prog=program, description=text, args=arguments)
+    except GiftError as error:
+        places = [name.upper() for name, each in chosen.parameters.items() if each.is_positional]
+        if not places or not str(error).startswith("Missing from"):
+            raise
+        raise GiftError(f"`{program}` needs {' and '.join(places)}; see --help") from None
     except SystemExit:
         if chosen.example:
             print(f"example: {with_installed_command_names(chosen.example)}")
@@ -198,7 +203,8 @@ def with_installed_command_names(text: str) -> str:
     """A text with commands as they are run here: without a checkout, as `gift-jax convert` and `gift-jax evaluate`."""
     if (Path(gift_jax.__path__[0]).parent / "convert" / "families").is_dir():
         return text
-    return text.replace("python -m convert", "gift-jax convert").replace("python -m experiments.", "gift-jax ")
+    text = text.replace("python -m convert", "gift-jax convert").replace("python -m experiments.", "gift-jax ")
+    return text.replace("python -m experiments", "gift-jax")
 
 
 @contextlib.contextmanager

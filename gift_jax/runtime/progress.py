@@ -22,7 +22,8 @@ _part: contextvars.ContextVar[Part | None] = contextvars.ContextVar("part", defa
 def display(title: str, total: int, unit: str) -> Iterator[Advance]:
     """Show progress towards total units on standard error while the block runs.
 
-    Yields: a function to call with the units done since the last call and a short status.
+    Yields: a function to call with the units done since the last call and a short status; with 0 after units that were
+        done before, so that what follows is timed by itself.
     """
     console = Console(stderr=True)
     with _bar(console, title, total) if console.is_terminal else _lines(title, total, unit) as (advance, part):
@@ -85,12 +86,17 @@ def _lines(title: str, total: int, unit: str) -> Iterator[tuple[Advance, Part]]:
         began, before = first = first or (now, done)
         if now - last >= LINE_EVERY or done == total:
             last = now
-            left = f", about {duration((now - began) * (total - done) / (done - before))} left" if done > before else ""
-            print(f"{title}: {text}/{total} {unit}, {now - start:.0f} s{left}  {status}", file=sys.stderr, flush=True)
+            per_unit = (now - began) / (done - before) if done > before else None
+            left = "" if per_unit is None else f", about {duration(per_unit * (total - done))} left"
+            shown = f"{title}: {text}/{total} {unit}, {duration(now - start)}{left}  {status}"
+            print(shown, file=sys.stderr, flush=True)
 
     def advance(done: int, new: str) -> None:
-        nonlocal count, status
+        nonlocal count, status, first
         count, status = count + done, new
+        if not done:
+            first = None
+            return
         show(count, str(count))
 
     yield advance, lambda share: show(count + share, f"{count + share:.1f}") if share < 1 else None

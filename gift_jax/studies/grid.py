@@ -12,13 +12,14 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gift_jax.errors import Diverged, GiftError
+from gift_jax.errors import Diverged, GiftError, Preempted
 from gift_jax.runtime import progress
 from gift_jax.runtime.files import append_json_line, locked, read_json_object, write_text
+from gift_jax.runtime.interrupts import Terminated, raise_on_termination
 from gift_jax.runtime.threads import in_order
 from gift_jax.studies.cells import Cell
 from gift_jax.studies.results import check_place, end_last_line, read_results
@@ -190,6 +191,7 @@ def run_grid(
     total, answer = sum(cell.epochs for cell in pending.values()), []
     title = f"{experiment}, {len(pending)} of {len(part)} students to train"
     with (
+        _termination_as_sentence(lambda: f"{sum(name in rows for name, _ in part)} of {len(part)} students", path),
         locked(path, "another process runs this part of a study"),
         progress.display(title, total, "epochs") as advance,
         _attempts(pending.values(), jobs, advance, log) as rows_of,
@@ -211,6 +213,17 @@ def known_rows(out: Path, retry_failed: bool = False) -> list[Row]:
     found = read_rows([out]) if any(out.glob("results*.jsonl")) else []
     rows, _ = merge(row for row in found if {"cell", "experiment"} <= row.keys())  # and not those of evaluations
     return [row for row in rows if not (retry_failed and "failed" in row)]
+
+
+@contextlib.contextmanager
+def _termination_as_sentence(finished: Callable[[], str], path: Path) -> Iterator[None]:
+    """Raises: Preempted after a SIGTERM, with what is kept."""
+    try:
+        with raise_on_termination():
+            yield
+    except Terminated:
+        kept = f"{finished()} are finished, and kept in {path}"
+        raise Preempted(f"stopped; {kept}; run the same command again to go on") from None
 
 
 _ADVANCING = threading.Lock()  # of cells in threads, one at a time tells how far it is

@@ -146,7 +146,9 @@ def _train_group(
     (state, key), progress = _start(students, padded), _Progress([], [[] for _ in seeds])
     if store and (found := store.restore(state)):
         state, progress = jax.tree.map(jnp.asarray, found[0]), _Progress.read(found[1])
-        on_epoch(count * len(progress.losses), sum(progress.losses[-1]) / count)
+        loss = sum(progress.losses[-1]) / count
+        on_epoch(count * len(progress.losses), loss)
+        on_epoch(0, loss)
     if isinstance(mode, Mesh):
         state, key = place_on_mesh(state, mode, SEED), place_on_mesh(key, mode)
 

@@ -289,7 +289,7 @@ def test_other_labels_are_not_replaced_and_the_same_ones_are_there(released, imp
     before = {path: path.read_bytes() for path in labels.directory.iterdir()}
     again = ("fkd", released(), "--distilled", tmp_path / "set.safetensors", "--out", labels.directory)
     status, out, err = convert(*again)
-    assert (status, f"is there  {labels.directory}" in out) == (0, True), err
+    assert (status, f"exists    {labels.directory}" in out) == (0, True), err
     status, _, err = convert(*again, "--epochs", 1)
     assert (status, "holds something else, and is not replaced" in err) == (2, True)
     assert {path: path.read_bytes() for path in labels.directory.iterdir()} == before

@@ -71,7 +71,7 @@ def test_export_gives_the_same_bits_back(suffix, full_disk, golden, convert, don
         assert torch.equal(tensor, back[name]), name
     info = load_weights(tmp_path / "t")[0]
     make_reference(find_family("conv3"), info.spec, back)  # load_state_dict(strict=True)
-    assert f"is there  {exported}" in convert("export", tmp_path / "t", "--out", exported)[1]
+    assert f"exists    {exported}" in convert("export", tmp_path / "t", "--out", exported)[1]
     exported.write_bytes(b"another file")
     status, _, err = convert("export", tmp_path / "t", "--out", exported)
     assert (status, exported.read_bytes()) == (2, b"another file"), err
@@ -123,7 +123,7 @@ def test_nothing_that_is_there_is_replaced_or_touched(golden, convert, done, tmp
     done(*arguments, tmp_path / "t")
     (tmp_path / "t" / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in (tmp_path / "t").rglob("*") if path.is_file()}
-    assert f"is there  {tmp_path / 't'}" in done(*arguments, tmp_path / "t")
+    assert f"exists    {tmp_path / 't'}" in done(*arguments, tmp_path / "t")
     torch.save({"state_dict": official(spec(depth=3, width=128, size=32), 7).state_dict()}, tmp_path / "other.pth")
     other = (("teacher", tmp_path / "other.pth", *CIFAR), (*arguments[:-1], "--mean", 0.1, 0.1, 0.1, "--std", 1, 1, 1))
     for words in other:

@@ -1,5 +1,6 @@
 """From a user's own pictures to a student's report, by commands alone."""
 
+import dataclasses
 import re
 import shutil
 
@@ -114,8 +115,10 @@ def test_a_sixteen_bit_picture_is_scaled_not_clipped(place, succeed):
     ("arguments", "message"),
     [
         (("flowers", "--data", "train"), "pixels; give --image-size"),
-        (("flow ers", "--data", "train", "--image-size", 8), "must be letters, digits"),
         (("cifar10", "--data", "train"), "which is no class of cifar10"),
+        (("cifar10", "--data", "train"), "check NAME and --data"),
+        (("flowers", "--data", "train", "--hold-out", 1), "--hold-out must be a share between 0 and 1"),
+        (("flowers", "--data", "train", "--hold-out", 0.2, "--test-data", "train"), "--hold-out and --test-data"),
         (("flowers", "--data", "empty", "--image-size", 8), "empty: holds no files"),
     ],
 )
@@ -150,8 +153,10 @@ def test_another_dataset_is_not_replaced(place, succeed, refuse):
     file = place / "data" / "flowers" / "dataset.json"
     before = file.read_bytes()
     succeed(add_dataset, *describe, 8)
-    for others, name in (((9,), "image_size"), ((8, "--test-data", "train"), "test")):
-        assert name in refuse(add_dataset, *describe, *others)
+    for others, name in (((9,), "image_size"), ((8, "--hold-out", 0.5), "train_reading")):
+        message = refuse(add_dataset, *describe, *others)
+        assert name in message
+        assert "`rm data/flowers/dataset.json`" in message
         assert file.read_bytes() == before
     file.write_text("damaged")
     succeed(add_dataset, *describe, 9)
@@ -171,8 +176,48 @@ def test_what_names_alone_tell_is_told_before_an_image_is_read(refuse, place, mo
     write_pictures(place / "single", 2, 0, names=("ant",))
     monkeypatch.setattr(add_dataset, "survey_images", lambda *_, **__: pytest.fail("images were read"))
     for arguments, message in (
-        (("--data", "train", "--test-data", "tset"), "tset: there is no such file or directory; check --test-data"),
-        (("--data", "train", "--class-order", "order"), "order: there is no such file or directory"),
-        (("--data", "single"), "single: has one class, 'ant', and students tell classes apart"),
+        (
+            ("mine", "--data", "train", "--test-data", "tset"),
+            "tset: there is no such file or directory; check --test-data",
+        ),
+        (("mine", "--data", "train", "--class-order", "order"), "order: there is no such file or directory"),
+        (("my shapes", "--data", "train"), "must be letters, digits"),
+        (("mine", "--data", "single"), "single: has one class, 'ant', and students tell classes apart"),
     ):
-        assert message in refuse(add_dataset, "mine", *arguments)
+        assert message in refuse(add_dataset, *arguments)
+
+
+def test_a_description_without_test_images_is_warned_of_and_may_get_some(place, command, refuse):
+    write_pictures(place / "train", 2, 0)
+    write_pictures(place / "test", 1, 1)
+    describe = ("flowers", "--data", "train", "--image-size", 8)
+    status, out, error = command(add_dataset, *describe)
+    assert status == 0
+    assert "warning: flowers has no test images" in error
+    proposed = [line for line in out.splitlines() if "python -m" in line and "distill_rded" not in line]
+    assert ["--test-data DIR" in line or "--data DIR" in line for line in proposed] == [True] * 3
+    message = refuse(train_teacher, "--dataset", "flowers", "--model", "conv1", "--out", "teacher")
+    assert "data/flowers/dataset.json: names no test images" in message
+    before = get_dataset("flowers")
+    status, out, error = command(add_dataset, *describe, "--test-data", "test")
+    assert (status, "--data DIR" in out, "warning" in error) == (0, False, False)
+    assert get_dataset("flowers") == dataclasses.replace(before, test=str(place / "test"))
+    assert "test differ" in refuse(add_dataset, *describe, "--test-data", "train")
+
+
+def test_held_out_images_are_a_share_of_each_class_and_never_trained_on(place, succeed):
+    write_pictures(place / "train", 10, 0, ("ant", "bee"))
+    write_pictures(place / "train", 2, 1, ("cat",))
+    write_pictures(place / "train", 1, 2, ("dog",))
+    out = succeed(add_dataset, "insects", "--data", "train", "--image-size", 8, "--hold-out", 0.2)
+    assert "training images 18" in out
+    assert "test images     5" in out
+    assert "DIR" not in out
+    train, test = (load_records("insects", source=None, train=train) for train in (True, False))
+    assert np.bincount(train.labels).tolist() == [8, 8, 1, 1]
+    assert np.bincount(test.labels).tolist() == [2, 2, 1]
+    files = [{one.where(row) for row in range(len(one.labels))} for one in (train, test)]
+    assert (files[0] & files[1], len(files[0] | files[1])) == (set(), 23)
+    assert {test.read(0), test.read(1)}.isdisjoint({train.read(row) for row in range(8)})
+    assert train.digest != test.digest
+    assert load_records("insects", source="train", train=False).digest == test.digest  # named by hand

@@ -72,7 +72,7 @@ def test_the_same_command_again_is_done_and_another_one_replaces_nothing(succeed
     arguments = ("--teacher", teacher, "--ipc", 1, "--images-per-class", 20, "--out", tmp_path / "s.safetensors")
     succeed(distill_rded, *arguments)
     before = (tmp_path / "s.safetensors").stat().st_mtime_ns
-    assert "is there " in succeed(distill_rded, *arguments, "--dataset", "digits")
+    assert "exists  " in succeed(distill_rded, *arguments, "--dataset", "digits")
     assert "is not replaced" in refuse(distill_rded, *arguments, "--seed", 1)
     assert (tmp_path / "s.safetensors").stat().st_mtime_ns == before
     assert "is a teacher of digits, not of cifar10" in refuse(distill_rded, *arguments, "--dataset", "cifar10")

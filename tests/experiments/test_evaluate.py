@@ -1,6 +1,7 @@
 """The main experiment on the digits: releases in the official directories, converted when needed."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -117,6 +118,7 @@ def test_a_release_is_converted_trained_on_and_tested(method, command, succeed, 
         assert out.count("converted before") == 2
         assert "conv1 (8 pixels) under teacher conv2" in out
         assert "nothing was trained" in out
+        assert re.search(r"1 of 1 students to train, 3 epochs, about \S+ \w+ \(measured", out)
         assert "warning: --train-data is read for whitened sets only" in command(evaluate, *dry, "--train-data", ".")[2]
         assert len(read_results(tmp_path / "out" / "results.jsonl")) == 1
         # What is finished is not repeated; a further seed, on two devices, is added.

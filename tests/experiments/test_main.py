@@ -30,9 +30,25 @@ def test_gift_jax_lists_runs_and_refuses():
     assert run("gift_jax").stdout == run("experiments").stdout
     assert "Convert a PyTorch teacher" in run("gift_jax", "convert", "--help").stdout
     assert run("gift_jax", "common").returncode == 2
-    unknown = run("gift_jax", "nothing")
-    assert unknown.returncode == 2
-    assert unknown.stderr == "error: there is no command 'nothing'; run `gift-jax` alone to list them\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ("experiments evaluate --dataset digits", "`python -m experiments.evaluate --dataset digits`"),
+        ("experiments evalute", "`python -m experiments.evaluate`"),
+        ("experiments convert teacher", "`python -m convert teacher`"),
+        ("experiments --dataset digits", "--dataset"),
+        ("gift_jax evalute", "`python -m experiments.evaluate`"),
+        ("gift_jax nothing", "'nothing'"),
+        ("convert techer x.pth", "teacher"),
+    ],
+)
+def test_a_command_that_is_not_there_is_refused_with_the_one_that_is_meant(arguments, meant):
+    done = run(*arguments.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert meant in done.stderr
 
 
 WITHOUT_TORCH = """

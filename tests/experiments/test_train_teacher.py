@@ -57,7 +57,7 @@ def test_a_teacher_is_never_replaced_by_another(succeed, refuse, tmp_path):
     out = tmp_path / "teacher"
     succeed(train_teacher, *SMALL, "--epochs", 1, "--out", out)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    assert f"is there  {out}" in succeed(train_teacher, *SMALL, "--epochs", 1, "--out", out)
+    assert f"exists    {out}" in succeed(train_teacher, *SMALL, "--epochs", 1, "--out", out)
     for options in (("--epochs", 2), ("--epochs", 1, "--seed", 1)):
         sentence = refuse(train_teacher, *SMALL, *options, "--out", out)
         assert f"{out}: holds something else, and is not replaced" in sentence

@@ -12,6 +12,7 @@ from experiments import ablation, fidelity, report
 from experiments.common import rate_views, reporting
 from experiments.common.reporting import by_setting, write_report
 from gift_jax import GiftError
+from gift_jax.reports.page import Table
 from gift_jax.studies import grid
 from gift_jax.studies.results import read_results
 
@@ -89,7 +90,56 @@ def test_rates_are_chosen_on_validation_images_never_on_test_images():
     rows = [{**row, "validation_top1": 100 - row["top1_last"]} for row in rows]
     [chosen] = rate_views.at_chosen(rows, 10.0, "optimizer").rows
     assert chosen["top1_last"] == 50.0
-    assert "an end of this grid: 1 of 1" in rate_views.at_chosen(rows, 10.0, "optimizer").about
+    about = rate_views.at_chosen(rows, 10.0, "optimizer").about
+    assert "an end of this grid: 1 of 1" in about
+    assert "--rates" in about
+    text = text_of(rate_views.make_sections(rows, "optimizer"))
+    assert "| rate, times the default | sgd |" in text
+    assert "| `gift` | 0.1 |" in text
+
+
+def losses_by_table(sections):
+    """The order of the losses in each table that has all three."""
+    tables = [block for section in sections for block in section.blocks if isinstance(block, Table)]
+    found = [re.findall(r"gift - (\w+)|`(\w+)`", block.markdown) for block in tables]
+    return [[one or other for one, other in names] for names in found]
+
+
+@pytest.mark.parametrize("kind", ["rates", "two axes"])
+def test_all_tables_of_a_report_have_one_order_of_the_losses(kind):
+    """That of the first: by the worst column, or by the mean at the chosen rate; the rows come in another."""
+    figures = {("kl", "sgd"): 10.0, ("gift", "sgd"): 50.0, ("ce", "sgd"): 70.0}
+    if kind == "rates":
+        rows = rate_rows(
+            {(*names, rate): [value, value + 1] for names, value in figures.items() for rate in ("1", "10")}
+        )
+        sections = rate_views.make_sections(rows, "optimizer")
+    else:
+        rows = rows_of({names: [value, value + 1] for names, value in figures.items()}, ("loss", "optimizer"))
+        sections = reporting.two_axes(rows, "loss", "optimizer")
+    orders = losses_by_table(sections)
+    assert len(orders) > 1
+    assert all(names in (["ce", "gift", "kl"], ["ce", "kl"]) for names in orders), orders
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [([11.0, 12.0], 1), ([13.0, 60.0], 1), ([13.0, 14.0], 0), ([None, None], 1), ([14.0], 0), ([12.0], 1)],
+)
+def test_accuracy_at_guessing_is_said(values, said, tmp_path):
+    """Of ten classes: at most 12 %, or within a standard deviation of 10 %; diverged runs guess."""
+    rows = rows_of({("gift", "sgd"): values}, ("loss", "optimizer"))
+    rows = [{**row, "dataset": "digits"} for row in rows]
+    assert len(reporting.at_guessing(rows)) == said
+    sections = write_report(tmp_path, "t", {"t": lambda own: reporting.two_axes(own, "loss", "optimizer")}, rows, [])
+    assert text_of(sections).count("Accuracy is at guessing (10.0 %)") == said
+
+
+def test_half_of_the_settings_at_guessing_are_said_and_fewer_are_not():
+    figures = {("kl", "sgd"): [10.0], ("kl", "adam"): [50.0], ("ce", "sgd"): [60.0]}
+    rows = [{**row, "dataset": "digits"} for row in rows_of(figures, ("loss", "optimizer"))]
+    assert reporting.at_guessing(rows) == []
+    assert "1 of 2 settings" in reporting.at_guessing(rows[:2])[0]
 
 
 def test_the_mean_over_rates_is_each_seeds_and_a_diverged_run_counts_as_guessing():

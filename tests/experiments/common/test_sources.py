@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 from unittest import mock
 
@@ -78,3 +79,24 @@ def test_a_set_given_as_a_teacher_and_a_teacher_given_as_a_set_are_told(converte
         load_teacher(sources.teacher_directory(path))
     with pytest.raises(GiftError, match="t: is a teacher; give it as `teacher`"):
         sources.find_distilled(converted["teacher"], "random", "digits", "conv2", 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "shapes", "method": "rded"}, "is a set of digits, but `dataset` is shapes; give digits, or"),
+        ({"method": "rded", "ipc": 20}, "is a set of the method random, not rded; give that method, or"),
+        ({"ipc": 20}, "holds 2 images per class, but `ipc` is 20; give `ipc` 2, or"),
+    ],
+)
+def test_a_set_that_does_not_fit_the_options_is_refused_by_the_first_of_them(changes, message, converted):
+    wanted = {"method": "random", "dataset": "digits", "model": "conv2", "ipc": 2, **changes}
+    with pytest.raises(GiftError, match=re.escape(message)):
+        sources.find_distilled(converted["distilled"], **wanted)
+
+
+def test_what_is_missing_of_a_dataset_of_ones_own_is_made_not_converted(tmp_path):
+    with pytest.raises(GiftError, match=r"experiments\.train_teacher --dataset shapes --model conv3 --out teachers/"):
+        sources.find_teacher(tmp_path, "shapes", "conv3")
+    with pytest.raises(GiftError, match=r"give `distilled`, or run `python -m experiments\.distill_rded"):
+        sources.find_distilled(tmp_path / "none", "rded", "shapes", "conv3", 10)

@@ -108,3 +108,8 @@ def test_a_name_in_another_case_is_the_same_dataset():
     assert datasets.resolve_dataset_name("ImageNet-1K") == "imagenet-1k"
     assert datasets.resolve_dataset_name("Flowers") == "flowers"
     assert get_dataset("FLOWERS") == FLOWERS
+
+
+def test_a_description_without_held_out_images_is_as_it_was_before_there_were_any():
+    """Its digest, and names of caches that its `repr` decides, stay."""
+    assert "hold_out" not in json.dumps(datasets.describe_dataset(FLOWERS)) + repr(FLOWERS)

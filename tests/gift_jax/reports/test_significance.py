@@ -69,7 +69,7 @@ def test_a_table_of_differences_has_a_star_for_what_is_left_after_holm():
     both, alone = compare(rows_of(FIGURES)), compare(rows_of({names: FIGURES[names] for names in [*FIGURES][::2]}))
     interval = "+10.5 [+4.1, +16.9]"
     assert significance.difference_table(both, "gift").rows == [
-        ["points (n = 2)", "gift - kl"], ["1", interval], ["10", "+0.0 [+0.0, +0.0]"]
+        ["points (n = 2)", "gift - kl"], ["1", interval], ["10", "+0.0"]
     ]  # fmt: skip
     assert significance.difference_table(alone, "gift").rows[1] == ["gift - kl", f"{interval}*"]
 
@@ -78,9 +78,9 @@ def test_a_table_of_differences_lies_along_its_longer_axis_and_counts_where_seed
     figures = FIGURES | {("mse", "10"): [60], ("ce", "1"): [50, 51], ("ce", "10"): [60, 61]}
     assert significance.difference_table(compare(rows_of(figures)), "gift").rows == [
         ["points (n = 1 to 2)", "1", "10"],
-        ["gift - kl", "+10.5 [+4.1, +16.9] (2)", "+0.0 [+0.0, +0.0] (2)"],
+        ["gift - kl", "+10.5 [+4.1, +16.9] (2)", "+0.0 (2)"],
         ["gift - mse", "-", "+0.0 (1)"],
-        ["gift - ce", "+0.0 [+0.0, +0.0] (2)", "+0.0 [+0.0, +0.0] (2)"],
+        ["gift - ce", "+0.0 (2)", "+0.0 (2)"],
     ]
 
 

@@ -24,6 +24,11 @@ def test_compilation_and_what_was_done_before_are_not_taken_for_the_rate(monkeyp
     assert lines([(1, 8), (30, 1), (30, 1)], monkeypatch, capsys) == [[], ["90 s"], ["60 s"]]
 
 
+def test_what_was_done_before_is_not_timed_with_what_follows(monkeypatch, capsys):
+    """An epoch that a checkpoint holds, one that is compiled, and others."""
+    assert lines([(1, 1), (0, 0), (60, 1), (20, 1)], monkeypatch, capsys) == [[], [], ["3 min"]]
+
+
 def test_parts_of_a_long_unit_are_told_with_the_time_that_is_left(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import signal
+import time
 from collections import defaultdict
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from grids import RUNS, Echo
 from setups import distilled_set, evaluation_set, random_teacher
 
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, Preempted
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
@@ -234,3 +237,22 @@ def test_rates_share_a_compilation_and_change_the_result():
     losses = [make_cell(recipe=recipe).run(lambda epochs, loss: None)["losses"] for recipe in rates]
     assert make_epoch.cache_info().misses == 1
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_study_that_is_asked_to_stop_says_what_is_kept(jobs, tmp_path, monkeypatch):
+    def run_cell(cell, on_epoch):
+        on_epoch(1, 1.0)
+        if cell == CELLS[3]:
+            signal.raise_signal(signal.SIGTERM) if jobs == 1 else os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)
+        return {"top1_last": cell.value, "seed": cell.seed}
+
+    monkeypatch.setattr(Echo, "run", run_cell)
+    with pytest.raises(Preempted, match=r"of 6 students are finished, and kept in .*results.jsonl"):
+        run(CELLS, tmp_path, jobs=jobs)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    monkeypatch.undo()
+    done = len(read_results(tmp_path / "results.jsonl")) if jobs == 1 else None
+    assert done in (3, None)
+    assert len(run(CELLS, tmp_path)) == 6
