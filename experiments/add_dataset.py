@@ -236,6 +236,8 @@ def main(config: AddDataset) -> None:
     if test is not None and (shared := count_shared(found, test))[0]:
         count = "{} of {}".format(*shared)
         print(f"warning: {count} test images are training images too; accuracies on them are too high", file=sys.stderr)
+    if found.rotated:
+        print(f"warning: {found.rotated} images have an EXIF orientation, which is ignored; turn them", file=sys.stderr)
     path = DIRECTORY / spec.name / FILE
     write_dataset(path, spec)
     write_sheet(path.with_name("sheet.png"), records, spec)

@@ -125,7 +125,7 @@ def main(config: DistillRDED) -> None:
         if not is_done(config.out, identity):  # by another process, meanwhile
             save_distilled(config.out, dataclasses.replace(distilled, provenance=provenance))
         shutil.rmtree(parts)
-    print(f"written   {config.out}: {len(distilled.labels)} images of {len(real.labels)} real ones")
+    print(f"written   {config.out}: {len(distilled.labels)} images from {len(real.labels)} real ones")
 
 
 if __name__ == "__main__":

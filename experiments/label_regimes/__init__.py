@@ -1,4 +1,4 @@
-"""Tell whether soft labels make evaluations of distilled sets meaningless: one set under each kind of label.
+"""Find out whether soft labels make evaluations of distilled sets meaningless: one set under each kind of label.
 
 Question: does a distilled set, beside as many real images that are drawn at random or kept by pruning, still stand out
 once labels are soft, and what do labels buy for their bytes? Xiao et al. (2025, arXiv 2502.06434) ask the first half

@@ -1,10 +1,12 @@
 """What training images are, from one look at each: sizes, modes, classes, and the statistics of their pixels."""
 
+import contextlib
 import functools
 import hashlib
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.transforms import center_crop, open_header, open_image, resize
@@ -13,6 +15,7 @@ from gift_jax.readers.image_files import GREY_MODES
 from gift_jax.readers.records import Records, decoded
 from gift_jax.runtime.progress import display
 
+ORIENTATION = 0x0112  # EXIF's tag, 1 for an image that lies as it is to be seen
 COMPARED = 1000  # test images, at most, that are looked for among the training images
 
 
@@ -20,13 +23,14 @@ class Survey(NamedTuple):
     """Sizes as (width, height), images a class; statistics of the pixels that a network sees.
 
     normalisation: None if they were not measured, or the images differ in size and no side was given. digests: of the
-    files.
+    files. rotated: how many are to be turned by their EXIF data, which is not done.
     """
 
     sizes: frozenset[tuple[int, int]]
     counts: np.ndarray
     normalisation: Normalisation | None
     digests: frozenset[int]
+    rotated: int = 0
 
 
 class ImageStats(NamedTuple):
@@ -37,6 +41,7 @@ class ImageStats(NamedTuple):
     mode: str
     sums: np.ndarray
     pixels: int
+    rotated: bool
 
 
 def measure_image(content: bytes, where: str, *, side: int | None, channels: int) -> ImageStats:
@@ -48,7 +53,14 @@ def measure_image(content: bytes, where: str, *, side: int | None, channels: int
             image = center_crop(resize(image, side), side)
         levels = np.asarray(image).reshape(-1, channels).astype(np.float64) / 255
     sums = np.stack([levels.sum(0), (levels**2).sum(0)])
-    return ImageStats(file_digest(content), header.size, header.mode, sums, len(levels))
+    return ImageStats(file_digest(content), header.size, header.mode, sums, len(levels), is_rotated(header))
+
+
+def is_rotated(header: Image.Image) -> bool:
+    """Whether EXIF data turn or mirror an image; damaged ones, which nothing else reads, do not."""
+    with contextlib.suppress(Exception):
+        return "exif" in header.info and header.getexif().get(ORIENTATION, 1) != 1
+    return False
 
 
 def file_digest(content: bytes) -> int:
@@ -62,18 +74,19 @@ def survey_images(records: Records, *, side: int | None, channels: int | None, m
     if not counts.all():
         empty = records.class_names[int(np.argmin(counts))]
         raise GiftError(f"the class {empty!r} has no training images; add some, or remove the class")
-    sizes, modes, digests, sums, pixels = set(), set(), set(), 0.0, 0
+    sizes, modes, digests, sums, pixels, rotated = set(), set(), set(), 0.0, 0, 0
     measure = functools.partial(measure_image, side=side, channels=(channels or 3) if measured else 0)
     with display("reading", len(records.labels), "images") as advance:
         for seen in decoded(records, measure):
             sizes.add(seen.size)
             modes.add(seen.mode)
             digests.add(seen.digest)
+            rotated += seen.rotated
             sums, pixels = sums + seen.sums, pixels + seen.pixels
             advance(1, "")
     grey = channels is None and modes <= GREY_MODES
     statistics = _statistics(np.asarray(sums), pixels, grey) if pixels and (side or len(sizes) == 1) else None
-    return Survey(frozenset(sizes), counts, statistics, frozenset(digests))
+    return Survey(frozenset(sizes), counts, statistics, frozenset(digests), rotated)
 
 
 def count_shared(found: Survey, test: Records) -> tuple[int, int]:

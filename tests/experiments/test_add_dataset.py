@@ -221,3 +221,14 @@ def test_held_out_images_are_a_share_of_each_class_and_never_trained_on(place, s
     assert {test.read(0), test.read(1)}.isdisjoint({train.read(row) for row in range(8)})
     assert train.digest != test.digest
     assert load_records("insects", source="train", train=False).digest == test.digest  # named by hand
+
+
+def test_images_that_exif_data_turn_are_counted_and_read_as_they_lie(place, command):
+    write_pictures(place / "train", 2, 0, ("ant", "bee"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number in range(3):
+        Image.new("RGB", (12, 9), "red").save(place / "train" / "ant" / f"turned_{number}.jpg", exif=exif)
+    status, _, error = command(add_dataset, "insects", "--data", "train", "--image-size", 8)
+    assert status == 0
+    assert "warning: 3 images have an EXIF orientation" in error

@@ -40,7 +40,7 @@ def stop_once_at_4(monkeypatch):
 
 def test_the_set_is_the_librarys(succeed, teacher, tmp_path):
     options = ("--teacher", teacher, "--ipc", 2, "--factor", 2, "--out", tmp_path / "s.safetensors")
-    assert "20 images of 1195 real ones" in succeed(distill_rded, *options)
+    assert "20 images from 1195 real ones" in succeed(distill_rded, *options)
     split, found = load_split(), load_distilled(tmp_path / "s.safetensors")
     settings = rded.RDED(factor=2)
     expected = rded.synthesize(split.train_images, split.train_labels, random_teacher(), ipc=2, settings=settings)

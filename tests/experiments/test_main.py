@@ -51,6 +51,14 @@ def test_a_command_that_is_not_there_is_refused_with_the_one_that_is_meant(argum
     assert meant in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [("experiments.teacher_check", "needs TEACHER"), ("convert export --out x", "needs DIRECTORY")],
+)
+def test_a_command_says_which_place_it_needs(command, needed):
+    assert needed in run(*command.split()).stderr
+
+
 WITHOUT_TORCH = """
 import runpy, sys
 class Finder:
