@@ -28,7 +28,17 @@ from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports.tables import summarize
 from gift_jax.runtime import cli, files
 from gift_jax.runtime.devices import announce
-from gift_jax.runtime.options import Alias, Count, Loss, ModelName, NonNegative, OptimizerName, RecipeName, Source
+from gift_jax.runtime.options import (
+    Alias,
+    Count,
+    Loss,
+    ModelName,
+    NonNegative,
+    OptimizerName,
+    RecipeName,
+    Source,
+    check_once,
+)
 from gift_jax.runtime.progress import duration
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.runtime.sharding import is_writer, join_hosts
@@ -174,6 +184,7 @@ def load_task(config: Evaluate) -> Task:
 def find_teachers(config: Evaluate) -> Teacher:
     """The teacher, or several as one. Raises: GiftError."""
     names = config.teacher_models or (config.teacher_model,)
+    check_once(config)
     teachers = [find_teacher(config.teacher, config.dataset, model) for model in names]
     for teacher, model in zip(teachers, names, strict=True):
         if (config.teacher_models or config.tar_model) and teacher.info.architecture != model:

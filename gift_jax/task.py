@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
 from gift_jax.data.fkd import StoredLabels
 from gift_jax.data.record_set import RecordSet
-from gift_jax.errors import GiftError
+from gift_jax.errors import GiftError, unknown_name
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model, Variables
 from gift_jax.pixels.colors import GREY
@@ -25,7 +25,7 @@ from gift_jax.readers.classes import different_ids
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.provenance import device, versions
 from gift_jax.runtime.seeds import check_seeds
-from gift_jax.runtime.sharding import Seeds, place_on_mesh
+from gift_jax.runtime.sharding import place_on_mesh
 from gift_jax.teachers.teacher import Teacher
 from gift_jax.training.cooling import split_options
 from gift_jax.training.epochs import Driver, Epoch, make_epoch, make_phased_epoch
@@ -38,6 +38,7 @@ from gift_jax.training.schedule_free import make_evaluation_weights
 from gift_jax.training.streaming import Placement, make_streamed_data, make_streamed_epoch, place
 from gift_jax.training.train import Run, Students, choose_seeds, train_students
 
+SeedDriver = Literal["auto", "loop", "vmap"]
 _TEACHER_TOP1: dict[str, float] = {}
 _DIGESTS = {
     "images": "distilled",
@@ -46,6 +47,7 @@ _DIGESTS = {
     "test_images": "evaluation",
     "random_generator": "random",
 }  # by name, the parts of an identity that rows have as digests
+_KINDS = {"recipe": (Recipe,), "student": (Model,), "distilled": (DistilledSet, RecordSet)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,6 +80,10 @@ class Task:
     """Whose statistics the networks' inputs are normalised by, and which."""
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            if not isinstance(value := getattr(self, name), kind):
+                made = " or ".join(one.__name__ for one in kind)
+                raise GiftError(f"`{name}` is {value!r:.80}, not a {made} of gift_jax")
         target = target_normalisation(self.recipe, self.distilled, self.teacher)
         derived: dict[str, Any] = {
             "stated_normalisation": stated_normalisation(self.distilled),
@@ -194,7 +200,7 @@ class Task:
         seeds: Sequence[int] = (0,),
         *,
         driver: Driver = "auto",
-        seed_driver: Seeds | Literal["auto"] = "auto",
+        seed_driver: SeedDriver | Mesh = "auto",
         checkpoints: Checkpoints | None = None,
         placement: Placement = "auto",
         on_epoch: Callable[[int, float], None] = lambda epochs, loss: None,
@@ -220,8 +226,15 @@ class Task:
             Diverged: if a loss or a weight is not finite, naming the step and the cause.
             Preempted: after SIGTERM or Ctrl-C, if there are checkpoints.
         """
-        check_seeds(seeds)
-        seeds = [int(seed) for seed in seeds]  # NumPy's are not JSON
+        seeds = check_seeds(seeds)
+        choices = (
+            ("driver", driver, Driver),
+            ("seed_driver", seed_driver, SeedDriver),
+            ("placement", placement, Placement),
+        )
+        for name, value, known in choices:
+            if not isinstance(value, Mesh) and value not in get_args(known):
+                raise unknown_name(name, value, get_args(known))
         if jax.dtypes.canonicalize_dtype("float64") == "float64":
             raise GiftError("JAX's 64-bit mode is on, but students are trained in float32; turn jax_enable_x64 off")
         if self.test_set is None:

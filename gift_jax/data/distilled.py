@@ -7,6 +7,7 @@ import json
 import re
 import typing
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
@@ -89,12 +90,20 @@ class DistilledSet:
         if soft is not None and (soft.dtype != np.float32 or soft.shape != (len(images), self.num_classes)):
             yield f"soft labels are {soft.dtype}{list(soft.shape)}, expected float32[{len(images)}, {self.num_classes}]"
         for name, array in (("images", images), ("soft labels", soft)):
-            if array is not None and array.dtype == np.float32 and not _finite(array):
+            if array is not None and array.dtype == np.float32 and not finite(array):
                 yield f"its {name} hold values that are not finite; take them from the source again"
         if self.pixel_space == "raw" and images.dtype == np.float32 and (images.min() < 0 or images.max() > 1):
             yield "raw float images must be in [0, 1]; if they were normalised or whitened, say so in pixel_space"
-        if len(self.class_names) not in (0, self.num_classes):
-            yield f"has {len(self.class_names)} class names, expected {self.num_classes}, or none"
+        names, ids = self.class_names, self.classes or ()
+        if not isinstance(names, tuple) or len(names) not in (0, self.num_classes) or len({*names}) < len(names):
+            yield f"has the class names {names!r:.80}, expected {self.num_classes} different ones, or none, in a tuple"
+        if len({*ids}) < len(ids) or not all(0 <= label < spec.num_classes for label in ids):
+            yield f"is restricted to the classes {ids}, expected different ones in 0..{spec.num_classes - 1}"
+        for name, number in (("ipc", self.ipc), ("formation", self.formation)):
+            if not isinstance(number, Integral) or number < 1:
+                yield f"{name} is {number!r}, expected a whole number from 1"
+        if self.learning_rate is not None and not 0 < self.learning_rate < np.inf:
+            yield f"its learning rate is {self.learning_rate}, expected one above 0"
         if self.normalisation and (self.pixel_space, len(self.normalisation.mean)) != ("normalised", spec.channels):
             yield f"a mean and a standard deviation go with normalised pixels, {spec.channels} of each"
 
@@ -109,7 +118,7 @@ class DistilledSet:
         return get_dataset(self.dataset).num_classes if self.classes is None else len(self.classes)
 
 
-def _finite(array: np.ndarray) -> bool:
+def finite(array: np.ndarray) -> bool:
     """By parts, so that a file larger than memory can be checked."""
     return all(np.isfinite(array[start : start + _PART]).all() for start in range(0, len(array), _PART))
 

@@ -10,7 +10,7 @@ import numpy as np
 from gift_jax.data.cache import cached_images
 from gift_jax.data.datasets import DIRECTORY, FILE, DatasetSpec, get_dataset
 from gift_jax.data.digits import load_split
-from gift_jax.data.distilled import PixelSpace
+from gift_jax.data.distilled import PixelSpace, finite
 from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.data.zca import ZCA
 from gift_jax.errors import GiftError
@@ -49,6 +49,8 @@ class EvaluationSet:
         if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int32 or not len(self.labels):
             shape = f"{self.labels.dtype}{list(self.labels.shape)}"
             raise GiftError(f"the {self.dataset} labels are {shape}, expected int32 [{len(self.images)}], not empty")
+        if images.dtype == np.float32 and not finite(images):
+            raise GiftError(f"the {self.dataset} images hold values that are not finite; whiten them again")
         if self.labels.min() < 0 or self.labels.max() >= spec.num_classes:
             raise GiftError(f"the {self.dataset} labels must be in 0..{spec.num_classes - 1}; check the class order")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from numbers import Integral
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.errors import GiftError, unknown_name
@@ -86,8 +87,8 @@ class Recipe:
             if value not in known:
                 raise unknown_name(option, value, known)
         for option in ("epochs", "factor", "shuffle", "evaluations", "batch_size", "max_steps"):
-            if (value := getattr(self, option)) is not None and value < 1:
-                raise GiftError(f"{option} must be 1 or more, not {value}")
+            if (value := getattr(self, option)) is not None and (not isinstance(value, Integral) or value < 1):
+                raise GiftError(f"{option} must be a whole number from 1, not {value}")
         if self.smallest_crop is not None and not 0 < self.smallest_crop <= 1:
             raise GiftError(f"smallest_crop must be above 0 and at most 1, not {self.smallest_crop}")
         for option in ("mix_probability", "jitter", "lighting", "ema"):

@@ -46,21 +46,24 @@ def check_directory(directory: Path) -> None:
     """Raises: GiftError if a directory of results or of a report is one of data, which they would become part of."""
     with os_errors_as_gift_error(directory):
         names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
-        found = [what for name, what in _DATA.items() if name in names]
+        found = [f"holds {what}" for name, what in _DATA.items() if name in names]
         # Beside its results and its teacher an experiment writes sets and sheets of images.
         written = any(re.fullmatch(r"results.*\.jsonl|report\.md", name) for name in names)
         if not written and not (directory / "teacher" / "teacher.json").is_file():
-            found += [f"the distilled set {name}" for name in names if name.endswith(".safetensors")]
-            for root in (directory, *(directory / name for name in names if name.lower() in SPLITS)):
-                if len(classes := _class_folders(root)) > 1:
-                    found.append(f"class folders of images ({listed(classes, 2)})")
+            found += [f"holds {name}" for name in names if name.lower().endswith((".safetensors", *SUFFIXES))]
+            roots = (directory, *(directory / name for name in names if name.lower() in SPLITS))
+            found += [f"holds {classes}" for root in roots if (classes := _class_folders(root))]
+        above = (root for root in directory.absolute().parents if root.name.lower() in SPLITS)
+        found += [f"lies among {classes}" for root in above if (classes := _class_folders(root))]
     if found:
-        raise GiftError(f"{directory}: holds {found[0]}; give another --out")
+        raise GiftError(f"{directory}: {found[0]}; give another --out")
 
 
-def _class_folders(root: Path) -> list[str]:
+def _class_folders(root: Path) -> str:
+    """What class folders there are, two or more, in words."""
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return [folder.name for folder in folders if any(path.name.lower().endswith(SUFFIXES) for path in folder.iterdir())]
+    names = [path.name for path in folders if any(file.name.lower().endswith(SUFFIXES) for file in path.iterdir())]
+    return f"class folders of images ({listed(names, 2)})" if len(names) > 1 else ""
 
 
 def check_place(path: Path) -> None:

@@ -45,7 +45,7 @@ def unite(teachers: Sequence[Teacher], weights: Sequence[float] = ()) -> Teacher
     CV-DD's weights are `exp(accuracy / 10)`.
     """
     first, *others = teachers
-    if weights and (len(weights) != len(teachers) or min(weights) <= 0):
+    if weights and (len(weights) != len(teachers) or not all(0 < weight < np.inf for weight in weights)):
         raise GiftError(f"{len(teachers)} teachers need as many weights above 0, not {', '.join(map(str, weights))}")
     for other in others:
         for what, one, another in zip(("dataset", "input", "normalisation"), _fit(first), _fit(other), strict=True):

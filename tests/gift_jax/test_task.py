@@ -12,7 +12,7 @@ from setups import INFO, distilled_set, evaluation_set, random_digits, random_te
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.pixels import to_input
-from gift_jax.errors import Diverged
+from gift_jax.errors import Diverged, GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe
@@ -171,3 +171,17 @@ def test_a_run_that_overflows_in_its_last_step_is_divergence(loss, optimizer, me
     recipe = dataclasses.replace(RECIPE, loss=loss, batch_size=22, optimizer=optimizer)
     with pytest.raises(Diverged, match=message):
         task(recipe=recipe, teacher=None if loss == "ce" else random_teacher()).train()
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "what"), [("recipe", "gift", "Recipe"), ("student", "conv2", "Model"), ("distilled", [1], "Dist")]
+)
+def test_names_are_no_parts_of_a_task(part, value, what):
+    with pytest.raises(GiftError, match=rf"`{part}` is .*, not a {what}"):
+        dataclasses.replace(task(), **{part: value})
+
+
+@pytest.mark.parametrize("option", ["driver", "seed_driver", "placement"])
+def test_unknown_ways_to_train_are_refused(option):
+    with pytest.raises(GiftError, match=f"{option} 'foo' is unknown; choose one of auto, "):
+        task().train(**{option: "foo"})

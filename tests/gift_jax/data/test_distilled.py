@@ -89,6 +89,14 @@ BAD = {
     "out of range": ({"images": np.full((22, 8, 8, 1), 1.5, np.float32)}, r"must be in \[0, 1\]"),
     "statistics": ({"normalisation": Normalisation((0.5,), (0.5,))}, "go with normalised pixels, 1 of each"),
     "dataset": ({"dataset": "digit"}, "'digit' is unknown"),
+    "no images a class": ({"ipc": 0}, "ipc is 0, expected a whole number from 1"),
+    "text for a number": ({"ipc": "10"}, "ipc is '10', expected a whole number from 1"),
+    "formation": ({"formation": 0}, "formation is 0, expected a whole number from 1"),
+    "learning rate": ({"learning_rate": np.nan}, "its learning rate is nan, expected one above 0"),
+    "one class name": ({"class_names": ("a",) * 10}, "expected 10 different ones, or none, in a tuple"),
+    "names in one text": ({"class_names": "abcdefghij"}, "expected 10 different ones, or none, in a tuple"),
+    "classes": ({"classes": (0, 0, *range(8))}, r"is restricted to the classes \(0, 0, .* expected different ones"),
+    "other classes": ({"classes": tuple(range(90, 100))}, r"expected different ones in 0\.\.9"),
 }
 
 

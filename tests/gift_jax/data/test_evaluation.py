@@ -11,7 +11,7 @@ from PIL import Image
 
 from gift_jax.data import cache as cache_module
 from gift_jax.data.digits import load_split
-from gift_jax.data.evaluation import load_evaluation, load_training
+from gift_jax.data.evaluation import EvaluationSet, load_evaluation, load_training
 from gift_jax.errors import GiftError
 from gift_jax.readers.classes import write_class_order
 from gift_jax.runtime.files import atomic_write, locked
@@ -146,3 +146,9 @@ def test_the_digits_need_no_source_but_their_size():
     assert len(load_evaluation("digits", image_size=8).labels) == 602
     with pytest.raises(GiftError, match="8 pixels a side, not 32"):
         load_evaluation("digits", image_size=32)
+
+
+def test_whitened_test_images_are_finite():
+    images, labels = np.full((2, 8, 8, 1), np.nan, np.float32), np.zeros(2, np.int32)
+    with pytest.raises(GiftError, match="hold values that are not finite"):
+        EvaluationSet(images, labels, "digits", "zca")

@@ -1,5 +1,6 @@
 """Which seeds are taken, by everything that draws."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from setups import random_teacher
@@ -12,7 +13,10 @@ WRONG = [-1, 2**32, 2**64, 0.5, True, "1", None]
 
 
 def test_seeds_are_whole_numbers_of_32_bits():
-    check_seeds([0, 1, 2**32 - 1, np.int64(7)])
+    assert check_seeds([0, 1, 2**32 - 1, np.int64(7)]) == [0, 1, 2**32 - 1, 7]
+    assert check_seeds(jnp.arange(2)) == check_seeds(seed for seed in range(2)) == [0, 1]
+    with pytest.raises(GiftError, match=r"`seeds` are several, such as \[3\], not 3"):
+        check_seeds(3)
 
 
 @pytest.mark.parametrize("seed", WRONG)

@@ -103,9 +103,10 @@ def test_a_place_that_takes_no_results_is_refused(tmp_path):
         (["teacher.json", "results.jsonl"], "a teacher"),
         (["fkd.json"], "stored labels"),
         (["dataset.json"], "a dataset"),
-        (["rded.safetensors"], "the distilled set rded.safetensors"),
+        (["rded.safetensors"], "rded.safetensors"),
         (["cat/1.png", "dog/2.JPEG"], r"class folders of images \('cat', 'dog'\)"),
         (["train/cat/1.png", "train/dog/1.png"], "class folders of images .*"),
+        (["1.png"], "1.png"),
         # What experiments write themselves.
         (["teacher/teacher.json", "rded.safetensors", "sheets/a.png", "sheets/b.png"], None),
         (["results-1-of-2.jsonl", "mine/a.png", "other/b.png", "rded.safetensors"], None),
@@ -122,3 +123,12 @@ def test_results_are_not_written_among_data(files, what, tmp_path):
             check_place(tmp_path / "results.jsonl")
     else:
         check_place(tmp_path / "new.jsonl")
+
+
+@pytest.mark.parametrize("place", ["train/cat", "train/new", "train/cat/new"])
+def test_results_are_not_written_below_class_folders(place, tmp_path):
+    for name in ("cat", "dog"):
+        (folder := tmp_path / "train" / name).mkdir(parents=True)
+        (folder / "1.png").touch()
+    with pytest.raises(GiftError, match=r"(holds 1\.png|lies among class folders of images .*); give another --out"):
+        check_place(tmp_path / place / "results.jsonl")

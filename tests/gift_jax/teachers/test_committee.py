@@ -1,6 +1,7 @@
 """Several teachers as one: their logits' mean, and training under it."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,7 @@ WEIGHTS = "2 teachers need as many weights above 0, not"
         ({"normalisation": Normalisation((0.5,), (0.5,))}, (), "conv2 and conv1 differ in their normalisation"),
         ({}, (1.0,), WEIGHTS),
         ({}, (1.0, 0.0), WEIGHTS),
+        ({}, (math.nan, 1.0), WEIGHTS),
     ],
 )
 def test_teachers_and_weights_that_do_not_fit_are_refused(changes, weights, hint):
