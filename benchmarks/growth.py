@@ -185,8 +185,8 @@ DRY_RUN = (
 
 def write_bank(epochs: int, place: Path) -> None:
     """Stored labels of 10,000 images for so many epochs."""
-    from gift_jax.data.fkd import save_epoch, save_info, set_digest
     from gift_jax.data.stored_info import StoredBatches, StoredInfo
+    from gift_jax.data.stored_labels import save_epoch, save_info, set_digest
 
     distilled, rng = digits(1000), np.random.default_rng(0)
     count, batch = len(distilled.labels), 1000
@@ -202,7 +202,7 @@ def write_bank(epochs: int, place: Path) -> None:
 def replay(epochs: int, place: Path) -> None:
     """Train a student on all of them."""
     from gift_jax.data.evaluation import load_digits_test
-    from gift_jax.data.fkd import load_soft_labels
+    from gift_jax.data.stored_labels import load_soft_labels
     from gift_jax.models import get_model
     from gift_jax.recipes.recipe import Recipe
     from gift_jax.task import Task as Training

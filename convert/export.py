@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gift_jax.data.evaluation import load_evaluation
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.evaluate import in_batches
 from gift_jax.models import Variables
 from gift_jax.teachers.teacher import TeacherInfo, flatten, load_teacher, load_weights

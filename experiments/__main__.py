@@ -11,7 +11,7 @@ import rich
 from rich.table import Table
 
 from gift_jax.runtime.cli import exit_quietly_on_broken_pipe, with_installed_command_names
-from gift_jax.runtime.source import parse
+from gift_jax.runtime.unimported import parse
 
 HERE = Path(__file__).parent
 

@@ -19,7 +19,7 @@ import rich
 from rich.table import Table
 
 from gift_jax import GiftError, Teacher, plan
-from gift_jax.data.fkd import load_soft_labels
+from gift_jax.data.stored_labels import load_soft_labels
 from gift_jax.models import get_model
 from gift_jax.optim import default_rate, make_optimizer, make_schedule
 from gift_jax.recipes import Setting, make_recipe, setting_of

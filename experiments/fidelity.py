@@ -26,11 +26,11 @@ from PIL import Image
 from gift_jax import DistilledSet, GiftError, rded
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.evaluation import whiten
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.data.zca import fit_zca
 from gift_jax.errors import unknown_name
 from gift_jax.optim import Optimizer
-from gift_jax.pixels.boxes import random_boxes, resized_box, resized_box_bytes
+from gift_jax.pixels.crops import random_boxes, resized_box, resized_box_bytes
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.reports import pictures, significance
 from gift_jax.reports.page import Section, Table

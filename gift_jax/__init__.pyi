@@ -2,8 +2,8 @@
 from .data.datasets import DatasetSpec, Normalisation, get_dataset
 from .data.distilled import DistilledSet, load_distilled, save_distilled
 from .data.evaluation import EvaluationSet, load_evaluation
-from .data.fkd import load_soft_labels
-from .data.pixels import to_input
+from .data.network_input import to_input
+from .data.stored_labels import load_soft_labels
 from .errors import GiftError
 from .losses import LOSSES, refine_labels
 from .models import Model, ModelSpec, create, get_model

@@ -1,6 +1,6 @@
 """Image augmentation on the device: the names of `gift_jax.pixels` that other code may rely on."""
 
-from gift_jax.pixels.boxes import mosaic_crop
+from gift_jax.pixels.crops import mosaic_crop
 from gift_jax.pixels.dsa import (
     DSA_STRATEGY,
     OPERATIONS,

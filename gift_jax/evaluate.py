@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import PixelSpace
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.models import Network, Variables
 from gift_jax.runtime.compiling import cached_factory, jit, platform
 from gift_jax.runtime.sharding import put_shares

@@ -17,12 +17,12 @@ import numpy as np
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.errors import GiftError
 from gift_jax.evaluate import in_batches
 from gift_jax.losses import ce
 from gift_jax.models import Model, Variables
-from gift_jax.pixels.boxes import resized_box
+from gift_jax.pixels.crops import resized_box
 from gift_jax.runtime.seeds import check_seeds
 from gift_jax.teachers.teacher import Teacher
 

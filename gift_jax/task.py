@@ -14,8 +14,8 @@ from jax.sharding import Mesh
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.fkd import StoredLabels
 from gift_jax.data.record_set import RecordSet
+from gift_jax.data.stored_labels import StoredLabels
 from gift_jax.errors import GiftError, unknown_name
 from gift_jax.evaluate import make_evaluator
 from gift_jax.models import Model, Variables
@@ -60,7 +60,7 @@ class Task:
         distilled: images to train on. Pixels that were normalised by other statistics are normalised anew.
         teacher: source of soft labels, or None: the set's own, the stored ones, or hard labels.
         test_set: images to test on; None where nothing is tested.
-        soft_labels: stored labels in place of a teacher (`gift_jax.data.fkd.load_soft_labels`).
+        soft_labels: stored labels in place of a teacher (`gift_jax.data.stored_labels.load_soft_labels`).
 
     Raises:
         GiftError: if the parts do not fit each other.

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.fkd import INFO, files_digest, save_epoch, save_info, set_digest
 from gift_jax.data.stored_info import StoredBatches, StoredInfo, problems
+from gift_jax.data.stored_labels import INFO, files_digest, save_epoch, save_info, set_digest
 from gift_jax.errors import GiftError
 from gift_jax.readers import hub
 from gift_jax.readers.formats import open_files

@@ -214,7 +214,8 @@ def at_guessing(rows: Sequence[Row]) -> list[str]:
     """A sentence if at least half of the settings are no better than guessing, which their differences then are not."""
     chance, settings = guessing(rows), defaultdict(list)
     for row in rows:
-        settings[tuple(row.get("labels", {}).items())].append(None if "failed" in row else row["top1_last"])
+        if "failed" in row or "top1_last" in row:  # and is not of a search, which is not tested
+            settings[tuple(row.get("labels", {}).items())].append(row.get("top1_last"))
     means = [summarize(values, chance) for values in settings.values()]
     count = sum(mean.mean <= GUESSING * chance or mean.mean - mean.std <= chance for mean in means)
     if 2 * count < len(means) or not count:

@@ -12,7 +12,7 @@ import numpy as np
 from gift_jax import DistilledSet, GiftError
 from gift_jax.data.datasets import Normalisation, get_dataset
 from gift_jax.data.distilled import PixelSpace
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.errors import damage_as_gift_error
 from gift_jax.evaluate import in_batches
 from gift_jax.models import Model, Variables

@@ -14,11 +14,11 @@ import numpy as np
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
-from gift_jax.data.fkd import StoredLabels, set_digest
 from gift_jax.data.stored_info import StoredBatches, StoredInfo
+from gift_jax.data.stored_labels import StoredLabels, set_digest
 from gift_jax.evaluate import in_batches
 from gift_jax.models import Network, Variables
-from gift_jax.pixels.boxes import random_boxes
+from gift_jax.pixels.crops import random_boxes
 from gift_jax.pixels.rand_augment import split_strategy
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit

@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from gift_jax.data.distilled import DistilledSet
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.reports.page import Picture
 from gift_jax.reports.pictures import new_figure
 from gift_jax.runtime.files import os_errors_as_gift_error

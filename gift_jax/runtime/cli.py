@@ -16,7 +16,7 @@ import tyro
 
 import gift_jax
 from gift_jax.errors import GiftError, Preempted
-from gift_jax.runtime import devices, source
+from gift_jax.runtime import devices, unimported
 from gift_jax.runtime.files import cache_directory
 from gift_jax.runtime.interrupts import raise_on_interrupt
 from gift_jax.runtime.options import Command, InPlaceOf, make_command
@@ -43,7 +43,7 @@ def run(command: Function | Mapping[str, Function], *, program: str) -> NoReturn
 def check(module: str) -> None:
     """Tell a mistake in the options of a module's `main`, or give its help, before the module is imported."""
     try:
-        options, about = source.options(module)
+        options, about = unimported.options(module)
     except Exception:  # such as options that a function makes: `run` then parses them
         return
     with _mistakes_as_exit_status():

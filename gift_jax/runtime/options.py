@@ -24,7 +24,7 @@ import docstring_parser
 import tyro
 
 from gift_jax.errors import GiftError, unknown_name
-from gift_jax.runtime import source
+from gift_jax.runtime import unimported
 from gift_jax.runtime.files import check_links
 
 
@@ -44,7 +44,7 @@ class Choices:
     def names(self) -> tuple[str, ...]:
         """The names in the table's order, then the further ones."""
         module, name = self.table.split(":")
-        return (*source.keys(module, name), *self.further)
+        return (*unimported.keys(module, name), *self.further)
 
     def read(self, text: str, option: str) -> str:
         """The name that a text stands for. Raises: GiftError if it is none of those that an option takes."""

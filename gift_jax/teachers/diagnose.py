@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from gift_jax.data.datasets import CIFAR_NORMALISATION, DIGITS_NORMALISATION, IMAGENET_NORMALISATION, Normalisation
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.evaluate import Accuracy, in_batches, label_ranks
 from gift_jax.models import Model, Network, Variables
 from gift_jax.models.norms import BatchNorm, ConvNorm

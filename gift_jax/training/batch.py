@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.data.stored_info import StoredBatches, StoredInfo
 from gift_jax.pixels import Augmentation
-from gift_jax.pixels.boxes import make_box_strategy
 from gift_jax.pixels.colors import random_colors
+from gift_jax.pixels.crops import make_box_strategy
 from gift_jax.pixels.dsa import make_strategy
 from gift_jax.pixels.mixing import make_mixing
 from gift_jax.pixels.rand_augment import make_rand_augment, split_strategy

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gift_jax.data.fkd import StoredLabels
+from gift_jax.data.stored_labels import StoredLabels
 from gift_jax.errors import GiftError
 from gift_jax.recipes.recipe import Recipe
 from gift_jax.runtime.compiling import cached_factory, jit, platform

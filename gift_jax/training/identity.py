@@ -12,8 +12,8 @@ import numpy as np
 
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet
-from gift_jax.data.fkd import set_digest
 from gift_jax.data.record_set import RecordSet
+from gift_jax.data.stored_labels import set_digest
 from gift_jax.models import Model, Network
 from gift_jax.teachers.committee import Committee
 from gift_jax.teachers.teacher import Teacher

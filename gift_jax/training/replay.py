@@ -1,6 +1,6 @@
 """Training from stored soft labels: batches as they were when the teacher saw them, and its logits.
 
-Crops, flips, mixing and order come from the files of `gift_jax.data.fkd` instead of from keys.
+Crops, flips, mixing and order come from the files of `gift_jax.data.stored_labels` instead of from keys.
 """
 
 import dataclasses
@@ -10,12 +10,12 @@ import jax.numpy as jnp
 
 from gift_jax.data.datasets import Normalisation
 from gift_jax.data.distilled import DistilledSet, PixelSpace
-from gift_jax.data.fkd import set_digest
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.data.stored_info import StoredBatches, StoredInfo
+from gift_jax.data.stored_labels import set_digest
 from gift_jax.errors import GiftError
 from gift_jax.losses import reads_levels
-from gift_jax.pixels.boxes import resized_box, resized_box_bytes
+from gift_jax.pixels.crops import resized_box, resized_box_bytes
 from gift_jax.pixels.mixing import mixup
 from gift_jax.pixels.resampling import take_images
 from gift_jax.recipes.recipe import Recipe

@@ -11,7 +11,7 @@ from convert.__main__ import COMMANDS
 from convert.checkpoint import read_checkpoint
 from convert.families import find_family
 from gift_jax.data.distilled import save_distilled
-from gift_jax.data.fkd import load_soft_labels
+from gift_jax.data.stored_labels import load_soft_labels
 
 
 @pytest.fixture

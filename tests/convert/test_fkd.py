@@ -16,7 +16,7 @@ from trees import tarred, zipped
 
 from convert.fkd import sampler_order
 from convert.torch_file import load_object
-from gift_jax.data.fkd import load_soft_labels
+from gift_jax.data.stored_labels import load_soft_labels
 from gift_jax.errors import GiftError
 from gift_jax.losses import kl
 from gift_jax.models import get_model

@@ -11,7 +11,7 @@ from setups import BATCH_SPEC, INFO, PLAIN_SPEC, SEEN, settled, trained_on_digit
 from experiments import teacher_check
 from gift_jax import load_teacher, save_teacher
 from gift_jax.data.datasets import CIFAR_NORMALISATION, DIGITS_NORMALISATION, get_dataset
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.data.transforms import Preprocessing, make_transform
 from gift_jax.evaluate import Accuracy
 from gift_jax.readers.classes import read_class_order

@@ -19,7 +19,7 @@ from experiments import train_teacher
 from experiments.common import teacher_training
 from gift_jax import load_teacher
 from gift_jax.data.evaluation import load_digits_test
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.runtime.options import make_command
 from gift_jax.studies.results import read_results
 from gift_jax.task import Task

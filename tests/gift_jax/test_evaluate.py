@@ -7,7 +7,7 @@ import pytest
 from setups import INFO, evaluation_set, make_variables
 
 from gift_jax.data.datasets import DIGITS_NORMALISATION
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.evaluate import BROKEN, label_ranks, make_evaluator
 from gift_jax.models import get_model
 

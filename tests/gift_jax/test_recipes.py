@@ -1,6 +1,6 @@
 """Named recipes against golden text: a changed hyper-parameter shows as a difference there.
 
-`PYTHONPATH=tests/helpers python tests/gift_jax/test_recipes.py` writes tests/golden_recipes/ again; read the difference
+`PYTHONPATH=tests/helpers python tests/gift_jax/test_recipes.py` writes tests/golden/recipes/ again; read the difference
 before committing it.
 """
 
@@ -13,7 +13,7 @@ import pytest
 from setups import INFO, distilled_set
 
 from gift_jax.data.distilled import load_distilled, save_distilled
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.errors import GiftError
 from gift_jax.losses import LOSSES, ce
 from gift_jax.models import get_model
@@ -26,7 +26,7 @@ from gift_jax.task import Task
 from gift_jax.training.program import init_state, make_data
 from gift_jax.training.step import make_step
 
-GOLDEN = Path(__file__).parents[1] / "golden_recipes"
+GOLDEN = Path(__file__).parents[1] / "golden" / "recipes"
 
 
 def written(name, text):

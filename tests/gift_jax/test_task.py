@@ -11,7 +11,7 @@ import pytest
 from setups import INFO, distilled_set, evaluation_set, random_digits, random_teacher
 
 from gift_jax.data.datasets import Normalisation
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.errors import Diverged, GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer

@@ -10,7 +10,7 @@ from gift_jax.data.datasets import DIGITS_NORMALISATION, Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import DistilledSet
 from gift_jax.data.evaluation import EvaluationSet, load_digits_test
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.models import ModelSpec, get_model
 from gift_jax.optim import Optimizer
 from gift_jax.recipes.recipe import Recipe

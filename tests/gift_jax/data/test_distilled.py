@@ -17,7 +17,7 @@ import gift_jax
 from gift_jax.data.datasets import DATASETS, DIGITS_NORMALISATION, Normalisation
 from gift_jax.data.digits import load_split
 from gift_jax.data.distilled import PIXEL_SPACES, StoredSet, from_parts, save_distilled, save_new_distilled, to_parts
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.errors import GiftError
 from gift_jax.runtime.files import locked
 

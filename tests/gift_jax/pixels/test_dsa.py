@@ -9,7 +9,7 @@ import pytest
 
 from gift_jax import augment
 from gift_jax.errors import GiftError
-from gift_jax.pixels.boxes import random_mosaic_crop
+from gift_jax.pixels.crops import random_mosaic_crop
 from gift_jax.pixels.mixing import no_mix
 from gift_jax.runtime.compiling import tracing_for_platform
 

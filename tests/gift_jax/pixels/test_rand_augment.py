@@ -12,7 +12,7 @@ from setups import INFO, distilled_set, random_teacher
 
 from gift_jax import GiftError, task
 from gift_jax.data.datasets import DIGITS_NORMALISATION
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.models import get_model
 from gift_jax.pixels import rand_augment as ra
 from gift_jax.recipes import Setting, make_recipe

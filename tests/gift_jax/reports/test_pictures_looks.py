@@ -50,15 +50,14 @@ def test_the_eight_colours_are_told_apart(eye):
 
 
 def test_eight_losses_have_eight_looks_that_share_nothing():
-    looks = pictures.styles([*LOSSES])
-    assert len(looks) == 8
+    looks = pictures.styles([*LOSSES][:8])
     for part in ("color", "marker", "linestyle"):
         assert len({str(look[part]) for look in looks.values()}) == 8
 
 
 def test_a_loss_looks_the_same_in_every_picture():
-    assert pictures.styles(["kl_t2", "gift"])["gift"] == pictures.styles([*LOSSES])["gift"]
-    nine = pictures.styles([*LOSSES, "kl_t2"])
+    assert pictures.styles(["kl_t2", "gift"])["gift"] == pictures.styles([*LOSSES][:8])["gift"]
+    nine = pictures.styles([*[*LOSSES][:8], "kl_t2"])
     assert len({str(sorted(look.items(), key=str)) for look in nine.values()}) == 9
     assert [*pictures.styles(["ours", "gift"]).values()] == [*pictures.styles([*LOSSES][:2]).values()]
 

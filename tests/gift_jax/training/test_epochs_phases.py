@@ -9,7 +9,7 @@ from forms import short_form
 from setups import INFO, distilled_set, random_teacher, stopping_after, train_digits
 from torch_names import to_variables
 
-from gift_jax.data.pixels import to_input
+from gift_jax.data.network_input import to_input
 from gift_jax.errors import GiftError
 from gift_jax.models import get_model
 from gift_jax.optim import Optimizer, Schedule

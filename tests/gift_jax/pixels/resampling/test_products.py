@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax.pixels import boxes, dsa, mixing, rand_augment
+from gift_jax.pixels import crops, dsa, mixing, rand_augment
 from gift_jax.pixels.resampling import gathers, products
 from gift_jax.runtime.compiling import tracing_for_platform
 
@@ -54,7 +54,7 @@ def test_nothing_is_looked_up_for_a_tpu(key):
     """By the traced program: of the augmentations, mixing and crops, nothing looks pixels up, or their levels."""
 
     def moved(key, images):
-        images = dsa.make_strategy()(key, boxes.make_box_strategy(factor=1, shuffle=2, smallest_crop=0.5)(key, images))
+        images = dsa.make_strategy()(key, crops.make_box_strategy(factor=1, shuffle=2, smallest_crop=0.5)(key, images))
         return mixing.random_cutmix(key, mixing.random_mixup(key, images)[0])[0]
 
     def looked_up(form, platform):

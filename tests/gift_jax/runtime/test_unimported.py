@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from experiments.__main__ import commands
-from gift_jax.runtime import source
+from gift_jax.runtime import unimported
 from gift_jax.runtime.options import make_command
 
 TABLES = [
@@ -28,13 +28,13 @@ TABLES = [
 @pytest.mark.parametrize("table", TABLES)
 def test_keys_of_tables_are_those_that_are_imported(table):
     module, name = table.split(":")
-    assert source.keys(module, name) == tuple(getattr(importlib.import_module(module), name))
+    assert unimported.keys(module, name) == tuple(getattr(importlib.import_module(module), name))
 
 
 @pytest.mark.parametrize("name", commands())
 def test_options_of_a_command_are_those_that_are_imported(name):
     module = importlib.import_module(f"experiments.{name}")
-    options, about = source.options(f"experiments.{name}")
+    options, about = unimported.options(f"experiments.{name}")
     [real] = [hint for hint in inspect.get_annotations(module.main, eval_str=True).values() if hint is not None]
     assert about == inspect.getdoc(module)
     fields, expected = (

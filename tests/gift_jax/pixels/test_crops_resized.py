@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from convert.vision import load_torchvision_models
-from gift_jax.pixels.boxes import resized_box, resized_box_bytes
+from gift_jax.pixels.crops import resized_box, resized_box_bytes
 
 load_torchvision_models()
 from torchvision.transforms import functional  # noqa: E402 (only now does it import)

@@ -1,12 +1,12 @@
-"""Random boxes and shuffled cells against their definitions. (The resizing itself: test_boxes_resized.py.)"""
+"""Random boxes and shuffled cells against their definitions. (The resizing itself: test_crops_resized.py.)"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gift_jax.pixels import boxes
-from gift_jax.pixels.boxes import random_boxes, random_resized_box
+from gift_jax.pixels import crops
+from gift_jax.pixels.crops import random_boxes, random_resized_box
 
 
 def test_boxes_have_the_areas_ratios_and_places_of_torchvisions(key):
@@ -31,7 +31,7 @@ def test_whole_images_are_their_own_crop(key):
 def test_shuffled_cells_are_where_the_orders_say():
     images = jnp.arange(2 * 5 * 5.0).reshape(2, 5, 5, 1)
     rows, columns = jnp.array([[1, 0], [0, 1]]), jnp.array([[0, 1], [1, 0]])
-    out = np.asarray(boxes.shuffle_patches(images, rows, columns))[..., 0]
+    out = np.asarray(crops.shuffle_patches(images, rows, columns))[..., 0]
     grid = np.asarray(images)[..., 0]
     np.testing.assert_array_equal(out[0], grid[0][[2, 3, 0, 1, 4]])
     np.testing.assert_array_equal(out[1], grid[1][:, [2, 3, 0, 1, 4]])
@@ -39,7 +39,7 @@ def test_shuffled_cells_are_where_the_orders_say():
 
 def test_random_shuffles_reach_every_order_of_rows_and_columns(key):
     images = jnp.broadcast_to(jnp.arange(4.0).reshape(1, 2, 2, 1), (200, 2, 2, 1))
-    out = np.asarray(boxes.random_shuffle_patches(key, images, 2)).reshape(200, 4)
+    out = np.asarray(crops.random_shuffle_patches(key, images, 2)).reshape(200, 4)
     orders, counts = np.unique(out, axis=0, return_counts=True)
     assert len(orders) == 4
     assert counts.min() > 25
@@ -56,6 +56,6 @@ def test_random_shuffles_reach_every_order_of_rows_and_columns(key):
 )
 def test_only_what_is_asked_for_is_done(options, same, key):
     images = jax.random.normal(key, (4, 8, 8, 1))
-    out = boxes.make_box_strategy(**options)(key, images)
+    out = crops.make_box_strategy(**options)(key, images)
     assert out.shape == images.shape
     assert bool((out == images).all()) == same
