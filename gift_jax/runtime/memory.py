@@ -1,8 +1,9 @@
-"""Huge pages for the large arrays of a training on the CPU.
+"""Memory for the large arrays of a training on the CPU: in huge pages, and kept from step to step.
 
-XLA:CPU takes memory for every step anew, and in pages of 4 KiB finding a page takes longer than reading it. glibc can
-ask for pages of 2 MiB, but only before a process starts: `GLIBC_TUNABLES=glibc.malloc.hugetlb=1 python ...`.
-Reference: the GNU C Library's manual, "Memory Allocation Tunables"; Linux, "Transparent Hugepage Support".
+XLA:CPU takes memory for every step anew. In pages of 4 KiB finding one takes longer than reading it, and glibc gives
+large arrays back to the system, which must clear each page again. glibc can ask for pages of 2 MiB and keep what was
+freed, in one arena, but only if a process starts so. Reference: the GNU C Library's manual, "Memory Allocation
+Tunables"; Linux, "Transparent Hugepage Support".
 """
 
 import contextlib
@@ -12,13 +13,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-TUNABLES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+_MALLOC = {"hugetlb": 1, "arena_max": 1, "mmap_threshold": 2**32, "trim_threshold": 2**34}  # thresholds in bytes
+TUNABLES = {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in _MALLOC.items())}
 OPTION = "GIFT_JAX_HUGE_PAGES"  # 0 leaves memory as it is
-_KERNEL = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def start_with_huge_pages(package: str) -> None:
-    """Start this process again with huge pages, if it is a command of the package and they are to be had.
+    """Start this process again with huge pages and memory that it keeps, if it is a command of the package on glibc.
 
     To be called before anything is loaded; what the user says of glibc's tunables holds. Returns if nothing is to be
     done. Args: package, whose modules are commands by `python -m`; or the name of a script, or of a module run as one.
@@ -48,8 +49,5 @@ def _module(arguments: list[str]) -> str:
 
 
 def _available(environment: Mapping[str, str]) -> bool:
-    if environment.get(OPTION) == "0" or set(TUNABLES) & set(environment) or platform.libc_ver()[0] != "glibc":
-        return False
-    with contextlib.suppress(OSError):
-        return "[madvise]" in _KERNEL.read_text()
-    return False
+    glibc = platform.libc_ver()[0] == "glibc"
+    return glibc and environment.get(OPTION) != "0" and not set(TUNABLES) & set(environment)
