@@ -93,8 +93,8 @@ BAD = {
     "text for a number": ({"ipc": "10"}, "ipc is '10', expected a whole number from 1"),
     "formation": ({"formation": 0}, "formation is 0, expected a whole number from 1"),
     "learning rate": ({"learning_rate": np.nan}, "its learning rate is nan, expected one above 0"),
-    "one class name": ({"class_names": ("a",) * 10}, "expected 10 different ones, or none, in a tuple"),
-    "names in one text": ({"class_names": "abcdefghij"}, "expected 10 different ones, or none, in a tuple"),
+    "nine class names": ({"class_names": ("a",) * 9}, "expected 10, or none, in a tuple"),
+    "names in one text": ({"class_names": "abcdefghij"}, "expected 10, or none, in a tuple"),
     "classes": ({"classes": (0, 0, *range(8))}, r"is restricted to the classes \(0, 0, .* expected different ones"),
     "other classes": ({"classes": tuple(range(90, 100))}, r"expected different ones in 0\.\.9"),
 }
