@@ -23,7 +23,8 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.options import ComparedName
 from gift_jax.studies.cells import Cell
 
-from .common.reporting import Row, curves, guessing, only
+from .common.guessing import guessing
+from .common.reporting import Row, curves, only
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "ablation"

@@ -51,8 +51,8 @@ from gift_jax.training.identity import fingerprint
 from gift_jax.training.resume import Checkpoints, remove
 from gift_jax.training.train import Run
 
+from .common.guessing import warn_at_guessing
 from .common.inputs import TEACHERLESS, Inputs, check_size, load_test, make_student, student_options, usual_spec
-from .common.reporting import at_guessing
 from .common.sources import Method, find_distilled, find_teacher
 from .common.training import train_shown
 
@@ -286,7 +286,7 @@ def run(config: Evaluate) -> list[Run]:
     files.make_directory(config.out)  # now, and not when the first student is ready
     runs, rows = run_students(config, task)
     print(summary(rows))
-    print(*(f"warning: {text}\n" for text in at_guessing(rows)), sep="", end="", file=sys.stderr)
+    warn_at_guessing(rows)
     return runs
 
 

@@ -41,8 +41,9 @@ from gift_jax.runtime.options import Count
 from gift_jax.studies.cells import Cell
 from gift_jax.teachers.teacher import make_teacher
 
+from .common.guessing import guessing
 from .common.real_images import training_digits
-from .common.reporting import Row, curves, guessing, only
+from .common.reporting import Row, curves, only
 from .common.set_making import CROPS, SEED
 from .common.study import Materials, Study, load_materials, run_study
 

@@ -29,10 +29,11 @@ from gift_jax.runtime import cli
 from gift_jax.runtime.options import Count, Least, Losses
 from gift_jax.studies.cells import Cell
 
+from .common.guessing import guessing
 from .common.inputs import load_real
 from .common.label_gains import HARD, RANDOM, WITH, WITHOUT, read_accuracies, score_section, share_section
 from .common.real_images import RealImages
-from .common.reporting import Row, curves, fold, guessing, only
+from .common.reporting import Row, curves, fold, only
 from .common.study import Materials, Method, Study, load_materials, run_study
 
 NAME = "label_quality"

@@ -11,7 +11,8 @@ from gift_jax.reports.significance import Comparison
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, listing, what_was_run
 from gift_jax.reports.tables import Grid, make_grid, name_on
 
-from ..common.reporting import Row, guessing, only
+from ..common.guessing import guessing
+from ..common.reporting import Row, only
 from .cells import DEFAULT_RATE, TUNED_RATE, rates_on_validation
 
 PRIMARY = "The primary comparison, stated before any student was tested:"

@@ -11,8 +11,9 @@ from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differenc
 from gift_jax.reports.tables import grid_table, in_order, make_grid, name_on
 from gift_jax.runtime.progress import duration
 
+from ..common.guessing import guessing
 from ..common.label_gains import HARD
-from ..common.reporting import MISSING, QUESTION, Row, guessing, listed_section, only, unfilled
+from ..common.reporting import MISSING, QUESTION, Row, listed_section, only, unfilled
 from .cells import OFFICIAL, QUESTIONS, rates_on_validation
 from .headline import PRIMARY, read_headline, statistics_section, summary
 from .published import LITERATURE, PUBLISHED, SOURCE, TEACHERS

@@ -7,7 +7,8 @@ from gift_jax.reports.page import Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differences, what_was_run
 from gift_jax.reports.tables import differing, fact_text, facts, known_text, make_grid
 
-from .reporting import Row, fold, guessing
+from .guessing import guessing
+from .reporting import Row, fold
 
 NAME = "evaluations"
 FIELDS = ("loss", "optimizer", "epochs")  # of a row, which say what these facts of its recipe say

@@ -8,7 +8,8 @@ from gift_jax.reports import pictures, ranking
 from gift_jax.reports.page import Section, Table
 from gift_jax.reports.tables import count, figure, grid_of, summarize
 
-from .reporting import Row, guessing
+from .guessing import guessing
+from .reporting import Row
 
 HARD, RANDOM = "ce", "random"
 WITH, WITHOUT = "dsa", "none"

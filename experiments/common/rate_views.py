@@ -16,7 +16,8 @@ from gift_jax.reports.page import Block, Section, Table
 from gift_jax.reports.summary import ACCURACY, SUBJECT, TESTED, TITLE, differences, listing, what_was_run
 from gift_jax.reports.tables import Grid, arranged, figure, grid_table, in_order, make_grid, name_on
 
-from .reporting import Row, curves, guessing, only
+from .guessing import guessing
+from .reporting import Row, curves, only
 
 
 class View(NamedTuple):

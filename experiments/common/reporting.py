@@ -12,7 +12,6 @@ import rich
 import rich.table
 
 from gift_jax import GiftError
-from gift_jax.data.datasets import get_dataset
 from gift_jax.errors import short_reason
 from gift_jax.optim import COMPARED
 from gift_jax.readers.splits_and_pairs import listed
@@ -30,19 +29,19 @@ from gift_jax.reports.tables import (
     known_text,
     make_grid,
     name_on,
-    summarize,
 )
 from gift_jax.runtime.progress import duration
 from gift_jax.studies.grid import GRIDS, Shard, read_grid, row_key
 from gift_jax.studies.results import read_results
 from gift_jax.training.identity import fingerprint
 
+from .guessing import at_guessing, guessing
+
 Row = Mapping[str, Any]
 MakeSections = Callable[[Sequence[Row]], list[Section]]
 
 QUESTION = "question"  # axis of a study that asks several, each of its own grid
 LONGEST = 150  # letters of a part in its pictures' names, of which file systems take 255 bytes
-GUESSING = 1.2  # times the accuracy of guessing: what is no higher is at guessing
 MISSING = "These results are missing."
 NAMED = 20  # missing results that are named one by one
 
@@ -198,31 +197,6 @@ def optimizer_settings(rows: Sequence[Row]) -> Section:
 def fold(title: str, blocks: Sequence[Block]) -> list[Section]:
     """A folded section; nothing if nothing is to be shown."""
     return [Section(title, blocks, folded=True)] if blocks else []
-
-
-def guessing(rows: Sequence[Row]) -> float:
-    """The accuracy of guessing, in percent, that diverged runs count with."""
-    finished = next((row for row in rows if "dataset" in row), None)
-    if finished is None:
-        return 0.0
-    # The student's own: a report may be made where the dataset is not known.
-    spec = finished.get("student")
-    return 100 / (spec["num_classes"] if spec else get_dataset(finished["dataset"]).num_classes)
-
-
-def at_guessing(rows: Sequence[Row]) -> list[str]:
-    """A sentence if at least half of the settings are no better than guessing, which their differences then are not."""
-    chance, settings = guessing(rows), defaultdict(list)
-    for row in rows:
-        if "failed" in row or "top1_last" in row:  # and is not of a search, which is not tested
-            settings[tuple(row.get("labels", {}).items())].append(row.get("top1_last"))
-    means = [summarize(values, chance) for values in settings.values()]
-    count = sum(mean.mean <= GUESSING * chance or mean.mean - mean.std <= chance for mean in means)
-    if 2 * count < len(means) or not count:
-        return []
-    where = "" if len(means) == 1 else f" in {count} of {len(means)} settings"
-    mend = "train for more --epochs, and check the order of the classes and the teacher"
-    return [f"Accuracy is at guessing ({chance:.1f} %){where}; {mend}."]
 
 
 def only(rows: Sequence[Row], **names: str) -> list[Row]:

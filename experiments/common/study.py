@@ -1,7 +1,6 @@
 """What the studies share: options, the pieces that are trained, and the way from cells to a report."""
 
 import dataclasses
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -29,9 +28,10 @@ from gift_jax.task import Task
 
 from . import sources
 from .digits_setup import at_once, example_teacher
+from .guessing import warn_at_guessing
 from .inputs import Inputs, check_alike, check_size, load_test, load_validation, make_student, warn_if_test_images
 from .real_images import training_digits
-from .reporting import MakeSections, Row, at_guessing, print_summary, report_title, write_report
+from .reporting import MakeSections, Row, print_summary, report_title, write_report
 from .set_making import check_method, find_set
 from .sources import find_distilled, find_teacher
 
@@ -206,7 +206,7 @@ def run_study(
 def report(out: Path, title: str, experiment: str, make_sections: MakeSections, rows: Sequence[Row]) -> None:
     """Write the report of a study's results beside them, and print its first table."""
     print_summary(write_report(out, title, {experiment: make_sections}, rows, [out]))
-    print(*(f"warning: {text}\n" for text in at_guessing(rows)), sep="", end="", file=sys.stderr)
+    warn_at_guessing(rows)
     print(f"Written: {out}/report.html, report.md, pictures/, results.jsonl")
 
 

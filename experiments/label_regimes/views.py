@@ -11,7 +11,8 @@ from gift_jax.reports.significance import Comparison
 from gift_jax.reports.summary import SUBJECT, TESTED, TITLE, best_evaluations, differences, listing, what_was_run
 from gift_jax.reports.tables import Grid, Summary, grid_table, make_grid, name_on, summarize
 
-from ..common.reporting import Row, curves, fold, guessing, only
+from ..common.guessing import guessing
+from ..common.reporting import Row, curves, fold, only
 from .pruning import METHODS
 
 RANDOM, WHOLE = "random", "all there are"
